@@ -1,0 +1,76 @@
+"""Where the stream is to be found: reads `--url`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+
+from common.errors import ConfigError
+
+DEFAULT_URL = "amqp://fanlight:fanlight@localhost:5672/fanlight"
+SCHEMES = "amqp://USER:PASSWORD@HOST[:PORT][,HOST[:PORT]...]/VHOST, or amqps:// for TLS"
+_DEFAULT_PORTS = {"amqp": 5672, "amqps": 5671}
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerAddress:
+    """One RabbitMQ node or cluster.
+
+    Attributes:
+        hosts: (host, port) of every node that may be asked, in the order given.
+        password: left out of `repr` and of `str`.
+        tls: True for `amqps://`.
+    """
+
+    hosts: tuple[tuple[str, int], ...]
+    user: str
+    vhost: str
+    tls: bool = False
+    password: str = field(default="", repr=False)
+
+    def __str__(self) -> str:
+        scheme = "amqps" if self.tls else "amqp"
+        hosts = ",".join(f"{f'[{host}]' if ':' in host else host}:{port}" for host, port in self.hosts)
+        return f"{scheme}://{self.user}@{hosts}/{self.vhost}"
+
+
+def parse_url(url: str, name: str = "--url") -> BrokerAddress:
+    """Read a URL. What is left out is taken from `DEFAULT_URL`.
+
+    Raises:
+        ConfigError: unknown scheme or malformed; never repeats the password.
+    """
+    scheme, separator, rest = url.partition("://")
+    scheme = scheme.lower()
+    if not separator or scheme not in _DEFAULT_PORTS:
+        raise ConfigError(name, _without_password(url), f"allowed is {SCHEMES}")
+    authority, _, path = rest.partition("/")
+    credentials, at, host_list = authority.rpartition("@")
+    user, colon, password = credentials.partition(":")
+    hosts = tuple(_host(scheme, text, url, name) for text in host_list.split(","))
+    return BrokerAddress(
+        hosts=hosts,
+        user=unquote(user) if at else "fanlight",
+        password=unquote(password) if colon else "fanlight",
+        vhost=unquote(path.partition("?")[0]) or "fanlight",
+        tls=scheme == "amqps",
+    )
+
+
+def _host(scheme: str, text: str, url: str, name: str) -> tuple[str, int]:
+    try:
+        parts = urlsplit(f"//{text}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host or "/" in text or any(c.isspace() for c in text) or port == 0:
+        raise ConfigError(name, _without_password(url), f"allowed is {SCHEMES}, ports 1 to 65535")
+    return host, port if port is not None else _DEFAULT_PORTS[scheme]
+
+
+def _without_password(url: str) -> str:
+    head, at, tail = url.rpartition("@")
+    scheme, separator, credentials = head.partition("://")
+    if not at or ":" not in credentials:
+        return url
+    return f"{scheme}{separator}{credentials.partition(':')[0]}:***@{tail}"

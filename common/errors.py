@@ -1,0 +1,81 @@
+"""Everything that Fanlight raises on purpose.
+
+FanlightError
+├── ConfigError          a setting cannot be used (exit code 2)
+├── WireFormatError      a message does not follow the wire contract
+├── DecodeError          a body does not hold the picture that its header announces
+├── EncodeError          a picture cannot be encoded
+├── SourceError          the source cannot be opened, or failed while running
+├── SinkError            a sink cannot be opened, or failed while running
+├── BrokerUnavailable    nothing answers at the broker's address
+├── BrokerRefused        the broker answered and said no (password, vhost, permission)
+└── StreamEnded          the stream was closed; there are no more frames
+"""
+
+from __future__ import annotations
+
+
+class FanlightError(Exception):
+    """Base of all errors below. `str()` is one sentence fit for a user."""
+
+
+class ConfigError(FanlightError):
+    """A setting that cannot be used. Names the setting, the value and what is allowed.
+
+    Attributes:
+        name: the setting, as the user wrote it (`--fps`, `FANLIGHT_FPS`).
+        value: the value that was refused.
+        allowed: what would have been accepted.
+    """
+
+    def __init__(self, name: str, value: object, allowed: str) -> None:
+        self.name = name
+        self.value = value
+        self.allowed = allowed
+        super().__init__(f"{name} {value!r} cannot be used: {allowed}")
+
+
+class WireFormatError(FanlightError):
+    """A message that does not follow the wire contract. Names the field, the value, what is allowed."""
+
+    def __init__(self, field: str, value: object, allowed: str) -> None:
+        self.field = field
+        self.value = value
+        self.allowed = allowed
+        super().__init__(f"{field} is {_shortened(value)}: allowed is {allowed}")
+
+
+class DecodeError(FanlightError):
+    """A body that does not hold the picture that its header announces."""
+
+
+class EncodeError(FanlightError):
+    """A picture that the codec cannot take."""
+
+
+class SourceError(FanlightError):
+    """The source cannot be opened, or failed while running."""
+
+
+class SinkError(FanlightError):
+    """A sink cannot be opened, or failed while running."""
+
+
+class BrokerUnavailable(FanlightError):
+    """Nothing answers at the broker's address. Worth trying again."""
+
+
+class BrokerRefused(FanlightError):
+    """The broker answered and said no. Trying again with the same settings will not help."""
+
+
+class StreamEnded(FanlightError):
+    """The stream was closed by its owner; there are no more frames."""
+
+
+def _shortened(value: object, limit: int = 60) -> str:
+    """`repr` of a value that a stranger sent, cut to a length that fits a log line."""
+    if isinstance(value, (str, bytes)) and len(value) > limit:
+        return f"{value[:limit]!r}... ({len(value)} long)"
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[:limit]}..."

@@ -1,0 +1,74 @@
+"""Gaps, duplicates and restarts, told from `epoch` and `seq` alone."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+_RETIRED_EPOCHS_KEPT: Final = 8
+
+
+class Continuity(Enum):
+    """How a frame follows the one before it."""
+
+    FIRST = auto()
+    """The first frame of an epoch: a join, or a producer that restarted."""
+    NEXT = auto()
+    GAP = auto()
+    """Frames between this one and the one before it never came."""
+    REPEATED = auto()
+    """Already seen, or overtaken by a later one."""
+    OTHER_PRODUCER = auto()
+    """From an epoch that was left for a newer one: a second producer on the stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one frame told: its continuity and how many frames are missing before it."""
+
+    continuity: Continuity
+    lost: int = 0
+
+
+class SequenceTracker:
+    """Follows one stream. Not thread-safe: it belongs to the thread that receives.
+
+    Args:
+        takeover_ns: silence of the current epoch after which an epoch that was left may come back.
+    """
+
+    def __init__(self, takeover_ns: int = 1_000_000_000) -> None:
+        self._takeover_ns = takeover_ns
+        self._epoch: int | None = None
+        self._last_seq = -1
+        self._last_ns = 0
+        self._retired: deque[int] = deque(maxlen=_RETIRED_EPOCHS_KEPT)
+
+    def observe(self, epoch: int, seq: int, now_ns: int) -> Step:
+        """Take one frame into account, in the order of arrival.
+
+        Args:
+            now_ns: monotonic time of arrival.
+        """
+        if epoch != self._epoch:
+            return self._new_epoch(epoch, seq, now_ns)
+        if seq <= self._last_seq:
+            return Step(Continuity.REPEATED)
+        lost = seq - self._last_seq - 1
+        self._last_seq = seq
+        self._last_ns = now_ns
+        return Step(Continuity.GAP, lost) if lost else Step(Continuity.NEXT)
+
+    def _new_epoch(self, epoch: int, seq: int, now_ns: int) -> Step:
+        if epoch in self._retired:
+            if now_ns - self._last_ns < self._takeover_ns:
+                return Step(Continuity.OTHER_PRODUCER)
+            self._retired.remove(epoch)
+        if self._epoch is not None:
+            self._retired.append(self._epoch)
+        self._epoch = epoch
+        self._last_seq = seq
+        self._last_ns = now_ns
+        return Step(Continuity.FIRST)

@@ -1,0 +1,60 @@
+"""Small meters for one second and for a lifetime. Pure: every one is handed the time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+
+def percentile(values: Iterable[float], fraction: float) -> float | None:
+    """The nearest-rank percentile, or None of nothing."""
+    ordered = sorted(values)
+    if not ordered:
+        return None
+    return ordered[min(len(ordered) - 1, int(fraction * len(ordered)))]
+
+
+class Window:
+    """The values of the last `span_ns`, at most `capacity` of them."""
+
+    def __init__(self, span_ns: int = 5_000_000_000, capacity: int = 2000) -> None:
+        self._span_ns = span_ns
+        self._values: deque[tuple[int, float]] = deque(maxlen=capacity)
+
+    def add(self, value: float, now_ns: int) -> None:
+        self._values.append((now_ns, value))
+
+    def values(self, now_ns: int) -> list[float]:
+        """What is left of the window at `now_ns`, oldest first."""
+        while self._values and now_ns - self._values[0][0] > self._span_ns:
+            self._values.popleft()
+        return [value for _, value in self._values]
+
+    def rate(self, now_ns: int) -> float:
+        """Values per second over the window; over the time since the first one while it fills."""
+        values = self.values(now_ns)
+        if len(values) < 2:
+            return 0.0
+        return (len(values) - 1) / max((now_ns - self._values[0][0]) / 1e9, 1e-9)
+
+
+class Jitter:
+    """Interarrival jitter after RFC 3550, section 6.4.1, in nanoseconds.
+
+    The transit time mixes two machines' clocks; only its differences are used, so their offset
+    cancels out.
+    """
+
+    def __init__(self) -> None:
+        self._transit_ns: int | None = None
+        self.value_ns = 0.0
+
+    def observe(self, capture_ns: int, arrival_ns: int) -> None:
+        transit_ns = arrival_ns - capture_ns
+        if self._transit_ns is not None:
+            self.value_ns += (abs(transit_ns - self._transit_ns) - self.value_ns) / 16
+        self._transit_ns = transit_ns
+
+    def restart(self) -> None:
+        """Forget the last transit time: the next frame comes from another clock or after a pause."""
+        self._transit_ns = None

@@ -1,0 +1,77 @@
+"""Reads the values that people write: durations, sizes, rates.
+
+Each reader takes the text and returns the value, or raises ValueError with what is allowed; the caller
+adds the name of the setting.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+from common.frame import MAX_FPS, MAX_PIXELS, MAX_SIDE, STREAM_NAME, STREAM_NAME_RULE
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(ms|s|m|h)?")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
+
+
+def duration_s(text: str) -> float:
+    """`500ms`, `20s`, `1.5m`, `2h`, or plain seconds, as seconds."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("a duration such as 500ms, 20s, 1.5m or 2h")
+    return float(match[1]) * _SECONDS[match[2] or "s"]
+
+
+def positive_duration_s(text: str) -> float:
+    """Like `duration_s`, above zero."""
+    seconds = duration_s(text)
+    if not seconds > 0:
+        raise ValueError("a duration above 0, such as 500ms or 20s")
+    return seconds
+
+
+def size_px(text: str) -> tuple[int, int]:
+    """`1280x720` as (width, height) in pixels."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is not None:
+        width, height = int(match[1]), int(match[2])
+        if 1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE and width * height <= MAX_PIXELS:
+            return width, height
+    raise ValueError(f"WIDTHxHEIGHT such as 1280x720, up to {MAX_PIXELS} pixels")
+
+
+def rate_fps(text: str) -> float:
+    """Frames per second, such as `30` or `29.97`."""
+    try:
+        fps = float(text)
+    except ValueError:
+        fps = math.nan
+    if not 0 < fps <= MAX_FPS:
+        raise ValueError(f"a number of frames per second above 0 and up to {MAX_FPS:g}")
+    return fps
+
+
+def count(text: str) -> int:
+    """A whole number from 1."""
+    if not (text.isascii() and text.isdigit()) or int(text) < 1 or len(text) > 15:
+        raise ValueError("a whole number from 1")
+    return int(text)
+
+
+def flag(text: str) -> bool:
+    """`1`, `true`, `yes`, `on` and their opposites, for switches in the environment."""
+    known = {"1": True, "true": True, "yes": True, "on": True}
+    known |= {"0": False, "false": False, "no": False, "off": False, "": False}
+    try:
+        return known[text.strip().lower()]
+    except KeyError:
+        raise ValueError("1 or 0 (also true/false, yes/no, on/off)") from None
+
+
+def name(text: str) -> str:
+    """The name of a stream or of a consumer."""
+    if not STREAM_NAME.fullmatch(text):
+        raise ValueError(STREAM_NAME_RULE)
+    return text

@@ -1,0 +1,50 @@
+"""What every sink looks like to the consumer, and what it is told when it is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from common.frame import EncodedFrame
+from consumer.frame import Frame
+from consumer.stats import ConsumerStats, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class SinkContext:
+    """What a sink may know about the consumer that it serves."""
+
+    name: str
+    stream: str
+    stats: Callable[[], ConsumerStats]
+
+
+class Sink:
+    """Somewhere for frames to go. Does nothing with them: override what you need.
+
+    `present`, `tick`, `outcome` and `close` are called by one thread, the one that presents;
+    `receive` by the receiving thread, which must never wait.
+
+    Any method may raise `SinkError`; the consumer then ends with that line.
+    """
+
+    wants_encoded = False
+    """True if `receive` is to be called."""
+    wants_outcomes = False
+    """True if `outcome` is to be called."""
+
+    def present(self, frame: Frame) -> None:
+        """Show one frame."""
+
+    def receive(self, frame: EncodedFrame) -> None:
+        """Take one encoded frame: every one that can be decoded, in order, shown or not."""
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Note the fate of one frame, up to 100 ms after the fact."""
+
+    def tick(self) -> bool:
+        """Called at least ten times a second, frames or not. False ends the consumer in good order."""
+        return True
+
+    def close(self) -> None:
+        """Write out what is pending and release everything."""

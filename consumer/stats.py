@@ -1,0 +1,175 @@
+"""What a consumer has done so far: live counters inside, frozen snapshots outside."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+
+from common.stats import Jitter, Window, percentile
+
+
+class Event(StrEnum):
+    """The fate of a frame that arrived; the `event` column of a trace."""
+
+    PRESENTED = "presented"
+    SUPERSEDED = "superseded"
+    """A newer frame was complete before this one's turn."""
+    LATE = "late"
+    """Older than `--max-age`, or past its playout time."""
+    UNDECODABLE = "undecodable"
+    AWAITING_KEY = "awaiting_key"
+    """Its references never came; nothing can be shown before the next keyframe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One line of a trace."""
+
+    seq: int
+    capture_ns: int
+    received_ns: int
+    presented_ns: int | None
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerStats:
+    """A snapshot. Counters run since the consumer started; rates and ages cover the last 5 s.
+
+    Attributes:
+        connected: True while the subscription stands.
+        received: frames that arrived and followed the wire contract.
+        received_bytes: their bodies.
+        presented: frames handed to the sinks or to the program.
+        superseded: dropped because a newer one was complete.
+        late: dropped because they were too old.
+        undecodable: bodies that the codec refused.
+        awaiting_key: dropped because their references never came.
+        malformed: messages that did not follow the wire contract.
+        repeated: frames out of order, or of a second producer.
+        lost: frames that never arrived.
+        reconnects: times the connection was lost.
+        fps: presented frames per second.
+        age_p50_s: age at presentation, median; None before the first frame.
+        age_p99_s: likewise, 99th percentile.
+        jitter_s: interarrival jitter (RFC 3550).
+        skew_p50_s: distance from the scheduled playout time, median; None without `sync`.
+        epoch: of the producer followed; 0 before the first frame.
+        highest_seq: the latest frame that arrived; -1 before the first one.
+    """
+
+    connected: bool
+    received: int
+    received_bytes: int
+    presented: int
+    superseded: int
+    late: int
+    undecodable: int
+    awaiting_key: int
+    malformed: int
+    repeated: int
+    lost: int
+    reconnects: int
+    fps: float
+    age_p50_s: float | None
+    age_p99_s: float | None
+    jitter_s: float
+    skew_p50_s: float | None
+    epoch: int
+    highest_seq: int
+
+    @property
+    def skipped(self) -> int:
+        """Frames that arrived whole and were not shown."""
+        return self.superseded + self.late + self.awaiting_key
+
+
+class Meters:
+    """The live counters behind `ConsumerStats`. Thread-safe: receiver and presenter both count."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._events: Counter[Event] = Counter()
+        self._ages_s = Window()
+        self._skews_s = Window()
+        self._jitter = Jitter()
+        self._received = 0
+        self._received_bytes = 0
+        self._malformed = 0
+        self._repeated = 0
+        self._lost = 0
+        self._reconnects = 0
+        self._connected = False
+        self._epoch = 0
+        self._highest_seq = -1
+
+    def arrived(
+        self, *, epoch: int, seq: int, size_bytes: int, capture_ns: int, received_ns: int
+    ) -> None:
+        with self._lock:
+            self._received += 1
+            self._received_bytes += size_bytes
+            if epoch != self._epoch:
+                self._epoch = epoch
+                self._jitter.restart()
+            self._highest_seq = seq
+            self._jitter.observe(capture_ns, received_ns)
+
+    def lost(self, frames: int) -> None:
+        with self._lock:
+            self._lost += frames
+
+    def malformed(self) -> None:
+        with self._lock:
+            self._malformed += 1
+
+    def repeated(self) -> None:
+        with self._lock:
+            self._repeated += 1
+
+    def connection(self, *, up: bool) -> None:
+        with self._lock:
+            if self._connected and not up:
+                self._reconnects += 1
+            self._connected = up
+
+    def ended(self, event: Event) -> None:
+        """Count the fate of a frame that was not presented."""
+        with self._lock:
+            self._events[event] += 1
+
+    def presented(self, *, age_s: float, skew_s: float | None, now_ns: int) -> None:
+        """Count a frame that was; `now_ns` is monotonic."""
+        with self._lock:
+            self._events[Event.PRESENTED] += 1
+            self._ages_s.add(age_s, now_ns)
+            if skew_s is not None:
+                self._skews_s.add(abs(skew_s), now_ns)
+
+    def snapshot(self, now_ns: int) -> ConsumerStats:
+        """The figures as they stand; `now_ns` is monotonic."""
+        with self._lock:
+            ages_s = self._ages_s.values(now_ns)
+            return ConsumerStats(
+                connected=self._connected,
+                received=self._received,
+                received_bytes=self._received_bytes,
+                presented=self._events[Event.PRESENTED],
+                superseded=self._events[Event.SUPERSEDED],
+                late=self._events[Event.LATE],
+                undecodable=self._events[Event.UNDECODABLE],
+                awaiting_key=self._events[Event.AWAITING_KEY],
+                malformed=self._malformed,
+                repeated=self._repeated,
+                lost=self._lost,
+                reconnects=self._reconnects,
+                fps=self._ages_s.rate(now_ns),
+                age_p50_s=percentile(ages_s, 0.5),
+                age_p99_s=percentile(ages_s, 0.99),
+                jitter_s=self._jitter.value_ns / 1e9,
+                skew_p50_s=percentile(self._skews_s.values(now_ns), 0.5),
+                epoch=self._epoch,
+                highest_seq=self._highest_seq,
+            )
