@@ -75,7 +75,11 @@ class StreamEnded(FanlightError):
 
 def _shortened(value: object, limit: int = 60) -> str:
     """`repr` of a value that a stranger sent, cut to a length that fits a log line."""
-    if isinstance(value, (str, bytes)) and len(value) > limit:
-        return f"{value[:limit]!r}... ({len(value)} long)"
-    text = repr(value)
+    if isinstance(value, (str, bytes)):
+        text = repr(value[:limit])
+        return text if len(value) <= limit else f"{text}... ({len(value)} long)"
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # nested too deep, or a number of too many digits
+        text = f"{type(value).__name__} beyond display"
     return text if len(text) <= limit else f"{text[:limit]}..."

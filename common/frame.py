@@ -5,9 +5,11 @@ The wire contract (version 1) is written down for other languages in `docs/wire.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
@@ -95,7 +97,7 @@ class FrameHeader:
             "width": self.width,
             "height": self.height,
             "key": self.key,
-            "fps": self.fps,
+            "fps": _exact(self.fps),
         }
 
     @classmethod
@@ -131,10 +133,6 @@ class FrameHeader:
             raise WireFormatError("key", key, "true or false")
         if codec.intra_only and not key:
             raise WireFormatError("key", key, f"true for {codec}, where every frame stands alone")
-        fps = headers.get("fps")
-        # bool is an int to Python and a different type on the wire.
-        if isinstance(fps, bool) or not isinstance(fps, (int, float)) or not 0 < fps <= MAX_FPS:
-            raise WireFormatError("fps", fps, f"a number above 0 and up to {MAX_FPS:g}")
         header = cls(
             stream=stream,
             codec=codec,
@@ -144,7 +142,7 @@ class FrameHeader:
             width=_integer(headers, "width", 1, MAX_SIDE),
             height=_integer(headers, "height", 1, MAX_SIDE),
             key=key,
-            fps=float(fps),
+            fps=_rate(headers, "fps"),
         )
         header.check_sizes(body_size)
         return header
@@ -169,8 +167,26 @@ class EncodedFrame:
     body: bytes
 
 
+def _exact(fps: float) -> int | Decimal:
+    """A rate as pika can write it: it has AMQP's integers and decimals, and no floats."""
+    return int(fps) if fps.is_integer() else Decimal(f"{fps:.3f}")
+
+
 def _integer(headers: Mapping[str, object], field: str, low: int, high: int) -> int:
     value = headers.get(field)
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise WireFormatError(field, value, f"a whole number from {low} to {high}")
     return value
+
+
+def _rate(headers: Mapping[str, object], field: str) -> float:
+    value = headers.get(field)
+    # bool is an int to Python and a different type on the wire; NaN fails every comparison.
+    if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
+        try:
+            rate = float(value)
+        except (OverflowError, ValueError):
+            rate = math.nan
+        if 0 < rate <= MAX_FPS:
+            return rate
+    raise WireFormatError(field, value, f"a number above 0 and up to {MAX_FPS:g}")

@@ -37,7 +37,8 @@ class Decision:
 
     Attributes:
         verdict: what to do with the frame.
-        reset: True if the decoder must start anew before this frame (new epoch, or after a gap).
+        reset: True if the decoder must start anew before this frame (new epoch, or after a gap). Comes
+            with a frame that is decoded, never with one that is dropped.
         lost: frames that never came, between this one and the one before it.
         request_key: True if the producer is to be asked for a keyframe now.
     """
@@ -55,7 +56,9 @@ class FreshnessPolicy:
         self._max_age_ns = max_age_ns
         self._sequence = SequenceTracker()
         self._awaiting_key = True
+        self._reset_due = True
         self._asked_ns: int | None = None
+        self._answered = False
 
     @property
     def awaiting_key(self) -> bool:
@@ -72,28 +75,41 @@ class FreshnessPolicy:
         step = self._sequence.observe(header.epoch, header.seq, now_ns)
         if step.continuity in (Continuity.REPEATED, Continuity.OTHER_PRODUCER):
             return Decision(Verdict.DROP_REPEATED)
-        reset = step.continuity is Continuity.FIRST
+        if step.continuity is Continuity.FIRST:
+            self._reset_due = True
         if step.continuity is not Continuity.NEXT and not header.codec.intra_only:
-            self._awaiting_key = True
+            self._lose_references()
         if self._awaiting_key:
             if not header.key:
                 asks = self._may_ask(now_ns)
-                return Decision(Verdict.DROP_AWAITING_KEY, reset, step.lost, asks)
+                return Decision(Verdict.DROP_AWAITING_KEY, lost=step.lost, request_key=asks)
             self._awaiting_key = False
-            self._asked_ns = None
-            reset = True
-        if age_ns <= self._max_age_ns:
-            return Decision(Verdict.SHOW, reset, step.lost)
-        stale = Verdict.DROP_LATE if header.codec.intra_only else Verdict.DECODE_ONLY
-        return Decision(stale, reset, step.lost)
+            self._answered = True
+        fresh = age_ns <= self._max_age_ns
+        if not fresh and header.codec.intra_only:
+            return Decision(Verdict.DROP_LATE, lost=step.lost)
+        reset, self._reset_due = self._reset_due, False
+        return Decision(Verdict.SHOW if fresh else Verdict.DECODE_ONLY, reset, step.lost)
+
+    def asked(self, now_ns: int) -> None:
+        """A keyframe was asked for, for a reason of the caller's own (a join)."""
+        self._asked_ns = now_ns
+        self._answered = False
 
     def broken(self, now_ns: int) -> bool:
         """The decoder could not use the last frame. True if a keyframe is to be asked for now."""
-        self._awaiting_key = True
+        self._awaiting_key = self._reset_due = True
         return self._may_ask(now_ns)
+
+    def _lose_references(self) -> None:
+        # The first request of a new wait is made at once. Not so after a decoder error: the keyframe
+        # that answers may be as broken as the one before it, and the requests would never end.
+        if self._answered and not self._awaiting_key:
+            self._asked_ns = None
+        self._awaiting_key = self._reset_due = True
 
     def _may_ask(self, now_ns: int) -> bool:
         if self._asked_ns is not None and now_ns - self._asked_ns < KEYFRAME_REQUEST_INTERVAL_NS:
             return False
-        self._asked_ns = now_ns
+        self.asked(now_ns)
         return True

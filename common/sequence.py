@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
@@ -44,7 +43,8 @@ class SequenceTracker:
         self._epoch: int | None = None
         self._last_seq = -1
         self._last_ns = 0
-        self._retired: deque[int] = deque(maxlen=_RETIRED_EPOCHS_KEPT)
+        # Epochs that were left, oldest first, and the last frame of each: one that comes back goes on there.
+        self._retired: dict[int, int] = {}
 
     def observe(self, epoch: int, seq: int, now_ns: int) -> Step:
         """Take one frame into account, in the order of arrival.
@@ -65,9 +65,13 @@ class SequenceTracker:
         if epoch in self._retired:
             if now_ns - self._last_ns < self._takeover_ns:
                 return Step(Continuity.OTHER_PRODUCER)
-            self._retired.remove(epoch)
+            if seq <= self._retired[epoch]:
+                return Step(Continuity.REPEATED)
+            del self._retired[epoch]
         if self._epoch is not None:
-            self._retired.append(self._epoch)
+            self._retired[self._epoch] = self._last_seq
+        if len(self._retired) > _RETIRED_EPOCHS_KEPT:
+            del self._retired[next(iter(self._retired))]
         self._epoch = epoch
         self._last_seq = seq
         self._last_ns = now_ns

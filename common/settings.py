@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from common.address import DEFAULT_URL
-from common.errors import ConfigError
+from common.units import checked
 from common.units import flag as flag_value
 from common.units import name as stream_name
 
@@ -95,11 +95,6 @@ def resolve(
 
 def _read(option: Option, given: Any, origin: str) -> Any:
     parse = flag_value if option.switch else option.parse
-    texts = given if option.repeated else [given]
-    read = []
-    for text in texts:
-        try:
-            read.append(parse(text))
-        except ValueError as error:
-            raise ConfigError(origin, text, f"allowed is {error}") from None
-    return tuple(read) if option.repeated else read[0]
+    if option.repeated:
+        return tuple(checked(origin, text, parse) for text in given)
+    return checked(origin, given, parse)

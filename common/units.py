@@ -8,8 +8,13 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
+from typing import TypeVar
 
+from common.errors import ConfigError
 from common.frame import MAX_FPS, MAX_PIXELS, MAX_SIDE, STREAM_NAME, STREAM_NAME_RULE
+
+T = TypeVar("T")
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(ms|s|m|h)?")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -75,3 +80,15 @@ def name(text: str) -> str:
     if not STREAM_NAME.fullmatch(text):
         raise ValueError(STREAM_NAME_RULE)
     return text
+
+
+def checked(setting: str, text: str, read: Callable[[str], T]) -> T:
+    """Read a value that a program handed in, with the reader of the command line.
+
+    Raises:
+        ConfigError: named after the setting.
+    """
+    try:
+        return read(text)
+    except ValueError as error:
+        raise ConfigError(setting, text, f"allowed is {error}") from None

@@ -105,9 +105,7 @@ class Meters:
         self._epoch = 0
         self._highest_seq = -1
 
-    def arrived(
-        self, *, epoch: int, seq: int, size_bytes: int, capture_ns: int, received_ns: int
-    ) -> None:
+    def arrived(self, *, epoch: int, seq: int, size_bytes: int, capture_ns: int, received_ns: int) -> None:
         with self._lock:
             self._received += 1
             self._received_bytes += size_bytes

@@ -2,9 +2,77 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from common.codec.base import Decoder, Encoder
+from common.errors import ConfigError
+from common.frame import Codec
 
-from common.codec.picture import BGR, Picture
-from common.frame import Codec, EncodedFrame
+__all__ = ["check_quality", "decoder", "encoder"]
 
-__all__ = ["BGR", "Codec", "Decoded", "Decoder", "Encoded", "Encoder", "Picture", "decoder", "encoder"]
+# name of the scale, best, worst, default. H.264 and PNG count the other way round than JPEG.
+_QUALITY = {
+    Codec.H264: ("a CRF from 0 (lossless) to 51 (worst)", 0, 51, 23),
+    Codec.JPEG: ("a JPEG quality from 1 (worst) to 100 (best)", 1, 100, 80),
+    Codec.PNG: ("a compression level from 0 (fast) to 9 (small)", 0, 9, 1),
+}
+
+
+def check_quality(codec: Codec, quality: int | None, name: str = "--quality") -> int:
+    """The quality to encode with, in the codec's own terms.
+
+    Raises:
+        ConfigError: outside the codec's range, or given for a codec that has none.
+    """
+    if codec not in _QUALITY:
+        if quality is not None:
+            raise ConfigError(name, quality, f"{codec} has no quality, leave it out")
+        return 0
+    scale, low, high, default = _QUALITY[codec]
+    if quality is None:
+        return default
+    if not low <= quality <= high:
+        raise ConfigError(name, quality, f"allowed for {codec} is {scale}")
+    return quality
+
+
+def encoder(codec: Codec, *, fps: float, gop_s: float, quality: int | None = None) -> Encoder:
+    """An encoder of its own for the calling thread.
+
+    Args:
+        fps: nominal rate, for the keyframe interval and rate control.
+        gop_s: seconds between keyframes; of no effect where every frame stands alone.
+    """
+    level = check_quality(codec, quality)
+    if codec is Codec.H264:
+        from common.codec.h264 import H264Encoder
+
+        return H264Encoder(fps=fps, gop_s=gop_s, crf=level)
+    if codec is Codec.JPEG:
+        from common.codec.jpeg import JpegEncoder
+
+        return JpegEncoder(quality=level)
+    if codec is Codec.PNG:
+        from common.codec.png import PngEncoder
+
+        return PngEncoder(compression_level=level)
+    from common.codec.raw import RawEncoder
+
+    return RawEncoder()
+
+
+def decoder(codec: Codec) -> Decoder:
+    """A decoder of its own for the calling thread."""
+    if codec is Codec.H264:
+        from common.codec.h264 import H264Decoder
+
+        return H264Decoder()
+    if codec is Codec.JPEG:
+        from common.codec.jpeg import JpegDecoder
+
+        return JpegDecoder()
+    if codec is Codec.PNG:
+        from common.codec.png import PngDecoder
+
+        return PngDecoder()
+    from common.codec.raw import RawDecoder
+
+    return RawDecoder()

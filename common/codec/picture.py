@@ -82,5 +82,5 @@ def plane_view(frame: av.VideoFrame, width: int, height: int) -> BGR:
     The array keeps the frame's memory alive. Rows may be padded, so it need not be contiguous.
     """
     plane = frame.planes[0]
-    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)  # type: ignore[call-overload]
+    rows: BGR = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
     return rows[:height, : width * 3].reshape(height, width, 3)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from common.frame import EncodedFrame
-from consumer.frame import Frame
 from consumer.stats import ConsumerStats, Outcome
+
+if TYPE_CHECKING:
+    from consumer.frame import Frame  # brings libav with it, which most sinks have no use for
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from common.codec.picture import Picture
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """One picture and when it was taken.
+
+    Attributes:
+        capture_ns: Unix time, by this machine's wall clock.
+    """
+
+    picture: Picture
+    capture_ns: int
 
 
 class Source(Protocol):
@@ -31,7 +44,7 @@ class Source(Protocol):
         """
         ...
 
-    def read(self) -> Picture | None:
+    def read(self) -> Captured | None:
         """Block until the next picture is due and return it; None when there are no more.
 
         Returns None soon after `interrupt`.

@@ -1,0 +1,58 @@
+"""JPEG by libjpeg-turbo (simplejpeg): one JPEG file a frame, 4:2:0."""
+
+from __future__ import annotations
+
+import numpy as np
+import simplejpeg
+
+from common.codec.base import Encoded, check_announced
+from common.codec.picture import BGR, Converter, Picture
+from common.errors import DecodeError, EncodeError
+from common.frame import EncodedFrame
+
+
+class JpegEncoder:
+    """See `common.codec.base.Encoder`."""
+
+    def __init__(self, *, quality: int) -> None:
+        self._quality = quality
+        self._converter = Converter()
+
+    def encode(self, picture: Picture, *, key: bool) -> Encoded:
+        image = np.ascontiguousarray(self._converter.to_bgr(picture))
+        try:
+            body = simplejpeg.encode_jpeg(image, self._quality, "BGR", "420", fastdct=True)
+        except ValueError as error:
+            raise EncodeError(f"JPEG cannot hold {image.shape[1]}x{image.shape[0]}: {error}") from error
+        return Encoded(body, key=True)
+
+
+class JpegDecoder:
+    """See `common.codec.base.Decoder`."""
+
+    def decode(self, frame: EncodedFrame) -> DecodedJpeg:
+        try:
+            height, width, _, _ = simplejpeg.decode_jpeg_header(frame.body)
+        except ValueError as error:
+            raise DecodeError(f"jpeg body cannot be decoded: {error}") from error
+        check_announced(frame, int(width), int(height))
+        return DecodedJpeg(frame.body)
+
+    def reset(self) -> None:
+        """Nothing to forget."""
+
+
+class DecodedJpeg:
+    """A JPEG whose size is checked; decoded when asked for."""
+
+    __slots__ = ("_body",)
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def bgr(self) -> BGR:
+        try:
+            image: BGR = simplejpeg.decode_jpeg(self._body, "BGR", fastdct=True, fastupsample=True)
+        except ValueError as error:
+            raise DecodeError(f"jpeg body cannot be decoded: {error}") from error
+        return image

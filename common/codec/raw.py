@@ -1,0 +1,51 @@
+"""Raw BGR: the pixels themselves, row by row, without padding."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from common.codec.base import Encoded
+from common.codec.picture import BGR, Converter, Picture, size_of
+from common.errors import EncodeError
+from common.frame import MAX_BODY_BYTES, EncodedFrame
+
+
+class RawEncoder:
+    """See `common.codec.base.Encoder`."""
+
+    def __init__(self) -> None:
+        self._converter = Converter()
+
+    def encode(self, picture: Picture, *, key: bool) -> Encoded:
+        width, height = size_of(picture)
+        if width * height * 3 > MAX_BODY_BYTES:
+            raise EncodeError(
+                f"raw {width}x{height} is {width * height * 3 / 1e6:.1f} MB: allowed is up to "
+                f"{MAX_BODY_BYTES / 1e6:.1f} MB a frame, use --codec h264"
+            )
+        return Encoded(self._converter.to_bgr(picture).tobytes(), key=True)
+
+
+class RawDecoder:
+    """See `common.codec.base.Decoder`. The header's check has compared the sizes."""
+
+    def decode(self, frame: EncodedFrame) -> DecodedRaw:
+        return DecodedRaw(frame)
+
+    def reset(self) -> None:
+        """Nothing to forget."""
+
+
+class DecodedRaw:
+    """Pixels as they came."""
+
+    __slots__ = ("_frame",)
+
+    def __init__(self, frame: EncodedFrame) -> None:
+        self._frame = frame
+
+    def bgr(self) -> BGR:
+        header = self._frame.header
+        pixels = np.frombuffer(self._frame.body, np.uint8)
+        # A copy, since the body is read-only and the image is the program's to draw on.
+        return pixels.reshape(header.height, header.width, 3).copy()

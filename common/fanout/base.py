@@ -1,0 +1,102 @@
+"""What every fan-out design offers to the producer's pipeline and to the consumer."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from common.control import ControlMessage
+from common.errors import FanlightError, WireFormatError
+from common.frame import EncodedFrame
+
+
+class PublisherEvents(Protocol):
+    """What a publisher tells its owner. Called from the publisher's threads: return at once."""
+
+    def on_control(self, message: ControlMessage) -> None:
+        """A consumer asked for a keyframe, or sent its receiver report."""
+        ...
+
+    def on_keyframe_needed(self) -> None:
+        """What was published last did not reach everybody: the next frame must stand alone."""
+        ...
+
+    def on_stale(self) -> None:
+        """A frame was dropped since it grew too old before it could be sent."""
+        ...
+
+
+class Publisher(Protocol):
+    """Sends the frames of one stream to everybody who watches. Never makes its caller wait for them."""
+
+    @property
+    def failure(self) -> FanlightError | None:
+        """Why it gave up for good; None while it works or tries again."""
+        ...
+
+    @property
+    def watched(self) -> bool:
+        """True if anybody receives the stream, as far as is known."""
+        ...
+
+    def start(self) -> None:
+        """Start connecting. Returns at once."""
+        ...
+
+    def wait_ready(self, timeout_s: float) -> bool:
+        """Wait until `publish` will take a frame: connected, not blocked, watched, the last one sent.
+
+        Returns at once, with False, after `stop` or a failure.
+        """
+        ...
+
+    def publish(self, frame: EncodedFrame) -> None:
+        """Hand over one frame; at most one waits to be sent."""
+        ...
+
+    def stop(self, timeout_s: float) -> None:
+        """Send what is pending, if that can be done in time, and end. Safe to call twice."""
+        ...
+
+
+class SubscriberEvents(Protocol):
+    """What a subscriber tells its owner. Called from the subscriber's thread."""
+
+    def on_frame(self, frame: EncodedFrame, received_ns: int) -> None:
+        """A frame arrived (`received_ns`: Unix time). The next one is read when this returns."""
+        ...
+
+    def on_malformed(self, error: WireFormatError) -> None:
+        """A message arrived that is not a frame of this contract."""
+        ...
+
+    def on_connected(self) -> None:
+        """The subscription stands: frames will come."""
+        ...
+
+    def on_disconnected(self) -> None:
+        """The subscription is lost; it is being restored."""
+        ...
+
+    def on_tick(self) -> None:
+        """A second has passed under a standing subscription: time to report."""
+        ...
+
+    def on_failed(self, error: FanlightError) -> None:
+        """The subscription cannot be had; no further attempt is made."""
+        ...
+
+
+class Subscriber(Protocol):
+    """Receives the frames of one stream, through loss and return of the connection."""
+
+    def start(self) -> None:
+        """Start connecting. Returns at once."""
+        ...
+
+    def send(self, message: ControlMessage) -> None:
+        """Send something to the producer; dropped while there is no connection. Thread-safe."""
+        ...
+
+    def stop(self, timeout_s: float) -> None:
+        """Unsubscribe and end. Safe to call twice."""
+        ...

@@ -1,0 +1,82 @@
+"""The producer's ear: keyframe requests and receiver reports, on a connection of their own."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from pika.channel import Channel
+
+from common import control
+from common.address import BrokerAddress
+from common.clock import monotonic_ns
+from common.errors import FanlightError, WireFormatError
+from common.fanout.broker.link import Link
+from common.fanout.broker.topology import CONTROL_EXCHANGE, control_queue
+from common.ratelimit import RateLimiter
+
+_LOG = logging.getLogger(__name__)
+
+# A hundred consumers report once a second; what is older than that is of no use.
+_QUEUE_ARGUMENTS: Final = {"x-max-length": 1000, "x-message-ttl": 2000, "x-overflow": "drop-head"}
+
+
+class ControlListener:
+    """Consumes from an exclusive queue bound to `fanlight.control` under the stream's name."""
+
+    def __init__(
+        self,
+        address: BrokerAddress,
+        *,
+        stream: str,
+        suffix: str,
+        on_control: Callable[[control.ControlMessage], None],
+    ) -> None:
+        self._stream = stream
+        self._queue = control_queue(stream, suffix)
+        self._on_control = on_control
+        self._complaints = RateLimiter()
+        self._link = Link(address, self, title=f"fanlight producer {stream} control")
+
+    def start(self) -> None:
+        self._link.start()
+
+    def stop(self, timeout_s: float) -> None:
+        self._link.stop(timeout_s)
+
+    # From here on everything runs in the link's thread.
+
+    def on_channel(self, channel: Channel) -> None:
+        # pika sends each when the one before it is answered.
+        channel.add_on_cancel_callback(self._cancelled)
+        channel.exchange_declare(CONTROL_EXCHANGE, "direct", durable=True)
+        channel.queue_declare(self._queue, exclusive=True, auto_delete=True, arguments=_QUEUE_ARGUMENTS)
+        channel.queue_bind(self._queue, CONTROL_EXCHANGE, self._stream)
+        # Automatic acknowledgement: the messages are tiny, and one that is lost is sent again.
+        channel.basic_consume(
+            self._queue, self._delivered, auto_ack=True, exclusive=True, callback=partial(self._consuming)
+        )
+
+    def on_down(self) -> None:
+        """Nothing to take back: the queue went with the channel."""
+
+    def on_failed(self, error: FanlightError) -> None:
+        """The publishing connection is refused alike, and says so."""
+
+    def _consuming(self, _frame: object) -> None:
+        self._link.established()
+
+    def _cancelled(self, _frame: object) -> None:
+        self._link.renew("the control queue was deleted")
+
+    def _delivered(self, _channel: Channel, _method: Any, properties: Any, body: bytes) -> None:
+        try:
+            message = control.parse(properties.type, body)
+        except WireFormatError as error:
+            if self._complaints.allow(monotonic_ns()) is not None:
+                _LOG.warning("control message refused: %s", error)
+            return
+        if message.stream == self._stream:
+            self._on_control(message)

@@ -1,0 +1,227 @@
+"""One AMQP connection with one channel, the thread that owns them, and their way back after a loss.
+
+Channels are not thread-safe: everything that touches one runs in the link's thread, by `call`.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Protocol
+
+from pika import ConnectionParameters, PlainCredentials, SelectConnection, SSLOptions
+from pika.adapters.select_connection import IOLoop
+from pika.channel import Channel
+from pika.exceptions import ConnectionWrongStateError
+
+from common.address import BrokerAddress
+from common.clock import monotonic_ns
+from common.errors import BrokerRefused, FanlightError
+from common.fanout.broker.pika_internals import read_in_large_pieces
+from common.fanout.broker.refusals import explain
+from common.ratelimit import RateLimiter
+from common.retry import backoff
+
+_LOG = logging.getLogger(__name__)
+
+HEARTBEAT_S = 10
+_CONNECT_TIMEOUT_S = 5.0
+_CLOSE_TIMEOUT_S = 1.0
+
+
+class LinkOwner(Protocol):
+    """Whoever uses the channel. Called in the link's thread."""
+
+    def on_channel(self, channel: Channel) -> None:
+        """A channel is open: declare and consume, then call `Link.established`."""
+        ...
+
+    def on_down(self) -> None:
+        """The channel is gone. Called once for every `on_channel`."""
+        ...
+
+    def on_failed(self, error: FanlightError) -> None:
+        """The broker refused before the link ever stood; no further attempt is made."""
+        ...
+
+
+class Link:
+    """Connects, and connects again, until it is stopped.
+
+    A refusal (password, vhost, permission) is final only if the link has never stood: a broker that
+    restarts may refuse for a moment what it granted before.
+
+    Args:
+        title: shown as the connection's name in RabbitMQ's console and in log lines.
+    """
+
+    def __init__(self, address: BrokerAddress, owner: LinkOwner, *, title: str) -> None:
+        self._address = address
+        self._owner = owner
+        self._title = title
+        self._loop = IOLoop()
+        # A daemon, so that a program that dies of an exception does not hang on it; its owner joins it.
+        self._thread = threading.Thread(target=self._run, name=title, daemon=True)
+        # Jitter only: nothing here is a secret.
+        self._rng = random.Random()  # noqa: S311
+        self._delays: Iterator[float] = backoff(self._rng)
+        self._attempt = 0
+        self._complaints = RateLimiter()
+        self._connection: SelectConnection | None = None
+        self._channel: Channel | None = None
+        self._ever_stood = False
+        self._stopping = False
+
+    @property
+    def connection(self) -> SelectConnection | None:
+        """The open connection, for its owner in the link's thread; None while there is none."""
+        return self._connection if self._channel is not None else None
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Run `function` in the link's thread, soon. Thread-safe; ignored once the link has ended."""
+        self._loop.add_callback_threadsafe(function)
+
+    def call_later(self, delay_s: float, function: Callable[[], None]) -> None:
+        """Run `function` after a while. To be called in the link's thread."""
+        self._loop.call_later(delay_s, function)
+
+    def established(self) -> None:
+        """The owner's set-up is complete: say so, and start the next series of attempts afresh."""
+        if self._attempt or not self._ever_stood:
+            _LOG.info("%s: connected to %s", self._title, self._address)
+        self._ever_stood = True
+        self._attempt = 0
+        self._delays = backoff(self._rng)
+
+    def renew(self, reason: str) -> None:
+        """Close the channel and open a new one: what it stood for (its queue) is gone."""
+        channel = self._channel
+        if channel is not None and channel.is_open:
+            self._lost_channel(reason)
+            channel.close()
+
+    def stop(self, timeout_s: float) -> None:
+        """Close in good order, or without it if the broker does not answer, and join the thread."""
+        if self._thread.is_alive():
+            self.call(self._shut_down)
+            self._thread.join(timeout_s)
+
+    # From here on everything runs in the link's thread.
+
+    def _run(self) -> None:
+        try:
+            self._connect()
+            self._loop.start()
+        except Exception as error:  # noqa: BLE001 (a thread's last resort: its owner must hear of it)
+            _LOG.exception("%s: internal error", self._title)
+            self._owner.on_failed(FanlightError(f"{self._title}: internal error: {error!r}"))
+
+    def _connect(self) -> None:
+        if self._stopping:
+            return
+        host, port = self._address.hosts[self._attempt % len(self._address.hosts)]
+        parameters = ConnectionParameters(
+            host=host,
+            port=port,
+            virtual_host=self._address.vhost,
+            credentials=PlainCredentials(self._address.user, self._address.password),
+            heartbeat=HEARTBEAT_S,
+            socket_timeout=_CONNECT_TIMEOUT_S,
+            stack_timeout=_CONNECT_TIMEOUT_S,
+            connection_attempts=1,
+            client_properties={"connection_name": self._title, "product": "Fanlight"},
+            ssl_options=_tls_options(host) if self._address.tls else None,
+        )
+        self._connection = SelectConnection(
+            parameters,
+            on_open_callback=self._opened,
+            on_open_error_callback=self._lost,
+            on_close_callback=self._lost,
+            custom_ioloop=self._loop,
+        )
+
+    def _opened(self, connection: SelectConnection) -> None:
+        read_in_large_pieces(connection)
+        self._open_channel()
+
+    def _open_channel(self) -> None:
+        if self._connection is not None and self._connection.is_open:
+            self._connection.channel(on_open_callback=self._channel_opened)
+
+    def _channel_opened(self, channel: Channel) -> None:
+        self._channel = channel
+        channel.add_on_close_callback(self._channel_closed)
+        self._owner.on_channel(channel)
+
+    def _channel_closed(self, channel: Channel, error: Exception) -> None:
+        connection = self._connection
+        if channel is not self._channel or connection is None or not connection.is_open:
+            return
+        reason = explain(error, self._address)
+        if self._refused(reason):
+            return
+        self._lost_channel(str(reason))
+
+    def _lost_channel(self, reason: str) -> None:
+        self._channel = None
+        self._owner.on_down()
+        delay_s = self._complain(reason)
+        self._loop.call_later(delay_s, self._open_channel)
+
+    def _lost(self, connection: SelectConnection, error: BaseException) -> None:
+        if connection is not self._connection:
+            return
+        self._connection = None
+        if self._channel is not None:
+            self._channel = None
+            self._owner.on_down()
+        if self._stopping:
+            self._loop.stop()
+            return
+        reason = explain(error, self._address)
+        if not self._refused(reason):
+            self._loop.call_later(self._complain(str(reason)), self._connect)
+
+    def _refused(self, reason: FanlightError) -> bool:
+        if self._ever_stood or not isinstance(reason, BrokerRefused):
+            return False
+        self._owner.on_failed(reason)
+        self._shut_down()
+        return True
+
+    def _complain(self, reason: str) -> float:
+        """Say what is wrong, at most once a second; returns the delay before the next attempt."""
+        self._attempt += 1
+        delay_s = next(self._delays)
+        if self._complaints.allow(monotonic_ns()) is not None:
+            _LOG.warning("%s: %s; attempt %d in %.1f s", self._title, reason, self._attempt + 1, delay_s)
+        return delay_s
+
+    def _shut_down(self) -> None:
+        self._stopping = True
+        connection = self._connection
+        if connection is None:
+            self._loop.stop()
+            return
+        # A broker that does not answer must not keep the process.
+        self._loop.call_later(_CLOSE_TIMEOUT_S, self._loop.stop)
+        try:
+            connection.close()
+        except ConnectionWrongStateError:
+            self._loop.call_later(0, partial(self._stop_if_gone, connection))
+
+    def _stop_if_gone(self, connection: SelectConnection) -> None:
+        if connection.is_closed:
+            self._loop.stop()
+
+
+def _tls_options(host: str) -> SSLOptions:
+    import ssl
+
+    return SSLOptions(ssl.create_default_context(), host)

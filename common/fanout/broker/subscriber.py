@@ -1,0 +1,164 @@
+"""Receives one stream through a queue of its own, with manual acknowledgement and a small prefetch.
+
+Automatic acknowledgement would make the broker push everything at once, beyond the reach of the
+queue's length and age limits: lag without bound (rabbitmq-website, docs/maxlength, docs/confirms).
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import Final
+
+from pika import BasicProperties
+from pika.channel import Channel
+from pika.spec import Basic
+
+from common import control
+from common.address import BrokerAddress
+from common.clock import wall_ns
+from common.errors import FanlightError, WireFormatError
+from common.fanout.base import SubscriberEvents
+from common.fanout.broker.link import Link
+from common.fanout.broker.topology import (
+    ACK_EVERY,
+    CONTROL_EXCHANGE,
+    PREFETCH,
+    consumer_queue,
+    exchange,
+    freshness_arguments,
+)
+from common.frame import APP_ID, PROBE_CONTENT_TYPE, EncodedFrame, FrameHeader
+
+_LOG = logging.getLogger(__name__)
+
+_TICK_S: Final = 1.0
+
+
+class BrokerSubscriber:
+    """See `common.fanout.base.Subscriber`.
+
+    Args:
+        suffix: makes the queue's name unique, so that a consumer that comes back never finds its old
+            queue still locked, and two of one name both get every frame.
+    """
+
+    def __init__(
+        self,
+        address: BrokerAddress,
+        *,
+        stream: str,
+        name: str,
+        suffix: str,
+        max_age_s: float,
+        events: SubscriberEvents,
+    ) -> None:
+        self._stream = stream
+        self._exchange = exchange(stream)
+        self._queue = consumer_queue(stream, name, suffix)
+        self._arguments = freshness_arguments(max_age_s)
+        self._user = address.user
+        self._events = events
+        self._link = Link(address, self, title=f"fanlight consumer {stream} {name}")
+        self._channel: Channel | None = None
+        self._consuming = False
+        self._unacked = 0
+        self._last_tag = 0
+
+    def start(self) -> None:
+        self._link.start()
+
+    def send(self, message: control.ControlMessage) -> None:
+        self._link.call(partial(self._publish_control, message))
+
+    def stop(self, timeout_s: float) -> None:
+        self._link.stop(timeout_s)
+
+    # From here on everything runs in the link's thread.
+
+    def on_channel(self, channel: Channel) -> None:
+        self._channel = channel
+        self._unacked = 0
+        channel.add_on_cancel_callback(self._cancelled)
+        # pika sends each of these when the one before it is answered.
+        channel.exchange_declare(self._exchange, "fanout", durable=True)
+        channel.exchange_declare(CONTROL_EXCHANGE, "direct", durable=True)
+        channel.basic_qos(prefetch_count=PREFETCH)
+        channel.queue_declare(self._queue, exclusive=True, auto_delete=True, arguments=self._arguments)
+        channel.queue_bind(self._queue, self._exchange)
+        channel.basic_consume(self._queue, self._delivered, exclusive=True, callback=self._consume_ok)
+
+    def on_down(self) -> None:
+        self._channel = None
+        if self._consuming:
+            self._consuming = False
+            self._events.on_disconnected()
+
+    def on_failed(self, error: FanlightError) -> None:
+        self._events.on_failed(error)
+
+    def _consume_ok(self, _frame: object) -> None:
+        self._consuming = True
+        self._link.established()
+        self._events.on_connected()
+        self._link.call_later(_TICK_S, partial(self._tick, self._channel, 0))
+
+    def _cancelled(self, _frame: object) -> None:
+        self._link.renew("the queue was deleted")
+
+    def _delivered(
+        self, channel: Channel, method: Basic.Deliver, properties: BasicProperties, body: bytes
+    ) -> None:
+        received_ns = wall_ns()
+        # The probe of an idle producer is no frame, and its sender wakes by itself.
+        if properties.content_type != PROBE_CONTENT_TYPE:
+            self._take(properties, body, received_ns)
+        # After the work, so that whoever cannot keep up leaves frames to the queue, which drops the
+        # oldest. Several at once: an acknowledgement costs the broker as much as a small message.
+        self._unacked += 1
+        self._last_tag = method.delivery_tag
+        if self._unacked >= ACK_EVERY:
+            self._acknowledge(channel)
+
+    def _take(self, properties: BasicProperties, body: bytes, received_ns: int) -> None:
+        try:
+            header = FrameHeader.from_amqp(
+                properties.headers,
+                content_type=properties.content_type,
+                app_id=properties.app_id,
+                body_size=len(body),
+            )
+        except WireFormatError as error:
+            self._events.on_malformed(error)
+            return
+        if header.stream == self._stream:
+            self._events.on_frame(EncodedFrame(header, body), received_ns)
+        else:
+            self._events.on_malformed(WireFormatError("stream", header.stream, repr(self._stream)))
+
+    def _acknowledge(self, channel: Channel) -> None:
+        if channel.is_open:
+            channel.basic_ack(self._last_tag, multiple=True)
+        self._unacked = 0
+
+    def _tick(self, channel: Channel | None, seen_tag: int) -> None:
+        if channel is None or channel is not self._channel:
+            return
+        # An unacknowledged message closes the channel after half an hour (docs/consumers):
+        # acknowledge the rest of a batch when the stream pauses.
+        if self._unacked and seen_tag == self._last_tag:
+            self._acknowledge(channel)
+        self._events.on_tick()
+        self._link.call_later(_TICK_S, partial(self._tick, channel, self._last_tag))
+
+    def _publish_control(self, message: control.ControlMessage) -> None:
+        if self._channel is None or not self._channel.is_open or not self._consuming:
+            return
+        properties = BasicProperties(
+            content_type=control.CONTENT_TYPE,
+            type=message.TYPE,
+            app_id=APP_ID,
+            user_id=self._user,
+            delivery_mode=1,
+        )
+        self._channel.basic_publish(CONTROL_EXCHANGE, self._stream, control.serialize(message), properties)

@@ -1,0 +1,24 @@
+"""The receiving side: `from consumer import Consumer`, or `python -m consumer`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from consumer.consumer import Consumer
+    from consumer.frame import Frame
+
+__all__ = ["Consumer", "Frame"]
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when asked for: `python -m consumer --help` has no use for codecs.
+    if name == "Consumer":
+        from consumer.consumer import Consumer
+
+        return Consumer
+    if name == "Frame":
+        from consumer.frame import Frame
+
+        return Frame
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

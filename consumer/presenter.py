@@ -1,0 +1,108 @@
+"""The presenting side of the command line: every frame goes to every sink, in the main thread."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import ExitStack
+from threading import Event as Signal
+from typing import Final
+
+from common.frame import EncodedFrame
+from consumer.frame import Frame
+from consumer.reception import Reception
+from consumer.settings import ConsumerSettings
+from consumer.sinks import SinkSpec, open_sink
+from consumer.sinks.base import Sink, SinkContext
+from consumer.stats import Outcome
+
+# Sinks are promised a tick at least ten times a second.
+_TICK_S: Final = 0.1
+# Fates of frames that wait for the next tick; a minute of 60 fps, should a sink block that long.
+_OUTCOMES: Final = 3600
+
+
+class Presenter:
+    """Takes frames from its own reception and shows them until it is told to stop.
+
+    Args:
+        specs: the sinks to open, in order.
+        stopping: set from outside to end.
+    """
+
+    def __init__(self, settings: ConsumerSettings, specs: Sequence[SinkSpec], stopping: Signal) -> None:
+        self._settings = settings
+        self._stopping = stopping
+        self._outcomes: deque[Outcome] = deque(maxlen=_OUTCOMES)
+        self._sinks: list[Sink] = []
+        self._encoded_sinks: list[Sink] = []
+        self._outcome_sinks: list[Sink] = []
+        self._shown = 0
+        self.reception = Reception(
+            settings, on_outcome=self._outcomes.append, on_encoded=self._on_encoded
+        )
+        self._specs = specs
+
+    def run(self) -> None:
+        """Open the sinks, receive and present, close everything.
+
+        Raises:
+            ConfigError: a sink cannot be opened.
+            FanlightError: a sink failed while running, or the broker refused the consumer.
+        """
+        with ExitStack() as stack:
+            context = SinkContext(self._settings.name, self._settings.stream, self.reception.stats)
+            for spec in self._specs:
+                sink = open_sink(spec, context)
+                stack.callback(sink.close)
+                self._sinks.append(sink)
+            self._encoded_sinks = [sink for sink in self._sinks if sink.wants_encoded]
+            self._outcome_sinks = [sink for sink in self._sinks if sink.wants_outcomes]
+            stack.callback(self._hand_out_outcomes)
+            stack.callback(self.reception.stop)
+            self.reception.start()
+            self._present_all()
+        if self.reception.failure is not None:
+            raise self.reception.failure
+
+    def _present_all(self) -> None:
+        end_s = None if self._settings.duration_s is None else time.monotonic() + self._settings.duration_s
+        next_tick_s = 0.0
+        while not self._stopping.is_set() and not self.reception.ended:
+            now_s = time.monotonic()
+            if end_s is not None and now_s >= end_s:
+                return
+            if now_s >= next_tick_s:
+                next_tick_s = now_s + _TICK_S
+                self._hand_out_outcomes()
+                # Every sink gets its tick, also behind one that asks to end.
+                going_on = [sink.tick() for sink in self._sinks]
+                if not all(going_on):
+                    return
+            until_s = next_tick_s if end_s is None else min(next_tick_s, end_s)
+            frame = self.reception.take(max(0.0, until_s - time.monotonic()))
+            if frame is not None:
+                self._show(frame)
+                if self._shown == self._settings.frames:
+                    return
+
+    def _show(self, frame: Frame) -> None:
+        for sink in self._sinks:
+            sink.present(frame)
+        self._shown += 1
+        if self._settings.work_s:
+            self._stopping.wait(self._settings.work_s)
+
+    def _hand_out_outcomes(self) -> None:
+        if not self._outcome_sinks:
+            self._outcomes.clear()
+            return
+        while self._outcomes:
+            outcome = self._outcomes.popleft()
+            for sink in self._outcome_sinks:
+                sink.outcome(outcome)
+
+    def _on_encoded(self, frame: EncodedFrame) -> None:
+        for sink in self._encoded_sinks:
+            sink.receive(frame)

@@ -1,0 +1,135 @@
+"""The receiving side of a consumer: what arrives is judged, decoded, and left for presentation.
+
+Runs in the subscriber's thread. H.264 is decoded here, each access unit as it comes; codecs whose frames
+stand alone are decoded only when they are presented.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from common.clock import monotonic_ns, wall_ns
+from common.codec import decoder
+from common.codec.base import Decoder
+from common.control import Reason
+from common.errors import DecodeError, WireFormatError
+from common.frame import Codec, EncodedFrame, FrameHeader
+from common.freshness import FreshnessPolicy, Verdict
+from common.ratelimit import RateLimiter
+from consumer.mailbox import Mailbox
+from consumer.playout import Ready
+from consumer.stats import Event, Meters, Outcome
+
+_LOG = logging.getLogger(__name__)
+
+_DROPS: Final = {
+    Verdict.DROP_LATE: Event.LATE,
+    Verdict.DROP_AWAITING_KEY: Event.AWAITING_KEY,
+    Verdict.DROP_REPEATED: Event.SUPERSEDED,
+}
+
+
+class Receiver:
+    """Follows one stream. Not thread-safe.
+
+    Args:
+        request_key: asks the producer for a keyframe.
+        on_outcome: told the fate of every frame that will not be presented.
+        on_encoded: given every frame that can be decoded, in order.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_age_s: float,
+        mailbox: Mailbox,
+        meters: Meters,
+        request_key: Callable[[Reason], None],
+        on_outcome: Callable[[Outcome], None],
+        on_encoded: Callable[[EncodedFrame], None],
+    ) -> None:
+        self._policy = FreshnessPolicy(int(max_age_s * 1e9))
+        self._mailbox = mailbox
+        self._meters = meters
+        self._request_key = request_key
+        self._on_outcome = on_outcome
+        self._on_encoded = on_encoded
+        self._decoder: Decoder | None = None
+        self._codec: Codec | None = None
+        self._lost = 0
+        self._complaints = RateLimiter()
+
+    def on_frame(self, frame: EncodedFrame, received_ns: int) -> None:
+        """Judge and decode one frame; `received_ns` is Unix time."""
+        header = frame.header
+        self._meters.arrived(
+            epoch=header.epoch,
+            seq=header.seq,
+            size_bytes=len(frame.body),
+            capture_ns=header.capture_ns,
+            received_ns=received_ns,
+        )
+        decision = self._policy.offer(
+            header, age_ns=wall_ns() - header.capture_ns, now_ns=monotonic_ns()
+        )
+        if decision.lost:
+            self._lost += decision.lost
+            self._meters.lost(decision.lost)
+        if decision.request_key:
+            self._request_key(Reason.GAP)
+        if decision.verdict in _DROPS:
+            self._drop(header, received_ns, decision.verdict)
+            return
+        try:
+            decoded = self._decoder_for(header, reset=decision.reset).decode(frame)
+        except DecodeError as error:
+            self._undecodable(header, received_ns, error)
+            return
+        self._on_encoded(frame)
+        if decision.verdict is Verdict.SHOW:
+            self._mailbox.push(Ready(header, decoded, received_ns, self._lost))
+        else:
+            self._end(header, received_ns, Event.LATE)
+
+    def on_joined(self) -> None:
+        """The subscription stands: an idle producer wakes, a busy one sends a keyframe."""
+        self._policy.asked(monotonic_ns())
+        self._request_key(Reason.JOIN)
+
+    def on_malformed(self, error: WireFormatError) -> None:
+        """Count a message that is not ours."""
+        self._meters.malformed()
+        self._complain("message refused: %s", error)
+
+    def _decoder_for(self, header: FrameHeader, *, reset: bool) -> Decoder:
+        if self._decoder is None or header.codec is not self._codec:
+            self._codec = header.codec
+            self._decoder = decoder(header.codec)
+        elif reset:
+            self._decoder.reset()
+        return self._decoder
+
+    def _drop(self, header: FrameHeader, received_ns: int, verdict: Verdict) -> None:
+        if verdict is Verdict.DROP_REPEATED:
+            self._meters.repeated()
+            self._complain("frame %d of epoch %x came out of order: is there a second producer?",
+                           header.seq, header.epoch)
+        self._end(header, received_ns, _DROPS[verdict])
+
+    def _undecodable(self, header: FrameHeader, received_ns: int, error: DecodeError) -> None:
+        self._end(header, received_ns, Event.UNDECODABLE)
+        self._complain("frame refused: %s", error)
+        if not header.codec.intra_only and self._policy.broken(monotonic_ns()):
+            self._request_key(Reason.DECODE_ERROR)
+
+    def _end(self, header: FrameHeader, received_ns: int, event: Event) -> None:
+        self._meters.ended(event)
+        self._on_outcome(Outcome(header.seq, header.capture_ns, received_ns, None, event))
+
+    def _complain(self, message: str, *details: object) -> None:
+        held_back = self._complaints.allow(monotonic_ns())
+        if held_back is not None:
+            suffix = f" (and {held_back} more like it)" if held_back else ""
+            _LOG.warning(message + "%s", *details, suffix)

@@ -1,0 +1,189 @@
+"""One consumer's subscription, receiver and mailbox, put together; frames come out of `take`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from common import fanout
+from common.clock import monotonic_ns, wall_ns
+from common.control import KeyframeRequest, Reason, ReceiverReport
+from common.errors import DecodeError, FanlightError, WireFormatError
+from common.frame import EncodedFrame
+from common.ratelimit import RateLimiter
+from consumer.frame import Frame
+from consumer.mailbox import Mailbox
+from consumer.playout import Dropped, LatestPlayout, Playout, SyncPlayout, Turn
+from consumer.receiver import Receiver
+from consumer.settings import ConsumerSettings, PlayoutMode
+from consumer.stats import ConsumerStats, Event, Meters, Outcome
+
+_LOG = logging.getLogger(__name__)
+
+_STOP_S = 1.5
+
+
+class Reception:
+    """Receives one stream until it is stopped. `take` belongs to one thread, the presenting one.
+
+    Args:
+        on_outcome: told the fate of every frame that arrived; from either thread, must not wait.
+        on_encoded: given every frame that can be decoded, in order; from the receiving thread.
+    """
+
+    def __init__(
+        self,
+        settings: ConsumerSettings,
+        *,
+        on_outcome: Callable[[Outcome], None] = lambda _outcome: None,
+        on_encoded: Callable[[EncodedFrame], None] = lambda _frame: None,
+    ) -> None:
+        self._settings = settings
+        self._on_outcome = on_outcome
+        self._max_age_ns = int(settings.max_age_s * 1e9)
+        self._meters = Meters()
+        self._mailbox = Mailbox(_playout(settings), self._dropped)
+        self._receiver = Receiver(
+            max_age_s=settings.max_age_s,
+            mailbox=self._mailbox,
+            meters=self._meters,
+            request_key=self._request_key,
+            on_outcome=on_outcome,
+            on_encoded=on_encoded,
+        )
+        self._subscriber = fanout.subscriber(
+            settings.url,
+            stream=settings.stream,
+            name=settings.name,
+            max_age_s=settings.max_age_s,
+            events=self,
+        )
+        self._failure: FanlightError | None = None
+        self._lost_presented = 0
+        self._complaints = RateLimiter()
+
+    @property
+    def failure(self) -> FanlightError | None:
+        """Why it ended by itself; None while it runs and after an orderly end."""
+        return self._failure
+
+    @property
+    def ended(self) -> bool:
+        """True once no more frames will come."""
+        return self._mailbox.closed
+
+    def start(self) -> None:
+        """Start receiving; returns at once."""
+        self._subscriber.start()
+
+    def stop(self) -> None:
+        """Unsubscribe and end, within 2 s. Safe to call twice, and from any thread."""
+        self._mailbox.close()
+        self._subscriber.stop(_STOP_S)
+
+    def interrupt(self) -> None:
+        """Make a blocked `take` return. Thread-safe."""
+        self._mailbox.close()
+
+    def stats(self) -> ConsumerStats:
+        """The figures as they stand."""
+        return self._meters.snapshot(monotonic_ns())
+
+    def take(self, timeout_s: float | None = None) -> Frame | None:
+        """The next frame to show, when it is time; None if none is in `timeout_s`, or none will be.
+
+        The frame counts as presented with its return.
+        """
+        turn = self._mailbox.take(timeout_s)
+        return None if turn.frame is None else self._present(turn)
+
+    def _present(self, turn: Turn) -> Frame | None:
+        ready = turn.frame
+        assert ready is not None  # noqa: S101 (told by the caller)
+        try:
+            image = ready.decoded.bgr()
+        except DecodeError as error:
+            self._dropped(Dropped(ready, Event.UNDECODABLE))
+            if self._complaints.allow(monotonic_ns()) is not None:
+                _LOG.warning("frame refused: %s", error)
+            return None
+        header = ready.header
+        presented_ns = wall_ns()
+        age_ns = presented_ns - header.capture_ns
+        if age_ns > self._max_age_ns:
+            self._dropped(Dropped(ready, Event.LATE))
+            return None
+        lost = ready.lost_before - self._lost_presented
+        self._lost_presented = ready.lost_before
+        self._meters.presented(
+            age_s=age_ns / 1e9,
+            skew_s=None if turn.due_ns is None else (presented_ns - turn.due_ns) / 1e9,
+            now_ns=monotonic_ns(),
+        )
+        self._on_outcome(
+            Outcome(header.seq, header.capture_ns, ready.received_ns, presented_ns, Event.PRESENTED)
+        )
+        return Frame(image, header, ready.received_ns, presented_ns, age_ns / 1e9, lost)
+
+    def _dropped(self, dropped: Dropped) -> None:
+        self._meters.ended(dropped.event)
+        header = dropped.frame.header
+        self._on_outcome(
+            Outcome(header.seq, header.capture_ns, dropped.frame.received_ns, None, dropped.event)
+        )
+
+    # What the subscriber tells, in its own thread.
+
+    def on_frame(self, frame: EncodedFrame, received_ns: int) -> None:
+        self._receiver.on_frame(frame, received_ns)
+
+    def on_malformed(self, error: WireFormatError) -> None:
+        self._receiver.on_malformed(error)
+
+    def on_connected(self) -> None:
+        self._meters.connection(up=True)
+        self._receiver.on_joined()
+
+    def on_disconnected(self) -> None:
+        if self.ended:
+            return
+        self._meters.connection(up=False)
+
+    def on_failed(self, error: FanlightError) -> None:
+        self._failure = error
+        self._mailbox.close()
+
+    def on_tick(self) -> None:
+        self._subscriber.send(_report(self._settings, self.stats()))
+
+    def _request_key(self, reason: Reason) -> None:
+        self._subscriber.send(
+            KeyframeRequest(stream=self._settings.stream, name=self._settings.name, reason=reason)
+        )
+
+
+def _playout(settings: ConsumerSettings) -> Playout:
+    max_age_ns = int(settings.max_age_s * 1e9)
+    if settings.playout is PlayoutMode.SYNC:
+        return SyncPlayout(int(settings.delay_s * 1e9), max_age_ns)
+    return LatestPlayout(max_age_ns)
+
+
+def _report(settings: ConsumerSettings, stats: ConsumerStats) -> ReceiverReport:
+    def milliseconds(seconds: float | None, nothing: float) -> float:
+        return nothing if seconds is None else round(seconds * 1000, 3)
+
+    return ReceiverReport(
+        stream=settings.stream,
+        name=settings.name,
+        epoch=stats.epoch,
+        highest_seq=stats.highest_seq,
+        received=stats.received,
+        lost=stats.lost,
+        presented=stats.presented,
+        late=stats.late,
+        age_p50_ms=milliseconds(stats.age_p50_s, -1.0),
+        age_p99_ms=milliseconds(stats.age_p99_s, -1.0),
+        jitter_ms=milliseconds(stats.jitter_s, 0.0),
+        playout_skew_ms=milliseconds(stats.skew_p50_s, 0.0),
+    )

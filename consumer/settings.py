@@ -1,0 +1,130 @@
+"""A consumer's settings: the table behind the command line, and the checks behind both it and the API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from common import units
+from common.address import DEFAULT_URL, parse_url
+from common.errors import ConfigError
+from common.settings import STREAM, URL, Option
+from consumer.sinks import SINKS, SinkSpec, parse_sink
+
+
+class PlayoutMode(StrEnum):
+    """The two ways to present."""
+
+    LATEST = "latest"
+    SYNC = "sync"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumerSettings:
+    """Checked once, then fixed.
+
+    Attributes:
+        name: of this consumer, as operators read it in RabbitMQ's console.
+        playout: `latest`: the newest frame at once; `sync`: each at `capture + delay`.
+        delay_s: of `sync`.
+        max_age_s: a frame older than this is never presented.
+        sinks: where frames go; empty for a window, or a status line where there is no display.
+        work_s: time that every presented frame costs, to stand in for a slow consumer.
+        duration_s: end after this time; None for never.
+        frames: end after so many presented frames; None for never.
+    """
+
+    name: str = "consumer"
+    stream: str = "cam"
+    playout: PlayoutMode = PlayoutMode.LATEST
+    delay_s: float = 0.15
+    max_age_s: float = 0.5
+    sinks: tuple[SinkSpec, ...] = ()
+    work_s: float = 0.0
+    duration_s: float | None = None
+    frames: int | None = None
+    url: str = DEFAULT_URL
+
+    def __post_init__(self) -> None:
+        parse_url(self.url)
+        units.checked("--stream", self.stream, units.name)
+        units.checked("--name", self.name, units.name)
+        for name, value in (("--max-age", self.max_age_s), ("--delay", self.delay_s)):
+            if not 0 < value <= 3600:
+                raise ConfigError(name, value, "allowed is above 0 s and up to 1 h")
+        if self.playout is PlayoutMode.SYNC and self.delay_s >= self.max_age_s:
+            raise ConfigError(
+                "--delay",
+                f"{self.delay_s * 1000:g}ms",
+                f"allowed is less than --max-age, which is {self.max_age_s * 1000:g}ms",
+            )
+
+    @property
+    def url_shown(self) -> str:
+        """The broker's address without the password."""
+        return str(parse_url(self.url))
+
+
+def playout_value(text: str) -> PlayoutMode:
+    """A playout mode by its name; ValueError with the names there are."""
+    try:
+        return PlayoutMode(text)
+    except ValueError:
+        raise ValueError(" or ".join(PlayoutMode)) from None
+
+
+OPTIONS: Final = (
+    Option("name", units.name, "consumer", "name of this consumer (default: consumer)", "NAME"),
+    STREAM,
+    Option(
+        "playout",
+        playout_value,
+        PlayoutMode.LATEST,
+        "latest: the newest frame at once (the default); sync: each at its capture time plus --delay",
+        "MODE",
+    ),
+    Option(
+        "delay",
+        units.positive_duration_s,
+        0.15,
+        "of --playout sync (default: 150ms)",
+        "TIME",
+        field="delay_s",
+    ),
+    Option(
+        "max-age",
+        units.positive_duration_s,
+        0.5,
+        "never present a frame older than this (default: 500ms)",
+        "TIME",
+        field="max_age_s",
+    ),
+    Option(
+        "sink",
+        parse_sink,
+        (),
+        f"{SINKS}; may be given several times (default: window, or status without a display)",
+        "SINK",
+        field="sinks",
+        repeated=True,
+    ),
+    Option(
+        "work",
+        units.duration_s,
+        0.0,
+        "time that each presented frame costs, to stand in for slow work",
+        "TIME",
+        field="work_s",
+    ),
+    Option(
+        "duration",
+        units.positive_duration_s,
+        None,
+        "end after this time (default: never)",
+        "TIME",
+        field="duration_s",
+    ),
+    Option("frames", units.count, None, "end after so many presented frames (default: never)", "N"),
+    URL,
+)

@@ -1,0 +1,99 @@
+"""One recorded file: encoded frames into MP4 or Matroska, so that it is playable at every moment.
+
+Bodies are copied as they are, never encoded again; raw pictures alone go through libx264 first.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import av
+
+from common import codec
+from common.errors import SinkError
+from common.frame import Codec, EncodedFrame, FrameHeader
+from consumer.sinks.timeline import Timeline
+
+FORMATS: Final = {".mp4": "mp4", ".mkv": "matroska"}
+_TRACKS: Final = {Codec.H264: "h264", Codec.JPEG: "mjpeg", Codec.PNG: "png", Codec.RAW: "h264"}
+_TIME_BASE: Final = Fraction(1, 90_000)
+_RAW_CRF: Final = 18
+# A fragment or cluster stands on its own: what is lost by kill -9 is the one being filled. Fragments
+# that start at keyframes let players seek, but of intra-only codecs each frame would become one.
+_MATROSKA: Final = {"cluster_time_limit": "900", "flush_packets": "1"}
+_MP4: Final = {"frag_duration": "900000", "flush_packets": "1"}
+_MP4_FLAGS: Final = "empty_moov+default_base_moof"
+
+
+class Muxer:
+    """Writes one codec and size into `file`, which it closes. Belongs to one thread.
+
+    Every 0.9 s or sooner all frames but the newest ones are handed to the operating system; libav does
+    so when the next frame comes, not by a timer.
+
+    Raises:
+        SinkError: this kind of file cannot hold this codec.
+    """
+
+    def __init__(self, file: BinaryIO, header: FrameHeader) -> None:
+        self._file = file
+        suffix = Path(file.name).suffix.lower()
+        if header.codec is Codec.PNG and suffix == ".mkv":
+            raise SinkError(f"record:{file.name} cannot hold png: record to a file that ends in .mp4")
+        inter_coded = _TRACKS[header.codec] == "h264"
+        options = _MATROSKA
+        if suffix == ".mp4":
+            options = {**_MP4, "movflags": _MP4_FLAGS + ("+frag_keyframe" if inter_coded else "")}
+        self._container = av.open(file, "w", format=FORMATS[suffix], options=options)
+        # 4:2:0 needs even sizes; an odd one was coded one pixel larger (DESIGN 2), and MP4 has no crop.
+        self._stream = self._container.add_mux_stream(
+            _TRACKS[header.codec],
+            rate=Fraction(header.fps).limit_denominator(1001),
+            width=header.width + (header.width % 2 if inter_coded else 0),
+            height=header.height + (header.height % 2 if inter_coded else 0),
+            time_base=_TIME_BASE,
+        )
+        self._timeline = Timeline()
+        self._encoder = None
+        if header.codec is Codec.RAW:
+            self._encoder = codec.encoder(Codec.H264, fps=header.fps, gop_s=1.0, quality=_RAW_CRF)
+            self._pixels = codec.decoder(Codec.RAW)
+
+    def write(self, frame: EncodedFrame, arrival_ns: int) -> None:
+        """Append one frame; the first one must be a keyframe. `arrival_ns` is monotonic.
+
+        Raises:
+            OSError: the file cannot be written.
+            FFmpegError: libav refuses the body.
+        """
+        body, key = frame.body, frame.header.key
+        if self._encoder is not None:
+            encoded = self._encoder.encode(self._pixels.decode(frame).bgr(), key=False)
+            body, key = encoded.body, encoded.key
+        packet = av.Packet(body)
+        packet.stream = self._stream
+        packet.time_base = _TIME_BASE
+        packet.pts = packet.dts = _ticks(self._timeline.advance(frame.header.capture_ns, arrival_ns))
+        # Only for the last frame: of the others libav takes the distance to the next one.
+        packet.duration = _ticks(1e9 / frame.header.fps)
+        packet.is_keyframe = key
+        self._container.mux_one(packet)
+
+    def close(self) -> None:
+        """Write what is pending and the index, and close the file."""
+        try:
+            self._container.close()
+        finally:
+            self._file.close()
+
+    def abandon(self) -> None:
+        """Close the file as it stands, after a write has failed."""
+        # PyAV leaves the index out where the file is closed; with it, the failed write would come again.
+        self._file.close()
+        self._container.close()
+
+
+def _ticks(duration_ns: float) -> int:
+    return round(duration_ns * _TIME_BASE.denominator / 1_000_000_000)

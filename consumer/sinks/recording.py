@@ -1,0 +1,100 @@
+"""The files of one recording: FILE, then FILE-2, FILE-3, ... whenever the stream changes its shape."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from common.frame import EncodedFrame, FrameHeader
+from consumer.sinks.files import require_suffix, unusable
+from consumer.sinks.muxer import FORMATS, Muxer
+
+_log: Final = logging.getLogger(__name__)
+
+
+class Recording:
+    """Where recorded frames go. Belongs to one thread once it is open.
+
+    Nothing is ever overwritten: names that are taken are passed over. The first file is created at once,
+    so that a folder that cannot be written to shows before the first frame; it is removed again
+    if none comes.
+
+    Raises:
+        ConfigError: unknown extension, or the file cannot be created.
+    """
+
+    def __init__(self, path: Path) -> None:
+        require_suffix("record", path, tuple(FORMATS))
+        self._path = path
+        self._shape: tuple[object, ...] | None = None
+        self._muxer: Muxer | None = None
+        try:
+            self._file = self._create()
+        except OSError as error:
+            raise unusable("record", path, error) from None
+        if self._file.name != str(path):
+            _log.warning("record: %s exists and is kept, recording to %s", path, self._file.name)
+
+    def write(self, frame: EncodedFrame, arrival_ns: int) -> None:
+        """Append one frame, or leave it out if its file could not start with it.
+
+        Raises:
+            OSError, FFmpegError: it cannot be written.
+        """
+        shape = _shape(frame.header)
+        if shape != self._shape:
+            if not frame.header.key:
+                return
+            if self._muxer is not None:
+                self._next_file(frame.header)
+            self._muxer = Muxer(self._file, frame.header)
+            self._shape = shape
+        assert self._muxer is not None  # noqa: S101 - a shape is known, so its file is open
+        self._muxer.write(frame, arrival_ns)
+
+    def close(self) -> None:
+        """Finish the file, or remove it if nothing was recorded.
+
+        Raises:
+            OSError, FFmpegError: it cannot be written.
+        """
+        if self._muxer is not None:
+            self._muxer.close()
+            return
+        self._file.close()
+        Path(self._file.name).unlink(missing_ok=True)
+
+    def abandon(self) -> None:
+        """Leave the file as it stands, after a write has failed."""
+        if self._muxer is not None:
+            self._muxer.abandon()
+        self._file.close()
+
+    def _next_file(self, header: FrameHeader) -> None:
+        assert self._muxer is not None  # noqa: S101
+        muxer, self._muxer = self._muxer, None
+        muxer.close()
+        self._file = self._create()
+        shape = f"{header.codec} {header.width}x{header.height}"
+        _log.warning("record: the stream is now %s, recording goes on in %s", shape, self._file.name)
+
+    def _create(self) -> BinaryIO:
+        """The first of FILE, FILE-2, FILE-3, ... that does not exist.
+
+        Raises:
+            OSError: none can be created.
+        """
+        for number in itertools.count(1):
+            name = self._path.name if number == 1 else f"{self._path.stem}-{number}{self._path.suffix}"
+            try:
+                # Without a buffer: libav has its own, and an error must show where it happens.
+                return self._path.with_name(name).open("xb", buffering=0)
+            except FileExistsError:
+                continue
+        raise AssertionError
+
+
+def _shape(header: FrameHeader) -> tuple[object, ...]:
+    return header.codec, header.width, header.height

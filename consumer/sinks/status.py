@@ -1,0 +1,102 @@
+"""`status`: one live line that says how the stream is doing."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Final, TextIO
+
+from common.clock import monotonic_ns
+from common.errors import SinkError
+from consumer.sinks.base import Sink, SinkContext
+from consumer.sinks.files import reason
+from consumer.stats import ConsumerStats
+
+_TERMINAL_INTERVAL_NS: Final = 250_000_000
+_PLAIN_INTERVAL_NS: Final = 1_000_000_000
+
+
+def status_line(name: str, stats: ConsumerStats) -> str:
+    """What the line says. Counters that are rarely above zero appear only when they are."""
+    parts = [name]
+    if not stats.connected:
+        parts.append("reconnecting..." if stats.received else "connecting...")
+    elif stats.age_p50_s is None or stats.age_p99_s is None:
+        waits_for_key = stats.received and not stats.presented
+        parts.append(f"waiting for {'a keyframe' if waits_for_key else 'the producer'}...")
+    else:
+        parts.append(f"{stats.fps:.1f} fps")
+        parts.append(f"age p50 {stats.age_p50_s * 1e3:.0f} ms, p99 {stats.age_p99_s * 1e3:.0f} ms")
+    if stats.received:
+        parts.append(f"lost {stats.lost}")
+        parts.append(f"skipped {stats.skipped}")
+    if stats.undecodable:
+        parts.append(f"undecodable {stats.undecodable}")
+    if stats.malformed:
+        parts.append(f"refused {stats.malformed}")
+    if stats.reconnects:
+        parts.append(f"reconnects {stats.reconnects}")
+    return " | ".join(parts)
+
+
+class StatusSink(Sink):
+    """Redraws the line in place on a terminal; elsewhere prints it once a second.
+
+    When whoever read the output has gone (`| head`), the consumer ends in good order.
+    """
+
+    def __init__(self, context: SinkContext, stream: TextIO | None = None) -> None:
+        self._context = context
+        self._stream = sys.stdout if stream is None else stream
+        self._live = self._stream.isatty()
+        self._interval_ns = _TERMINAL_INTERVAL_NS if self._live else _PLAIN_INTERVAL_NS
+        self._written_ns: int | None = None
+        self._drawn = 0
+        self._reader_gone = False
+
+    def tick(self) -> bool:
+        now_ns = monotonic_ns()
+        if self._written_ns is None or now_ns - self._written_ns >= self._interval_ns:
+            self._written_ns = now_ns
+            self._write_line()
+        return not self._reader_gone
+
+    def close(self) -> None:
+        """Leave the last figures on a line of their own."""
+        if not self._reader_gone:
+            self._write_line()
+        if self._live and not self._reader_gone:
+            self._write("\n")
+
+    def _write_line(self) -> None:
+        line = status_line(self._context.name, self._context.stats())
+        if self._live:
+            # One column short: a terminal that is filled to its edge wraps, and \r stays on the new row.
+            line = line[: self._columns() - 1]
+            # Spaces rather than an escape sequence wipe what is left of a longer line before.
+            self._drawn, line = len(line), f"\r{line:<{self._drawn}}"
+        else:
+            line += "\n"
+        self._write(line)
+
+    def _write(self, text: str) -> None:
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except BrokenPipeError:
+            self._reader_gone = True
+            self._discard_output()
+        except OSError as error:
+            raise SinkError(f"status cannot be written: {reason(error)}") from None
+
+    def _columns(self) -> int:
+        try:
+            return os.get_terminal_size(self._stream.fileno()).columns or 80
+        except OSError:
+            return 80
+
+    def _discard_output(self) -> None:
+        # What is still buffered would be flushed once more at exit and end in a traceback there.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)

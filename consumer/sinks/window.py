@@ -1,0 +1,112 @@
+"""`window`: an OpenCV window with a small label. `q`, Esc or closing it ends the consumer."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from common.clock import monotonic_ns
+from common.errors import SinkError
+from consumer.sinks.base import Sink, SinkContext
+from consumer.sinks.display import require_display
+
+# Qt's remarks on fonts and sessions are nothing a user could act on.
+os.environ.setdefault("QT_LOGGING_RULES", "*.debug=false;*.info=false;*.warning=false")
+try:
+    import cv2
+
+    from consumer.sinks.overlay import Label, label_text
+except ImportError as error:
+    raise SinkError(f"window cannot be opened: OpenCV does not load ({error})") from None
+
+if TYPE_CHECKING:
+    from common.codec.picture import BGR
+    from consumer.frame import Frame
+
+_QUIT_KEYS: Final = (ord("q"), ord("Q"), 27)
+_MAX_SIZE: Final = (1280, 720)
+_LABEL_INTERVAL_NS: Final = 500_000_000
+_STALLED_NS: Final = 1_000_000_000
+# WINDOW_NORMAL: the user may resize it. GUI_NORMAL: no tool bar, which would also scale the picture.
+_FLAGS: Final = cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL
+
+
+class WindowSink(Sink):
+    """Opens at once, with a notice until the first frame. Qt belongs to the thread that opens it.
+
+    Raises:
+        SinkError: no window can be opened here.
+    """
+
+    def __init__(self, context: SinkContext) -> None:
+        require_display()
+        self._context = context
+        self._title = f"Fanlight {context.name} - {context.stream}"
+        self._label = Label()
+        self._text = ""
+        self._text_ns: int | None = None
+        self._presented_ns: int | None = None
+        self._stalled_s = 0
+        self._open = True
+        self._canvas: BGR = np.full((360, 640, 3), 24, np.uint8)
+        self._label.draw(self._canvas, f"{context.name}   waiting for the first frame")
+        cv2.namedWindow(self._title, _FLAGS)
+        cv2.resizeWindow(self._title, 640, 360)
+        cv2.imshow(self._title, self._canvas)
+        self._pump()
+
+    def present(self, frame: Frame) -> None:
+        # imshow would open a window that the user has closed once more.
+        if not self._open:
+            return
+        now_ns = monotonic_ns()
+        if self._canvas.shape != frame.image.shape:
+            self._canvas = np.empty_like(frame.image, order="C")
+        if self._presented_ns is None:
+            cv2.resizeWindow(self._title, *fitted(frame.image.shape[1], frame.image.shape[0]))
+        np.copyto(self._canvas, frame.image)
+        if self._text_ns is None or now_ns - self._text_ns >= _LABEL_INTERVAL_NS:
+            self._text_ns = now_ns
+            self._text = label_text(self._context.name, self._context.stats())
+        self._label.draw(self._canvas, self._text)
+        self._presented_ns = now_ns
+        self._stalled_s = 0
+        cv2.imshow(self._title, self._canvas)
+        self._pump()
+
+    def tick(self) -> bool:
+        if self._open and self._presented_ns is not None:
+            self._show_stall((monotonic_ns() - self._presented_ns) // _STALLED_NS)
+        if self._open:
+            self._pump()
+        return self._open
+
+    def close(self) -> None:
+        self._open = False
+        cv2.destroyAllWindows()
+
+    def _show_stall(self, stalled_s: int) -> None:
+        """Say so when the picture is old: a frozen one looks like a live one."""
+        if stalled_s <= self._stalled_s:
+            return
+        if not self._stalled_s:
+            np.multiply(self._canvas, 0.5, out=self._canvas, casting="unsafe")
+        self._stalled_s = stalled_s
+        shown = self._canvas.copy()
+        self._label.draw(shown, f"{self._context.name}   no new frame for {stalled_s} s", warning=True)
+        cv2.imshow(self._title, shown)
+
+    def _pump(self) -> None:
+        """Let Qt draw and read the keyboard. Takes about 2 ms, asleep: Qt has no shorter way in OpenCV."""
+        key = cv2.pollKey()
+        visible = cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) > 0
+        if not visible or (key != -1 and key & 0xFF in _QUIT_KEYS):
+            self._open = False
+
+
+def fitted(width: int, height: int) -> tuple[int, int]:
+    """The size to open a window with: that of the picture, scaled down to fit into 1280x720."""
+    scale = min(1.0, _MAX_SIZE[0] / width, _MAX_SIZE[1] / height)
+    return max(1, round(width * scale)), max(1, round(height * scale))

@@ -1,0 +1,19 @@
+"""The producing side: `from producer import Producer`, or `python -m producer`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from producer.producer import Producer
+
+__all__ = ["Producer"]
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when asked for: `python -m producer --help` has no use for codecs.
+    if name == "Producer":
+        from producer.producer import Producer
+
+        return Producer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,113 @@
+"""The pipeline: capture → encode → publish, each in a thread of its own, started and stopped together."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from typing import Final
+
+from common import fanout
+from common.clock import monotonic_ns
+from common.control import ControlMessage, KeyframeRequest
+from common.errors import FanlightError
+from common.shell.slot import Slot
+from producer.capture import Capture
+from producer.encode import Encode
+from producer.keyframes import KeyframeGovernor
+from producer.settings import ProducerSettings
+from producer.source.base import Captured, Source
+from producer.stats import Meters, ProducerStats
+
+_STOP_S: Final = 1.8
+
+
+class Pipeline:
+    """Publishes one source until it is stopped, the source ends, or something fails for good.
+
+    Args:
+        ended: set once no more frames will come; of its own if left out.
+    """
+
+    def __init__(
+        self, settings: ProducerSettings, source: Source, ended: threading.Event | None = None
+    ) -> None:
+        self.epoch = secrets.randbits(62)
+        self._meters = Meters()
+        self._keyframes = KeyframeGovernor()
+        self._ended = ended or threading.Event()
+        self._failure: FanlightError | None = None
+        slot: Slot[Captured] = Slot()
+        self._publisher = fanout.publisher(
+            settings.url, stream=settings.stream, max_age_s=settings.max_age_s, events=self
+        )
+        self._capture = Capture(
+            source, slot, self._meters, watched=lambda: self._publisher.watched, on_failed=self._fail
+        )
+        self._encode = Encode(
+            settings,
+            epoch=self.epoch,
+            fps=lambda: settings.fps or source.fps,
+            slot=slot,
+            publisher=self._publisher,
+            keyframes=self._keyframes,
+            meters=self._meters,
+            on_ended=self._finish,
+        )
+
+    @property
+    def failure(self) -> FanlightError | None:
+        """Why it ended by itself; None while it runs and after an orderly end."""
+        return self._failure
+
+    @property
+    def watched(self) -> bool:
+        """True if anybody receives the stream, as far as is known."""
+        return self._publisher.watched
+
+    @property
+    def ended(self) -> threading.Event:
+        """Set once no more frames will come."""
+        return self._ended
+
+    def start(self) -> None:
+        """Start the threads; returns at once."""
+        for part in (self._publisher, self._capture, self._encode):
+            part.start()
+
+    def stop(self) -> None:
+        """End in good order within 2 s. Safe to call twice, and from any thread."""
+        deadline_s = time.monotonic() + _STOP_S
+        self._capture.stop(_STOP_S / 3)
+        self._encode.stop(_STOP_S / 4)
+        self._publisher.stop(max(0.2, deadline_s - time.monotonic()))
+        self._ended.set()
+
+    def stats(self) -> ProducerStats:
+        """The figures as they stand."""
+        return self._meters.snapshot(monotonic_ns())
+
+    # What the publisher and the threads tell.
+
+    def on_control(self, message: ControlMessage) -> None:
+        if isinstance(message, KeyframeRequest):
+            self._meters.keyframe_requested()
+            self._keyframes.request()
+        else:
+            self._meters.reported(message.name, monotonic_ns())
+
+    def on_keyframe_needed(self) -> None:
+        self._keyframes.force()
+
+    def on_stale(self) -> None:
+        self._meters.stale()
+        self._keyframes.force()
+
+    def _fail(self, error: FanlightError) -> None:
+        if self._failure is None:
+            self._failure = error
+
+    def _finish(self, error: FanlightError | None) -> None:
+        if error is not None:
+            self._fail(error)
+        self._ended.set()

@@ -1,0 +1,122 @@
+"""The API: a program hands in its own pictures."""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from common import units
+from common.address import DEFAULT_URL
+from common.errors import FanlightError, StreamEnded
+from common.frame import Codec
+from common.settings import URL
+from producer.pipeline import Pipeline
+from producer.settings import DEFAULT_FPS, ProducerSettings, codec_value
+from producer.source.pushed import PushedSource
+from producer.stats import ProducerStats
+
+
+class Producer:
+    """Publishes the pictures that a program hands in.
+
+        with Producer(stream="cam") as out:
+            out.send(image)
+
+    Args:
+        codec: `h264`, `jpeg`, `png` or `raw`.
+        fps: nominal rate of `send`, for the encoder's rate control and the frames' headers.
+        size: (width, height) in pixels to scale to.
+        quality: in the codec's own terms (CRF, JPEG quality, PNG compression).
+        gop_s: seconds between keyframes (H.264).
+        max_age_s: a picture that waited longer than this for the broker is dropped.
+        url: the broker; by default `FANLIGHT_URL` or else the local one.
+
+    Raises:
+        ConfigError: a setting cannot be used.
+    """
+
+    def __init__(
+        self,
+        *,
+        stream: str = "cam",
+        codec: str = Codec.H264,
+        fps: float = DEFAULT_FPS,
+        size: tuple[int, int] | None = None,
+        quality: int | None = None,
+        gop_s: float = 1.0,
+        max_age_s: float = 0.5,
+        url: str | None = None,
+    ) -> None:
+        settings = ProducerSettings(
+            stream=stream,
+            codec=units.checked("codec", codec, codec_value),
+            fps=fps,
+            size=size,
+            quality=quality,
+            gop_s=gop_s,
+            max_age_s=max_age_s,
+            url=url or os.environ.get(URL.variable, DEFAULT_URL),
+        )
+        self._source = PushedSource(fps=fps)
+        self._pipeline = Pipeline(settings, self._source)
+
+    @property
+    def epoch(self) -> int:
+        """Drawn at random for this producer; in the header of each of its frames."""
+        return self._pipeline.epoch
+
+    @property
+    def watched(self) -> bool:
+        """True if anybody receives the stream, as far as is known. Unwatched pictures cost nothing."""
+        return self._pipeline.watched
+
+    @property
+    def failure(self) -> FanlightError | None:
+        """Why it ended by itself; None while it runs and after an orderly end."""
+        return self._pipeline.failure
+
+    def start(self) -> Self:
+        """Start the threads; returns at once. Pictures are taken from now on."""
+        self._pipeline.start()
+        return self
+
+    def send(self, image: npt.NDArray[np.generic], *, capture_ns: int | None = None) -> None:
+        """Hand in one picture. Never waits: a picture that is overtaken by the next is skipped.
+
+        Args:
+            image: uint8, (height, width, 3) BGR; grey and BGRA are taken too. Copied.
+            capture_ns: Unix time at which it was taken; by default now.
+
+        Raises:
+            EncodeError: not an image of these forms.
+            StreamEnded: the producer was stopped.
+            FanlightError: it failed for good, for instance since the broker refused it.
+        """
+        if self._pipeline.failure is not None:
+            raise self._pipeline.failure
+        if self._pipeline.ended.is_set():
+            raise StreamEnded("this producer was stopped: it takes no more pictures")
+        self._source.push(image, capture_ns)
+
+    def stop(self) -> None:
+        """End in good order within 2 s. Safe to call twice, and from any thread."""
+        self._pipeline.stop()
+
+    def stats(self) -> ProducerStats:
+        """The figures as they stand."""
+        return self._pipeline.stats()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()

@@ -1,0 +1,118 @@
+"""A producer's settings: the table behind the command line, and the checks behind both it and the API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from common import units
+from common.address import DEFAULT_URL, parse_url
+from common.codec import check_quality
+from common.errors import ConfigError
+from common.frame import MAX_FPS, Codec
+from common.settings import STREAM, URL, Option
+
+DEFAULT_SIZE: Final = (1280, 720)
+DEFAULT_FPS: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProducerSettings:
+    """Checked once, then fixed.
+
+    Attributes:
+        source: `test`, a camera index, a file, a URL, a folder or pattern of images.
+        loop: start a file or folder again at its end.
+        fps: frames per second; None for the source's own rate.
+        size: (width, height) to scale to; None for the source's own size.
+        quality: in the codec's own terms; None for its default.
+        gop_s: seconds between keyframes (H.264).
+        max_age_s: a picture that waited longer than this for the broker is dropped.
+        duration_s: end after this time; None for never.
+    """
+
+    source: str = "test"
+    loop: bool = False
+    stream: str = "cam"
+    codec: Codec = Codec.H264
+    fps: float | None = None
+    size: tuple[int, int] | None = None
+    quality: int | None = None
+    gop_s: float = 1.0
+    max_age_s: float = 0.5
+    duration_s: float | None = None
+    url: str = DEFAULT_URL
+
+    @property
+    def url_shown(self) -> str:
+        """The broker's address without the password."""
+        return str(parse_url(self.url))
+
+    def __post_init__(self) -> None:
+        parse_url(self.url)
+        check_quality(self.codec, self.quality)
+        units.checked("--stream", self.stream, units.name)
+        if self.fps is not None and not 0 < self.fps <= MAX_FPS:
+            raise ConfigError("--fps", self.fps, f"allowed is above 0 and up to {MAX_FPS:g}")
+        for name, value in (("--gop", self.gop_s), ("--max-age", self.max_age_s)):
+            if not 0 < value <= 3600:
+                raise ConfigError(name, value, "allowed is above 0 s and up to 1 h")
+
+
+def codec_value(text: str) -> Codec:
+    """A codec by its name; ValueError with the names there are."""
+    try:
+        return Codec(text)
+    except ValueError:
+        raise ValueError(", ".join(Codec)) from None
+
+
+def _quality(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 3):
+        raise ValueError("0 to 51 for h264 (lower is better), 1 to 100 for jpeg, 0 to 9 for png")
+    return int(text)
+
+
+OPTIONS: Final = (
+    Option(
+        "source",
+        str,
+        "test",
+        "test (a moving pattern, the default), a camera index such as 0, a file, a URL that FFmpeg opens, "
+        "a folder of images or a pattern such as 'DIR/*.png'",
+        "SOURCE",
+    ),
+    Option("loop", str, False, "start a file or a folder of images again at its end", switch=True),
+    STREAM,
+    Option("codec", codec_value, Codec.H264, f"{', '.join(Codec)} (default: h264)", "CODEC"),
+    Option("fps", units.rate_fps, None, "frames per second (default: the source's own, or 30)", "FPS"),
+    Option("size", units.size_px, None, "scale to WIDTHxHEIGHT (default: the source's own)", "SIZE"),
+    Option(
+        "quality",
+        _quality,
+        None,
+        "h264: CRF 0 to 51, lower is better (default: 23); jpeg: 1 to 100 (default: 80); "
+        "png: compression 0 to 9 (default: 1)",
+        "N",
+    ),
+    Option(
+        "gop", units.positive_duration_s, 1.0, "time between keyframes (default: 1s)", "TIME", field="gop_s"
+    ),
+    Option(
+        "max-age",
+        units.positive_duration_s,
+        0.5,
+        "drop what waited longer than this for the broker (default: 500ms)",
+        "TIME",
+        field="max_age_s",
+    ),
+    Option(
+        "duration",
+        units.positive_duration_s,
+        None,
+        "end after this time (default: never)",
+        "TIME",
+        field="duration_s",
+    ),
+    URL,
+)

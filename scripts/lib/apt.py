@@ -1,0 +1,105 @@
+"""Installs Debian packages, where that is possible, without letting a package start a system service."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from common.errors import FanlightError
+
+# invoke-rc.d and deb-systemd-invoke ask this program; exit code 101 says "do not start anything".
+POLICY = Path("/usr/sbin/policy-rc.d")
+_REFUSED = 101
+_MARK = "# put here by Fanlight while it installs a package"
+_UNIT_FOLDER = Path("/lib/systemd/system")
+_UNITS = ("rabbitmq-server.service", "epmd.service", "epmd.socket")
+_REFUSE = f"#!/bin/sh\n{_MARK}\nexit {_REFUSED}\n"
+
+
+class InstallFailed(FanlightError):
+    """apt-get said no."""
+
+
+def can_install() -> bool:
+    """True for root on Debian, Ubuntu and their kin."""
+    return (
+        os.geteuid() == 0 and shutil.which("apt-get") is not None and Path("/etc/debian_version").exists()
+    )
+
+
+def install(packages: Sequence[str]) -> None:
+    """Install packages; none of them starts a service, now or at the next boot.
+
+    Raises:
+        InstallFailed: one line with apt's own reason.
+    """
+    known = [unit for unit in _UNITS if (_UNIT_FOLDER / unit).exists()]
+    with no_service_starts():
+        # Package lists may be missing (a fresh container) or old (404): fetch them only then.
+        if _apt("install", *packages) is not None:
+            _apt("update")
+            reason = _apt("install", *packages)
+            if reason is not None:
+                raise InstallFailed(f"apt-get install {' '.join(packages)} failed: {reason}")
+    # Debian enables what it installs: at the next boot it would take port 5672.
+    new = [unit for unit in _UNITS if unit not in known and (_UNIT_FOLDER / unit).exists()]
+    if new and shutil.which("systemctl"):
+        subprocess.run(["systemctl", "disable", *new], check=False, capture_output=True)
+
+
+def _apt(action: str, *packages: str) -> str | None:
+    """Run apt-get; None if it worked, else its last line that names an error."""
+    command = ["apt-get", "-y", "-qq", "-o", "Dpkg::Use-Pty=0", "-o", "DPkg::Lock::Timeout=300", action]
+    if action == "install":
+        command.append("--no-install-recommends")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    done = subprocess.run(
+        [*command, *packages],
+        check=False,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode == 0:
+        return None
+    lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("E:")]
+    return (errors or lines or [f"exit code {done.returncode}"])[-1]
+
+
+@contextmanager
+def no_service_starts() -> Iterator[None]:
+    """Refuse service starts while the block runs; what was there before comes back afterwards."""
+    with (Path(tempfile.gettempdir()) / "fanlight-apt.lock").open("w") as lock:
+        # One installer at a time: the first to end would take the refusal away from the second.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        before = POLICY.read_bytes() if POLICY.exists() else None
+        if before is not None and _MARK.encode() in before:
+            before = None  # left by a run that was killed
+        elif before is not None and _refuses():
+            yield
+            return
+        mode = POLICY.stat().st_mode if before is not None else 0o755
+        try:
+            POLICY.write_text(_REFUSE)
+            POLICY.chmod(0o755)
+            yield
+        finally:
+            if before is None:
+                POLICY.unlink(missing_ok=True)
+            else:
+                POLICY.write_bytes(before)
+                POLICY.chmod(mode)
+
+
+def _refuses() -> bool:
+    """True if this machine's own policy starts no service anyway, as in most containers."""
+    return subprocess.run([POLICY, "rabbitmq-server", "start"], check=False).returncode == _REFUSED

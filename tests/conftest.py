@@ -1,0 +1,42 @@
+"""Fixtures for every test, and the rule that CI skips nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from typing import TypeVar
+
+import pytest
+
+from tests.support.broker import broker_url, private_node, stream
+
+__all__ = ["broker_url", "private_node", "stream"]
+
+_Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
+_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "docker: needs a Docker engine with Compose, and port 5672")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI a skipped test is a failed one: a broker or a tool that is missing there must be noticed."""
+    report = yield
+    return _not_in_ci(report)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for a module that is skipped while it is imported."""
+    report = yield
+    return _not_in_ci(report)
+
+
+def _not_in_ci(report: _Report) -> _Report:
+    if _CI and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{reason} (CI=true does not allow a skipped test)"
+    return report

@@ -1,0 +1,199 @@
+"""`window` on a real X server: what is seen, and what ends it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from common.codec.picture import BGR
+from tests.support.display import Display, display
+from tests.support.timing import scaled, wait_until
+
+__all__ = ["display"]
+
+MEDIA = Path(__file__).parents[1] / "media" / "bigbuckbunny-720p.mp4"
+TITLE = "Fanlight c1 - cam"
+LABEL = (slice(0, 60), slice(0, 260))
+
+
+class Child:
+    """The other process. `ask` sends a command and waits for the answer."""
+
+    def __init__(self, display: Display, folder: Path) -> None:
+        self._folder = folder
+        self._errors = (folder / "stderr").open("w+")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.window_child"],
+            env=display.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+        )
+        assert self._answer() == "open"
+
+    def ask(self, command: str) -> str:
+        assert self._process.stdin is not None
+        self._process.stdin.write(command + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def show(self, image: BGR) -> str:
+        path = self._folder / "image.npy"
+        np.save(path, image)
+        return self.ask(f"present {path}")
+
+    def goes_on(self) -> bool:
+        return {"True": True, "False": False}[self.ask("tick")]
+
+    def end(self) -> tuple[int, str]:
+        """Its exit code and everything that it wrote to stderr."""
+        try:
+            self._process.communicate(timeout=scaled(10))
+        finally:
+            self._process.kill()
+            self._process.wait()
+            self._errors.seek(0)
+            said = self._errors.read()
+            self._errors.close()
+        return self._process.returncode, said
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+
+@pytest.fixture
+def child(display: Display, tmp_path: Path) -> Iterator[Child]:
+    started = Child(display, tmp_path)
+    yield started
+    started.end()
+
+
+@pytest.fixture(scope="module")
+def footage() -> BGR:
+    """Frame 100 of the clip."""
+    with av.open(str(MEDIA)) as container:
+        for number, frame in enumerate(container.decode(video=0)):
+            if number == 100:
+                image: BGR = frame.to_ndarray(format="bgr24").astype(np.uint8)
+                return image
+    raise AssertionError
+
+
+def psnr_db(a: BGR, b: BGR) -> float:
+    return float(10 * np.log10(255**2 / max(np.mean((a.astype(float) - b) ** 2), 1e-9)))
+
+
+def only_window(display: Display) -> int:
+    windows = display.windows(TITLE)
+    assert len(windows) == 1, windows
+    return windows[0]
+
+
+def shown(display: Display, child: Child, footage: BGR) -> BGR:
+    """The screen, once the picture is on it."""
+    seen: list[BGR] = []
+
+    def drawn() -> bool:
+        assert child.goes_on()
+        seen.append(display.screenshot())
+        return psnr_db(seen[-1][360:720, 640:1280], footage[360:, 640:]) > 40
+
+    wait_until(drawn, 10, "the picture on the screen")
+    return seen[-1]
+
+
+def test_the_window_shows_the_picture_exactly_but_for_the_label(
+    display: Display, child: Child, footage: BGR
+) -> None:
+    assert child.show(footage) == "untouched"
+    screen = shown(display, child, footage)
+    picture = screen[:720, :1280].copy()
+    label = picture[LABEL].copy()
+    source = footage.copy()
+    picture[LABEL] = source[LABEL] = 0
+    assert psnr_db(picture, source) > 60
+    assert label.max() > 200, "white text"
+    assert psnr_db(label, footage[LABEL]) < 30, "a label stands there"
+    assert not screen[720:].any(), "the window is as large as the picture"
+
+
+def test_before_the_first_frame_the_window_is_there_and_says_so(display: Display, child: Child) -> None:
+    only_window(display)
+    wait_until(lambda: child.goes_on() and display.screenshot()[:360, :640].max() > 200, 10, "a notice")
+
+
+def test_a_resized_window_keeps_the_aspect_of_the_picture(
+    display: Display, child: Child, footage: BGR
+) -> None:
+    child.show(footage)
+    shown(display, child, footage)
+    display.resize(only_window(display), 640, 640)
+    small = footage[::2, ::2]
+
+    def fits() -> bool:
+        child.show(footage)
+        assert child.goes_on()
+        # 640x360 in the middle of 640x640.
+        return psnr_db(display.screenshot()[140:500, :640][60:], small[60:]) > 20
+
+    wait_until(fits, 10, "the picture at half its size, in the middle")
+
+
+@pytest.mark.parametrize("key", ["q", "Escape"])
+def test_a_key_ends_the_consumer(display: Display, child: Child, footage: BGR, key: str) -> None:
+    child.show(footage)
+    assert child.goes_on()
+    display.press(only_window(display), key)
+    wait_until(lambda: not child.goes_on(), 10, f"the end, after {key}")
+    assert child.ask("close") == "closed"
+    assert child.end() == (0, "")
+
+
+def test_another_key_does_nothing(display: Display, child: Child, footage: BGR) -> None:
+    child.show(footage)
+    display.press(only_window(display), "x")
+    display.press(only_window(display), "Return")
+    assert all(child.goes_on() for _ in range(20))
+
+
+def test_closing_the_window_ends_the_consumer_and_no_frame_opens_it_again(
+    display: Display, child: Child, footage: BGR
+) -> None:
+    child.show(footage)
+    assert child.goes_on()
+    display.close_window(only_window(display))
+    wait_until(lambda: not child.goes_on(), 10, "the end, after the window was closed")
+    child.show(footage)
+    assert not child.goes_on()
+    assert not display.screenshot().any(), "the screen is empty again"
+    assert child.ask("close") == "closed"
+    assert child.end() == (0, "")
+
+
+def test_a_picture_that_stands_still_is_marked(display: Display, child: Child, footage: BGR) -> None:
+    child.show(footage)
+    lively = shown(display, child, footage)[100:720, :1280].mean()
+
+    def dimmed() -> bool:
+        assert child.goes_on()
+        return bool(display.screenshot()[100:720, :1280].mean() < 0.6 * lively)
+
+    wait_until(dimmed, 10, "a darker picture")
+    child.show(footage)
+    shown(display, child, footage)
+
+
+def test_an_orderly_life_writes_nothing_to_stderr(display: Display, child: Child, footage: BGR) -> None:
+    for _ in range(10):
+        child.show(footage)
+        assert child.goes_on()
+    assert child.ask("close") == "closed"
+    assert child.end() == (0, "")

@@ -1,0 +1,48 @@
+"""Fixtures that give a test a real RabbitMQ, and a stream of its own on it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from scripts.private_node import PrivateNode, scripts_folder
+from tests.support.timing import scaled
+
+_START_S = 90.0
+
+
+def _new_node() -> PrivateNode:
+    if scripts_folder() is None:
+        pytest.skip("rabbitmq-server is not installed; scripts/test installs it where it may")
+    node = PrivateNode()
+    node.start(scaled(_START_S))
+    return node
+
+
+@pytest.fixture(scope="session")
+def broker_url() -> Iterator[str]:
+    """A broker for the whole run that no test may stop: `FANLIGHT_TEST_URL`, else a private node."""
+    given = os.environ.get("FANLIGHT_TEST_URL")
+    if given:
+        yield given
+        return
+    node = _new_node()
+    yield node.url
+    node.stop()
+
+
+@pytest.fixture
+def private_node() -> Iterator[PrivateNode]:
+    """A running node that the test may kill, suspend, restart and starve."""
+    node = _new_node()
+    yield node
+    node.stop()
+
+
+@pytest.fixture
+def stream() -> str:
+    """A stream name that no other test uses, so that tests can share one broker."""
+    return f"test-{secrets.token_hex(4)}"

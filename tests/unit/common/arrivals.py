@@ -1,0 +1,160 @@
+"""Streams as they may arrive, and what the rules say about them, for the sequence and freshness tests.
+
+The rules are written here a second time, and in another way: over the whole history, from scratch for
+every frame, with no state of their own. That is slow and easy to check against DESIGN.md section 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+
+from common.frame import Codec, FrameHeader
+from common.freshness import Decision, Verdict
+from common.sequence import Continuity, Step
+
+MS = 1_000_000
+SECOND = 1000 * MS
+MAX_AGE = 500 * MS
+START = 5 * SECOND
+
+ACCEPTED = (Continuity.FIRST, Continuity.NEXT, Continuity.GAP)
+DECODED = (Verdict.SHOW, Verdict.DECODE_ONLY)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One frame as it comes in, and whether the decoder (if it gets that far) chokes on it."""
+
+    epoch: int
+    seq: int
+    now_ns: int
+    age_ns: int = 0
+    key: bool = True
+    codec: Codec = Codec.H264
+    breaks: bool = False
+
+    @property
+    def header(self) -> FrameHeader:
+        return FrameHeader(
+            stream="cam", codec=self.codec, epoch=self.epoch, seq=self.seq, capture_ns=0,
+            width=16, height=16, key=self.key or self.codec.intra_only, fps=30.0,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An arrival, what was said of it, and whether its breaking the decoder led to a request."""
+
+    arrival: Arrival
+    step: Step
+    decision: Decision
+    asked_after: bool = False
+
+    @property
+    def decoded(self) -> bool:
+        return self.decision.verdict in DECODED
+
+    @property
+    def usable(self) -> bool:
+        return self.decoded and not self.arrival.breaks
+
+    @property
+    def asked(self) -> bool:
+        return self.decision.request_key or self.asked_after
+
+
+def reference_step(past: Sequence[tuple[Arrival, Step]], arrival: Arrival, takeover_ns: int) -> Step:
+    accepted = [before for before, step in past if step.continuity in ACCEPTED]
+    if arrival.epoch not in {before.epoch for before in accepted}:
+        return Step(Continuity.FIRST)
+    latest = accepted[-1]
+    if arrival.epoch != latest.epoch and arrival.now_ns - latest.now_ns < takeover_ns:
+        return Step(Continuity.OTHER_PRODUCER)
+    if arrival.seq <= max(before.seq for before in accepted if before.epoch == arrival.epoch):
+        return Step(Continuity.REPEATED)
+    if arrival.epoch != latest.epoch:
+        return Step(Continuity.FIRST)
+    missing = len(set(range(latest.seq + 1, arrival.seq)))
+    return Step(Continuity.GAP, missing) if missing else Step(Continuity.NEXT)
+
+
+def reference_decision(past: Sequence[Judged], arrival: Arrival, step: Step, max_age_ns: int) -> Decision:
+    if step.continuity not in ACCEPTED:
+        return Decision(Verdict.DROP_REPEATED)
+    followed = [before for before in past if before.step.continuity in ACCEPTED]
+    if arrival.codec.intra_only:
+        shows, unbroken = True, _same_picture_run(followed, step)
+    else:
+        unbroken = step.continuity is Continuity.NEXT and followed[-1].usable
+        shows = arrival.key or unbroken
+    if not shows:
+        asks = not _asked_within_the_last_second(past, arrival.now_ns)
+        return Decision(Verdict.DROP_AWAITING_KEY, lost=step.lost, request_key=asks)
+    if arrival.age_ns <= max_age_ns:
+        return Decision(Verdict.SHOW, reset=not unbroken, lost=step.lost)
+    if arrival.codec.intra_only:
+        return Decision(Verdict.DROP_LATE, lost=step.lost)
+    return Decision(Verdict.DECODE_ONLY, reset=not unbroken, lost=step.lost)
+
+
+def reference_asks_when_broken(past: Sequence[Judged], now_ns: int) -> bool:
+    """The same decoder error may come with every frame: at most one request per second, come what may."""
+    return not any(before.asked and now_ns - before.arrival.now_ns < SECOND for before in past)
+
+
+def _same_picture_run(followed: Sequence[Judged], step: Step) -> bool:
+    """True if an intra-only decoder that is in order has worked since the stream began or changed."""
+    if step.continuity is Continuity.FIRST:
+        return False
+    run: list[Judged] = []
+    for before in followed:
+        run = [before] if before.step.continuity is Continuity.FIRST else [*run, before]
+    decoded = [before for before in run if before.decoded]
+    return bool(decoded) and decoded[-1].usable
+
+
+def _asked_within_the_last_second(past: Sequence[Judged], now_ns: int) -> bool:
+    """Counts the requests of this wait; of all time, if a decoder error began it."""
+    followed = [before for before in past if before.step.continuity in ACCEPTED]
+    begin = next((i for i in range(len(followed), 0, -1) if followed[i - 1].decoded), 0)
+    began_broken = begin > 0 and followed[begin - 1].arrival.breaks
+    counted = followed if began_broken else followed[begin:]
+    return any(before.asked and now_ns - before.arrival.now_ns < SECOND for before in counted)
+
+
+# Streams -----------------------------------------------------------------------------------------------
+
+_epochs = st.sampled_from([None] * 12 + [0, 1, 2, 3])
+_jumps = st.sampled_from([1] * 12 + [2, 2, 3, 40, 0, 0, -1, -3])
+_pauses = st.sampled_from([33 * MS] * 8 + [0, 1, 400 * MS, SECOND - 1, SECOND, 3 * SECOND])
+_ages = st.sampled_from([10 * MS] * 6 + [-5 * SECOND, -1, 0, MAX_AGE, MAX_AGE + 1, MAX_AGE + 1, 60 * SECOND])
+_keys = st.sampled_from([True, False, False])
+_breaks = st.sampled_from([False] * 7 + [True])
+_events = st.lists(st.tuples(_epochs, _jumps, _pauses, _ages, _keys, _breaks), max_size=60)
+
+
+def _assemble(
+    events: list[tuple[int | None, int, int, int, bool, bool]], codecs: tuple[Codec, ...]
+) -> list[Arrival]:
+    arrivals: list[Arrival] = []
+    epoch, now_ns = 0, START
+    seqs = dict.fromkeys(range(4), -1)
+    for switch, jump, pause_ns, age_ns, key, breaks in events:
+        epoch = epoch if switch is None else switch
+        now_ns += pause_ns
+        seqs[epoch] = max(0, seqs[epoch] + jump)
+        codec = codecs[epoch]
+        arrivals.append(Arrival(100 + epoch, seqs[epoch], now_ns, age_ns, key, codec, breaks))
+    return arrivals
+
+
+CODECS_BY_EPOCH = [
+    (Codec.H264,) * 4,
+    (Codec.JPEG,) * 4,
+    (Codec.H264, Codec.PNG, Codec.H264, Codec.RAW),
+]
+streams = st.builds(_assemble, _events, st.sampled_from(CODECS_BY_EPOCH))
+"""Frames of up to four producers: mostly in order, some lost, repeated, overtaken, stale or broken."""

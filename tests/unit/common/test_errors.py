@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import re
+from inspect import getdoc
+
+import pytest
+
+import common.errors
+from common.errors import ConfigError, FanlightError, WireFormatError
+
+
+def nested(depth: int) -> list[object]:
+    value: list[object] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def real_classes() -> dict[str, type[BaseException]]:
+    return {
+        name: value
+        for name, value in vars(common.errors).items()
+        if isinstance(value, type) and issubclass(value, BaseException)
+    }
+
+
+def drawn_tree() -> dict[str, str]:
+    """Class to parent, as the docstring of the module draws it."""
+    parents: dict[str, str] = {}
+    path: list[str] = []
+    for line in (common.errors.__doc__ or "").splitlines():
+        drawn = re.match(r"^((?:[│ ] {3})*)(?:[├└]── )?(\w+)(?: {2,}\S.*)?$", line)
+        if drawn is None or not (path or drawn[2] == "FanlightError"):
+            continue
+        depth = len(drawn[1]) // 4 + ("── " in line)
+        path[depth:] = [drawn[2]]
+        parents[drawn[2]] = path[depth - 1] if depth else "Exception"
+    return parents
+
+
+def test_the_tree_in_the_docstring_is_the_tree_in_the_code() -> None:
+    real = {name: cls.__mro__[1].__name__ for name, cls in real_classes().items()}
+    assert drawn_tree() == real
+    assert list(drawn_tree()) == list(real), "drawn in another order than defined"
+
+
+def test_every_error_is_a_fanlight_error_and_says_what_it_means() -> None:
+    for cls in real_classes().values():
+        assert issubclass(cls, FanlightError)
+        assert not issubclass(cls, (ValueError, OSError)), f"{cls} would be swallowed by other handlers"
+        assert getdoc(cls) != getdoc(FanlightError) or cls is FanlightError
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["DecodeError", "EncodeError", "SourceError", "SinkError", "BrokerUnavailable", "BrokerRefused", "StreamEnded"],
+)
+def test_plain_errors_are_their_sentence(name: str) -> None:
+    assert str(real_classes()[name]("camera 0 cannot be opened")) == "camera 0 cannot be opened"
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ConfigError("--fps", "0", "allowed is 1 to 1000"), "--fps '0' cannot be used: allowed is 1 to 1000"),
+        (ConfigError("FANLIGHT_FPS", 3, "why"), "FANLIGHT_FPS 3 cannot be used: why"),
+        (ConfigError("--url", "a\nb", "why"), r"--url 'a\nb' cannot be used: why"),
+    ],
+)
+def test_a_config_error_names_setting_value_and_what_is_allowed(error: ConfigError, text: str) -> None:
+    assert str(error) == text
+
+
+def test_a_config_error_keeps_its_fields() -> None:
+    error = ConfigError("--fps", "0", "above 0")
+    assert (error.name, error.value, error.allowed) == ("--fps", "0", "above 0")
+
+
+STRANGE_VALUES: dict[str, tuple[object, str]] = {
+    "nothing": (None, "None"),
+    "large integer": (2**63, "9223372036854775808"),
+    "bytes": (b"\x00\xff", r"b'\x00\xff'"),
+    "two lines": ("two\nlines", r"'two\nlines'"),
+    "lone surrogate": ("\ud800", r"'\ud800'"),
+    "longest text": ("a" * 60, "'" + "a" * 60 + "'"),
+    "long text": ("a" * 61, "'" + "a" * 60 + "'... (61 long)"),
+    "long bytes": (b"a" * 1_000_000, "b'" + "a" * 60 + "'... (1000000 long)"),
+    "long list": ([0] * 1000, "[" + "0, " * 19 + "0,..."),
+    "endless integer": (10**5000, "int beyond display"),
+    "bottomless list": (nested(100_000), "list beyond display"),
+}
+
+
+@pytest.mark.parametrize("case", STRANGE_VALUES)
+def test_a_wire_format_error_shows_a_strangers_value_on_one_short_line(case: str) -> None:
+    value, shown = STRANGE_VALUES[case]
+    error = WireFormatError("seq", value, "a whole number")
+    assert str(error) == f"seq is {shown}: allowed is a whole number"
+    assert error.field == "seq"
+    assert error.value is value
+    assert error.allowed == "a whole number"

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.sequence import Continuity, SequenceTracker, Step
+from tests.unit.common.arrivals import ACCEPTED, SECOND, Arrival, reference_step, streams
+
+FIRST = Step(Continuity.FIRST)
+NEXT = Step(Continuity.NEXT)
+REPEATED = Step(Continuity.REPEATED)
+OTHER = Step(Continuity.OTHER_PRODUCER)
+
+
+def gap(lost: int) -> Step:
+    return Step(Continuity.GAP, lost)
+
+
+def steps(*frames: tuple[int, int], takeover_ns: int = SECOND) -> list[Step]:
+    """Observe (epoch, seq) pairs, all in the same instant."""
+    tracker = SequenceTracker(takeover_ns)
+    return [tracker.observe(epoch, seq, 0) for epoch, seq in frames]
+
+
+def test_an_unbroken_run() -> None:
+    assert steps((1, 0), (1, 1), (1, 2)) == [FIRST, NEXT, NEXT]
+
+
+def test_joining_mid_stream_is_no_loss() -> None:
+    assert steps((1, 5000), (1, 5001)) == [FIRST, NEXT]
+
+
+def test_a_gap_says_how_many_are_missing() -> None:
+    assert steps((1, 0), (1, 2), (1, 3), (1, 1000)) == [FIRST, gap(1), NEXT, gap(996)]
+
+
+def test_a_frame_seen_before_changes_nothing() -> None:
+    assert steps((1, 0), (1, 1), (1, 1), (1, 0), (1, 2)) == [FIRST, NEXT, REPEATED, REPEATED, NEXT]
+
+
+def test_a_frame_that_was_overtaken_is_lost_and_stays_so() -> None:
+    assert steps((1, 0), (1, 2), (1, 1), (1, 3)) == [FIRST, gap(1), REPEATED, NEXT]
+
+
+def test_a_restarted_producer_starts_a_new_count() -> None:
+    assert steps((1, 8), (1, 9), (2, 0), (2, 1)) == [FIRST, NEXT, FIRST, NEXT]
+
+
+def test_a_restart_is_followed_at_once_and_stragglers_of_the_old_epoch_are_not() -> None:
+    assert steps((1, 8), (2, 0), (1, 9), (2, 1), (1, 10)) == [FIRST, FIRST, OTHER, NEXT, OTHER]
+
+
+def test_epoch_zero_and_the_largest_are_epochs_like_others() -> None:
+    top = 2**63 - 1
+    assert steps((0, 0), (0, 1), (top, 0), (top, top)) == [FIRST, NEXT, FIRST, gap(top - 1)]
+
+
+@pytest.mark.parametrize(("silence_ns", "step"), [(SECOND - 1, OTHER), (SECOND, FIRST), (10 * SECOND, FIRST)])
+def test_an_epoch_that_was_left_comes_back_once_the_newer_one_is_silent(silence_ns: int, step: Step) -> None:
+    tracker = SequenceTracker(takeover_ns=SECOND)
+    tracker.observe(1, 0, 0)
+    tracker.observe(2, 0, 100)
+    tracker.observe(2, 1, 200)
+    assert tracker.observe(1, 5, 200 + silence_ns) == step
+
+
+def test_stragglers_of_the_old_epoch_do_not_prolong_the_silence_of_the_new_one() -> None:
+    tracker = SequenceTracker(takeover_ns=SECOND)
+    tracker.observe(1, 0, 0)
+    tracker.observe(2, 0, 0)
+    assert tracker.observe(1, 1, SECOND // 2) == OTHER
+    assert tracker.observe(1, 2, SECOND) == FIRST
+
+
+def test_an_epoch_that_comes_back_continues_its_own_count() -> None:
+    tracker = SequenceTracker(takeover_ns=SECOND)
+    for seq in range(10):
+        tracker.observe(1, seq, 0)
+    tracker.observe(2, 0, 0)
+    assert tracker.observe(1, 4, SECOND) == REPEATED, "4 was followed by 9 before the epoch was left"
+    assert tracker.observe(1, 10, SECOND) == FIRST
+    assert tracker.observe(1, 11, SECOND) == NEXT
+    assert tracker.observe(2, 1, SECOND) == OTHER, "the newer epoch is now the one that was left"
+
+
+def test_two_producers_at_once_do_not_make_the_stream_flip() -> None:
+    alternating = [(1 + i % 2, i // 2) for i in range(100)]
+    seen = steps(*alternating)
+    assert seen[:2] == [FIRST, FIRST]
+    assert {(epoch, step.continuity) for (epoch, _), step in zip(alternating[2:], seen[2:], strict=True)} == {
+        (1, Continuity.OTHER_PRODUCER),
+        (2, Continuity.NEXT),
+    }
+
+
+def test_the_last_eight_epochs_are_remembered_and_no_more() -> None:
+    restarts = [(epoch, 0) for epoch in range(10)]
+    assert steps(*restarts, (1, 1)) == [FIRST] * 10 + [OTHER]
+    assert steps(*restarts, (0, 1)) == [FIRST] * 11, "memory is bounded: a ninth one back is forgotten"
+
+
+def observed(arrivals: list[Arrival], takeover_ns: int = SECOND) -> list[tuple[Arrival, Step]]:
+    tracker = SequenceTracker(takeover_ns)
+    return [(frame, tracker.observe(frame.epoch, frame.seq, frame.now_ns)) for frame in arrivals]
+
+
+@given(streams, st.sampled_from([0, 400_000_000, SECOND]))
+def test_agrees_with_the_rules_written_over_the_whole_history(arrivals: list[Arrival], takeover_ns: int) -> None:
+    seen = observed(arrivals, takeover_ns)
+    for index, (frame, step) in enumerate(seen):
+        assert step == reference_step(seen[:index], frame, takeover_ns), f"frame {index}: {frame}"
+
+
+@given(streams)
+def test_what_is_followed_is_in_order_within_each_epoch(arrivals: list[Arrival]) -> None:
+    last: dict[int, int] = {}
+    for frame, step in observed(arrivals):
+        if step.continuity in ACCEPTED:
+            assert frame.seq > last.get(frame.epoch, -1)
+            last[frame.epoch] = frame.seq
+
+
+@given(streams)
+def test_lost_frames_and_followed_frames_add_up(arrivals: list[Arrival]) -> None:
+    stays: list[list[tuple[int, int]]] = []
+    for frame, step in observed(arrivals):
+        if step.continuity is Continuity.FIRST:
+            stays.append([])
+            assert step.lost == 0
+        if step.continuity in ACCEPTED:
+            stays[-1].append((frame.seq, step.lost))
+        else:
+            assert step.lost == 0
+    for stay in stays:
+        seqs = {seq for seq, _ in stay}
+        missing = set(range(min(seqs), max(seqs))) - seqs
+        assert sum(lost for _, lost in stay) == len(missing)

@@ -1,0 +1,20 @@
+"""A sink that overrides nothing."""
+
+from __future__ import annotations
+
+from consumer.sinks.base import Sink
+from consumer.stats import Event, Outcome
+from tests.unit.consumer.sinks.build import encoded, picture, presented
+
+
+def test_a_sink_does_nothing_and_goes_on_for_ever() -> None:
+    sink = Sink()
+    sink.present(presented(picture()))
+    sink.receive(encoded(1)[0])
+    sink.outcome(Outcome(0, 1, 2, None, Event.LATE))
+    assert sink.tick() is True
+    sink.close()
+
+
+def test_it_asks_for_neither_encoded_frames_nor_outcomes() -> None:
+    assert (Sink.wants_encoded, Sink.wants_outcomes) == (False, False)

@@ -1,0 +1,141 @@
+"""One recorded file: what goes in comes out, byte by byte."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from common import codec
+from common.errors import SinkError
+from common.frame import Codec, EncodedFrame
+from consumer.sinks.muxer import Muxer
+from tests.unit.consumer.sinks.build import STEP_NS, encoded, picture
+
+START_CODE = re.compile(rb"\x00\x00\x00?\x01")
+
+
+def annex_b_units(body: bytes) -> list[bytes]:
+    return [unit for unit in START_CODE.split(body) if unit]
+
+
+def length_prefixed_units(body: bytes) -> list[bytes]:
+    units = []
+    while body:
+        size = int.from_bytes(body[:4])
+        units.append(body[4 : 4 + size])
+        body = body[4 + size :]
+    return units
+
+
+def mux(path: Path, frames: list[EncodedFrame]) -> None:
+    muxer = Muxer(path.open("xb", buffering=0), frames[0].header)
+    for frame in frames:
+        muxer.write(frame, frame.header.seq * STEP_NS)
+    muxer.close()
+
+
+def packets(path: Path) -> list[tuple[bytes, bool]]:
+    with av.open(str(path)) as container:
+        return [(bytes(p), p.is_keyframe) for p in container.demux(video=0) if p.size]
+
+
+@pytest.mark.parametrize("name", ["r.mp4", "r.mkv"])
+def test_h264_is_copied_unit_by_unit_not_encoded(tmp_path: Path, name: str) -> None:
+    frames = encoded(40, size=(321, 241))
+    mux(tmp_path / name, frames)
+    copied = [(length_prefixed_units(body), key) for body, key in packets(tmp_path / name)]
+    assert copied == [(annex_b_units(f.body), f.header.key) for f in frames]
+
+
+@pytest.mark.parametrize(
+    ("of", "name"), [(Codec.JPEG, "r.mp4"), (Codec.JPEG, "r.mkv"), (Codec.PNG, "r.mp4")]
+)
+def test_jpeg_and_png_are_copied_byte_by_byte(tmp_path: Path, of: Codec, name: str) -> None:
+    frames = encoded(10, of=of)
+    mux(tmp_path / name, frames)
+    assert packets(tmp_path / name) == [(frame.body, True) for frame in frames]
+
+
+@pytest.mark.parametrize("name", ["r.mp4", "r.mkv"])
+def test_raw_goes_through_libx264(tmp_path: Path, name: str) -> None:
+    frames = encoded(35, of=Codec.RAW, size=(161, 121))
+    mux(tmp_path / name, frames)
+    with av.open(str(tmp_path / name)) as container:
+        assert container.streams.video[0].codec_context.name == "h264"
+        shown = [f.to_ndarray(format="bgr24")[:121, :161] for f in container.decode(video=0)]
+    assert len(shown) == 35
+    for seq, image in enumerate(shown):
+        error = np.mean((image.astype(float) - picture(seq, (161, 121))) ** 2)
+        assert 10 * np.log10(255**2 / error) > 30, seq
+
+
+def test_an_odd_size_is_recorded_as_it_is_coded(tmp_path: Path) -> None:
+    mux(tmp_path / "r.mp4", encoded(5, size=(641, 481)))
+    with av.open(str(tmp_path / "r.mp4")) as container:
+        context = container.streams.video[0].codec_context
+        assert (context.width, context.height) == (642, 482)
+
+
+@pytest.mark.parametrize("name", ["r.mp4", "r.mkv"])
+def test_times_are_those_of_capture_also_across_a_pause(tmp_path: Path, name: str) -> None:
+    frames = encoded(12)
+    late_ns = 5_000_000_000
+    moved = [
+        replace(f, header=replace(f.header, capture_ns=f.header.capture_ns + (i >= 6) * late_ns))
+        for i, f in enumerate(frames)
+    ]
+    muxer = Muxer((tmp_path / name).open("xb", buffering=0), moved[0].header)
+    for i, frame in enumerate(moved):
+        muxer.write(frame, i * STEP_NS + (i >= 6) * late_ns)
+    muxer.close()
+    with av.open(str(tmp_path / name)) as container:
+        times = [float(p.pts * p.time_base) for p in container.demux(video=0) if p.pts is not None]
+    expected = [i / 30 + (i >= 6) * 5 for i in range(12)]
+    assert times == pytest.approx(expected, abs=0.001)
+
+
+@pytest.mark.parametrize("name", ["r.mp4", "r.mkv"])
+def test_what_was_written_is_playable_before_the_file_is_closed(tmp_path: Path, name: str) -> None:
+    # A keyframe only at the start: the file must not wait for the next one.
+    frames = encoded(61, gop_s=10)
+    path = tmp_path / name
+    muxer = Muxer(path.open("xb", buffering=0), frames[0].header)
+    for frame in frames:
+        muxer.write(frame, frame.header.seq * STEP_NS)
+    with av.open(str(path)) as container:
+        readable = sum(1 for _ in container.decode(video=0))
+    muxer.close()
+    assert readable >= 61 - 30, "at most a second is missing"
+
+
+@pytest.mark.parametrize("name", ["r.mp4", "r.mkv"])
+def test_another_producer_with_other_settings_is_recorded_on(tmp_path: Path, name: str) -> None:
+    """Parameter sets stay in band, so that a decoder follows those of the second epoch."""
+    pictures = [picture(seq, (320, 240)) for seq in range(20)]
+    worse = codec.encoder(Codec.H264, fps=30, gop_s=0.5, quality=35)
+    first = encoded(20, size=(320, 240), pictures=pictures)
+    second = []
+    for frame, source in zip(first, pictures, strict=True):
+        body = worse.encode(source, key=False)
+        later_ns = frame.header.capture_ns + 20 * STEP_NS
+        header = replace(
+            frame.header, epoch=8, key=body.key, capture_ns=later_ns, seq=frame.header.seq + 20
+        )
+        second.append(EncodedFrame(header, body.body))
+    mux(tmp_path / name, first + second)
+    with av.open(str(tmp_path / name)) as container:
+        decoded = [f.to_ndarray(format="bgr24") for f in container.decode(video=0)]
+    assert len(decoded) == 40
+    for image, source in zip(decoded, pictures * 2, strict=True):
+        assert 10 * np.log10(255**2 / np.mean((image.astype(float) - source) ** 2)) > 25
+
+
+def test_png_in_matroska_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    refused = pytest.raises(SinkError, match=r"r\.mkv cannot hold png: record to a file that ends in \.mp4")
+    with (tmp_path / "r.mkv").open("xb", buffering=0) as file, refused:
+        Muxer(file, encoded(1, of=Codec.PNG)[0].header)

@@ -1,0 +1,193 @@
+"""`record:FILE`: the queue, the thread, and what happens when the disk is slow or full."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import pytest
+
+from common.errors import ConfigError, SinkError
+from common.frame import Codec, EncodedFrame
+from consumer.sinks.record import RecordSink
+from consumer.sinks.recording import Recording
+from tests.support.timing import scaled, wait_until
+from tests.unit.consumer.sinks.build import encoded
+
+
+def count(path: Path) -> int:
+    with av.open(str(path)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+def test_every_frame_received_is_in_the_file(tmp_path: Path) -> None:
+    sink = RecordSink(str(tmp_path / "r.mp4"))
+    for frame in encoded(40):
+        sink.receive(frame)
+        assert sink.tick()
+    sink.close()
+    assert count(tmp_path / "r.mp4") == 40
+
+
+def test_it_asks_for_encoded_frames_only() -> None:
+    assert (RecordSink.wants_encoded, RecordSink.wants_outcomes) == (True, False)
+
+
+def test_it_starts_at_a_keyframe_and_so_does_every_epoch(tmp_path: Path) -> None:
+    frames = encoded(20)
+    sink = RecordSink(str(tmp_path / "r.mp4"))
+    for frame in frames[1:]:
+        sink.receive(frame)
+    for frame in frames[10:]:
+        sink.receive(replace(frame, header=replace(frame.header, epoch=8)))
+    sink.close()
+    assert count(tmp_path / "r.mp4") == 10
+    assert sink.left_out == 0, "what came before the recording began is not missing from it"
+
+
+class SlowDisk:
+    """Writes nothing before it may. Keeps what it was given."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seqs: list[int] = []
+        self.busy = threading.Event()
+        self.may_write = threading.Event()
+        monkeypatch.setattr(Recording, "write", self._write)
+
+    def _write(self, frame: EncodedFrame, _arrival_ns: int) -> None:
+        self.busy.set()
+        assert self.may_write.wait(scaled(20))
+        self.seqs.append(frame.header.seq)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowDisk]:
+    slow = SlowDisk(monkeypatch)
+    yield slow
+    slow.may_write.set()
+
+
+def test_a_full_queue_leaves_out_whole_frames_up_to_a_keyframe(
+    tmp_path: Path, disk: SlowDisk, caplog: pytest.LogCaptureFixture
+) -> None:
+    frames = encoded(60)
+    sink = RecordSink(str(tmp_path / "r.mp4"), max_frames=20)
+    sink.receive(frames[0])
+    assert disk.busy.wait(scaled(5))
+    # 1 to 20 fill the queue while frame 0 is being written; 21 does not fit.
+    for frame in frames[1:40]:
+        sink.receive(frame)
+    disk.may_write.set()
+    wait_until(lambda: len(disk.seqs) == 21, 5)
+    for frame in frames[40:]:
+        sink.receive(frame)
+    sink.close()
+    assert disk.seqs == [*range(21), *range(45, 60)]
+    assert sink.left_out == 24
+    assert [r.getMessage() for r in caplog.records][-1].endswith("frames left out so far: 24")
+
+
+def test_the_queue_is_bounded_by_bytes_too(tmp_path: Path, disk: SlowDisk) -> None:
+    frames = encoded(10, of=Codec.RAW)
+    size = len(frames[0].body)
+    sink = RecordSink(str(tmp_path / "r.mp4"), max_bytes=3 * size)
+    sink.receive(frames[0])
+    assert disk.busy.wait(scaled(5))
+    for frame in frames[1:]:
+        sink.receive(frame)
+    assert sink.left_out == 6
+    disk.may_write.set()
+    sink.close()
+    assert disk.seqs == [0, 1, 2, 3]
+
+
+def test_a_frame_larger_than_the_queue_is_still_recorded(tmp_path: Path) -> None:
+    sink = RecordSink(str(tmp_path / "r.mp4"), max_bytes=1)
+    sink.receive(encoded(1)[0])
+    sink.close()
+    assert count(tmp_path / "r.mp4") == 1
+
+
+def test_frames_left_out_are_told_once_a_second_at_most(
+    tmp_path: Path, disk: SlowDisk, caplog: pytest.LogCaptureFixture
+) -> None:
+    frames = encoded(30, of=Codec.JPEG)
+    sink = RecordSink(str(tmp_path / "r.mp4"), max_frames=1)
+    disk.may_write.set()
+    for frame in frames * 200:
+        sink.receive(frame)
+    sink.close()
+    assert sink.left_out > 0
+    assert 1 <= len(caplog.records) < 1 + scaled(10)
+
+
+@pytest.mark.parametrize("name", ["r.mp4", "r.mkv"])
+def test_a_full_disk_ends_the_recording_with_one_line_and_a_playable_file(
+    tmp_path: Path, name: str
+) -> None:
+    program = (
+        "import resource, sys\n"
+        "from common.errors import SinkError\n"
+        "from consumer.sinks.record import RecordSink\n"
+        "from tests.unit.consumer.sinks.build import encoded\n"
+        "frames = encoded(300, size=(320, 240))\n"
+        "sink = RecordSink(sys.argv[1], max_frames=10_000)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))\n"
+        "for frame in frames: sink.receive(frame)\n"
+        "try:\n"
+        "    while sink.tick(): pass\n"
+        "except SinkError as error:\n"
+        "    print(error)\n"
+        "sink.receive(frames[0])\n"
+        "sink.close()\n"
+        "print(sink.tick())\n"
+    )
+    path = tmp_path / name
+    run = subprocess.run(
+        [sys.executable, "-c", program, str(path)],
+        capture_output=True,
+        text=True,
+        timeout=scaled(60),
+        check=False,
+    )
+    line = f"record:{path} cannot be written any further: File too large\n"
+    assert (run.returncode, run.stdout, run.stderr) == (0, line + "True\n", "")
+    assert path.stat().st_size == 300_000
+    readable = 0
+    with av.open(str(path)) as container:
+        try:
+            for _ in container.decode(video=0):
+                readable += 1
+        except av.error.FFmpegError:
+            pass  # the fragment that did not fit any more
+    assert readable >= 30
+
+
+def test_a_failure_at_the_very_end_is_told_by_close(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_self: Recording) -> None:
+        raise OSError(28, "No space left on device")
+
+    sink = RecordSink(str(tmp_path / "r.mp4"))
+    sink.receive(encoded(1)[0])
+    monkeypatch.setattr(Recording, "close", full)
+    with pytest.raises(SinkError, match="cannot be written any further: No space left on device"):
+        sink.close()
+
+
+def test_a_codec_that_the_file_cannot_hold_is_told_in_its_own_words(tmp_path: Path) -> None:
+    sink = RecordSink(str(tmp_path / "r.mkv"))
+    sink.receive(encoded(1, of=Codec.PNG)[0])
+    with pytest.raises(SinkError, match="cannot hold png: record to a file that ends in"):
+        sink.close()
+
+
+def test_an_unusable_file_is_refused_at_open(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^--sink 'record:.*' cannot be used: "):
+        RecordSink(str(tmp_path / "nope" / "r.mp4"))

@@ -1,0 +1,179 @@
+"""`status`: the line, and where it goes."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import pty
+import subprocess
+import sys
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from common.errors import SinkError
+from consumer.sinks import status
+from consumer.sinks.status import StatusSink, status_line
+from tests.support.timing import scaled
+from tests.unit.consumer.sinks.build import STATS, context
+
+RUNNING = "c1 | 30.0 fps | age p50 12 ms, p99 31 ms | lost 0 | skipped 0"
+NOTHING: dict[str, Any] = {
+    "received": 0,
+    "presented": 0,
+    "fps": 0.0,
+    "age_p50_s": None,
+    "age_p99_s": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({}, RUNNING),
+        (
+            {"fps": 7.25, "age_p50_s": 0.4996},
+            "c1 | 7.2 fps | age p50 500 ms, p99 31 ms | lost 0 | skipped 0",
+        ),
+        (
+            {"lost": 3, "superseded": 1, "late": 2, "awaiting_key": 4},
+            "c1 | 30.0 fps | age p50 12 ms, p99 31 ms | lost 3 | skipped 7",
+        ),
+        ({"undecodable": 2}, RUNNING + " | undecodable 2"),
+        ({"malformed": 5, "reconnects": 1}, RUNNING + " | refused 5 | reconnects 1"),
+        ({"connected": False, **NOTHING}, "c1 | connecting..."),
+        ({"connected": False}, "c1 | reconnecting... | lost 0 | skipped 0"),
+        (NOTHING, "c1 | waiting for the producer..."),
+        (
+            {**NOTHING, "received": 12, "awaiting_key": 12},
+            "c1 | waiting for a keyframe... | lost 0 | skipped 12",
+        ),
+        (
+            {**NOTHING, "received": 9, "presented": 9},
+            "c1 | waiting for the producer... | lost 0 | skipped 0",
+        ),
+    ],
+)
+def test_the_line_says_how_the_stream_is_doing(changes: dict[str, Any], line: str) -> None:
+    assert status_line("c1", replace(STATS, **changes)) == line
+
+
+class Clock:
+    """Stands in for the monotonic clock."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now_ns = 7_000_000_000
+        monkeypatch.setattr(status, "monotonic_ns", lambda: self.now_ns)
+
+
+def test_a_file_gets_one_plain_line_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    out = io.StringIO()
+    sink = StatusSink(context(), out)
+    for _ in range(25):
+        assert sink.tick()
+        clock.now_ns += 100_000_000
+    assert out.getvalue() == (RUNNING + "\n") * 3
+    sink.close()
+    assert out.getvalue() == (RUNNING + "\n") * 4
+
+
+class Terminal(io.StringIO):
+    """A terminal of a given width; cannot show what a real one makes of the characters."""
+
+    def __init__(self, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()
+        monkeypatch.setattr(os, "get_terminal_size", lambda _fd: os.terminal_size((columns, 24)))
+
+    def isatty(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return 1
+
+
+def test_a_terminal_has_the_line_redrawn_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    out = Terminal(200, monkeypatch)
+    sink = StatusSink(context(), out)
+    sink.tick()
+    sink.tick()
+    clock.now_ns += 250_000_000
+    sink.tick()
+    assert out.getvalue() == f"\r{RUNNING}\r{RUNNING}"
+    sink.close()
+    assert out.getvalue().endswith(f"\r{RUNNING}\n")
+
+
+def test_a_line_is_cut_one_column_short_of_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    Clock(monkeypatch)
+    out = Terminal(20, monkeypatch)
+    StatusSink(context(), out).tick()
+    assert out.getvalue() == "\r" + RUNNING[:19]
+
+
+def test_what_is_left_of_a_longer_line_is_wiped(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    out = Terminal(200, monkeypatch)
+    figures = [STATS, replace(STATS, connected=False, **NOTHING)]
+    live = context()
+    sink = StatusSink(replace(live, stats=lambda: figures.pop(0)), out)
+    sink.tick()
+    clock.now_ns += 1_000_000_000
+    sink.tick()
+    assert out.getvalue().split("\r")[2] == "c1 | connecting...".ljust(len(RUNNING))
+
+
+def test_a_real_terminal_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
+    Clock(monkeypatch)
+    master, slave = pty.openpty()
+    with open(slave, "w", encoding="utf-8") as out:
+        sink = StatusSink(context(), out)
+        sink.tick()
+        sink.close()
+        shown = os.read(master, 1000).decode()
+    os.close(master)
+    # The line discipline adds the carriage return at the end.
+    assert shown == f"\r{RUNNING}\r{RUNNING}\r\n"
+
+
+def test_a_reader_that_goes_ends_the_consumer_without_a_traceback() -> None:
+    program = (
+        "import sys\n"
+        "from consumer.sinks import status\n"
+        "from tests.unit.consumer.sinks.build import context\n"
+        "status._PLAIN_INTERVAL_NS = 0\n"
+        "sink = status.StatusSink(context())\n"
+        "ticks = 0\n"
+        "while sink.tick():\n"
+        "    ticks += 1\n"
+        "sink.close()\n"
+        "print('more')\n"
+        "print('ended', ticks, file=sys.stderr)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        assert child.stdout.readline() == RUNNING + "\n"
+        child.stdout.close()
+        said = child.stderr.read()
+        assert child.wait(scaled(20)) == 0
+    assert said.startswith("ended ")
+    assert said.count("\n") == 1
+
+
+def test_a_full_disk_is_one_sentence() -> None:
+    with (
+        open("/dev/full", "w", encoding="utf-8") as out,
+        open(os.devnull, "w", encoding="utf-8") as nowhere,
+    ):
+        sink = StatusSink(context(), out)
+        with pytest.raises(SinkError) as failed:
+            sink.tick()
+        # The text is still in the file's buffer, and closing it would fail once more.
+        os.dup2(nowhere.fileno(), out.fileno())
+    assert str(failed.value) == f"status cannot be written: {os.strerror(errno.ENOSPC)}"
