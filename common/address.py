@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
@@ -35,7 +36,7 @@ class BrokerAddress:
 
 
 def parse_url(url: str, name: str = "--url") -> BrokerAddress:
-    """Read a URL. What is left out is taken from `DEFAULT_URL`.
+    """Read a URL. What is left out, except the host, is taken from `DEFAULT_URL`.
 
     Raises:
         ConfigError: unknown scheme or malformed; never repeats the password.
@@ -45,12 +46,16 @@ def parse_url(url: str, name: str = "--url") -> BrokerAddress:
     if not separator or scheme not in _DEFAULT_PORTS:
         raise ConfigError(name, _without_password(url), f"allowed is {SCHEMES}")
     authority, _, path = rest.partition("/")
-    credentials, at, host_list = authority.rpartition("@")
+    if "@" in path:
+        # Not a vhost but most likely the rest of a password: to be refused before it is logged as one.
+        hint = "write '/' and '@' in a password or vhost as %2F and %40"
+        raise ConfigError(name, _without_password(url), f"allowed is {SCHEMES}; {hint}")
+    credentials, _, host_list = authority.rpartition("@")
     user, colon, password = credentials.partition(":")
     hosts = tuple(_host(scheme, text, url, name) for text in host_list.split(","))
     return BrokerAddress(
         hosts=hosts,
-        user=unquote(user) if at else "fanlight",
+        user=unquote(user) or "fanlight",
         password=unquote(password) if colon else "fanlight",
         vhost=unquote(path.partition("?")[0]) or "fanlight",
         tls=scheme == "amqps",
@@ -63,14 +68,19 @@ def _host(scheme: str, text: str, url: str, name: str) -> tuple[str, int]:
         host, port = parts.hostname, parts.port
     except ValueError:
         host = port = None
-    if not host or "/" in text or any(c.isspace() for c in text) or port == 0:
+    # urlsplit skips some white space and, before Python 3.11.9, whatever stands behind a bracket.
+    if not host or any(c.isspace() for c in text) or re.search(r"\][^:]", text) or port == 0:
         raise ConfigError(name, _without_password(url), f"allowed is {SCHEMES}, ports 1 to 65535")
     return host, port if port is not None else _DEFAULT_PORTS[scheme]
 
 
 def _without_password(url: str) -> str:
+    """Leave out everything that may be a password, however malformed the rest is."""
     head, at, tail = url.rpartition("@")
     scheme, separator, credentials = head.partition("://")
-    if not at or ":" not in credentials:
-        return url
-    return f"{scheme}{separator}{credentials.partition(':')[0]}:***@{tail}"
+    if separator and scheme.lower() in _DEFAULT_PORTS:
+        user, colon, _ = credentials.partition(":")
+        return f"{scheme}://{user}:***@{tail}" if colon else url
+    if separator and ":" not in scheme:
+        return f"{scheme}://***@{tail}"
+    return f"{head.partition(':')[0]}:***@{tail}" if at and ":" in head else url

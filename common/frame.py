@@ -168,8 +168,12 @@ class EncodedFrame:
 
 
 def _exact(fps: float) -> int | Decimal:
-    """A rate as pika can write it: it has AMQP's integers and decimals, and no floats."""
-    return int(fps) if fps.is_integer() else Decimal(f"{fps:.3f}")
+    """A rate as pika can write it: it has AMQP's integers and decimals, and no floats.
+
+    Nine digits fit the 32 bits of an AMQP decimal. One frame in 11 days is the slowest rate that is
+    told apart from 0, which readers refuse.
+    """
+    return int(fps) if float(fps).is_integer() else Decimal(f"{max(fps, 1e-6):.9g}")
 
 
 def _integer(headers: Mapping[str, object], field: str, low: int, high: int) -> int:

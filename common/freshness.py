@@ -78,7 +78,7 @@ class FreshnessPolicy:
         if step.continuity is Continuity.FIRST:
             self._reset_due = True
         if step.continuity is not Continuity.NEXT and not header.codec.intra_only:
-            self._lose_references()
+            self._awaiting_key = self._reset_due = True
         if self._awaiting_key:
             if not header.key:
                 asks = self._may_ask(now_ns)
@@ -99,17 +99,13 @@ class FreshnessPolicy:
     def broken(self, now_ns: int) -> bool:
         """The decoder could not use the last frame. True if a keyframe is to be asked for now."""
         self._awaiting_key = self._reset_due = True
+        # The keyframe that answers may be as broken as the one before it: this must not become a storm.
+        self._answered = False
         return self._may_ask(now_ns)
 
-    def _lose_references(self) -> None:
-        # The first request of a new wait is made at once. Not so after a decoder error: the keyframe
-        # that answers may be as broken as the one before it, and the requests would never end.
-        if self._answered and not self._awaiting_key:
-            self._asked_ns = None
-        self._awaiting_key = self._reset_due = True
-
     def _may_ask(self, now_ns: int) -> bool:
-        if self._asked_ns is not None and now_ns - self._asked_ns < KEYFRAME_REQUEST_INTERVAL_NS:
+        early = self._asked_ns is not None and now_ns - self._asked_ns < KEYFRAME_REQUEST_INTERVAL_NS
+        if early and not self._answered:
             return False
         self.asked(now_ns)
         return True

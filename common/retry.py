@@ -14,7 +14,7 @@ def backoff(
     Jitter keeps a hundred consumers that lost the same broker from coming back in one instant. The
     cap is low because a broker that returns is to be found within seconds.
     """
-    delay_s = first_s
+    delay_s = min(first_s, cap_s)
     while True:
         yield delay_s * rng.uniform(0.5, 1.0)
         delay_s = min(delay_s * factor, cap_s)

@@ -43,7 +43,7 @@ class SequenceTracker:
         self._epoch: int | None = None
         self._last_seq = -1
         self._last_ns = 0
-        # Epochs that were left, oldest first, and the last frame of each: one that comes back goes on there.
+        # Epochs that were left, oldest first, with their last frame: one that comes back goes on there.
         self._retired: dict[int, int] = {}
 
     def observe(self, epoch: int, seq: int, now_ns: int) -> Step:

@@ -54,10 +54,16 @@ URL = Option("url", str, DEFAULT_URL, f"the broker (default: {DEFAULT_URL})", "U
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """An argument parser whose refusals are one line, without the usage text before them."""
+    """An argument parser whose refusals are one line, without the usage text before them.
+
+    Flags are to be written in full: half a name that is unique today may mean another flag tomorrow.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        self.exit(2, f"{self.prog}: {' '.join(message.split())} (see {self.prog} --help)\n")
 
 
 def add_flags(parser: argparse.ArgumentParser, options: Sequence[Option]) -> None:

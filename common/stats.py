@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable
 
@@ -11,7 +12,8 @@ def percentile(values: Iterable[float], fraction: float) -> float | None:
     ordered = sorted(values)
     if not ordered:
         return None
-    return ordered[min(len(ordered) - 1, int(fraction * len(ordered)))]
+    rank = math.ceil(fraction * len(ordered) - 1e-9)  # 0.07 * 100 is a little more than 7
+    return ordered[min(max(rank, 1), len(ordered)) - 1]
 
 
 class Window:

@@ -18,15 +18,17 @@ T = TypeVar("T")
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(ms|s|m|h)?")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_MAX_DURATION_H = 1000  # in ms it fits the 32 bits of RabbitMQ's x-message-ttl, in s any timeout
 _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 
 
 def duration_s(text: str) -> float:
     """`500ms`, `20s`, `1.5m`, `2h`, or plain seconds, as seconds."""
     match = _DURATION.fullmatch(text.strip())
-    if match is None:
-        raise ValueError("a duration such as 500ms, 20s, 1.5m or 2h")
-    return float(match[1]) * _SECONDS[match[2] or "s"]
+    seconds = float(match[1]) * _SECONDS[match[2] or "s"] if match is not None else math.inf
+    if seconds > _MAX_DURATION_H * 3600:
+        raise ValueError(f"a duration such as 500ms, 20s, 1.5m or 2h, up to {_MAX_DURATION_H}h")
+    return seconds
 
 
 def positive_duration_s(text: str) -> float:
@@ -60,7 +62,7 @@ def rate_fps(text: str) -> float:
 
 def count(text: str) -> int:
     """A whole number from 1."""
-    if not (text.isascii() and text.isdigit()) or int(text) < 1 or len(text) > 15:
+    if not (text.isascii() and text.isdigit() and len(text) <= 15) or int(text) < 1:
         raise ValueError("a whole number from 1")
     return int(text)
 

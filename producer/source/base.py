@@ -10,10 +10,12 @@ from common.codec.picture import Picture
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """One picture and when it was taken.
+    """One picture and the moment it stands for.
 
     Attributes:
-        capture_ns: Unix time, by this machine's wall clock.
+        picture: owned by whoever reads it; the source never writes to it again.
+        capture_ns: wall time (Unix) at which it was taken: when the camera or the network delivered it,
+            or, for a source that plays at a rate, when it was due.
     """
 
     picture: Picture
@@ -28,7 +30,10 @@ class Source(Protocol):
 
     @property
     def live(self) -> bool:
-        """True if it may come back after a failure or an end (camera, network URL)."""
+        """True if it may come back after a failure or an end (camera, network stream).
+
+        A URL is taken for live until `open` finds that it has a known duration.
+        """
         ...
 
     @property
@@ -39,8 +44,11 @@ class Source(Protocol):
     def open(self) -> None:
         """Acquire the device, file or connection; may be called again after `close`.
 
+        Returns soon after `interrupt`, opened or not; `read` then returns None.
+
         Raises:
-            SourceError: with one sentence for the user.
+            SourceError: with one sentence for the user; worth another try where `live`.
+            ConfigError: it can never work as it was given (a protocol that FFmpeg does not know).
         """
         ...
 
@@ -50,12 +58,12 @@ class Source(Protocol):
         Returns None soon after `interrupt`.
 
         Raises:
-            SourceError: it failed, or stalled for longer than it may.
+            SourceError: it failed, or stalled for longer than it may; or it is live and ended.
         """
         ...
 
     def interrupt(self) -> None:
-        """Make a blocked `read` return. Thread-safe, permanent."""
+        """Make a blocked `open` or `read` return. Thread-safe, permanent."""
         ...
 
     def close(self) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from common.errors import FanlightError
+from scripts.lib.locked import locked
 
 # invoke-rc.d and deb-systemd-invoke ask this program; exit code 101 says "do not start anything".
 POLICY = Path("/usr/sbin/policy-rc.d")
@@ -78,9 +77,8 @@ def _apt(action: str, *packages: str) -> str | None:
 @contextmanager
 def no_service_starts() -> Iterator[None]:
     """Refuse service starts while the block runs; what was there before comes back afterwards."""
-    with (Path(tempfile.gettempdir()) / "fanlight-apt.lock").open("w") as lock:
-        # One installer at a time: the first to end would take the refusal away from the second.
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    # One installer at a time: the first to end would take the refusal away from the second.
+    with locked(POLICY.parent):
         before = POLICY.read_bytes() if POLICY.exists() else None
         if before is not None and _MARK.encode() in before:
             before = None  # left by a run that was killed

@@ -32,8 +32,10 @@ class Identity:
 
 
 def scripts_folder() -> Path | None:
-    """Where rabbitmq-server's own scripts are; None if it is not installed."""
-    return next((path for path in _SCRIPTS if (path / "rabbitmq-server").exists()), None)
+    """Where rabbitmq-server's own scripts are (FANLIGHT_RABBITMQ, if set); None if it is not installed."""
+    given = os.environ.get("FANLIGHT_RABBITMQ")
+    folders = (Path(given),) if given else _SCRIPTS
+    return next((path for path in folders if (path / "rabbitmq-server").exists()), None)
 
 
 def new_identity(*, management: bool) -> Identity:

@@ -130,7 +130,9 @@ def _asked_within_the_last_second(past: Sequence[Judged], now_ns: int) -> bool:
 _epochs = st.sampled_from([None] * 12 + [0, 1, 2, 3])
 _jumps = st.sampled_from([1] * 12 + [2, 2, 3, 40, 0, 0, -1, -3])
 _pauses = st.sampled_from([33 * MS] * 8 + [0, 1, 400 * MS, SECOND - 1, SECOND, 3 * SECOND])
-_ages = st.sampled_from([10 * MS] * 6 + [-5 * SECOND, -1, 0, MAX_AGE, MAX_AGE + 1, MAX_AGE + 1, 60 * SECOND])
+_ages = st.sampled_from(
+    [10 * MS] * 6 + [-5 * SECOND, -1, 0, MAX_AGE, MAX_AGE + 1, MAX_AGE + 1, 60 * SECOND]
+)
 _keys = st.sampled_from([True, False, False])
 _breaks = st.sampled_from([False] * 7 + [True])
 _events = st.lists(st.tuples(_epochs, _jumps, _pauses, _ages, _keys, _breaks), max_size=60)

@@ -14,7 +14,7 @@ _EXAMPLES = os.environ.get("FANLIGHT_TEST_EXAMPLES")
 
 settings.register_profile(
     "fanlight",
-    max_examples=int(_EXAMPLES or 150),
+    max_examples=int(_EXAMPLES or 100),
     derandomize=_EXAMPLES is None,
     deadline=None,  # a loaded machine is slow, not wrong
     suppress_health_check=[HealthCheck.too_slow],

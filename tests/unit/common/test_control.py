@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import FrozenInstanceError, asdict, replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -64,10 +64,17 @@ def refusal(kind: str | None, content: bytes) -> WireFormatError:
     return caught.value
 
 
+def read(kind: str | None, content: bytes) -> ControlMessage | WireFormatError:
+    try:
+        return parse(kind, content)
+    except WireFormatError as error:
+        return error
+
+
 def test_the_current_version_has_golden_bytes_for_every_type() -> None:
     assert set(GOLDEN) == {VERSION}
-    assert {type(message) for _, message, _ in GOLDEN_ITEMS} == set(ControlMessage.__args__)
-    assert [kind for kind, message, _ in GOLDEN_ITEMS if message.TYPE != kind] == []
+    assert {type(message) for _, message, _ in GOLDEN_ITEMS} == set(get_args(ControlMessage))
+    assert [kind for kind, message, _ in GOLDEN_ITEMS if kind != message.TYPE] == []
     assert CONTENT_TYPE == "application/json"
 
 
@@ -119,7 +126,9 @@ def test_an_unknown_version_is_refused(version: object) -> None:
     assert str(error) == f"v is {version!r}: allowed is 1"
 
 
-@pytest.mark.parametrize("content", [b"", b"null", b"[]", b'"x"', b"1", b"{", b"\xff\xfe", b"\x00", b"{}x", b"NaN"])
+@pytest.mark.parametrize(
+    "content", [b"", b"null", b"[]", b'"x"', b"1", b"{", b"\xff\xfe", b"\x00", b"{}x", b"NaN"]
+)
 def test_a_body_that_is_no_json_object_is_refused(content: bytes) -> None:
     assert str(refusal("keyframe_request", content)) == f"body is {content!r}: allowed is a JSON object"
 
@@ -140,7 +149,9 @@ def test_nesting_to_any_depth_is_refused_not_a_crash(before: bytes, after: bytes
 
 
 @pytest.mark.parametrize("field", ["stream", "name"])
-@pytest.mark.parametrize("value", [None, 1, True, ["cam"], {}, "", "a" * 65, "ca m", "cam\n", "\ud800", "a.b"])
+@pytest.mark.parametrize(
+    "value", [None, 1, True, ["cam"], {}, "", "a" * 65, "ca m", "cam\n", "\ud800", "a.b"]
+)
 def test_names_follow_the_rule_for_names(field: str, value: object) -> None:
     error = refusal("keyframe_request", body(REQUEST, **{field: value}))
     assert (error.field, error.allowed) == (field, "1 to 64 letters, digits, '-' or '_'")
@@ -160,7 +171,9 @@ def test_counters_are_whole_numbers_of_63_bits(field: str, value: object) -> Non
 
 
 @pytest.mark.parametrize("field", TIMES)
-@pytest.mark.parametrize("value", [None, True, "1", [1.0], {}, math.nan, math.inf, -math.inf, 1e13, -1e13, 10**300])
+@pytest.mark.parametrize(
+    "value", [None, True, "1", [1.0], {}, math.nan, math.inf, -math.inf, 1e13, -1e13, 10**300]
+)
 def test_times_are_finite_numbers(field: str, value: object) -> None:
     error = refusal("receiver_report", body(REPORT, **{field: value}))
     assert (error.field, error.allowed) == (field, "a number of milliseconds")
@@ -186,9 +199,7 @@ def test_a_message_cannot_be_changed() -> None:
 names = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
 milliseconds = st.floats(-1e12, 1e12)
 counters = st.integers(-1, 2**63 - 1)
-messages = st.builds(
-    KeyframeRequest, stream=names, name=names, reason=st.sampled_from(Reason)
-) | st.builds(
+messages = st.builds(KeyframeRequest, stream=names, name=names, reason=st.sampled_from(Reason)) | st.builds(
     ReceiverReport,
     stream=names,
     name=names,
@@ -218,14 +229,13 @@ def test_what_is_written_is_what_is_read(message: ControlMessage) -> None:
 
 @given(kinds, json_values.map(lambda value: json.dumps(value).encode()) | changed | st.binary(max_size=200))
 def test_anything_at_all_is_either_read_or_a_wire_format_error(kind: str | None, content: bytes) -> None:
-    try:
-        message = parse(kind, content)
-    except WireFormatError as error:
-        assert "\n" not in str(error)
-        assert len(str(error).encode()) < 1000
+    message = read(kind, content)
+    if isinstance(message, WireFormatError):
+        assert "\n" not in str(message)
+        assert len(str(message).encode()) < 1000
     else:
         assert parse(kind, serialize(message)) == message
-        assert message.TYPE == kind
+        assert kind == message.TYPE
 
 
 def test_a_value_that_is_not_a_number_never_reaches_the_wire_unnoticed() -> None:

@@ -53,7 +53,15 @@ def test_every_error_is_a_fanlight_error_and_says_what_it_means() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["DecodeError", "EncodeError", "SourceError", "SinkError", "BrokerUnavailable", "BrokerRefused", "StreamEnded"],
+    [
+        "DecodeError",
+        "EncodeError",
+        "SourceError",
+        "SinkError",
+        "BrokerUnavailable",
+        "BrokerRefused",
+        "StreamEnded",
+    ],
 )
 def test_plain_errors_are_their_sentence(name: str) -> None:
     assert str(real_classes()[name]("camera 0 cannot be opened")) == "camera 0 cannot be opened"
@@ -62,7 +70,10 @@ def test_plain_errors_are_their_sentence(name: str) -> None:
 @pytest.mark.parametrize(
     ("error", "text"),
     [
-        (ConfigError("--fps", "0", "allowed is 1 to 1000"), "--fps '0' cannot be used: allowed is 1 to 1000"),
+        (
+            ConfigError("--fps", "0", "allowed is 1 to 1000"),
+            "--fps '0' cannot be used: allowed is 1 to 1000",
+        ),
         (ConfigError("FANLIGHT_FPS", 3, "why"), "FANLIGHT_FPS 3 cannot be used: why"),
         (ConfigError("--url", "a\nb", "why"), r"--url 'a\nb' cannot be used: why"),
     ],

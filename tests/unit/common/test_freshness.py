@@ -69,8 +69,13 @@ def requests_ms(*arrivals: Arrival) -> list[int]:
 
 @pytest.mark.parametrize(
     ("age_ms", "intra", "predicted"),
-    [(-60_000, SHOW, SHOW), (0, SHOW, SHOW), (500, SHOW, SHOW), (500.000001, LATE, DECODE_ONLY)]
-    + [(60_000, LATE, DECODE_ONLY)],
+    [
+        (-60_000, SHOW, SHOW),
+        (0, SHOW, SHOW),
+        (500, SHOW, SHOW),
+        (500.000001, LATE, DECODE_ONLY),
+        (60_000, LATE, DECODE_ONLY),
+    ],
 )
 def test_the_limit_itself_is_fresh_and_a_nanosecond_more_is_not(
     age_ms: float, intra: Verdict, predicted: Verdict
@@ -176,11 +181,11 @@ def test_an_intra_only_stream_goes_on_with_the_next_frame_after_a_decoder_error(
 
 def test_awaiting_key_is_readable() -> None:
     policy = FreshnessPolicy(MAX_AGE)
-    assert policy.awaiting_key
-    policy.offer(key(0).header, age_ns=0, now_ns=0)
-    assert not policy.awaiting_key
-    policy.offer(delta(2).header, age_ns=0, now_ns=0)
-    assert policy.awaiting_key
+    seen = [policy.awaiting_key]
+    for frame in (key(0), delta(1), delta(3), key(4)):
+        policy.offer(frame.header, age_ns=0, now_ns=0)
+        seen.append(policy.awaiting_key)
+    assert seen == [True, False, False, True, False]
 
 
 # Keyframe requests -------------------------------------------------------------------------------------
@@ -202,6 +207,12 @@ def test_more_gaps_while_waiting_do_not_ask_sooner() -> None:
 
 def test_a_new_gap_after_a_keyframe_asks_at_once() -> None:
     assert requests_ms(key(0), delta(2, 100), key(3, 150), delta(5, 200)) == [100, 200]
+
+
+def test_a_new_gap_does_not_ask_while_a_decoder_error_is_waited_out() -> None:
+    start = [key(0), delta(2, 100), key(3, 150)]
+    assert requests_ms(*start, delta(4, 200, breaks=True), delta(6, 250), delta(7, 1100)) == [100, 1100]
+    assert requests_ms(*start, key(6, 250, breaks=True), key(9, 300, breaks=True)) == [100]
 
 
 def test_a_request_made_by_the_caller_counts() -> None:

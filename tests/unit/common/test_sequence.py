@@ -56,8 +56,12 @@ def test_epoch_zero_and_the_largest_are_epochs_like_others() -> None:
     assert steps((0, 0), (0, 1), (top, 0), (top, top)) == [FIRST, NEXT, FIRST, gap(top - 1)]
 
 
-@pytest.mark.parametrize(("silence_ns", "step"), [(SECOND - 1, OTHER), (SECOND, FIRST), (10 * SECOND, FIRST)])
-def test_an_epoch_that_was_left_comes_back_once_the_newer_one_is_silent(silence_ns: int, step: Step) -> None:
+@pytest.mark.parametrize(
+    ("silence_ns", "step"), [(SECOND - 1, OTHER), (SECOND, FIRST), (10 * SECOND, FIRST)]
+)
+def test_an_epoch_that_was_left_comes_back_once_the_newer_one_is_silent(
+    silence_ns: int, step: Step
+) -> None:
     tracker = SequenceTracker(takeover_ns=SECOND)
     tracker.observe(1, 0, 0)
     tracker.observe(2, 0, 100)
@@ -88,7 +92,9 @@ def test_two_producers_at_once_do_not_make_the_stream_flip() -> None:
     alternating = [(1 + i % 2, i // 2) for i in range(100)]
     seen = steps(*alternating)
     assert seen[:2] == [FIRST, FIRST]
-    assert {(epoch, step.continuity) for (epoch, _), step in zip(alternating[2:], seen[2:], strict=True)} == {
+    assert {
+        (epoch, step.continuity) for (epoch, _), step in zip(alternating[2:], seen[2:], strict=True)
+    } == {
         (1, Continuity.OTHER_PRODUCER),
         (2, Continuity.NEXT),
     }
@@ -100,13 +106,27 @@ def test_the_last_eight_epochs_are_remembered_and_no_more() -> None:
     assert steps(*restarts, (0, 1)) == [FIRST] * 11, "memory is bounded: a ninth one back is forgotten"
 
 
+def test_an_epoch_that_came_back_and_left_again_is_remembered_from_then_on() -> None:
+    back = [(1, 0), (2, 0), (1, 1)]
+    tracker = SequenceTracker(takeover_ns=SECOND)
+    for now_ns, (epoch, seq) in enumerate(back[:2]):
+        tracker.observe(epoch, seq, now_ns)
+    assert tracker.observe(1, 1, 5 * SECOND) == FIRST
+    for epoch in range(3, 11):
+        assert tracker.observe(epoch, 0, 5 * SECOND) == FIRST
+    assert tracker.observe(1, 2, 5 * SECOND) == OTHER
+    assert tracker.observe(2, 1, 5 * SECOND) == FIRST, "the ninth one back"
+
+
 def observed(arrivals: list[Arrival], takeover_ns: int = SECOND) -> list[tuple[Arrival, Step]]:
     tracker = SequenceTracker(takeover_ns)
     return [(frame, tracker.observe(frame.epoch, frame.seq, frame.now_ns)) for frame in arrivals]
 
 
 @given(streams, st.sampled_from([0, 400_000_000, SECOND]))
-def test_agrees_with_the_rules_written_over_the_whole_history(arrivals: list[Arrival], takeover_ns: int) -> None:
+def test_agrees_with_the_rules_written_over_the_whole_history(
+    arrivals: list[Arrival], takeover_ns: int
+) -> None:
     seen = observed(arrivals, takeover_ns)
     for index, (frame, step) in enumerate(seen):
         assert step == reference_step(seen[:index], frame, takeover_ns), f"frame {index}: {frame}"

@@ -1,0 +1,66 @@
+"""Sources of pictures, one file per kind, each imported only when it is used."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+from common.errors import ConfigError
+from producer.source.base import Captured, Source
+
+__all__ = ["ALLOWED", "Captured", "Source", "make_source"]
+
+ALLOWED = "test, a camera's index, a video file, a URL, a folder of images or a pattern such as 'DIR/*.png'"
+
+
+def make_source(spec: str, *, loop: bool, fps: float | None, size: tuple[int, int] | None) -> Source:
+    """The source that `--source` names. Opens nothing, but looks whether files are there.
+
+    Args:
+        loop: files and images start over at their end.
+        fps: files and images play at this rate; a test pattern has it; of a camera or a live URL, no more
+            pictures a second are handed on. None: the source's own.
+        size: (width, height) of the test pattern, and asked of a camera; the others ignore it.
+
+    Raises:
+        ConfigError: there is no such file or folder, or no image in it.
+    """
+    if spec == "test":
+        from producer.source.test_pattern import DEFAULT_FPS, DEFAULT_SIZE, TestPatternSource
+
+        return TestPatternSource(size or DEFAULT_SIZE, fps or DEFAULT_FPS)
+    if re.fullmatch(r"[0-9]{1,4}", spec):
+        return _camera(int(spec), fps, size)
+    if re.fullmatch(r"/dev/video\d+", spec):
+        return _camera(spec, fps, size)
+    if "://" in spec and not spec.startswith("file://"):
+        from producer.source.media import UrlSource
+
+        return UrlSource(spec, loop=loop, fps=fps)
+    return _from_disk(unquote(spec.removeprefix("file://")) if "://" in spec else spec, loop, fps)
+
+
+def _camera(device: int | str, fps: float | None, size: tuple[int, int] | None) -> Source:
+    from producer.source.camera import CameraSource
+
+    return CameraSource(device, fps=fps, size=size)
+
+
+def _from_disk(spec: str, loop: bool, fps: float | None) -> Source:
+    from producer.source.images import SUFFIXES, ImagesSource, list_images
+
+    path = Path(spec)
+    is_pattern = not path.exists() and any(character in spec for character in "*?[")
+    if not spec or not (path.exists() or is_pattern):
+        raise ConfigError("--source", spec, f"there is no such file; allowed is {ALLOWED}")
+    if is_pattern or path.is_dir() or path.suffix.lower() in SUFFIXES:
+        if not list_images(spec):
+            raise ConfigError(
+                "--source", spec, f"there is no image; known are {', '.join(sorted(SUFFIXES))}"
+            )
+        return ImagesSource(spec, loop=loop, fps=fps)
+
+    from producer.source.media import FileSource
+
+    return FileSource(path, loop=loop, fps=fps)

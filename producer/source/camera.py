@@ -1,0 +1,154 @@
+"""A camera of this machine, by OpenCV."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from common.clock import monotonic_ns, wall_ns
+from common.codec.picture import as_bgr
+from common.errors import SourceError
+from producer.source.background import Background
+from producer.source.base import Captured
+from producer.source.pacing import Thinner
+from producer.source.playback import FALLBACK_FPS
+
+if TYPE_CHECKING:
+    import cv2
+
+_OPEN_S = 10.0  # some USB cameras take seconds to wake up
+_STALL_S = 3.0
+
+
+class CameraSource:
+    """A camera. Pictures are BGR arrays; the newest one counts.
+
+    Args:
+        device: index, or a path (`/dev/video2`; any video that OpenCV opens will do).
+        fps: asked of the camera, and an upper limit if it gives more.
+        size: (width, height), asked of the camera. It may give another one.
+        open_s: how long to wait for it to open.
+        stall_s: how long a picture may stay away.
+    """
+
+    live = True
+
+    def __init__(
+        self,
+        device: int | str,
+        *,
+        fps: float | None = None,
+        size: tuple[int, int] | None = None,
+        open_s: float = _OPEN_S,
+        stall_s: float = _STALL_S,
+    ) -> None:
+        self.fps = fps or FALLBACK_FPS
+        self._device = device
+        self._wanted_fps = fps
+        self._size = size
+        self._open_s = open_s
+        self._stall_s = stall_s
+        self._thinner: Thinner | None = None
+        self._feed: Background | None = None
+        self._interrupted = threading.Event()
+
+    def open(self) -> None:
+        self.close()
+        grabber = _CvGrabber(self._device, str(self), self._wanted_fps, self._size)
+        self._feed = Background(grabber, str(self))
+        if self._interrupted.is_set():
+            return
+        self._feed.open(self._open_s)
+        self.fps = min(self._wanted_fps or grabber.fps, grabber.fps)
+        self._thinner = Thinner(self._wanted_fps) if self._wanted_fps else None
+
+    def read(self) -> Captured | None:
+        while not self._interrupted.is_set() and self._feed is not None:
+            captured = self._feed.take(self._stall_s)
+            if captured is None or self._thinner is None or self._thinner.admits(monotonic_ns()):
+                return captured
+        return None
+
+    def interrupt(self) -> None:
+        self._interrupted.set()
+        feed = self._feed
+        if feed is not None:
+            feed.interrupt()
+
+    def close(self) -> None:
+        if self._feed is not None:
+            self._feed.close()
+            self._feed = None
+
+    def __str__(self) -> str:
+        return f"camera {self._device}"
+
+
+class _CvGrabber:
+    """The OpenCV side, on the background thread."""
+
+    def __init__(
+        self, device: int | str, name: str, fps: float | None, size: tuple[int, int] | None
+    ) -> None:
+        self.fps = FALLBACK_FPS
+        self._device = device
+        self._name = name
+        self._wanted_fps = fps
+        self._size = size
+        self._capture: cv2.VideoCapture | None = None
+
+    def open(self) -> None:
+        # FFmpeg inside OpenCV writes to stderr; it reads this when it is first used.
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+        import cv2
+
+        # Failures come back as return values too, and become one line of ours.
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        # By index, ask the kernel's video interface alone: the others only add seconds and noise.
+        by_index_on_linux = isinstance(self._device, int) and sys.platform == "linux"
+        capture = cv2.VideoCapture(self._device, cv2.CAP_V4L2 if by_index_on_linux else cv2.CAP_ANY)
+        if not capture.isOpened():
+            capture.release()
+            raise SourceError(f"{self._name}: cannot be opened; {_advice(self._device)}")
+        # Every set may be refused; the camera then keeps what it has. One picture of buffer, because
+        # with more we would always be shown an old one.
+        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+        if self._size is not None:
+            capture.set(cv2.CAP_PROP_FRAME_WIDTH, self._size[0])
+            capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self._size[1])
+        if self._wanted_fps is not None:
+            capture.set(cv2.CAP_PROP_FPS, self._wanted_fps)
+        reported = capture.get(cv2.CAP_PROP_FPS)
+        self.fps = reported if 1 <= reported <= 240 else FALLBACK_FPS
+        self._capture = capture
+
+    def grab(self, stop: threading.Event) -> Captured | None:
+        if stop.is_set() or self._capture is None:
+            return None
+        grabbed = self._capture.grab()
+        capture_ns = wall_ns()  # before the picture is unpacked: that takes milliseconds
+        if grabbed:
+            retrieved, image = self._capture.retrieve()
+            if retrieved:
+                return Captured(as_bgr(image), capture_ns)
+        raise SourceError(f"{self._name}: it stopped giving pictures")
+
+    def close(self) -> None:
+        if self._capture is not None:
+            self._capture.release()
+            self._capture = None
+
+
+def _advice(device: int | str) -> str:
+    if sys.platform != "linux":
+        return "is it attached, and not in use by another program?"
+    present = sorted(str(path) for path in Path("/dev").glob("video*"))
+    if not present:
+        return "this machine has no camera (no /dev/video*); --source test needs none"
+    path = f"/dev/video{device}" if isinstance(device, int) else device
+    if path in present:
+        return f"is {path} in use by another program, or its access not allowed?"
+    return f"there are {', '.join(present)}"

@@ -1,0 +1,177 @@
+"""A folder of images, or the files that a pattern names, played as a video."""
+
+from __future__ import annotations
+
+import glob
+import logging
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import av
+import numpy as np
+from av.video.codeccontext import VideoCodecContext
+
+from common.clock import monotonic_ns, wall_ns
+from common.codec.picture import BGR, Converter
+from common.errors import SourceError
+from producer.source.base import Captured
+from producer.source.pacing import Pacer, interval_ns, wait_until
+
+_log = logging.getLogger(__name__)
+
+DEFAULT_FPS = 30.0
+SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".pbm", ".pnm"}
+)
+
+# A file is what it starts with, whatever its name says.
+_DECODERS = (
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"\xff\xd8\xff", "mjpeg"),
+    (b"BM", "bmp"),
+    (b"RIFF", "webp"),
+    (b"II*\0", "tiff"),
+    (b"MM\0*", "tiff"),
+    (b"P1", "pbm"),
+    (b"P4", "pbm"),
+    (b"P2", "pgm"),
+    (b"P5", "pgm"),
+    (b"P3", "ppm"),
+    (b"P6", "ppm"),
+)
+
+
+class ImagesSource:
+    """Images in their natural order (`2.png` before `10.png`), as BGR arrays of the size they have.
+
+    Grey, palette and 16-bit images become 8-bit BGR; alpha is left out. One that cannot be read is
+    skipped: counted in `unreadable`, and logged once.
+
+    Args:
+        spec: a folder, a pattern such as `shots/*.png`, or one image.
+    """
+
+    live = False
+
+    def __init__(self, spec: str, *, loop: bool = False, fps: float | None = None) -> None:
+        self.fps = fps or DEFAULT_FPS
+        self.unreadable = 0
+        self._spec = spec
+        self._loop = loop
+        self._logged: set[Path] = set()
+        self._interrupted = threading.Event()
+        self._pacer = Pacer()
+        self._pictures: Iterator[BGR] = iter(())
+        self._count = 0
+
+    def open(self) -> None:
+        """List the files and read the first image.
+
+        Raises:
+            SourceError: there is none, or none of them can be read.
+        """
+        paths = list_images(self._spec)
+        if not paths:
+            raise SourceError(f"{self}: there is no image here ({', '.join(sorted(SUFFIXES))})")
+        self._pacer = Pacer()
+        self._count = 0
+        self._pictures = self._decode_all(paths, Converter())
+
+    def read(self) -> Captured | None:
+        """The next image when it is due.
+
+        Raises:
+            SourceError: none of the images can be read.
+        """
+        picture = None if self._interrupted.is_set() else next(self._pictures, None)
+        if picture is None:
+            return None
+        media_ns = self._count * interval_ns(self.fps)
+        self._count += 1
+        due_ns = self._pacer.deadline_ns(media_ns, monotonic_ns())
+        return Captured(picture, wall_ns()) if wait_until(due_ns, self._interrupted) else None
+
+    def interrupt(self) -> None:
+        self._interrupted.set()
+
+    def close(self) -> None:
+        self._pictures = iter(())
+
+    def __str__(self) -> str:
+        return f"images {self._spec}"
+
+    def _decode_all(self, paths: list[Path], converter: Converter) -> Iterator[BGR]:
+        while True:
+            readable = 0
+            for path in paths:
+                if self._interrupted.is_set():
+                    return
+                picture = self._decode(path, converter)
+                if picture is not None:
+                    readable += 1
+                    yield picture
+            if not readable:
+                raise SourceError(f"{self}: none of the {len(paths)} images here can be read")
+            if not self._loop:
+                return
+
+    def _decode(self, path: Path, converter: Converter) -> BGR | None:
+        try:
+            return to_picture(decode_image(path.read_bytes()), converter)
+        except (OSError, ValueError, av.FFmpegError) as error:
+            self.unreadable += 1
+            if path not in self._logged:
+                self._logged.add(path)
+                reason = error.strerror if isinstance(error, (OSError, av.FFmpegError)) else error
+                _log.warning("%s: skipped, it cannot be read: %s", path, reason)
+            return None
+
+
+def decode_image(data: bytes) -> av.VideoFrame:
+    """Decode one image file.
+
+    A decoder alone takes half the time that FFmpeg needs to open the file as a video of one frame.
+
+    Raises:
+        ValueError: no image of a known kind.
+        av.FFmpegError: damaged or cut short.
+    """
+    codec = next((name for start, name in _DECODERS if data.startswith(start)), None)
+    if codec is None:
+        raise ValueError("this is no image of a known kind")
+    decoder = cast("VideoCodecContext", av.CodecContext.create(codec, "r"))
+    decoder.thread_count = 1
+    if codec == "mjpeg":
+        # Else the missing part of a JPEG that was cut short is filled with grey, without a word. For
+        # TIFF it would be too strict: a tag that the decoder does not know is enough to fail.
+        decoder.options = {"err_detect": "explode"}
+    frames = decoder.decode(av.Packet(data))
+    if not frames:
+        raise ValueError("there is no picture in it")
+    return frames[0]
+
+
+def to_picture(frame: av.VideoFrame, converter: Converter) -> BGR:
+    """BGR rather than the decoder's own format: those have many layouts and value ranges."""
+    return np.ascontiguousarray(converter.to_bgr(frame))
+
+
+def list_images(spec: str) -> list[Path]:
+    """The image files that `spec` names, in natural order."""
+    path = Path(spec)
+    if path.is_dir():
+        found = [p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
+    elif path.exists():
+        found = [path]
+    else:
+        found = [Path(name) for name in glob.glob(spec, recursive=True)]
+    return sorted((p for p in found if p.is_file()), key=natural_key)
+
+
+def natural_key(path: Path) -> list[tuple[int, str]]:
+    """Sorts runs of digits by their value and everything else as text."""
+    parts = re.split(r"(\d+)", str(path))
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

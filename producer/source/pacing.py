@@ -1,0 +1,91 @@
+"""When the next picture is due. Pure, except for `wait_until`, which does the waiting.
+
+Deadlines are absolute, so that small delays do not add up to a slower rate.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from common.clock import monotonic_ns
+
+_NS_PER_S = 1_000_000_000
+
+
+def interval_ns(fps: float) -> int:
+    """Nanoseconds from one picture to the next."""
+    return max(1, round(_NS_PER_S / fps))
+
+
+class Pacer:
+    """Lays media time (nanoseconds from the first picture) onto monotonic time.
+
+    After a stall it starts from where it is: the pictures that were missed are shown late rather than
+    all at once.
+    """
+
+    def __init__(self, rebase_after_ns: int = _NS_PER_S // 2) -> None:
+        self._rebase_after_ns = rebase_after_ns
+        self._origin_ns: int | None = None
+
+    def deadline_ns(self, media_ns: int, now_ns: int) -> int:
+        """When the picture at `media_ns` is due; at or before `now_ns` if at once."""
+        if self._origin_ns is None or now_ns - (self._origin_ns + media_ns) > self._rebase_after_ns:
+            self._origin_ns = now_ns - media_ns
+        return self._origin_ns + media_ns
+
+
+class MediaClock:
+    """Turns the timestamps of a file into a media time from 0 that only moves forward.
+
+    Files lack timestamps, repeat them, jump back at a splice or when they start over, or leap by hours
+    after a wrap. Such a picture simply follows the one before it at the nominal interval.
+    """
+
+    def __init__(self, interval_ns: int, longest_step_ns: int = 10 * _NS_PER_S) -> None:
+        self._interval_ns = interval_ns
+        self._longest_step_ns = longest_step_ns
+        self._last_ns = -interval_ns
+        self._offset_ns: int | None = None
+
+    def place(self, pts_ns: int | None) -> int:
+        """The media time of a picture, in nanoseconds; `pts_ns` None if the file does not say."""
+        following_ns = self._last_ns + self._interval_ns
+        if pts_ns is None:
+            self._last_ns = following_ns
+            return following_ns
+        if self._offset_ns is None:
+            self._offset_ns = following_ns - pts_ns
+        media_ns = pts_ns + self._offset_ns
+        if not 0 < media_ns - self._last_ns <= self._longest_step_ns:
+            self._offset_ns = following_ns - pts_ns
+            media_ns = following_ns
+        self._last_ns = media_ns
+        return media_ns
+
+
+class Thinner:
+    """Lets at most `fps` pictures a second through, evenly, from a source that sets its own pace."""
+
+    def __init__(self, fps: float) -> None:
+        self._interval_ns = interval_ns(fps)
+        self._next_ns: int | None = None
+
+    def admits(self, now_ns: int) -> bool:
+        """Whether the picture that arrived now is one of those."""
+        # Half an interval of tolerance: a source that already has this rate arrives with jitter, and
+        # none of its pictures may be lost to that.
+        if self._next_ns is not None and now_ns < self._next_ns - self._interval_ns // 2:
+            return False
+        if self._next_ns is None or now_ns - self._next_ns > self._interval_ns:
+            self._next_ns = now_ns
+        self._next_ns += self._interval_ns
+        return True
+
+
+def wait_until(deadline_ns: int, interrupted: threading.Event) -> bool:
+    """Block until the monotonic clock reaches `deadline_ns`; False at once if interrupted."""
+    while (left_ns := deadline_ns - monotonic_ns()) > 0:
+        if interrupted.wait(left_ns / _NS_PER_S):
+            return False
+    return not interrupted.is_set()

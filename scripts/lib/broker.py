@@ -1,0 +1,152 @@
+"""Finds or starts a broker, and stops it again: what `scripts/broker` and `scripts/demo` share."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from common.address import BrokerAddress, parse_url
+from common.errors import FanlightError
+from scripts.lib import amqp_login, broker_docker, broker_private
+from scripts.lib.instance import Instance, Record
+from scripts.private_node import NodeError
+
+GIVEN: Final = "FANLIGHT_URL"
+Say = Callable[[str], None]
+
+
+class Way(Protocol):
+    """One way of having a broker; the modules broker_docker and broker_private are such."""
+
+    NAME: str
+
+    def missing(self) -> str | None: ...
+    def up(self, instance: Instance, say: Say) -> Record: ...
+    def down(self, instance: Instance) -> None: ...
+    def describe(self, instance: Instance) -> str: ...
+
+
+WAYS: Final[dict[str, Way]] = {way.NAME: way for way in (broker_docker, broker_private)}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where the broker is, and whether this very call started it."""
+
+    url: str
+    started: bool
+
+
+def up(instance: Instance, say: Say, only: str | None = None) -> Found:
+    """Find or start a broker that lets our user in. Starting twice is starting once.
+
+    Args:
+        say: shows one line of progress.
+        only: the one way to be tried; FANLIGHT_URL is not asked then.
+
+    Raises:
+        FanlightError: no way led to a broker; says what to do.
+    """
+    given = None if only else os.environ.get(GIVEN)
+    if given:
+        require_answer(given)
+        say(f"using {GIVEN}, {shown(given)}")
+        return Found(given, started=False)
+    with instance.exclusive():
+        record = instance.read()
+        if record is not None:
+            if only in {None, record.way} and answers(record.url):
+                say(f"already up: {shown(record.url)}")
+                return Found(record.url, started=False)
+            if answers(record.url):
+                raise FanlightError(f"instance {instance.name} is up by way of {record.way}: down first")
+            say("the broker that was up does not answer any more: starting anew")
+            _stop(instance, record)
+        return Found(_start(instance, say, only).url, started=True)
+
+
+def down(instance: Instance) -> Record | None:
+    """Stop what `up` started; None if there was nothing."""
+    with instance.exclusive():
+        record = instance.read()
+        if record is not None:
+            _stop(instance, record)
+        else:
+            instance.forget()
+        return record
+
+
+def answers(url: str) -> bool:
+    """True if there is a broker, or at least a listener, at the URL."""
+    try:
+        require_answer(url)
+    except FanlightError:
+        return False
+    return True
+
+
+def require_answer(url: str) -> None:
+    """Log in where that is possible without TLS; otherwise be content with an open port.
+
+    Raises:
+        ConfigError: the URL is not one of a broker.
+        FanlightError: no host of the URL lets us in; says why the last one did not.
+    """
+    if url.partition("://")[0].lower().startswith("tcp+"):
+        return  # a design without a broker: the producer listens, later
+    address = parse_url(url, GIVEN)
+    reason = ""
+    for host, port in address.hosts:
+        try:
+            _try_host(address, host, port)
+        except OSError as error:
+            reason = str(error)
+        else:
+            return
+    raise FanlightError(f"{address} cannot be used: {reason}")
+
+
+def shown(url: str) -> str:
+    """The URL without its password."""
+    return url if url.startswith("tcp+") else str(parse_url(url, GIVEN))
+
+
+def _try_host(address: BrokerAddress, host: str, port: int) -> None:
+    if address.tls:
+        with socket.create_connection((host, port), timeout=5.0):
+            return
+    amqp_login.login(host, port, address.user, address.password, address.vhost)
+
+
+def _start(instance: Instance, say: Say, only: str | None) -> Record:
+    problems = []
+    for way in WAYS.values():
+        if only not in {None, way.NAME}:
+            continue
+        problem = way.missing()
+        if problem is None:
+            try:
+                return way.up(instance, say)
+            except FanlightError as error:
+                problem = error.reason if isinstance(error, NodeError) else str(error)
+                say(problem)
+                _stop(instance, instance.read())
+            except BaseException:
+                _stop(instance, instance.read())
+                raise
+        problems.append(problem)
+    raise FanlightError(
+        f"no broker can be started: {'; '.join(problems)}. Start Docker, or install rabbitmq-server, "
+        f"or set {GIVEN} to a broker that runs"
+    )
+
+
+def _stop(instance: Instance, record: Record | None) -> None:
+    if record is not None and record.way in WAYS:
+        with suppress(FileNotFoundError):  # docker was uninstalled: nothing of it can be running
+            WAYS[record.way].down(instance)
+    instance.forget()

@@ -1,0 +1,193 @@
+"""The command line of `scripts/demo`: one producer and several consumers, live in one terminal."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from queue import Empty
+from typing import TypeVar
+
+from common.errors import FanlightError
+from common.settings import OneLineParser
+from common.units import count, positive_duration_s
+from scripts.lib import broker
+from scripts.lib.bootstrap import PYTHON, ensure_venv
+from scripts.lib.child import Child, Event, Events, Kind
+from scripts.lib.instance import Instance
+from scripts.lib.live import Display, PlainDisplay, TableDisplay
+
+_DESCRIPTION = """\
+Make everything ready (.venv, a broker), then show one producer and several consumers with their live
+status, and in windows where there is a display. Ctrl-C ends it and removes what it started."""
+_EPILOG = """\
+FANLIGHT_* variables reach producer and consumers. Exit codes: 0 done, 1 failed, 2 unusable arguments."""
+_T = TypeVar("_T")
+_PRODUCER = "producer"
+_KIND_END_S = 5.0
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run `scripts/demo`; returns the exit code."""
+    options = _parser().parse_args(argv)
+    for number in _STOPPING:
+        signal.signal(number, signal.default_int_handler)
+    instance, found = Instance("default"), None
+    try:
+        ensure_venv(say)
+        found = broker.up(instance, say)
+        return Demo(options, found.url).run()
+    except KeyboardInterrupt:
+        return 0
+    except (FanlightError, OSError) as error:
+        say(str(error))
+        return 1
+    finally:
+        if found is not None and found.started:
+            _stop_broker(instance)
+
+
+def _stop_broker(instance: Instance) -> None:
+    for number in _STOPPING:
+        signal.signal(number, signal.SIG_IGN)  # it takes two seconds, and half of it is no use
+    try:
+        broker.down(instance)
+        say("the broker is stopped and removed")
+    except (FanlightError, OSError) as error:
+        say(f"{error}; try: scripts/broker down")
+
+
+def say(text: str) -> None:
+    print(f"demo: {text}", file=sys.stderr, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = OneLineParser(prog="demo", description=_DESCRIPTION, epilog=_EPILOG)
+    # How long, in whole or broken seconds or as 20s, 2m: read as everywhere else in Fanlight.
+    parser.add_argument("--seconds", type=_reader(positive_duration_s), metavar="N", help="end by itself")
+    parser.add_argument("--source", metavar="SOURCE", help="for the producer (default: a test pattern)")
+    parser.add_argument("--codec", metavar="CODEC", help="for the producer (default: h264)")
+    parser.add_argument("--consumers", type=_reader(count), default=4, metavar="N", help="default: 4")
+    return parser
+
+
+def _reader(parse: Callable[[str], _T]) -> Callable[[str], _T]:
+    def read(text: str) -> _T:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{text!r} cannot be used: allowed is {error}") from None
+
+    return read
+
+
+class Demo:
+    """The programs, and what is shown of them. One thread: all that happens comes through one queue."""
+
+    def __init__(self, options: argparse.Namespace, url: str) -> None:
+        self._events: Events = Events()
+        self._seconds: float | None = options.seconds
+        # Found by FANLIGHT_URL; a program that is not on a terminal of its own prints whole lines.
+        self._environment = {**os.environ, broker.GIVEN: url, "PYTHONUNBUFFERED": "1"}
+        self._names = [f"c{number}" for number in range(1, options.consumers + 1)]
+        self._display: Display = PlainDisplay(sys.stdout)
+        self._children: dict[str, Child] = {}
+        producer = ["-m", "producer"]
+        if options.source is not None:
+            producer += ["--source", options.source, "--loop"]
+        if options.codec is not None:
+            producer += ["--codec", options.codec]
+        window = ["--sink", "window"] if _has_display() else []
+        self._commands = {
+            _PRODUCER: producer,
+            **{
+                name: ["-m", "consumer", "--name", name, "--sink", "status", *window]
+                for name in self._names
+            },
+        }
+
+    def run(self) -> int:
+        """Run until a signal, the end of the time, or the end of what there is to show."""
+        for number in _STOPPING:
+            signal.signal(number, lambda *_: self._events.put(Event(Kind.SIGNAL)))
+        say("Ctrl-C ends it. Join from another terminal, in this folder:")
+        say("  FANLIGHT_URL=$(scripts/broker url) .venv/bin/python -m consumer --name me")
+        if sys.stdout.isatty():
+            self._display = TableDisplay(sys.stdout, self._names)
+        try:
+            for name, arguments in self._commands.items():
+                self._children[name] = Child(
+                    name,
+                    [str(PYTHON), *arguments],
+                    cwd=Path.cwd(),
+                    environment=self._environment,
+                    events=self._events,
+                )
+            deadline = None if self._seconds is None else time.monotonic() + self._seconds
+            while self._handle(deadline) and self._is_worth_showing():
+                pass
+            self._interrupt_all()
+        finally:
+            self._kill_all()
+        return self._exit_code()
+
+    def _handle(self, deadline: float | None) -> bool:
+        """Wait for one event and show it; False if it is a signal, or the time is over."""
+        try:
+            wait_s = None if deadline is None else max(0.0, deadline - time.monotonic())
+            event = self._events.get(timeout=wait_s)
+        except Empty:
+            return False
+        match event.kind:
+            case Kind.SIGNAL:
+                return False
+            case Kind.STATUS:
+                self._display.status(event.name, event.text)
+            case Kind.NOTE:
+                self._display.note(
+                    f"{event.name}: {event.text}" if event.name in self._names else event.text
+                )
+            case Kind.ENDED:
+                code = self._children[event.name].exit_code
+                if code != 0:
+                    self._display.note(f"demo: {event.name} ended with exit code {code}")
+        return True
+
+    def _running(self) -> list[Child]:
+        return [child for child in self._children.values() if child.exit_code is None]
+
+    def _is_worth_showing(self) -> bool:
+        """Somebody sends and somebody watches (a window that is closed ends its consumer)."""
+        names = {child.name for child in self._running()}
+        return _PRODUCER in names and len(names) > 1
+
+    def _interrupt_all(self) -> None:
+        """One SIGINT for each; return when all have ended, or somebody insists, or it takes too long."""
+        for child in self._running():
+            child.interrupt()
+        deadline = time.monotonic() + _KIND_END_S
+        while self._running() and self._handle(deadline):
+            pass
+
+    def _kill_all(self) -> None:
+        for child in self._running():
+            self._display.note(f"demo: {child.name} does not end: killed")
+            child.kill()
+        for child in self._children.values():
+            child.join()
+        while self._handle(time.monotonic()):
+            pass  # what they said last
+
+    def _exit_code(self) -> int:
+        codes = [child.exit_code for child in self._children.values()]
+        # The producer's first: with no source there is nothing to show, and its 2 means a bad argument.
+        return next((code if code in {1, 2} else 1 for code in codes if code), 0)
+
+
+def _has_display() -> bool:
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -1,0 +1,87 @@
+"""Programs that the tests use and pip does not bring: installed where that is possible, else named."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from scripts.lib import apt
+from scripts.lib.bootstrap import PYTHON
+from scripts.lib.instance import CHECKOUT
+from scripts.private_node import scripts_folder
+
+NODE_FOLDER = CHECKOUT / "tests" / "integration" / "node"
+# Program, and the Debian package that has it.
+_PROGRAMS = {
+    "ffmpeg": "ffmpeg",
+    "djpeg": "libjpeg-turbo-progs",
+    "Xvfb": "xvfb",
+    "xdotool": "xdotool",
+    "import": "imagemagick",
+    "node": "nodejs",
+    "npm": "npm",
+}
+
+
+def ensure_tools(say: Callable[[str], None]) -> None:
+    """Install what is missing; one line for each that cannot be. The tests that need it will say so too."""
+    missing = sorted(set(_missing_packages()))
+    if missing and apt.can_install():
+        say(f"installing {' '.join(missing)} with apt-get (no system service is started)")
+        try:
+            apt.install(missing)
+        except apt.InstallFailed as error:
+            say(str(error))
+        missing = sorted(set(_missing_packages()))
+    for package in missing:
+        say(f"please install {package} (Debian's name): tests that need it cannot run")
+    _ensure_node_client(say)
+
+
+def _missing_packages() -> Iterator[str]:
+    if scripts_folder() is None:
+        yield "rabbitmq-server"
+    for program, package in _PROGRAMS.items():
+        if shutil.which(program) is None:
+            yield package
+    # opencv-python's wheel expects these two of a desktop system.
+    if subprocess.run([PYTHON, "-c", "import cv2"], check=False, capture_output=True).returncode != 0:
+        yield from ("libgl1", "libglib2.0-0")
+
+
+def _ensure_node_client(say: Callable[[str], None]) -> None:
+    npm = shutil.which("npm")
+    wanted = json.loads((NODE_FOLDER / "package.json").read_text())["dependencies"]
+    if all(_installed_version(name) == version for name, version in wanted.items()):
+        return
+    if npm is None:
+        return  # said already
+    say(f"installing {', '.join(wanted)} with npm")
+    # No lock file: it would record the address of whatever registry this machine uses.
+    options = ["--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"]
+    done = subprocess.run(
+        [npm, "install", *options],
+        check=False,
+        cwd=NODE_FOLDER,
+        env={**os.environ, "CI": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode != 0:
+        lines = [line for line in done.stdout.splitlines() if line.strip()]
+        say(f"npm install failed: {lines[0] if lines else done.returncode}")
+
+
+def _installed_version(name: str) -> str | None:
+    manifest: Path = NODE_FOLDER / "node_modules" / name / "package.json"
+    try:
+        version = json.loads(manifest.read_text())["version"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return str(version)

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.address import DEFAULT_URL, BrokerAddress, parse_url
+from common.errors import ConfigError
+
+SCHEMES = "amqp://USER:PASSWORD@HOST[:PORT][,HOST[:PORT]...]/VHOST, or amqps:// for TLS"
+UNKNOWN_SCHEME = f"allowed is {SCHEMES}"
+BAD_HOST = f"allowed is {SCHEMES}, ports 1 to 65535"
+SLASH = f"allowed is {SCHEMES}; write '/' and '@' in a password or vhost as %2F and %40"
+
+
+PASSWORD = "p"
+
+
+def address(
+    *hosts: tuple[str, int], user: str = "u", password: str = PASSWORD, vhost: str = "v"
+) -> BrokerAddress:
+    return BrokerAddress(hosts=hosts, user=user, password=password, vhost=vhost)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (DEFAULT_URL, address(("localhost", 5672), user="fanlight", password="fanlight", vhost="fanlight")),
+        ("amqp://u:p@h/v", address(("h", 5672))),
+        ("amqp://u:p@h:1/v", address(("h", 1))),
+        ("amqp://u:p@h:65535/v", address(("h", 65535))),
+        ("AMQP://u:p@h/v", address(("h", 5672))),
+        ("amqp://u:p@192.168.1.2:5673/v", address(("192.168.1.2", 5673))),
+        ("amqp://u:p@[::1]/v", address(("::1", 5672))),
+        ("amqp://u:p@[fe80::1%25eth0]:7/v", address(("fe80::1%25eth0", 7))),
+        ("amqp://u:p@[2001:db8::1]:5673,h/v", address(("2001:db8::1", 5673), ("h", 5672))),
+        ("amqp://u:p@a,b:2,c/v", address(("a", 5672), ("b", 2), ("c", 5672))),
+        ("amqp://u:p@h/%2f", address(("h", 5672), vhost="/")),
+        ("amqp://u:p@h/%2F", address(("h", 5672), vhost="/")),
+        ("amqp://u:p@h/a/b", address(("h", 5672), vhost="a/b")),
+        (
+            "amqp://us%40er:p%3A%2F%40%25@h/v%20w",
+            address(("h", 5672), user="us@er", password="p:/@%", vhost="v w"),
+        ),
+        ("amqp://%C3%BC:%C3%A9@h/v", address(("h", 5672), user="ü", password="é")),
+        ("amqp://u:a@b:c@h/v", address(("h", 5672), password="a@b:c")),
+        ("amqp://u:p?#%41@h/v", address(("h", 5672), password="p?#A")),
+        ("amqp://u:100%@h/v", address(("h", 5672), password="100%")),
+        ("amqp://u:@h/v", address(("h", 5672), password="")),
+    ],
+)
+def test_reads(url: str, expected: BrokerAddress) -> None:
+    assert parse_url(url) == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "user", "password", "vhost"),
+    [
+        ("amqp://h", "fanlight", "fanlight", "fanlight"),
+        ("amqp://h/", "fanlight", "fanlight", "fanlight"),
+        ("amqp://h/v", "fanlight", "fanlight", "v"),
+        ("amqp://u@h", "u", "fanlight", "fanlight"),
+        ("amqp://:p@h/v", "fanlight", "p", "v"),
+        ("amqp://@h/v", "fanlight", "fanlight", "v"),
+    ],
+)
+def test_what_is_left_out_is_taken_from_the_default(url: str, user: str, password: str, vhost: str) -> None:
+    assert parse_url(url) == address(("h", 5672), user=user, password=password, vhost=vhost)
+
+
+def test_tls_has_its_own_default_port() -> None:
+    tls = parse_url("amqps://u:p@a,b:5672/v")
+    assert tls.tls
+    assert tls.hosts == (("a", 5671), ("b", 5672))
+    assert not parse_url("amqp://a").tls
+
+
+@pytest.mark.parametrize(
+    ("url", "shown", "why"),
+    [
+        ("", "", UNKNOWN_SCHEME),
+        ("localhost", "localhost", UNKNOWN_SCHEME),
+        ("localhost:5672", "localhost:5672", UNKNOWN_SCHEME),
+        ("http://h/v", "http://h/v", UNKNOWN_SCHEME),
+        ("amqp:h", "amqp:h", UNKNOWN_SCHEME),
+        (" amqp://h", " amqp://h", UNKNOWN_SCHEME),
+        ("u:secret@h/v", "u:***@h/v", UNKNOWN_SCHEME),
+        ("amqp:u:secret@h/v", "amqp:***@h/v", UNKNOWN_SCHEME),
+        ("amqp:/u:secret@h/v", "amqp:***@h/v", UNKNOWN_SCHEME),
+        ("http://u:secret@h/v", "http://***@h/v", UNKNOWN_SCHEME),
+        ("u:se://cret@h/v", "u:***@h/v", UNKNOWN_SCHEME),
+        ("amqp://", "amqp://", BAD_HOST),
+        ("amqp:///v", "amqp:///v", BAD_HOST),
+        ("amqp://u:secret@/v", "amqp://u:***@/v", BAD_HOST),
+        ("amqp://u:secret@:5672/v", "amqp://u:***@:5672/v", BAD_HOST),
+        ("amqp://u:secret@h:0/v", "amqp://u:***@h:0/v", BAD_HOST),
+        ("amqp://h:65536", "amqp://h:65536", BAD_HOST),
+        ("amqp://h:-1", "amqp://h:-1", BAD_HOST),
+        ("amqp://h:x", "amqp://h:x", BAD_HOST),
+        ("amqp://a,,b", "amqp://a,,b", BAD_HOST),
+        ("amqp://a,", "amqp://a,", BAD_HOST),
+        ("amqp://a b", "amqp://a b", BAD_HOST),
+        ("amqp://a\n", "amqp://a\n", BAD_HOST),
+        ("amqp://::1", "amqp://::1", BAD_HOST),
+        ("amqp://[::1", "amqp://[::1", BAD_HOST),
+        ("amqp://[::1]x", "amqp://[::1]x", BAD_HOST),
+        ("amqp://u:12/secret@h/v", "amqp://u:***@h/v", SLASH),
+        ("amqp://u:secret@a/v,amqp://u:secret@b/v", "amqp://u:***@b/v", SLASH),
+        ("amqp://h/v@w", "amqp://h/v@w", SLASH),
+    ],
+)
+def test_refuses_in_one_sentence_without_the_password(url: str, shown: str, why: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_url(url)
+    assert str(caught.value) == f"--url {shown!r} cannot be used: {why}"
+    assert caught.value.value == shown
+
+
+def test_the_refusal_names_the_setting_it_came_from() -> None:
+    with pytest.raises(ConfigError, match=r"^FANLIGHT_URL 'x' cannot be used: "):
+        parse_url("x", "FANLIGHT_URL")
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("amqp://u:secret@h/v", "amqp://u@h:5672/v"),
+        ("amqps://u:secret@a,b:1/v", "amqps://u@a:5671,b:1/v"),
+        ("amqp://u:secret@[::1]:7/v", "amqp://u@[::1]:7/v"),
+    ],
+)
+def test_is_shown_without_its_password(url: str, text: str) -> None:
+    parsed = parse_url(url)
+    assert parsed.password == "secret"
+    assert str(parsed) == f"{parsed}" == text
+    assert "secret" not in repr(parsed)
+    assert "password" not in repr(parsed)
+
+
+def test_addresses_that_differ_in_anything_are_different() -> None:
+    urls = ["amqp://u:p@h/v", "amqps://u:p@h:5672/v", "amqp://x:p@h/v", "amqp://u:x@h/v", "amqp://u:p@x/v"]
+    urls += ["amqp://u:p@h:1/v", "amqp://u:p@h/x", "amqp://u:p@h,h2/v"]
+    assert len({parse_url(url) for url in urls}) == len(urls)
+
+
+def test_cannot_be_changed() -> None:
+    with pytest.raises(FrozenInstanceError):
+        parse_url(DEFAULT_URL).password = "x"  # type: ignore[misc]
+
+
+# Properties --------------------------------------------------------------------------------------------
+
+SECRET = "S3cr3t"
+anything = st.text(st.characters(exclude_categories=["Cs"]), max_size=6) | st.text("/@:,?#%[] ", max_size=6)
+openings = st.sampled_from(
+    ["amqp://", "amqps://", "AMQP://", "", "amqp:", "amqp:/", "http://", "tcp+threads://"]
+)
+endings = st.sampled_from(["h/v", "h", "a,b:1/v", "h:x/v", "", "/v", "h:0", "[::1]/v", "[::1", "a b/v"])
+
+
+@given(openings, anything, anything, endings)
+def test_no_password_is_ever_shown_however_malformed_the_url(
+    opening: str, before: str, after: str, ending: str
+) -> None:
+    try:
+        parsed = parse_url(f"{opening}u:{before}{SECRET}{after}@{ending}")
+    except ConfigError as error:
+        shown = [str(error), repr(error), repr(error.value)]
+    else:
+        shown = [str(parsed), repr(parsed)]
+        assert SECRET in parsed.password
+    assert all(SECRET not in text for text in shown), shown
+
+
+@given(*[st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)] * 3)
+def test_percent_encoding_carries_any_user_password_and_vhost(user: str, password: str, vhost: str) -> None:
+    url = f"amqp://{quote(user, safe='')}:{quote(password, safe='')}@h/{quote(vhost, safe='')}"
+    assert parse_url(url) == address(("h", 5672), user=user, password=password, vhost=vhost)
+
+
+@given(st.text(max_size=40) | st.text("amqps:/@,.[]0123456789ab%?#", max_size=40).map("amqp://".__add__))
+def test_any_text_is_read_or_refused(url: str) -> None:
+    try:
+        parsed = parse_url(url)
+    except ConfigError:
+        return
+    assert parsed.hosts
+    assert all(host and 1 <= port <= 65535 for host, port in parsed.hosts)
+    assert parsed.user
+    assert parsed.vhost

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from common.errors import SourceError
+from producer.source import camera as module
+from producer.source.base import Captured
+from producer.source.camera import CameraSource
+from tests.support.timing import scaled, wait_until
+from tests.unit.producer.source.footage import number_of, write_clip
+
+# There is no camera on a test machine. OpenCV reads a file through the very same calls.
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return write_clip(tmp_path / "clip.avi", 40, size=(641, 481), fps=12)
+
+
+def opened(device: int | str, fps: float | None = None) -> CameraSource:
+    camera = CameraSource(device, fps=fps, open_s=scaled(30), stall_s=scaled(10))
+    camera.open()
+    return camera
+
+
+def test_pictures_arrive_in_order_as_bgr(clip: Path) -> None:
+    camera = opened(str(clip))
+    assert camera.fps == 12
+    captured: list[Captured] = []
+    with pytest.raises(SourceError):
+        captured.extend(iter(camera.read, None))
+    camera.close()
+    pictures = [c.picture for c in captured if isinstance(c.picture, np.ndarray)]
+    assert [picture.shape for picture in pictures] == [(481, 641, 3)] * len(captured)
+    numbers = [number_of(c) or 0 for c in captured]
+    assert numbers[-1] == 39
+    assert numbers == sorted(set(numbers))
+    times = [c.capture_ns for c in captured]
+    assert times == sorted(times)
+
+
+def test_a_camera_that_stops_is_one_line_and_can_be_opened_again(clip: Path) -> None:
+    camera = opened(str(clip))
+    for _ in range(2):
+        with pytest.raises(SourceError) as stopped:
+            list(iter(camera.read, None))
+        assert str(stopped.value) == f"camera {clip}: it stopped giving pictures"
+        camera.close()
+        camera.open()
+    camera.close()
+
+
+def test_the_rate_asked_for_is_not_promised_beyond_what_the_camera_gives(clip: Path) -> None:
+    for wanted, promised in ((5, 5), (60, 12)):
+        camera = opened(str(clip), fps=wanted)
+        assert camera.fps == promised
+        camera.close()
+
+
+def test_a_missing_camera_is_one_line_and_opencv_is_silent(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SourceError) as missing:
+        opened(97)
+    message = str(missing.value)
+    assert message.startswith("camera 97: cannot be opened; ")
+    assert "\n" not in message
+    assert capfd.readouterr() == ("", "")
+
+
+def test_nobody_at_an_address_is_one_line_and_ffmpeg_inside_opencv_is_silent(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SourceError, match="cannot be opened"):
+        opened("tcp://127.0.0.1:1")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/video* is how Linux names cameras")
+def test_the_advice_says_which_cameras_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "glob", lambda *_: iter(()))
+    assert module._advice(0) == "this machine has no camera (no /dev/video*); --source test needs none"
+    monkeypatch.setattr(Path, "glob", lambda *_: iter((Path("/dev/video2"), Path("/dev/video1"))))
+    assert module._advice(0) == "there are /dev/video1, /dev/video2"
+    assert module._advice(2) == "is /dev/video2 in use by another program, or its access not allowed?"
+    assert (
+        module._advice("/dev/video1")
+        == "is /dev/video1 in use by another program, or its access not allowed?"
+    )
+
+
+def test_a_driver_that_hangs_while_opening_fails_in_time_or_is_interrupted(tmp_path: Path) -> None:
+    """Opening a pipe that nobody writes to blocks inside OpenCV, as a bad driver does.
+
+    In a process of its own, because its thread stays blocked for good.
+    """
+    pipe = tmp_path / "pipe.avi"
+    os.mkfifo(pipe)
+    program = (
+        "import sys, threading\n"
+        "from common.errors import SourceError\n"
+        "from producer.source.camera import CameraSource\n"
+        "camera = CameraSource(sys.argv[1], open_s=0.2)\n"
+        "try:\n"
+        "    camera.open()\n"
+        "except SourceError as error:\n"
+        "    print(error)\n"
+        "camera.close()\n"
+        "camera = CameraSource(sys.argv[1], open_s=600)\n"
+        "threading.Timer(0.1, camera.interrupt).start()\n"
+        "camera.open()\n"
+        "camera.close()\n"
+        "print(camera.read())\n"
+    )
+    child = subprocess.run(
+        [sys.executable, "-c", program, str(pipe)],
+        capture_output=True,
+        text=True,
+        timeout=scaled(60),
+        check=False,
+    )
+    assert (child.stdout, child.stderr) == (f"camera {pipe}: no answer for 0.2 s\nNone\n", "")
+    assert child.returncode == 0
+
+
+def test_interrupt_ends_a_read(monkeypatch: pytest.MonkeyPatch, clip: Path) -> None:
+    hanging = threading.Event()
+    let_go = threading.Event()
+
+    def grab(self: object, stop: threading.Event) -> None:
+        hanging.set()
+        let_go.wait(scaled(60))
+
+    monkeypatch.setattr(module._CvGrabber, "grab", grab)
+    camera = opened(str(clip))
+    with ThreadPoolExecutor() as pool:
+        reading = pool.submit(camera.read)
+        assert hanging.wait(scaled(10))
+        camera.interrupt()
+        assert reading.result(timeout=scaled(5)) is None
+    let_go.set()
+    camera.close()
+    wait_until(lambda: not any(t.name == f"source {camera}" for t in threading.enumerate()), 10)
+
+
+def test_opencv_is_imported_only_where_a_camera_is_opened() -> None:
+    program = "import sys, producer.source.camera as c; c.CameraSource(0); print('cv2' in sys.modules)"
+    child = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert child.stdout == "False\n"

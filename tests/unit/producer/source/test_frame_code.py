@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+import simplejpeg
+from av.video.codeccontext import VideoCodecContext
+
+from common.codec.picture import BGR, Converter
+from producer.source.frame_code import MODULUS, code_top, draw_frame_number, read_frame_number
+from tests.unit.producer.source.footage import pattern
+
+SIZES = [(1280, 720), (641, 481), (64, 48), (1920, 1080), (33, 29)]
+NUMBERS = [0, 1, 255, 0x555555, 0xAAAAAA, MODULUS - 1]
+
+
+def grey(size: tuple[int, int]) -> BGR:
+    return np.full((size[1], size[0], 3), 128, np.uint8)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("number", NUMBERS)
+def test_what_is_drawn_is_read(size: tuple[int, int], number: int) -> None:
+    image = grey(size)
+    draw_frame_number(image, number)
+    assert read_frame_number(image) == number
+
+
+def test_numbers_wrap_around() -> None:
+    image = grey((64, 48))
+    draw_frame_number(image, MODULUS + 7)
+    assert read_frame_number(image) == 7
+
+
+def test_nothing_above_the_code_is_touched() -> None:
+    image = grey((641, 481))
+    draw_frame_number(image, 0x123456)
+    assert (image[: code_top(481)] == 128).all()
+    assert set(np.unique(image[code_top(481) :])) == {16, 235}
+
+
+@pytest.mark.parametrize("level", [0, 24, 128, 255])
+def test_an_empty_picture_has_no_number(level: int) -> None:
+    assert read_frame_number(np.full((48, 64, 3), level, np.uint8)) is None
+
+
+def test_noise_has_no_number() -> None:
+    rng = np.random.default_rng(7)
+    assert all(
+        read_frame_number(rng.integers(0, 256, (48, 64, 3)).astype(np.uint8)) is None for _ in range(200)
+    )
+
+
+def test_a_faint_code_is_not_ours() -> None:
+    image = grey((160, 140))
+    draw_frame_number(image, 0x5A17C3)
+    faint = np.where(image > 128, 150, 100).astype(np.uint8)
+    assert read_frame_number(faint) is None
+
+
+@pytest.mark.parametrize("bit", range(32))
+def test_any_flipped_block_is_noticed(bit: int) -> None:
+    image = grey((160, 140))
+    draw_frame_number(image, 0x5A17C3)
+    row, column = divmod(bit, 16)
+    top = code_top(140) + row * 10
+    block = image[top : top + 10, column * 10 : column * 10 + 10]
+    block[:] = 251 - block
+    assert read_frame_number(image) is None
+
+
+@pytest.mark.parametrize("size", [(1, 1), (15, 200), (200, 1)])
+def test_a_picture_too_small_for_it_has_no_number(size: tuple[int, int]) -> None:
+    image = grey(size)
+    draw_frame_number(image, 5)
+    assert read_frame_number(image) is None
+
+
+@pytest.mark.parametrize("size", SIZES[:3])
+def test_survives_h264_at_default_quality(size: tuple[int, int]) -> None:
+    numbers = [0, 1, 2, 3, 0xFFFFFE, 0x555555, 0xAAAAAA, 12345]
+    even = (size[0] + size[0] % 2, size[1] + size[1] % 2)
+    coder = av.CodecContext.create("libx264", "w")
+    assert isinstance(coder, VideoCodecContext)
+    coder.width, coder.height, coder.pix_fmt, coder.time_base = *even, "yuv420p", Fraction(1, 30)
+    coder.options = {"preset": "ultrafast", "tune": "zerolatency", "crf": "23"}
+    decoder = av.CodecContext.create("h264", "r")
+    assert isinstance(decoder, VideoCodecContext)
+    read = []
+    for index, number in enumerate(numbers):
+        padded = np.zeros((even[1], even[0], 3), np.uint8)
+        padded[: size[1], : size[0]] = pattern(number, size)
+        frame = av.VideoFrame.from_ndarray(padded, format="bgr24")
+        frame.pts = index
+        decoded = [d for packet in coder.encode(frame) for d in decoder.decode(packet)]
+        read += [read_frame_number(Converter().to_bgr(d)[: size[1], : size[0]]) for d in decoded]
+    read += [read_frame_number(Converter().to_bgr(d)[: size[1], : size[0]]) for d in decoder.decode(None)]
+    assert read == numbers
+
+
+@pytest.mark.parametrize("size", SIZES[:3])
+def test_survives_jpeg(size: tuple[int, int]) -> None:
+    body = simplejpeg.encode_jpeg(pattern(0xABCDEF, size), quality=80, colorspace="BGR")
+    assert read_frame_number(simplejpeg.decode_jpeg(body, colorspace="BGR")) == 0xABCDEF
+
+
+def test_survives_scaling() -> None:
+    frame = av.VideoFrame.from_ndarray(pattern(4711, (1280, 720)), format="bgr24")
+    assert read_frame_number(Converter().to_bgr(frame, (500, 300))) == 4711

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import os
+import wave
+from pathlib import Path
+
+import av
+import pytest
+
+from common.errors import SourceError
+from producer.source.media import FileSource, UrlSource, without_secrets
+from tests.unit.producer.source.footage import number_of, write_clip
+
+CLIP = Path(__file__).parents[3] / "media" / "bigbuckbunny-720p.mp4"
+
+
+def numbers(source: FileSource) -> list[int | None]:
+    return [number_of(captured) for captured in iter(source.read, None)]
+
+
+def test_the_real_clip_is_read_to_its_end() -> None:
+    source = FileSource(CLIP, fps=1000)
+    source.open()
+    pictures = [captured.picture for captured in iter(source.read, None)]
+    source.close()
+    assert len(pictures) == 132
+    assert {(p.width, p.height, p.format.name) for p in pictures if isinstance(p, av.VideoFrame)} == {
+        (1280, 720, "yuv420p")
+    }
+
+
+def test_the_rate_of_the_real_clip() -> None:
+    source = FileSource(CLIP)
+    source.open()
+    assert source.fps == 25
+    source.close()
+
+
+@pytest.mark.parametrize(
+    "name", ["a:b.mkv", "100%d.mkv", "sp ace.mkv", "http:x.mkv", "ümläut.mkv", "[1].mkv"]
+)
+def test_odd_names_are_just_names(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_clip(tmp_path / "clip.mkv", 3).rename(tmp_path / name)
+    for path in (tmp_path / name, Path(name)):
+        monkeypatch.chdir(tmp_path)
+        source = FileSource(path, fps=1000)
+        source.open()
+        assert numbers(source) == [0, 1, 2]
+        source.close()
+
+
+def test_a_title_in_another_encoding_does_no_harm(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.avi", 3)
+    data = clip.read_bytes()
+    assert b"Lavf" in data
+    clip.write_bytes(data.replace(b"Lavf", b"L\xe9\xff\xfe"))
+    source = FileSource(clip, fps=1000)
+    source.open()
+    assert numbers(source) == [0, 1, 2]
+    source.close()
+
+
+def test_it_can_be_opened_again(tmp_path: Path) -> None:
+    source = FileSource(write_clip(tmp_path / "clip.mkv", 3), fps=1000)
+    for _ in range(2):
+        source.open()
+        assert numbers(source) == [0, 1, 2]
+        source.close()
+
+
+def test_interrupt_is_the_end(tmp_path: Path) -> None:
+    source = FileSource(write_clip(tmp_path / "clip.mkv", 3), fps=1000)
+    source.open()
+    assert source.read() is not None
+    source.interrupt()
+    assert source.read() is None
+    source.close()
+
+
+def missing(folder: Path) -> Path:
+    return folder / "missing.mp4"
+
+
+def folder(folder: Path) -> Path:
+    return folder
+
+
+def text(folder: Path) -> Path:
+    path = folder / "notes.mp4"
+    path.write_text("not a video at all\n" * 100)
+    return path
+
+
+def empty(folder: Path) -> Path:
+    path = folder / "empty.mp4"
+    path.touch()
+    return path
+
+
+def audio(folder: Path) -> Path:
+    path = folder / "sound.wav"
+    with wave.open(str(path), "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(8000)
+        sound.writeframes(bytes(16000))
+    return path
+
+
+def pipe(folder: Path) -> Path:
+    path = folder / "pipe"
+    os.mkfifo(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "complaint"),
+    [
+        (missing, "there is no such file; check the path given to --source"),
+        (folder, "this is a folder, not a video file"),
+        (text, "not a video, or damaged: FFmpeg cannot read it"),
+        (empty, "not a video, or damaged: FFmpeg cannot read it"),
+        (audio, "there is no video in it that FFmpeg can decode"),
+        (pipe, "this is not a regular file"),
+    ],
+)
+def test_what_is_no_video_is_one_line(tmp_path: Path, make: object, complaint: str) -> None:
+    assert callable(make)
+    path = make(tmp_path)
+    with pytest.raises(SourceError) as refused:
+        FileSource(path).open()
+    assert str(refused.value) == f"{path}: {complaint}"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://host:8080/a@b", "http://host:8080/a@b"),
+        ("tcp://[::1]:80/", "tcp://[::1]:80/"),
+        ("http://user@host/", "http://user@host/"),
+        ("http://user:secret@host:80/x", "http://user:***@host:80/x"),
+        ("rtsp://user:s%40cret@host/x", "rtsp://user:***@host/x"),
+        ("rtsp://user:s@cr/et@host/x", "rtsp://user:***@host/x"),
+        ("rtsp://user:s/cret@host/x", "rtsp://user:***@host/x"),
+        ("http://host/x?token=secret&size=1", "http://host/x?token=***&size=1"),
+        ("rtsp://host/user=a&password=secret&channel=1", "rtsp://host/user=a&password=***&channel=1"),
+        ("http://host/x?api_key=secret", "http://host/x?api_key=***"),
+        ("http://host/x?PWD=secret#top", "http://host/x?PWD=***#top"),
+        ("udp://239.0.0.1:1234?timeout=5", "udp://239.0.0.1:1234?timeout=5"),
+    ],
+)
+def test_secrets_are_never_shown(url: str, shown: str) -> None:
+    assert without_secrets(url) == shown
+    assert str(UrlSource(url)) == shown
+
+
+def test_a_url_is_taken_for_live_until_it_is_known() -> None:
+    assert UrlSource("http://host/clip.mp4").live
+    assert not FileSource("clip.mp4").live

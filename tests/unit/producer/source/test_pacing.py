@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import itertools
+import threading
+
+import pytest
+
+from common.clock import monotonic_ns
+from producer.source.pacing import MediaClock, Pacer, Thinner, interval_ns, wait_until
+from tests.support.timing import scaled
+
+MS = 1_000_000
+
+
+def test_interval_is_exact_to_the_nanosecond() -> None:
+    assert interval_ns(25) == 40 * MS
+    assert interval_ns(29.97) == 33_366_700
+
+
+class TestPacer:
+    def test_the_first_picture_is_due_at_once(self) -> None:
+        assert Pacer().deadline_ns(700 * MS, 5 * MS) == 5 * MS
+
+    def test_deadlines_are_absolute_so_that_delays_do_not_add_up(self) -> None:
+        pacer = Pacer()
+        now_ns, deadlines = 1000 * MS, []
+        for index in range(100):
+            deadline_ns = pacer.deadline_ns(index * 40 * MS, now_ns)
+            deadlines.append(deadline_ns)
+            now_ns = max(now_ns, deadline_ns) + 7 * MS  # every picture handed on 7 ms late
+        assert deadlines == [1000 * MS + index * 40 * MS for index in range(100)]
+
+    def test_a_short_delay_is_caught_up_with(self) -> None:
+        pacer = Pacer()
+        pacer.deadline_ns(0, 0)
+        assert pacer.deadline_ns(40 * MS, 500 * MS) == 40 * MS
+
+    def test_after_a_stall_it_goes_on_from_now_instead_of_bursting(self) -> None:
+        pacer = Pacer()
+        pacer.deadline_ns(0, 0)
+        assert pacer.deadline_ns(40 * MS, 541 * MS) == 541 * MS
+        assert pacer.deadline_ns(80 * MS, 541 * MS) == 581 * MS
+
+
+class TestMediaClock:
+    def test_starts_at_zero_whatever_the_file_starts_at(self) -> None:
+        clock = MediaClock(40 * MS)
+        assert [clock.place(pts * MS) for pts in (5000, 5040, 5100)] == [0, 40 * MS, 100 * MS]
+
+    def test_missing_timestamps_follow_at_the_nominal_interval(self) -> None:
+        clock = MediaClock(40 * MS)
+        assert [clock.place(pts) for pts in (None, None, None)] == [0, 40 * MS, 80 * MS]
+
+    @pytest.mark.parametrize("odd_ms", [1040, 0, 11_041, 10**9], ids=["repeat", "back", "leap", "wrap"])
+    def test_timestamps_that_make_no_sense_follow_at_the_nominal_interval(self, odd_ms: int) -> None:
+        clock = MediaClock(40 * MS)
+        assert [clock.place(pts * MS) for pts in (1000, 1040, odd_ms, odd_ms + 50)] == [
+            0,
+            40 * MS,
+            80 * MS,
+            130 * MS,
+        ]
+
+    def test_a_long_step_is_kept(self) -> None:
+        clock = MediaClock(40 * MS)
+        assert [clock.place(pts * MS) for pts in (0, 10_000)] == [0, 10_000 * MS]
+
+    @pytest.mark.parametrize("timestamps", [[0, 40, 80], [0], [7000, 7040]])
+    def test_a_file_that_starts_over_leaves_no_gap(self, timestamps: list[int]) -> None:
+        clock = MediaClock(40 * MS)
+        placed = [clock.place(pts * MS) for pts in timestamps * 3]
+        assert placed == [index * 40 * MS for index in range(len(timestamps) * 3)]
+
+
+class TestThinner:
+    @staticmethod
+    def admitted(wanted: float, arrivals_ms: list[float]) -> list[float]:
+        thinner = Thinner(wanted)
+        return [ms for ms in arrivals_ms if thinner.admits(round(ms * MS))]
+
+    def test_a_source_of_the_same_rate_loses_nothing_to_jitter(self) -> None:
+        arrivals = [i * 1000 / 30 + (12 if i % 2 else -12) for i in range(300)]
+        assert self.admitted(30, arrivals) == arrivals
+
+    @pytest.mark.parametrize(("wanted", "expected"), [(10, 100), (15, 150), (20, 200), (29, 290)])
+    def test_a_faster_source_is_thinned_to_the_rate(self, wanted: int, expected: int) -> None:
+        kept = self.admitted(wanted, [i * 1000 / 30 for i in range(300)])
+        assert abs(len(kept) - expected) <= 1
+
+    def test_pictures_are_evenly_spaced(self) -> None:
+        kept = self.admitted(10, [i * 1000 / 30 for i in range(90)])
+        steps = [after - before for before, after in itertools.pairwise(kept)]
+        assert steps[1:] == pytest.approx([100] * 29)  # the first one settles the phase
+
+    def test_after_a_pause_there_is_no_burst(self) -> None:
+        arrivals = [0.0, *(5000 + i * 10 for i in range(30))]
+        assert self.admitted(10, arrivals) == [0, 5000, 5050, 5150, 5250]
+
+
+class TestWaitUntil:
+    def test_does_not_wait_for_the_past(self) -> None:
+        assert wait_until(0, threading.Event())
+
+    def test_returns_after_the_deadline_not_before(self) -> None:
+        deadline_ns = monotonic_ns() + 20 * MS
+        assert wait_until(deadline_ns, threading.Event())
+        assert monotonic_ns() >= deadline_ns
+
+    def test_says_so_if_it_was_interrupted_before(self) -> None:
+        interrupted = threading.Event()
+        interrupted.set()
+        assert not wait_until(0, interrupted)
+
+    def test_an_interrupt_ends_the_wait(self) -> None:
+        interrupted = threading.Event()
+        timer = threading.Timer(0.02, interrupted.set)
+        timer.start()
+        started_ns = monotonic_ns()
+        assert not wait_until(started_ns + round(scaled(60) * 1e9), interrupted)
+        assert monotonic_ns() - started_ns < scaled(30) * 1e9
+        timer.join()

@@ -1,0 +1,307 @@
+"""The house rules of DESIGN.md and STYLE.md that a machine can check. Each check is checked below."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parents[2]
+PACKAGES: Final = ("common", "producer", "consumer")
+MAX_LINES: Final = 400
+
+# Source files whose test is not tests/unit/<the same path>/test_<the same name>.py, and why that will do:
+# the test that runs them against the real thing. Both files have to exist.
+TESTED_ELSEWHERE: Final[dict[str, str]] = {}
+
+# What each folder must not import (DESIGN.md, section 1). `common/*.py`: see common/test_purity.py.
+FORBIDDEN: Final = {
+    "common/": ("producer", "consumer", "scripts", "tests"),
+    "common/codec/": ("common.fanout", "common.shell"),
+    "common/fanout/": ("common.codec", "common.shell"),
+    "producer/": ("consumer", "scripts", "tests"),
+    "consumer/": ("producer", "scripts", "tests"),
+}
+# The only places that may import a third-party module. Nothing else from outside is allowed.
+THIRD_PARTY: Final = {
+    "av": ("common/codec/", "producer/", "consumer/sinks/"),
+    "cv2": ("producer/source/camera.py", "consumer/sinks/window.py", "consumer/sinks/overlay.py"),
+    "numpy": ("common/", "producer/", "consumer/"),
+    "pika": ("common/fanout/broker/",),
+    "simplejpeg": ("common/codec/",),
+}
+MAY_PRINT: Final = ("scripts/", "tests/")
+MAY_CONFIGURE_LOGGING: Final = ("common/shell/main.py", "scripts/", "tests/")
+
+
+# Checks: each takes a path from the root and a text, and yields what is wrong with it ----------------
+
+
+def forbidden_imports(path: str, source: str) -> Iterator[str]:
+    banned = [name for folder, names in FORBIDDEN.items() if path.startswith(folder) for name in names]
+    for module in _imports(path, source):
+        for name in banned:
+            if module == name or module.startswith(f"{name}."):
+                yield f"{path} imports {module}"
+
+
+def misplaced_third_party(path: str, source: str) -> Iterator[str]:
+    for module in _imports(path, source):
+        root = module.partition(".")[0]
+        if root in sys.stdlib_module_names or root in (*PACKAGES, "scripts", "tests"):
+            continue
+        if not path.startswith(THIRD_PARTY.get(root, ())):
+            yield f"{path} imports {root}"
+
+
+def prints(path: str, source: str) -> Iterator[str]:
+    if not path.startswith(MAY_PRINT) and _uses(source, "print"):
+        yield f"{path} prints: log, or write to a stream that was handed in"
+
+
+def sleeps(path: str, source: str) -> Iterator[str]:
+    if _uses(source, "sleep"):
+        yield f"{path} sleeps: wait for an event with a deadline, so that stopping does not wait"
+
+
+def configures_logging(path: str, source: str) -> Iterator[str]:
+    if not path.startswith(MAY_CONFIGURE_LOGGING) and _uses(source, "basicConfig"):
+        yield f"{path} configures logging: the command does, the library asks"
+
+
+def too_long(path: str, text: str) -> Iterator[str]:
+    lines = len(text.splitlines())
+    if lines > MAX_LINES:
+        yield f"{path} has {lines} lines, more than {MAX_LINES}"
+
+
+def untested(path: str, source: str, exists: Callable[[str], bool]) -> Iterator[str]:
+    if path in TESTED_ELSEWHERE:
+        if not exists(TESTED_ELSEWHERE[path]):
+            yield f"{path} is said to be tested by {TESTED_ELSEWHERE[path]}, which is not there"
+        return
+    folder, _, name = path.rpartition("/")
+    stem = folder.rpartition("/")[2] if name == "__init__.py" else name.removesuffix(".py")
+    mirror = f"tests/unit/{folder}/test_{stem}.py"
+    if _has_behaviour(source) and not exists(mirror):
+        yield f"{path} has no {mirror} (nor an entry in TESTED_ELSEWHERE)"
+
+
+def broken_links(path: str, text: str, exists: Callable[[str], bool]) -> Iterator[str]:
+    prose = re.sub(r"^(```|~~~).*?^\1|`[^`\n]*`", "", text, flags=re.MULTILINE | re.DOTALL)
+    targets = re.findall(r"\]\(\s*<?([^)\s>]+)", prose) + re.findall(
+        r"^\[[^\]]+\]:\s*(\S+)", prose, re.MULTILINE
+    )
+    folder = Path(path).parent
+    for target in targets:
+        file = target.partition("#")[0]
+        if not file or re.match(r"[a-z][a-z0-9+.-]*:", file):
+            continue
+        if not exists((folder / file).as_posix()):
+            yield f"{path} links to {target}, which is not there"
+
+
+def _imports(path: str, source: str) -> Iterator[str]:
+    """Full names of all modules that a file imports, wherever in it; `from a import b` may be either."""
+    package = path.rpartition("/")[0].split("/")
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def _uses(source: str, name: str) -> bool:
+    """True if a function of that name is called or imported. Strings and comments do not count."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and name in {alias.name for alias in node.names}:
+            return True
+        if isinstance(node, ast.Call):
+            called = node.func
+            if isinstance(called, ast.Name) and called.id == name:
+                return True
+            if isinstance(called, ast.Attribute) and called.attr == name:
+                return True
+    return False
+
+
+def _has_behaviour(source: str) -> bool:
+    """False for a file that only declares: constants, dataclasses, protocols, plain accessors."""
+    functions = [
+        n for n in ast.walk(ast.parse(source)) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))
+    ]
+    return any(not _is_declaration(statement) for function in functions for statement in function.body)
+
+
+def _is_declaration(statement: ast.stmt) -> bool:
+    if isinstance(statement, ast.Expr):
+        return isinstance(statement.value, ast.Constant)
+    if isinstance(statement, ast.Return):
+        value = statement.value
+        while isinstance(value, ast.Attribute):
+            value = value.value
+        return value is None or isinstance(value, (ast.Constant, ast.Name))
+    return isinstance(statement, ast.Pass)
+
+
+# The checks, applied ---------------------------------------------------------------------------------
+
+
+def texts(pattern: str, *folders: str) -> list[tuple[str, str]]:
+    found = []
+    for folder in folders:
+        for file in sorted((ROOT / folder).rglob(pattern)):
+            path = file.relative_to(ROOT)
+            if not any(
+                part.startswith(".") or part in ("__pycache__", "node_modules") for part in path.parts
+            ):
+                found.append((path.as_posix(), file.read_text()))
+    return found
+
+
+def exists(path: str) -> bool:
+    return (ROOT / path).exists()
+
+
+def violations(
+    check: Callable[..., Iterator[str]], files: list[tuple[str, str]], *more: object
+) -> list[str]:
+    return [wrong for path, text in files for wrong in check(path, text, *more)]
+
+
+SOURCE: Final = texts("*.py", *PACKAGES)
+ALL_PYTHON: Final = texts("*.py", *PACKAGES, "scripts", "tests")
+
+
+@pytest.mark.parametrize(
+    "check", [forbidden_imports, misplaced_third_party, prints, sleeps, configures_logging]
+)
+def test_source_files_keep_the_rule(check: Callable[..., Iterator[str]]) -> None:
+    assert violations(check, SOURCE) == []
+
+
+def test_files_are_short_enough_to_be_read() -> None:
+    assert violations(too_long, ALL_PYTHON) == []
+
+
+def test_every_source_file_has_its_test() -> None:
+    assert violations(untested, SOURCE, exists) == []
+
+
+def test_tests_that_are_counted_on_belong_to_files_that_exist() -> None:
+    assert [path for path in TESTED_ELSEWHERE if not exists(path)] == []
+
+
+def test_links_in_the_documentation_point_to_files_that_exist() -> None:
+    pages = texts("*.md", "docs", *PACKAGES, "scripts", "tests", "broker")
+    pages += [(file.name, file.read_text()) for file in sorted(ROOT.glob("*.md"))]
+    assert violations(broken_links, pages, exists) == []
+
+
+def test_the_top_level_is_the_one_of_the_design() -> None:
+    assert [name for name in (*PACKAGES, "scripts", "tests", "pyproject.toml") if not exists(name)] == []
+    assert {path.partition("/")[0] for path, _ in ALL_PYTHON} == {*PACKAGES, "scripts", "tests"}
+    assert {file.name for file in ROOT.glob("*.py")} == set()
+
+
+# The checks, checked ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("check", "path", "source"),
+    [
+        (forbidden_imports, "common/x.py", "import consumer.stats"),
+        (forbidden_imports, "common/codec/x.py", "def f():\n    from producer import Producer"),
+        (forbidden_imports, "producer/x.py", "from consumer.stats import Meters"),
+        (forbidden_imports, "consumer/sinks/x.py", "import producer"),
+        (forbidden_imports, "common/fanout/broker/x.py", "from common import codec"),
+        (forbidden_imports, "common/codec/x.py", "from .. import fanout"),
+        (forbidden_imports, "common/codec/x.py", "from ..fanout import base"),
+        (misplaced_third_party, "producer/x.py", "import pika"),
+        (misplaced_third_party, "common/fanout/base.py", "from pika.spec import Basic"),
+        (misplaced_third_party, "consumer/x.py", "def f():\n    import cv2"),
+        (misplaced_third_party, "consumer/x.py", "import psutil"),
+        (misplaced_third_party, "common/codec/x.py", "import requests"),
+        (prints, "producer/x.py", "print('hello')"),
+        (sleeps, "consumer/x.py", "import time\ntime.sleep(1)"),
+        (sleeps, "consumer/x.py", "from time import sleep as nap"),
+        (configures_logging, "producer/cli.py", "import logging\nlogging.basicConfig()"),
+        (too_long, "common/x.py", "x = 1\n" * 401),
+    ],
+)
+def test_a_check_finds(check: Callable[..., Iterator[str]], path: str, source: str) -> None:
+    assert len(list(check(path, source))) >= 1
+
+
+@pytest.mark.parametrize(
+    ("check", "path", "source"),
+    [
+        (forbidden_imports, "producer/x.py", "from common.fanout import publisher\nimport producers"),
+        (misplaced_third_party, "common/fanout/broker/x.py", "import pika.spec, ssl, common.frame"),
+        (prints, "scripts/x.py", "print('hello')"),
+        (prints, "producer/x.py", "# print('hello')\npprint = 'print()'"),
+        (sleeps, "consumer/x.py", "event.wait(1)"),
+        (configures_logging, "scripts/demo.py", "import logging\nlogging.basicConfig()"),
+        (too_long, "common/x.py", "x = 1\n" * 400),
+    ],
+)
+def test_a_check_lets_pass(check: Callable[..., Iterator[str]], path: str, source: str) -> None:
+    assert list(check(path, source)) == []
+
+
+def recorder(asked: list[str]) -> Callable[[str], bool]:
+    """Stands for a tree in which nothing exists, and notes what was looked for."""
+
+    def exists_nowhere(path: str) -> bool:
+        asked.append(path)
+        return False
+
+    return exists_nowhere
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "mirror"),
+    [
+        ("common/x.py", "def f(a):\n    return a + 1", "tests/unit/common/test_x.py"),
+        (
+            "consumer/sinks/x.py",
+            "class X:\n    def f(self):\n        self.a = 1",
+            "tests/unit/consumer/sinks/test_x.py",
+        ),
+        ("common/codec/__init__.py", "def f():\n    g()", "tests/unit/common/codec/test_codec.py"),
+        ("common/x.py", "class X:\n    @property\n    def f(self):\n        return self.a.b", None),
+        ("common/x.py", "class P(Protocol):\n    def f(self):\n        'Doc.'\n        ...", None),
+        ("common/__init__.py", "'Doc.'\nfrom common.x import y\n__all__ = ['y']", None),
+    ],
+)
+def test_a_mirror_is_asked_for_where_something_is_done(path: str, source: str, mirror: str | None) -> None:
+    asked: list[str] = []
+    wrong = list(untested(path, source, recorder(asked)))
+    assert asked == ([mirror] if mirror else [])
+    assert bool(wrong) == bool(mirror)
+    assert list(untested(path, source, lambda name: name == mirror)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("[a](b.md)", ["docs/b.md"]),
+        ("![a](img/b.png 'title') and [c](../README.md#top)", ["docs/img/b.png", "docs/../README.md"]),
+        ("[a]: b.md", ["docs/b.md"]),
+        ("[a](#here) [b](https://x.y/z) [c](mailto:a@b)", []),
+        ("`[a](b.md)`\n```\n[a](b.md)\n```\n", []),
+    ],
+)
+def test_links_are_found_in_prose_and_not_in_code(text: str, asked: list[str]) -> None:
+    seen: list[str] = []
+    wrong = list(broken_links("docs/page.md", text, recorder(seen)))
+    assert seen == asked
+    assert len(wrong) == len(asked)
