@@ -10,7 +10,7 @@ from common.settings import OneLineParser, add_flags, resolve
 from common.shell.main import run_command
 from common.shell.signals import StopSignals
 from consumer.settings import OPTIONS, ConsumerSettings
-from consumer.sinks import default_sinks
+from consumer.sinks import default_sinks, preload
 
 _EPILOG = """\
 Every setting also comes from the environment, under the name in brackets; flags win.
@@ -32,7 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(settings: ConsumerSettings) -> None:
     stopping = Event()
     with StopSignals(stopping.set):
+        specs = settings.sinks or default_sinks(os.environ)
+        preload(specs)
         # Codecs and the AMQP client are imported late: --help and a bad flag answer at once.
         from consumer.presenter import Presenter
 
-        Presenter(settings, settings.sinks or default_sinks(os.environ), stopping).run()
+        Presenter(settings, specs, stopping).run()

@@ -27,7 +27,6 @@ _LOG = logging.getLogger(__name__)
 _DROPS: Final = {
     Verdict.DROP_LATE: Event.LATE,
     Verdict.DROP_AWAITING_KEY: Event.AWAITING_KEY,
-    Verdict.DROP_REPEATED: Event.SUPERSEDED,
 }
 
 
@@ -64,6 +63,10 @@ class Receiver:
     def on_frame(self, frame: EncodedFrame, received_ns: int) -> None:
         """Judge and decode one frame; `received_ns` is Unix time."""
         header = frame.header
+        decision = self._policy.offer(header, age_ns=wall_ns() - header.capture_ns, now_ns=monotonic_ns())
+        if decision.verdict is Verdict.DROP_REPEATED:
+            self._repeated(header, received_ns)
+            return
         self._meters.arrived(
             epoch=header.epoch,
             seq=header.seq,
@@ -71,16 +74,13 @@ class Receiver:
             capture_ns=header.capture_ns,
             received_ns=received_ns,
         )
-        decision = self._policy.offer(
-            header, age_ns=wall_ns() - header.capture_ns, now_ns=monotonic_ns()
-        )
         if decision.lost:
             self._lost += decision.lost
             self._meters.lost(decision.lost)
         if decision.request_key:
             self._request_key(Reason.GAP)
         if decision.verdict in _DROPS:
-            self._drop(header, received_ns, decision.verdict)
+            self._end(header, received_ns, _DROPS[decision.verdict])
             return
         try:
             decoded = self._decoder_for(header, reset=decision.reset).decode(frame)
@@ -111,12 +111,12 @@ class Receiver:
             self._decoder.reset()
         return self._decoder
 
-    def _drop(self, header: FrameHeader, received_ns: int, verdict: Verdict) -> None:
-        if verdict is Verdict.DROP_REPEATED:
-            self._meters.repeated()
-            self._complain("frame %d of epoch %x came out of order: is there a second producer?",
-                           header.seq, header.epoch)
-        self._end(header, received_ns, _DROPS[verdict])
+    def _repeated(self, header: FrameHeader, received_ns: int) -> None:
+        self._meters.repeated()
+        self._on_outcome(_outcome(header, received_ns, Event.SUPERSEDED))
+        self._complain(
+            "frame %d of epoch %x came out of order: is there a second producer?", header.seq, header.epoch
+        )
 
     def _undecodable(self, header: FrameHeader, received_ns: int, error: DecodeError) -> None:
         self._end(header, received_ns, Event.UNDECODABLE)
@@ -126,10 +126,14 @@ class Receiver:
 
     def _end(self, header: FrameHeader, received_ns: int, event: Event) -> None:
         self._meters.ended(event)
-        self._on_outcome(Outcome(header.seq, header.capture_ns, received_ns, None, event))
+        self._on_outcome(_outcome(header, received_ns, event))
 
     def _complain(self, message: str, *details: object) -> None:
         held_back = self._complaints.allow(monotonic_ns())
         if held_back is not None:
             suffix = f" (and {held_back} more like it)" if held_back else ""
             _LOG.warning(message + "%s", *details, suffix)
+
+
+def _outcome(header: FrameHeader, received_ns: int, event: Event) -> Outcome:
+    return Outcome(header.seq, header.capture_ns, received_ns, None, event)

@@ -32,16 +32,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(settings: ProducerSettings) -> None:
-    # Codecs and the AMQP client are imported late: --help and a bad flag answer at once.
-    from producer.source import make_source
-
-    source = make_source(settings.source, loop=settings.loop, fps=settings.fps, size=settings.size)
     ended = threading.Event()
     with StopSignals(ended.set):
+        # Codecs and the AMQP client are imported late: --help and a bad flag answer at once.
         from producer.pipeline import Pipeline
+        from producer.source import make_source
 
+        source = make_source(settings.source, loop=settings.loop, fps=settings.fps, size=settings.size)
         pipeline = Pipeline(settings, source, ended)
-        _LOG.info("%s to stream %s as %s at %s", source, settings.stream, settings.codec, settings.url_shown)
+        _LOG.info("%s as %s to %s, stream %s", source, settings.codec, settings.url_shown, settings.stream)
         try:
             pipeline.start()
             ended.wait(settings.duration_s)

@@ -47,7 +47,7 @@ class Pipeline:
         self._encode = Encode(
             settings,
             epoch=self.epoch,
-            fps=lambda: settings.fps or source.fps,
+            fps=lambda: source.fps,
             slot=slot,
             publisher=self._publisher,
             keyframes=self._keyframes,

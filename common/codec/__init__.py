@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from common.codec.base import Decoder, Encoder
+from typing import TYPE_CHECKING
+
 from common.errors import ConfigError
 from common.frame import Codec
+
+if TYPE_CHECKING:
+    # These bring numpy and PyAV along, which a command line with a bad flag has no use for.
+    from common.codec.base import Decoder, Encoder
 
 __all__ = ["check_quality", "decoder", "encoder"]
 

@@ -1,37 +1,42 @@
 """SIGINT and SIGTERM end a process in good order; a second one ends it at once.
 
-The signals are blocked everywhere and awaited by a thread of their own, so that they are answered
-even while the main thread is inside a codec or a window system, and so that answering may take locks
-(a Python signal handler runs between two bytecodes of a thread that may hold them already).
+A thread of its own hears them, through the wake-up descriptor that the C handler writes to: whichever
+thread the kernel picks (numpy's have their signals unblocked), and even while the main thread is inside a
+codec or a window system. Answering may take locks there, which a Python signal handler may not: it runs
+between two bytecodes of a thread that may hold them already.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-_SIGNALS = {signal.SIGINT, signal.SIGTERM}
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopSignals:
-    """Context manager: calls `on_stop` from its own thread at the first signal.
-
-    Enter it before other threads start: they inherit the blocked signals.
-    """
+    """Context manager of the main thread: calls `on_stop` from a thread of its own at the first signal."""
 
     def __init__(self, on_stop: Callable[[], None]) -> None:
         self._on_stop = on_stop
-        self._done = False
-        self._thread = threading.Thread(target=self._await, name="signals", daemon=True)
-        self._before: set[int] = set()
+        self._heard, self._written = socket.socketpair()
+        # The C handler must never wait for a reader.
+        self._written.setblocking(False)
+        self._thread = threading.Thread(target=self._listen, name="signals", daemon=True)
+        self._handlers: dict[int, Any] = {}
+        self._descriptor = -1
 
     def __enter__(self) -> Self:
-        self._before = set(signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS))
         self._thread.start()
+        self._descriptor = signal.set_wakeup_fd(self._written.fileno(), warn_on_full_buffer=False)
+        for number in _SIGNALS:
+            # A Python handler has to be there for the C handler to be; it has nothing left to do.
+            self._handlers[number] = signal.signal(number, lambda *_: None)
         return self
 
     def __exit__(
@@ -40,20 +45,20 @@ class StopSignals:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._done = True
-        if self._thread.is_alive() and self._thread.ident is not None:
-            # Its own wake-up: nobody else hears it.
-            signal.pthread_kill(self._thread.ident, signal.SIGTERM)
-            self._thread.join()
-        signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._descriptor)
+        self._written.close()
+        self._thread.join()
+        self._heard.close()
 
-    def _await(self) -> None:
-        first = True
-        while True:
-            number = signal.sigwait(_SIGNALS)
-            if self._done:
-                return
-            if not first:
-                os._exit(128 + number)
-            first = False
-            self._on_stop()
+    def _listen(self) -> None:
+        stopping = False
+        while data := self._heard.recv(16):
+            for number in data:
+                if number not in _SIGNALS:
+                    continue
+                if stopping:
+                    os._exit(128 + number)
+                stopping = True
+                self._on_stop()

@@ -101,7 +101,11 @@ class WindowSink(Sink):
     def _pump(self) -> None:
         """Let Qt draw and read the keyboard. Takes about 2 ms, asleep: Qt has no shorter way in OpenCV."""
         key = cv2.pollKey()
-        visible = cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) > 0
+        try:
+            visible = cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) > 0
+        except cv2.error:
+            # With its last window OpenCV puts away all of Qt, and then no longer answers.
+            visible = False
         if not visible or (key != -1 and key & 0xFF in _QUIT_KEYS):
             self._open = False
 

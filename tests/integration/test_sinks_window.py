@@ -36,7 +36,11 @@ class Child:
             stderr=self._errors,
             text=True,
         )
-        assert self._answer() == "open"
+        try:
+            assert self._answer() == "open"
+        except BaseException:
+            self.kill()
+            raise
 
     def ask(self, command: str) -> str:
         assert self._process.stdin is not None
@@ -56,13 +60,16 @@ class Child:
         """Its exit code and everything that it wrote to stderr."""
         try:
             self._process.communicate(timeout=scaled(10))
-        finally:
-            self._process.kill()
-            self._process.wait()
             self._errors.seek(0)
-            said = self._errors.read()
-            self._errors.close()
-        return self._process.returncode, said
+            return self._process.returncode, self._errors.read()
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        """End it whatever it does. No harm once it has ended."""
+        with self._process:
+            self._process.kill()
+        self._errors.close()
 
     def _answer(self) -> str:
         assert self._process.stdout is not None
@@ -72,8 +79,10 @@ class Child:
 @pytest.fixture
 def child(display: Display, tmp_path: Path) -> Iterator[Child]:
     started = Child(display, tmp_path)
-    yield started
-    started.end()
+    try:
+        yield started
+    finally:
+        started.kill()
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +97,8 @@ def footage() -> BGR:
 
 
 def psnr_db(a: BGR, b: BGR) -> float:
-    return float(10 * np.log10(255**2 / max(np.mean((a.astype(float) - b) ** 2), 1e-9)))
+    error = float(np.mean((a.astype(float) - b) ** 2))
+    return float(10 * np.log10(255**2 / max(error, 1e-9)))
 
 
 def only_window(display: Display) -> int:

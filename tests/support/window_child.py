@@ -1,39 +1,53 @@
 """A process with one window sink, driven line by line: Qt lives and dies with its process.
 
 Reads `present FILE.npy`, `tick` or `close` and answers each with one line, the result.
+
+Ends with its stdin, or by an alarm, which works even where Qt never returns.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
 
+# First of all, as `consumer.sinks.preload` does for the consumer: the frames below bring libav with them.
+import cv2  # noqa: F401
 import numpy as np
 
 from common.errors import FanlightError
 from consumer.sinks import open_sink, parse_sink
+from tests.support.timing import scaled
 from tests.unit.consumer.sinks.build import context, presented
+
+_LIFETIME_S = 60
 
 
 def main() -> int:
+    signal.alarm(round(scaled(_LIFETIME_S)))
     try:
         sink = open_sink(parse_sink("window"), context())
     except FanlightError as error:
-        print(error, flush=True)
+        answer(str(error))
         return 1
-    print("open", flush=True)
+    answer("open")
     for line in sys.stdin:
         command, _, argument = line.strip().partition(" ")
         if command == "present":
             image = np.load(argument)
             before = image.copy()
             sink.present(presented(image))
-            print("untouched" if np.array_equal(image, before) else "drawn on", flush=True)
+            answer("untouched" if np.array_equal(image, before) else "drawn on")
         elif command == "tick":
-            print(sink.tick(), flush=True)
+            answer(str(sink.tick()))
         else:
             sink.close()
-            print("closed", flush=True)
+            answer("closed")
     return 0
+
+
+def answer(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Final
 
 from pika.channel import Channel
@@ -38,7 +37,7 @@ class ControlListener:
         self._queue = control_queue(stream, suffix)
         self._on_control = on_control
         self._complaints = RateLimiter()
-        self._link = Link(address, self, title=f"fanlight producer {stream} control")
+        self._link = Link(address, self, title=f"fanlight producer {stream} control", quiet=True)
 
     def start(self) -> None:
         self._link.start()
@@ -56,7 +55,7 @@ class ControlListener:
         channel.queue_bind(self._queue, CONTROL_EXCHANGE, self._stream)
         # Automatic acknowledgement: the messages are tiny, and one that is lost is sent again.
         channel.basic_consume(
-            self._queue, self._delivered, auto_ack=True, exclusive=True, callback=partial(self._consuming)
+            self._queue, self._delivered, auto_ack=True, exclusive=True, callback=self._consuming
         )
 
     def on_down(self) -> None:

@@ -9,13 +9,11 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Protocol
 
 from pika import ConnectionParameters, PlainCredentials, SelectConnection, SSLOptions
 from pika.adapters.select_connection import IOLoop
 from pika.channel import Channel
-from pika.exceptions import ConnectionWrongStateError
 
 from common.address import BrokerAddress
 from common.clock import monotonic_ns
@@ -56,12 +54,16 @@ class Link:
 
     Args:
         title: shown as the connection's name in RabbitMQ's console and in log lines.
+        quiet: True for the second connection of a process: one of them complaining is enough.
     """
 
-    def __init__(self, address: BrokerAddress, owner: LinkOwner, *, title: str) -> None:
+    def __init__(
+        self, address: BrokerAddress, owner: LinkOwner, *, title: str, quiet: bool = False
+    ) -> None:
         self._address = address
         self._owner = owner
         self._title = title
+        self._quiet = quiet
         self._loop = IOLoop()
         # A daemon, so that a program that dies of an exception does not hang on it; its owner joins it.
         self._thread = threading.Thread(target=self._run, name=title, daemon=True)
@@ -74,6 +76,8 @@ class Link:
         self._channel: Channel | None = None
         self._ever_stood = False
         self._stopping = False
+        self._ending = threading.Lock()
+        self._ended = False
 
     @property
     def connection(self) -> SelectConnection | None:
@@ -85,7 +89,9 @@ class Link:
 
     def call(self, function: Callable[[], None]) -> None:
         """Run `function` in the link's thread, soon. Thread-safe; ignored once the link has ended."""
-        self._loop.add_callback_threadsafe(function)
+        with self._ending:
+            if not self._ended:
+                self._loop.add_callback_threadsafe(function)
 
     def call_later(self, delay_s: float, function: Callable[[], None]) -> None:
         """Run `function` after a while. To be called in the link's thread."""
@@ -94,7 +100,7 @@ class Link:
     def established(self) -> None:
         """The owner's set-up is complete: say so, and start the next series of attempts afresh."""
         if self._attempt or not self._ever_stood:
-            _LOG.info("%s: connected to %s", self._title, self._address)
+            _LOG.log(self._level(logging.INFO), "%s: connected to %s", self._title, self._address)
         self._ever_stood = True
         self._attempt = 0
         self._delays = backoff(self._rng)
@@ -121,6 +127,10 @@ class Link:
         except Exception as error:  # noqa: BLE001 (a thread's last resort: its owner must hear of it)
             _LOG.exception("%s: internal error", self._title)
             self._owner.on_failed(FanlightError(f"{self._title}: internal error: {error!r}"))
+        finally:
+            with self._ending:
+                self._ended = True
+                self._loop.close()
 
     def _connect(self) -> None:
         if self._stopping:
@@ -200,25 +210,23 @@ class Link:
         self._attempt += 1
         delay_s = next(self._delays)
         if self._complaints.allow(monotonic_ns()) is not None:
-            _LOG.warning("%s: %s; attempt %d in %.1f s", self._title, reason, self._attempt + 1, delay_s)
+            level = self._level(logging.WARNING)
+            _LOG.log(level, "%s: %s; attempt %d in %.1f s", self._title, reason, self._attempt + 1, delay_s)
         return delay_s
+
+    def _level(self, level: int) -> int:
+        return logging.DEBUG if self._quiet else level
 
     def _shut_down(self) -> None:
         self._stopping = True
         connection = self._connection
-        if connection is None:
+        if connection is None or not connection.is_open:
+            # Nothing stands yet, and pika cannot abandon an attempt without an assertion of its own.
             self._loop.stop()
             return
         # A broker that does not answer must not keep the process.
         self._loop.call_later(_CLOSE_TIMEOUT_S, self._loop.stop)
-        try:
-            connection.close()
-        except ConnectionWrongStateError:
-            self._loop.call_later(0, partial(self._stop_if_gone, connection))
-
-    def _stop_if_gone(self, connection: SelectConnection) -> None:
-        if connection.is_closed:
-            self._loop.stop()
+        connection.close()
 
 
 def _tls_options(host: str) -> SSLOptions:

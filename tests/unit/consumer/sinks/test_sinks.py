@@ -47,7 +47,7 @@ def test_a_sink_is_a_kind_and_what_stands_after_the_first_colon(text: str, spec:
     ],
 )
 def test_anything_else_is_refused_with_what_is_allowed(text: str, allowed: str) -> None:
-    with pytest.raises(ValueError, match="^") as refused:
+    with pytest.raises(ValueError, match=r"^") as refused:
         parse_sink(text)
     assert str(refused.value) == allowed
 
@@ -108,6 +108,35 @@ def test_importing_the_package_loads_no_codec_and_no_opencv() -> None:
         f"print(sorted({heavy} & set(sys.modules)))\n"
     )
     assert printed(program) == "[]"
+
+
+@pytest.mark.parametrize(
+    ("texts", "loaded"), [(["status", "window"], "['cv2']"), (["status", "null"], "[]"), ([], "[]")]
+)
+def test_preload_loads_opencv_for_a_window_and_never_libav(texts: list[str], loaded: str) -> None:
+    program = (
+        "import sys\n"
+        "from consumer.sinks import parse_sink, preload\n"
+        f"preload([parse_sink(text) for text in {texts}])\n"
+        "print(sorted({'av', 'cv2'} & set(sys.modules)))\n"
+    )
+    assert printed(program) == loaded
+
+
+def test_the_command_line_loads_opencv_before_libav() -> None:
+    program = (
+        "import sys\n"
+        "from consumer.cli import main\n"
+        "first = []\n"
+        "class Watch:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name in ('av', 'cv2'):\n"
+        "            first.append(name)\n"
+        "sys.meta_path.insert(0, Watch())\n"
+        "main(['--sink', 'snapshot:/nope/x.jpg', '--sink', 'window'])\n"
+        "print(list(dict.fromkeys(first)))\n"
+    )
+    assert printed(program) == "['cv2', 'av']"
 
 
 def test_only_a_window_loads_opencv(tmp_path: Path) -> None:

@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+"""Measure whole processes: latency, start-up and memory of one producer and one consumer.
+
+    scripts/broker up && .venv/bin/python scripts/bench.py --url "$(scripts/broker url)" --minutes 10
+
+Everything is read from outside: traces that the consumer writes, and /proc. Raw data go to --results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import json
+import os
+import platform
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CLIP = ROOT / "tests" / "media" / "bigbuckbunny-720p.mp4"
+
+
+@contextlib.contextmanager
+def command(module: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """One of the two commands as a process; interrupted at the end."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def producer_arguments(arguments: argparse.Namespace) -> list[str]:
+    return ["--url", arguments.url, "--stream", "bench", "--source", str(CLIP), "--loop", "--fps", "30"]
+
+
+def consumer_arguments(arguments: argparse.Namespace, trace: Path) -> list[str]:
+    return [
+        "--url",
+        arguments.url,
+        "--stream",
+        "bench",
+        "--name",
+        "c1",
+        "--sink",
+        "null",
+        "--sink",
+        f"trace:{trace}",
+    ]
+
+
+def rows(trace: Path) -> list[dict[str, str]]:
+    if not trace.exists():
+        return []
+    with trace.open(newline="") as file:
+        return [row for row in csv.DictReader(file) if row["event"]]
+
+
+def first(trace: Path, column: str, timeout_s: float = 20.0) -> int:
+    """The first value in a column of a trace that is being written, Unix ns."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        values = [int(row[column]) for row in rows(trace) if row[column]]
+        if values:
+            return values[0]
+        time.sleep(0.1)
+    raise SystemExit(f"bench: no frame in {timeout_s:g} s")
+
+
+def pss_kib(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1])
+    raise SystemExit(f"bench: process {pid} has no PSS")
+
+
+def cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def start_up(arguments: argparse.Namespace, results: Path) -> dict[str, list[float]]:
+    """Seconds from the start of a process to its first frame."""
+    picture_s, published_s = [], []
+    for repeat in range(arguments.repeats):
+        early, late = results / f"start-{repeat}-a.csv", results / f"start-{repeat}-b.csv"
+        with command("consumer", *consumer_arguments(arguments, early)):
+            time.sleep(2.0)  # The consumer is to be waiting when the producer starts.
+            began_ns = time.time_ns()
+            with command("producer", *producer_arguments(arguments)):
+                published_s.append((first(early, "received_ns") - began_ns) / 1e9)
+                began_ns = time.time_ns()
+                with command("consumer", *consumer_arguments(arguments, late)):
+                    picture_s.append((first(late, "presented_ns") - began_ns) / 1e9)
+        sys.stdout.write(
+            f"start-up {repeat + 1}/{arguments.repeats}: first frame published after "
+            f"{published_s[-1]:.2f} s, first picture after {picture_s[-1]:.2f} s\n"
+        )
+    return {"first_published_s": published_s, "first_picture_s": picture_s}
+
+
+def steady(arguments: argparse.Namespace, results: Path) -> dict[str, object]:
+    """Latency, CPU and memory over the given minutes, the first second left out."""
+    trace = results / "steady.csv"
+    memory: list[tuple[float, int, int]] = []
+    with (
+        command("producer", *producer_arguments(arguments)) as producer,
+        command("consumer", *consumer_arguments(arguments, trace)) as consumer,
+    ):
+        first(trace, "presented_ns")
+        began = time.monotonic()
+        used = (cpu_s(producer.pid), cpu_s(consumer.pid))
+        while (elapsed := time.monotonic() - began) < arguments.minutes * 60:
+            memory.append((elapsed, pss_kib(producer.pid), pss_kib(consumer.pid)))
+            time.sleep(1.0)
+        cpu = [(cpu_s(p.pid) - u) / elapsed for p, u in zip((producer, consumer), used, strict=True)]
+    with (results / "memory.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("elapsed_s", "producer_kib", "consumer_kib"), *memory])
+    presented = [row for row in rows(trace) if row["event"] == "presented"][30:]
+    ages_ms = sorted((int(r["presented_ns"]) - int(r["capture_ns"])) / 1e6 for r in presented)
+    span_s = (int(presented[-1]["presented_ns"]) - int(presented[0]["presented_ns"])) / 1e9
+    settled = [m for m in memory if m[0] >= 60] or memory[len(memory) // 2 :]
+    return {
+        "frames": len(presented),
+        "fps": (len(presented) - 1) / span_s,
+        "latency_p50_ms": ages_ms[len(ages_ms) // 2],
+        "latency_p99_ms": ages_ms[int(len(ages_ms) * 0.99)],
+        "cores": {"producer": cpu[0], "consumer": cpu[1]},
+        "pss_mib": {"producer": settled[-1][1] / 1024, "consumer": settled[-1][2] / 1024},
+        "growth_mib": {
+            "producer": (settled[-1][1] - settled[0][1]) / 1024,
+            "consumer": (settled[-1][2] - settled[0][2]) / 1024,
+        },
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--url", default=os.environ.get("FANLIGHT_URL", ""), help="the broker")
+    parser.add_argument("--minutes", type=float, default=1.0, help="of the steady run (default: 1)")
+    parser.add_argument("--repeats", type=int, default=5, help="of the start-up runs (default: 5)")
+    parser.add_argument("--results", type=Path, default=ROOT / "results" / time.strftime("%Y%m%d-%H%M%S"))
+    arguments = parser.parse_args()
+    if not arguments.url:
+        parser.error("--url or FANLIGHT_URL is needed: scripts/broker up && scripts/broker url")
+    arguments.results.mkdir(parents=True, exist_ok=True)
+    report: dict[str, object] = {
+        "machine": f"{platform.platform()}, {os.cpu_count()} cores",
+        "load_before": os.getloadavg(),
+        "python": platform.python_version(),
+        "libraries": {name: version(name) for name in ("av", "numpy", "pika")},
+    }
+    if arguments.repeats:
+        starts = start_up(arguments, arguments.results)
+        report["start_up"] = starts
+        report["start_up_median"] = {name: statistics.median(values) for name, values in starts.items()}
+    report["steady"] = steady(arguments, arguments.results)
+    text = json.dumps(report, indent=2)
+    (arguments.results / "report.json").write_text(text + "\n")
+    sys.stdout.write(text + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

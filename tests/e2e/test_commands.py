@@ -1,0 +1,269 @@
+"""Both command lines as a user meets them: arguments, refusals, signals, ends."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pika
+import pytest
+from pika.adapters.blocking_connection import BlockingChannel
+from pika.exceptions import UnroutableError
+
+from common.address import parse_url
+from common.fanout.broker import topology
+from tests.support.commands import Command, run, running
+from tests.support.media_server import CLIP
+from tests.support.timing import scaled, wait_until
+
+BOTH = ("producer", "consumer")
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SMALL = ("--size", "320x180")
+TRACE_HEADER = ["seq", "capture_ns", "received_ns", "presented_ns", "event"]
+EVENTS = {"presented", "superseded", "late", "undecodable", "awaiting_key"}
+
+BAD_ARGUMENTS = [
+    ("producer", ["--bogus", "1"], ["--bogus", "--help"]),
+    ("consumer", ["--bogus", "1"], ["--bogus", "--help"]),
+    ("producer", ["--codec", "mpeg2"], ["--codec", "mpeg2", "h264, jpeg, png, raw"]),
+    ("producer", ["--url", "http://x"], ["--url", "http://x", "amqp://"]),
+    ("consumer", ["--url", "http://x"], ["--url", "http://x", "amqp://"]),
+    ("producer", ["--url", "amqp://host:99999"], ["--url", "99999", "1 to 65535"]),
+    ("consumer", ["--url", "amqp://host:99999"], ["--url", "99999", "1 to 65535"]),
+    ("producer", ["--size", "10"], ["--size", "'10'", "WIDTHxHEIGHT"]),
+    ("producer", ["--size", "0x5"], ["--size", "'0x5'", "WIDTHxHEIGHT"]),
+    ("producer", ["--fps", "0"], ["--fps", "'0'", "above 0"]),
+    ("producer", ["--max-age", "0"], ["--max-age", "'0'", "above 0"]),
+    ("producer", ["--source", "missing.mp4"], ["--source", "missing.mp4", "no such file"]),
+    ("consumer", ["--sink", "foo"], ["--sink", "foo", "window, status, null"]),
+    ("consumer", ["--delay", "-1"], ["--delay", "-1", "duration"]),
+    ("consumer", ["--max-age", "0"], ["--max-age", "'0'", "above 0"]),
+    ("consumer", ["--frames", "0"], ["--frames", "'0'", "from 1"]),
+    ("consumer", ["--sink", "record:/nope/x.mp4"], ["--sink", "/nope/x.mp4", "can be written"]),
+    ("consumer", ["--sink", "snapshot:x.gif"], ["--sink", "x.gif", ".png"]),
+]
+
+
+class Broker:
+    """Asks the broker from outside whether anybody's queue is bound, by sending it something."""
+
+    def __init__(self, channel: BlockingChannel, stream: str) -> None:
+        self._channel = channel
+        self._stream = stream
+        channel.confirm_delivery()
+        channel.exchange_declare(topology.exchange(stream), "fanout", durable=True)
+        channel.exchange_declare(topology.CONTROL_EXCHANGE, "direct", durable=True)
+
+    def has_queue_of(self, program: str) -> bool:
+        """True if the stream's consumer, or producer, has a queue."""
+        where = (topology.exchange(self._stream), "")
+        if program == "producer":
+            where = (topology.CONTROL_EXCHANGE, self._stream)
+        try:
+            self._channel.basic_publish(*where, b"", mandatory=True)
+        except UnroutableError:
+            return False
+        return True
+
+    def delete(self) -> None:
+        self._channel.exchange_delete(topology.exchange(self._stream))
+
+
+@pytest.fixture
+def broker(broker_url: str, stream: str) -> Iterator[Broker]:
+    with pika.BlockingConnection(pika.URLParameters(broker_url)) as connection:
+        asked = Broker(connection.channel(), stream)
+        yield asked
+        asked.delete()
+
+
+@pytest.fixture
+def on_stream(broker: Broker, broker_url: str, stream: str) -> tuple[str, ...]:
+    """The flags that lead a command to this test's stream."""
+    assert not broker.has_queue_of("consumer")
+    return ("--url", broker_url, "--stream", stream)
+
+
+@pytest.fixture
+def silent_url() -> Iterator[str]:
+    """A port that is ours and where nothing listens."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"amqp://127.0.0.1:{held.getsockname()[1]}/fanlight"
+
+
+def end_with(command: Command, number: signal.Signals) -> None:
+    """Send the signal; the command has to end within 2 s, with code 0, without complaint."""
+    command.signal(number)
+    assert command.wait(timeout_s=2.0) == 0, command.err.text
+    assert "Traceback" not in command.err.text, command.err.text
+
+
+@pytest.mark.parametrize(("program", "arguments", "said"), BAD_ARGUMENTS)
+def test_bad_argument_is_refused_in_one_line(program: str, arguments: list[str], said: list[str]) -> None:
+    code, command = run(program, *arguments)
+    assert code == 2, command.err.text
+    (line,) = command.err.lines
+    assert line.text.startswith(f"{program}: ")
+    assert [part for part in said if part not in line.text] == [], line.text
+    assert command.out.lines == []
+
+
+@pytest.mark.parametrize(
+    ("program", "name", "value"),
+    [("producer", "FANLIGHT_FPS", "0"), ("consumer", "FANLIGHT_FRAMES", "0")],
+)
+def test_bad_environment_is_refused_by_its_name(program: str, name: str, value: str) -> None:
+    code, command = run(program, environment={name: value})
+    assert code == 2, command.err.text
+    (line,) = command.err.lines
+    assert name in line.text
+    assert f"'{value}'" in line.text
+    assert "allowed" in line.text
+
+
+def test_flag_wins_over_bad_environment(silent_url: str) -> None:
+    code, command = run(
+        "producer",
+        *("--fps", "30", "--duration", "100ms", "--url", silent_url),
+        environment={"FANLIGHT_FPS": "0"},
+    )
+    assert code == 0, command.err.text
+
+
+@pytest.mark.parametrize("program", BOTH)
+def test_help_names_every_option(program: str) -> None:
+    options = {
+        "producer": "source loop stream codec fps size quality gop duration url",
+        "consumer": "name stream playout delay max-age sink work duration frames url",
+    }
+    code, command = run(program, "--help")
+    assert code == 0
+    words = command.out.text.replace(",", " ").split()
+    assert [name for name in options[program].split() if f"--{name}" not in words] == []
+    assert command.err.lines == []
+
+
+@pytest.mark.parametrize("program", BOTH)
+def test_wrong_password_ends_with_one_line(program: str, broker_url: str) -> None:
+    address = parse_url(broker_url)
+    host, port = address.hosts[0]
+    secret = "open-sesame-17"
+    url = f"amqp://{address.user}:{secret}@{host}:{port}/{address.vhost}"
+    code, command = run(program, "--url", url)
+    assert code == 1, command.err.text
+    assert secret not in command.err.text + command.out.text
+    assert "Traceback" not in command.err.text, command.err.text
+    (line,) = [line.text for line in command.err.lines if "refused" in line.text]
+    assert repr(address.user) in line
+    assert "password" in line
+
+
+@pytest.mark.parametrize("program", BOTH)
+def test_missing_vhost_ends_with_one_line(program: str, broker_url: str) -> None:
+    address = parse_url(broker_url)
+    url = broker_url.rpartition("/")[0] + "/no-such-vhost"
+    code, command = run(program, "--url", url)
+    assert code == 1, command.err.text
+    assert f":{address.password}@" not in command.err.text + command.out.text
+    assert "Traceback" not in command.err.text, command.err.text
+    (line,) = [line.text for line in command.err.lines if "does not exist" in line.text]
+    assert "'no-such-vhost'" in line
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_signal_ends_streaming(
+    number: signal.Signals, broker: Broker, on_stream: tuple[str, ...], tmp_path: Path
+) -> None:
+    picture = tmp_path / "seen.png"
+    with (
+        running("producer", *on_stream, *SMALL) as producer,
+        running("consumer", *on_stream, "--sink", f"snapshot:{picture}") as consumer,
+    ):
+        wait_until(picture.exists, 15, "a frame arrives")
+        assert broker.has_queue_of("consumer")
+        assert broker.has_queue_of("producer")
+        end_with(consumer, number)
+        wait_until(lambda: not broker.has_queue_of("consumer"), 1, "the consumer's queue goes")
+        end_with(producer, number)
+        wait_until(lambda: not broker.has_queue_of("producer"), 1, "the producer's queue goes")
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_signal_ends_idle(number: signal.Signals, broker: Broker, on_stream: tuple[str, ...]) -> None:
+    """A producer that nobody watches; then a consumer that nobody feeds."""
+    with running("producer", *on_stream, *SMALL) as producer:
+        wait_until(lambda: broker.has_queue_of("producer"), 15, "the producer's queue is there")
+        end_with(producer, number)
+        wait_until(lambda: not broker.has_queue_of("producer"), 1, "the producer's queue goes")
+    with running("consumer", *on_stream, "--sink", "null") as consumer:
+        wait_until(lambda: broker.has_queue_of("consumer"), 15, "the consumer's queue is there")
+        end_with(consumer, number)
+        wait_until(lambda: not broker.has_queue_of("consumer"), 1, "the consumer's queue goes")
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_signal_ends_connecting(number: signal.Signals, silent_url: str) -> None:
+    with (
+        running("producer", "--url", silent_url, *SMALL) as producer,
+        running("consumer", "--url", silent_url, "--sink", "null") as consumer,
+    ):
+        for command in (producer, consumer):
+            command.wait_line("nothing answers")
+        for command in (producer, consumer):
+            end_with(command, number)
+
+
+def test_consumer_ends_after_its_frames_and_leaves_a_trace(
+    on_stream: tuple[str, ...], tmp_path: Path
+) -> None:
+    trace = tmp_path / "trace.csv"
+    with running("producer", *on_stream, *SMALL) as producer:
+        code, consumer = run(
+            "consumer",
+            *(*on_stream, "--name", "c1", "--frames", "30", "--sink", f"trace:{trace}", "--sink", "status"),
+        )
+        assert code == 0, consumer.err.text
+        end_with(producer, signal.SIGTERM)
+    header, *rows = csv.reader(trace.read_text().splitlines())
+    assert header == TRACE_HEADER
+    assert {row[4] for row in rows} <= EVENTS
+    presented = [row for row in rows if row[4] == "presented"]
+    assert len(presented) == 30
+    seqs = [int(row[0]) for row in presented]
+    assert seqs == sorted(set(seqs))
+    assert all(int(row[1]) <= int(row[2]) <= int(row[3]) for row in presented)
+    assert all(row[3] == "" for row in rows if row[4] != "presented")
+    assert any(line.text.startswith("c1") and "fps" in line.text for line in consumer.out.lines)
+
+
+def test_duration_ends_both(on_stream: tuple[str, ...]) -> None:
+    began_s = time.monotonic()
+    with (
+        running("producer", *on_stream, *SMALL, "--duration", "2s") as producer,
+        running("consumer", *on_stream, "--sink", "null", "--duration", "2s") as consumer,
+    ):
+        for command in (producer, consumer):
+            assert command.wait(timeout_s=6) == 0, command.err.text
+            assert 2.0 <= time.monotonic() - began_s < 2.0 + scaled(4)
+
+
+def test_producer_of_a_file_ends_with_it(on_stream: tuple[str, ...], tmp_path: Path) -> None:
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("ffmpeg is not installed (apt-get install ffmpeg)")
+    clip = tmp_path / "short.mp4"
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-t", "1", "-i", str(CLIP), "-an", "-c", "copy", str(clip)],
+        check=True,
+        timeout=scaled(20),
+    )
+    code, producer = run("producer", *on_stream, "--source", str(clip))
+    assert code == 0, producer.err.text
+    (line,) = [line.text for line in producer.err.lines if "ended" in line.text]
+    assert "short.mp4" in line

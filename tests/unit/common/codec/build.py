@@ -1,0 +1,78 @@
+"""Pictures and frames for the codec tests."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import av
+import numpy as np
+
+from common.codec import encoder
+from common.codec.base import Encoded
+from common.codec.picture import BGR, Picture, size_of
+from common.frame import Codec, EncodedFrame, FrameHeader
+
+CLIP = Path(__file__).parents[3] / "media" / "bigbuckbunny-720p.mp4"
+
+
+@functools.cache
+def film(count: int = 4) -> tuple[BGR, ...]:
+    """Pictures of the test film, a third of a second apart."""
+    pictures: list[BGR] = []
+    with av.open(str(CLIP)) as container:
+        for number, frame in enumerate(container.decode(video=0)):
+            if number % 8 == 0:
+                image = frame.to_ndarray(format="bgr24").astype(np.uint8)
+                image.setflags(write=False)
+                pictures.append(image)
+            if len(pictures) == count:
+                break
+    return tuple(pictures)
+
+
+def noise(width: int, height: int, seed: int = 1) -> BGR:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def gradient(width: int, height: int) -> BGR:
+    """A smooth picture whose corners differ, so that a wrong crop or order of channels shows."""
+    x = np.linspace(0, 255, width)[np.newaxis, :].repeat(height, 0)
+    y = np.linspace(0, 255, height)[:, np.newaxis].repeat(width, 1)
+    return np.stack([x, y, 255 - (x + y) / 2], axis=2).astype(np.uint8)
+
+
+def psnr(one: BGR, other: BGR) -> float:
+    assert one.shape == other.shape
+    error = float(np.mean((one.astype(np.float64) - other.astype(np.float64)) ** 2))
+    return float("inf") if error == 0 else 10 * float(np.log10(255**2 / error))
+
+
+def framed(codec: Codec, body: bytes, size: tuple[int, int], *, key: bool = True) -> EncodedFrame:
+    header = FrameHeader(
+        stream="cam", codec=codec, epoch=1, seq=0, capture_ns=0,
+        width=size[0], height=size[1], key=key, fps=30.0,
+    )  # fmt: skip
+    return EncodedFrame(header, body)
+
+
+def encode(codec: Codec, picture: Picture) -> EncodedFrame:
+    encoded: Encoded = encoder(codec, fps=30, gop_s=1).encode(picture, key=False)
+    return framed(codec, encoded.body, size_of(picture), key=encoded.key)
+
+
+def yuv_frame(colour: tuple[int, int, int], *, full: bool, bt709: bool, named: str) -> av.VideoFrame:
+    """A frame of one BGR colour, its YUV worked out here after BT.601 or BT.709."""
+    blue, green, red = (c / 255 for c in colour)
+    kr, kb = (0.2126, 0.0722) if bt709 else (0.299, 0.114)
+    luma = kr * red + (1 - kr - kb) * green + kb * blue
+    chroma = ((blue - luma) / (2 * (1 - kb)), (red - luma) / (2 * (1 - kr)))
+    values = [luma * 255 if full else 16 + luma * 219]
+    values += [128 + c * (255 if full else 224) for c in chroma]
+    frame = av.VideoFrame(64, 48, named)
+    for plane, value in zip(frame.planes, values, strict=True):
+        plane.update(bytes([min(255, max(0, round(value)))]) * plane.buffer_size)
+    frame.colorspace = av.video.reformatter.Colorspace.ITU709 if bt709 else 5
+    ranges = av.video.reformatter.ColorRange
+    frame.color_range = ranges.JPEG if full else ranges.MPEG
+    return frame

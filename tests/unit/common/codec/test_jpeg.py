@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from common.codec.jpeg import JpegDecoder, JpegEncoder
+from common.errors import DecodeError, EncodeError
+from common.frame import Codec
+from tests.unit.common.codec.build import encode, film, framed, gradient, psnr
+
+
+def test_pictures_come_back_as_they_were() -> None:
+    decoder = JpegDecoder()
+    for picture in film():
+        assert psnr(picture, decoder.decode(encode(Codec.JPEG, picture)).bgr()) >= 35
+
+
+def test_an_odd_size_stays() -> None:
+    picture = gradient(641, 481)
+    image = JpegDecoder().decode(encode(Codec.JPEG, picture)).bgr()
+    assert psnr(picture, image) >= 35
+    image[0, 0] = 0
+
+
+def test_quality_costs_bytes() -> None:
+    sizes = [len(JpegEncoder(quality=q).encode(film()[0], key=False).body) for q in (20, 50, 80, 95)]
+    assert sizes == sorted(sizes)
+
+
+def test_every_frame_stands_alone() -> None:
+    assert all(JpegEncoder(quality=80).encode(gradient(64, 48), key=key).key for key in (True, False))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.1, 0.5, 0.9, 0.99])
+def test_a_cut_off_body_is_an_error(share: float) -> None:
+    body = encode(Codec.JPEG, film()[0]).body
+    with pytest.raises(DecodeError):
+        JpegDecoder().decode(framed(Codec.JPEG, body[: int(len(body) * share)], (1280, 720))).bgr()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_bytes_are_an_error(seed: int) -> None:
+    body = np.random.default_rng(seed).bytes(3000)
+    for start in (b"", b"\xff\xd8\xff\xe0", encode(Codec.JPEG, gradient(64, 48)).body[:200]):
+        with pytest.raises(DecodeError):
+            JpegDecoder().decode(framed(Codec.JPEG, start + body, (64, 48))).bgr()
+
+
+@pytest.mark.parametrize("claimed", [(48, 64), (64, 47), (65, 48), (1280, 720)])
+def test_a_body_of_another_size_than_its_header_is_refused_before_it_is_decoded(
+    claimed: tuple[int, int],
+) -> None:
+    body = encode(Codec.JPEG, gradient(64, 48)).body
+    with pytest.raises(DecodeError, match=f"64x48: its header says {claimed[0]}x{claimed[1]}"):
+        JpegDecoder().decode(framed(Codec.JPEG, body, claimed))
+
+
+def test_a_size_that_the_codec_cannot_have_is_an_encode_error() -> None:
+    with pytest.raises(EncodeError, match="70000x1"):
+        JpegEncoder(quality=80).encode(np.zeros((1, 70000, 3), np.uint8), key=False)
+
+
+def test_there_is_nothing_to_reset() -> None:
+    decoder = JpegDecoder()
+    decoder.reset()
+    assert decoder.decode(encode(Codec.JPEG, gradient(64, 48))).bgr().shape == (48, 64, 3)

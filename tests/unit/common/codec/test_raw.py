@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import av
+import numpy as np
+import pytest
+
+from common.codec.raw import RawDecoder, RawEncoder
+from common.errors import EncodeError
+from common.frame import Codec
+from tests.unit.common.codec.build import encode, framed, noise
+
+
+@pytest.mark.parametrize("size", [(640, 480), (641, 481), (1, 1)])
+def test_pictures_come_back_bit_exact(size: tuple[int, int]) -> None:
+    decoder = RawDecoder()
+    for seed in (1, 2):
+        image = decoder.decode(encode(Codec.RAW, noise(*size, seed))).bgr()
+        assert np.array_equal(image, noise(*size, seed))
+    decoder.reset()
+
+
+def test_the_body_is_the_pixels_row_by_row() -> None:
+    picture = np.array([[[1, 2, 3], [4, 5, 6]]], np.uint8)
+    encoded = RawEncoder().encode(picture, key=False)
+    assert (encoded.body, encoded.key) == (bytes([1, 2, 3, 4, 5, 6]), True)
+
+
+def test_padding_of_a_frame_of_libav_is_left_out() -> None:
+    frame = av.VideoFrame.from_ndarray(noise(641, 3), format="bgr24")
+    assert RawEncoder().encode(frame, key=False).body == noise(641, 3).tobytes()
+
+
+def test_the_image_is_the_programs_own() -> None:
+    body = bytes(12)
+    image = RawDecoder().decode(framed(Codec.RAW, body, (2, 2))).bgr()
+    image[:] = 9
+    assert body == bytes(12)
+
+
+def test_more_than_a_message_may_hold_is_an_encode_error() -> None:
+    with pytest.raises(EncodeError, match="raw 3840x2160 is 24.9 MB: allowed is up to 16.8 MB a frame"):
+        RawEncoder().encode(np.zeros((2160, 3840, 3), np.uint8), key=False)
