@@ -180,7 +180,8 @@ def _integer(headers: Mapping[str, object], field: str, low: int, high: int) -> 
     value = headers.get(field)
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise WireFormatError(field, value, f"a whole number from {low} to {high}")
-    return value
+    # pika's own integers print with a trailing L.
+    return int(value)
 
 
 def _rate(headers: Mapping[str, object], field: str) -> float:

@@ -39,9 +39,7 @@ class Presenter:
         self._encoded_sinks: list[Sink] = []
         self._outcome_sinks: list[Sink] = []
         self._shown = 0
-        self.reception = Reception(
-            settings, on_outcome=self._outcomes.append, on_encoded=self._on_encoded
-        )
+        self.reception = Reception(settings, on_outcome=self._outcomes.append, on_encoded=self._on_encoded)
         self._specs = specs
 
     def run(self) -> None:

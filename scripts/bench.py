@@ -23,7 +23,14 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
+import pika
+
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # A script sees its own folder, not the checkout.
+from consumer import Consumer  # noqa: E402
+
+# Two runs on one broker are not to hear each other.
+STREAM = f"bench-{os.getpid()}"
 CLIP = ROOT / "tests" / "media" / "bigbuckbunny-720p.mp4"
 
 
@@ -48,7 +55,7 @@ def command(module: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def producer_arguments(arguments: argparse.Namespace) -> list[str]:
-    return ["--url", arguments.url, "--stream", "bench", "--source", str(CLIP), "--loop", "--fps", "30"]
+    return ["--url", arguments.url, "--stream", STREAM, "--source", str(CLIP), "--loop", "--fps", "30"]
 
 
 def consumer_arguments(arguments: argparse.Namespace, trace: Path) -> list[str]:
@@ -116,6 +123,50 @@ def start_up(arguments: argparse.Namespace, results: Path) -> dict[str, list[flo
     return {"first_published_s": published_s, "first_picture_s": picture_s}
 
 
+def joins(arguments: argparse.Namespace) -> dict[str, list[float]]:
+    """Milliseconds until a joining consumer has its first picture: mid-stream, and out of idleness.
+
+    `wake_ms` is the time from binding a queue, and nothing else, to the first frame in it.
+    """
+    mid_stream_ms, idle_ms, wake_ms = [], [], []
+    with command("producer", *producer_arguments(arguments)):
+        _first_picture_ms(arguments)
+        for _ in range(arguments.repeats * 4):
+            idle_ms.append(_first_picture_ms(arguments))
+            wake_ms.append(_wake_ms(arguments))
+        with Consumer(STREAM, "stays", url=arguments.url) as stays:
+            stays.read(20.0)
+            for _ in range(arguments.repeats * 4):
+                # The producer answers one keyframe request in 500 ms: ask at arbitrary moments.
+                time.sleep(0.7)
+                mid_stream_ms.append(_first_picture_ms(arguments))
+    return {"join_mid_stream_ms": mid_stream_ms, "join_idle_ms": idle_ms, "wake_ms": wake_ms}
+
+
+def _first_picture_ms(arguments: argparse.Namespace) -> float:
+    began = time.perf_counter()
+    with Consumer(STREAM, "joins", url=arguments.url) as consumer:
+        if consumer.read(20.0) is None:
+            raise SystemExit("bench: no picture in 20 s")
+        return (time.perf_counter() - began) * 1e3
+
+
+def _wake_ms(arguments: argparse.Namespace) -> float:
+    connection = pika.BlockingConnection(pika.URLParameters(arguments.url))
+    try:
+        channel = connection.channel()
+        queue = channel.queue_declare("", exclusive=True).method.queue
+        time.sleep(0.3)  # The producer is to be idle again.
+        began = time.perf_counter()
+        channel.queue_bind(queue, f"fanlight.{STREAM}")
+        for _method, properties, _body in channel.consume(queue, auto_ack=True):
+            if properties is not None and properties.content_type.startswith("video/"):
+                return (time.perf_counter() - began) * 1e3
+    finally:
+        connection.close()
+    raise SystemExit("bench: the queue was closed")
+
+
 def steady(arguments: argparse.Namespace, results: Path) -> dict[str, object]:
     """Latency, CPU and memory over the given minutes, the first second left out."""
     trace = results / "steady.csv"
@@ -172,6 +223,8 @@ def main() -> int:
     if arguments.repeats:
         starts = start_up(arguments, arguments.results)
         report["start_up"] = starts
+        report["joins"] = joined = joins(arguments)
+        report["joins_median_and_worst"] = {n: (statistics.median(v), max(v)) for n, v in joined.items()}
         report["start_up_median"] = {name: statistics.median(values) for name, values in starts.items()}
     report["steady"] = steady(arguments, arguments.results)
     text = json.dumps(report, indent=2)

@@ -19,7 +19,7 @@ from common.errors import DecodeError, EncodeError
 from common.frame import EncodedFrame
 
 # Half the size of `ultrafast` at higher PSNR; CAVLC and no deblocking are what a receiver saves time
-# on (docs/performance.md). Scene cuts are coded as P so that keyframes keep their cadence.
+# on (docs/decisions.md). Scene cuts are coded as P so that keyframes keep their cadence.
 _X264: Final = {
     "preset": "superfast",
     "tune": "zerolatency",

@@ -108,6 +108,10 @@ def read(consumer: Consumer, count: int, wanted: Callable[[Frame], bool] = lambd
     return frames
 
 
+def of_epoch(epoch: int) -> Callable[[Frame], bool]:
+    return lambda frame: frame.epoch == epoch
+
+
 @contextmanager
 def raw_channel(url: str) -> Iterator[BlockingChannel]:
     """A client that knows nothing of Fanlight."""
@@ -235,10 +239,9 @@ def test_a_restarted_producer_is_followed(stream: str, broker_url: str) -> None:
         epochs = []
         for _ in range(2):
             with on_air(stream, broker_url) as (out, camera):
-                epoch = out.epoch
-                frames = read(consumer, 5, lambda frame, epoch=epoch: frame.epoch == epoch)  # type: ignore[misc]
+                frames = read(consumer, 5, of_epoch(out.epoch))
                 assert all(psnr(frame.image, camera.sent[frame.capture_ns]) >= 30 for frame in frames)
-                epochs.append(epoch)
+                epochs.append(out.epoch)
         assert epochs[0] != epochs[1]
         stats = consumer.stats()
         assert stats.epoch == epochs[1]

@@ -1,0 +1,330 @@
+"""A real broker has bad days: it is absent, killed, starved, tidied up by an operator; peers stop and return."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import pika
+import pytest
+
+from common.clock import wall_ns
+from common.errors import StreamEnded
+from common.fanout.broker import topology
+from consumer import Consumer
+from producer import Producer
+from scripts.private_node import VHOST, PrivateNode, scripts_folder
+from tests.support.commands import running
+from tests.support.timing import scaled, wait_until
+
+FPS = 30
+MAX_AGE_S = 0.5
+# From a frame's release by the consumer to our reading of the clock: one thread switch, on a busy machine.
+HANDOVER_S = 0.1
+RECOVERY_S = 5.0
+UNREACHABLE = "nothing answers"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One frame that a program got: when (monotonic), of whom, and how old it was by our own clock."""
+
+    at_s: float
+    epoch: int
+    seq: int
+    age_s: float
+
+
+class Feeder:
+    """A program that hands in pictures at a steady rate, whatever the broker does."""
+
+    def __init__(self, url: str, stream: str) -> None:
+        self.producer = Producer(stream=stream, url=url, fps=FPS)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._feed, name="feeder")
+
+    def __enter__(self) -> Self:
+        self.producer.start()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopping.set()
+        self._thread.join()
+        self.producer.stop()
+
+    def _feed(self) -> None:
+        image = np.zeros((180, 320, 3), np.uint8)
+        while not self._stopping.wait(1 / FPS):
+            image[:, :, 1] += 3
+            self.producer.send(image)
+
+
+class Watcher:
+    """A program that takes every frame it can get, and keeps what a frame was like."""
+
+    def __init__(self, url: str, stream: str) -> None:
+        self.consumer = Consumer(stream=stream, name="watcher", url=url, max_age_s=MAX_AGE_S)
+        self.seen: list[Seen] = []  # appended to by one thread, read by the other
+        self._thread = threading.Thread(target=self._watch, name="watcher")
+
+    def __enter__(self) -> Self:
+        self.consumer.start()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.consumer.close()
+        self._thread.join()
+
+    def after(self, moment_s: float) -> list[Seen]:
+        return [seen for seen in list(self.seen) if seen.at_s > moment_s]
+
+    def wait_flow(self, timeout_s: float, *, frames: int = 10) -> None:
+        """Wait for so many frames from now on."""
+        now_s = time.monotonic()
+        wait_until(lambda: len(self.after(now_s)) >= frames, timeout_s, f"{frames} frames arrive")
+
+    def silent_s(self) -> float:
+        """For how long nothing has come."""
+        return time.monotonic() - self.seen[-1].at_s
+
+    def _watch(self) -> None:
+        try:
+            while True:
+                frame = self.consumer.read(timeout_s=1.0)
+                if frame is not None:
+                    age_s = (wall_ns() - frame.capture_ns) / 1e9
+                    self.seen.append(Seen(time.monotonic(), frame.epoch, frame.seq, age_s))
+        except StreamEnded:
+            return
+
+
+@pytest.fixture(scope="module")
+def long_lived_node() -> Iterator[PrivateNode]:
+    if scripts_folder() is None:
+        pytest.skip("rabbitmq-server is not installed; scripts/test installs it where it may")
+    node = PrivateNode()
+    node.start(scaled(90))
+    yield node
+    node.stop()
+
+
+@pytest.fixture
+def node(long_lived_node: PrivateNode) -> PrivateNode:
+    """One node for all tests here, since a start takes seconds; whole again after a test that failed."""
+    if not long_lived_node.answers():
+        long_lived_node.restart(timeout_s=scaled(60), empty=True)
+    return long_lived_node
+
+
+@contextmanager
+def streaming(node: PrivateNode, stream: str) -> Iterator[tuple[Feeder, Watcher]]:
+    """A producer and a consumer on the node, with frames coming; no frame is ever older than it may be."""
+    with Feeder(node.url, stream) as feeder, Watcher(node.url, stream) as watcher:
+        watcher.wait_flow(10)
+        yield feeder, watcher
+        assert max(seen.age_s for seen in watcher.seen) <= MAX_AGE_S + HANDOVER_S
+        assert feeder.producer.failure is None
+
+
+def queues(node: PrivateNode, stream: str) -> list[str]:
+    """The names of the consumers' queues of a stream."""
+    names = node.ctl("list_queues", "-p", VHOST, "name").split()
+    return [name for name in names if name.startswith(f"{topology.exchange(stream)}.")]
+
+
+def presented(trace: Path) -> list[tuple[int, float]]:
+    """(capture, age in seconds) of every presented frame that a trace holds; the last row may be half."""
+    with trace.open() as file:
+        rows = [row for row in csv.reader(file) if len(row) == 5 and row[4] == "presented"]
+    return [(int(row[1]), (int(row[3]) - int(row[1])) / 1e9) for row in rows]
+
+
+def intervals_s(moments_s: list[float]) -> list[float]:
+    return [later - earlier for earlier, later in zip(moments_s, moments_s[1:], strict=False)]
+
+
+def test_no_broker_at_start(
+    node: PrivateNode, stream: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Commands and API alike say so, once a second at most, and connect when it appears."""
+    caplog.set_level(logging.INFO)
+    picture = tmp_path / "seen.png"
+    other = f"{stream}-commands"
+    node.kill()
+    with ExitStack() as stack:
+        commands = [
+            stack.enter_context(
+                running("producer", "--url", node.url, "--stream", other, "--size", "320x180")
+            ),
+            stack.enter_context(
+                running("consumer", "--url", node.url, "--stream", other, "--sink", f"snapshot:{picture}")
+            ),
+        ]
+        feeder = stack.enter_context(Feeder(node.url, stream))
+        watcher = stack.enter_context(Watcher(node.url, stream))
+
+        def complaints(program: str) -> list[float]:
+            return [
+                record.created
+                for record in caplog.records
+                if UNREACHABLE in record.message and f" {program} " in record.message
+            ]
+
+        for command in commands:
+            command.wait_line("attempt 5")
+        wait_until(lambda: len(complaints("consumer")) >= 3, 10, "the API says so")
+        node.start(scaled(60))
+        returned_s = time.monotonic()
+        watcher.wait_flow(RECOVERY_S)
+        wait_until(picture.exists, RECOVERY_S, "the consumer command shows a frame")
+        assert time.monotonic() - returned_s < scaled(RECOVERY_S)
+        for command in commands:
+            command.wait_line("connected to")
+            said_s = [line.at_s for line in command.err.lines if UNREACHABLE in line.text]
+            assert len(said_s) >= 2
+            assert min(intervals_s(said_s)) > 0.9, command.err.text
+            command.signal(signal.SIGTERM)
+            assert command.wait(timeout_s=2) == 0, command.err.text
+            assert "Traceback" not in command.err.text, command.err.text
+        for program in ("producer", "consumer"):
+            assert min(intervals_s(complaints(program))) > 0.9, caplog.text
+        assert feeder.producer.stats().published >= 10
+
+
+def test_broker_killed_and_restarted_under_a_stream(node: PrivateNode, stream: str, tmp_path: Path) -> None:
+    trace = tmp_path / "trace.csv"
+    other = f"{stream}-commands"
+    with (
+        running("producer", "--url", node.url, "--stream", other, "--size", "320x180") as producer,
+        running("consumer", "--url", node.url, "--stream", other, "--sink", f"trace:{trace}") as consumer,
+        streaming(node, stream) as (feeder, watcher),
+    ):
+        wait_until(lambda: trace.exists() and len(presented(trace)) > 10, 15, "the commands stream")
+        node.kill()
+        killed_s = time.monotonic()
+        for command in (producer, consumer):
+            command.wait_line(UNREACHABLE)
+        node.start(scaled(60))
+        returned_s, returned_ns = time.monotonic(), wall_ns()
+        wait_until(lambda: len(watcher.after(returned_s)) >= 10, RECOVERY_S, "frames again in the API")
+        assert watcher.after(returned_s)[0].at_s > killed_s
+        left_s = RECOVERY_S + 1.5 - (time.monotonic() - returned_s)  # a trace is written once a second
+        wait_until(
+            lambda: [capture for capture, _ in presented(trace) if capture > returned_ns],
+            left_s,
+            "frames again in the commands",
+        )
+        assert watcher.consumer.stats().reconnects == 1
+        assert watcher.consumer.stats().connected
+        assert len({seen.epoch for seen in watcher.seen}) == 1
+        assert feeder.producer.watched
+        for command in (consumer, producer):
+            command.signal(signal.SIGINT)
+            assert command.wait(timeout_s=2) == 0, command.err.text
+            assert "Traceback" not in command.err.text, command.err.text
+    assert max(age_s for _, age_s in presented(trace)) <= MAX_AGE_S
+
+
+def test_producer_replaced_under_a_consumer(node: PrivateNode, stream: str) -> None:
+    with Watcher(node.url, stream) as watcher:
+        with Feeder(node.url, stream) as first:
+            watcher.wait_flow(10)
+        with Feeder(node.url, stream) as second:
+            wait_until(lambda: watcher.seen[-1].epoch == second.producer.epoch, 2, "the new epoch")
+            watcher.wait_flow(2)
+        epochs = [seen.epoch for seen in watcher.seen]
+        assert epochs == sorted(epochs, key=[first.producer.epoch, second.producer.epoch].index)
+        assert watcher.consumer.stats().reconnects == 0
+
+
+def test_consumer_replaced_under_a_producer(node: PrivateNode, stream: str) -> None:
+    with streaming(node, stream) as (feeder, first):
+        first.consumer.close()
+        wait_until(lambda: not feeder.producer.watched, 2, "the producer notices that it is alone")
+        began_s = time.monotonic()
+        with Watcher(node.url, stream) as second:
+            second.wait_flow(5, frames=1)
+            assert second.seen[0].at_s - began_s < scaled(1.0)
+            assert second.seen[0].seq > first.seen[-1].seq
+            second.wait_flow(5)
+
+
+def test_all_connections_closed_by_an_operator(node: PrivateNode, stream: str) -> None:
+    with streaming(node, stream) as (_, watcher):
+        node.ctl("close_all_connections", "-p", VHOST, "maintenance")
+        wait_until(lambda: watcher.consumer.stats().reconnects, 5, "the connection is lost")
+        watcher.wait_flow(RECOVERY_S)
+
+
+def test_queue_deleted_by_an_operator(node: PrivateNode, stream: str) -> None:
+    with streaming(node, stream) as (_, watcher):
+        (queue,) = queues(node, stream)
+        node.ctl("delete_queue", "-p", VHOST, queue)
+        wait_until(lambda: watcher.consumer.stats().reconnects, 5, "the subscription is lost")
+        watcher.wait_flow(RECOVERY_S)
+        assert len(queues(node, stream)) == 1
+
+
+def test_exchange_deleted_by_an_operator(node: PrivateNode, stream: str) -> None:
+    with streaming(node, stream) as (_, watcher):
+        with pika.BlockingConnection(pika.URLParameters(node.url)) as connection:
+            connection.channel().exchange_delete(topology.exchange(stream))
+        # The consumer's queue lives on, bound to nothing; it has to find out by itself.
+        watcher.wait_flow(RECOVERY_S, frames=30)
+
+
+def test_memory_alarm(node: PrivateNode, stream: str) -> None:
+    with streaming(node, stream) as (feeder, watcher):
+        node.ctl("set_vm_memory_high_watermark", "0.0000001")
+        try:
+            wait_until(lambda: watcher.silent_s() > 2 * MAX_AGE_S, 10, "frames stop")
+            held = feeder.producer.stats().published
+            before_ns = wall_ns()
+        finally:
+            node.ctl("set_vm_memory_high_watermark", "0.4")
+        released_s = time.monotonic()
+        wait_until(lambda: len(watcher.after(released_s)) >= 10, RECOVERY_S, "frames again")
+        stats = feeder.producer.stats()
+        assert stats.published >= held
+        assert stats.stale + stats.skipped > 0
+        assert wall_ns() > before_ns
+        assert watcher.consumer.stats().reconnects == 0
+
+
+def test_consumer_suspended(node: PrivateNode, stream: str, tmp_path: Path) -> None:
+    """What piled up for a process that stood still is never shown."""
+    trace = tmp_path / "trace.csv"
+    flags = ("--url", node.url, "--stream", stream, "--max-age", f"{MAX_AGE_S}s", "--sink", f"trace:{trace}")
+    with Feeder(node.url, stream) as feeder, running("consumer", *flags) as command:
+        wait_until(lambda: trace.exists() and len(presented(trace)) > 10, 15, "frames are presented")
+        command.signal(signal.SIGSTOP)
+        mark = feeder.producer.stats().published
+        wait_until(lambda: feeder.producer.stats().published > mark + 3 * FPS, 10, "3 s of frames pass")
+        command.signal(signal.SIGCONT)
+        resumed_ns = wall_ns()
+        wait_until(
+            lambda: len([capture for capture, _ in presented(trace) if capture > resumed_ns]) > FPS,
+            5,
+            "fresh frames are presented again",
+        )
+        command.signal(signal.SIGTERM)
+        assert command.wait(timeout_s=2) == 0, command.err.text
+    assert max(age_s for _, age_s in presented(trace)) <= MAX_AGE_S
+    fresh_ns = min(capture for capture, _ in presented(trace) if capture > resumed_ns)
+    assert fresh_ns - resumed_ns < scaled(1.5) * 1e9

@@ -1,0 +1,256 @@
+"""Messages on a stream's exchange that are not Fanlight's: counted, skipped, and the stream goes on."""
+
+from __future__ import annotations
+
+import random
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pika
+import pika.data
+import psutil
+import pytest
+import simplejpeg
+
+from common.codec.picture import BGR
+from consumer import Consumer
+from producer import Producer
+from tests.integration.test_pipeline import Camera, of_epoch, on_air, psnr, raw_channel, read, small
+from tests.support.timing import wait_until
+
+MIB = 1024 * 1024
+RANDOM = random.Random(4)
+HUGE_SIDE = 65_000
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a stranger publishes; a well-formed JPEG frame but for what is changed.
+
+    Attributes:
+        headers: changes of the header table; `...` leaves a header out.
+    """
+
+    body: bytes
+    headers: dict[str, Any] = field(default_factory=dict)
+    content_type: str | None = "image/jpeg"
+    app_id: str | None = "fanlight"
+    bare: bool = False
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A header value that is written as these bytes, the type octet in front."""
+
+    octets: bytes
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A running stream, a consumer that watches it, and a stranger who may publish too."""
+
+    stream: str
+    url: str
+    out: Producer
+    camera: Camera
+    consumer: Consumer
+
+    def inject(self, *messages: Message, epoch: int | None = None) -> None:
+        """Publish as a stranger; the epoch is the running producer's if not given."""
+        with raw_channel(self.url) as channel:
+            channel.confirm_delivery()
+            for message in messages:
+                table = {
+                    "v": 1,
+                    "stream": self.stream,
+                    "epoch": self.out.epoch if epoch is None else epoch,
+                    "seq": self.consumer.stats().highest_seq + 5,
+                    "capture_ns": time.time_ns(),
+                    "width": 320,
+                    "height": 180,
+                    "key": True,
+                    "fps": 15,
+                }
+                table = {k: v for k, v in (table | message.headers).items() if v is not ...}
+                properties = pika.BasicProperties(
+                    content_type=message.content_type,
+                    app_id=message.app_id,
+                    headers=None if message.bare else table,
+                )
+                channel.basic_publish(f"fanlight.{self.stream}", "", message.body, properties, mandatory=True)
+
+    def goes_on(self) -> None:
+        """Frames of the producer keep coming, and they show what the producer sent."""
+        last = self.consumer.stats().highest_seq
+        since_ns = time.time_ns()
+        is_ours = of_epoch(self.out.epoch)
+        for frame in read(self.consumer, 4, lambda f: is_ours(f) and f.capture_ns > since_ns):
+            assert psnr(frame.image, self.camera.sent[frame.capture_ns]) >= 30, (frame.seq, last)
+        assert self.consumer.stats().reconnects == 0
+
+
+@contextmanager
+def scene(stream: str, url: str, codec: str = "h264") -> Iterator[Scene]:
+    with on_air(stream, url, codec) as (out, camera), Consumer(stream, "c1", url=url) as consumer:
+        read(consumer, 3)
+        yield Scene(stream, url, out, camera, consumer)
+
+
+def jpeg(picture: BGR | None = None) -> bytes:
+    body: bytes = simplejpeg.encode_jpeg(small()[0] if picture is None else picture, 80, "BGR", "420")
+    return body
+
+
+def claims(body: bytes, width: int, height: int) -> bytes:
+    """The same JPEG with another size in its frame header (SOF0)."""
+    at = body.index(b"\xff\xc0") + 5
+    return body[:at] + struct.pack(">HH", height, width) + body[at + 4 :]
+
+
+GOOD = Message(jpeg())
+
+MALFORMED = {
+    "no app_id": replace(GOOD, app_id=None),
+    "app_id of another": replace(GOOD, app_id="somebody"),
+    "nothing at all": Message(b"", app_id=None, content_type=None, bare=True),
+    "no header table": replace(GOOD, bare=True),
+    "no content type": replace(GOOD, content_type=None),
+    "unknown content type": replace(GOOD, content_type="video/h265"),
+    "empty body": replace(GOOD, body=b""),
+    "raw of a wrong length": replace(GOOD, content_type="application/x-raw-bgr"),
+    "jpeg that is no key": replace(GOOD, headers={"key": False}),
+    "15 MiB without headers": Message(RANDOM.randbytes(15 * MIB), bare=True),
+    "more pixels than 8K": replace(GOOD, headers={"width": HUGE_SIDE, "height": HUGE_SIDE}),
+    "sides allowed, area not": replace(GOOD, headers={"width": 16384, "height": 16384}),
+    "another stream": replace(GOOD, headers={"stream": "other"}),
+    **{f"version {v!r}": replace(GOOD, headers={"v": v}) for v in (0, 2, "1", True, Decimal("1.5"))},
+    **{
+        f"no {name}": replace(GOOD, headers={name: ...})
+        for name in ("v", "stream", "epoch", "seq", "capture_ns", "width", "height", "key", "fps")
+    },
+    **{
+        f"{name} is {value!r}": replace(GOOD, headers={name: value})
+        for name in ("epoch", "seq", "capture_ns", "width", "height", "fps")
+        for value in ("7", True, -1, None, [1], {"a": 1}, b"\x01")
+    },
+    **{
+        f"stream is {value!r}": replace(GOOD, headers={"stream": value})
+        for value in (7, "", "a b", "x" * 65, None, [])
+    },
+    **{f"key is {value!r}": replace(GOOD, headers={"key": value}) for value in (1, "true", None)},
+    **{
+        f"{name} is the largest integer": replace(GOOD, headers={name: 2**63 - 1})
+        for name in ("v", "width", "height", "fps")
+    },
+}
+
+UNDECODABLE = {
+    "truncated": replace(GOOD, body=GOOD.body[: len(GOOD.body) // 2]),
+    "no JPEG": replace(GOOD, body=RANDOM.randbytes(5000)),
+    "15 MiB of anything": replace(GOOD, body=RANDOM.randbytes(15 * MIB)),
+    "65,000 x 65,000": replace(GOOD, body=claims(GOOD.body, HUGE_SIDE, HUGE_SIDE)),
+    "another size than announced": replace(GOOD, body=jpeg(np.zeros((90, 160, 3), np.uint8))),
+    "no PNG": replace(GOOD, body=RANDOM.randbytes(5000), content_type="image/png"),
+    "no H.264": replace(GOOD, body=RANDOM.randbytes(5000), content_type="video/h264"),
+}
+
+BOTH = pytest.mark.parametrize("codec", ["h264", "jpeg"])
+
+
+@BOTH
+def test_each_malformed_message_is_counted_and_skipped(stream: str, broker_url: str, codec: str) -> None:
+    with scene(stream, broker_url, codec) as on:
+        for expected, (what, message) in enumerate(MALFORMED.items(), 1):
+            on.inject(message)
+            wait_until(lambda n=expected: on.consumer.stats().malformed >= n, 5, what)  # type: ignore[misc]
+            assert on.consumer.stats().malformed == expected, what
+        on.goes_on()
+        stats = on.consumer.stats()
+        assert stats.malformed == len(MALFORMED)
+        assert (stats.undecodable, stats.repeated, stats.epoch) == (0, 0, on.out.epoch)
+
+
+@BOTH
+@pytest.mark.parametrize("what", UNDECODABLE)
+def test_a_body_that_cannot_be_decoded_is_counted_and_skipped(
+    stream: str, broker_url: str, codec: str, what: str
+) -> None:
+    with scene(stream, broker_url, codec) as on:
+        before_bytes = psutil.Process().memory_info().rss
+        on.inject(UNDECODABLE[what])
+        # JPEG and PNG bodies are decoded when they are presented, so the reader has to go on reading.
+        on.goes_on()
+        stats = on.consumer.stats()
+        assert stats.undecodable >= 1
+        assert stats.malformed == 0
+        # A picture of 65,000 x 65,000 would be 12 GB.
+        assert psutil.Process().memory_info().rss - before_bytes < 500 * MIB
+
+
+@BOTH
+def test_a_broken_frame_of_a_foreign_epoch_is_got_over(stream: str, broker_url: str, codec: str) -> None:
+    with scene(stream, broker_url, codec) as on:
+        on.inject(UNDECODABLE["truncated"], epoch=1)
+        # By design a new epoch is a restarted producer, until it has been silent for a second.
+        on.goes_on()
+        stats = on.consumer.stats()
+        assert stats.epoch == on.out.epoch
+        assert stats.undecodable >= 1
+        assert stats.repeated >= 1
+
+
+@BOTH
+def test_a_frame_that_comes_again_is_counted_and_not_shown(stream: str, broker_url: str, codec: str) -> None:
+    with scene(stream, broker_url, codec) as on:
+        on.inject(replace(GOOD, headers={"seq": 0}), replace(GOOD, headers={"seq": 1}))
+        wait_until(lambda: on.consumer.stats().repeated >= 2, 5, "the repeated frames are counted")
+        on.goes_on()
+        stats = on.consumer.stats()
+        assert (stats.repeated, stats.lost, stats.undecodable, stats.malformed) == (2, 0, 0, 0)
+
+
+@pytest.fixture
+def raw_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets pika, in this test's publisher, write a `Raw` value as it is."""
+    encode = pika.data.encode_value
+
+    def encode_value(pieces: list[bytes], value: object) -> int:
+        if isinstance(value, Raw):
+            pieces.append(value.octets)
+            return len(value.octets)
+        return encode(pieces, value)
+
+    monkeypatch.setattr(pika.data, "encode_value", encode_value)
+
+
+HOSTILE = {
+    "not a number": Raw(b"d" + struct.pack(">d", float("nan"))),
+    "infinite": Raw(b"d" + struct.pack(">d", float("inf"))),
+    "float that is not a number": Raw(b"f" + struct.pack(">f", float("nan"))),
+    "timestamp 2^63": Raw(b"T" + struct.pack(">Q", 2**63)),
+    "timestamp 2^64 - 1": Raw(b"T" + struct.pack(">Q", 2**64 - 1)),
+    "unsigned 2^63": Raw(b"L" + struct.pack(">Q", 2**63)),
+    "smallest integer": Raw(b"l" + struct.pack(">q", -(2**63))),
+    "decimal of 255 places": Raw(b"D" + struct.pack(">BI", 255, 7)),
+    "text that is no UTF-8": Raw(b"S" + struct.pack(">I", 2) + b"\xff\xfe"),
+    "unknown type": Raw(b"?" + b"\x00" * 4),
+    "text longer than the table": Raw(b"S" + struct.pack(">I", 2**31)),
+}
+
+
+@pytest.mark.usefixtures("raw_values")
+@pytest.mark.parametrize("name", ["fps", "a-header-of-no-interest"])
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_hostile_header_table_is_survived(stream: str, broker_url: str, what: str, name: str) -> None:
+    with scene(stream, broker_url, "jpeg") as on:
+        try:
+            on.inject(replace(GOOD, headers={name: HOSTILE[what]}))
+        except pika.exceptions.AMQPError:
+            pass  # the broker itself refused it, as it may
+        on.goes_on()

@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from common.codec import encoder
+from common.codec.base import Encoder
+from common.control import Reason
+from common.errors import WireFormatError
+from common.frame import Codec, EncodedFrame, FrameHeader
+from consumer.mailbox import Mailbox
+from consumer.playout import LatestPlayout, Ready
+from consumer.receiver import Receiver
+from consumer.stats import ConsumerStats, Event, Meters, Outcome
+
+MS = 1_000_000
+SECOND = 1000 * MS
+NOW = 1_700_000_000 * SECOND
+MAX_AGE_S = 0.5
+PICTURE = np.random.default_rng(1).integers(0, 256, (48, 64, 3), np.uint8)
+
+
+class Bench:
+    """A receiver, its clocks, and what came out of it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now_ns = NOW
+        monkeypatch.setattr("consumer.receiver.wall_ns", lambda: self.now_ns)
+        monkeypatch.setattr("consumer.receiver.monotonic_ns", lambda: self.now_ns - NOW + SECOND)
+        monkeypatch.setattr("consumer.mailbox.wall_ns", lambda: self.now_ns)
+        self.meters = Meters()
+        self.asked: list[Reason] = []
+        self.outcomes: list[Outcome] = []
+        self.encoded: list[int] = []
+        self.mailbox = Mailbox(LatestPlayout(int(MAX_AGE_S * 1e9)), lambda _: None)
+        self.receiver = Receiver(
+            max_age_s=MAX_AGE_S,
+            mailbox=self.mailbox,
+            meters=self.meters,
+            request_key=self.asked.append,
+            on_outcome=self.outcomes.append,
+            on_encoded=lambda frame: self.encoded.append(frame.header.seq),
+        )
+
+    def send(self, frame: EncodedFrame, *, age_ms: int = 10) -> Ready | None:
+        """Let a frame arrive a thirtieth of a second after the one before; what is to be shown."""
+        self.now_ns += SECOND // 30
+        header = replace(frame.header, capture_ns=self.now_ns - age_ms * MS)
+        self.receiver.on_frame(EncodedFrame(header, frame.body), self.now_ns)
+        return self.mailbox.take(0).frame
+
+    @property
+    def stats(self) -> ConsumerStats:
+        return self.meters.snapshot(0)
+
+    @property
+    def events(self) -> list[tuple[int, Event]]:
+        assert all(outcome.presented_ns is None for outcome in self.outcomes)
+        return [(outcome.seq, outcome.event) for outcome in self.outcomes]
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
+    return Bench(monkeypatch)
+
+
+def frame(codec: Codec, seq: int, body: bytes, *, key: bool = True, epoch: int = 1) -> EncodedFrame:
+    header = FrameHeader(
+        stream="cam", codec=codec, epoch=epoch, seq=seq, capture_ns=0,
+        width=64, height=48, key=key, fps=30.0,
+    )  # fmt: skip
+    return EncodedFrame(header, body)
+
+
+def raw(seq: int, *, epoch: int = 1) -> EncodedFrame:
+    return frame(Codec.RAW, seq, PICTURE.tobytes(), epoch=epoch)
+
+
+def film(count: int, *, keys: tuple[int, ...] = (0,), epoch: int = 1) -> list[EncodedFrame]:
+    coder: Encoder = encoder(Codec.H264, fps=1000, gop_s=10)
+    frames = []
+    for seq in range(count):
+        encoded = coder.encode(np.roll(PICTURE, seq, 1), key=seq in keys)
+        frames.append(frame(Codec.H264, seq, encoded.body, key=encoded.key, epoch=epoch))
+    return frames
+
+
+def test_a_frame_in_order_is_to_be_shown(bench: Bench) -> None:
+    for seq in range(3):
+        shown = bench.send(raw(seq))
+        assert shown is not None
+        assert (shown.header.seq, shown.received_ns, shown.lost_before) == (seq, bench.now_ns, 0)
+        assert np.array_equal(shown.decoded.bgr(), PICTURE)
+    assert (bench.outcomes, bench.asked, bench.encoded) == ([], [], [0, 1, 2])
+    assert (bench.stats.received, bench.stats.received_bytes) == (3, 3 * PICTURE.nbytes)
+
+
+@pytest.mark.parametrize("codec", Codec)
+def test_every_codec_is_decoded(bench: Bench, codec: Codec) -> None:
+    body = encoder(codec, fps=30, gop_s=1).encode(PICTURE, key=True).body
+    shown = bench.send(frame(codec, 0, body))
+    assert shown is not None
+    assert shown.decoded.bgr().shape == (48, 64, 3)
+
+
+def test_the_codec_may_change_with_the_producer(bench: Bench) -> None:
+    assert bench.send(film(1)[0]) is not None
+    assert bench.send(raw(0, epoch=2)) is not None
+    assert bench.send(film(1, epoch=3)[0]) is not None
+    assert bench.outcomes == []
+
+
+def test_an_old_frame_that_stands_alone_is_dropped(bench: Bench) -> None:
+    assert bench.send(raw(0), age_ms=501) is None
+    assert bench.events == [(0, Event.LATE)]
+    assert bench.encoded == []
+    assert bench.send(raw(1), age_ms=500) is not None
+
+
+def test_an_old_frame_that_others_refer_to_is_decoded_and_not_shown(bench: Bench) -> None:
+    frames = film(3)
+    assert bench.send(frames[0], age_ms=800) is None
+    assert bench.send(frames[1], age_ms=600) is None
+    assert bench.send(frames[2]) is not None
+    assert bench.events == [(0, Event.LATE), (1, Event.LATE)]
+    assert (bench.stats.late, bench.encoded, bench.asked) == (2, [0, 1, 2], [])
+
+
+def test_a_gap_is_counted_and_a_keyframe_asked_for_once(bench: Bench) -> None:
+    frames = film(10, keys=(0, 8))
+    assert bench.send(frames[0]) is not None
+    for late in frames[4:8]:
+        assert bench.send(late) is None
+    shown = bench.send(frames[8])
+    assert shown is not None
+    assert shown.lost_before == 3
+    assert bench.send(frames[9]) is not None
+    assert bench.asked == [Reason.GAP]
+    assert bench.events == [(n, Event.AWAITING_KEY) for n in (4, 5, 6, 7)]
+    assert (bench.stats.lost, bench.stats.awaiting_key, bench.encoded) == (3, 4, [0, 8, 9])
+
+
+def test_a_gap_does_not_matter_where_frames_stand_alone(bench: Bench) -> None:
+    bench.send(raw(0))
+    shown = bench.send(raw(5))
+    assert shown is not None
+    assert shown.lost_before == 4
+    assert (bench.asked, bench.stats.lost) == ([], 4)
+
+
+def test_the_request_is_repeated_while_no_keyframe_comes(bench: Bench) -> None:
+    for late in film(70)[1:]:
+        bench.send(late)
+    assert bench.asked == [Reason.GAP] * 3
+
+
+def test_joining_asks_and_the_wait_after_it_does_not_ask_again(bench: Bench) -> None:
+    bench.receiver.on_joined()
+    for late in film(10)[1:]:
+        bench.send(late)
+    assert bench.asked == [Reason.JOIN]
+
+
+def test_repeated_frames_are_dropped(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    for seq in (0, 1, 1, 0):
+        bench.send(raw(seq))
+    assert bench.events == [(1, Event.SUPERSEDED), (0, Event.SUPERSEDED)]
+    assert (bench.stats.repeated, bench.stats.superseded) == (2, 2)
+    assert caplog.messages == ["frame 1 of epoch 1 came out of order: is there a second producer?"]
+
+
+def test_a_restarted_producer_is_followed_and_the_one_before_left(bench: Bench) -> None:
+    bench.send(raw(7))
+    shown = bench.send(raw(0, epoch=2))
+    assert shown is not None
+    assert shown.header.epoch == 2
+    assert bench.send(raw(8)) is None
+    assert bench.stats.repeated == 1
+    assert bench.stats.lost == 0
+
+
+def test_a_frame_that_cannot_be_decoded_waits_for_a_keyframe(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    frames = film(6, keys=(0, 4))
+    bench.send(frames[0])
+    assert bench.send(frame(Codec.H264, 1, b"\0\0\0\1\x41nonsense", key=False)) is None
+    for late in frames[2:4]:
+        assert bench.send(late) is None
+    assert all(bench.send(good) is not None for good in frames[4:])
+    assert bench.asked == [Reason.DECODE_ERROR]
+    assert bench.events == [(1, Event.UNDECODABLE), (2, Event.AWAITING_KEY), (3, Event.AWAITING_KEY)]
+    assert bench.encoded == [0, 4, 5]
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith("frame refused: h264 body ")
+
+
+def test_broken_keyframes_do_not_become_a_storm_of_requests(bench: Bench) -> None:
+    for seq in range(61):
+        bench.send(frame(Codec.H264, seq, b"nonsense"))
+    assert bench.stats.undecodable == 61
+    assert 2 <= len(bench.asked) <= 3
+    assert set(bench.asked) == {Reason.DECODE_ERROR}
+
+
+def test_a_broken_frame_that_stands_alone_is_only_counted(bench: Bench) -> None:
+    assert bench.send(frame(Codec.JPEG, 0, b"nonsense")) is None
+    assert bench.events == [(0, Event.UNDECODABLE)]
+    assert bench.asked == []
+    body = encoder(Codec.JPEG, fps=30, gop_s=1).encode(PICTURE, key=True).body
+    assert bench.send(frame(Codec.JPEG, 1, body)) is not None
+
+
+def test_malformed_messages_are_counted_and_told_once_a_second(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    error = WireFormatError("v", 2, "1")
+    for _ in range(3):
+        bench.receiver.on_malformed(error)
+    assert caplog.messages == ["message refused: v is 2: allowed is 1"]
+    bench.now_ns += 10 * SECOND
+    bench.receiver.on_malformed(error)
+    assert caplog.messages[1:] == ["message refused: v is 2: allowed is 1 (and 2 more like it)"]
+    assert (bench.stats.malformed, bench.stats.received, bench.outcomes) == (4, 0, [])
