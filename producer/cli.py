@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Sequence
 
-from common.settings import OneLineParser, add_flags, resolve
-from common.shell.main import run_command
+from common.shell.main import command_line
 from common.shell.signals import StopSignals
 from producer.settings import OPTIONS, ProducerSettings
 
 _LOG = logging.getLogger("producer")
 
-_EPILOG = """\
-Every setting also comes from the environment, under the name in brackets; flags win.
-Exit codes: 0 done, 1 failed while running, 2 unusable arguments."""
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `python -m producer`; returns the exit code."""
-    parser = OneLineParser(
-        prog="producer",
-        description="Publish one live picture source to a RabbitMQ fanout exchange.",
-        epilog=_EPILOG,
+    return command_line(
+        "producer",
+        "Publish one live picture source to a RabbitMQ fanout exchange.",
+        OPTIONS,
+        argv,
+        lambda values: _run(ProducerSettings(**values)),
     )
-    add_flags(parser, OPTIONS)
-    flags = vars(parser.parse_args(argv))
-    return run_command("producer", lambda: _run(ProducerSettings(**resolve(OPTIONS, flags, os.environ))))
 
 
 def _run(settings: ProducerSettings) -> None:

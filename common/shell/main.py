@@ -3,14 +3,36 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from common.errors import ConfigError, FanlightError
+from common.settings import OneLineParser, Option, add_flags, resolve
 
 DONE = 0
 FAILED = 1
 UNUSABLE = 2
+
+
+_EPILOG = """\
+Every setting also comes from the environment, under the name in brackets; flags win.
+Exit codes: 0 done, 1 failed while running, 2 unusable arguments."""
+
+
+def command_line(
+    program: str,
+    description: str,
+    options: Sequence[Option],
+    argv: Sequence[str] | None,
+    body: Callable[[Mapping[str, Any]], None],
+) -> int:
+    """Read the settings of a command and run its body with them; the exit code to leave with."""
+    parser = OneLineParser(prog=program, description=description, epilog=_EPILOG)
+    add_flags(parser, options)
+    flags = vars(parser.parse_args(argv))
+    return run_command(program, lambda: body(resolve(options, flags, os.environ)))
 
 
 def run_command(program: str, body: Callable[[], None]) -> int:

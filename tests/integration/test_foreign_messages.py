@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import random
 import struct
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pika
 import pika.data
+import pika.exceptions
 import psutil
 import pytest
 import simplejpeg
@@ -83,19 +85,23 @@ class Scene:
                     app_id=message.app_id,
                     headers=None if message.bare else table,
                 )
-                channel.basic_publish(f"fanlight.{self.stream}", "", message.body, properties, mandatory=True)
+                channel.basic_publish(
+                    f"fanlight.{self.stream}", "", message.body, properties, mandatory=True
+                )
+
+    def has_refused(self, count: int) -> Callable[[], bool]:
+        return lambda: self.consumer.stats().malformed >= count
 
     def goes_on(self) -> None:
         """Frames of the producer keep coming, and they show what the producer sent."""
-        last = self.consumer.stats().highest_seq
         since_ns = time.time_ns()
         is_ours = of_epoch(self.out.epoch)
         for frame in read(self.consumer, 4, lambda f: is_ours(f) and f.capture_ns > since_ns):
-            assert psnr(frame.image, self.camera.sent[frame.capture_ns]) >= 30, (frame.seq, last)
+            assert psnr(frame.image, self.camera.sent[frame.capture_ns]) >= 30, frame.seq
         assert self.consumer.stats().reconnects == 0
 
 
-@contextmanager
+@contextlib.contextmanager
 def scene(stream: str, url: str, codec: str = "h264") -> Iterator[Scene]:
     with on_air(stream, url, codec) as (out, camera), Consumer(stream, "c1", url=url) as consumer:
         read(consumer, 3)
@@ -113,9 +119,16 @@ def claims(body: bytes, width: int, height: int) -> bytes:
     return body[:at] + struct.pack(">HH", height, width) + body[at + 4 :]
 
 
+def control_body(**changes: object) -> bytes:
+    return json.dumps({"v": 1, "stream": "s", "name": "c1", "reason": "join"} | changes).encode()
+
+
 GOOD = Message(jpeg())
 
-MALFORMED = {
+NO_NUMBERS: Final[tuple[object, ...]] = ("7", True, -1, None, [1], {"a": 1}, b"\x01")
+NO_NAMES: Final[tuple[object, ...]] = (7, "", "a b", "x" * 65, None, [])
+
+MALFORMED: Final[dict[str, Message]] = {
     "no app_id": replace(GOOD, app_id=None),
     "app_id of another": replace(GOOD, app_id="somebody"),
     "nothing at all": Message(b"", app_id=None, content_type=None, bare=True),
@@ -137,12 +150,9 @@ MALFORMED = {
     **{
         f"{name} is {value!r}": replace(GOOD, headers={name: value})
         for name in ("epoch", "seq", "capture_ns", "width", "height", "fps")
-        for value in ("7", True, -1, None, [1], {"a": 1}, b"\x01")
+        for value in NO_NUMBERS
     },
-    **{
-        f"stream is {value!r}": replace(GOOD, headers={"stream": value})
-        for value in (7, "", "a b", "x" * 65, None, [])
-    },
+    **{f"stream is {value!r}": replace(GOOD, headers={"stream": value}) for value in NO_NAMES},
     **{f"key is {value!r}": replace(GOOD, headers={"key": value}) for value in (1, "true", None)},
     **{
         f"{name} is the largest integer": replace(GOOD, headers={name: 2**63 - 1})
@@ -168,7 +178,7 @@ def test_each_malformed_message_is_counted_and_skipped(stream: str, broker_url: 
     with scene(stream, broker_url, codec) as on:
         for expected, (what, message) in enumerate(MALFORMED.items(), 1):
             on.inject(message)
-            wait_until(lambda n=expected: on.consumer.stats().malformed >= n, 5, what)  # type: ignore[misc]
+            wait_until(on.has_refused(expected), 5, what)
             assert on.consumer.stats().malformed == expected, what
         on.goes_on()
         stats = on.consumer.stats()
@@ -206,7 +216,9 @@ def test_a_broken_frame_of_a_foreign_epoch_is_got_over(stream: str, broker_url: 
 
 
 @BOTH
-def test_a_frame_that_comes_again_is_counted_and_not_shown(stream: str, broker_url: str, codec: str) -> None:
+def test_a_frame_that_comes_again_is_counted_and_not_shown(
+    stream: str, broker_url: str, codec: str
+) -> None:
     with scene(stream, broker_url, codec) as on:
         on.inject(replace(GOOD, headers={"seq": 0}), replace(GOOD, headers={"seq": 1}))
         wait_until(lambda: on.consumer.stats().repeated >= 2, 5, "the repeated frames are counted")
@@ -217,7 +229,7 @@ def test_a_frame_that_comes_again_is_counted_and_not_shown(stream: str, broker_u
 
 @pytest.fixture
 def raw_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets pika, in this test's publisher, write a `Raw` value as it is."""
+    """Makes pika write a `Raw` value as it is."""
     encode = pika.data.encode_value
 
     def encode_value(pieces: list[bytes], value: object) -> int:
@@ -237,7 +249,7 @@ HOSTILE = {
     "timestamp 2^64 - 1": Raw(b"T" + struct.pack(">Q", 2**64 - 1)),
     "unsigned 2^63": Raw(b"L" + struct.pack(">Q", 2**63)),
     "smallest integer": Raw(b"l" + struct.pack(">q", -(2**63))),
-    "decimal of 255 places": Raw(b"D" + struct.pack(">BI", 255, 7)),
+    "decimal of 255 places": Raw(b"D" + struct.pack(">BI", 255, 0)),
     "text that is no UTF-8": Raw(b"S" + struct.pack(">I", 2) + b"\xff\xfe"),
     "unknown type": Raw(b"?" + b"\x00" * 4),
     "text longer than the table": Raw(b"S" + struct.pack(">I", 2**31)),
@@ -249,8 +261,48 @@ HOSTILE = {
 @pytest.mark.parametrize("what", HOSTILE)
 def test_a_hostile_header_table_is_survived(stream: str, broker_url: str, what: str, name: str) -> None:
     with scene(stream, broker_url, "jpeg") as on:
-        try:
+        accepted = False
+        # RabbitMQ 4 reads header tables itself, and cuts off who sends one that it cannot read.
+        with contextlib.suppress(pika.exceptions.ConnectionClosedByBroker):
             on.inject(replace(GOOD, headers={name: HOSTILE[what]}))
-        except pika.exceptions.AMQPError:
-            pass  # the broker itself refused it, as it may
+            accepted = True
+        on.goes_on()
+        if accepted and name == "fps":
+            assert on.consumer.stats().malformed == 1
+
+
+GARBAGE = {
+    "nothing": (None, b""),
+    "no JSON": ("keyframe_request", b"\xff\xfe{"),
+    "no object": ("keyframe_request", b"[]"),
+    "another version": ("keyframe_request", control_body(v=2)),
+    "unknown type": ("teapot", control_body()),
+    "unknown reason": ("keyframe_request", control_body(reason="boredom")),
+    "deeply nested": ("keyframe_request", b"[" * 4000),
+    "too long": ("keyframe_request", control_body() + b" " * 5000),
+    "15 MiB": ("receiver_report", b"[" * (15 * MIB)),
+    "report without figures": ("receiver_report", control_body()),
+}
+
+
+@pytest.mark.usefixtures("raw_values")
+@pytest.mark.parametrize("headers", [None, HOSTILE["timestamp 2^63"]], ids=["plain", "hostile-table"])
+def test_garbage_on_the_control_exchange_is_ignored(
+    stream: str, broker_url: str, headers: Raw | None
+) -> None:
+    with scene(stream, broker_url) as on, raw_channel(broker_url) as channel:
+        channel.confirm_delivery()
+        table = None if headers is None else {"x": headers}
+        before = on.out.stats().keyframe_requests
+        for kind, body in GARBAGE.values():
+            properties = pika.BasicProperties(type=kind, headers=table)
+            channel.basic_publish("fanlight.control", stream, body, properties)
+        # Control messages are read in order, so when this one has arrived the others have, too.
+        genuine = pika.BasicProperties(type="keyframe_request", app_id="fanlight")
+        channel.basic_publish(
+            "fanlight.control", stream, control_body(stream=stream), genuine, mandatory=True
+        )
+        wait_until(lambda: on.out.stats().keyframe_requests > before, 5, "the genuine request is counted")
+        assert on.out.stats().keyframe_requests == before + 1
+        assert on.out.failure is None
         on.goes_on()

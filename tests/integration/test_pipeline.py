@@ -61,7 +61,9 @@ class Camera:
 
 
 @contextmanager
-def on_air(stream: str, url: str, codec: str = "h264", fps: float = FPS) -> Iterator[tuple[Producer, Camera]]:
+def on_air(
+    stream: str, url: str, codec: str = "h264", fps: float = FPS
+) -> Iterator[tuple[Producer, Camera]]:
     """A producer under a steady stream of small pictures."""
     with Producer(stream=stream, codec=codec, fps=fps, url=url) as out:
         camera = Camera(out, small(), fps)
@@ -75,17 +77,20 @@ def on_air(stream: str, url: str, codec: str = "h264", fps: float = FPS) -> Iter
 @cache
 def footage() -> list[BGR]:
     """The first 40 pictures of the clip, 1280x720."""
-    with av.open(str(CLIP)) as container:
-        decoded = itertools.islice(container.decode(video=0), 40)
-        return [np.ascontiguousarray(frame.to_ndarray(format="bgr24")) for frame in decoded]
+    return _decoded(1280, 720)
 
 
 @cache
 def small() -> list[BGR]:
     """The same at 320x180."""
+    return _decoded(320, 180)
+
+
+def _decoded(width: int, height: int) -> list[BGR]:
     with av.open(str(CLIP)) as container:
         decoded = itertools.islice(container.decode(video=0), 40)
-        return [frame.reformat(320, 180, format="bgr24").to_ndarray() for frame in decoded]
+        frames = [frame.reformat(width, height, format="bgr24") for frame in decoded]
+        return [frame.to_ndarray().astype(np.uint8, order="C", copy=False) for frame in frames]
 
 
 def psnr(one: BGR, other: BGR) -> float:
@@ -95,7 +100,9 @@ def psnr(one: BGR, other: BGR) -> float:
     return math.inf if error == 0 else 10 * math.log10(255**2 / error)
 
 
-def read(consumer: Consumer, count: int, wanted: Callable[[Frame], bool] = lambda _frame: True) -> list[Frame]:
+def read(
+    consumer: Consumer, count: int, wanted: Callable[[Frame], bool] = lambda _frame: True
+) -> list[Frame]:
     """The next `count` frames that are wanted; others are passed over."""
     frames: list[Frame] = []
     deadline = time.monotonic() + scaled(15)
@@ -123,9 +130,7 @@ def raw_channel(url: str) -> Iterator[BlockingChannel]:
             connection.close()
 
 
-def exchange_one_by_one(
-    stream: str, url: str, codec: str, pictures: list[BGR]
-) -> list[tuple[BGR, Frame]]:
+def exchange_one_by_one(stream: str, url: str, codec: str, pictures: list[BGR]) -> list[tuple[BGR, Frame]]:
     """Send each picture when the one before it has arrived; pairs of what was sent and what came."""
     pairs: list[tuple[BGR, Frame]] = []
     with (
@@ -227,10 +232,15 @@ def test_a_client_that_only_binds_wakes_the_producer(stream: str, broker_url: st
         queue = channel.queue_declare("", exclusive=True, auto_delete=True).method.queue
         channel.queue_bind(queue, f"fanlight.{stream}")
         wait_until(lambda: out.watched, 5, "the producer woke")
-        messages = channel.consume(queue, inactivity_timeout=scaled(10))
-        frames = [m for m in itertools.islice(messages, 4) if m[1].content_type != PROBE_CONTENT_TYPE]
-        assert [properties.headers["seq"] for _, properties, _ in frames[:3]] == [0, 1, 2]
-        assert frames[0][1].headers["key"] is True
+        headers: list[dict[str, object]] = []
+        for _, properties, _ in channel.consume(queue, inactivity_timeout=scaled(10)):
+            assert properties is not None, f"no frame came after {headers}"
+            if properties.content_type != PROBE_CONTENT_TYPE:
+                headers.append(properties.headers or {})
+            if len(headers) == 3:
+                break
+        assert [header["seq"] for header in headers] == [0, 1, 2]
+        assert headers[0]["key"] is True
         assert out.stats().keyframe_requests == 0
 
 

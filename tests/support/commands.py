@@ -131,7 +131,9 @@ def clean_environment() -> dict[str, str]:
 
 
 @contextmanager
-def running(program: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Iterator[Command]:
+def running(
+    program: str, *arguments: str, environment: Mapping[str, str] | None = None
+) -> Iterator[Command]:
     """Start `python -m program`; it is gone at the end, however the test ends."""
     command = Command(program, arguments, environment or {})
     try:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.reformatter import ColorRange, Colorspace
 
 from common.codec import encoder
 from common.codec.base import Encoded
@@ -18,14 +19,13 @@ CLIP = Path(__file__).parents[3] / "media" / "bigbuckbunny-720p.mp4"
 
 @functools.cache
 def film(count: int = 4) -> tuple[BGR, ...]:
-    """Pictures of the test film, a third of a second apart."""
+    """The first pictures of the test film."""
     pictures: list[BGR] = []
     with av.open(str(CLIP)) as container:
-        for number, frame in enumerate(container.decode(video=0)):
-            if number % 8 == 0:
-                image = frame.to_ndarray(format="bgr24").astype(np.uint8)
-                image.setflags(write=False)
-                pictures.append(image)
+        for frame in container.decode(video=0):
+            image = frame.to_ndarray(format="bgr24").astype(np.uint8)
+            image.setflags(write=False)
+            pictures.append(image)
             if len(pictures) == count:
                 break
     return tuple(pictures)
@@ -72,7 +72,6 @@ def yuv_frame(colour: tuple[int, int, int], *, full: bool, bt709: bool, named: s
     frame = av.VideoFrame(64, 48, named)
     for plane, value in zip(frame.planes, values, strict=True):
         plane.update(bytes([min(255, max(0, round(value)))]) * plane.buffer_size)
-    frame.colorspace = av.video.reformatter.Colorspace.ITU709 if bt709 else 5
-    ranges = av.video.reformatter.ColorRange
-    frame.color_range = ranges.JPEG if full else ranges.MPEG
+    frame.colorspace = Colorspace.ITU709 if bt709 else Colorspace.ITU601
+    frame.color_range = ColorRange.JPEG if full else ColorRange.MPEG
     return frame

@@ -59,7 +59,9 @@ def test_a_frame_of_libav_may_have_an_odd_size() -> None:
     assert psnr(picture, image) >= 35
 
 
-@pytest.mark.parametrize(("fps", "gop_s", "interval"), [(10, 1, 10), (30, 1, 30), (10, 0.5, 5), (5, 0.01, 1)])
+@pytest.mark.parametrize(
+    ("fps", "gop_s", "interval"), [(10, 1, 10), (30, 1, 30), (10, 0.5, 5), (5, 0.01, 1)]
+)
 def test_keyframes_keep_their_cadence(fps: float, gop_s: float, interval: int) -> None:
     encoder = new(fps, gop_s)
     count = 2 * interval + 2
@@ -174,7 +176,9 @@ def test_two_access_units_in_one_body_are_an_error() -> None:
         H264Decoder().decode(framed(Codec.H264, body, (64, 48)))
 
 
-@pytest.mark.parametrize("colour", [(40, 60, 200), (200, 60, 40), (60, 200, 40), (250, 250, 250), (5, 5, 5)])
+@pytest.mark.parametrize(
+    "colour", [(40, 60, 200), (200, 60, 40), (60, 200, 40), (250, 250, 250), (5, 5, 5)]
+)
 @pytest.mark.parametrize("bt709", [False, True])
 @pytest.mark.parametrize(("full", "named"), [(False, "yuv420p"), (True, "yuvj420p"), (True, "yuv420p")])
 def test_frames_keep_their_colours(

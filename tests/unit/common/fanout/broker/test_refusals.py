@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import socket
+
+import pytest
+from pika import exceptions
+from pika.adapters.utils.connection_workflow import (
+    AMQPConnectionWorkflowFailed,
+    AMQPConnectorSocketConnectError,
+)
+
+from common.address import parse_url
+from common.errors import BrokerRefused, BrokerUnavailable
+from common.fanout.broker.refusals import explain
+
+ADDRESS = parse_url("amqp://ann:secret@broker:5673/video")
+LOGIN = "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN"
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (exceptions.ProbableAuthenticationError(LOGIN), "user name or password of 'ann': check --url"),
+        (exceptions.ConnectionClosedByBroker(403, LOGIN), "user name or password of 'ann'"),
+        (
+            exceptions.ConnectionClosedByBroker(530, "NOT_ALLOWED - vhost video not found"),
+            r"vhost 'video' does not exist .*add_vhost video",
+        ),
+        (exceptions.ProbableAccessDeniedError("x"), "may not use vhost 'video'.*set_permissions"),
+        (
+            exceptions.ConnectionClosedByBroker(530, "NOT_ALLOWED - access to vhost 'video' refused"),
+            "user 'ann' may not use vhost 'video'",
+        ),
+        (exceptions.ChannelClosedByBroker(403, "ACCESS_REFUSED - queue"), r"refused: ACCESS.*\(403\)"),
+        (
+            exceptions.ChannelClosedByBroker(406, "PRECONDITION_FAILED"),
+            "broker refused: PRECONDITION_FAILED",
+        ),
+    ],
+)
+def test_what_trying_again_will_not_help(error: BaseException, says: str) -> None:
+    explained = explain(error, ADDRESS)
+    assert isinstance(explained, BrokerRefused)
+    assert explained.args[0].startswith("amqp://ann@broker:5673/video: ")
+    with pytest.raises(BrokerRefused, match=says):
+        raise explained
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (ConnectionRefusedError(111, "Connection refused"), "is the broker running"),
+        (socket.gaierror(-2, "Name or service not known"), "no such host: check --url"),
+        (exceptions.AMQPHeartbeatTimeout("x"), "the broker fell silent"),
+        (exceptions.StreamLostError("x"), "the connection was lost"),
+        (exceptions.IncompatibleProtocolError("x"), "does not speak AMQP 0-9-1"),
+        (exceptions.ConnectionClosedByBroker(320, "CONNECTION_FORCED"), r"CONNECTION_FORCED \(320\)"),
+        (
+            exceptions.ChannelClosedByBroker(404, "NOT_FOUND - no exchange"),
+            r"NOT_FOUND - no exchange \(404\)",
+        ),
+        (OSError(113, "No route to host"), "No route to host"),
+        (TimeoutError(), "TimeoutError"),
+        (exceptions.AMQPConnectionError(), "AMQPConnectionError"),
+        (exceptions.AMQPConnectionError("a", 1), "a 1"),
+    ],
+)
+def test_what_may_be_better_next_time(error: BaseException, says: str) -> None:
+    explained = explain(error, ADDRESS)
+    assert isinstance(explained, BrokerUnavailable)
+    with pytest.raises(BrokerUnavailable, match=says):
+        raise explained
+
+
+def test_the_innermost_cause_is_told() -> None:
+    refused = AMQPConnectorSocketConnectError(ConnectionRefusedError(111, "Connection refused"))
+    wrapped = exceptions.AMQPConnectionError(AMQPConnectionWorkflowFailed([OSError("first"), refused]))
+    assert "connection refused" in str(explain(wrapped, ADDRESS))
+
+
+def test_the_password_is_never_told() -> None:
+    for error in (
+        exceptions.ProbableAuthenticationError(LOGIN),
+        OSError("x"),
+        exceptions.StreamLostError(),
+    ):
+        assert "secret" not in str(explain(error, ADDRESS))

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+
+import pytest
+
+from producer.stats import Meters, ProducerStats
+
+SECOND = 1_000_000_000
+
+
+def test_before_anything_happened() -> None:
+    assert Meters().snapshot(0) == ProducerStats(
+        captured=0, published=0, published_bytes=0, keyframes=0, skipped=0, unwatched=0, stale=0,
+        keyframe_requests=0, consumers=(), fps=0.0,
+    )  # fmt: skip
+
+
+def test_everything_has_its_own_counter() -> None:
+    meters = Meters()
+    for _ in range(2):
+        meters.captured()
+    for _ in range(3):
+        meters.overtaken(watched=True)
+    for _ in range(4):
+        meters.overtaken(watched=False)
+    for _ in range(5):
+        meters.stale()
+    for _ in range(6):
+        meters.keyframe_requested()
+    meters.published(100, key=True, now_ns=0)
+    meters.published(10, key=False, now_ns=SECOND)
+    stats = meters.snapshot(SECOND)
+    assert (stats.captured, stats.skipped, stats.unwatched, stats.stale) == (2, 3, 4, 5)
+    assert (stats.keyframe_requests, stats.published, stats.published_bytes) == (6, 2, 110)
+    assert (stats.keyframes, stats.fps) == (1, 1.0)
+
+
+def test_the_rate_is_that_of_the_last_seconds() -> None:
+    meters = Meters()
+    for frame in range(101):
+        meters.published(1, key=False, now_ns=frame * SECOND // 10)
+    assert meters.snapshot(10 * SECOND).fps == pytest.approx(10)
+    assert meters.snapshot(60 * SECOND).fps == 0
+    assert meters.snapshot(60 * SECOND).published == 101
+
+
+def test_consumers_are_those_that_reported_lately() -> None:
+    meters = Meters()
+    meters.reported("wall", 0)
+    meters.reported("desk", 2 * SECOND)
+    assert meters.snapshot(3 * SECOND).consumers == ("desk", "wall")
+    assert meters.snapshot(3 * SECOND + 1).consumers == ("desk",)
+    meters.reported("wall", 4 * SECOND)
+    assert meters.snapshot(4 * SECOND).consumers == ("desk", "wall")
+    assert meters.snapshot(8 * SECOND).consumers == ()
+
+
+def test_a_snapshot_stays_as_it_was() -> None:
+    meters = Meters()
+    stats = meters.snapshot(0)
+    meters.captured()
+    assert stats.captured == 0
+    with pytest.raises(FrozenInstanceError):
+        stats.captured = 1  # type: ignore[misc]
