@@ -26,6 +26,7 @@ def require_display() -> None:
         plugins = os.environ.get("QT_QPA_PLATFORM_PLUGIN_PATH")
         if plugins:
             ctypes.CDLL(str(Path(plugins, "platforms", "libqxcb.so")))
+            _refuse_mixed_libraries()
         xcb = ctypes.CDLL("libxcb.so.1")
     except OSError as error:
         raise SinkError(f"window cannot be opened: a library is missing ({error}), {_INSTEAD}") from None
@@ -36,3 +37,20 @@ def require_display() -> None:
     xcb.xcb_disconnect(connection)
     if refused:
         raise SinkError(f"window cannot be opened: no X server answers at DISPLAY={display}, {_INSTEAD}")
+
+
+def _refuse_mixed_libraries() -> None:
+    """Qt hangs for good in its first window where it got X libraries of another wheel.
+
+    The wheels of av and opencv-python bring libxcb-shm, -shape and -xfixes under the same names, but
+    bound to different libxcb; the loader takes those that it has already.
+
+    Raises:
+        SinkError: that has happened to this process.
+    """
+    with Path("/proc/self/maps").open(encoding="utf-8", errors="replace") as maps:
+        mapped = {Path(line.split(maxsplit=5)[5].rstrip()) for line in maps if "/lib" in line}
+    qt = next((path.parent for path in mapped if path.name.startswith("libQt5XcbQpa-")), None)
+    mixed = (path for path in mapped if path.name.startswith("libxcb-") and path.parent != qt)
+    if qt is not None and any((qt / path.name).exists() for path in mixed):
+        raise SinkError("window cannot be opened: av was imported before cv2, import cv2 first")

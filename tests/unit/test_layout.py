@@ -31,6 +31,7 @@ TESTED_ELSEWHERE: Final[dict[str, str]] = {
     "producer/cli.py": "tests/e2e/test_commands.py",
     "producer/pipeline.py": "tests/integration/test_pipeline.py",
     "producer/producer.py": "tests/integration/test_pipeline.py",
+    "producer/source/__init__.py": "tests/unit/producer/source/test_make_source.py",
 }
 
 # What each folder must not import (DESIGN.md, section 1). `common/*.py`: see common/test_purity.py.

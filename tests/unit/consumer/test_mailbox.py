@@ -61,11 +61,14 @@ def test_whoever_waits_gets_the_frame_that_comes(latest: Mailbox) -> None:
     assert [turn.frame and turn.frame.header.seq for turn in turns] == [5]
 
 
+def test_an_open_one_says_so(latest: Mailbox) -> None:
+    assert not latest.closed
+
+
 def test_closing_wakes_whoever_waits(latest: Mailbox) -> None:
     turns: list[Turn] = []
     thread = threading.Thread(target=lambda: turns.append(latest.take(None)))
     thread.start()
-    assert not latest.closed
     latest.close()
     thread.join(10)
     assert turns == [Turn()]

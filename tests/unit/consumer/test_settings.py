@@ -49,11 +49,13 @@ def test_the_api_refuses_what_the_command_line_refuses(wrong: dict[str, Any], na
 
 def test_a_delay_matters_to_sync_only() -> None:
     assert ConsumerSettings(delay_s=2).playout is PlayoutMode.LATEST
-    with pytest.raises(ConfigError, match="'500ms' cannot be used: allowed is less than --max-age.* 500ms"):
+    with pytest.raises(
+        ConfigError, match=r"'500ms' cannot be used: allowed is less than --max-age.* 500ms"
+    ):
         ConsumerSettings(playout=PlayoutMode.SYNC, delay_s=0.5)
 
 
 def test_modes_are_known_by_name() -> None:
     assert [playout_value(name) for name in ("latest", "sync")] == list(PlayoutMode)
-    with pytest.raises(ValueError, match="^latest or sync$"):
+    with pytest.raises(ValueError, match=r"^latest or sync$"):
         playout_value("late")

@@ -82,7 +82,7 @@ class Bench:
     @property
     def newest(self) -> int | None:
         captured = self.slot.take(0)
-        return captured and captured.capture_ns
+        return None if captured is None else captured.capture_ns
 
 
 @pytest.fixture(autouse=True)

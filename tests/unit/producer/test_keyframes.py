@@ -62,3 +62,11 @@ def test_a_forced_keyframe_answers_the_requests_that_wait_too() -> None:
     assert not governor.due(START + ANSWER_INTERVAL_NS + 2)
     governor.request()
     assert governor.due(START + ANSWER_INTERVAL_NS + 2)
+
+
+def test_a_forced_keyframe_that_nobody_asked_for_puts_no_request_off() -> None:
+    governor = KeyframeGovernor()
+    governor.force()
+    assert governor.due(START)
+    governor.request()
+    assert governor.due(START + 1)

@@ -44,7 +44,7 @@ def test_raw_has_no_quality() -> None:
 
 
 def test_a_refusal_names_the_setting_as_the_user_wrote_it() -> None:
-    with pytest.raises(ConfigError, match="^FANLIGHT_QUALITY 99"):
+    with pytest.raises(ConfigError, match=r"^FANLIGHT_QUALITY 99"):
         check_quality(Codec.H264, 99, "FANLIGHT_QUALITY")
 
 

@@ -38,5 +38,5 @@ def test_the_image_is_the_programs_own() -> None:
 
 
 def test_more_than_a_message_may_hold_is_an_encode_error() -> None:
-    with pytest.raises(EncodeError, match="raw 3840x2160 is 24.9 MB: allowed is up to 16.8 MB a frame"):
+    with pytest.raises(EncodeError, match=r"raw 3840x2160 is 24\.9 MB: allowed is up to 16\.8 MB a frame"):
         RawEncoder().encode(np.zeros((2160, 3840, 3), np.uint8), key=False)

@@ -17,7 +17,7 @@ def test_pika_is_the_version_that_was_looked_at() -> None:
 
 
 def test_the_transports_have_the_sizes_that_are_set() -> None:
-    base = io_services_utils._AsyncBaseTransport
+    base = io_services_utils._AsyncTransportBase
     assert isinstance(base._MAX_RECV_BYTES, int)
     assert isinstance(base._MAX_CONSUME_BYTES, int)
     for kind in (io_services_utils._AsyncPlaintextTransport, io_services_utils._AsyncSSLTransport):
@@ -33,10 +33,10 @@ def test_the_connection_has_what_is_asked() -> None:
 
 def test_sizes_are_set_on_the_transport_of_this_connection_only() -> None:
     transport: Any = SimpleNamespace(_MAX_RECV_BYTES=4096, _MAX_CONSUME_BYTES=4096)
-    read_in_large_pieces(cast(SelectConnection, SimpleNamespace(_transport=transport)), 1000)
+    read_in_large_pieces(cast("SelectConnection", SimpleNamespace(_transport=transport)), 1000)
     assert (transport._MAX_RECV_BYTES, transport._MAX_CONSUME_BYTES) == (1000, 1000)
 
 
 def test_unsent_bytes_are_those_of_the_write_buffer() -> None:
-    connection = cast(SelectConnection, SimpleNamespace(_get_write_buffer_size=lambda: 7))
+    connection = cast("SelectConnection", SimpleNamespace(_get_write_buffer_size=lambda: 7))
     assert unsent_bytes(connection) == 7
