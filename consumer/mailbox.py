@@ -36,9 +36,11 @@ class Mailbox:
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
             with self._changed:
+                if self._closed:
+                    return Turn()
                 turn = self._playout.take(wall_ns())
                 left_s = None if deadline_s is None else deadline_s - time.monotonic()
-                over = self._closed or (left_s is not None and left_s <= 0)
+                over = left_s is not None and left_s <= 0
                 if turn.frame is None and not turn.dropped and not over:
                     # An absolute playout time, so that waking late once does not delay the next one.
                     waits = [s for s in (left_s, _seconds(turn.wait_ns)) if s is not None]

@@ -63,7 +63,7 @@ def consumer_arguments(arguments: argparse.Namespace, trace: Path) -> list[str]:
         "--url",
         arguments.url,
         "--stream",
-        "bench",
+        STREAM,
         "--name",
         "c1",
         "--sink",

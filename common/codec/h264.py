@@ -126,8 +126,9 @@ class H264Decoder:
         return DecodedH264(picture, self._converter, header.width, header.height)
 
     def reset(self) -> None:
-        if self._context is not None:
-            self._context.flush_buffers()
+        # New ones, not flushed ones: damaged parameter sets leave their colours behind in both.
+        self._context = None
+        self._converter = Converter()
 
 
 class DecodedH264:

@@ -6,14 +6,16 @@ back for the encoder.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import av
 import numpy as np
 import numpy.typing as npt
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import Interpolation, VideoReformatter
 
 from common.errors import EncodeError
+
+_TO_YUV: Final = Interpolation.BILINEAR | Interpolation.ACCURATE_RND
 
 BGR: TypeAlias = npt.NDArray[np.uint8]
 """uint8, (height, width, 3), blue first."""
@@ -73,7 +75,12 @@ class Converter:
             picture = av.VideoFrame.from_numpy_buffer(picture, format="bgr24")
         if picture.format.name == pixel_format and (picture.width, picture.height) == (width, height):
             return picture
-        return self._reformatter.reformat(picture, width=width, height=height, format=pixel_format)
+        # On the way to YUV libswscale otherwise truncates: 2 levels too dark, 4 dB worse. On the way
+        # back the accurate routine is five times as slow and gains nothing.
+        how = _TO_YUV if pixel_format == "yuv420p" else None
+        return self._reformatter.reformat(
+            picture, width=width, height=height, format=pixel_format, interpolation=how
+        )
 
 
 def plane_view(frame: av.VideoFrame, width: int, height: int) -> BGR:

@@ -26,7 +26,6 @@ def require_display() -> None:
         plugins = os.environ.get("QT_QPA_PLATFORM_PLUGIN_PATH")
         if plugins:
             ctypes.CDLL(str(Path(plugins, "platforms", "libqxcb.so")))
-            _refuse_mixed_libraries()
         xcb = ctypes.CDLL("libxcb.so.1")
     except OSError as error:
         raise SinkError(f"window cannot be opened: a library is missing ({error}), {_INSTEAD}") from None
@@ -37,6 +36,7 @@ def require_display() -> None:
     xcb.xcb_disconnect(connection)
     if refused:
         raise SinkError(f"window cannot be opened: no X server answers at DISPLAY={display}, {_INSTEAD}")
+    _refuse_mixed_libraries()
 
 
 def _refuse_mixed_libraries() -> None:

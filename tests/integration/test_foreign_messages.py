@@ -199,9 +199,6 @@ def test_a_body_that_cannot_be_decoded_is_counted_and_skipped(
         stats = on.consumer.stats()
         assert stats.undecodable >= 1
         assert stats.malformed == 0
-        if codec == "h264":
-            # One request for the join, and at least one since the stream cannot be decoded any more.
-            wait_until(lambda: on.out.stats().keyframe_requests >= 2, 5, "a keyframe was asked for")
         # A picture of 65,000 x 65,000 would be 12 GB.
         assert psutil.Process().memory_info().rss - before_bytes < 500 * MIB
 
@@ -296,6 +293,8 @@ def test_garbage_on_the_control_exchange_is_ignored(
     with scene(stream, broker_url) as on, raw_channel(broker_url) as channel:
         channel.confirm_delivery()
         table = None if headers is None else {"x": headers}
+        # The producer listens from now on, and has read the consumer's own request.
+        wait_until(lambda: on.out.stats().consumers == ("c1",), 10, "the producer hears its consumer")
         before = on.out.stats().keyframe_requests
         for kind, body in GARBAGE.values():
             properties = pika.BasicProperties(type=kind, headers=table)

@@ -282,7 +282,6 @@ def test_receiver_reports_reach_the_producer(stream: str, broker_url: str) -> No
         Consumer(stream, "right", url=broker_url) as right,
     ):
         wait_until(lambda: out.stats().consumers == ("left", "right"), 10, "both report")
-        assert out.stats().keyframe_requests >= 2
         right.close()
         wait_until(lambda: out.stats().consumers == ("left",), 10, "the one that left is forgotten")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import subprocess
@@ -149,7 +150,7 @@ def test_a_recording_is_playable_after_kill_9(tmp_path: Path, name: str) -> None
         times = [
             p.pts * (p.time_base or Fraction(0)) for p in container.demux(video=0) if p.pts is not None
         ]
-    assert all(later > earlier for earlier, later in zip(times, times[1:], strict=False))
+    assert all(later > earlier for earlier, later in itertools.pairwise(times))
     # Frame by frame a thirtieth of a second apart, from the start to the last one.
     assert float(times[-1]) == pytest.approx((len(times) - 1) / 30, abs=0.01)
 

@@ -183,6 +183,7 @@ def test_closing_the_window_ends_the_consumer_and_no_frame_opens_it_again(
     wait_until(lambda: not child.goes_on(), 10, "the end, after the window was closed")
     child.show(footage)
     assert not child.goes_on()
+    assert display.windows(TITLE) == []
     assert not display.screenshot().any(), "the screen is empty again"
     assert child.ask("close") == "closed"
     assert child.end() == (0, "")

@@ -37,8 +37,8 @@ class Display:
         return {**os.environ, "DISPLAY": self.name}
 
     def windows(self, title: str) -> list[int]:
-        """The ids of the windows with exactly this title."""
-        found = self._run("xdotool", "search", "--name", f"^{title}$", check=False)
+        """The ids of the windows on the screen with exactly this title."""
+        found = self._run("xdotool", "search", "--onlyvisible", "--name", f"^{title}$", check=False)
         return [int(line) for line in found.split()]
 
     def press(self, window: int, key: str) -> None:

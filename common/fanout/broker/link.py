@@ -18,7 +18,7 @@ from pika.channel import Channel
 from common.address import BrokerAddress
 from common.clock import monotonic_ns
 from common.errors import BrokerRefused, FanlightError
-from common.fanout.broker.pika_internals import read_in_large_pieces
+from common.fanout.broker.pika_internals import read_in_large_pieces, survive_hostile_tables
 from common.fanout.broker.refusals import explain
 from common.ratelimit import RateLimiter
 from common.retry import backoff
@@ -85,6 +85,7 @@ class Link:
         return self._connection if self._channel is not None else None
 
     def start(self) -> None:
+        survive_hostile_tables()
         self._thread.start()
 
     def call(self, function: Callable[[], None]) -> None:

@@ -205,7 +205,11 @@ class BrokerPublisher:
 
     def _send_pending(self) -> None:
         frame, channel, connection = self._pending, self._channel, self._link.connection
-        if frame is None or channel is None or connection is None or not channel.is_open or self._blocked:
+        if frame is None or self._blocked:
+            return
+        if channel is None or connection is None or not channel.is_open:
+            # It was encoded while the connection went away. Whoever watches on its return gets a keyframe.
+            self._clear_pending()
             return
         if unsent_bytes(connection):
             self._link.call_later(_DRAIN_INTERVAL_S, self._send_pending)
@@ -214,6 +218,9 @@ class BrokerPublisher:
             self._events.on_stale()
         else:
             self._send(channel, frame)
+        self._clear_pending()
+
+    def _clear_pending(self) -> None:
         with self._changed:
             self._pending = None
             self._changed.notify_all()

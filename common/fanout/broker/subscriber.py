@@ -81,12 +81,15 @@ class BrokerSubscriber:
         self._unacked = 0
         channel.add_on_cancel_callback(self._cancelled)
         # pika sends each of these when the one before it is answered.
-        channel.exchange_declare(self._exchange, "fanout", durable=True)
         channel.exchange_declare(CONTROL_EXCHANGE, "direct", durable=True)
         channel.basic_qos(prefetch_count=PREFETCH)
         channel.queue_declare(self._queue, exclusive=True, auto_delete=True, arguments=self._arguments)
-        channel.queue_bind(self._queue, self._exchange)
+        self._bind(channel)
         channel.basic_consume(self._queue, self._delivered, exclusive=True, callback=self._consume_ok)
+
+    def _bind(self, channel: Channel) -> None:
+        channel.exchange_declare(self._exchange, "fanout", durable=True)
+        channel.queue_bind(self._queue, self._exchange)
 
     def on_down(self) -> None:
         self._channel = None
@@ -146,8 +149,12 @@ class BrokerSubscriber:
             return
         # An unacknowledged message closes the channel after half an hour (docs/consumers):
         # acknowledge the rest of a batch when the stream pauses.
-        if self._unacked and seen_tag == self._last_tag:
-            self._acknowledge(channel)
+        if seen_tag == self._last_tag:
+            if self._unacked:
+                self._acknowledge(channel)
+            # Silence may mean that an operator deleted the exchange and our binding with it. The
+            # producer declares it again; nobody but us can bind again. Both are without effect else.
+            self._bind(channel)
         self._events.on_tick()
         self._link.call_later(_TICK_S, partial(self._tick, channel, self._last_tag))
 

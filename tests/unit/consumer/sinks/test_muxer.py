@@ -62,6 +62,22 @@ def test_jpeg_and_png_are_copied_byte_by_byte(tmp_path: Path, of: Codec, name: s
 
 
 @pytest.mark.parametrize("name", ["r.mp4", "r.mkv"])
+def test_players_are_told_which_frames_they_can_seek_to(tmp_path: Path, name: str) -> None:
+    frames = encoded(40)
+    mux(tmp_path / name, frames)
+    with av.open(str(tmp_path / name)) as container:
+        stream = container.streams.video[0]
+        # The file's own index; the flags of packets libav finds out by itself.
+        seekable = {
+            float(entry.timestamp * (stream.time_base or 0))
+            for _ in container.demux(stream)
+            for entry in stream.index_entries
+            if entry.is_keyframe
+        }
+    assert sorted(seekable) == [0.0, 0.5, 1.0]
+
+
+@pytest.mark.parametrize("name", ["r.mp4", "r.mkv"])
 def test_raw_goes_through_libx264(tmp_path: Path, name: str) -> None:
     frames = encoded(35, of=Codec.RAW, size=(161, 121))
     mux(tmp_path / name, frames)

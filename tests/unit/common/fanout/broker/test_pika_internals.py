@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import struct
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pika
-from pika import SelectConnection
+from pika import SelectConnection, data
 from pika.adapters.utils import io_services_utils
 
-from common.fanout.broker.pika_internals import read_in_large_pieces, unsent_bytes
+from common.fanout.broker.pika_internals import (
+    read_in_large_pieces,
+    survive_hostile_tables,
+    unsent_bytes,
+)
 
 
 def test_pika_is_the_version_that_was_looked_at() -> None:
@@ -40,3 +45,18 @@ def test_sizes_are_set_on_the_transport_of_this_connection_only() -> None:
 def test_unsent_bytes_are_those_of_the_write_buffer() -> None:
     connection = cast("SelectConnection", SimpleNamespace(_get_write_buffer_size=lambda: 7))
     assert unsent_bytes(connection) == 7
+
+
+def test_a_table_that_pika_cannot_decode_is_empty_and_what_follows_is_still_read() -> None:
+    survive_hostile_tables()
+    survive_hostile_tables()
+    entry = b"\x01xT" + struct.pack(">Q", 2**63)
+    encoded = struct.pack(">I", len(entry)) + entry + b"rest"
+    assert data.decode_table(encoded, 0) == ({}, len(encoded) - len(b"rest"))
+
+
+def test_an_ordinary_table_is_read_as_ever() -> None:
+    survive_hostile_tables()
+    pieces: list[bytes] = []
+    data.encode_table(pieces, {"seq": 7, "key": True})
+    assert data.decode_table(b"".join(pieces), 0)[0] == {"seq": 7, "key": True}
