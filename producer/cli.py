@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from common.shell.main import command_line
 from common.shell.signals import StopSignals
 from producer.settings import OPTIONS, ProducerSettings
+from producer.stats import ProducerStats
 
 _LOG = logging.getLogger("producer")
 
@@ -40,6 +41,13 @@ def _run(settings: ProducerSettings) -> None:
         finally:
             pipeline.stop()
     stats = pipeline.stats()
+    if stats.published or pipeline.failure is None:
+        _report(stats)
+    if pipeline.failure is not None:
+        raise pipeline.failure
+
+
+def _report(stats: ProducerStats) -> None:
     _LOG.info(
         "published %d of %d pictures (%d skipped, %d unwatched, %d stale), %d keyframes, %.1f MB",
         stats.published,
@@ -50,5 +58,3 @@ def _run(settings: ProducerSettings) -> None:
         stats.keyframes,
         stats.published_bytes / 1e6,
     )
-    if pipeline.failure is not None:
-        raise pipeline.failure

@@ -101,10 +101,11 @@ def psnr_db(a: BGR, b: BGR) -> float:
     return float(10 * np.log10(255**2 / max(error, 1e-9)))
 
 
-def only_window(display: Display) -> int:
-    windows = display.windows(TITLE)
-    assert len(windows) == 1, windows
-    return windows[0]
+def only_window(display: Display, child: Child) -> int:
+    """The window, once it is on the screen."""
+    wait_until(lambda: child.goes_on() and display.windows(TITLE), 10, "a window")
+    (window,) = display.windows(TITLE)
+    return window
 
 
 def shown(display: Display, child: Child, footage: BGR) -> BGR:
@@ -136,7 +137,7 @@ def test_the_window_shows_the_picture_exactly_but_for_the_label(
 
 
 def test_before_the_first_frame_the_window_is_there_and_says_so(display: Display, child: Child) -> None:
-    only_window(display)
+    only_window(display, child)
     wait_until(lambda: child.goes_on() and display.screenshot()[:360, :640].max() > 200, 10, "a notice")
 
 
@@ -145,7 +146,7 @@ def test_a_resized_window_keeps_the_aspect_of_the_picture(
 ) -> None:
     child.show(footage)
     shown(display, child, footage)
-    display.resize(only_window(display), 640, 640)
+    display.resize(only_window(display, child), 640, 640)
     small = footage[::2, ::2]
 
     def fits() -> bool:
@@ -161,7 +162,7 @@ def test_a_resized_window_keeps_the_aspect_of_the_picture(
 def test_a_key_ends_the_consumer(display: Display, child: Child, footage: BGR, key: str) -> None:
     child.show(footage)
     assert child.goes_on()
-    display.press(only_window(display), key)
+    display.press(only_window(display, child), key)
     wait_until(lambda: not child.goes_on(), 10, f"the end, after {key}")
     assert child.ask("close") == "closed"
     assert child.end() == (0, "")
@@ -169,8 +170,8 @@ def test_a_key_ends_the_consumer(display: Display, child: Child, footage: BGR, k
 
 def test_another_key_does_nothing(display: Display, child: Child, footage: BGR) -> None:
     child.show(footage)
-    display.press(only_window(display), "x")
-    display.press(only_window(display), "Return")
+    display.press(only_window(display, child), "x")
+    display.press(only_window(display, child), "Return")
     assert all(child.goes_on() for _ in range(20))
 
 
@@ -179,7 +180,7 @@ def test_closing_the_window_ends_the_consumer_and_no_frame_opens_it_again(
 ) -> None:
     child.show(footage)
     assert child.goes_on()
-    display.close_window(only_window(display))
+    display.close_window(only_window(display, child))
     wait_until(lambda: not child.goes_on(), 10, "the end, after the window was closed")
     child.show(footage)
     assert not child.goes_on()
