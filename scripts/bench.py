@@ -29,6 +29,13 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # A script sees its own folder, not the checkout.
 from consumer import Consumer  # noqa: E402
 
+MEMORY_COLUMNS = (
+    "elapsed_s",
+    "producer_pss_kib",
+    "producer_anonymous_kib",
+    "consumer_pss_kib",
+    "consumer_anonymous_kib",
+)
 # Two runs on one broker are not to hear each other.
 STREAM = f"bench-{os.getpid()}"
 CLIP = ROOT / "tests" / "media" / "bigbuckbunny-720p.mp4"
@@ -91,11 +98,11 @@ def first(trace: Path, column: str, timeout_s: float = 20.0) -> int:
     raise SystemExit(f"bench: no frame in {timeout_s:g} s")
 
 
-def pss_kib(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1])
-    raise SystemExit(f"bench: process {pid} has no PSS")
+def memory_kib(pid: int) -> tuple[int, int]:
+    """PSS, and anonymous memory: PSS also falls when other processes map the same libraries."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    sizes = {line.split(":")[0]: int(line.split()[1]) for line in lines}
+    return sizes["Pss"], sizes["Anonymous"]
 
 
 def cpu_s(pid: int) -> float:
@@ -170,7 +177,7 @@ def _wake_ms(arguments: argparse.Namespace) -> float:
 def steady(arguments: argparse.Namespace, results: Path) -> dict[str, object]:
     """Latency, CPU and memory over the given minutes, the first second left out."""
     trace = results / "steady.csv"
-    memory: list[tuple[float, int, int]] = []
+    memory: list[tuple[float, int, int, int, int]] = []
     with (
         command("producer", *producer_arguments(arguments)) as producer,
         command("consumer", *consumer_arguments(arguments, trace)) as consumer,
@@ -179,11 +186,11 @@ def steady(arguments: argparse.Namespace, results: Path) -> dict[str, object]:
         began = time.monotonic()
         used = (cpu_s(producer.pid), cpu_s(consumer.pid))
         while (elapsed := time.monotonic() - began) < arguments.minutes * 60:
-            memory.append((elapsed, pss_kib(producer.pid), pss_kib(consumer.pid)))
+            memory.append((elapsed, *memory_kib(producer.pid), *memory_kib(consumer.pid)))
             time.sleep(1.0)
         cpu = [(cpu_s(p.pid) - u) / elapsed for p, u in zip((producer, consumer), used, strict=True)]
     with (results / "memory.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([("elapsed_s", "producer_kib", "consumer_kib"), *memory])
+        csv.writer(file).writerows([MEMORY_COLUMNS, *memory])
     presented = [row for row in rows(trace) if row["event"] == "presented"][30:]
     ages_ms = sorted((int(r["presented_ns"]) - int(r["capture_ns"])) / 1e6 for r in presented)
     span_s = (int(presented[-1]["presented_ns"]) - int(presented[0]["presented_ns"])) / 1e9
@@ -194,12 +201,21 @@ def steady(arguments: argparse.Namespace, results: Path) -> dict[str, object]:
         "latency_p50_ms": ages_ms[len(ages_ms) // 2],
         "latency_p99_ms": ages_ms[int(len(ages_ms) * 0.99)],
         "cores": {"producer": cpu[0], "consumer": cpu[1]},
-        "pss_mib": {"producer": settled[-1][1] / 1024, "consumer": settled[-1][2] / 1024},
-        "growth_mib": {
-            "producer": (settled[-1][1] - settled[0][1]) / 1024,
-            "consumer": (settled[-1][2] - settled[0][2]) / 1024,
+        "pss_mib": {"producer": settled[-1][1] / 1024, "consumer": settled[-1][3] / 1024},
+        "anonymous_growth_mib_per_10_min": {
+            "producer": _growth_mib_per_10_min(settled, 2),
+            "consumer": _growth_mib_per_10_min(settled, 4),
         },
     }
+
+
+def _growth_mib_per_10_min(memory: list[tuple[float, int, int, int, int]], column: int) -> float:
+    """From the median of the first tenth to that of the last, over the time between them."""
+    tenth = max(1, len(memory) // 10)
+    first_kib = statistics.median(row[column] for row in memory[:tenth])
+    last_kib = statistics.median(row[column] for row in memory[-tenth:])
+    span_s = memory[-1][0] - memory[0][0]
+    return (last_kib - first_kib) / 1024 * 600 / max(span_s, 1e-9)
 
 
 def main() -> int:
