@@ -32,10 +32,11 @@ def require_display() -> None:
     # Not a bare connect(): the server may answer and still refuse the cookie.
     xcb.xcb_connect.restype = ctypes.c_void_p
     connection = ctypes.c_void_p(xcb.xcb_connect(display.encode(), None))
-    refused = xcb.xcb_connection_has_error(connection)
-    xcb.xcb_disconnect(connection)
-    if refused:
+    if xcb.xcb_connection_has_error(connection):
+        xcb.xcb_disconnect(connection)
         raise SinkError(f"window cannot be opened: no X server answers at DISPLAY={display}, {_INSTEAD}")
+    # Left open until the process ends: an X server without other clients (Xvfb) resets itself when its
+    # last one leaves, and would throw out whoever connects in that moment, Qt included.
     _refuse_mixed_libraries()
 
 
