@@ -49,6 +49,7 @@ class WindowSink(Sink):
         self._text_ns: int | None = None
         self._presented_ns: int | None = None
         self._stalled_s = 0
+        self._unsized_frames = 2
         self._open = True
         self._canvas: BGR = np.full((360, 640, 3), 24, np.uint8)
         self._label.draw(self._canvas, f"{context.name}   waiting for the first frame")
@@ -64,7 +65,9 @@ class WindowSink(Sink):
         now_ns = monotonic_ns()
         if self._canvas.shape != frame.image.shape:
             self._canvas = np.empty_like(frame.image, order="C")
-        if self._presented_ns is None:
+        if self._unsized_frames:
+            # With the second frame again: Qt loses a size that is asked for before its window is mapped.
+            self._unsized_frames -= 1
             cv2.resizeWindow(self._title, *fitted(frame.image.shape[1], frame.image.shape[0]))
         np.copyto(self._canvas, frame.image)
         if self._text_ns is None or now_ns - self._text_ns >= _LABEL_INTERVAL_NS:

@@ -102,7 +102,7 @@ def xvfb() -> Iterator[Display]:
         pytest.skip(f"{', '.join(missing)} not installed")
     reader, writer = os.pipe()
     screen = f"{SIZE[0]}x{SIZE[1]}x24"
-    command = ["Xvfb", "-displayfd", str(writer), "-screen", "0", screen, "-nolisten", "tcp"]
+    command = ["Xvfb", "-displayfd", str(writer), "-screen", "0", screen, "-nolisten", "tcp", "-noreset"]
     with subprocess.Popen(command, pass_fds=[writer], stderr=subprocess.PIPE) as server:
         os.close(writer)
         try:
