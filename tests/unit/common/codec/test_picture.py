@@ -1,12 +1,36 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import av
 import numpy as np
 import pytest
 
 from common.codec.picture import Converter, as_bgr, plane_view, size_of
 from common.errors import EncodeError
+from tests.support.timing import scaled
 from tests.unit.common.codec.build import gradient, noise, psnr, yuv_frame
+
+# A picture whose last pixel is the last byte of memory there is: what lies behind the end of a file that
+# was cut short after it was mapped raises SIGBUS.
+_AT_THE_END_OF_MEMORY = """
+import mmap, sys, tempfile
+import numpy as np
+from common.codec.picture import Converter
+
+width, height, out_width, out_height, pixel_format = *map(int, sys.argv[1:5]), sys.argv[5]
+size = width * height * 3
+end = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
+with tempfile.TemporaryFile() as file:
+    file.truncate(2 * end)
+    memory = mmap.mmap(file.fileno(), 2 * end)
+    file.truncate(end)
+    image = np.frombuffer(memory, np.uint8, size, end - size).reshape(height, width, 3)
+    image[:] = 90
+    frame = Converter().to_frame(image, pixel_format, (out_width, out_height))
+    print(frame.width, frame.height, frame.format.name)
+"""
 
 
 def test_bgr_is_taken_as_it_is() -> None:
@@ -87,3 +111,19 @@ def test_frames_keep_their_colours(
 ) -> None:
     image = Converter().to_bgr(yuv_frame(colour, full=full, bt709=bt709, named=named))
     assert np.abs(image[24, 32].astype(int) - colour).max() <= 4
+
+
+@pytest.mark.parametrize("size", [(642, 482), (641, 481), (1, 1)])
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "rgb24"])
+def test_nothing_is_read_past_the_last_pixel_of_an_array(size: tuple[int, int], pixel_format: str) -> None:
+    """libswscale's vector code does, and an array has no bytes to spare: it was a crash now and then."""
+    numbers = [str(n) for n in (*size, size[0] + size[0] % 2, size[1] + size[1] % 2)]
+    run = subprocess.run(
+        [sys.executable, "-c", _AT_THE_END_OF_MEMORY, *numbers, pixel_format],
+        capture_output=True,
+        text=True,
+        timeout=scaled(60),
+        check=False,
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.split() == [numbers[2], numbers[3], pixel_format]
