@@ -1,4 +1,4 @@
-"""What flows back from consumers to the producer: keyframe requests and receiver reports.
+"""What flows back from consumers to the producer: keyframe requests, receiver reports, clock exchanges.
 
 Each is a JSON object in an AMQP message whose `type` property names it; `docs/wire.md` has the fields.
 """
@@ -72,10 +72,56 @@ class ReceiverReport:
     playout_skew_ms: float
 
 
-ControlMessage = KeyframeRequest | ReceiverReport
-_TYPES: Final[dict[str, type[KeyframeRequest] | type[ReceiverReport]]] = {
-    message.TYPE: message for message in (KeyframeRequest, ReceiverReport)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockRequest:
+    """Asks what time it is by the producer's wall clock; see `common.clocksync`.
+
+    Attributes:
+        asked_ns: a time by a clock of the sender's own choice; comes back as it is.
+    """
+
+    TYPE: ClassVar[str] = "clock_request"
+
+    stream: str
+    name: str
+    asked_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockReply:
+    """The producer's answer, to the one who asked.
+
+    Attributes:
+        name: of the consumer that asked.
+        asked_ns: from the request.
+        received_ns: Unix time at which the request reached the producer.
+        replied_ns: Unix time at which this reply left it.
+    """
+
+    TYPE: ClassVar[str] = "clock_reply"
+
+    stream: str
+    name: str
+    asked_ns: int
+    received_ns: int
+    replied_ns: int
+
+
+ControlMessage = KeyframeRequest | ReceiverReport | ClockRequest | ClockReply
+_TYPES: Final[dict[str, type[ControlMessage]]] = {
+    message.TYPE: message for message in (KeyframeRequest, ReceiverReport, ClockRequest, ClockReply)
 }
+
+
+def answer(request: ClockRequest, *, received_ns: int, now_ns: int) -> ClockReply:
+    """The reply to a request; both times are Unix time."""
+    return ClockReply(
+        stream=request.stream,
+        name=request.name,
+        asked_ns=request.asked_ns,
+        received_ns=received_ns,
+        replied_ns=now_ns,
+    )
 
 
 def serialize(message: ControlMessage) -> bytes:

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from common.clock import monotonic_ns, wall_ns
+from common.clock import monotonic_ns
 from common.codec import decoder
 from common.codec.base import Decoder
 from common.control import Reason
@@ -34,6 +34,7 @@ class Receiver:
     """Follows one stream. Not thread-safe.
 
     Args:
+        now_ns: the clock that frames were stamped with (Unix time).
         request_key: asks the producer for a keyframe.
         on_outcome: told the fate of every frame that will not be presented.
         on_encoded: given every frame that can be decoded, in order.
@@ -43,6 +44,7 @@ class Receiver:
         self,
         *,
         max_age_s: float,
+        now_ns: Callable[[], int],
         mailbox: Mailbox,
         meters: Meters,
         request_key: Callable[[Reason], None],
@@ -50,6 +52,7 @@ class Receiver:
         on_encoded: Callable[[EncodedFrame], None],
     ) -> None:
         self._policy = FreshnessPolicy(int(max_age_s * 1e9))
+        self._now_ns = now_ns
         self._mailbox = mailbox
         self._meters = meters
         self._request_key = request_key
@@ -63,7 +66,7 @@ class Receiver:
     def on_frame(self, frame: EncodedFrame, received_ns: int) -> None:
         """Judge and decode one frame; `received_ns` is Unix time."""
         header = frame.header
-        decision = self._policy.offer(header, age_ns=wall_ns() - header.capture_ns, now_ns=monotonic_ns())
+        decision = self._policy.offer(header, age_ns=self._now_ns() - header.capture_ns, now_ns=monotonic_ns())
         if decision.verdict is Verdict.DROP_REPEATED:
             self._repeated(header, received_ns)
             return

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 
-from common import fanout
+from common import clocksync, fanout
 from common.clock import monotonic_ns, wall_ns
-from common.control import KeyframeRequest, Reason, ReceiverReport
+from common.codec.picture import BGR
+from common.control import ClockReply, ClockRequest, KeyframeRequest, Reason, ReceiverReport
 from common.errors import DecodeError, FanlightError, WireFormatError
 from common.frame import EncodedFrame
 from common.ratelimit import RateLimiter
 from consumer.frame import Frame
 from consumer.mailbox import Mailbox
-from consumer.playout import Dropped, LatestPlayout, Playout, SyncPlayout, Turn
+from consumer.playout import Dropped, LatestPlayout, Playout, Ready, SyncPlayout, Turn
 from consumer.receiver import Receiver
 from consumer.settings import ConsumerSettings, PlayoutMode
 from consumer.stats import ConsumerStats, Event, Meters, Outcome
@@ -42,9 +44,11 @@ class Reception:
         self._on_outcome = on_outcome
         self._max_age_ns = int(settings.max_age_s * 1e9)
         self._meters = Meters()
-        self._mailbox = Mailbox(_playout(settings), self._dropped)
+        self._clock = clocksync.ClockSync()
+        self._mailbox = Mailbox(_playout(settings), self._dropped, self._now_ns)
         self._receiver = Receiver(
             max_age_s=settings.max_age_s,
+            now_ns=self._now_ns,
             mailbox=self._mailbox,
             meters=self._meters,
             request_key=self._request_key,
@@ -59,6 +63,8 @@ class Reception:
             events=self,
         )
         self._failure: FanlightError | None = None
+        self._epoch: int | None = None
+        self._prepared: tuple[Ready, BGR | None] | None = None
         self._lost_presented = 0
         self._complaints = RateLimiter()
 
@@ -94,30 +100,45 @@ class Reception:
 
         The frame counts as presented with its return.
         """
-        turn = self._mailbox.take(timeout_s)
-        return None if turn.frame is None else self._present(turn)
+        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            left_s = None if deadline_s is None else max(0.0, deadline_s - time.monotonic())
+            turn = self._mailbox.take(left_s)
+            if turn.frame is not None:
+                return self._present(turn.frame, turn)
+            if turn.upcoming is None:
+                return None
+            self._prepared = (turn.upcoming, self._pixels(turn.upcoming))
 
-    def _present(self, turn: Turn) -> Frame | None:
-        ready = turn.frame
-        assert ready is not None  # noqa: S101 (told by the caller)
+    def _pixels(self, ready: Ready) -> BGR | None:
+        """The pixels of a frame, worked out once; None if its body does not hold them."""
+        if self._prepared is not None and self._prepared[0] is ready:
+            return self._prepared[1]
         try:
-            image = ready.decoded.bgr()
+            return ready.decoded.bgr()
         except DecodeError as error:
-            self._dropped(Dropped(ready, Event.UNDECODABLE))
             if self._complaints.allow(monotonic_ns()) is not None:
                 _LOG.warning("frame refused: %s", error)
             return None
+
+    def _present(self, ready: Ready, turn: Turn) -> Frame | None:
+        image = self._pixels(ready)
+        self._prepared = None
+        if image is None:
+            self._dropped(Dropped(ready, Event.UNDECODABLE))
+            return None
         header = ready.header
-        presented_ns = wall_ns()
-        age_ns = presented_ns - header.capture_ns
+        now_ns = self._now_ns()
+        age_ns = now_ns - header.capture_ns
         if age_ns > self._max_age_ns:
             self._dropped(Dropped(ready, Event.LATE))
             return None
+        presented_ns = wall_ns()
         lost = ready.lost_before - self._lost_presented
         self._lost_presented = ready.lost_before
         self._meters.presented(
             age_s=age_ns / 1e9,
-            skew_s=None if turn.due_ns is None else (presented_ns - turn.due_ns) / 1e9,
+            skew_s=None if turn.due_ns is None else (now_ns - turn.due_ns) / 1e9,
             now_ns=monotonic_ns(),
         )
         self._on_outcome(
@@ -135,7 +156,18 @@ class Reception:
     # What the subscriber tells, in its own thread.
 
     def on_frame(self, frame: EncodedFrame, received_ns: int) -> None:
+        if frame.header.epoch != self._epoch:
+            # Another producer, perhaps on another host: what was learnt of its clock is worth nothing.
+            self._epoch = frame.header.epoch
+            self._clock.restart()
+            self._ask_the_time()
         self._receiver.on_frame(frame, received_ns)
+
+    def on_clock(self, reply: ClockReply) -> None:
+        now_ns = monotonic_ns()
+        sample = clocksync.sample(reply.asked_ns, reply.received_ns, reply.replied_ns, now_ns)
+        if sample is not None:
+            self._clock.observe(sample, wall_ns=wall_ns(), monotonic_ns=now_ns)
 
     def on_malformed(self, error: WireFormatError) -> None:
         self._receiver.on_malformed(error)
@@ -155,6 +187,17 @@ class Reception:
 
     def on_tick(self) -> None:
         self._subscriber.send(_report(self._settings, self.stats()))
+        self._ask_the_time()
+
+    def _ask_the_time(self) -> None:
+        self._subscriber.send(
+            ClockRequest(stream=self._settings.stream, name=self._settings.name, asked_ns=monotonic_ns())
+        )
+
+    def _now_ns(self) -> int:
+        """Now, by the producer's wall clock."""
+        base_ns = self._clock.base_ns
+        return wall_ns() if base_ns is None else monotonic_ns() + base_ns
 
     def _request_key(self, reason: Reason) -> None:
         self._subscriber.send(

@@ -1,252 +1,108 @@
 #!/usr/bin/env python3
-"""Measure whole processes: latency, start-up and memory of one producer and one consumer.
-
-    scripts/broker up && .venv/bin/python scripts/bench.py --url "$(scripts/broker url)" --minutes 10
-
-Everything is read from outside: traces that the consumer writes, and /proc. Raw data go to --results.
-"""
+"""Measure whole processes. Prints figures beside what they must be; raw data go to a results folder."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
 import json
-import os
-import platform
-import signal
-import statistics
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 
-import pika
+sys.path[0] = str(Path(__file__).resolve().parent.parent)  # A script sees its own folder, not the checkout.
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))  # A script sees its own folder, not the checkout.
-from consumer import Consumer  # noqa: E402
+from scripts.lib import apt  # noqa: E402
+from scripts.measure import clip, machine, plots, single, viewers  # noqa: E402
+from scripts.measure.goals import Score, to_csv  # noqa: E402
+from scripts.measure.processes import RunFailed  # noqa: E402
+from scripts.measure.runs import Bench  # noqa: E402
+from scripts.private_node import PrivateNode  # noqa: E402
 
-MEMORY_COLUMNS = (
-    "elapsed_s",
-    "producer_pss_kib",
-    "producer_anonymous_kib",
-    "consumer_pss_kib",
-    "consumer_anonymous_kib",
-)
-# Two runs on one broker are not to hear each other.
-STREAM = f"bench-{os.getpid()}"
-CLIP = ROOT / "tests" / "media" / "bigbuckbunny-720p.mp4"
+RESULTS = Path(sys.path[0]) / "results"
+_GSTREAMER = ("tools", "plugins-base", "plugins-good", "plugins-bad", "plugins-ugly", "libav")
 
 
-@contextlib.contextmanager
-def command(module: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """One of the two commands as a process; interrupted at the end."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+def main(argv: list[str] | None = None) -> int:
+    """Run one benchmark; 0 if every goal was reached, else 1."""
+    arguments = _parser().parse_args(argv)
+    results = arguments.results or RESULTS / time.strftime(f"%Y%m%d-%H%M%S-{arguments.what}")
+    results.mkdir(parents=True, exist_ok=True)
+    with PrivateNode() as node:
+        described = machine.describe(node.ctl("version").strip())
+        (results / "machine.json").write_text(json.dumps(described, indent=2) + "\n")
+        print(json.dumps(described, indent=2), flush=True)
+        if arguments.what == "single":
+            return _single(arguments, node, results)
+        return _viewers(arguments, node, results)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("--results", type=Path, help="folder for raw data (default: results/DATE-NAME)")
+    ways = parser.add_subparsers(dest="what", required=True)
+    one = ways.add_parser("single", help="one producer, one consumer: latency, start-up, joins, memory")
+    one.add_argument("--minutes", type=float, default=1.0, help="of the steady run (default: 1)")
+    one.add_argument("--repeats", type=int, default=5, help="of the start-up runs (default: 5)")
+    many = ways.add_parser("viewers", help="twenty consumers, ours and the peers in turn")
+    many.add_argument("--repeats", type=int, default=3, help="of every case (default: 3)")
+    many.add_argument("--seconds", type=float, default=20.0, help="that each run is measured (default: 20)")
+    many.add_argument("--viewers", type=int, default=20, help="consumers in the main cases (default: 20)")
+    many.add_argument(
+        "cases", nargs="*", metavar="CASE", help=f"of {', '.join(viewers.CASES)} (default: all)"
     )
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    return parser
 
 
-def producer_arguments(arguments: argparse.Namespace) -> list[str]:
-    return ["--url", arguments.url, "--stream", STREAM, "--source", str(CLIP), "--loop", "--fps", "30"]
-
-
-def consumer_arguments(arguments: argparse.Namespace, trace: Path) -> list[str]:
-    return [
-        "--url",
-        arguments.url,
-        "--stream",
-        STREAM,
-        "--name",
-        "c1",
-        "--sink",
-        "null",
-        "--sink",
-        f"trace:{trace}",
-    ]
-
-
-def rows(trace: Path) -> list[dict[str, str]]:
-    if not trace.exists():
-        return []
-    with trace.open(newline="") as file:
-        return [row for row in csv.DictReader(file) if row["event"]]
-
-
-def first(trace: Path, column: str, timeout_s: float = 20.0) -> int:
-    """The first value in a column of a trace that is being written, Unix ns."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        values = [int(row[column]) for row in rows(trace) if row[column]]
-        if values:
-            return values[0]
-        time.sleep(0.1)
-    raise SystemExit(f"bench: no frame in {timeout_s:g} s")
-
-
-def memory_kib(pid: int) -> tuple[int, int]:
-    """PSS, and anonymous memory: PSS also falls when other processes map the same libraries."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
-    sizes = {line.split(":")[0]: int(line.split()[1]) for line in lines}
-    return sizes["Pss"], sizes["Anonymous"]
-
-
-def cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def start_up(arguments: argparse.Namespace, results: Path) -> dict[str, list[float]]:
-    """Seconds from the start of a process to its first frame."""
-    picture_s, published_s = [], []
-    for repeat in range(arguments.repeats):
-        early, late = results / f"start-{repeat}-a.csv", results / f"start-{repeat}-b.csv"
-        with command("consumer", *consumer_arguments(arguments, early)):
-            time.sleep(2.0)  # The consumer is to be waiting when the producer starts.
-            began_ns = time.time_ns()
-            with command("producer", *producer_arguments(arguments)):
-                published_s.append((first(early, "received_ns") - began_ns) / 1e9)
-                began_ns = time.time_ns()
-                with command("consumer", *consumer_arguments(arguments, late)):
-                    picture_s.append((first(late, "presented_ns") - began_ns) / 1e9)
-        sys.stdout.write(
-            f"start-up {repeat + 1}/{arguments.repeats}: first frame published after "
-            f"{published_s[-1]:.2f} s, first picture after {picture_s[-1]:.2f} s\n"
-        )
-    return {"first_published_s": published_s, "first_picture_s": picture_s}
-
-
-def joins(arguments: argparse.Namespace) -> dict[str, list[float]]:
-    """Milliseconds until a joining consumer has its first picture: mid-stream, and out of idleness.
-
-    `wake_ms` is the time from binding a queue, and nothing else, to the first frame in it.
-    """
-    mid_stream_ms, idle_ms, wake_ms = [], [], []
-    with command("producer", *producer_arguments(arguments)):
-        _first_picture_ms(arguments)
-        for _ in range(arguments.repeats * 4):
-            idle_ms.append(_first_picture_ms(arguments))
-            wake_ms.append(_wake_ms(arguments))
-        with Consumer(STREAM, "stays", url=arguments.url) as stays:
-            stays.read(20.0)
-            for _ in range(arguments.repeats * 4):
-                # The producer answers one keyframe request in 500 ms: ask at arbitrary moments.
-                time.sleep(0.7)
-                mid_stream_ms.append(_first_picture_ms(arguments))
-    return {"join_mid_stream_ms": mid_stream_ms, "join_idle_ms": idle_ms, "wake_ms": wake_ms}
-
-
-def _first_picture_ms(arguments: argparse.Namespace) -> float:
-    began = time.perf_counter()
-    with Consumer(STREAM, "joins", url=arguments.url) as consumer:
-        if consumer.read(20.0) is None:
-            raise SystemExit("bench: no picture in 20 s")
-        return (time.perf_counter() - began) * 1e3
-
-
-def _wake_ms(arguments: argparse.Namespace) -> float:
-    connection = pika.BlockingConnection(pika.URLParameters(arguments.url))
-    try:
-        channel = connection.channel()
-        queue = channel.queue_declare("", exclusive=True).method.queue
-        time.sleep(0.3)  # The producer is to be idle again.
-        began = time.perf_counter()
-        channel.queue_bind(queue, f"fanlight.{STREAM}")
-        for _method, properties, _body in channel.consume(queue, auto_ack=True):
-            if properties is not None and properties.content_type.startswith("video/"):
-                return (time.perf_counter() - began) * 1e3
-    finally:
-        connection.close()
-    raise SystemExit("bench: the queue was closed")
-
-
-def steady(arguments: argparse.Namespace, results: Path) -> dict[str, object]:
-    """Latency, CPU and memory over the given minutes, the first second left out."""
-    trace = results / "steady.csv"
-    memory: list[tuple[float, int, int, int, int]] = []
-    with (
-        command("producer", *producer_arguments(arguments)) as producer,
-        command("consumer", *consumer_arguments(arguments, trace)) as consumer,
-    ):
-        first(trace, "presented_ns")
-        began = time.monotonic()
-        used = (cpu_s(producer.pid), cpu_s(consumer.pid))
-        while (elapsed := time.monotonic() - began) < arguments.minutes * 60:
-            memory.append((elapsed, *memory_kib(producer.pid), *memory_kib(consumer.pid)))
-            time.sleep(1.0)
-        cpu = [(cpu_s(p.pid) - u) / elapsed for p, u in zip((producer, consumer), used, strict=True)]
-    with (results / "memory.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([MEMORY_COLUMNS, *memory])
-    presented = [row for row in rows(trace) if row["event"] == "presented"][30:]
-    ages_ms = sorted((int(r["presented_ns"]) - int(r["capture_ns"])) / 1e6 for r in presented)
-    span_s = (int(presented[-1]["presented_ns"]) - int(presented[0]["presented_ns"])) / 1e9
-    settled = [m for m in memory if m[0] >= 60] or memory[len(memory) // 2 :]
-    return {
-        "frames": len(presented),
-        "fps": (len(presented) - 1) / span_s,
-        "latency_p50_ms": ages_ms[len(ages_ms) // 2],
-        "latency_p99_ms": ages_ms[int(len(ages_ms) * 0.99)],
-        "cores": {"producer": cpu[0], "consumer": cpu[1]},
-        "pss_mib": {"producer": settled[-1][1] / 1024, "consumer": settled[-1][3] / 1024},
-        "anonymous_growth_mib_per_10_min": {
-            "producer": _growth_mib_per_10_min(settled, 2),
-            "consumer": _growth_mib_per_10_min(settled, 4),
-        },
-    }
-
-
-def _growth_mib_per_10_min(memory: list[tuple[float, int, int, int, int]], column: int) -> float:
-    """From the median of the first tenth to that of the last, over the time between them."""
-    tenth = max(1, len(memory) // 10)
-    first_kib = statistics.median(row[column] for row in memory[:tenth])
-    last_kib = statistics.median(row[column] for row in memory[-tenth:])
-    span_s = memory[-1][0] - memory[0][0]
-    return (last_kib - first_kib) / 1024 * 600 / max(span_s, 1e-9)
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--url", default=os.environ.get("FANLIGHT_URL", ""), help="the broker")
-    parser.add_argument("--minutes", type=float, default=1.0, help="of the steady run (default: 1)")
-    parser.add_argument("--repeats", type=int, default=5, help="of the start-up runs (default: 5)")
-    parser.add_argument("--results", type=Path, default=ROOT / "results" / time.strftime("%Y%m%d-%H%M%S"))
-    arguments = parser.parse_args()
-    if not arguments.url:
-        parser.error("--url or FANLIGHT_URL is needed: scripts/broker up && scripts/broker url")
-    arguments.results.mkdir(parents=True, exist_ok=True)
-    report: dict[str, object] = {
-        "machine": f"{platform.platform()}, {os.cpu_count()} cores",
-        "load_before": os.getloadavg(),
-        "python": platform.python_version(),
-        "libraries": {name: version(name) for name in ("av", "numpy", "pika")},
-    }
-    if arguments.repeats:
-        starts = start_up(arguments, arguments.results)
-        report["start_up"] = starts
-        report["joins"] = joined = joins(arguments)
-        report["joins_median_and_worst"] = {n: (statistics.median(v), max(v)) for n, v in joined.items()}
-        report["start_up_median"] = {name: statistics.median(values) for name, values in starts.items()}
-    report["steady"] = steady(arguments, arguments.results)
+def _single(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> int:
+    arguments.url = node.url
+    report = single.run(arguments, results)
     text = json.dumps(report, indent=2)
-    (arguments.results / "report.json").write_text(text + "\n")
-    sys.stdout.write(text + "\n")
+    (results / "report.json").write_text(text + "\n")
+    print(text)
     return 0
+
+
+def _viewers(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> int:
+    unknown = set(arguments.cases) - set(viewers.CASES)
+    if unknown:
+        print(f"bench: no case {', '.join(sorted(unknown))}: there are {', '.join(viewers.CASES)}")
+        return 2
+    _ensure_peers()
+    lasts_s = arguments.seconds + 90
+    study = viewers.Study(
+        bench=Bench(node, results, arguments.seconds),
+        clip=clip.repeated(results / "clip.mp4", lasts_s),
+        small_clip=clip.repeated(results / "clip-360p.mp4", lasts_s, (640, 360)),
+        viewers=arguments.viewers,
+        score=Score(),
+    )
+    cases = [name for name in viewers.CASES if not arguments.cases or name in arguments.cases]
+    began = time.monotonic()
+    failed = False
+    with contextlib.suppress(KeyboardInterrupt):  # What is done is kept.
+        for repeat in range(arguments.repeats):
+            for name in cases:
+                took = time.monotonic() - began
+                print(f"{took:6.0f} s  repeat {repeat + 1}/{arguments.repeats}  {name}", flush=True)
+                try:
+                    viewers.CASES[name](study)
+                except RunFailed as error:
+                    failed = True
+                    print(f"        {name} failed: {error}", flush=True)
+    to_csv(results / "runs.csv", study.rows)
+    table = study.score.table()
+    (results / "summary.md").write_text(table + "\n")
+    plots.draw(results, study.kept)
+    print(f"{table}\n\nraw data, plots and this table: {results}")
+    return 1 if failed or study.score.missed() else 0
+
+
+def _ensure_peers() -> None:
+    """GStreamer comes from Debian; imagezmq with the `peers` extra."""
+    if machine.gstreamer() is None and apt.can_install():
+        print("installing GStreamer with apt-get", flush=True)
+        apt.install(["gstreamer1.0-tools", *(f"gstreamer1.0-{part}" for part in _GSTREAMER[1:])])
 
 
 if __name__ == "__main__":

@@ -14,13 +14,13 @@ from av.video.frame import PictureType
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
 from common.codec.base import Encoded
-from common.codec.picture import BGR, Converter, Picture, plane_view, size_of
+from common.codec.picture import BGR, BgrConverter, Converter, Picture, plane_view, size_of
 from common.errors import DecodeError, EncodeError
 from common.frame import EncodedFrame
 
 # Half the size of `ultrafast` at higher PSNR; CAVLC and no deblocking are what a receiver saves time
 # on (docs/decisions.md). Scene cuts are coded as P so that keyframes keep their cadence.
-_X264: Final = {
+X264_OPTIONS: Final = {
     "preset": "superfast",
     "tune": "zerolatency",
     "forced-idr": "1",
@@ -77,7 +77,7 @@ class H264Encoder:
         context.thread_count = max(1, min(threads, os.cpu_count() or 1))
         context.colorspace, context.color_range = Colorspace.ITU601, ColorRange.MPEG
         context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
-        context.options = {**_X264, "crf": str(self._crf)}
+        context.options = {**X264_OPTIONS, "crf": str(self._crf)}
         try:
             context.open()
         except av.error.FFmpegError as error:
@@ -98,7 +98,7 @@ class H264Decoder:
     """See `common.codec.base.Decoder`."""
 
     def __init__(self) -> None:
-        self._converter = Converter()
+        self._converter = BgrConverter()
         self._context: VideoCodecContext | None = None
         self._size = (0, 0)
 
@@ -128,7 +128,7 @@ class H264Decoder:
     def reset(self) -> None:
         # New ones, not flushed ones: damaged parameter sets leave their colours behind in both.
         self._context = None
-        self._converter = Converter()
+        self._converter = BgrConverter()
 
 
 class DecodedH264:
@@ -136,14 +136,14 @@ class DecodedH264:
 
     __slots__ = ("_converter", "_height", "_picture", "_width")
 
-    def __init__(self, picture: av.VideoFrame, converter: Converter, width: int, height: int) -> None:
+    def __init__(self, picture: av.VideoFrame, converter: BgrConverter, width: int, height: int) -> None:
         self._picture = picture
         self._converter = converter
         self._width = width
         self._height = height
 
     def bgr(self) -> BGR:
-        return plane_view(self._converter.to_frame(self._picture, "bgr24"), self._width, self._height)
+        return self._converter.convert(self._picture)[: self._height, : self._width]
 
 
 def _open_decoder(width: int, height: int) -> VideoCodecContext:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from common.control import ControlMessage
+from common.control import ClockReply, ControlMessage
 from common.errors import FanlightError, WireFormatError
 from common.frame import EncodedFrame
 
@@ -75,6 +75,10 @@ class SubscriberEvents(Protocol):
 
     def on_disconnected(self) -> None:
         """The subscription is lost; it is being restored."""
+        ...
+
+    def on_clock(self, reply: ClockReply) -> None:
+        """The producer answered a `ClockRequest`."""
         ...
 
     def on_tick(self) -> None:

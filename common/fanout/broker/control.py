@@ -1,4 +1,4 @@
-"""The producer's ear: keyframe requests and receiver reports, on a connection of their own."""
+"""The producer's ear: what consumers ask and report, on a connection of its own."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pika.channel import Channel
 
 from common import control
 from common.address import BrokerAddress
-from common.clock import monotonic_ns
+from common.clock import monotonic_ns, wall_ns
 from common.errors import FanlightError, WireFormatError
 from common.fanout.broker.link import Link
-from common.fanout.broker.topology import CONTROL_EXCHANGE, control_queue
+from common.fanout.broker.topology import CONTROL_EXCHANGE, DIRECT_REPLY, control_properties, control_queue
 from common.ratelimit import RateLimiter
 
 _LOG = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ class ControlListener:
         on_control: Callable[[control.ControlMessage], None],
     ) -> None:
         self._stream = stream
+        self._user = address.user
         self._queue = control_queue(stream, suffix)
         self._on_control = on_control
         self._complaints = RateLimiter()
@@ -70,12 +71,27 @@ class ControlListener:
     def _cancelled(self, _frame: object) -> None:
         self._link.renew("the control queue was deleted")
 
-    def _delivered(self, _channel: Channel, _method: Any, properties: Any, body: bytes) -> None:
+    def _delivered(self, channel: Channel, _method: Any, properties: Any, body: bytes) -> None:
+        received_ns = wall_ns()
         try:
             message = control.parse(properties.type, body)
         except WireFormatError as error:
             if self._complaints.allow(monotonic_ns()) is not None:
                 _LOG.warning("control message refused: %s", error)
             return
-        if message.stream == self._stream:
+        if message.stream != self._stream:
+            return
+        if isinstance(message, control.ClockRequest):
+            self._tell_the_time(channel, message, properties.reply_to, received_ns)
+        else:
             self._on_control(message)
+
+    def _tell_the_time(
+        self, channel: Channel, request: control.ClockRequest, reply_to: str | None, received_ns: int
+    ) -> None:
+        # To the asking channel and nowhere else: no stranger shall have us write to a queue of his choice.
+        if reply_to is None or not reply_to.startswith(f"{DIRECT_REPLY}."):
+            return
+        reply = control.answer(request, received_ns=received_ns, now_ns=wall_ns())
+        properties = control_properties(reply, self._user)
+        channel.basic_publish("", reply_to, control.serialize(reply), properties)

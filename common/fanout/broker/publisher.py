@@ -26,7 +26,7 @@ from common.fanout.base import PublisherEvents
 from common.fanout.broker.control import ControlListener
 from common.fanout.broker.link import Link
 from common.fanout.broker.pika_internals import unsent_bytes
-from common.fanout.broker.topology import exchange
+from common.fanout.broker.topology import TRANSIENT, exchange
 from common.frame import APP_ID, PROBE_CONTENT_TYPE, EncodedFrame
 
 _LOG = logging.getLogger(__name__)
@@ -35,7 +35,6 @@ _LOG = logging.getLogger(__name__)
 _PROBE_INTERVAL_S: Final = 0.05
 # How soon to look again whether the operating system took the rest of a large frame.
 _DRAIN_INTERVAL_S: Final = 0.002
-_TRANSIENT: Final = 1
 
 
 class BrokerPublisher:
@@ -158,7 +157,7 @@ class BrokerPublisher:
             return
         self._probe_returned = False
         properties = BasicProperties(
-            content_type=PROBE_CONTENT_TYPE, app_id=APP_ID, delivery_mode=_TRANSIENT
+            content_type=PROBE_CONTENT_TYPE, app_id=APP_ID, delivery_mode=TRANSIENT
         )
         channel.basic_publish(self._exchange, "", b"", properties, mandatory=True)
 
@@ -229,7 +228,7 @@ class BrokerPublisher:
         properties = BasicProperties(
             content_type=frame.header.codec.content_type,
             headers=frame.header.to_amqp(),
-            delivery_mode=_TRANSIENT,
+            delivery_mode=TRANSIENT,
             timestamp=frame.header.capture_ns // 1_000_000_000,
             user_id=self._user,
             app_id=APP_ID,

@@ -7,8 +7,9 @@ queue's length and age limits: lag without bound (rabbitmq-website, docs/maxleng
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from pika import BasicProperties
 from pika.channel import Channel
@@ -19,12 +20,16 @@ from common.address import BrokerAddress
 from common.clock import wall_ns
 from common.errors import FanlightError, WireFormatError
 from common.fanout.base import SubscriberEvents
+from common.fanout.broker.deliveries import Delivery
 from common.fanout.broker.link import Link
+from common.fanout.broker.pika_internals import take_deliveries
 from common.fanout.broker.topology import (
     ACK_EVERY,
     CONTROL_EXCHANGE,
+    DIRECT_REPLY,
     PREFETCH,
     consumer_queue,
+    control_properties,
     exchange,
     freshness_arguments,
 )
@@ -85,6 +90,7 @@ class BrokerSubscriber:
         channel.basic_qos(prefetch_count=PREFETCH)
         channel.queue_declare(self._queue, exclusive=True, auto_delete=True, arguments=self._arguments)
         self._bind(channel)
+        channel.basic_consume(DIRECT_REPLY, self._replied, auto_ack=True)
         channel.basic_consume(self._queue, self._delivered, exclusive=True, callback=self._consume_ok)
 
     def _bind(self, channel: Channel) -> None:
@@ -100,11 +106,14 @@ class BrokerSubscriber:
     def on_failed(self, error: FanlightError) -> None:
         self._events.on_failed(error)
 
-    def _consume_ok(self, _frame: object) -> None:
+    def _consume_ok(self, ok: Any) -> None:
+        channel = self._channel
+        assert channel is not None  # noqa: S101 - this is its answer
+        take_deliveries(channel, ok.method.consumer_tag, partial(self._plainly_delivered, channel))
         self._consuming = True
         self._link.established()
         self._events.on_connected()
-        self._link.call_later(_TICK_S, partial(self._tick, self._channel, 0))
+        self._link.call_later(_TICK_S, partial(self._tick, channel, 0))
 
     def _cancelled(self, _frame: object) -> None:
         self._link.renew("the queue was deleted")
@@ -115,21 +124,33 @@ class BrokerSubscriber:
         received_ns = wall_ns()
         # The probe of an idle producer is no frame, and its sender wakes by itself.
         if properties.content_type != PROBE_CONTENT_TYPE:
-            self._take(properties, body, received_ns)
+            self._take(properties.headers, properties.content_type, properties.app_id, body, received_ns)
+        self._took(channel, method.delivery_tag)
+
+    def _plainly_delivered(self, channel: Channel, delivery: Delivery) -> None:
+        received_ns = wall_ns()
+        self._take(delivery.headers, delivery.content_type, delivery.app_id, delivery.body, received_ns)
+        self._took(channel, delivery.tag)
+
+    def _took(self, channel: Channel, tag: int) -> None:
         # After the work, so that whoever cannot keep up leaves frames to the queue, which drops the
         # oldest. Several at once: an acknowledgement costs the broker as much as a small message.
         self._unacked += 1
-        self._last_tag = method.delivery_tag
+        self._last_tag = tag
         if self._unacked >= ACK_EVERY:
             self._acknowledge(channel)
 
-    def _take(self, properties: BasicProperties, body: bytes, received_ns: int) -> None:
+    def _take(
+        self,
+        headers: Mapping[str, object] | None,
+        content_type: str | None,
+        app_id: str | None,
+        body: bytes,
+        received_ns: int,
+    ) -> None:
         try:
             header = FrameHeader.from_amqp(
-                properties.headers,
-                content_type=properties.content_type,
-                app_id=properties.app_id,
-                body_size=len(body),
+                headers, content_type=content_type, app_id=app_id, body_size=len(body)
             )
         except WireFormatError as error:
             self._events.on_malformed(error)
@@ -161,11 +182,17 @@ class BrokerSubscriber:
     def _publish_control(self, message: control.ControlMessage) -> None:
         if self._channel is None or not self._channel.is_open or not self._consuming:
             return
-        properties = BasicProperties(
-            content_type=control.CONTENT_TYPE,
-            type=message.TYPE,
-            app_id=APP_ID,
-            user_id=self._user,
-            delivery_mode=1,
-        )
+        reply_to = DIRECT_REPLY if isinstance(message, control.ClockRequest) else None
+        properties = control_properties(message, self._user, reply_to=reply_to)
         self._channel.basic_publish(CONTROL_EXCHANGE, self._stream, control.serialize(message), properties)
+
+    def _replied(
+        self, _channel: Channel, _method: Basic.Deliver, properties: BasicProperties, body: bytes
+    ) -> None:
+        try:
+            message = control.parse(properties.type, body)
+        except WireFormatError as error:
+            self._events.on_malformed(error)
+            return
+        if isinstance(message, control.ClockReply) and message.stream == self._stream:
+            self._events.on_clock(message)

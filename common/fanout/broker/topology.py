@@ -1,4 +1,4 @@
-"""Names of exchanges and queues, and the arguments that keep a queue fresh.
+"""Names of exchanges and queues, the arguments that keep a queue fresh, the properties of messages.
 
 Length and age limits count ready messages only, so they do nothing under automatic acknowledgement or
 without a prefetch limit (rabbitmq-website, docs/maxlength): the subscriber uses neither.
@@ -9,7 +9,15 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from pika import BasicProperties
+
+from common import control
+from common.frame import APP_ID
+
 CONTROL_EXCHANGE: Final = "fanlight.control"
+# RabbitMQ's pseudo-queue for answers to the asking channel (docs/direct-reply-to).
+DIRECT_REPLY: Final = "amq.rabbitmq.reply-to"
+TRANSIENT: Final = 1
 
 # Messages in flight to one consumer. They are beyond the queue's limits, so this bounds what a stopped
 # consumer finds on its return; acknowledging several at once needs a few.
@@ -42,3 +50,17 @@ def freshness_arguments(max_age_s: float) -> dict[str, object]:
         "x-message-ttl": max(1, math.ceil(max_age_s * 1000)),
         "x-overflow": "drop-head",
     }
+
+
+def control_properties(
+    message: control.ControlMessage, user: str, *, reply_to: str | None = None
+) -> BasicProperties:
+    """Properties of a control message."""
+    return BasicProperties(
+        content_type=control.CONTENT_TYPE,
+        type=message.TYPE,
+        app_id=APP_ID,
+        user_id=user,
+        delivery_mode=TRANSIENT,
+        reply_to=reply_to,
+    )

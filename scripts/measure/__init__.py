@@ -1,0 +1,1 @@
+"""Benchmarks of whole processes, seen from outside: traces that consumers write, and /proc. Linux."""

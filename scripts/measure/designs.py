@@ -1,0 +1,143 @@
+"""What is compared: each design is the commands of its producer and of its consumers, and how to read them.
+
+Every design plays the same clip and turns every frame into BGR; the settings are those that its own
+documentation recommends for live video, or better.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from common.codec.h264 import X264_OPTIONS
+
+_GOP: Final = 30
+_RENDERED: Final = re.compile(r"rendered: (\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one run finds its broker, its port and its files."""
+
+    url: str
+    port: int
+    clip: Path
+    folder: Path
+
+    def trace(self, consumer: int) -> Path:
+        return self.folder / f"trace-{consumer}.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """One way to bring the clip to N consumers.
+
+    Attributes:
+        settings: named in the report, so that a reader can judge whether they are fair.
+        uses_broker: the broker's processes count.
+        traced: consumers write traces; else only counts of frames are known, from their output.
+        producer_first: consumers cannot connect before the producer listens.
+    """
+
+    name: str
+    settings: str
+    producer: Callable[[Place], Sequence[str]]
+    consumer: Callable[[Place, int], Sequence[str]]
+    uses_broker: bool = False
+    traced: bool = True
+    producer_first: bool = False
+
+
+def fanlight(
+    name: str,
+    *,
+    codec: str = "h264",
+    playout: Sequence[str] = (),
+    extra: Callable[[int], Sequence[str]] = lambda _consumer: (),
+    start: Callable[[int], Sequence[str]] = lambda _consumer: ("-m", "consumer"),
+) -> Design:
+    """Ours over RabbitMQ. `extra` and `start` give single consumers other flags or another entry."""
+
+    def producer(place: Place) -> list[str]:
+        source = ["--source", str(place.clip), "--fps", "30"]
+        return [sys.executable, "-m", "producer", "--url", place.url, "--codec", codec, *source]
+
+    def consumer(place: Place, number: int) -> list[str]:
+        sinks = ["--sink", "null", "--sink", f"trace:{place.trace(number)}"]
+        flags = ["--url", place.url, "--name", f"c{number}", *sinks, *playout, *extra(number)]
+        return [sys.executable, *start(number), *flags]
+
+    shown = " ".join(["codec", codec, *playout, "prefetch and queue limits by default"])
+    return Design(name, shown, producer, consumer, uses_broker=True)
+
+
+def tutorial(name: str = "tutorial") -> Design:
+    """The way that RabbitMQ's tutorials and most blog posts show."""
+    peer = "scripts.measure.peers.tutorial"
+    return Design(
+        name,
+        "pika BlockingConnection, fanout exchange, auto-ack, JPEG 80 by OpenCV",
+        lambda place: [sys.executable, "-m", peer, "publish", place.url, str(place.clip)],
+        lambda place, n: [sys.executable, "-m", peer, "consume", place.url, str(place.trace(n))],
+        uses_broker=True,
+    )
+
+
+def imagezmq(name: str, *, newest: bool) -> Design:
+    """imagezmq PUB/SUB: `pub_sub_receive.py` of its examples, or with its receiving thread."""
+    peer = "scripts.measure.peers.imagezmq_pubsub"
+    way = "newest" if newest else "every"
+    how = "a thread receives and keeps the newest" if newest else "each frame in turn"
+    return Design(
+        name,
+        f"PUB/SUB over tcp, JPEG 80 by OpenCV, {how}",
+        lambda place: [sys.executable, "-m", peer, "publish", str(place.port), str(place.clip)],
+        lambda place, n: [sys.executable, "-m", peer, way, str(place.port), str(place.trace(n))],
+    )
+
+
+def gstreamer(name: str = "gstreamer") -> Design:
+    """All C: x264 over TCP to decoders to BGR, with the very x264 options that ours has."""
+    x264 = X264_OPTIONS["x264-params"]
+
+    def producer(place: Place) -> list[str]:
+        # sync=true on the encoder's input: frames leave at the clip's own rate, not in bursts.
+        return _pipeline(
+            f"filesrc location={place.clip} ! qtdemux ! h264parse ! avdec_h264 max-threads=1 ! clocksync ! "
+            f"x264enc tune={X264_OPTIONS['tune']} speed-preset={X264_OPTIONS['preset']} pass=qual quantizer=23 "
+            f"key-int-max={_GOP} threads=1 sliced-threads=false option-string={x264} ! "
+            "video/x-h264,stream-format=byte-stream,alignment=au ! "
+            f"tcpserversink host=127.0.0.1 port={place.port} recover-policy=keyframe sync-method=next-keyframe"
+        )
+
+    def consumer(place: Place, _number: int) -> list[str]:
+        return _pipeline(
+            f"tcpclientsrc host=127.0.0.1 port={place.port} ! h264parse ! avdec_h264 max-threads=1 ! "
+            "videoconvert n-threads=1 ! video/x-raw,format=BGR ! "
+            "fpsdisplaysink text-overlay=false sync=false fps-update-interval=500 video-sink=fakesink",
+            "-v",
+        )
+
+    return Design(
+        name,
+        f"x264enc {X264_OPTIONS['preset']} {X264_OPTIONS['tune']} {x264} CRF 23, tcpserversink; avdec_h264, "
+        "videoconvert to BGR, fakesink sync=false; one thread each",
+        producer,
+        consumer,
+        traced=False,
+        producer_first=True,
+    )
+
+
+def rendered(output: str) -> int:
+    """Frames that a `gst-launch-1.0 -v` with an fpsdisplaysink has shown so far."""
+    counts = _RENDERED.findall(output)
+    return int(counts[-1]) if counts else 0
+
+
+def _pipeline(text: str, *flags: str) -> list[str]:
+    return ["gst-launch-1.0", *flags, *text.split()]

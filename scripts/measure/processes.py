@@ -1,0 +1,122 @@
+"""The processes of one run, by role, and what the kernel says of them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from scripts.lib.instance import CHECKOUT
+
+_TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
+_END_S: Final = 8.0
+
+
+class RunFailed(Exception):
+    """A process of a run ended or stayed silent; says which, and its last line."""
+
+
+def cpu_s(pids: Iterable[int]) -> float:
+    """User and system time of all threads of these processes, in seconds."""
+    ticks = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / _TICKS_PER_S
+
+
+def memory_kib(pid: int) -> tuple[int, int]:
+    """PSS, and anonymous memory: PSS also falls when other processes map the same libraries."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    sizes = {line.split(":")[0]: int(line.split()[1]) for line in lines}
+    return sizes["Pss"], sizes["Anonymous"]
+
+
+class Fleet:
+    """Starts processes and ends all of them, in the reverse order, on the way out.
+
+    Args:
+        logs: folder for what they print.
+        environment: added to this process's own.
+    """
+
+    def __init__(self, logs: Path, environment: dict[str, str] | None = None) -> None:
+        self._logs = logs
+        self._environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), **(environment or {})}
+        self._started: list[tuple[str, subprocess.Popen[bytes]]] = []
+        logs.mkdir(parents=True, exist_ok=True)
+
+    def start(self, name: str, command: Sequence[str]) -> subprocess.Popen[bytes]:
+        """Start one process; its output goes to NAME.log."""
+        with (self._logs / f"{name}.log").open("wb") as log:
+            process = subprocess.Popen(
+                command,
+                cwd=CHECKOUT,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._started.append((name, process))
+        return process
+
+    def log(self, name: str) -> str:
+        """All that NAME has printed."""
+        return (self._logs / f"{name}.log").read_text(errors="replace")
+
+    def check(self) -> None:
+        """Make sure that all still run.
+
+        Raises:
+            RunFailed: one does not.
+        """
+        for name, process in self._started:
+            if process.poll() is not None:
+                last = (self.log(name).strip().splitlines() or ["it said nothing"])[-1]
+                raise RunFailed(f"{name} ended with code {process.returncode}: {last}")
+
+    def stop(self) -> None:
+        """Interrupt all, then kill what is left."""
+        for _, process in reversed(self._started):
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGCONT)
+                process.send_signal(signal.SIGINT)
+        deadline = time.monotonic() + _END_S
+        for _, process in self._started:
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._started.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def wait_for(what: str, ready: Iterator[bool], fleet: Fleet, timeout_s: float) -> None:
+    """Poll `ready` until it gives True.
+
+    Raises:
+        RunFailed: a process ended meanwhile, or time ran out.
+    """
+    deadline = time.monotonic() + timeout_s
+    for done in ready:
+        if done:
+            return
+        fleet.check()
+        if time.monotonic() > deadline:
+            raise RunFailed(f"{what}: not within {timeout_s:g} s")
+        time.sleep(0.1)

@@ -1,0 +1,87 @@
+"""Reads the traces that consumers write, ours and the peers', and works out the figures. Pure but for reading.
+
+A trace is CSV: `seq,capture_ns,received_ns,presented_ns,event` (docs/architecture.md); a frame that was not
+presented has no `presented_ns`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.stats import percentile
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A frame that one consumer presented; times are Unix ns by that consumer's clock."""
+
+    seq: int
+    capture_ns: int
+    presented_ns: int
+
+    @property
+    def age_ms(self) -> float:
+        return (self.presented_ns - self.capture_ns) / 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the traces of one run say.
+
+    Attributes:
+        fps: presented frames per second, one number per consumer.
+        age_ms: p50, p99 and maximum age at presentation, over all frames of all consumers.
+        skew_ms: p50 and p99 of the spread (latest minus earliest) with which consumers presented one frame.
+        off_median_ms: p50 and p99 of each presentation's distance from the median of its frame.
+    """
+
+    fps: tuple[float, ...]
+    age_ms: tuple[float, float, float]
+    skew_ms: tuple[float, float]
+    off_median_ms: tuple[float, float]
+
+
+def read(path: Path, offset_ns: int = 0) -> list[Shown]:
+    """The presented frames of a trace; `offset_ns` is taken off its presentation times."""
+    shown = []
+    for line in path.read_text().splitlines()[1:]:
+        fields = line.split(",")
+        if len(fields) == 5 and fields[4] == "presented":
+            shown.append(Shown(int(fields[0]), int(fields[1]), int(fields[3]) - offset_ns))
+    return shown
+
+
+def within(shown: Iterable[Shown], begin_ns: int, end_ns: int) -> list[Shown]:
+    """Those presented in a window of time."""
+    return [s for s in shown if begin_ns <= s.presented_ns < end_ns]
+
+
+def figures(consumers: Sequence[Sequence[Shown]], span_s: float) -> Figures:
+    """Figures of one window. Frames that fewer than half of the consumers presented tell no skew."""
+    ages = sorted(s.age_ms for shown in consumers for s in shown)
+    by_frame: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for shown in consumers:
+        for s in shown:
+            by_frame[s.capture_ns, s.seq].append(s.presented_ns)
+    spreads, distances = [], []
+    for times in by_frame.values():
+        if len(times) < 2 or len(times) * 2 < len(consumers):
+            continue
+        times.sort()
+        spreads.append((times[-1] - times[0]) / 1e6)
+        middle = times[len(times) // 2]
+        distances += [abs(t - middle) / 1e6 for t in times]
+    return Figures(
+        fps=tuple(len(shown) / span_s for shown in consumers),
+        age_ms=(_at(ages, 0.5), _at(ages, 0.99), _at(ages, 1.0)),
+        skew_ms=(_at(spreads, 0.5), _at(spreads, 0.99)),
+        off_median_ms=(_at(distances, 0.5), _at(distances, 0.99)),
+    )
+
+
+def _at(values: Iterable[float], fraction: float) -> float:
+    found = percentile(values, fraction)
+    return float("nan") if found is None else found

@@ -1,0 +1,264 @@
+"""`bench.py viewers`: twenty viewers on two cores, ours and the peers in turn on the same clip.
+
+Each case measures one row of the table in docs/performance.md and says what it has to reach.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from common.stats import percentile
+from scripts.lib.instance import CHECKOUT
+from scripts.measure import designs
+from scripts.measure.designs import Design
+from scripts.measure.goals import Goal, Score
+from scripts.measure.processes import RunFailed, cpu_s, memory_kib
+from scripts.measure.runs import Bench, Result, Running
+
+MAX_AGE_MS: Final = 500.0
+CLOCK_OFFSET_NS: Final = 80_000_000
+_SYNC: Final = ("--playout", "sync", "--delay", "150ms")
+_STOPPED_S: Final = 30.0
+_HOLDS_FPS, _HOLDS_P99_MS = 29.5, 100.0
+# A consumer whose clock is wrong, from the first look at it on: `wall_ns` is replaced before anything
+# else imports it.
+_OTHER_CLOCK: Final = (
+    "import common.clock as c, sys, time\n"
+    f"c.wall_ns = lambda: time.time_ns() + {CLOCK_OFFSET_NS}\n"
+    "from consumer.cli import main\n"
+    "sys.exit(main(sys.argv[1:]))\n"
+)
+
+
+@dataclass(slots=True)
+class Study:
+    """What the cases share.
+
+    Attributes:
+        rows: one per run, for the CSV.
+        kept: the result of the last run of a design, by name, for ratios and plots.
+    """
+
+    bench: Bench
+    clip: Path
+    small_clip: Path
+    viewers: int
+    score: Score
+    rows: list[Mapping[str, object]] = field(default_factory=list)
+    kept: dict[str, Result] = field(default_factory=dict)
+    floor_cores: float = float("nan")
+
+    def run(self, case: str, design: Design, viewers: int, clip: Path, **options: Any) -> Result:
+        """One run on the bench (its options: `Bench.run`), kept under the name of the case."""
+        result = self.bench.run(design, viewers, clip, **options)
+        self.rows.append({"case": case, **result.row()})
+        self.kept[case] = result
+        return result
+
+
+def codec_work(study: Study) -> None:
+    """The floor: one encode and N decodes to BGR in one process."""
+    command = [sys.executable, "-m", "scripts.measure.codec_work", str(study.clip), str(study.viewers), "300"]
+    work = json.loads(subprocess.run(command, cwd=CHECKOUT, capture_output=True, check=True).stdout)
+    study.floor_cores = (work["encode_ms"] + study.viewers * work["decode_ms"]) * 30 / 1e3
+    study.score.add(Goal("codec work alone", "encode", "ms"), work["encode_ms"])
+    study.score.add(Goal("codec work alone", "decode to BGR", "ms"), work["decode_ms"])
+    study.score.add(Goal("codec work alone", "for all viewers", "cores"), study.floor_cores)
+
+
+def gstreamer(study: Study) -> None:
+    case = f"GStreamer x {study.viewers}"
+    result = study.run(case, designs.gstreamer(), study.viewers, study.clip)
+    _fps_and_cores(study, case, result)
+
+
+def h264(study: Study) -> None:
+    """The main case. Runs after GStreamer and the codec work, to which it is compared."""
+    case = f"Fanlight H.264 x {study.viewers}"
+    result = study.run(case, designs.fanlight("fanlight"), study.viewers, study.clip)
+    _fps_and_cores(study, case, result, worst=_HOLDS_FPS)
+    _latency(study, case, result, 30, 80)
+    add = study.score.add
+    add(Goal(case, "PSS per consumer", "MiB", 30), statistics.median(result.pss_mib))
+    add(Goal(case, "skew p50", "ms"), result.figures.skew_ms[0])
+    add(Goal(case, "skew p99", "ms"), result.figures.skew_ms[1])
+    add(Goal(case, "broker", "cores"), result.cores["broker"])
+    peer = study.kept.get(f"GStreamer x {study.viewers}")
+    if peer is not None:
+        ratio = result.cores["total"] / peer.cores["total"]
+        add(Goal(case, "CPU, ratio to GStreamer", "", 0.80), ratio)
+    add(Goal(case, "CPU, ratio to codec work", "", 1.25), result.cores["total"] / study.floor_cores)
+
+
+def sync(study: Study) -> None:
+    case = f"Fanlight sync x {study.viewers}"
+    result = study.run(case, designs.fanlight("sync", playout=_SYNC), study.viewers, study.clip)
+    _fps_and_cores(study, case, result, worst=_HOLDS_FPS)
+    study.score.add(Goal(case, "skew p50", "ms", 2), result.figures.skew_ms[0])
+    study.score.add(Goal(case, "skew p99", "ms", 15), result.figures.skew_ms[1])
+
+
+def clocks(study: Study) -> None:
+    """Four consumers in step, the first of them with a wall clock that is 80 ms ahead."""
+
+    def start(number: int) -> tuple[str, ...]:
+        return ("-c", _OTHER_CLOCK) if number == 0 else ("-m", "consumer")
+
+    case = "Fanlight sync x 4, one clock 80 ms ahead"
+    design = designs.fanlight("clocks", playout=_SYNC, start=start)
+    result = study.run(case, design, 4, study.clip, offsets_ns={0: CLOCK_OFFSET_NS})
+    others = {s.seq: s.presented_ns for shown in result.shown[1:] for s in shown}
+    apart = [
+        abs(s.presented_ns - others[s.seq]) / 1e6 for s in result.shown[0] if s.seq in others
+    ]
+    _fps_and_cores(study, case, result, worst=_HOLDS_FPS)
+    study.score.add(Goal(case, "out of step p50", "ms", 10), _at(apart, 0.5))
+    study.score.add(Goal(case, "out of step p99", "ms", 10), _at(apart, 0.99))
+
+
+def single(study: Study) -> None:
+    case = "Fanlight H.264 x 1"
+    result = study.run(case, designs.fanlight("single"), 1, study.clip)
+    _latency(study, case, result, 11, 20)
+
+
+def jpeg(study: Study) -> None:
+    for viewers, least in ((10, None), (20, 15.0)):
+        case = f"Fanlight JPEG x {viewers}"
+        result = study.run(case, designs.fanlight("jpeg", codec="jpeg"), viewers, study.clip)
+        _fps_and_cores(study, case, result, worst=least)
+        study.score.add(Goal(case, "age, worst frame", "ms", MAX_AGE_MS), result.figures.age_ms[2])
+
+
+def slow(study: Study) -> None:
+    """One consumer that takes 100 ms for every frame, beside five that do not; and six that do not."""
+    alone = study.run("Fanlight x 6", designs.fanlight("six"), 6, study.clip)
+    design = designs.fanlight("slow", extra=lambda n: ("--work", "100ms") if n == 0 else ())
+    result = study.run("Fanlight x 6, one slow", design, 6, study.clip)
+    ages = [s.age_ms for s in result.shown[0]]
+    add = study.score.add
+    add(Goal("one slow of 6", "its frames' age p50", "ms", 60), _at(ages, 0.5))
+    add(Goal("one slow of 6", "its frames' age p99", "ms", 150), _at(ages, 0.99))
+    others = [s.age_ms for shown in result.shown[1:] for s in shown]
+    add(Goal("one slow of 6", "others: fps, worst", "fps", _HOLDS_FPS, at_least=True), min(result.figures.fps[1:]))
+    add(Goal("one slow of 6", "others: age p99", "ms"), _at(others, 0.99))
+    add(Goal("six, none slow", "age p99", "ms"), alone.figures.age_ms[1])
+
+
+def stopped(study: Study) -> None:
+    """SIGSTOP for 30 s, then SIGCONT, beside five others."""
+    samples: list[tuple[float, float, float]] = []
+    continued_ns = [0]
+
+    def stop_and_continue(running: Running) -> None:
+        running.consumers[0].send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+        while (elapsed := time.monotonic() - began) < _STOPPED_S:
+            broker = sum(memory_kib(pid)[0] for pid in running.broker) / 1024
+            samples.append((elapsed, broker, memory_kib(running.producer.pid)[0] / 1024))
+            time.sleep(1.0)
+        continued_ns[0] = time.time_ns()
+        running.consumers[0].send_signal(signal.SIGCONT)
+
+    case = "one of 6 stopped for 30 s"
+    design = designs.fanlight("stopped")
+    result = study.run(case, design, 6, study.clip, span_s=_STOPPED_S + 6, during=stop_and_continue)
+    back = [s for s in result.shown[0] if s.presented_ns > continued_ns[0]]
+    ages = [s.age_ms for s in back]
+    add = study.score.add
+    fresh_ms = (back[0].presented_ns - continued_ns[0]) / 1e6 if back else float("inf")
+    add(Goal(case, "fresh after", "ms", 1000), fresh_ms)
+    add(Goal(case, "its oldest frame afterwards", "ms", MAX_AGE_MS), max(ages, default=float("inf")))
+    add(Goal(case, "others: fps, worst", "fps", _HOLDS_FPS, at_least=True), min(result.figures.fps[1:]))
+    for column, what in ((1, "broker"), (2, "producer")):
+        values = [sample[column] for sample in samples]
+        growth = statistics.median(values[-5:]) - statistics.median(values[:5])
+        add(Goal(case, f"{what} memory growth", "MiB", 2 if what == "producer" else 16), growth)
+
+
+def idle(study: Study) -> None:
+    """Nobody watches: what the producer takes beyond reading its source."""
+    seconds = max(10.0, study.bench.span_s)
+    command = [sys.executable, "-m", "scripts.measure.capture_work", str(study.clip), str(seconds)]
+    capture = float(subprocess.run(command, cwd=CHECKOUT, capture_output=True, check=True).stdout)
+    design = designs.fanlight("idle")
+    place = designs.Place(study.bench.node.url, 0, study.clip, study.bench.folder)
+    process = subprocess.Popen(design.producer(place), cwd=CHECKOUT, stderr=subprocess.DEVNULL)
+    try:
+        time.sleep(3.0)
+        used = cpu_s([process.pid])
+        time.sleep(seconds)
+        cores = (cpu_s([process.pid]) - used) / seconds
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(10)
+    study.score.add(Goal("nobody watching", "capture alone", "cores"), capture)
+    study.score.add(Goal("nobody watching", "producer beyond capture", "cores", 0.05), cores - capture)
+
+
+def most_viewers(study: Study) -> None:
+    """The largest N at which every consumer keeps 29.5 fps with p99 under 100 ms."""
+    for name, clip, first, step in (("720p", study.clip, 20, 2), ("360p", study.small_clip, 30, 5)):
+        most, viewers = 0, first
+        while True:
+            case = f"Fanlight {name} x {viewers}"
+            try:
+                result = study.run(case, designs.fanlight(f"most-{name}"), viewers, clip)
+            except RunFailed:
+                break
+            if result.fps_worst < _HOLDS_FPS or result.figures.age_ms[1] >= _HOLDS_P99_MS:
+                break
+            most, viewers = viewers, viewers + step
+        study.score.add(Goal("most viewers", f"H.264 {name}", ""), most)
+
+
+def peers(study: Study) -> None:
+    for design in (
+        designs.imagezmq("imagezmq", newest=False),
+        designs.imagezmq("imagezmq newest", newest=True),
+        designs.tutorial(),
+    ):
+        case = f"{design.name} x {study.viewers}"
+        result = study.run(case, design, study.viewers, study.clip)
+        _fps_and_cores(study, case, result)
+        _latency(study, case, result, None, None)
+
+
+CASES: Final[dict[str, Callable[[Study], None]]] = {
+    "codec": codec_work,
+    "gstreamer": gstreamer,
+    "h264": h264,
+    "sync": sync,
+    "clocks": clocks,
+    "single": single,
+    "jpeg": jpeg,
+    "slow": slow,
+    "stopped": stopped,
+    "idle": idle,
+    "peers": peers,
+    "most": most_viewers,
+}
+
+
+def _fps_and_cores(study: Study, case: str, result: Result, worst: float | None = None) -> None:
+    study.score.add(Goal(case, "fps, worst consumer", "fps", worst, at_least=True), result.fps_worst)
+    study.score.add(Goal(case, "CPU of all processes", "cores"), result.cores["total"])
+
+
+def _latency(study: Study, case: str, result: Result, p50: float | None, p99: float | None) -> None:
+    study.score.add(Goal(case, "latency p50", "ms", p50), result.figures.age_ms[0])
+    study.score.add(Goal(case, "latency p99", "ms", p99), result.figures.age_ms[1])
+
+
+def _at(values: list[float], fraction: float) -> float:
+    found = percentile(values, fraction)
+    return float("nan") if found is None else found
