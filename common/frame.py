@@ -147,6 +147,29 @@ class FrameHeader:
         header.check_sizes(body_size)
         return header
 
+    def following(self, seq: int, capture_ns: int, body_size: int) -> FrameHeader:
+        """The header of a later frame that differs in these alone.
+
+        Raises:
+            WireFormatError: one of them is out of range.
+        """
+        for field, value in (("seq", seq), ("capture_ns", capture_ns)):
+            if not 0 <= value <= _MAX_INT63:
+                raise WireFormatError(field, value, f"a whole number from 0 to {_MAX_INT63}")
+        header = FrameHeader(
+            stream=self.stream,
+            codec=self.codec,
+            epoch=self.epoch,
+            seq=seq,
+            capture_ns=capture_ns,
+            width=self.width,
+            height=self.height,
+            key=self.key,
+            fps=self.fps,
+        )
+        header.check_sizes(body_size)
+        return header
+
     def check_sizes(self, body_size: int) -> None:
         """Raises WireFormatError if the picture or its body is outside what a receiver accepts."""
         pixels = self.width * self.height

@@ -6,11 +6,11 @@ import threading
 import time
 from collections.abc import Callable
 
-from consumer.playout import Dropped, Playout, Ready, Turn
+from consumer.playout import Arrived, Dropped, Playout, Turn
 
 
 class Mailbox:
-    """Thread-safe. The receiving thread never waits here; the presenting thread waits for its turn.
+    """Thread-safe, for one thread that takes. The receiving thread never waits here.
 
     Args:
         now_ns: the clock that frames were stamped with (Unix time).
@@ -22,48 +22,52 @@ class Mailbox:
         self._playout = playout
         self._on_dropped = on_dropped
         self._now_ns = now_ns
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        # Held while there is nothing new. A bare lock: a Condition makes a new one for every wait.
+        self._bell = threading.Lock()
+        self._bell.acquire()
         self._closed = False
 
     @property
     def closed(self) -> bool:
         return self._closed
 
-    def push(self, frame: Ready) -> None:
-        """Leave a frame for presentation."""
-        with self._changed:
-            dropped = self._playout.push(frame)
-            self._changed.notify()
-        for old in dropped:
+    def push(self, arrived: Arrived) -> bool:
+        """Leave a frame for presentation. False if nothing can be shown before the next keyframe."""
+        with self._lock:
+            pushed = self._playout.push(arrived)
+        for old in pushed.dropped:
             self._on_dropped(old)
+        self._ring()
+        return not pushed.broken
 
     def take(self, timeout_s: float | None) -> Turn:
-        """Wait until a frame is to be shown, or one is announced. Neither if time runs out or it is closed."""
+        """Wait until there is something to do. The turn is empty if time runs out or it is closed."""
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
-        while True:
-            with self._changed:
-                if self._closed:
-                    return Turn()
+        while not self._closed:
+            with self._lock:
                 turn = self._playout.take(self._now_ns())
-                left_s = None if deadline_s is None else deadline_s - time.monotonic()
-                over = left_s is not None and left_s <= 0
-                nothing = turn.frame is None and turn.upcoming is None and not turn.dropped
-                if nothing and not over:
-                    # An absolute playout time, so that waking late once does not delay the next one.
-                    waits = [s for s in (left_s, _seconds(turn.wait_ns)) if s is not None]
-                    self._changed.wait(min(waits) if waits else None)
-                    continue
             for old in turn.dropped:
                 self._on_dropped(old)
-            if turn.frame is not None or turn.upcoming is not None or over:
+            if turn.frame is not None or turn.upcoming is not None or turn.ahead is not None or turn.decode:
                 return turn
+            # An absolute playout time, so that waking late once does not delay the next one.
+            wait_s = -1.0 if turn.wait_ns is None else max(0.0, turn.wait_ns / 1e9)
+            if deadline_s is not None:
+                left_s = deadline_s - time.monotonic()
+                if left_s <= 0:
+                    return turn
+                wait_s = left_s if wait_s < 0 else min(wait_s, left_s)
+            self._bell.acquire(timeout=wait_s)
+        return Turn()
 
     def close(self) -> None:
         """Wake whoever waits; nothing more will be shown."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+        self._closed = True
+        self._ring()
 
-
-def _seconds(nanoseconds: int | None) -> float | None:
-    return None if nanoseconds is None else max(0.0, nanoseconds / 1e9)
+    def _ring(self) -> None:
+        try:
+            self._bell.release()
+        except RuntimeError:
+            pass  # it has been rung already

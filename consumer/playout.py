@@ -1,47 +1,75 @@
 """When a frame is shown. Pure: time comes in, decisions go out.
 
-Both modes keep whole frames only and are bounded: `latest` holds one, `sync` what falls into its delay.
+Frames are kept as they came, encoded, and decoded when their turn comes: a hundredth of the memory, and
+what a keyframe makes superfluous is never decoded at all. Both modes keep whole frames only and are
+bounded. The types are tuples, which are as immutable as frozen dataclasses and made in a third of the time.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
-from typing import Final, Protocol
+from itertools import islice
+from typing import Final, NamedTuple, Protocol
 
-from common.codec.base import Decoded
-from common.frame import FrameHeader
+from common.frame import EncodedFrame, FrameHeader
 from consumer.stats import Event
 
-# Frames that `sync` may hold for each second of its delay; beyond it the oldest is superseded.
+# Frames that `sync` may hold for each second of its delay.
 _HIGHEST_FPS: Final = 240
+# Frames that `latest` may hold for whoever is slow, from one keyframe to the next: 10 s at 60 fps.
+_LONGEST_CHAIN: Final = 600
+_MOST_BYTES: Final = 32 * 1024 * 1024
+
+# In frame intervals before a frame is due: when to begin to work on it and those behind it, and when to stop
+# decoding ahead. What is left of each interval is for showing frames, on all screens of a host at once.
+_BEGIN_AHEAD: Final = 0.9
+_STOP_AHEAD: Final = 0.3
+# Frames that are decoded before their turn is next. A keyframe takes five times as long as another frame,
+# on all screens at once; the delay is there to even that out.
+_DECODED_AHEAD: Final = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """A frame that is complete and may be shown.
+class Arrived(NamedTuple):
+    """A frame that arrived in stream order, with all that it refers to.
 
     Attributes:
         received_ns: Unix time of arrival.
         lost_before: frames of the stream that never arrived, since the consumer started.
+        reset: True if the decoder must start anew before this frame.
+        showable: False if it was too old when it arrived, and is only there to be referred to.
     """
 
-    header: FrameHeader
-    decoded: Decoded
+    frame: EncodedFrame
     received_ns: int
     lost_before: int
+    reset: bool = False
+    showable: bool = True
+
+    @property
+    def header(self) -> FrameHeader:
+        return self.frame.header
 
 
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """A frame that will not be shown, and why."""
+class Dropped(NamedTuple):
+    """A frame that will not be shown, and why. It may have to be decoded all the same."""
 
-    frame: Ready
+    frame: Arrived
     event: Event
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Pushed(NamedTuple):
+    """What became of the frames that were there before.
+
+    Attributes:
+        dropped: frames given up.
+        broken: True if references were given up as well: nothing can be shown before the next keyframe.
+    """
+
+    dropped: tuple[Dropped, ...] = ()
+    broken: bool = False
+
+
+class Turn(NamedTuple):
     """What to do now.
 
     Attributes:
@@ -49,20 +77,24 @@ class Turn:
         due_ns: Unix time at which it was to be shown; None with `latest`.
         dropped: frames given up.
         wait_ns: time until the next frame's turn; None if only a new frame can change anything.
+        ahead: a frame that may be decoded now, for its turn comes soon; in order, each once.
         upcoming: the frame whose turn is next, once: there is time to work out its pixels.
+        decode: frames that are not shown and that `frame`, or a later one, refers to, in order.
     """
 
-    frame: Ready | None = None
+    frame: Arrived | None = None
     due_ns: int | None = None
     dropped: tuple[Dropped, ...] = ()
     wait_ns: int | None = None
-    upcoming: Ready | None = None
+    ahead: Arrived | None = None
+    upcoming: Arrived | None = None
+    decode: tuple[Arrived, ...] = ()
 
 
 class Playout(Protocol):
     """Decides which frame is shown when. Not thread-safe."""
 
-    def push(self, frame: Ready) -> tuple[Dropped, ...]:
+    def push(self, arrived: Arrived) -> Pushed:
         """Take a frame, in stream order; the frames that it makes superfluous."""
         ...
 
@@ -72,23 +104,52 @@ class Playout(Protocol):
 
 
 class LatestPlayout:
-    """The newest complete frame, at once. Slow work skips frames; it never queues them."""
+    """The newest complete frame, at once. Slow work skips frames; it never queues them for showing.
+
+    What the newest frame refers to is kept until it is taken, or a keyframe comes.
+    """
 
     def __init__(self, max_age_ns: int) -> None:
         self._max_age_ns = max_age_ns
-        self._newest: Ready | None = None
+        self._chain: list[Arrived] = []
+        self._bytes = 0
 
-    def push(self, frame: Ready) -> tuple[Dropped, ...]:
-        old, self._newest = self._newest, frame
-        return () if old is None else (Dropped(old, Event.SUPERSEDED),)
+    def push(self, arrived: Arrived) -> Pushed:
+        chain = self._chain
+        dropped: tuple[Dropped, ...] = ()
+        if chain:
+            newest = chain[-1]
+            if newest.showable:
+                # A frame behind one that is too old is older still.
+                event = Event.SUPERSEDED if arrived.showable else Event.LATE
+                dropped = (Dropped(newest, event),)
+            if arrived.frame.header.key:
+                self._clear()
+            elif len(chain) >= _LONGEST_CHAIN or self._bytes > _MOST_BYTES:
+                self._clear()
+                if arrived.showable:
+                    dropped = (*dropped, Dropped(arrived, Event.AWAITING_KEY))
+                return Pushed(dropped, broken=True)
+        chain.append(arrived)
+        self._bytes += len(arrived.frame.body)
+        return Pushed(dropped)
 
     def take(self, now_ns: int) -> Turn:
-        frame, self._newest = self._newest, None
-        if frame is None:
-            return Turn()
-        if now_ns - frame.header.capture_ns > self._max_age_ns:
-            return Turn(dropped=(Dropped(frame, Event.LATE),))
-        return Turn(frame)
+        chain = self._chain
+        if not chain:
+            return _NOTHING
+        newest = chain[-1]
+        if newest.showable and now_ns - newest.frame.header.capture_ns <= self._max_age_ns:
+            turn = Turn(newest, decode=tuple(chain[:-1]))
+        else:
+            dropped = (Dropped(newest, Event.LATE),) if newest.showable else ()
+            turn = Turn(dropped=dropped, decode=tuple(chain))
+        self._clear()
+        return turn
+
+    def _clear(self) -> None:
+        self._chain.clear()
+        self._bytes = 0
 
 
 class SyncPlayout:
@@ -102,50 +163,92 @@ class SyncPlayout:
         self._delay_ns = delay_ns
         self._max_age_ns = max_age_ns
         self._capacity = 8 + delay_ns * _HIGHEST_FPS // 1_000_000_000
-        self._frames: deque[Ready] = deque()
-        self._announced: Ready | None = None
+        self._frames: deque[Arrived] = deque()
+        # The first so many frames were handed out to be decoded, and the first one for its pixels.
+        self._begun = 0
+        self._prepared = False
 
-    def push(self, frame: Ready) -> tuple[Dropped, ...]:
-        dropped = []
-        if self._frames and self._frames[-1].header.epoch != frame.header.epoch:
+    def push(self, arrived: Arrived) -> Pushed:
+        frames = self._frames
+        if frames and frames[-1].header.epoch != arrived.header.epoch:
             # The producer restarted: what it published before is of no more interest.
-            dropped += [Dropped(old, Event.SUPERSEDED) for old in self._frames]
-            self._frames.clear()
-        self._frames.append(frame)
-        if len(self._frames) > self._capacity:
-            dropped.append(Dropped(self._frames.popleft(), Event.SUPERSEDED))
-        return tuple(dropped)
+            dropped = self._give_up(len(frames))
+            frames.append(arrived)
+            return Pushed(dropped)
+        frames.append(arrived)
+        if len(frames) <= self._capacity:
+            return Pushed()
+        keys = (at for at, frame in enumerate(islice(frames, 1, None), 1) if frame.header.key)
+        key_at = next(keys, None)
+        return Pushed(self._give_up(len(frames) if key_at is None else key_at), broken=key_at is None)
 
     def take(self, now_ns: int) -> Turn:
-        dropped = []
-        frame: Ready | None = None
+        due: list[Arrived] = []
         while self._frames and self._due_ns(self._frames[0]) <= now_ns:
-            if frame is not None:
-                dropped.append(Dropped(frame, Event.SUPERSEDED))
-            frame = self._frames.popleft()
-        if frame is not None and self._too_late(frame, now_ns):
-            dropped.append(Dropped(frame, Event.LATE))
-            frame = None
-        wait_ns = self._due_ns(self._frames[0]) - now_ns if self._frames else None
-        due_ns = None if frame is None else self._due_ns(frame)
-        return Turn(frame, due_ns, tuple(dropped), wait_ns, self._upcoming() if frame is None else None)
+            due.append(self._pop())
+        if not due:
+            return self._between(now_ns)
+        dropped = [Dropped(old, Event.SUPERSEDED) for old in due[:-1] if old.showable]
+        newest: Arrived | None = due[-1]
+        if not due[-1].showable:
+            newest = None
+        elif self._too_late(due[-1], now_ns):
+            newest = None
+            dropped.append(Dropped(due[-1], Event.LATE))
+        decode = _since_keyframe(due)
+        if newest is not None:
+            decode.pop()
+        due_ns = None if newest is None else self._due_ns(newest)
+        return Turn(newest, due_ns, tuple(dropped), decode=tuple(decode))
 
-    def _upcoming(self) -> Ready | None:
-        """The next frame, if it was not announced yet.
+    def _give_up(self, count: int) -> tuple[Dropped, ...]:
+        given_up = [self._pop() for _ in range(count)]
+        return tuple(Dropped(old, Event.SUPERSEDED) for old in given_up if old.showable)
 
-        One at a time: 20 screens that convert at the moment of display are 5 ms apart on two cores, and
-        a converted picture takes twice the memory of a decoded one.
+    def _pop(self) -> Arrived:
+        self._begun = max(0, self._begun - 1)
+        self._prepared = False
+        return self._frames.popleft()
+
+    def _between(self, now_ns: int) -> Turn:
+        """Nothing is due: time to prepare the next frames, or to wait for that.
+
+        Pixels of one frame only: they take twice the memory of a decoded one. And none of it at once: those
+        who have shown the last frame first would keep the processors from those who have not.
         """
-        following = self._frames[0] if self._frames else None
-        if following is None or following is self._announced:
-            return None
-        self._announced = following
-        return following
+        if not self._frames:
+            return _NOTHING
+        following = self._frames[0]
+        wait_ns = self._due_ns(following) - now_ns
+        interval_ns = 1_000_000_000 / following.header.fps
+        begin_ns = int(_BEGIN_AHEAD * interval_ns)
+        if wait_ns > begin_ns:
+            return Turn(wait_ns=wait_ns - begin_ns)
+        if not self._prepared:
+            self._prepared = True
+            self._begun = max(1, self._begun)
+            return Turn(wait_ns=wait_ns, upcoming=following)
+        to_decode = self._begun < min(len(self._frames), 1 + _DECODED_AHEAD)
+        if to_decode and wait_ns > _STOP_AHEAD * interval_ns:
+            self._begun += 1
+            return Turn(wait_ns=wait_ns, ahead=self._frames[self._begun - 1])
+        return Turn(wait_ns=wait_ns)
 
-    def _due_ns(self, frame: Ready) -> int:
-        return frame.header.capture_ns + self._delay_ns
+    def _due_ns(self, arrived: Arrived) -> int:
+        return arrived.frame.header.capture_ns + self._delay_ns
 
-    def _too_late(self, frame: Ready, now_ns: int) -> bool:
-        half_interval_ns = 500_000_000 / frame.header.fps
-        age_ns = now_ns - frame.header.capture_ns
-        return now_ns - self._due_ns(frame) > half_interval_ns or age_ns > self._max_age_ns
+    def _too_late(self, arrived: Arrived, now_ns: int) -> bool:
+        half_interval_ns = 500_000_000 / arrived.header.fps
+        age_ns = now_ns - arrived.header.capture_ns
+        return now_ns - self._due_ns(arrived) > half_interval_ns or age_ns > self._max_age_ns
+
+
+_NOTHING: Final = Turn()
+
+
+def _since_keyframe(frames: list[Arrived]) -> list[Arrived]:
+    """The last frames, from the latest keyframe on: nothing refers to those before it."""
+    for at in range(len(frames) - 1, 0, -1):
+        if frames[at].header.key:
+            return frames[at:]
+    return list(frames)

@@ -1,25 +1,23 @@
-"""The receiving side of a consumer: what arrives is judged, decoded, and left for presentation.
+"""The receiving side of a consumer: what arrives is judged and left for presentation, still encoded.
 
-Runs in the subscriber's thread. H.264 is decoded here, each access unit as it comes; codecs whose frames
-stand alone are decoded only when they are presented.
+Runs in the subscriber's thread, which must stay free to receive: nothing is decoded here.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from typing import Final
 
 from common.clock import monotonic_ns
-from common.codec import decoder
-from common.codec.base import Decoder
 from common.control import Reason
-from common.errors import DecodeError, WireFormatError
-from common.frame import Codec, EncodedFrame, FrameHeader
+from common.errors import WireFormatError
+from common.frame import EncodedFrame, FrameHeader
 from common.freshness import FreshnessPolicy, Verdict
 from common.ratelimit import RateLimiter
 from consumer.mailbox import Mailbox
-from consumer.playout import Ready
+from consumer.playout import Arrived
 from consumer.stats import Event, Meters, Outcome
 
 _LOG = logging.getLogger(__name__)
@@ -31,13 +29,13 @@ _DROPS: Final = {
 
 
 class Receiver:
-    """Follows one stream. Not thread-safe.
+    """Follows one stream. Belongs to the receiving thread, but for `broken`.
 
     Args:
         now_ns: the clock that frames were stamped with (Unix time).
         request_key: asks the producer for a keyframe.
         on_outcome: told the fate of every frame that will not be presented.
-        on_encoded: given every frame that can be decoded, in order.
+        on_encoded: given every frame that is not missing its references, in order.
     """
 
     def __init__(
@@ -58,15 +56,16 @@ class Receiver:
         self._request_key = request_key
         self._on_outcome = on_outcome
         self._on_encoded = on_encoded
-        self._decoder: Decoder | None = None
-        self._codec: Codec | None = None
+        self._judging = threading.Lock()
         self._lost = 0
         self._complaints = RateLimiter()
 
     def on_frame(self, frame: EncodedFrame, received_ns: int) -> None:
         """Judge and decode one frame; `received_ns` is Unix time."""
         header = frame.header
-        decision = self._policy.offer(header, age_ns=self._now_ns() - header.capture_ns, now_ns=monotonic_ns())
+        age_ns = self._now_ns() - header.capture_ns
+        with self._judging:
+            decision = self._policy.offer(header, age_ns=age_ns, now_ns=monotonic_ns())
         if decision.verdict is Verdict.DROP_REPEATED:
             self._repeated(header, received_ns)
             return
@@ -82,37 +81,34 @@ class Receiver:
             self._meters.lost(decision.lost)
         if decision.request_key:
             self._request_key(Reason.GAP)
+        if decision.verdict is not Verdict.DROP_AWAITING_KEY:
+            self._on_encoded(frame)
         if decision.verdict in _DROPS:
             self._end(header, received_ns, _DROPS[decision.verdict])
             return
-        try:
-            decoded = self._decoder_for(header, reset=decision.reset).decode(frame)
-        except DecodeError as error:
-            self._undecodable(header, received_ns, error)
-            return
-        self._on_encoded(frame)
-        if decision.verdict is Verdict.SHOW:
-            self._mailbox.push(Ready(header, decoded, received_ns, self._lost))
-        else:
+        showable = decision.verdict is Verdict.SHOW
+        if not showable:
             self._end(header, received_ns, Event.LATE)
+        if not self._mailbox.push(Arrived(frame, received_ns, self._lost, decision.reset, showable)):
+            self.broken(Reason.GAP)
 
     def on_joined(self) -> None:
         """The subscription stands: an idle producer wakes, a busy one sends a keyframe."""
-        self._policy.asked(monotonic_ns())
+        with self._judging:
+            self._policy.asked(monotonic_ns())
         self._request_key(Reason.JOIN)
+
+    def broken(self, reason: Reason) -> None:
+        """References are missing: wait for a keyframe, and ask for one. Thread-safe."""
+        with self._judging:
+            asks = self._policy.broken(monotonic_ns())
+        if asks:
+            self._request_key(reason)
 
     def on_malformed(self, error: WireFormatError) -> None:
         """Count a message that is not ours."""
         self._meters.malformed()
         self._complain("message refused: %s", error)
-
-    def _decoder_for(self, header: FrameHeader, *, reset: bool) -> Decoder:
-        if self._decoder is None or header.codec is not self._codec:
-            self._codec = header.codec
-            self._decoder = decoder(header.codec)
-        elif reset:
-            self._decoder.reset()
-        return self._decoder
 
     def _repeated(self, header: FrameHeader, received_ns: int) -> None:
         self._meters.repeated()
@@ -120,12 +116,6 @@ class Receiver:
         self._complain(
             "frame %d of epoch %x came out of order: is there a second producer?", header.seq, header.epoch
         )
-
-    def _undecodable(self, header: FrameHeader, received_ns: int, error: DecodeError) -> None:
-        self._end(header, received_ns, Event.UNDECODABLE)
-        self._complain("frame refused: %s", error)
-        if not header.codec.intra_only and self._policy.broken(monotonic_ns()):
-            self._request_key(Reason.DECODE_ERROR)
 
     def _end(self, header: FrameHeader, received_ns: int, event: Event) -> None:
         self._meters.ended(event)

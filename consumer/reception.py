@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 
 from common import clocksync, fanout
 from common.clock import monotonic_ns, wall_ns
-from common.codec.picture import BGR
 from common.control import ClockReply, ClockRequest, KeyframeRequest, Reason, ReceiverReport
-from common.errors import DecodeError, FanlightError, WireFormatError
+from common.errors import FanlightError, WireFormatError
 from common.frame import EncodedFrame
-from common.ratelimit import RateLimiter
 from consumer.frame import Frame
 from consumer.mailbox import Mailbox
-from consumer.playout import Dropped, LatestPlayout, Playout, Ready, SyncPlayout, Turn
+from consumer.decoding import Decoding
+from consumer.playout import Arrived, Dropped, LatestPlayout, Playout, SyncPlayout
 from consumer.receiver import Receiver
 from consumer.settings import ConsumerSettings, PlayoutMode
 from consumer.stats import ConsumerStats, Event, Meters, Outcome
-
-_LOG = logging.getLogger(__name__)
 
 _STOP_S = 1.5
 
@@ -30,7 +26,7 @@ class Reception:
 
     Args:
         on_outcome: told the fate of every frame that arrived; from either thread, must not wait.
-        on_encoded: given every frame that can be decoded, in order; from the receiving thread.
+        on_encoded: given every frame that is not missing its references, in order; from the receiving thread.
     """
 
     def __init__(
@@ -55,6 +51,7 @@ class Reception:
             on_outcome=on_outcome,
             on_encoded=on_encoded,
         )
+        self._decoding = Decoding(lambda: self._receiver.broken(Reason.DECODE_ERROR))
         self._subscriber = fanout.subscriber(
             settings.url,
             stream=settings.stream,
@@ -64,9 +61,7 @@ class Reception:
         )
         self._failure: FanlightError | None = None
         self._epoch: int | None = None
-        self._prepared: tuple[Ready, BGR | None] | None = None
         self._lost_presented = 0
-        self._complaints = RateLimiter()
 
     @property
     def failure(self) -> FanlightError | None:
@@ -104,47 +99,41 @@ class Reception:
         while True:
             left_s = None if deadline_s is None else max(0.0, deadline_s - time.monotonic())
             turn = self._mailbox.take(left_s)
+            for referred_to in turn.decode:
+                self._decoding.skip(referred_to)
             if turn.frame is not None:
-                return self._present(turn.frame, turn)
-            if turn.upcoming is None:
+                return self._present(turn.frame, turn.due_ns)
+            if turn.upcoming is not None:
+                self._decoding.prepare(turn.upcoming)
+            elif turn.ahead is not None:
+                self._decoding.decode_ahead(turn.ahead)
+            elif not turn.decode:
                 return None
-            self._prepared = (turn.upcoming, self._pixels(turn.upcoming))
 
-    def _pixels(self, ready: Ready) -> BGR | None:
-        """The pixels of a frame, worked out once; None if its body does not hold them."""
-        if self._prepared is not None and self._prepared[0] is ready:
-            return self._prepared[1]
-        try:
-            return ready.decoded.bgr()
-        except DecodeError as error:
-            if self._complaints.allow(monotonic_ns()) is not None:
-                _LOG.warning("frame refused: %s", error)
-            return None
-
-    def _present(self, ready: Ready, turn: Turn) -> Frame | None:
-        image = self._pixels(ready)
-        self._prepared = None
+    def _present(self, arrived: Arrived, due_ns: int | None) -> Frame | None:
+        awaiting_key = self._decoding.awaiting_key and not arrived.header.key
+        image = self._decoding.pixels(arrived)
         if image is None:
-            self._dropped(Dropped(ready, Event.UNDECODABLE))
+            self._dropped(Dropped(arrived, Event.AWAITING_KEY if awaiting_key else Event.UNDECODABLE))
             return None
-        header = ready.header
+        header = arrived.frame.header
         now_ns = self._now_ns()
         age_ns = now_ns - header.capture_ns
         if age_ns > self._max_age_ns:
-            self._dropped(Dropped(ready, Event.LATE))
+            self._dropped(Dropped(arrived, Event.LATE))
             return None
         presented_ns = wall_ns()
-        lost = ready.lost_before - self._lost_presented
-        self._lost_presented = ready.lost_before
+        lost = arrived.lost_before - self._lost_presented
+        self._lost_presented = arrived.lost_before
         self._meters.presented(
             age_s=age_ns / 1e9,
-            skew_s=None if turn.due_ns is None else (now_ns - turn.due_ns) / 1e9,
+            skew_s=None if due_ns is None else (now_ns - due_ns) / 1e9,
             now_ns=monotonic_ns(),
         )
         self._on_outcome(
-            Outcome(header.seq, header.capture_ns, ready.received_ns, presented_ns, Event.PRESENTED)
+            Outcome(header.seq, header.capture_ns, arrived.received_ns, presented_ns, Event.PRESENTED)
         )
-        return Frame(image, header, ready.received_ns, presented_ns, age_ns / 1e9, lost)
+        return Frame(image, header, arrived.received_ns, presented_ns, age_ns / 1e9, lost)
 
     def _dropped(self, dropped: Dropped) -> None:
         self._meters.ended(dropped.event)

@@ -92,7 +92,10 @@ class ImagesSource:
         media_ns = self._count * interval_ns(self.fps)
         self._count += 1
         due_ns = self._pacer.deadline_ns(media_ns, monotonic_ns())
-        return Captured(picture, wall_ns()) if wait_until(due_ns, self._interrupted) else None
+        if not wait_until(due_ns, self._interrupted):
+            return None
+        capture_ns = self._pacer.capture_ns(due_ns, now_ns=monotonic_ns(), wall_ns=wall_ns())
+        return Captured(picture, capture_ns)
 
     def interrupt(self) -> None:
         self._interrupted.set()

@@ -10,6 +10,8 @@ import threading
 from common.clock import monotonic_ns
 
 _NS_PER_S = 1_000_000_000
+# A busy machine takes so long at most to run a thread that is due.
+_WAKE_UP_NS = 20_000_000
 
 
 def interval_ns(fps: float) -> int:
@@ -27,12 +29,28 @@ class Pacer:
     def __init__(self, rebase_after_ns: int = _NS_PER_S // 2) -> None:
         self._rebase_after_ns = rebase_after_ns
         self._origin_ns: int | None = None
+        self._captured_ns = 0
 
     def deadline_ns(self, media_ns: int, now_ns: int) -> int:
         """When the picture at `media_ns` is due; at or before `now_ns` if at once."""
         if self._origin_ns is None or now_ns - (self._origin_ns + media_ns) > self._rebase_after_ns:
             self._origin_ns = now_ns - media_ns
         return self._origin_ns + media_ns
+
+    def capture_ns(self, deadline_ns: int, *, now_ns: int, wall_ns: int) -> int:
+        """The capture time of a picture that was waited for: when it was due, as a camera's clock would say.
+
+        What the system took longer to wake up belongs to the latency, and must not make synchronised
+        screens jump. A picture that is later than that was held up by its source.
+
+        Args:
+            now_ns: monotonic time.
+            wall_ns: Unix time, now.
+        """
+        late_ns = now_ns - deadline_ns
+        captured_ns = deadline_ns if 0 <= late_ns <= _WAKE_UP_NS else now_ns
+        self._captured_ns = max(self._captured_ns, captured_ns)
+        return wall_ns - (now_ns - self._captured_ns)
 
 
 class MediaClock:

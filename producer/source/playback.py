@@ -100,7 +100,11 @@ class Playback:
         if not self._paced:
             return Captured(frame, self._arrived_ns)
         deadline_ns = self._pacer.deadline_ns(self._media_ns, monotonic_ns())
-        return Captured(frame, wall_ns()) if wait_until(deadline_ns, stop) else None
+        if not wait_until(deadline_ns, stop):
+            return None
+        return Captured(
+            frame, self._pacer.capture_ns(deadline_ns, now_ns=monotonic_ns(), wall_ns=wall_ns())
+        )
 
     def close(self) -> None:
         self._frames = iter(())

@@ -1,4 +1,4 @@
-"""Takes whole deliveries out of an AMQP 0-9-1 byte stream. Pure.
+"""Takes whole deliveries out of an AMQP 0-9-1 byte stream. Pure: bytes come in, messages go out.
 
 A subscriber gets the same kind of message thirty times a second, and pika makes some 230 calls for each:
 with twenty consumers on two cores that was a fifth of the whole load. Only what is exactly such a message
@@ -8,10 +8,10 @@ plain values in the header table. All else, and all that is wrong, is left to pi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from decimal import Decimal
 from struct import Struct, error
-from typing import Final
+from typing import Final, NamedTuple
 
 _FRAME_START: Final = Struct(">BHI")  # type, channel, payload size; AMQP 0-9-1, section 4.2.3
 _FRAME_EXTRA: Final = _FRAME_START.size + 1
@@ -35,64 +35,137 @@ class NotPlain(Exception):
     """What begins here is something else: pika's business."""
 
 
-@dataclass(slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """One message.
 
     Attributes:
         tag: to acknowledge it with.
+        body: as it was published.
         end: where the next AMQP frame begins in the buffer.
-        frames: AMQP frames it came in.
+        frames: AMQP frames that it came in.
+        properties: what is said of the body; None if it is the same as in the remembered delivery, but for:
+        seq: the header of that name; only if `properties` is None.
+        capture_ns: likewise.
     """
 
     tag: int
-    content_type: str
-    app_id: str
-    headers: dict[str, object]
     body: bytes
     end: int
     frames: int
+    properties: Properties | None
+    seq: int = 0
+    capture_ns: int = 0
 
 
-def take(buffer: bytes, offset: int, channel: int, consumer: bytes) -> Delivery:
-    """Read the delivery that begins at `offset`.
+class Properties(NamedTuple):
+    """Of a message; the names are AMQP's."""
+
+    content_type: str | None
+    app_id: str | None
+    headers: Mapping[str, object] | None
+
+
+class _Form(NamedTuple):
+    """The properties of a delivery without its three numbers, and where those stand."""
+
+    length: int
+    rest: bytes
+    seq: Struct
+    seq_at: int
+    capture_at: int
+    time_at: int
+
+
+class DeliveryReader:
+    """Reads deliveries to one consumer. A frame's properties are those of the one before but for three
+    numbers, so that they are worked out only when something else has changed; as RTP's headers are
+    compressed (RFC 2508).
 
     Args:
-        channel: number of the channel that it has to come in on.
-        consumer: tag of the consumer that it has to be for.
-
-    Raises:
-        Incomplete: wait for more bytes.
-        NotPlain: no delivery to this consumer, or one that is not of the usual form.
+        channel: number of the channel that they have to come in on.
+        consumer: tag of the consumer that they have to be for.
     """
-    method, _, at = _frame(buffer, offset, channel, _METHOD)
-    name_end = method + 5 + len(consumer)
-    if buffer[method : method + 4] != _DELIVER or buffer[method + 5 : name_end] != consumer:
-        raise NotPlain
-    try:
-        (tag,) = _UINT64.unpack_from(buffer, name_end)
-        content, size, at = _frame(buffer, at, channel, _HEADER)
-        basic, _weight, body_size, flags = _CONTENT.unpack_from(buffer, content)
-        if basic != _BASIC or flags != _FLAGS:
+
+    def __init__(self, channel: int, consumer: bytes) -> None:
+        self._channel = channel
+        self._consumer = consumer
+        self._form: _Form | None = None
+        self._latest: _Form | None = None
+
+    def remember(self) -> None:
+        """The latest properties were good: leave them out where they come again."""
+        self._form = self._latest
+
+    def take(self, buffer: bytes, offset: int) -> Delivery:
+        """Read the delivery that begins at `offset`.
+
+        Raises:
+            Incomplete: wait for more bytes.
+            NotPlain: no delivery to this consumer, or one that is not of the usual form.
+        """
+        channel = self._channel
+        method, _, at = _frame(buffer, offset, channel, _METHOD)
+        name_end = method + 5 + len(self._consumer)
+        if buffer[method : method + 4] != _DELIVER or buffer[method + 5 : name_end] != self._consumer:
             raise NotPlain
-        content_type, place = _short_text(buffer, content + _CONTENT.size)
-        headers, place = _table(buffer, place)
-        place += 1 + 8  # delivery mode, timestamp
-        place += 1 + buffer[place]  # user id: RabbitMQ has checked it
-        app_id, place = _short_text(buffer, place)
-        if place != content + size:
+        try:
+            (tag,) = _UINT64.unpack_from(buffer, name_end)
+            content, size, at = _frame(buffer, at, channel, _HEADER)
+            basic, _weight, body_size, flags = _CONTENT.unpack_from(buffer, content)
+            if basic != _BASIC or flags != _FLAGS:
+                raise NotPlain
+            described = buffer[content + _CONTENT.size : content + size]
+            body, end, frames = _body(buffer, at, channel, body_size)
+            form = self._form
+            if form is not None and len(described) == form.length and _rest(described, form) == form.rest:
+                (seq,) = form.seq.unpack_from(described, form.seq_at)
+                (capture_ns,) = _INT64.unpack_from(described, form.capture_at)
+                return Delivery(tag, body, end, frames, None, seq, capture_ns)
+            return Delivery(tag, body, end, frames, self._properties(described))
+        except (IndexError, ValueError, error) as reason:
+            raise NotPlain from reason
+
+    def _properties(self, described: bytes) -> Properties:
+        content_type, at = _short_text(described, 0)
+        headers, places, at = _table(described, at)
+        time_at = at + 1  # behind the delivery mode
+        at = time_at + 8
+        at += 1 + described[at]  # user id: RabbitMQ has checked it
+        app_id, at = _short_text(described, at)
+        if at != len(described):
             raise NotPlain
-    except (IndexError, ValueError, error) as reason:
-        raise NotPlain from reason
+        self._latest = _form(described, places, time_at)
+        return Properties(content_type, app_id, headers)
+
+
+def _form(described: bytes, places: dict[str, tuple[Struct, int]], time_at: int) -> _Form | None:
+    seq, seq_at = places.get("seq", (_INT64, 0))
+    capture, capture_at = places.get("capture_ns", (_INT32, 0))
+    if capture is not _INT64 or not 0 < seq_at < capture_at:
+        return None
+    form = _Form(len(described), b"", seq, seq_at, capture_at, time_at)
+    return form._replace(rest=_rest(described, form))
+
+
+def _rest(described: bytes, form: _Form) -> bytes:
+    return (
+        described[: form.seq_at]
+        + described[form.seq_at + form.seq.size : form.capture_at]
+        + described[form.capture_at + 8 : form.time_at]
+        + described[form.time_at + 8 :]
+    )
+
+
+def _body(buffer: bytes, at: int, channel: int, size: int) -> tuple[bytes, int, int]:
+    """(body, offset behind it, AMQP frames of the whole message)."""
     parts: list[bytes] = []
-    while body_size > 0:
-        start, size, at = _frame(buffer, at, channel, _BODY)
-        parts.append(buffer[start : start + size])
-        body_size -= size
-    if body_size:
+    while size > 0:
+        start, length, at = _frame(buffer, at, channel, _BODY)
+        parts.append(buffer[start : start + length])
+        size -= length
+    if size:
         raise NotPlain
-    body = parts[0] if len(parts) == 1 else b"".join(parts)
-    return Delivery(tag, content_type, app_id, headers, body, at, 2 + len(parts))
+    return (parts[0] if len(parts) == 1 else b"".join(parts)), at, 2 + len(parts)
 
 
 def _frame(buffer: bytes, offset: int, channel: int, kind: int) -> tuple[int, int, int]:
@@ -116,26 +189,28 @@ def _short_text(buffer: bytes, offset: int) -> tuple[str, int]:
     return buffer[offset + 1 : end].decode(), end
 
 
-def _table(buffer: bytes, offset: int) -> tuple[dict[str, object], int]:
-    """A header table of plain values."""
+def _table(
+    buffer: bytes, offset: int
+) -> tuple[dict[str, object], dict[str, tuple[Struct, int]], int]:
+    """A header table of plain values, the forms and places of its integers, and the offset behind it."""
     (size,) = _UINT32.unpack_from(buffer, offset)
     offset += 4
     end = offset + size
     if end > len(buffer):
         raise NotPlain
     table: dict[str, object] = {}
+    places: dict[str, tuple[Struct, int]] = {}
     value: object
     while offset < end:
         kind_at = offset + 1 + buffer[offset]
         name = buffer[offset + 1 : kind_at].decode()
         kind = buffer[kind_at]
         offset = kind_at + 1
-        if kind == _TYPE_INT64:
-            (value,) = _INT64.unpack_from(buffer, offset)
-            offset += 8
-        elif kind == _TYPE_INT32:
-            (value,) = _INT32.unpack_from(buffer, offset)
-            offset += 4
+        if kind in (_TYPE_INT64, _TYPE_INT32):
+            form = _INT64 if kind == _TYPE_INT64 else _INT32
+            (value,) = form.unpack_from(buffer, offset)
+            places[name] = (form, offset)
+            offset += form.size
         elif kind == _TYPE_BOOL:
             value = buffer[offset] != 0
             offset += 1
@@ -152,4 +227,4 @@ def _table(buffer: bytes, offset: int) -> tuple[dict[str, object], int]:
         table[name] = value
     if offset != end:
         raise NotPlain
-    return table, end
+    return table, places, end

@@ -18,7 +18,11 @@ from pika.channel import Channel
 from common.address import BrokerAddress
 from common.clock import monotonic_ns
 from common.errors import BrokerRefused, FanlightError
-from common.fanout.broker.pika_internals import read_in_large_pieces, survive_hostile_tables
+from common.fanout.broker.pika_internals import (
+    read_in_large_pieces,
+    survive_hostile_tables,
+    write_at_once,
+)
 from common.fanout.broker.refusals import explain
 from common.ratelimit import RateLimiter
 from common.retry import backoff
@@ -159,6 +163,7 @@ class Link:
 
     def _opened(self, connection: SelectConnection) -> None:
         read_in_large_pieces(connection)
+        write_at_once(connection)
         self._open_channel()
 
     def _open_channel(self) -> None:

@@ -5,8 +5,9 @@ pika is pinned to the exact version for these lines' sake.
 
 from __future__ import annotations
 
+import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import MethodType
 from typing import Any
 
@@ -14,7 +15,7 @@ from pika import SelectConnection, data
 from pika.channel import Channel
 from pika.exceptions import InvalidFieldTypeException
 
-from common.fanout.broker.deliveries import Delivery, Incomplete, NotPlain, take
+from common.fanout.broker.deliveries import Delivery, DeliveryReader, Incomplete, NotPlain
 
 
 def read_in_large_pieces(connection: SelectConnection, size_bytes: int = 64 * 1024) -> None:
@@ -28,15 +29,46 @@ def read_in_large_pieces(connection: SelectConnection, size_bytes: int = 64 * 10
     transport._MAX_CONSUME_BYTES = 1  # noqa: SLF001
 
 
-def take_deliveries(channel: Channel, consumer_tag: str, on_delivery: Callable[[Delivery], None]) -> None:
+def write_at_once(connection: SelectConnection) -> None:
+    """Pika leaves everything to the next turn of its loop: two changes of what it polls for, one more wake-up
+    and a segment for each AMQP frame. What the operating system takes is sent here, in one piece.
+
+    Not under TLS, where a write may have to wait for a read.
+    """
+    transport: Any = connection._transport  # noqa: SLF001
+    if not _is_plain(transport):
+        return
+    changed: Any = connection
+    sock: socket.socket = transport._sock  # noqa: SLF001
+
+    def output(frames: Sequence[bytes]) -> None:
+        data = b"".join(frames)
+        changed.frames_sent += len(frames)
+        changed.bytes_sent += len(data)
+        sent = 0
+        if not transport._tx_buffers:  # noqa: SLF001
+            try:
+                sent = sock.send(data)
+            except OSError:
+                sent = 0  # full, or broken: pika meets the same error, and knows what to do then
+        if sent < len(data):
+            transport.write(data[sent:])
+
+    changed._output_marshaled_frames = output  # noqa: SLF001
+
+
+def take_deliveries(channel: Channel, consumer_tag: str, on_delivery: Callable[[Delivery], bool]) -> None:
     """Hand the plain deliveries to one consumer to `on_delivery`, past pika's own slow path.
+
+    `on_delivery` says whether properties that it was given were good; see `DeliveryReader.remember`.
 
     What is not plain goes to the callback that pika knows. Ends with the channel.
     """
     connection: Any = channel.connection
+    transport: Any = connection._transport  # noqa: SLF001
     # The method of the class: an earlier channel of this connection may have replaced it.
     pass_on = MethodType(type(connection)._on_data_available, connection)  # noqa: SLF001
-    number, consumer = channel.channel_number, consumer_tag.encode()
+    reader = DeliveryReader(channel.channel_number, consumer_tag.encode())
 
     def data_available(data: bytes) -> None:
         held = connection._frame_buffer  # noqa: SLF001
@@ -44,7 +76,7 @@ def take_deliveries(channel: Channel, consumer_tag: str, on_delivery: Callable[[
         offset = 0
         while offset < len(buffer) and channel.is_open:
             try:
-                delivery = take(buffer, offset, number, consumer)
+                delivery = reader.take(buffer, offset)
             except Incomplete:
                 connection._frame_buffer = buffer[offset:]  # noqa: SLF001
                 return
@@ -53,12 +85,37 @@ def take_deliveries(channel: Channel, consumer_tag: str, on_delivery: Callable[[
             connection.bytes_received += delivery.end - offset  # its heartbeat checker looks at it
             connection.frames_received += delivery.frames
             offset = delivery.end
-            on_delivery(delivery)
+            if on_delivery(delivery):
+                reader.remember()
         connection._frame_buffer = b""  # noqa: SLF001
         if offset < len(buffer):
             pass_on(buffer[offset:])
 
     connection._on_data_available = data_available  # noqa: SLF001
+    if not _is_plain(transport):
+        return
+    sock: socket.socket = transport._sock  # noqa: SLF001
+    size_bytes = transport._MAX_RECV_BYTES  # noqa: SLF001
+
+    def readable() -> None:
+        try:
+            data = sock.recv(size_bytes)
+        except OSError:
+            data = b""
+        if not data:
+            # The end, or an error: pika meets it again, and knows what to do.
+            transport._on_socket_readable()  # noqa: SLF001
+            return
+        try:
+            data_available(data)
+        except Exception as error:  # noqa: BLE001 - as pika does: what cannot be read ends the connection
+            transport._initiate_abort(error)  # noqa: SLF001
+
+    transport._nbio.set_reader(sock.fileno(), readable)  # noqa: SLF001
+
+
+def _is_plain(transport: Any) -> bool:
+    return type(transport).__name__ == "_AsyncPlaintextTransport"
 
 
 def unsent_bytes(connection: SelectConnection) -> int:

@@ -7,7 +7,7 @@ queue's length and age limits: lag without bound (rabbitmq-website, docs/maxleng
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from common.address import BrokerAddress
 from common.clock import wall_ns
 from common.errors import FanlightError, WireFormatError
 from common.fanout.base import SubscriberEvents
-from common.fanout.broker.deliveries import Delivery
+from common.fanout.broker.deliveries import Delivery, Properties
 from common.fanout.broker.link import Link
 from common.fanout.broker.pika_internals import take_deliveries
 from common.fanout.broker.topology import (
@@ -67,6 +67,7 @@ class BrokerSubscriber:
         self._link = Link(address, self, title=f"fanlight consumer {stream} {name}")
         self._channel: Channel | None = None
         self._consuming = False
+        self._known: FrameHeader | None = None
         self._unacked = 0
         self._last_tag = 0
 
@@ -124,13 +125,35 @@ class BrokerSubscriber:
         received_ns = wall_ns()
         # The probe of an idle producer is no frame, and its sender wakes by itself.
         if properties.content_type != PROBE_CONTENT_TYPE:
-            self._take(properties.headers, properties.content_type, properties.app_id, body, received_ns)
+            said = Properties(properties.content_type, properties.app_id, properties.headers)
+            header = self._checked(partial(_header, said, len(body)))
+            if header is not None:
+                self._events.on_frame(EncodedFrame(header, body), received_ns)
         self._took(channel, method.delivery_tag)
 
-    def _plainly_delivered(self, channel: Channel, delivery: Delivery) -> None:
+    def _plainly_delivered(self, channel: Channel, delivery: Delivery) -> bool:
         received_ns = wall_ns()
-        self._take(delivery.headers, delivery.content_type, delivery.app_id, delivery.body, received_ns)
+        properties, body, known = delivery.properties, delivery.body, self._known
+        if properties is None and known is not None:
+            header = self._checked(partial(known.following, delivery.seq, delivery.capture_ns, len(body)))
+        else:
+            header = self._checked(partial(_header, properties, len(body)))
+            self._known = header or known
+        if header is not None:
+            self._events.on_frame(EncodedFrame(header, body), received_ns)
         self._took(channel, delivery.tag)
+        return properties is not None and header is not None
+
+    def _checked(self, read: Callable[[], FrameHeader]) -> FrameHeader | None:
+        """The header of a frame of this stream; None if it is none, which is told."""
+        try:
+            header = read()
+            if header.stream != self._stream:
+                raise WireFormatError("stream", header.stream, repr(self._stream))  # noqa: TRY301
+        except WireFormatError as error:
+            self._events.on_malformed(error)
+            return None
+        return header
 
     def _took(self, channel: Channel, tag: int) -> None:
         # After the work, so that whoever cannot keep up leaves frames to the queue, which drops the
@@ -139,26 +162,6 @@ class BrokerSubscriber:
         self._last_tag = tag
         if self._unacked >= ACK_EVERY:
             self._acknowledge(channel)
-
-    def _take(
-        self,
-        headers: Mapping[str, object] | None,
-        content_type: str | None,
-        app_id: str | None,
-        body: bytes,
-        received_ns: int,
-    ) -> None:
-        try:
-            header = FrameHeader.from_amqp(
-                headers, content_type=content_type, app_id=app_id, body_size=len(body)
-            )
-        except WireFormatError as error:
-            self._events.on_malformed(error)
-            return
-        if header.stream == self._stream:
-            self._events.on_frame(EncodedFrame(header, body), received_ns)
-        else:
-            self._events.on_malformed(WireFormatError("stream", header.stream, repr(self._stream)))
 
     def _acknowledge(self, channel: Channel) -> None:
         if channel.is_open:
@@ -196,3 +199,14 @@ class BrokerSubscriber:
             return
         if isinstance(message, control.ClockReply) and message.stream == self._stream:
             self._events.on_clock(message)
+
+
+def _header(properties: Properties | None, body_size: int) -> FrameHeader:
+    if properties is None:
+        raise WireFormatError("properties", None, "those of wire version 1")
+    return FrameHeader.from_amqp(
+        properties.headers,
+        content_type=properties.content_type,
+        app_id=properties.app_id,
+        body_size=body_size,
+    )

@@ -1,0 +1,108 @@
+"""From encoded frames to pixels, in the presenting thread: the receiving one must stay free to receive.
+
+Inter-coded frames all pass through the decoder, in order; of the others only those that are shown.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from common.clock import monotonic_ns
+from common.codec import decoder
+from common.codec.base import Decoded, Decoder
+from common.codec.picture import BGR
+from common.errors import DecodeError
+from common.frame import Codec
+from common.ratelimit import RateLimiter
+from consumer.playout import Arrived
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+class Decoding:
+    """Owns the decoder. Not thread-safe.
+
+    Args:
+        on_broken: told of a frame that cannot be decoded and that later ones refer to.
+    """
+
+    def __init__(self, on_broken: Callable[[], None]) -> None:
+        self._on_broken = on_broken
+        self._decoder: Decoder | None = None
+        self._codec: Codec | None = None
+        self._awaiting_key = False
+        self._ahead: deque[tuple[Arrived, Decoded | None]] = deque()
+        self._prepared: tuple[Arrived, BGR | None] | None = None
+        self._complaints = RateLimiter()
+
+    @property
+    def awaiting_key(self) -> bool:
+        """True if references are missing: nothing can be shown before the next keyframe."""
+        return self._awaiting_key
+
+    def skip(self, arrived: Arrived) -> None:
+        """Take a frame that is not shown, for later ones may refer to it."""
+        if not arrived.header.codec.intra_only and not self._is_prepared(arrived):
+            self._take_or_decode(arrived)
+
+    def decode_ahead(self, arrived: Arrived) -> None:
+        """Decode a frame before its turn; its pixels can wait."""
+        self._ahead.append((arrived, self._decode(arrived)))
+
+    def prepare(self, arrived: Arrived) -> None:
+        """Work out the pixels of a frame just before its turn."""
+        self._prepared = (arrived, self.pixels(arrived))
+
+    def pixels(self, arrived: Arrived) -> BGR | None:
+        """The pixels of a frame; None if it cannot be decoded."""
+        if self._prepared is not None and self._is_prepared(arrived):
+            image, self._prepared = self._prepared[1], None
+            return image
+        decoded = self._take_or_decode(arrived)
+        if decoded is None:
+            return None
+        try:
+            return decoded.bgr()
+        except DecodeError as error:
+            self._refused(arrived, error)
+            return None
+
+    def _is_prepared(self, arrived: Arrived) -> bool:
+        return self._prepared is not None and self._prepared[0] is arrived
+
+    def _take_or_decode(self, arrived: Arrived) -> Decoded | None:
+        # Those before it were given up without being mentioned: nothing refers to them.
+        while self._ahead:
+            decoded_ahead, decoded = self._ahead.popleft()
+            if decoded_ahead is arrived:
+                return decoded
+        return self._decode(arrived)
+
+    def _decode(self, arrived: Arrived) -> Decoded | None:
+        header = arrived.frame.header
+        if self._awaiting_key and not header.key:
+            return None
+        decoding = self._decoder
+        if decoding is None or header.codec is not self._codec:
+            self._codec = header.codec
+            decoding = self._decoder = decoder(header.codec)
+        elif arrived.reset or self._awaiting_key:
+            decoding.reset()
+        self._awaiting_key = False
+        try:
+            return decoding.decode(arrived.frame)
+        except DecodeError as error:
+            self._refused(arrived, error)
+            return None
+
+    def _refused(self, arrived: Arrived, error: DecodeError) -> None:
+        held_back = self._complaints.allow(monotonic_ns())
+        if held_back is not None:
+            suffix = f" (and {held_back} more like it)" if held_back else ""
+            _LOG.warning("frame refused: %s%s", error, suffix)
+        if not arrived.header.codec.intra_only:
+            self._awaiting_key = True
+            self._on_broken()
