@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from threading import Event
 
+from common.shell.lean import lean_process
 from common.shell.main import command_line
 from common.shell.signals import StopSignals
 from consumer.settings import OPTIONS, ConsumerSettings
@@ -14,6 +15,7 @@ from consumer.sinks import default_sinks, preload
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `python -m consumer`; returns the exit code."""
+    lean_process()
     return command_line(
         "consumer",
         "Receive one stream through a queue of its own and present it, always fresh.",

@@ -10,7 +10,6 @@ from threading import Event as Signal
 from typing import Final
 
 from common.frame import EncodedFrame
-from consumer.frame import Frame
 from consumer.reception import Reception
 from consumer.settings import ConsumerSettings
 from consumer.sinks import SinkSpec, open_sink
@@ -79,13 +78,15 @@ class Presenter:
                 if not all(going_on):
                     return
             until_s = next_tick_s if end_s is None else min(next_tick_s, end_s)
-            frame = self.reception.take(max(0.0, until_s - time.monotonic()))
-            if frame is not None:
-                self._show(frame)
-                if self._shown == self._settings.frames:
-                    return
+            self._show_next(max(0.0, until_s - time.monotonic()))
+            if self._shown == self._settings.frames:
+                return
 
-    def _show(self, frame: Frame) -> None:
+    def _show_next(self, timeout_s: float) -> None:
+        # In a function of its own: while the next frame is decoded, nobody holds this one's memory.
+        frame = self.reception.take(timeout_s)
+        if frame is None:
+            return
         for sink in self._sinks:
             sink.present(frame)
         self._shown += 1

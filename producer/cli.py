@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Sequence
 
+from common.shell.lean import lean_process
 from common.shell.main import command_line
 from common.shell.signals import StopSignals
 from producer.settings import OPTIONS, ProducerSettings
@@ -16,6 +17,7 @@ _LOG = logging.getLogger("producer")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `python -m producer`; returns the exit code."""
+    lean_process()
     return command_line(
         "producer",
         "Publish one live picture source to a RabbitMQ fanout exchange.",

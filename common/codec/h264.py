@@ -138,13 +138,16 @@ class DecodedH264:
     __slots__ = ("_converter", "_height", "_picture", "_width")
 
     def __init__(self, picture: av.VideoFrame, converter: BgrConverter, width: int, height: int) -> None:
-        self._picture = picture
+        # Let go of once it is converted: the decoder can then use its memory again.
+        self._picture: av.VideoFrame | None = picture
         self._converter = converter
         self._width = width
         self._height = height
 
     def bgr(self) -> BGR:
-        return self._converter.convert(self._picture)[: self._height, : self._width]
+        picture, self._picture = self._picture, None
+        assert picture is not None  # noqa: S101 - called at most once
+        return self._converter.convert(picture)[: self._height, : self._width]
 
 
 def _open_decoder(width: int, height: int) -> VideoCodecContext:

@@ -17,7 +17,9 @@ _SCRIPTS = (Path("/usr/lib/rabbitmq/bin"), Path("/opt/rabbitmq/sbin"))
 # some microseconds before they sleep: starting is thousands of small reads, each handed from one
 # thread to another, and takes 2.7 s so in place of 5.5 s (+0.014 cores under 300 deliveries/s).
 # The link that rabbitmqctl uses would listen on every address by default.
-_ERLANG = "+S 2:2 +SDio 1 +sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}"
+_ERLANG = (
+    "+S 2:2 +SDio 1 +sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}"
+)
 
 
 @dataclass(frozen=True, slots=True)

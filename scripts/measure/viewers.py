@@ -67,7 +67,14 @@ class Study:
 
 def codec_work(study: Study) -> None:
     """The floor: one encode and N decodes to BGR in one process."""
-    command = [sys.executable, "-m", "scripts.measure.codec_work", str(study.clip), str(study.viewers), "300"]
+    command = [
+        sys.executable,
+        "-m",
+        "scripts.measure.codec_work",
+        str(study.clip),
+        str(study.viewers),
+        "300",
+    ]
     work = json.loads(subprocess.run(command, cwd=CHECKOUT, capture_output=True, check=True).stdout)
     study.floor_cores = (work["encode_ms"] + study.viewers * work["decode_ms"]) * 30 / 1e3
     study.score.add(Goal("codec work alone", "encode", "ms"), work["encode_ms"])
@@ -117,9 +124,7 @@ def clocks(study: Study) -> None:
     design = designs.fanlight("clocks", playout=_SYNC, start=start)
     result = study.run(case, design, 4, study.clip, offsets_ns={0: CLOCK_OFFSET_NS})
     others = {s.seq: s.presented_ns for shown in result.shown[1:] for s in shown}
-    apart = [
-        abs(s.presented_ns - others[s.seq]) / 1e6 for s in result.shown[0] if s.seq in others
-    ]
+    apart = [abs(s.presented_ns - others[s.seq]) / 1e6 for s in result.shown[0] if s.seq in others]
     _fps_and_cores(study, case, result, worst=_HOLDS_FPS)
     study.score.add(Goal(case, "out of step p50", "ms", 10), _at(apart, 0.5))
     study.score.add(Goal(case, "out of step p99", "ms", 10), _at(apart, 0.99))
@@ -149,7 +154,10 @@ def slow(study: Study) -> None:
     add(Goal("one slow of 6", "its frames' age p50", "ms", 60), _at(ages, 0.5))
     add(Goal("one slow of 6", "its frames' age p99", "ms", 150), _at(ages, 0.99))
     others = [s.age_ms for shown in result.shown[1:] for s in shown]
-    add(Goal("one slow of 6", "others: fps, worst", "fps", _HOLDS_FPS, at_least=True), min(result.figures.fps[1:]))
+    add(
+        Goal("one slow of 6", "others: fps, worst", "fps", _HOLDS_FPS, at_least=True),
+        min(result.figures.fps[1:]),
+    )
     add(Goal("one slow of 6", "others: age p99", "ms"), _at(others, 0.99))
     add(Goal("six, none slow", "age p99", "ms"), alone.figures.age_ms[1])
 

@@ -189,9 +189,7 @@ def _short_text(buffer: bytes, offset: int) -> tuple[str, int]:
     return buffer[offset + 1 : end].decode(), end
 
 
-def _table(
-    buffer: bytes, offset: int
-) -> tuple[dict[str, object], dict[str, tuple[Struct, int]], int]:
+def _table(buffer: bytes, offset: int) -> tuple[dict[str, object], dict[str, tuple[Struct, int]], int]:
     """A header table of plain values, the forms and places of its integers, and the offset behind it."""
     (size,) = _UINT32.unpack_from(buffer, offset)
     offset += 4

@@ -1,7 +1,7 @@
 """Video over RabbitMQ as tutorials show it: BlockingConnection, fanout exchange, auto-ack, JPEG by OpenCV.
 
-    python -m scripts.measure.peers.tutorial publish URL CLIP
-    python -m scripts.measure.peers.tutorial consume URL TRACE
+python -m scripts.measure.peers.tutorial publish URL CLIP
+python -m scripts.measure.peers.tutorial consume URL TRACE
 """
 
 from __future__ import annotations
