@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -67,7 +68,5 @@ class Mailbox:
         self._ring()
 
     def _ring(self) -> None:
-        try:
+        with contextlib.suppress(RuntimeError):  # it has been rung already
             self._bell.release()
-        except RuntimeError:
-            pass  # it has been rung already

@@ -20,13 +20,11 @@ _HIGHEST_FPS: Final = 240
 _LONGEST_CHAIN: Final = 600
 _MOST_BYTES: Final = 32 * 1024 * 1024
 
-# In frame intervals before a frame is due: when to begin to work on it and those behind it, and when to stop
-# decoding ahead. What is left of each interval is for showing frames, on all screens of a host at once.
+# In frame intervals before a frame is due: when to begin to work on it and those behind it, and when to
+# stop decoding ahead. What is left of each interval is for showing frames, on all screens at once.
 _BEGIN_AHEAD: Final = 0.9
 _STOP_AHEAD: Final = 0.3
-# Frames that are decoded before their turn is next. A keyframe takes five times as long as another frame,
-# on all screens at once; the delay is there to even that out.
-_DECODED_AHEAD: Final = 4
+MOST_DECODED_AHEAD: Final = 4
 
 
 class Arrived(NamedTuple):
@@ -157,9 +155,15 @@ class SyncPlayout:
 
     A frame that is more than half a frame interval past its time is dropped: by then the next one is
     nearer to what the other screens show.
+
+    Args:
+        decoded_ahead: frames that are decoded before their turn is next, up to `MOST_DECODED_AHEAD`. A
+            keyframe takes five times as long as another frame: screens of one host that take different
+            numbers decode it at different times, and all are in time for the frames before it.
     """
 
-    def __init__(self, delay_ns: int, max_age_ns: int) -> None:
+    def __init__(self, delay_ns: int, max_age_ns: int, decoded_ahead: int = MOST_DECODED_AHEAD) -> None:
+        self._decoded_ahead = decoded_ahead
         self._delay_ns = delay_ns
         self._max_age_ns = max_age_ns
         self._capacity = 8 + delay_ns * _HIGHEST_FPS // 1_000_000_000
@@ -228,7 +232,7 @@ class SyncPlayout:
             self._prepared = True
             self._begun = max(1, self._begun)
             return Turn(wait_ns=wait_ns, upcoming=following)
-        to_decode = self._begun < min(len(self._frames), 1 + _DECODED_AHEAD)
+        to_decode = self._begun < min(len(self._frames), 1 + self._decoded_ahead)
         if to_decode and wait_ns > _STOP_AHEAD * interval_ns:
             self._begun += 1
             return Turn(wait_ns=wait_ns, ahead=self._frames[self._begun - 1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 
@@ -10,10 +11,10 @@ from common.clock import monotonic_ns, wall_ns
 from common.control import ClockReply, ClockRequest, KeyframeRequest, Reason, ReceiverReport
 from common.errors import FanlightError, WireFormatError
 from common.frame import EncodedFrame
+from consumer.decoding import Decoding
 from consumer.frame import Frame
 from consumer.mailbox import Mailbox
-from consumer.decoding import Decoding
-from consumer.playout import Arrived, Dropped, LatestPlayout, Playout, SyncPlayout
+from consumer.playout import MOST_DECODED_AHEAD, Arrived, Dropped, LatestPlayout, Playout, SyncPlayout
 from consumer.receiver import Receiver
 from consumer.settings import ConsumerSettings, PlayoutMode
 from consumer.stats import ConsumerStats, Event, Meters, Outcome
@@ -26,7 +27,7 @@ class Reception:
 
     Args:
         on_outcome: told the fate of every frame that arrived; from either thread, must not wait.
-        on_encoded: given every frame that is not missing its references, in order; from the receiving thread.
+        on_encoded: given every frame whose references came, in order; from the receiving thread.
     """
 
     def __init__(
@@ -197,7 +198,9 @@ class Reception:
 def _playout(settings: ConsumerSettings) -> Playout:
     max_age_ns = int(settings.max_age_s * 1e9)
     if settings.playout is PlayoutMode.SYNC:
-        return SyncPlayout(int(settings.delay_s * 1e9), max_age_ns)
+        # Jitter only: nothing here is a secret.
+        decoded_ahead = random.randint(2, MOST_DECODED_AHEAD)  # noqa: S311
+        return SyncPlayout(int(settings.delay_s * 1e9), max_age_ns, decoded_ahead)
     return LatestPlayout(max_age_ns)
 
 

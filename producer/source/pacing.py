@@ -38,7 +38,7 @@ class Pacer:
         return self._origin_ns + media_ns
 
     def capture_ns(self, deadline_ns: int, *, now_ns: int, wall_ns: int) -> int:
-        """The capture time of a picture that was waited for: when it was due, as a camera's clock would say.
+        """The capture time of a picture that was waited for: when it was due, as by a camera's clock.
 
         What the system took longer to wake up belongs to the latency, and must not make synchronised
         screens jump. A picture that is later than that was held up by its source.

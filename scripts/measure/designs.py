@@ -88,7 +88,7 @@ def tutorial(name: str = "tutorial") -> Design:
 
 
 def imagezmq(name: str, *, newest: bool) -> Design:
-    """imagezmq PUB/SUB: `pub_sub_receive.py` of its examples, or with its receiving thread."""
+    """Imagezmq PUB/SUB: `pub_sub_receive.py` of its examples, or with its receiving thread."""
     peer = "scripts.measure.peers.imagezmq_pubsub"
     way = "newest" if newest else "every"
     how = "a thread receives and keeps the newest" if newest else "each frame in turn"
@@ -102,16 +102,17 @@ def imagezmq(name: str, *, newest: bool) -> Design:
 
 def gstreamer(name: str = "gstreamer") -> Design:
     """All C: x264 over TCP to decoders to BGR, with the very x264 options that ours has."""
-    x264 = X264_OPTIONS["x264-params"]
+    x264, preset, tune = (X264_OPTIONS[name] for name in ("x264-params", "preset", "tune"))
 
     def producer(place: Place) -> list[str]:
         # sync=true on the encoder's input: frames leave at the clip's own rate, not in bursts.
         return _pipeline(
             f"filesrc location={place.clip} ! qtdemux ! h264parse ! avdec_h264 max-threads=1 ! clocksync ! "
-            f"x264enc tune={X264_OPTIONS['tune']} speed-preset={X264_OPTIONS['preset']} pass=qual quantizer=23 "
+            f"x264enc tune={tune} speed-preset={preset} pass=qual quantizer=23 "
             f"key-int-max={_GOP} threads=1 sliced-threads=false option-string={x264} ! "
             "video/x-h264,stream-format=byte-stream,alignment=au ! "
-            f"tcpserversink host=127.0.0.1 port={place.port} recover-policy=keyframe sync-method=next-keyframe"
+            f"tcpserversink host=127.0.0.1 port={place.port} "
+            "recover-policy=keyframe sync-method=next-keyframe"
         )
 
     def consumer(place: Place, _number: int) -> list[str]:
@@ -124,7 +125,7 @@ def gstreamer(name: str = "gstreamer") -> Design:
 
     return Design(
         name,
-        f"x264enc {X264_OPTIONS['preset']} {X264_OPTIONS['tune']} {x264} CRF 23, tcpserversink; avdec_h264, "
+        f"x264enc {preset} {tune} {x264} CRF 23, tcpserversink; avdec_h264, "
         "videoconvert to BGR, fakesink sync=false; one thread each",
         producer,
         consumer,

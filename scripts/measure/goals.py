@@ -56,9 +56,10 @@ class Score:
         for goal, values in self._values.items():
             middle = statistics.median(values)
             verdict = "" if goal.limit is None else ("yes" if goal.met(middle) else "**no**")
+            spread = f"{min(values):.4g} – {max(values):.4g}"
             lines.append(
-                f"| {goal.case} | {goal.figure} | {middle:.4g} {goal.unit} | {min(values):.4g} – {max(values):.4g} "
-                f"| {len(values)} | {goal.wanted} | {verdict} |"
+                f"| {goal.case} | {goal.figure} | {middle:.4g} {goal.unit} | {spread} | {len(values)} "
+                f"| {goal.wanted} | {verdict} |"
             )
         return "\n".join(lines)
 

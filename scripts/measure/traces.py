@@ -1,4 +1,4 @@
-"""Reads the traces that consumers write, ours and the peers', and works out the figures. Pure but for reading.
+"""Reads the traces that consumers write, ours and the peers', and works out the figures.
 
 A trace is CSV: `seq,capture_ns,received_ns,presented_ns,event` (docs/architecture.md); a frame that was not
 presented has no `presented_ns`.

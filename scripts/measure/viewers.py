@@ -29,14 +29,6 @@ CLOCK_OFFSET_NS: Final = 80_000_000
 _SYNC: Final = ("--playout", "sync", "--delay", "150ms")
 _STOPPED_S: Final = 30.0
 _HOLDS_FPS, _HOLDS_P99_MS = 29.5, 100.0
-# A consumer whose clock is wrong, from the first look at it on: `wall_ns` is replaced before anything
-# else imports it.
-_OTHER_CLOCK: Final = (
-    "import common.clock as c, sys, time\n"
-    f"c.wall_ns = lambda: time.time_ns() + {CLOCK_OFFSET_NS}\n"
-    "from consumer.cli import main\n"
-    "sys.exit(main(sys.argv[1:]))\n"
-)
 
 
 @dataclass(slots=True)
@@ -118,7 +110,8 @@ def clocks(study: Study) -> None:
     """Four consumers in step, the first of them with a wall clock that is 80 ms ahead."""
 
     def start(number: int) -> tuple[str, ...]:
-        return ("-c", _OTHER_CLOCK) if number == 0 else ("-m", "consumer")
+        other = ("-m", "scripts.measure.other_clock", str(CLOCK_OFFSET_NS))
+        return other if number == 0 else ("-m", "consumer")
 
     case = "Fanlight sync x 4, one clock 80 ms ahead"
     design = designs.fanlight("clocks", playout=_SYNC, start=start)

@@ -224,6 +224,8 @@ class Link:
         return logging.DEBUG if self._quiet else level
 
     def _shut_down(self) -> None:
+        if self._stopping:
+            return  # somebody else stops it too: the connection may be about to close in good order
         self._stopping = True
         connection = self._connection
         if connection is None or not connection.is_open:

@@ -30,8 +30,8 @@ def read_in_large_pieces(connection: SelectConnection, size_bytes: int = 64 * 10
 
 
 def write_at_once(connection: SelectConnection) -> None:
-    """Pika leaves everything to the next turn of its loop: two changes of what it polls for, one more wake-up
-    and a segment for each AMQP frame. What the operating system takes is sent here, in one piece.
+    """Pika leaves everything to the next turn of its loop: two changes of what it polls for, one wake-up
+    more and a segment for each AMQP frame. What the operating system takes is sent here, in one piece.
 
     Not under TLS, where a write may have to wait for a read.
     """

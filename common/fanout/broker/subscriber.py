@@ -33,7 +33,7 @@ from common.fanout.broker.topology import (
     exchange,
     freshness_arguments,
 )
-from common.frame import APP_ID, PROBE_CONTENT_TYPE, EncodedFrame, FrameHeader
+from common.frame import PROBE_CONTENT_TYPE, EncodedFrame, FrameHeader
 
 _LOG = logging.getLogger(__name__)
 
@@ -156,8 +156,8 @@ class BrokerSubscriber:
         return header
 
     def _took(self, channel: Channel, tag: int) -> None:
-        # After the work, so that whoever cannot keep up leaves frames to the queue, which drops the
-        # oldest. Several at once: an acknowledgement costs the broker as much as a small message.
+        # Several at once: an acknowledgement costs the broker as much as a small message. What a consumer
+        # that is suspended, or on a slow network, does not acknowledge stays in the queue, which drops it.
         self._unacked += 1
         self._last_tag = tag
         if self._unacked >= ACK_EVERY:

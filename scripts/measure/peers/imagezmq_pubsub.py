@@ -14,9 +14,11 @@ import threading
 import time
 from typing import Any
 
-import imagezmq
+import imagezmq as untyped
 
 from scripts.measure.peers.footage import TraceFile, decode, jpegs
+
+imagezmq: Any = untyped
 
 
 def _publish(port: str, clip: str) -> None:

@@ -13,10 +13,13 @@ from common.control import (
     CONTENT_TYPE,
     MAX_CONTROL_BYTES,
     VERSION,
+    ClockReply,
+    ClockRequest,
     ControlMessage,
     KeyframeRequest,
     Reason,
     ReceiverReport,
+    answer,
     parse,
     serialize,
 )
@@ -37,6 +40,10 @@ REPORT = ReceiverReport(
     jitter_ms=0.5,
     playout_skew_ms=0.0,
 )
+ASKS = ClockRequest(stream="cam", name="c1", asked_ns=5_000_000_001)
+ANSWERS = ClockReply(
+    stream="cam", name="c1", asked_ns=5_000_000_001, received_ns=1_700_000_000_000_000_002, replied_ns=3
+)
 # What is on the wire, literally, per version.
 GOLDEN: dict[int, dict[str, tuple[ControlMessage, bytes]]] = {
     1: {
@@ -46,6 +53,12 @@ GOLDEN: dict[int, dict[str, tuple[ControlMessage, bytes]]] = {
             b'{"v":1,"stream":"cam","name":"wall-1","epoch":9223372036854775807,"highest_seq":300,'
             b'"received":299,"lost":2,"presented":290,"late":9,"age_p50_ms":12.5,"age_p99_ms":31.25,'
             b'"jitter_ms":0.5,"playout_skew_ms":0.0}',
+        ),
+        "clock_request": (ASKS, b'{"v":1,"stream":"cam","name":"c1","asked_ns":5000000001}'),
+        "clock_reply": (
+            ANSWERS,
+            b'{"v":1,"stream":"cam","name":"c1","asked_ns":5000000001,'
+            b'"received_ns":1700000000000000002,"replied_ns":3}',
         ),
     }
 }
@@ -116,7 +129,7 @@ def test_every_field_is_required_and_named(kind: str, message: ControlMessage, g
 
 @pytest.mark.parametrize("kind", [None, "", "keyframe", "Receiver_Report", "receiver_report "])
 def test_an_unknown_type_is_refused(kind: str | None) -> None:
-    text = f"type is {kind!r}: allowed is keyframe_request, receiver_report"
+    text = f"type is {kind!r}: allowed is clock_reply, clock_request, keyframe_request, receiver_report"
     assert str(refusal(kind, body(REQUEST))) == text
 
 
@@ -241,3 +254,7 @@ def test_anything_at_all_is_either_read_or_a_wire_format_error(kind: str | None,
 def test_a_value_that_is_not_a_number_never_reaches_the_wire_unnoticed() -> None:
     sent = serialize(replace(REPORT, jitter_ms=math.nan))
     assert refusal("receiver_report", sent).field == "jitter_ms"
+
+
+def test_an_answer_repeats_the_question_and_adds_the_producers_times() -> None:
+    assert answer(ASKS, received_ns=1_700_000_000_000_000_002, now_ns=3) == ANSWERS

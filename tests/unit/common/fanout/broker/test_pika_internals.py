@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+import inspect
+import socket
 import struct
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pika
-from pika import SelectConnection, data
+import pytest
+from pika import SelectConnection, data, frame
+from pika.adapters.base_connection import BaseConnection, _StreamingProtocolShim
+from pika.adapters.select_connection import IOLoop
 from pika.adapters.utils import io_services_utils
+from pika.adapters.utils.selector_ioloop_adapter import SelectorIOServicesAdapter
+from pika.channel import Channel
+from pika.connection import Connection
+from pika.spec import BasicProperties
 
+from common.fanout.broker.deliveries import Delivery
 from common.fanout.broker.pika_internals import (
     read_in_large_pieces,
     survive_hostile_tables,
+    take_deliveries,
     unsent_bytes,
+    write_at_once,
 )
+from tests.unit.common.fanout.broker.test_deliveries import CHANNEL, CONSUMER, encoded, usual
+
+UNUSUAL = encoded(usual(priority=1), b"unusual")
+HEARTBEAT = bytes(frame.Heartbeat().marshal())
 
 
 def test_pika_is_the_version_that_was_looked_at() -> None:
@@ -36,10 +55,50 @@ def test_the_connection_has_what_is_asked() -> None:
     )
 
 
+def test_the_connection_has_what_is_replaced_and_counted() -> None:
+    connection: Any = SelectConnection(internal_connection_workflow=False)
+    try:
+        assert connection._frame_buffer == b""
+        for counter in ("bytes_received", "frames_received", "bytes_sent", "frames_sent"):
+            assert getattr(connection, counter) == 0
+    finally:
+        connection.ioloop.close()
+    assert list(inspect.signature(SelectConnection._on_data_available).parameters) == ["self", "data_in"]
+    assert list(inspect.signature(SelectConnection._output_marshaled_frames).parameters) == [
+        "self",
+        "marshaled_frames",
+    ]
+
+
+def test_pika_looks_up_on_the_connection_what_is_replaced_there() -> None:
+    # A bound method that it had kept for itself would never be replaced.
+    assert "_on_data_available" in BaseConnection._proto_data_received.__code__.co_names
+    for sender in (Connection._send_frame, Connection._send_message):
+        assert "_output_marshaled_frames" in sender.__code__.co_names
+
+
+def test_the_plain_transport_has_what_is_asked() -> None:
+    kind = io_services_utils._AsyncPlaintextTransport
+    assert kind.__name__ == "_AsyncPlaintextTransport"
+    for name in ("write", "_initiate_abort", "_on_socket_readable"):
+        assert callable(getattr(kind, name))
+    assert callable(SelectorIOServicesAdapter.set_reader)
+    with real_connection() as (connection, peer):
+        transport: Any = connection._transport
+        assert type(transport) is kind
+        assert isinstance(transport._tx_buffers, deque)
+        assert not transport._tx_buffers
+        assert isinstance(transport._sock, socket.socket)
+        assert transport._sock is not peer
+        assert isinstance(transport._nbio, SelectorIOServicesAdapter)
+
+
 def test_sizes_are_set_on_the_transport_of_this_connection_only() -> None:
     transport: Any = SimpleNamespace(_MAX_RECV_BYTES=4096, _MAX_CONSUME_BYTES=4096)
     read_in_large_pieces(cast("SelectConnection", SimpleNamespace(_transport=transport)), 1000)
-    assert (transport._MAX_RECV_BYTES, transport._MAX_CONSUME_BYTES) == (1000, 1000)
+    # One read for each time that the poller says so: any byte is enough to end pika's own loop.
+    assert (transport._MAX_RECV_BYTES, transport._MAX_CONSUME_BYTES) == (1000, 1)
+    assert io_services_utils._AsyncTransportBase._MAX_RECV_BYTES == 4096
 
 
 def test_unsent_bytes_are_those_of_the_write_buffer() -> None:
@@ -60,3 +119,488 @@ def test_an_ordinary_table_is_read_as_ever() -> None:
     pieces: list[bytes] = []
     data.encode_table(pieces, {"seq": 7, "key": True})
     assert data.decode_table(b"".join(pieces), 0)[0] == {"seq": 7, "key": True}
+
+
+# Fakes
+
+
+class FakeConnection:
+    """Keeps what is given to pika's own methods. It decodes nothing, and sends nothing."""
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+        self._frame_buffer = b""
+        self.bytes_received = self.frames_received = self.bytes_sent = self.frames_sent = 0
+        self.passed: list[bytes] = []
+        self.output: list[bytes] = []
+
+    def _on_data_available(self, data_in: bytes) -> None:
+        self.passed.append(data_in)
+
+    def _output_marshaled_frames(self, marshaled_frames: list[bytes]) -> None:
+        self.output += marshaled_frames
+
+
+class _AsyncPlaintextTransport:
+    """Named as pika's, which is how it is told. It never polls, aborts nothing and sends nothing later."""
+
+    _MAX_RECV_BYTES = 1 << 16
+
+    def __init__(self, sock: Any) -> None:
+        self._sock = sock
+        self._tx_buffers: deque[bytes] = deque()
+        self._nbio = SimpleNamespace(set_reader=self._set_reader)
+        self.written: list[bytes] = []
+        self.readers: dict[int, Callable[[], None]] = {}
+        self.left_to_pika = 0
+        self.aborted: list[BaseException] = []
+
+    def _set_reader(self, fd: int, reader: Callable[[], None]) -> None:
+        self.readers[fd] = reader
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+        self._tx_buffers.append(data)
+
+    def _on_socket_readable(self) -> None:
+        self.left_to_pika += 1
+
+    def _initiate_abort(self, error: BaseException) -> None:
+        self.aborted.append(error)
+
+
+class _AsyncSSLTransport(_AsyncPlaintextTransport):
+    """As above, under the name of the other one."""
+
+
+class Full:
+    """A socket that takes some bytes and no more, at once: a real one's buffer has no exact size."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.sent: list[bytes] = []
+
+    def send(self, data: bytes) -> int:
+        if not self.room:
+            raise BlockingIOError
+        taken = data[: self.room]
+        self.room -= len(taken)
+        self.sent.append(taken)
+        return len(taken)
+
+    def fileno(self) -> int:
+        return 7
+
+
+class Broken(Full):
+    def send(self, data: bytes) -> int:
+        raise BrokenPipeError
+
+
+@contextmanager
+def real_connection() -> Iterator[tuple[SelectConnection, socket.socket]]:
+    """A connection and a plain transport of pika's, and the other end. Nobody shakes hands."""
+    ours, peer = socket.socketpair()
+    ours.setblocking(False)
+    peer.settimeout(5)
+    loop = IOLoop()
+    connection: Any = SelectConnection(custom_ioloop=loop, internal_connection_workflow=False)
+    nbio = SelectorIOServicesAdapter(loop)
+    transport = io_services_utils._AsyncPlaintextTransport(ours, _StreamingProtocolShim(connection), nbio)
+    connection._transport = transport
+    connection._set_connection_state(connection.CONNECTION_OPEN)
+    try:
+        yield connection, peer
+    finally:
+        nbio.remove_reader(ours.fileno())
+        nbio.remove_writer(ours.fileno())
+        loop.close()
+        ours.close()
+        peer.close()
+
+
+def writing(sock: Any, kind: type[_AsyncPlaintextTransport] = _AsyncPlaintextTransport) -> FakeConnection:
+    connection = FakeConnection(kind(sock))
+    write_at_once(cast("SelectConnection", connection))
+    return connection
+
+
+class Taking:
+    """A connection whose deliveries are taken, and what became of them."""
+
+    def __init__(
+        self,
+        sock: Any = None,
+        kind: type[_AsyncPlaintextTransport] = _AsyncPlaintextTransport,
+        *,
+        good: bool = True,
+    ) -> None:
+        self.transport = kind(sock or Full(0))
+        self.connection = FakeConnection(self.transport)
+        self.channel = SimpleNamespace(channel_number=CHANNEL, is_open=True, connection=self.connection)
+        self.taken: list[Delivery] = []
+        self.good = good
+        take_deliveries(cast("Channel", self.channel), CONSUMER, self.on_delivery)
+
+    def on_delivery(self, delivery: Delivery) -> bool:
+        self.taken.append(delivery)
+        return self.good and delivery.properties is not None
+
+    def arrive(self, data: bytes) -> None:
+        self.connection._on_data_available(data)
+
+    def poll(self) -> None:
+        self.transport.readers[self.transport._sock.fileno()]()
+
+    @property
+    def tags(self) -> list[int]:
+        return [delivery.tag for delivery in self.taken]
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, peer = socket.socketpair()
+    ours.setblocking(False)
+    peer.settimeout(5)
+    with ours, peer:
+        yield ours, peer
+
+
+# write_at_once
+
+
+def test_frames_are_sent_at_once_and_in_one_piece() -> None:
+    sock = Full(100)
+    connection = writing(sock)
+    connection._output_marshaled_frames([b"method", b"header", b"body"])
+    assert sock.sent == [b"methodheaderbody"]
+    assert connection._transport.written == []
+    assert connection.output == []
+
+
+def test_what_is_sent_at_once_is_counted_as_pika_counts_it() -> None:
+    connection = writing(Full(5))
+    connection._output_marshaled_frames([b"method", b"body"])
+    assert (connection.frames_sent, connection.bytes_sent) == (2, 10)
+
+
+def test_what_the_socket_does_not_take_is_left_to_the_transport() -> None:
+    sock = Full(8)
+    connection = writing(sock)
+    connection._output_marshaled_frames([b"method", b"body"])
+    assert sock.sent == [b"methodbo"]
+    assert connection._transport.written == [b"dy"]
+
+
+@pytest.mark.parametrize("sock", [Full(0), Broken(0)])
+def test_a_socket_that_takes_nothing_or_is_broken_is_left_to_the_transport(sock: Full) -> None:
+    connection = writing(sock)
+    connection._output_marshaled_frames([b"method", b"body"])
+    assert connection._transport.written == [b"methodbody"]
+
+
+def test_nothing_overtakes_what_pika_has_still_to_send() -> None:
+    sock = Full(8)
+    connection = writing(sock)
+    connection._output_marshaled_frames([b"methodbody"])
+    sock.room = 100
+    connection._output_marshaled_frames([b"later"])
+    assert sock.sent == [b"methodbo"]
+    assert connection._transport.written == [b"dy", b"later"]
+
+
+def test_tls_is_written_as_ever() -> None:
+    sock = Full(100)
+    connection = writing(sock, _AsyncSSLTransport)
+    connection._output_marshaled_frames([b"method", b"body"])
+    assert connection.output == [b"method", b"body"]
+    assert sock.sent == []
+
+
+def test_what_pika_sends_is_on_the_socket_before_its_loop_turns() -> None:
+    with real_connection() as (connection, peer):
+        write_at_once(connection)
+        channel = open_channel(connection)
+        channel.basic_ack(5)
+        expected = bytes(frame.Method(CHANNEL, pika.spec.Basic.Ack(5)).marshal())
+        assert peer.recv(100) == expected
+        assert unsent_bytes(connection) == 0
+
+
+def test_a_message_larger_than_the_socket_takes_arrives_whole_and_in_order() -> None:
+    with real_connection() as (connection, peer):
+        write_at_once(connection)
+        channel = open_channel(connection)
+        body = bytes(range(256)) * 16_000
+        channel.basic_publish("fanlight.cam", "", body, BasicProperties())
+        channel.basic_ack(5)
+        assert unsent_bytes(connection) > 0
+        end = bytes(frame.Method(CHANNEL, pika.spec.Basic.Ack(5)).marshal())
+        received = bytearray()
+        peer.setblocking(False)
+        connection.ioloop.activate_poller()
+        # Each turn sends what there is room for; the count only bounds a failure.
+        for _ in range(10_000):
+            try:
+                received += peer.recv(1 << 20)
+            except BlockingIOError:
+                connection.ioloop.poll()
+            if received.endswith(end):
+                break
+        fragments = []
+        while received:
+            consumed, value = frame.decode_frame(bytes(received[:200_000]))
+            del received[:consumed]
+            fragments.append(getattr(value, "fragment", b""))
+        assert b"".join(fragments) == body
+        assert unsent_bytes(connection) == 0
+
+
+# take_deliveries
+
+
+def test_plain_deliveries_are_taken_and_pika_never_sees_them() -> None:
+    taking = Taking()
+    stream = encoded(body=b"abcdefg", chunk=3) + encoded(body=b"hij", tag=6)
+    taking.arrive(stream)
+    assert [(delivery.tag, delivery.body) for delivery in taking.taken] == [(5, b"abcdefg"), (6, b"hij")]
+    assert taking.connection.passed == []
+    assert taking.connection._frame_buffer == b""
+
+
+def test_what_is_taken_is_counted_as_pika_counts_it() -> None:
+    # Its heartbeat checker ends a connection on which nothing seems to arrive.
+    taking = Taking()
+    stream = encoded(body=b"abcdefg", chunk=3) + encoded(body=b"hij", tag=6)
+    taking.arrive(stream)
+    assert taking.connection.bytes_received == len(stream)
+    assert taking.connection.frames_received == 5 + 3
+
+
+def test_what_is_not_plain_is_passed_on_and_not_counted_twice() -> None:
+    taking = Taking()
+    taking.arrive(HEARTBEAT)
+    taking.arrive(UNUSUAL)
+    assert taking.connection.passed == [HEARTBEAT, UNUSUAL]
+    assert (taking.connection.bytes_received, taking.connection.frames_received) == (0, 0)
+    assert taking.taken == []
+
+
+def test_from_the_first_that_is_not_plain_on_everything_is_passed_on_in_order() -> None:
+    taking = Taking()
+    tail = encoded(tag=7)[:20]
+    taking.arrive(encoded() + HEARTBEAT + encoded(tag=6) + tail)
+    assert taking.tags == [5]
+    # With the partial tail: what pika keeps of it is in the same buffer.
+    assert taking.connection.passed == [HEARTBEAT + encoded(tag=6) + tail]
+    assert taking.connection._frame_buffer == b""
+
+
+def test_what_pika_has_kept_comes_before_what_arrives() -> None:
+    taking = Taking()
+    whole = encoded()
+    taking.connection._frame_buffer = whole[:20]
+    taking.arrive(whole[20:] + HEARTBEAT[:3])
+    assert taking.tags == [5]
+    assert taking.connection._frame_buffer == HEARTBEAT[:3]
+
+
+def test_a_delivery_that_arrives_in_pieces_is_kept_until_it_is_whole() -> None:
+    whole = encoded(body=b"abcdefg", chunk=3)
+    for cut in range(1, len(whole)):
+        taking = Taking()
+        taking.arrive(whole[:cut])
+        assert taking.connection._frame_buffer == whole[:cut]
+        assert (taking.tags, taking.connection.bytes_received) == ([], 0)
+        taking.arrive(whole[cut:] + HEARTBEAT[:3])
+        assert (taking.tags, taking.connection.bytes_received) == ([5], len(whole))
+        assert taking.connection._frame_buffer == HEARTBEAT[:3]
+        taking.arrive(HEARTBEAT[3:])
+        assert taking.connection._frame_buffer == b""
+        assert taking.connection.passed == [HEARTBEAT]
+
+
+def test_what_was_kept_and_proves_not_to_be_plain_is_passed_on_whole() -> None:
+    taking = Taking()
+    taking.arrive(UNUSUAL[:30])
+    taking.arrive(UNUSUAL[30:])
+    assert taking.connection.passed == [UNUSUAL]
+    assert taking.connection._frame_buffer == b""
+
+
+@pytest.mark.parametrize("good", [False, True])
+def test_properties_are_left_out_once_they_were_called_good(good: bool) -> None:
+    taking = Taking(good=good)
+    taking.arrive(encoded() + encoded(tag=6) + encoded(tag=7))
+    assert [delivery.properties is None for delivery in taking.taken] == [False, good, good]
+
+
+def test_nothing_is_taken_once_the_channel_is_closed() -> None:
+    taking = Taking()
+    taking.channel.is_open = False
+    taking.arrive(encoded())
+    assert taking.taken == []
+    assert taking.connection.passed == [encoded()]
+
+
+def test_nothing_more_is_taken_once_a_delivery_has_closed_the_channel() -> None:
+    taking = Taking()
+
+    def close(_delivery: Delivery) -> bool:
+        taking.channel.is_open = False
+        return True
+
+    take_deliveries(cast("Channel", taking.channel), CONSUMER, close)
+    taking.arrive(encoded() + encoded(tag=6))
+    assert taking.connection.passed == [encoded(tag=6)]
+    assert taking.connection.bytes_received == len(encoded())
+
+
+def test_a_later_channel_of_the_same_connection_takes_over() -> None:
+    # What it does not take goes to pika, not to the channel before it.
+    taking = Taking()
+    later: list[Delivery] = []
+
+    def on_delivery(delivery: Delivery) -> bool:
+        later.append(delivery)
+        return True
+
+    channel = SimpleNamespace(channel_number=2, is_open=True, connection=taking.connection)
+    take_deliveries(cast("Channel", channel), "ctag2.abc", on_delivery)
+    taking.arrive(encoded(channel=2, consumer="ctag2.abc", tag=8))
+    taking.arrive(encoded())
+    assert [delivery.tag for delivery in later] == [8]
+    assert taking.taken == []
+    assert taking.connection.passed == [encoded()]
+
+
+# The socket
+
+
+def test_what_the_socket_has_is_read_and_taken(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, peer = pair
+    taking = Taking(ours)
+    peer.sendall(encoded() + HEARTBEAT)
+    taking.poll()
+    assert taking.tags == [5]
+    assert taking.connection.passed == [HEARTBEAT]
+    assert (taking.transport.left_to_pika, taking.transport.aborted) == (0, [])
+
+
+def test_no_more_is_read_at_once_than_the_transport_was_told(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    ours, peer = pair
+    kind = type("_AsyncPlaintextTransport", (_AsyncPlaintextTransport,), {"_MAX_RECV_BYTES": 10})
+    taking = Taking(ours, kind)
+    peer.sendall(encoded())
+    taking.poll()
+    assert taking.connection._frame_buffer == encoded()[:10]
+
+
+def test_the_end_of_the_stream_is_pikas_business(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, peer = pair
+    taking = Taking(ours)
+    peer.close()
+    taking.poll()
+    assert (taking.transport.left_to_pika, taking.transport.aborted) == (1, [])
+
+
+def test_a_socket_that_cannot_be_read_is_pikas_business(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, _peer = pair
+    taking = Taking(ours)
+    taking.poll()  # nothing there: BlockingIOError
+    assert (taking.transport.left_to_pika, taking.transport.aborted) == (1, [])
+    assert taking.connection.passed == []
+
+
+def test_an_exception_while_a_delivery_is_handled_ends_the_connection(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    ours, peer = pair
+    taking = Taking(ours)
+    error = RuntimeError("handler")
+
+    def fail(_delivery: Delivery) -> bool:
+        raise error
+
+    take_deliveries(cast("Channel", taking.channel), CONSUMER, fail)
+    peer.sendall(encoded())
+    taking.poll()
+    assert taking.transport.aborted == [error]
+
+
+def test_an_exception_of_pikas_own_decoder_ends_the_connection(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    ours, peer = pair
+    taking = Taking(ours)
+    with pytest.MonkeyPatch.context() as patch:
+        error = pika.exceptions.InvalidFrameError("no frame")
+
+        def fail(_self: FakeConnection, _data: bytes) -> None:
+            raise error
+
+        patch.setattr(FakeConnection, "_on_data_available", fail)
+        take_deliveries(cast("Channel", taking.channel), CONSUMER, taking.on_delivery)
+        peer.sendall(HEARTBEAT)
+        taking.poll()
+    assert taking.transport.aborted == [error]
+
+
+def test_under_tls_pika_reads_and_the_deliveries_are_taken_all_the_same() -> None:
+    # Decrypted bytes may wait where no poller sees them; pika knows when.
+    taking = Taking(kind=_AsyncSSLTransport)
+    assert taking.transport.readers == {}
+    taking.arrive(encoded())
+    assert taking.tags == [5]
+
+
+# All of it, in pika itself
+
+
+def open_channel(connection: SelectConnection) -> Any:
+    """A channel that its broker has opened; so says the test."""
+    channel: Any = Channel(connection, CHANNEL, lambda _channel: None)
+    channel._set_state(Channel.OPEN)
+    cast("Any", connection)._channels[CHANNEL] = channel
+    return channel
+
+
+def test_in_pika_itself_the_usual_and_the_unusual_arrive_each_by_its_way_and_in_order() -> None:
+    with real_connection() as (connection, peer):
+        counting: Any = connection
+        read_in_large_pieces(connection)
+        channel = open_channel(connection)
+        arrived: list[tuple[str, int, bytes]] = []
+
+        def by_pika(_channel: object, method: Any, _properties: object, body: bytes) -> None:
+            arrived.append(("pika", method.delivery_tag, body))
+
+        def plainly(delivery: Delivery) -> bool:
+            arrived.append(("plain", delivery.tag, delivery.body))
+            return delivery.properties is not None
+
+        channel._consumers[CONSUMER] = by_pika
+        take_deliveries(channel, CONSUMER, plainly)
+        counting.ioloop.activate_poller()
+        third, fourth = encoded(tag=7, body=b"three"), encoded(usual(priority=1), b"four", tag=8)
+        pieces = [
+            encoded(tag=5, body=b"one"),
+            UNUSUAL + third[:20],  # pika keeps the tail of what is passed on to it
+            third[20:] + fourth[:-3],
+            fourth[-3:],
+            encoded(tag=9, body=b"five"),
+        ]
+        for piece in pieces:
+            peer.sendall(piece)
+            counting.ioloop.poll()
+        assert arrived == [
+            ("plain", 5, b"one"),
+            ("pika", 5, b"unusual"),
+            ("plain", 7, b"three"),
+            ("pika", 8, b"four"),
+            ("plain", 9, b"five"),
+        ]
+        assert counting.bytes_received == sum(map(len, pieces))
+        assert counting.frames_received == 3 * 5

@@ -1,0 +1,187 @@
+"""The promises of DESIGN.md, section 4, each against a real broker: hand-made streams, what is shown."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pika
+import pytest
+from pika.adapters.blocking_connection import BlockingChannel
+
+from common.codec import encoder
+from common.frame import Codec
+from consumer import Consumer, Frame
+from producer import Producer
+from tests.integration.test_pipeline import Camera, on_air, raw_channel, small
+from tests.support.commands import running
+from tests.support.timing import wait_until
+
+EPOCH = 77
+HOUR_NS = 3600 * 1_000_000_000
+
+
+class Stream:
+    """A producer in slow motion: publishes the frames that a test names, stamped as it says."""
+
+    def __init__(self, channel: BlockingChannel, stream: str) -> None:
+        self._channel = channel
+        self._stream = stream
+        channel.confirm_delivery()
+        coder = encoder(Codec.H264, fps=1000, gop_s=10)
+        pictures = itertools.cycle(small())
+        # A keyframe every 10 frames.
+        self.frames = [coder.encode(next(pictures), key=seq % 10 == 0) for seq in range(60)]
+
+    def publish(self, seq: int, *, age_s: float = 0.0, epoch: int = EPOCH) -> None:
+        headers = {
+            "v": 1, "stream": self._stream, "epoch": epoch, "seq": seq, "width": 320, "height": 180,
+            "capture_ns": time.time_ns() - int(age_s * 1e9), "key": self.frames[seq].key, "fps": 30,
+        }  # fmt: skip
+        properties = pika.BasicProperties(content_type="video/h264", app_id="fanlight", headers=headers)
+        self._channel.basic_publish(
+            f"fanlight.{self._stream}", "", self.frames[seq].body, properties, mandatory=True
+        )
+
+
+class Viewer:
+    """Reads a consumer in a thread of its own, so that every frame that may be shown is."""
+
+    def __init__(self, consumer: Consumer) -> None:
+        self.consumer = consumer
+        self.shown: list[Frame] = []
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    def _read(self) -> None:
+        self.shown.extend(self.consumer)
+
+    def join(self) -> None:
+        self.consumer.close()
+        self._thread.join()
+
+    @property
+    def seqs(self) -> list[int]:
+        return [frame.seq for frame in self.shown]
+
+    def has_got(self, received: int) -> None:
+        wait_until(lambda: self.consumer.stats().received >= received, 10, f"{received} frames arrived")
+
+    def has_got_or_refused(self, count: int) -> None:
+        def arrived() -> int:
+            stats = self.consumer.stats()
+            return stats.received + stats.repeated
+
+        wait_until(lambda: arrived() >= count, 10, f"{count} frames arrived")
+
+
+@contextmanager
+def hand_made(stream: str, url: str, *, max_age_s: float = 0.5) -> Iterator[tuple[Stream, Viewer]]:
+    viewer = Viewer(Consumer(stream, "c1", max_age_s=max_age_s, url=url).start())
+    try:
+        wait_until(lambda: viewer.consumer.stats().connected, 10, "the consumer is connected")
+        with raw_channel(url) as channel:
+            yield Stream(channel, stream), viewer
+    finally:
+        viewer.join()
+
+
+def test_a_frame_older_than_max_age_is_never_presented(stream: str, broker_url: str) -> None:
+    with hand_made(stream, broker_url, max_age_s=2.0) as (out, viewer):
+        for seq in range(10):
+            out.publish(seq, age_s=2.1)
+        viewer.has_got(10)
+        out.publish(10)
+        wait_until(lambda: viewer.seqs == [10], 10, "the fresh one is shown, and nothing else")
+        assert viewer.consumer.stats().late == 10
+
+
+def test_frames_are_presented_in_order_whatever_arrives(stream: str, broker_url: str) -> None:
+    with hand_made(stream, broker_url, max_age_s=10.0) as (out, viewer):
+        for arrived, seq in enumerate((0, 1, 2, 1, 3, 0, 2, 4, 5), 1):
+            out.publish(seq)
+            viewer.has_got_or_refused(arrived)
+        wait_until(lambda: 5 in viewer.seqs, 10, "the last one is shown")
+        assert viewer.seqs == sorted(set(viewer.seqs))
+        assert viewer.consumer.stats().repeated == 3
+
+
+def test_after_a_gap_nothing_is_presented_before_the_keyframe_that_is_asked_for(
+    stream: str, broker_url: str
+) -> None:
+    with hand_made(stream, broker_url, max_age_s=10.0) as (out, viewer), raw_channel(broker_url) as control:
+        queue = control.queue_declare("", exclusive=True).method.queue
+        control.queue_bind(queue, "fanlight.control", stream)
+        out.publish(0)
+        viewer.has_got(1)
+        for count, seq in enumerate((1, 3, 4, 5), 2):  # 2 is lost
+            out.publish(seq)
+            viewer.has_got(count)
+        reasons: list[object] = []
+        for _, _, body in control.consume(queue, auto_ack=True, inactivity_timeout=10):
+            assert body is not None, f"no keyframe was asked for, only {reasons}"
+            reasons.append(json.loads(body).get("reason"))
+            if "gap" in reasons:
+                break
+        out.publish(10)
+        wait_until(lambda: 10 in viewer.seqs, 10, "the keyframe is shown")
+        assert not {3, 4, 5} & set(viewer.seqs)
+        stats = viewer.consumer.stats()
+        assert (stats.awaiting_key, stats.lost) == (3, 5)
+
+
+def test_a_new_epoch_is_followed_and_the_old_one_does_not_come_back(stream: str, broker_url: str) -> None:
+    with hand_made(stream, broker_url, max_age_s=10.0) as (out, viewer):
+        out.publish(20)
+        viewer.has_got(1)
+        out.publish(0, epoch=EPOCH + 1)
+        viewer.has_got(2)
+        out.publish(21)
+        wait_until(lambda: viewer.consumer.stats().repeated == 1, 10, "the straggler is counted")
+        out.publish(1, epoch=EPOCH + 1)
+        wait_until(lambda: (EPOCH + 1, 1) in [(f.epoch, f.seq) for f in viewer.shown], 10)
+        assert [f.epoch for f in viewer.shown if f.seq >= 20] in ([EPOCH], [])
+        epochs = [f.epoch for f in viewer.shown]
+        assert epochs == sorted(epochs)
+
+
+@pytest.mark.parametrize(
+    ("playout", "offset_ns"), [("latest", -HOUR_NS), ("sync", HOUR_NS), ("sync", 80_000_000)]
+)
+def test_a_consumer_whose_clock_is_wrong_goes_by_the_producers(
+    stream: str, broker_url: str, tmp_path: Path, playout: str, offset_ns: int
+) -> None:
+    """By its own clock every frame would be an hour old, or due in an hour."""
+    trace = tmp_path / "trace.csv"
+    arguments = [
+        str(offset_ns), "--url", broker_url, "--stream", stream, "--name", "c1", "--max-age", "2s",
+        "--playout", playout, "--delay", "300ms", "--sink", f"trace:{trace}", "--frames", "25",
+    ]  # fmt: skip
+    with (
+        on_air(stream, broker_url) as (out, camera),
+        running("scripts.measure.other_clock", *arguments) as consumer,
+    ):
+        assert consumer.wait(30) == 0
+        assert camera_and_trace_agree(out, camera, trace, offset_ns, playout)
+
+
+def camera_and_trace_agree(
+    out: Producer, camera: Camera, trace: Path, offset_ns: int, playout: str
+) -> bool:
+    rows = [line.split(",") for line in trace.read_text().splitlines()[1:]]
+    shown = [(int(row[1]), int(row[3]) - offset_ns) for row in rows if row[4] == "presented"]
+    assert len(shown) == 25
+    assert all(capture_ns in camera.sent for capture_ns, _ in shown)
+    ages_s = [(presented_ns - capture_ns) / 1e9 for capture_ns, presented_ns in shown]
+    assert max(ages_s) <= 2.0
+    if playout == "sync":
+        # Before the first answer the consumer goes by its own clock; half of the frames are long after it.
+        # How closely they keep to their time is the benchmark's business: `bench.py viewers clocks`.
+        later = sorted(ages_s[12:])
+        assert 0.25 <= later[len(later) // 2] <= 1.0
+    return out.failure is None
