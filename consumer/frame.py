@@ -17,7 +17,7 @@ class Frame:
         header: the wire header.
         received_ns: Unix time of arrival at this process.
         presented_ns: Unix time at which it was handed over.
-        age_s: time from capture to being handed over, in seconds, by the wall clocks of both sides.
+        age_s: time from capture to being handed over, in seconds, by the producer's clock.
         lost: frames of the stream that never arrived since the frame presented before this one.
     """
 

@@ -25,6 +25,7 @@ _MOST_BYTES: Final = 32 * 1024 * 1024
 _BEGIN_AHEAD: Final = 0.9
 _STOP_AHEAD: Final = 0.3
 MOST_DECODED_AHEAD: Final = 4
+_LONGEST_INTERVAL_NS: Final = 3600 * 1_000_000_000
 
 
 class Arrived(NamedTuple):
@@ -122,6 +123,8 @@ class LatestPlayout:
                 event = Event.SUPERSEDED if arrived.showable else Event.LATE
                 dropped = (Dropped(newest, event),)
             if arrived.frame.header.key:
+                if any(old.reset for old in chain):
+                    arrived = arrived._replace(reset=True)  # what it supersedes was to start anew
                 self._clear()
             elif len(chain) >= _LONGEST_CHAIN or self._bytes > _MOST_BYTES:
                 self._clear()
@@ -188,6 +191,7 @@ class SyncPlayout:
 
     def take(self, now_ns: int) -> Turn:
         due: list[Arrived] = []
+        begun = self._begun
         while self._frames and self._due_ns(self._frames[0]) <= now_ns:
             due.append(self._pop())
         if not due:
@@ -199,14 +203,17 @@ class SyncPlayout:
         elif self._too_late(due[-1], now_ns):
             newest = None
             dropped.append(Dropped(due[-1], Event.LATE))
-        decode = _since_keyframe(due)
+        decode = _since_keyframe(due, begun)
         if newest is not None:
-            decode.pop()
+            newest = decode.pop()
         due_ns = None if newest is None else self._due_ns(newest)
         return Turn(newest, due_ns, tuple(dropped), decode=tuple(decode))
 
     def _give_up(self, count: int) -> tuple[Dropped, ...]:
+        begun = self._begun
         given_up = [self._pop() for _ in range(count)]
+        if self._frames and any(old.reset for old in given_up[begun:]):
+            self._frames[0] = self._frames[0]._replace(reset=True)
         return tuple(Dropped(old, Event.SUPERSEDED) for old in given_up if old.showable)
 
     def _pop(self) -> Arrived:
@@ -224,7 +231,8 @@ class SyncPlayout:
             return _NOTHING
         following = self._frames[0]
         wait_ns = self._due_ns(following) - now_ns
-        interval_ns = 1_000_000_000 / following.header.fps
+        # A stranger's rate may be as near to 0 as a number can be.
+        interval_ns = min(1_000_000_000 / following.header.fps, _LONGEST_INTERVAL_NS)
         begin_ns = int(_BEGIN_AHEAD * interval_ns)
         if wait_ns > begin_ns:
             return Turn(wait_ns=wait_ns - begin_ns)
@@ -250,9 +258,15 @@ class SyncPlayout:
 _NOTHING: Final = Turn()
 
 
-def _since_keyframe(frames: list[Arrived]) -> list[Arrived]:
-    """The last frames, from the latest keyframe on: nothing refers to those before it."""
+def _since_keyframe(frames: list[Arrived], begun: int) -> list[Arrived]:
+    """The last frames, from the latest keyframe on: nothing refers to those before it.
+
+    If one of those was to start anew, and was not among the first `begun` that are decoded already, the
+    keyframe is.
+    """
     for at in range(len(frames) - 1, 0, -1):
         if frames[at].header.key:
-            return frames[at:]
+            anew = any(frame.reset for frame in frames[begun:at])
+            first = frames[at]._replace(reset=True) if anew else frames[at]
+            return [first, *frames[at + 1 :]]
     return list(frames)

@@ -61,7 +61,7 @@ class Receiver:
         self._complaints = RateLimiter()
 
     def on_frame(self, frame: EncodedFrame, received_ns: int) -> None:
-        """Judge and decode one frame; `received_ns` is Unix time."""
+        """Judge one frame; `received_ns` is Unix time."""
         header = frame.header
         age_ns = self._now_ns() - header.capture_ns
         with self._judging:

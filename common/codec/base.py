@@ -36,8 +36,7 @@ class Decoded(Protocol):
     def bgr(self) -> BGR:
         """The pixels: uint8, (height, width, 3), BGR, in memory of their own.
 
-        Called at most once, by the presenting thread, while the receiving thread may be decoding
-        the next frame.
+        Called at most once, by the thread that decodes; later frames may have been decoded in between.
 
         Raises:
             DecodeError: the body does not hold the picture that the header announces.
@@ -46,7 +45,7 @@ class Decoded(Protocol):
 
 
 class Decoder(Protocol):
-    """Belongs to the receiving thread, but for what `Decoded.bgr` needs."""
+    """Belongs to one thread, the presenting one."""
 
     def decode(self, frame: EncodedFrame) -> Decoded:
         """Take one frame. Inter-coded frames must all be offered, in order.

@@ -88,7 +88,7 @@ class DeliveryReader:
 
     def __init__(self, channel: int, consumer: bytes) -> None:
         self._channel = channel
-        self._consumer = consumer
+        self._consumer = bytes((len(consumer),)) + consumer  # as it stands in the method: a short string
         self._form: _Form | None = None
         self._latest: _Form | None = None
 
@@ -105,8 +105,8 @@ class DeliveryReader:
         """
         channel = self._channel
         method, _, at = _frame(buffer, offset, channel, _METHOD)
-        name_end = method + 5 + len(self._consumer)
-        if buffer[method : method + 4] != _DELIVER or buffer[method + 5 : name_end] != self._consumer:
+        name_end = method + 4 + len(self._consumer)
+        if buffer[method : method + 4] != _DELIVER or buffer[method + 4 : name_end] != self._consumer:
             raise NotPlain
         try:
             (tag,) = _UINT64.unpack_from(buffer, name_end)

@@ -1,46 +1,84 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from common.codec.picture import BGR
-from common.frame import Codec, FrameHeader
-from consumer.playout import Dropped, LatestPlayout, Playout, Ready, SyncPlayout, Turn
+from common.frame import Codec, EncodedFrame, FrameHeader
+from consumer import playout as playouts
+from consumer.playout import Arrived, Dropped, LatestPlayout, Playout, Pushed, SyncPlayout, Turn
 from consumer.stats import Event
 
 MS = 1_000_000
 SECOND = 1000 * MS
 MAX_AGE = 500 * MS
 DELAY = 150 * MS
-INTERVAL = SECOND // 30
+FPS = 25.0
+INTERVAL = 40 * MS
+BEGIN = 36 * MS  # before a frame is due
+STOP = 12 * MS
+DECODED_AHEAD = 4  # unless told otherwise
 
 
-@dataclass(frozen=True)
-class NoPixels:
-    def bgr(self) -> BGR:
-        raise AssertionError("a playout must not decode")
-
-
-def ready(seq: int, capture_ns: int, *, epoch: int = 1, fps: float = 30.0) -> Ready:
+def arrived(
+    seq: int,
+    capture_ns: int,
+    *,
+    key: bool = False,
+    codec: Codec = Codec.H264,
+    epoch: int = 1,
+    fps: float = FPS,
+    showable: bool = True,
+    reset: bool = False,
+    body: bytes = b"x",
+) -> Arrived:
     header = FrameHeader(
-        stream="cam", codec=Codec.H264, epoch=epoch, seq=seq, capture_ns=capture_ns,
-        width=16, height=16, key=False, fps=fps,
+        stream="cam", codec=codec, epoch=epoch, seq=seq, capture_ns=capture_ns,
+        width=16, height=16, key=key or codec.intra_only, fps=fps,
     )  # fmt: skip
-    return Ready(header, NoPixels(), capture_ns, 0)
+    return Arrived(EncodedFrame(header, body), capture_ns, 0, reset, showable)
+
+
+def alone(seq: int, capture_ns: int, *, epoch: int = 1, fps: float = FPS) -> Arrived:
+    return arrived(seq, capture_ns, codec=Codec.JPEG, epoch=epoch, fps=fps)
+
+
+def run(count: int, *, keys: tuple[int, ...] = (0,), epoch: int = 1) -> list[Arrived]:
+    """Inter-coded frames, one after the other."""
+    return [arrived(n, n * INTERVAL, key=n in keys, epoch=epoch) for n in range(count)]
 
 
 def fates(dropped: tuple[Dropped, ...]) -> list[tuple[int, Event]]:
     return [(old.frame.header.seq, old.event) for old in dropped]
 
 
-def sync(*frames: Ready) -> SyncPlayout:
+def seqs(frames: tuple[Arrived, ...]) -> list[int]:
+    return [frame.header.seq for frame in frames]
+
+
+def seq_of(frame: Arrived | None) -> int | None:
+    return None if frame is None else frame.header.seq
+
+
+def latest(*frames: Arrived) -> LatestPlayout:
+    playout = LatestPlayout(MAX_AGE)
+    for frame in frames:
+        assert not playout.push(frame).broken
+    return playout
+
+
+def sync(*frames: Arrived) -> SyncPlayout:
     playout = SyncPlayout(DELAY, MAX_AGE)
     for frame in frames:
-        assert playout.push(frame) == ()
+        assert playout.push(frame) == Pushed()
     return playout
+
+
+def worked_on(playout: SyncPlayout, now_ns: int) -> list[Turn]:
+    """All that can be done at this time, but for showing."""
+    turns = []
+    while (turn := playout.take(now_ns)).upcoming is not None or turn.ahead is not None:
+        assert turn.frame is None
+        turns.append(turn)
+    return turns
 
 
 # latest ------------------------------------------------------------------------------------------------
@@ -52,16 +90,17 @@ def test_nothing_is_shown_of_nothing(playout: Playout) -> None:
 
 
 def test_latest_shows_a_frame_at_once_and_once() -> None:
-    playout, frame = LatestPlayout(MAX_AGE), ready(0, SECOND)
-    playout.push(frame)
+    playout, frame = LatestPlayout(MAX_AGE), arrived(0, SECOND, key=True)
+    assert playout.push(frame) == Pushed()
     assert playout.take(SECOND) == Turn(frame)
     assert playout.take(SECOND) == Turn()
 
 
-def test_latest_keeps_the_newest_only() -> None:
+def test_latest_shows_the_newest_only() -> None:
     playout = LatestPlayout(MAX_AGE)
-    assert playout.push(ready(0, 0)) == ()
-    assert fates(playout.push(ready(1, INTERVAL))) == [(0, Event.SUPERSEDED)]
+    assert playout.push(alone(0, 0)) == Pushed()
+    pushed = playout.push(alone(1, INTERVAL))
+    assert (fates(pushed.dropped), pushed.broken) == ([(0, Event.SUPERSEDED)], False)
     turn = playout.take(INTERVAL)
     assert turn.frame is not None
     assert turn.frame.header.seq == 1
@@ -70,129 +109,222 @@ def test_latest_keeps_the_newest_only() -> None:
 
 @pytest.mark.parametrize(("age_ns", "shown"), [(MAX_AGE, True), (MAX_AGE + 1, False), (-SECOND, True)])
 def test_latest_drops_what_grew_too_old_while_it_waited(age_ns: int, shown: bool) -> None:
-    playout = LatestPlayout(MAX_AGE)
-    playout.push(ready(0, SECOND))
+    frame = arrived(0, SECOND, key=True)
+    playout = latest(frame)
     turn = playout.take(SECOND + age_ns)
     assert (turn.frame is not None) is shown
     assert fates(turn.dropped) == ([] if shown else [(0, Event.LATE)])
+    assert turn.decode == (() if shown else (frame,)), "later frames may refer to it"
     assert playout.take(SECOND + age_ns) == Turn()
+
+
+def test_latest_hands_out_what_the_newest_frame_refers_to_in_order_and_once() -> None:
+    frames = run(5)
+    playout = latest(*frames[:4])
+    assert playout.take(3 * INTERVAL) == Turn(frames[3], decode=tuple(frames[:3]))
+    playout.push(frames[4])
+    assert playout.take(4 * INTERVAL) == Turn(frames[4])
+
+
+def test_latest_forgets_what_came_before_a_keyframe() -> None:
+    frames = run(5, keys=(0, 3))
+    assert latest(*frames).take(4 * INTERVAL) == Turn(frames[4], decode=(frames[3],))
+    assert latest(*frames[:4]).take(3 * INTERVAL) == Turn(frames[3])
+
+
+def test_latest_keeps_one_frame_where_each_stands_alone() -> None:
+    frames = [alone(n, n * INTERVAL) for n in range(5)]
+    playout = latest(*frames)
+    assert playout._chain == [frames[4]]
+    assert playout.take(4 * INTERVAL) == Turn(frames[4])
+
+
+def test_latest_does_not_show_a_frame_that_is_only_there_to_be_referred_to() -> None:
+    old, newer = arrived(0, 0, key=True, showable=False), arrived(1, SECOND)
+    assert latest(old).take(SECOND) == Turn(decode=(old,)), "its fate has been told: it came too late"
+    assert latest(old, newer).take(SECOND) == Turn(newer, decode=(old,))
+
+
+def test_latest_gives_up_a_frame_as_late_if_one_behind_it_already_is() -> None:
+    playout = latest(arrived(0, 0, key=True))
+    pushed = playout.push(arrived(1, INTERVAL, showable=False))
+    assert fates(pushed.dropped) == [(0, Event.LATE)]
+    assert playout.take(INTERVAL).frame is None
+
+
+def test_latest_breaks_the_chain_that_grew_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(playouts, "_LONGEST_CHAIN", 3)
+    frames = run(4)
+    playout = latest(*frames[:3])
+    pushed = playout.push(frames[3])
+    assert pushed.broken
+    assert fates(pushed.dropped) == [(2, Event.SUPERSEDED), (3, Event.AWAITING_KEY)]
+    assert playout.take(3 * INTERVAL) == Turn()
+
+
+def test_latest_breaks_the_chain_that_takes_too_much_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(playouts, "_MOST_BYTES", 25)
+    frames = [arrived(n, 0, key=n == 0, body=b"ten bytes.") for n in range(4)]
+    playout = latest(*frames[:3])
+    assert playout.push(frames[3]).broken
+    assert (playout._chain, playout._bytes) == ([], 0)
+
+
+def test_latest_tells_a_broken_chain_of_frames_that_were_late_without_a_second_fate(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(playouts, "_LONGEST_CHAIN", 1)
+    playout = latest(arrived(0, 0, key=True, showable=False))
+    assert playout.push(arrived(1, 0, showable=False)) == Pushed((), broken=True)
+
+
+def test_latest_goes_on_with_the_keyframe_after_a_broken_chain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(playouts, "_LONGEST_CHAIN", 2)
+    frames = run(5, keys=(0, 2))
+    playout = latest(*frames[:3])
+    assert playout.take(2 * INTERVAL) == Turn(frames[2]), "a keyframe makes room by itself"
+    playout.push(frames[3])
+    assert playout.take(3 * INTERVAL) == Turn(frames[3])
+
+
+def test_latest_holds_ten_seconds_of_frames_and_no_more() -> None:
+    playout = LatestPlayout(MAX_AGE)
+    held = [len(playout._chain) for n in range(700) if not playout.push(arrived(n, 0, key=n == 0)).broken]
+    assert max(held) == 600
 
 
 # sync --------------------------------------------------------------------------------------------------
 
 
 def test_sync_waits_for_the_time_of_the_frame() -> None:
-    frame = ready(0, SECOND)
+    frame = arrived(0, SECOND, key=True)
     playout = sync(frame)
-    assert playout.take(SECOND) == Turn(wait_ns=DELAY)
+    assert playout.take(SECOND) == Turn(wait_ns=DELAY - BEGIN)
+    assert playout.take(SECOND + DELAY - BEGIN) == Turn(wait_ns=BEGIN, upcoming=frame)
     assert playout.take(SECOND + DELAY - 1) == Turn(wait_ns=1)
     assert playout.take(SECOND + DELAY) == Turn(frame, due_ns=SECOND + DELAY)
     assert playout.take(SECOND + DELAY) == Turn()
 
 
 def test_sync_shows_one_after_the_other_and_says_when_to_come_back() -> None:
-    frames = [ready(n, n * INTERVAL) for n in range(4)]
+    frames = run(4)
     playout = sync(*frames)
     for n, frame in enumerate(frames):
         due_ns = n * INTERVAL + DELAY
-        assert playout.take(due_ns) == Turn(frame, due_ns, (), INTERVAL if n < 3 else None)
+        assert playout.take(due_ns) == Turn(frame, due_ns)
+        assert playout.take(due_ns).wait_ns == (INTERVAL - BEGIN if n < 3 else None)
 
 
 def test_sync_skips_to_the_frame_whose_time_it_is() -> None:
-    playout = sync(*(ready(n, n * INTERVAL) for n in range(4)))
+    frames = run(4)
+    playout = sync(*frames)
     turn = playout.take(2 * INTERVAL + DELAY)
     assert turn.frame is not None
     assert turn.frame.header.seq == 2
     assert fates(turn.dropped) == [(0, Event.SUPERSEDED), (1, Event.SUPERSEDED)]
-    assert turn.wait_ns == INTERVAL
+    assert turn.decode == (frames[0], frames[1])
+    assert playout.take(2 * INTERVAL + DELAY).wait_ns == INTERVAL - BEGIN
+
+
+@pytest.mark.parametrize(("keys", "decode"), [((0,), [0, 1, 2]), ((0, 2), [2]), ((0, 1, 3), [])])
+def test_sync_hands_out_what_was_skipped_since_the_last_keyframe(
+    keys: tuple[int, ...], decode: list[int]
+) -> None:
+    turn = sync(*run(5, keys=keys)).take(3 * INTERVAL + DELAY)
+    assert seq_of(turn.frame) == 3
+    assert seqs(turn.decode) == decode
+    assert fates(turn.dropped) == [(n, Event.SUPERSEDED) for n in range(3)]
+
+
+def test_sync_hands_out_a_late_frame_too_for_the_next_one_refers_to_it() -> None:
+    frames = run(3)
+    turn = sync(*frames).take(INTERVAL + DELAY + INTERVAL // 2 + 1)
+    assert turn.frame is None
+    assert turn.decode == (frames[0], frames[1])
+    assert fates(turn.dropped) == [(0, Event.SUPERSEDED), (1, Event.LATE)]
 
 
 @pytest.mark.parametrize(("past_ns", "shown"), [(INTERVAL // 2, True), (INTERVAL // 2 + 1, False)])
 def test_sync_drops_what_is_more_than_half_an_interval_past_its_time(past_ns: int, shown: bool) -> None:
-    turn = sync(ready(0, 0)).take(DELAY + past_ns)
+    turn = sync(arrived(0, 0, key=True)).take(DELAY + past_ns)
     assert (turn.frame is not None) is shown
     assert fates(turn.dropped) == ([] if shown else [(0, Event.LATE)])
 
 
 def test_sync_drops_what_is_too_old_even_if_its_interval_is_long() -> None:
-    assert sync(ready(0, 0, fps=0.1)).take(MAX_AGE).frame is not None
-    assert fates(sync(ready(0, 0, fps=0.1)).take(MAX_AGE + 1).dropped) == [(0, Event.LATE)]
+    assert sync(alone(0, 0, fps=0.1)).take(MAX_AGE).frame is not None
+    assert fates(sync(alone(0, 0, fps=0.1)).take(MAX_AGE + 1).dropped) == [(0, Event.LATE)]
+
+
+def test_sync_does_not_show_a_frame_that_is_only_there_to_be_referred_to() -> None:
+    old, newer = arrived(0, 0, key=True, showable=False), arrived(1, INTERVAL)
+    assert sync(old).take(DELAY) == Turn(decode=(old,)), "its fate has been told: it came too late"
+    due_ns = INTERVAL + DELAY
+    assert sync(old, newer).take(due_ns) == Turn(newer, due_ns, decode=(old,))
 
 
 def test_sync_forgets_the_frames_of_a_producer_that_restarted() -> None:
-    playout = sync(ready(7, 0), ready(8, INTERVAL))
-    assert fates(playout.push(ready(0, 2 * INTERVAL, epoch=2))) == [
-        (7, Event.SUPERSEDED),
-        (8, Event.SUPERSEDED),
-    ]
+    playout = sync(arrived(7, 0, key=True), arrived(8, INTERVAL))
+    pushed = playout.push(arrived(0, 2 * INTERVAL, epoch=2, key=True))
+    assert fates(pushed.dropped) == [(7, Event.SUPERSEDED), (8, Event.SUPERSEDED)]
+    assert not pushed.broken
     turn = playout.take(2 * INTERVAL + DELAY)
     assert turn.frame is not None
     assert turn.frame.header.epoch == 2
-    assert turn.dropped == ()
+    assert (turn.dropped, turn.decode) == ((), ())
+
+
+def test_sync_prepares_the_first_frame_of_a_restarted_producer_anew() -> None:
+    playout = sync(*run(5))
+    assert len(worked_on(playout, DELAY - BEGIN)) == 1 + DECODED_AHEAD
+    first, second = arrived(0, 0, epoch=2, key=True), arrived(1, INTERVAL, epoch=2)
+    playout.push(first)
+    playout.push(second)
+    turns = worked_on(playout, DELAY - BEGIN)
+    assert [turn.upcoming or turn.ahead for turn in turns] == [first, second]
 
 
 def test_sync_holds_what_falls_into_its_delay_and_no_more() -> None:
     playout = SyncPlayout(SECOND, 2 * SECOND)
-    dropped = [old for n in range(1000) for old in playout.push(ready(n, n, fps=1000))]
+    pushes = [playout.push(alone(n, n, fps=1000)) for n in range(1000)]
+    dropped = [old for pushed in pushes for old in pushed.dropped]
     assert fates(tuple(dropped)) == [(n, Event.SUPERSEDED) for n in range(1000 - 248)]
+    assert not any(pushed.broken for pushed in pushes)
+
+
+def test_sync_gives_up_all_before_the_first_keyframe_that_it_holds_if_there_are_too_many() -> None:
+    capacity = sync()._capacity
+    playout = sync(*run(capacity, keys=(0, 30, 40)))
+    pushed = playout.push(arrived(capacity, 0))
+    assert (fates(pushed.dropped), pushed.broken) == ([(n, Event.SUPERSEDED) for n in range(30)], False)
+    turn = playout.take(30 * INTERVAL + DELAY)
+    assert (seq_of(turn.frame), turn.decode) == (30, ())
+
+
+def test_sync_gives_up_all_if_there_are_too_many_and_none_of_them_can_be_shown_alone() -> None:
+    capacity = sync()._capacity
+    playout = sync(*run(capacity))
+    pushed = playout.push(arrived(capacity, 0))
+    assert pushed.broken
+    assert fates(pushed.dropped) == [(n, Event.SUPERSEDED) for n in range(capacity + 1)]
+    assert playout.take(SECOND) == Turn()
+
+
+def test_sync_gives_up_those_that_were_late_without_a_second_fate() -> None:
+    capacity = sync()._capacity
+    playout = sync(*(arrived(n, 0, key=n == 0, showable=False) for n in range(capacity)))
+    assert playout.push(arrived(capacity, 0, showable=False)) == Pushed((), broken=True)
 
 
 def test_a_frame_from_the_far_future_does_not_block_the_others_for_good() -> None:
     """The producer's clock was set back."""
     playout = SyncPlayout(DELAY, MAX_AGE)
-    playout.push(ready(0, 3600 * SECOND))
+    playout.push(alone(0, 3600 * SECOND))
     shown = []
     for n in range(1, 200):
-        playout.push(ready(n, n * INTERVAL))
+        playout.push(alone(n, n * INTERVAL))
         frame = playout.take(n * INTERVAL + DELAY).frame
         if frame is not None:
             shown.append(frame.header.seq)
     assert shown == list(range(shown[0], 200))
     assert shown[0] <= 60
-
-
-# both --------------------------------------------------------------------------------------------------
-
-Step = tuple[int, int | None, bool]
-# (time passes, age of a frame that is pushed or None, whether the presenter comes by)
-steps = st.lists(
-    st.tuples(
-        st.sampled_from([0, 1, 5 * MS, INTERVAL, INTERVAL, 2 * INTERVAL, 170 * MS, SECOND]),
-        st.one_of(st.none(), st.integers(-50 * MS, 600 * MS), st.just(10 * MS)),
-        st.booleans(),
-    ),
-    max_size=80,
-)
-
-
-@pytest.mark.parametrize("mode", ["latest", "sync"])
-@given(steps=steps, restart=st.integers(0, 80))
-@settings(max_examples=200, deadline=None, derandomize=True)
-def test_what_is_shown_is_in_order_fresh_and_not_early(mode: str, steps: list[Step], restart: int) -> None:
-    playout: Playout = LatestPlayout(MAX_AGE) if mode == "latest" else SyncPlayout(DELAY, MAX_AGE)
-    now_ns = 10 * SECOND
-    pushed: list[Ready] = []
-    shown: list[Ready] = []
-    dropped: list[Dropped] = []
-    for number, (pause_ns, age_ns, takes) in enumerate(steps):
-        now_ns += pause_ns
-        if age_ns is not None:
-            epoch = 2 if number >= restart else 1
-            pushed.append(ready(number, now_ns - age_ns, epoch=epoch))
-            dropped += playout.push(pushed[-1])
-        if takes:
-            turn = playout.take(now_ns)
-            dropped += turn.dropped
-            assert turn.wait_ns is None or turn.wait_ns > 0
-            if turn.frame is not None:
-                shown.append(turn.frame)
-                assert now_ns - turn.frame.header.capture_ns <= MAX_AGE
-                assert turn.due_ns is None or 0 <= now_ns - turn.due_ns <= INTERVAL // 2 + 1
-                assert (turn.due_ns is None) is (mode == "latest")
-    order = [frame.header.seq for frame in shown]
-    assert order == sorted(set(order))
-    # Every frame has one fate; the rest of them is still held, and comes out in the end.
-    turn = playout.take(now_ns + 3600 * SECOND)
-    assert turn.frame is None
-    done = order + [old.frame.header.seq for old in (*dropped, *turn.dropped)]
-    assert sorted(done) == [frame.header.seq for frame in pushed]

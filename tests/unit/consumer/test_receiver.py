@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -11,8 +12,10 @@ from common.codec.base import Encoder
 from common.control import Reason
 from common.errors import WireFormatError
 from common.frame import Codec, EncodedFrame, FrameHeader
+from common.freshness import Decision, FreshnessPolicy
+from consumer import playout as playouts
 from consumer.mailbox import Mailbox
-from consumer.playout import LatestPlayout, Ready
+from consumer.playout import Arrived, Dropped, LatestPlayout
 from consumer.receiver import Receiver
 from consumer.stats import ConsumerStats, Event, Meters, Outcome
 
@@ -28,29 +31,43 @@ class Bench:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now_ns = NOW
-        monkeypatch.setattr("consumer.receiver.wall_ns", lambda: self.now_ns)
         monkeypatch.setattr("consumer.receiver.monotonic_ns", lambda: self.now_ns - NOW + SECOND)
-        monkeypatch.setattr("consumer.mailbox.wall_ns", lambda: self.now_ns)
         self.meters = Meters()
         self.asked: list[Reason] = []
         self.outcomes: list[Outcome] = []
+        self.dropped: list[Dropped] = []
         self.encoded: list[int] = []
-        self.mailbox = Mailbox(LatestPlayout(int(MAX_AGE_S * 1e9)), lambda _: None)
+        self.referred_to: list[int] = []
+        self.mailbox = Mailbox(LatestPlayout(int(MAX_AGE_S * 1e9)), self.dropped.append, self.clock_ns)
         self.receiver = Receiver(
             max_age_s=MAX_AGE_S,
+            now_ns=self.clock_ns,
             mailbox=self.mailbox,
             meters=self.meters,
-            request_key=self.asked.append,
+            request_key=self.ask,
             on_outcome=self.outcomes.append,
             on_encoded=lambda frame: self.encoded.append(frame.header.seq),
         )
 
-    def send(self, frame: EncodedFrame, *, age_ms: int = 10) -> Ready | None:
-        """Let a frame arrive a thirtieth of a second after the one before; what is to be shown."""
+    def clock_ns(self) -> int:
+        return self.now_ns
+
+    def ask(self, reason: Reason) -> None:
+        assert not self.receiver._judging.locked(), "whoever is asked may take their time"
+        self.asked.append(reason)
+
+    def receive(self, frame: EncodedFrame, *, age_ms: int = 10) -> None:
+        """Let a frame arrive a thirtieth of a second after the one before."""
         self.now_ns += SECOND // 30
         header = replace(frame.header, capture_ns=self.now_ns - age_ms * MS)
         self.receiver.on_frame(EncodedFrame(header, frame.body), self.now_ns)
-        return self.mailbox.take(0).frame
+
+    def send(self, frame: EncodedFrame, *, age_ms: int = 10) -> Arrived | None:
+        """Likewise, and what is to be shown then."""
+        self.receive(frame, age_ms=age_ms)
+        turn = self.mailbox.take(0)
+        self.referred_to += [old.header.seq for old in turn.decode]
+        return turn.frame
 
     @property
     def stats(self) -> ConsumerStats:
@@ -93,30 +110,48 @@ def test_a_frame_in_order_is_to_be_shown(bench: Bench) -> None:
         shown = bench.send(raw(seq))
         assert shown is not None
         assert (shown.header.seq, shown.received_ns, shown.lost_before) == (seq, bench.now_ns, 0)
-        assert np.array_equal(shown.decoded.bgr(), PICTURE)
+        assert shown.frame.body == PICTURE.tobytes(), "as it came: still encoded"
     assert (bench.outcomes, bench.asked, bench.encoded) == ([], [], [0, 1, 2])
     assert (bench.stats.received, bench.stats.received_bytes) == (3, 3 * PICTURE.nbytes)
 
 
 @pytest.mark.parametrize("codec", Codec)
-def test_every_codec_is_decoded(bench: Bench, codec: Codec) -> None:
-    body = encoder(codec, fps=30, gop_s=1).encode(PICTURE, key=True).body
-    shown = bench.send(frame(codec, 0, body))
+def test_nothing_is_decoded_whatever_the_body_holds(bench: Bench, codec: Codec) -> None:
+    shown = bench.send(frame(codec, 0, b"nonsense"))
     assert shown is not None
-    assert shown.decoded.bgr().shape == (48, 64, 3)
+    assert shown.frame.body == b"nonsense"
+    assert (bench.outcomes, bench.asked, bench.encoded) == ([], [], [0])
 
 
 def test_the_codec_may_change_with_the_producer(bench: Bench) -> None:
-    assert bench.send(film(1)[0]) is not None
-    assert bench.send(raw(0, epoch=2)) is not None
-    assert bench.send(film(1, epoch=3)[0]) is not None
+    sent = [film(1)[0], raw(0, epoch=2), film(1, epoch=3)[0]]
+    shown = [bench.send(first) for first in sent]
+    assert [one and (one.header.codec, one.reset) for one in shown] == [
+        (Codec.H264, True),
+        (Codec.RAW, True),
+        (Codec.H264, True),
+    ]
+    assert bench.outcomes == []
+
+
+def test_only_the_first_frame_and_those_after_a_gap_reset_the_decoder(bench: Bench) -> None:
+    frames = film(6, keys=(0, 2, 4))
+    shown = [bench.send(one) for one in (*frames[:3], *frames[4:])]
+    assert [one and one.reset for one in shown] == [True, False, False, True, False]
+
+
+def test_the_age_of_a_frame_is_told_by_the_clock_that_stamped_it(bench: Bench) -> None:
+    """Not by the time of its arrival, which is this host's."""
+    header = replace(raw(0).header, capture_ns=bench.now_ns - 10 * MS)
+    bench.receiver.on_frame(EncodedFrame(header, PICTURE.tobytes()), bench.now_ns + 60 * SECOND)
+    assert bench.mailbox.take(0).frame is not None
     assert bench.outcomes == []
 
 
 def test_an_old_frame_that_stands_alone_is_dropped(bench: Bench) -> None:
     assert bench.send(raw(0), age_ms=501) is None
     assert bench.events == [(0, Event.LATE)]
-    assert bench.encoded == []
+    assert bench.encoded == [0], "whoever keeps the stream as it came wants it all the same"
     assert bench.send(raw(1), age_ms=500) is not None
 
 
@@ -125,7 +160,9 @@ def test_an_old_frame_that_others_refer_to_is_decoded_and_not_shown(bench: Bench
     assert bench.send(frames[0], age_ms=800) is None
     assert bench.send(frames[1], age_ms=600) is None
     assert bench.send(frames[2]) is not None
+    assert bench.referred_to == [0, 1]
     assert bench.events == [(0, Event.LATE), (1, Event.LATE)]
+    assert bench.dropped == [], "each has one fate"
     assert (bench.stats.late, bench.encoded, bench.asked) == (2, [0, 1, 2], [])
 
 
@@ -182,36 +219,77 @@ def test_a_restarted_producer_is_followed_and_the_one_before_left(bench: Bench) 
     assert bench.stats.lost == 0
 
 
-def test_a_frame_that_cannot_be_decoded_waits_for_a_keyframe(
-    bench: Bench, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_after_a_decode_error_nothing_is_left_for_presentation_before_a_keyframe(bench: Bench) -> None:
     frames = film(6, keys=(0, 4))
-    bench.send(frames[0])
-    assert bench.send(frame(Codec.H264, 1, b"\0\0\0\1\x41nonsense", key=False)) is None
+    for good in frames[:2]:
+        assert bench.send(good) is not None
+    bench.receiver.broken(Reason.DECODE_ERROR)
     for late in frames[2:4]:
         assert bench.send(late) is None
-    assert all(bench.send(good) is not None for good in frames[4:])
+    shown = [bench.send(good) for good in frames[4:]]
+    assert [one and one.reset for one in shown] == [True, False]
     assert bench.asked == [Reason.DECODE_ERROR]
-    assert bench.events == [(1, Event.UNDECODABLE), (2, Event.AWAITING_KEY), (3, Event.AWAITING_KEY)]
-    assert bench.encoded == [0, 4, 5]
-    assert len(caplog.messages) == 1
-    assert caplog.messages[0].startswith("frame refused: h264 body ")
+    assert bench.events == [(2, Event.AWAITING_KEY), (3, Event.AWAITING_KEY)]
+    assert bench.encoded == [0, 1, 4, 5]
 
 
 def test_broken_keyframes_do_not_become_a_storm_of_requests(bench: Bench) -> None:
     for seq in range(61):
-        bench.send(frame(Codec.H264, seq, b"nonsense"))
-    assert bench.stats.undecodable == 61
+        assert bench.send(frame(Codec.H264, seq, b"nonsense")) is not None
+        bench.receiver.broken(Reason.DECODE_ERROR)
     assert 2 <= len(bench.asked) <= 3
     assert set(bench.asked) == {Reason.DECODE_ERROR}
 
 
-def test_a_broken_frame_that_stands_alone_is_only_counted(bench: Bench) -> None:
-    assert bench.send(frame(Codec.JPEG, 0, b"nonsense")) is None
-    assert bench.events == [(0, Event.UNDECODABLE)]
-    assert bench.asked == []
-    body = encoder(Codec.JPEG, fps=30, gop_s=1).encode(PICTURE, key=True).body
-    assert bench.send(frame(Codec.JPEG, 1, body)) is not None
+def test_decode_errors_told_by_many_threads_at_once_ask_once(bench: Bench) -> None:
+    together = threading.Barrier(8)
+
+    def tell() -> None:
+        together.wait(10)
+        bench.receiver.broken(Reason.DECODE_ERROR)
+
+    threads = [threading.Thread(target=tell) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert bench.asked == [Reason.DECODE_ERROR]
+
+
+def test_the_policy_is_asked_by_one_thread_at_a_time(bench: Bench) -> None:
+    locked: list[bool] = []
+
+    class Watched(FreshnessPolicy):
+        def offer(self, header: FrameHeader, *, age_ns: int, now_ns: int) -> Decision:
+            locked.append(bench.receiver._judging.locked())
+            return super().offer(header, age_ns=age_ns, now_ns=now_ns)
+
+        def broken(self, now_ns: int) -> bool:
+            locked.append(bench.receiver._judging.locked())
+            return super().broken(now_ns)
+
+    bench.receiver._policy = Watched(int(MAX_AGE_S * 1e9))
+    bench.receive(raw(0))
+    bench.receiver.broken(Reason.DECODE_ERROR)
+    assert locked == [True, True]
+
+
+def test_a_mailbox_that_had_to_give_up_references_asks_for_a_keyframe(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(playouts, "_LONGEST_CHAIN", 3)
+    frames = film(9, keys=(0, 7))
+    for one in frames[:6]:
+        bench.receive(one)
+    assert bench.asked == [Reason.GAP]
+    assert bench.send(frames[6]) is None
+    fates = [(old.frame.header.seq, old.event) for old in bench.dropped]
+    assert fates == [*((n, Event.SUPERSEDED) for n in range(3)), (3, Event.AWAITING_KEY)]
+    assert bench.events == [(n, Event.AWAITING_KEY) for n in (4, 5, 6)]
+    shown = [bench.send(good) for good in frames[7:]]
+    assert [one and one.reset for one in shown] == [True, False]
+    assert bench.referred_to == []
+    assert bench.asked == [Reason.GAP]
 
 
 def test_malformed_messages_are_counted_and_told_once_a_second(

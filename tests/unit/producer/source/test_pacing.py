@@ -42,6 +42,55 @@ class TestPacer:
         assert pacer.deadline_ns(80 * MS, 541 * MS) == 581 * MS
 
 
+class TestCaptureTime:
+    """Monotonic time is 1 s where Unix time is `UNIX`."""
+
+    UNIX = 1_700_000_000_000 * MS
+
+    @classmethod
+    def stamped(cls, pacer: Pacer, deadline_ns: int, now_ns: int, *, set_by_ns: int = 0) -> int:
+        """The stamp, as monotonic time of a clock that was never set."""
+        ahead_ns = cls.UNIX - 1000 * MS
+        wall_ns = ahead_ns + now_ns + set_by_ns
+        return pacer.capture_ns(deadline_ns, now_ns=now_ns, wall_ns=wall_ns) - ahead_ns
+
+    def test_a_picture_that_came_on_time_is_stamped_with_that_time(self) -> None:
+        assert Pacer().capture_ns(1000 * MS, now_ns=1000 * MS, wall_ns=self.UNIX) == self.UNIX
+
+    @pytest.mark.parametrize("late_ns", [1, MS, 20 * MS])
+    def test_a_picture_that_was_woken_up_for_late_is_stamped_when_it_was_due(self, late_ns: int) -> None:
+        assert self.stamped(Pacer(), 1000 * MS, 1000 * MS + late_ns) == 1000 * MS
+
+    @pytest.mark.parametrize("late_ns", [20 * MS + 1, 400 * MS])
+    def test_a_picture_that_its_source_held_up_is_stamped_when_it_came(self, late_ns: int) -> None:
+        assert self.stamped(Pacer(), 1000 * MS, 1000 * MS + late_ns) == 1000 * MS + late_ns
+
+    def test_a_picture_that_came_early_is_stamped_when_it_came(self) -> None:
+        assert self.stamped(Pacer(), 1000 * MS, 999 * MS) == 999 * MS
+
+    def test_wake_ups_of_any_delay_leave_the_stamps_an_interval_apart(self) -> None:
+        pacer = Pacer()
+        delays = [0, 3, 19, 1, 20, 7]
+        due = [(1000 + 40 * index) * MS for index in range(len(delays))]
+        stamps = [self.stamped(pacer, at, at + late * MS) for at, late in zip(due, delays, strict=True)]
+        assert stamps == due
+
+    def test_stamps_never_go_back(self) -> None:
+        pacer = Pacer()
+        stalled = self.stamped(pacer, 1000 * MS, 1050 * MS)
+        assert stalled == 1050 * MS
+        assert self.stamped(pacer, 1040 * MS, 1051 * MS) == stalled, (
+            "due before the one that was held up came"
+        )
+        assert self.stamped(pacer, 1080 * MS, 1080 * MS) == 1080 * MS
+
+    @pytest.mark.parametrize("set_by_ns", [-3600 * 1000 * MS, -5 * MS, 5 * MS, 3600 * 1000 * MS])
+    def test_a_wall_clock_that_is_set_shows_in_the_stamp(self, set_by_ns: int) -> None:
+        pacer = Pacer()
+        assert self.stamped(pacer, 1000 * MS, 1002 * MS) == 1000 * MS
+        assert self.stamped(pacer, 1040 * MS, 1047 * MS, set_by_ns=set_by_ns) == 1040 * MS + set_by_ns
+
+
 class TestMediaClock:
     def test_starts_at_zero_whatever_the_file_starts_at(self) -> None:
         clock = MediaClock(40 * MS)

@@ -1,0 +1,241 @@
+"""The promises of DESIGN.md, section 4, of freshness policy and playout together, whatever happens."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from common.frame import Codec
+from common.freshness import FreshnessPolicy, Verdict
+from consumer import playout as playouts
+from consumer.playout import Arrived, Dropped, LatestPlayout, SyncPlayout
+from tests.unit.consumer.test_playout import (
+    BEGIN,
+    DECODED_AHEAD,
+    DELAY,
+    INTERVAL,
+    MAX_AGE,
+    MS,
+    SECOND,
+    STOP,
+    arrived,
+)
+
+# both, as the receiver drives them ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Step:
+    """Time passes, the clock may be set, a frame may arrive, the presenter may come by."""
+
+    pause_ns: int
+    clock_step_ns: int
+    arrives: bool
+    age_ns: int
+    jump: int
+    epoch: int | None
+    key: bool
+    takes: int
+
+
+_EVENTS = st.builds(
+    Step,
+    pause_ns=st.sampled_from([0, 1, 5 * MS, INTERVAL, INTERVAL, INTERVAL, 2 * INTERVAL, 170 * MS, SECOND]),
+    clock_step_ns=st.sampled_from([0] * 15 + [-3600 * SECOND, -SECOND, -30 * MS, 30 * MS, SECOND]),
+    arrives=st.sampled_from([True, True, True, False]),
+    age_ns=st.one_of(st.just(10 * MS), st.just(10 * MS), st.integers(-50 * MS, 600 * MS)),
+    jump=st.sampled_from([1] * 9 + [2, 5, 0, -1]),
+    epoch=st.sampled_from([None] * 9 + [0, 1, 2]),
+    key=st.booleans(),
+    takes=st.sampled_from([0, 0, 1, 1, 2, 9]),
+)
+# What comes behind it: so many frames without a mishap, at a pace and an age, for a presenter at its own.
+_RUNS = st.builds(
+    lambda count, pause_ns, age_ns, takes: [Step(pause_ns, 0, True, age_ns, 1, None, False, takes)] * count,
+    st.integers(0, 14),
+    st.sampled_from([0, 5 * MS, INTERVAL // 2, INTERVAL, INTERVAL]),
+    st.sampled_from([10 * MS, 10 * MS, 130 * MS, 140 * MS, 510 * MS]),
+    st.sampled_from([0, 0, 1, 2, 9]),
+)
+_STREAMS = st.lists(st.builds(lambda event, run: [event, *run], _EVENTS, _RUNS), max_size=16).map(
+    lambda parts: [step for part in parts for step in part]
+)
+_CODECS = st.sampled_from([(Codec.H264,) * 3, (Codec.JPEG,) * 3, (Codec.H264, Codec.PNG, Codec.H264)])
+_BODY = b"0123456789"
+_CHAIN, _BYTES = 8, 60  # small ones, so that they overflow
+
+
+class Bench:
+    """A policy and a playout, driven as `Receiver` and `Reception` do, and a decoder that minds."""
+
+    def __init__(self, playout: LatestPlayout | SyncPlayout, codecs: tuple[Codec, ...]) -> None:
+        self.playout = playout
+        self.policy = FreshnessPolicy(MAX_AGE)
+        self.codecs = codecs
+        self.mono_ns = 5 * SECOND
+        self.clock_ns = 1_000_000 * SECOND
+        self.seqs = [-1] * len(codecs)
+        self.arrivals = 0
+        self.fates: Counter[int] = Counter()  # by the number of the arrival, which is in `received_ns`
+        self.came_ns: dict[int, int] = {}
+        self.shown: list[Arrived] = []
+        self.upcoming: list[int] = []
+        self.ahead: list[int] = []
+        self.decoded: set[int] = set()
+        self.reference: tuple[int, int] | None = None
+
+    @property
+    def now_ns(self) -> int:
+        return self.clock_ns + self.mono_ns
+
+    def arrive(self, step: Step, epoch: int) -> None:
+        number = self.arrivals
+        self.arrivals += 1
+        self.came_ns[number] = self.mono_ns
+        self.seqs[epoch] = max(0, self.seqs[epoch] + step.jump)
+        codec = self.codecs[epoch]
+        capture_ns = self.now_ns - step.age_ns
+        frame = arrived(
+            self.seqs[epoch], capture_ns, key=step.key, codec=codec, epoch=epoch, body=_BODY
+        ).frame
+        decision = self.policy.offer(frame.header, age_ns=step.age_ns, now_ns=self.mono_ns)
+        if decision.verdict not in (Verdict.SHOW, Verdict.DECODE_ONLY):
+            self.fates[number] += 1
+            return
+        showable = decision.verdict is Verdict.SHOW
+        if not showable:
+            self.fates[number] += 1
+        pushed = self.playout.push(Arrived(frame, number, 0, decision.reset, showable))
+        self._drop(pushed.dropped)
+        if pushed.broken:
+            self.policy.broken(self.mono_ns)
+        self._check_memory()
+
+    def take(self) -> bool:
+        """One turn; False if there was nothing to do."""
+        now_ns = self.now_ns
+        turn = self.playout.take(now_ns)
+        self._drop(turn.dropped)
+        assert turn.wait_ns is None or turn.wait_ns > 0
+        for frame in turn.decode:
+            self._decode(frame)
+        for handed, before in ((turn.upcoming, self.upcoming), (turn.ahead, self.ahead)):
+            if handed is not None:
+                assert handed.received_ns > max(before, default=-1), "in order, each once"
+                before.append(handed.received_ns)
+                self._decode(handed)
+        if turn.upcoming is not None:
+            due_ns = turn.upcoming.header.capture_ns + DELAY
+            assert 0 < due_ns - now_ns <= BEGIN
+        if turn.ahead is not None:
+            assert turn.ahead.received_ns > self.upcoming[-1]
+            assert turn.wait_ns is not None
+            assert turn.wait_ns > STOP
+        if turn.frame is not None:
+            self._show(turn.frame, turn.due_ns)
+        self._check_memory()
+        return bool(turn.frame or turn.upcoming or turn.ahead or turn.decode)
+
+    def _show(self, frame: Arrived, due_ns: int | None) -> None:
+        header = frame.header
+        assert frame.showable
+        assert self.now_ns - header.capture_ns <= MAX_AGE
+        if isinstance(self.playout, SyncPlayout):
+            assert due_ns == header.capture_ns + DELAY
+            assert 0 <= self.now_ns - due_ns <= INTERVAL // 2
+        else:
+            assert due_ns is None
+        self._decode(frame)
+        self.fates[frame.received_ns] += 1
+        if self.shown:
+            assert frame.received_ns > self.shown[-1].received_ns
+        same = [before for before in self.shown if before.header.epoch == header.epoch]
+        if same:
+            assert header.seq > same[-1].header.seq
+            if same[-1] is not self.shown[-1]:
+                away_ns = self.came_ns[frame.received_ns] - self.came_ns[self.shown[-1].received_ns]
+                assert away_ns >= SECOND, "the epoch was left"
+        self.shown.append(frame)
+
+    def _decode(self, frame: Arrived) -> None:
+        """Every inter-coded frame must come right behind the one that it refers to."""
+        if frame.received_ns in self.decoded:
+            return
+        self.decoded.add(frame.received_ns)
+        header = frame.header
+        if not header.key:
+            assert self.reference == (header.epoch, header.seq - 1)
+        self.reference = (header.epoch, header.seq)
+
+    def _drop(self, dropped: tuple[Dropped, ...]) -> None:
+        for old in dropped:
+            assert old.frame.showable
+            self.fates[old.frame.received_ns] += 1
+
+    def _check_memory(self) -> None:
+        if isinstance(self.playout, LatestPlayout):
+            held = self.playout._chain
+            assert len(held) <= _CHAIN
+            assert (
+                self.playout._bytes == sum(len(frame.frame.body) for frame in held) <= _BYTES + len(_BODY)
+            )
+        else:
+            assert len(self.playout._frames) <= self.playout._capacity
+            # Each of these takes the memory of a picture.
+            decoded = [frame for frame in self.playout._frames if frame.received_ns in self.decoded]
+            assert len(decoded) <= 1 + DECODED_AHEAD
+
+
+@pytest.mark.parametrize("mode", ["latest", "sync"])
+@given(steps=_STREAMS, codecs=_CODECS)
+@settings(max_examples=300, deadline=None, derandomize=True)
+def test_what_is_shown_is_fresh_in_order_behind_its_keyframe_and_each_frame_has_one_fate(
+    mode: str, steps: list[Step], codecs: tuple[Codec, ...]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(playouts, "_LONGEST_CHAIN", _CHAIN)
+        patch.setattr(playouts, "_MOST_BYTES", _BYTES)
+        patch.setattr(playouts, "_HIGHEST_FPS", 20)
+        bench = Bench(LatestPlayout(MAX_AGE) if mode == "latest" else SyncPlayout(DELAY, MAX_AGE), codecs)
+        epoch = 0
+        for step in steps:
+            bench.mono_ns += step.pause_ns
+            bench.clock_ns += step.clock_step_ns
+            epoch = epoch if step.epoch is None else step.epoch
+            if step.arrives:
+                bench.arrive(step, epoch)
+            for _ in range(step.takes):
+                if not bench.take():
+                    break
+        # The rest is still held, and comes out in the end.
+        bench.mono_ns += 1_000_000 * SECOND
+        shown = len(bench.shown)
+        while bench.take():
+            pass
+        assert len(bench.shown) == shown
+        assert bench.fates == Counter(range(bench.arrivals))
+
+
+@pytest.mark.parametrize("mode", ["latest", "sync"])
+@pytest.mark.parametrize("codec", [Codec.H264, Codec.JPEG])
+def test_a_stream_without_mishaps_is_shown_whole(mode: str, codec: Codec) -> None:
+    """Or else the property above could hold of a playout that shows nothing."""
+    bench = Bench(LatestPlayout(MAX_AGE) if mode == "latest" else SyncPlayout(DELAY, MAX_AGE), (codec,))
+    for n in range(100):
+        bench.mono_ns += INTERVAL
+        bench.arrive(Step(0, 0, True, 10 * MS, 1, None, n % 25 == 0, 0), 0)
+        for _ in range(INTERVAL // (5 * MS)):
+            while bench.take():
+                pass
+            bench.mono_ns += 5 * MS
+        bench.mono_ns -= INTERVAL
+    bench.mono_ns += INTERVAL
+    for _ in range(DELAY // (5 * MS)):
+        bench.mono_ns += 5 * MS
+        while bench.take():
+            pass
+    assert [frame.header.seq for frame in bench.shown] == list(range(100))
