@@ -18,6 +18,7 @@ from common.errors import DecodeError
 from common.frame import Codec
 from common.ratelimit import RateLimiter
 from consumer.playout import Arrived
+from consumer.stats import Event
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -34,8 +35,8 @@ class Decoding:
         self._decoder: Decoder | None = None
         self._codec: Codec | None = None
         self._awaiting_key = False
-        self._ahead: deque[tuple[Arrived, Decoded | None]] = deque()
-        self._prepared: tuple[Arrived, BGR | None] | None = None
+        self._ahead: deque[tuple[Arrived, Decoded | Event]] = deque()
+        self._prepared: tuple[Arrived, BGR | Event] | None = None
         self._complaints = RateLimiter()
 
     @property
@@ -56,24 +57,23 @@ class Decoding:
         """Work out the pixels of a frame just before its turn."""
         self._prepared = (arrived, self.pixels(arrived))
 
-    def pixels(self, arrived: Arrived) -> BGR | None:
-        """The pixels of a frame; None if it cannot be decoded."""
+    def pixels(self, arrived: Arrived) -> BGR | Event:
+        """The pixels of a frame, or why it has none: `undecodable`, or `awaiting_key`."""
         if self._prepared is not None and self._is_prepared(arrived):
             image, self._prepared = self._prepared[1], None
             return image
         decoded = self._take_or_decode(arrived)
-        if decoded is None:
-            return None
+        if isinstance(decoded, Event):
+            return decoded
         try:
             return decoded.bgr()
         except DecodeError as error:
-            self._refused(arrived, error)
-            return None
+            return self._refused(arrived, error)
 
     def _is_prepared(self, arrived: Arrived) -> bool:
         return self._prepared is not None and self._prepared[0] is arrived
 
-    def _take_or_decode(self, arrived: Arrived) -> Decoded | None:
+    def _take_or_decode(self, arrived: Arrived) -> Decoded | Event:
         # Those before it were given up without being mentioned: nothing refers to them.
         while self._ahead:
             decoded_ahead, decoded = self._ahead.popleft()
@@ -81,10 +81,10 @@ class Decoding:
                 return decoded
         return self._decode(arrived)
 
-    def _decode(self, arrived: Arrived) -> Decoded | None:
+    def _decode(self, arrived: Arrived) -> Decoded | Event:
         header = arrived.frame.header
         if self._awaiting_key and not header.key:
-            return None
+            return Event.AWAITING_KEY
         decoding = self._decoder
         if decoding is None or header.codec is not self._codec:
             self._codec = header.codec
@@ -95,10 +95,9 @@ class Decoding:
         try:
             return decoding.decode(arrived.frame)
         except DecodeError as error:
-            self._refused(arrived, error)
-            return None
+            return self._refused(arrived, error)
 
-    def _refused(self, arrived: Arrived, error: DecodeError) -> None:
+    def _refused(self, arrived: Arrived, error: DecodeError) -> Event:
         held_back = self._complaints.allow(monotonic_ns())
         if held_back is not None:
             suffix = f" (and {held_back} more like it)" if held_back else ""
@@ -106,3 +105,4 @@ class Decoding:
         if not arrived.header.codec.intra_only:
             self._awaiting_key = True
             self._on_broken()
+        return Event.UNDECODABLE

@@ -112,10 +112,9 @@ class Reception:
                 return None
 
     def _present(self, arrived: Arrived, due_ns: int | None) -> Frame | None:
-        awaiting_key = self._decoding.awaiting_key and not arrived.header.key
         image = self._decoding.pixels(arrived)
-        if image is None:
-            self._dropped(Dropped(arrived, Event.AWAITING_KEY if awaiting_key else Event.UNDECODABLE))
+        if isinstance(image, Event):
+            self._dropped(Dropped(arrived, image))
             return None
         header = arrived.frame.header
         now_ns = self._now_ns()

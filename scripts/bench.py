@@ -26,6 +26,10 @@ _GSTREAMER = ("tools", "plugins-base", "plugins-good", "plugins-bad", "plugins-u
 def main(argv: list[str] | None = None) -> int:
     """Run one benchmark; 0 if every goal was reached, else 1."""
     arguments = _parser().parse_args(argv)
+    unknown = set(getattr(arguments, "cases", ())) - set(viewers.CASES)
+    if unknown:
+        print(f"bench: no case {', '.join(sorted(unknown))}: there are {', '.join(viewers.CASES)}")
+        return 2
     results = arguments.results or RESULTS / time.strftime(f"%Y%m%d-%H%M%S-{arguments.what}")
     results.mkdir(parents=True, exist_ok=True)
     with PrivateNode() as node:
@@ -64,20 +68,17 @@ def _single(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> 
 
 
 def _viewers(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> int:
-    unknown = set(arguments.cases) - set(viewers.CASES)
-    if unknown:
-        print(f"bench: no case {', '.join(sorted(unknown))}: there are {', '.join(viewers.CASES)}")
-        return 2
-    _ensure_peers()
+    cases = [name for name in viewers.CASES if not arguments.cases or name in arguments.cases]
+    if "gstreamer" in cases:
+        _ensure_gstreamer()
     lasts_s = arguments.seconds + 90
     study = viewers.Study(
         bench=Bench(node, results, arguments.seconds),
         clip=clip.repeated(results / "clip.mp4", lasts_s),
-        small_clip=clip.repeated(results / "clip-360p.mp4", lasts_s, (640, 360)),
+        small_clip=lambda: clip.repeated(results / "clip-360p.mp4", lasts_s, (640, 360)),
         viewers=arguments.viewers,
         score=Score(),
     )
-    cases = [name for name in viewers.CASES if not arguments.cases or name in arguments.cases]
     began = time.monotonic()
     failed = False
     with contextlib.suppress(KeyboardInterrupt):  # What is done is kept.
@@ -98,8 +99,7 @@ def _viewers(arguments: argparse.Namespace, node: PrivateNode, results: Path) ->
     return 1 if failed or study.score.missed() else 0
 
 
-def _ensure_peers() -> None:
-    """GStreamer comes from Debian; imagezmq with the `peers` extra."""
+def _ensure_gstreamer() -> None:
     if machine.gstreamer() is None and apt.can_install():
         print("installing GStreamer with apt-get", flush=True)
         apt.install(["gstreamer1.0-tools", *(f"gstreamer1.0-{part}" for part in _GSTREAMER[1:])])

@@ -12,6 +12,7 @@ from common.errors import DecodeError
 from common.frame import Codec, EncodedFrame, FrameHeader
 from consumer.decoding import Decoding
 from consumer.playout import Arrived
+from consumer.stats import Event
 from tests.unit.common.codec.build import gradient, psnr
 
 SECOND = 1_000_000_000
@@ -105,8 +106,12 @@ def decoding(log: Log, told: Told) -> Decoding:
     return Decoding(told)
 
 
-def same(image: BGR | None, expected: BGR) -> bool:
-    return image is not None and np.array_equal(image, expected)
+def same(image: BGR | Event, expected: BGR | Event) -> bool:
+    return (
+        isinstance(image, np.ndarray)
+        and isinstance(expected, np.ndarray)
+        and np.array_equal(image, expected)
+    )
 
 
 # Pixels ------------------------------------------------------------------------------------------------
@@ -116,7 +121,7 @@ def same(image: BGR | None, expected: BGR) -> bool:
 def test_every_codec_is_decoded(decoding: Decoding, told: Told, codec: Codec) -> None:
     for seq, frame in enumerate(film(3, codec=codec)):
         image = decoding.pixels(frame)
-        assert image is not None
+        assert isinstance(image, np.ndarray)
         assert image.dtype == np.uint8
         assert image.shape == (48, 64, 3)
         assert psnr(image, np.roll(PICTURE, 4 * seq, 1)) > 25
@@ -161,7 +166,7 @@ def test_the_decoder_starts_anew_before_a_frame_that_says_so_and_before_no_other
 ) -> None:
     first, second = film(2, keys=(0, 1)), film(2, epoch=2)
     for frame in (*first, *second):
-        assert decoding.pixels(frame) is not None
+        assert isinstance(decoding.pixels(frame), np.ndarray)
     assert log.calls == ["h264", "0", "1", "reset", "0", "1"]
 
 
@@ -254,11 +259,11 @@ def test_after_a_decode_error_nothing_is_shown_before_the_next_keyframe(
     decoding: Decoding, log: Log, told: Told, caplog: pytest.LogCaptureFixture
 ) -> None:
     frames = film(6, keys=(0, 4))
-    assert decoding.pixels(frames[0]) is not None
+    assert isinstance(decoding.pixels(frames[0]), np.ndarray)
     assert not decoding.awaiting_key
-    assert decoding.pixels(broken(1)) is None
+    assert decoding.pixels(broken(1)) is Event.UNDECODABLE
     assert (decoding.awaiting_key, told.count) == (True, 1)
-    assert [decoding.pixels(late) for late in frames[2:4]] == [None, None]
+    assert [decoding.pixels(late) for late in frames[2:4]] == [Event.AWAITING_KEY] * 2
     assert log.decoded == [0, 1], "the others were not even tried"
     assert all(
         same(decoding.pixels(frame), image)
@@ -283,7 +288,10 @@ def test_a_decode_error_of_a_frame_that_is_not_shown_yet_counts_as_well(
     getattr(decoding, way)(frames[2])
     getattr(decoding, way)(frames[3])
     if way == "decode_ahead":
-        assert [decoding.pixels(frame) for frame in (damaged, frames[2])] == [None, None]
+        assert [decoding.pixels(frame) for frame in (damaged, frames[2])] == [
+            Event.UNDECODABLE,
+            Event.AWAITING_KEY,
+        ]
     if way == "skip":
         assert same(decoding.pixels(frames[4]), straight(frames)[4])
     else:
@@ -296,13 +304,13 @@ def test_a_prepared_frame_that_cannot_be_decoded_is_not_tried_again(
 ) -> None:
     damaged = broken(0, key=True)
     decoding.prepare(damaged)
-    assert decoding.pixels(damaged) is None
+    assert decoding.pixels(damaged) is Event.UNDECODABLE
     assert (log.decoded, told.count) == ([0], 1)
 
 
 def test_every_broken_keyframe_is_tried_and_told(decoding: Decoding, log: Log, told: Told) -> None:
     for seq in range(61):
-        assert decoding.pixels(broken(seq, key=True)) is None
+        assert decoding.pixels(broken(seq, key=True)) is Event.UNDECODABLE
     assert (len(log.decoded), told.count) == (61, 61)
 
 
@@ -311,7 +319,7 @@ def test_a_broken_frame_that_stands_alone_breaks_no_other(
     decoding: Decoding, told: Told, codec: Codec, caplog: pytest.LogCaptureFixture
 ) -> None:
     frames = film(2, codec=codec)
-    assert decoding.pixels(broken(0, codec=codec)) is None
+    assert decoding.pixels(broken(0, codec=codec)) is Event.UNDECODABLE
     assert not decoding.awaiting_key
     assert same(decoding.pixels(frames[1]), straight(frames)[1])
     assert told.count == 0
@@ -338,7 +346,7 @@ def test_damage_that_comes_to_light_with_the_pixels_counts_as_well(
 ) -> None:
     monkeypatch.setattr("consumer.decoding.decoder", lambda _: LateDecoder())
     decoding = Decoding(told)
-    assert decoding.pixels(film(1, codec=codec)[0]) is None
+    assert decoding.pixels(film(1, codec=codec)[0]) is Event.UNDECODABLE
     assert (decoding.awaiting_key, told.count) == (breaks, int(breaks))
 
 
@@ -355,3 +363,15 @@ def test_refused_frames_are_told_once_a_second(
     decoding.pixels(broken(3, key=True))
     assert len(caplog.messages) == 2
     assert caplog.messages[1].endswith(" (and 2 more like it)")
+
+
+def test_a_frame_that_failed_ahead_of_its_turn_keeps_the_reason(decoding: Decoding) -> None:
+    frames = film(3)
+    decoding.prepare(frames[0])
+    decoding.decode_ahead(broken(1))
+    decoding.decode_ahead(frames[2])
+    damaged, _ = decoding._ahead[0]
+    assert isinstance(decoding.pixels(frames[0]), np.ndarray)
+    decoding.prepare(damaged)
+    assert decoding.pixels(damaged) is Event.UNDECODABLE
+    assert decoding.pixels(frames[2]) is Event.AWAITING_KEY
