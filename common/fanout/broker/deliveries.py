@@ -104,9 +104,11 @@ class DeliveryReader:
             NotPlain: no delivery to this consumer, or one that is not of the usual form.
         """
         channel = self._channel
-        method, _, at = _frame(buffer, offset, channel, _METHOD)
+        method, size, at = _frame(buffer, offset, channel, _METHOD)
         name_end = method + 4 + len(self._consumer)
         if buffer[method : method + 4] != _DELIVER or buffer[method + 4 : name_end] != self._consumer:
+            raise NotPlain
+        if name_end + _UINT64.size > method + size:
             raise NotPlain
         try:
             (tag,) = _UINT64.unpack_from(buffer, name_end)

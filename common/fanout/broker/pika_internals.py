@@ -9,13 +9,15 @@ import socket
 import struct
 from collections.abc import Callable, Sequence
 from types import MethodType
-from typing import Any
+from typing import Any, Final
 
 from pika import SelectConnection, data
 from pika.channel import Channel
 from pika.exceptions import InvalidFieldTypeException
 
 from common.fanout.broker.deliveries import Delivery, DeliveryReader, Incomplete, NotPlain
+
+_MOST_HELD_BYTES: Final = 256 * 1024
 
 
 def read_in_large_pieces(connection: SelectConnection, size_bytes: int = 64 * 1024) -> None:
@@ -78,6 +80,8 @@ def take_deliveries(channel: Channel, consumer_tag: str, on_delivery: Callable[[
             try:
                 delivery = reader.take(buffer, offset)
             except Incomplete:
+                if len(buffer) - offset > _MOST_HELD_BYTES:
+                    break  # pika keeps the parts of a large message; here each read would join them anew
                 connection._frame_buffer = buffer[offset:]  # noqa: SLF001
                 return
             except NotPlain:

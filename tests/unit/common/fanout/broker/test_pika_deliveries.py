@@ -267,3 +267,15 @@ def test_in_pika_itself_the_usual_and_the_unusual_arrive_each_by_its_way_and_in_
         ]
         assert counting.bytes_received == sum(map(len, pieces))
         assert counting.frames_received == 3 * 5
+
+
+def test_a_large_message_in_pieces_is_left_to_pika() -> None:
+    """Held here it would be joined anew with every read: half a second for 16 MiB."""
+    taking = Taking()
+    whole = encoded(body=b"x" * 300_000, chunk=100_000)
+    taking.arrive(whole[:100_000])
+    assert taking.connection._frame_buffer == whole[:100_000]
+    taking.arrive(whole[100_000:290_000])
+    assert taking.tags == []
+    assert taking.connection._frame_buffer == b""
+    assert b"".join(taking.connection.passed) == whole[:290_000]
