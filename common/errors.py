@@ -7,6 +7,8 @@ FanlightError
 ├── EncodeError          a picture cannot be encoded
 ├── SourceError          the source cannot be opened, or failed while running
 ├── SinkError            a sink cannot be opened, or failed while running
+├── SharingError         pictures cannot be shared within this host
+├── FrameExpired         a shared picture was held for too long; it is no longer there
 ├── BrokerUnavailable    nothing answers at the broker's address
 ├── BrokerRefused        the broker answered and said no (password, vhost, permission)
 └── StreamEnded          the stream was closed; there are no more frames
@@ -59,6 +61,14 @@ class SourceError(FanlightError):
 
 class SinkError(FanlightError):
     """A sink cannot be opened, or failed while running."""
+
+
+class SharingError(FanlightError):
+    """Pictures cannot be shared within this host; they still come through the broker."""
+
+
+class FrameExpired(FanlightError):
+    """A shared picture was held for longer than its grace time, and is no longer there."""
 
 
 class BrokerUnavailable(FanlightError):

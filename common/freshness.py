@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from common.frame import FrameHeader
+from common.frame import Codec, FrameHeader
 from common.sequence import Continuity, SequenceTracker
 
 # A request can be lost with the producer that was to answer it, so it is repeated while it matters.
@@ -57,6 +57,7 @@ class FreshnessPolicy:
         self._sequence = SequenceTracker()
         self._awaiting_key = True
         self._reset_due = True
+        self._codec: Codec | None = None
         self._asked_ns: int | None = None
         self._answered = False
 
@@ -77,7 +78,10 @@ class FreshnessPolicy:
             return Decision(Verdict.DROP_REPEATED)
         if step.continuity is Continuity.FIRST:
             self._reset_due = True
-        if step.continuity is not Continuity.NEXT and not header.codec.intra_only:
+        # What another codec brought is nothing that this one could refer to.
+        gap = step.continuity is not Continuity.NEXT or header.codec is not self._codec
+        self._codec = header.codec
+        if gap and not header.codec.intra_only:
             self._awaiting_key = self._reset_due = True
         if self._awaiting_key:
             if not header.key:

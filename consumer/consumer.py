@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from common import units
 from common.address import DEFAULT_URL
 from common.errors import StreamEnded
+from common.pixels import PixelFormat, format_value
 from common.settings import URL
+from consumer.changeover import Via, via_value
 from consumer.frame import Frame
 from consumer.reception import Reception
 from consumer.settings import ConsumerSettings, playout_value
+from consumer.sinks import SinkSpec
+from consumer.sinks.share import ShareSink
 from consumer.stats import ConsumerStats
+
+# A hub is expected to say ten times a second that it is at work.
+_TICK_S: Final = 0.1
 
 
 class Consumer:
@@ -29,6 +38,11 @@ class Consumer:
         name: as operators read it in RabbitMQ's console.
         playout: `latest`: the newest frame at once; `sync`: each at its capture time plus `delay_s`.
         max_age_s: a frame older than this is never handed out.
+        via: `auto`: from a hub of this host where there is one, else from the broker; `broker`; `host`.
+        format: of the pixels: `bgr`, `grey` or `i420`; see `common.pixels`.
+        size: (width, height) that pictures are scaled to; None for that of the stream.
+        share: be the hub of this host: what `read` returns is shared before, in `format` and `size`. A
+            program that does little else, and reads on at once.
         url: the broker; by default `FANLIGHT_URL` or else the local one.
 
     Raises:
@@ -43,24 +57,38 @@ class Consumer:
         playout: str = "latest",
         delay_s: float = 0.15,
         max_age_s: float = 0.5,
+        via: str = Via.AUTO,
+        format: str = PixelFormat.BGR,  # noqa: A002 - as everywhere else: the setting's name
+        size: tuple[int, int] | None = None,
+        share: bool = False,
         url: str | None = None,
     ) -> None:
-        self._reception = Reception(
-            ConsumerSettings(
-                name=name,
-                stream=stream,
-                playout=units.checked("playout", playout, playout_value),
-                delay_s=delay_s,
-                max_age_s=max_age_s,
-                url=url or os.environ.get(URL.variable, DEFAULT_URL),
-            )
+        pixel_format = units.checked("format", format, format_value)
+        self._settings = ConsumerSettings(
+            name=name,
+            stream=stream,
+            playout=units.checked("playout", playout, playout_value),
+            delay_s=delay_s,
+            max_age_s=max_age_s,
+            via=units.checked("via", via, via_value),
+            sinks=(SinkSpec("share"),) if share else (),
+            share_format=pixel_format if share else PixelFormat.BGR,
+            share_size=size if share else None,
+            format=pixel_format,
+            size=size,
+            url=url or os.environ.get(URL.variable, DEFAULT_URL),
         )
+        self._reception = Reception(self._settings)
+        self._hub: ShareSink | None = None
+        self._closing = threading.Lock()
         self._started = False
 
     def start(self) -> Self:
         """Subscribe; returns at once. Called by itself with the first frame asked for."""
         if not self._started:
             self._started = True
+            if self._settings.shares:
+                self._hub = ShareSink(self._settings, self._reception.stats)
             self._reception.start()
         return self
 
@@ -72,10 +100,24 @@ class Consumer:
             BrokerRefused: the broker refused it for good.
         """
         self.start()
-        frame = self._reception.take(timeout_s)
+        frame = self._reception.take(timeout_s) if self._hub is None else self._shared(self._hub, timeout_s)
         if frame is None and self._reception.ended:
             raise self._reception.failure or StreamEnded("this consumer was closed")
         return frame
+
+    def _shared(self, hub: ShareSink, timeout_s: float | None) -> Frame | None:
+        end_s = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            left_s = _TICK_S if end_s is None else min(_TICK_S, max(0.0, end_s - time.monotonic()))
+            frame = self._reception.take(left_s)
+            with self._closing:
+                if not self._reception.ended:
+                    if frame is not None:
+                        hub.present(frame)
+                    hub.tick()
+            over = end_s is not None and time.monotonic() >= end_s
+            if frame is not None or over or self._reception.ended:
+                return frame
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames until the consumer is closed; leaving the loop closes it."""
@@ -93,6 +135,10 @@ class Consumer:
     def close(self) -> None:
         """Unsubscribe and end, within 2 s. Safe to call twice, and from any thread."""
         self._reception.stop()
+        with self._closing:
+            hub, self._hub = self._hub, None
+            if hub is not None:
+                hub.close()
 
     def stats(self) -> ConsumerStats:
         """The figures as they stand."""

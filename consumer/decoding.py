@@ -8,17 +8,20 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from common.clock import monotonic_ns
 from common.codec import decoder
-from common.codec.base import Decoded, Decoder
-from common.codec.picture import BGR
 from common.errors import DecodeError
 from common.frame import Codec
+from common.pixels import Form, Pixels
 from common.ratelimit import RateLimiter
 from consumer.playout import Arrived
 from consumer.stats import Event
+
+if TYPE_CHECKING:
+    # Bring PyAV along, which nobody needs who gets shared pictures.
+    from common.codec.base import Decoded, Decoder
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -27,22 +30,19 @@ class Decoding:
     """Owns the decoder. Not thread-safe.
 
     Args:
+        form: what the pictures have to look like.
         on_broken: told of a frame that cannot be decoded and that later ones refer to.
     """
 
-    def __init__(self, on_broken: Callable[[], None]) -> None:
+    def __init__(self, form: Form, on_broken: Callable[[], None]) -> None:
+        self._form = form
         self._on_broken = on_broken
         self._decoder: Decoder | None = None
         self._codec: Codec | None = None
         self._awaiting_key = False
         self._ahead: deque[tuple[Arrived, Decoded | Event]] = deque()
-        self._prepared: tuple[Arrived, BGR | Event] | None = None
+        self._prepared: tuple[Arrived, Pixels | Event] | None = None
         self._complaints = RateLimiter()
-
-    @property
-    def awaiting_key(self) -> bool:
-        """True if references are missing: nothing can be shown before the next keyframe."""
-        return self._awaiting_key
 
     def skip(self, arrived: Arrived) -> None:
         """Take a frame that is not shown, for later ones may refer to it."""
@@ -57,7 +57,7 @@ class Decoding:
         """Work out the pixels of a frame just before its turn."""
         self._prepared = (arrived, self.pixels(arrived))
 
-    def pixels(self, arrived: Arrived) -> BGR | Event:
+    def pixels(self, arrived: Arrived) -> Pixels | Event:
         """The pixels of a frame, or why it has none: `undecodable`, or `awaiting_key`."""
         if self._prepared is not None and self._is_prepared(arrived):
             image, self._prepared = self._prepared[1], None
@@ -66,9 +66,12 @@ class Decoding:
         if isinstance(decoded, Event):
             return decoded
         try:
-            return decoded.bgr()
+            image = decoded.pixels(self._form)
         except DecodeError as error:
             return self._refused(arrived, error)
+        # As those that a hub shares are: a program must not work by one way and fail by the other.
+        image.flags.writeable = False
+        return image
 
     def _is_prepared(self, arrived: Arrived) -> bool:
         return self._prepared is not None and self._prepared[0] is arrived

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
-from common.codec.picture import BGR
+import numpy as np
+
+from common.errors import FrameExpired
 from common.frame import FrameHeader
+from common.pixels import Pixels
+
+
+class Held(Protocol):
+    """Whatever a picture's memory belongs to."""
+
+    @property
+    def valid(self) -> bool:
+        """False once something else may have been written there."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +26,9 @@ class Frame:
     """The picture to show now.
 
     Attributes:
-        image: uint8, (height, width, 3), BGR. Its own memory: draw on it, keep it.
+        image: uint8, read-only; (height, width, 3), BGR, unless another `format` was asked for. It may be
+            memory that a hub of this host shares with all its consumers: look at it now, and `copy()` what
+            is to be kept or drawn on.
         header: the wire header.
         received_ns: Unix time of arrival at this process.
         presented_ns: Unix time at which it was handed over.
@@ -21,12 +36,13 @@ class Frame:
         lost: frames of the stream that never arrived since the frame presented before this one.
     """
 
-    image: BGR
+    image: Pixels
     header: FrameHeader
     received_ns: int
     presented_ns: int
     age_s: float
     lost: int
+    held: Held | None = None
 
     @property
     def seq(self) -> int:
@@ -39,3 +55,26 @@ class Frame:
     @property
     def capture_ns(self) -> int:
         return self.header.capture_ns
+
+    @property
+    def valid(self) -> bool:
+        """Whether `image` still is what it was, and nothing that was read from it so far was torn.
+
+        False only for a shared picture that was held for longer than its grace time: the hub's `--max-age`
+        after it was shared, or 500 ms.
+        """
+        return self.held is None or self.held.valid
+
+    def copy(self) -> Frame:
+        """The same frame with pixels of its own, to keep and to draw on.
+
+        Raises:
+            FrameExpired: the picture was held for too long, and is no longer there.
+        """
+        image = np.array(self.image)
+        if not self.valid:
+            raise FrameExpired(
+                f"frame {self.seq} was held for longer than its hub keeps pictures: copy it at once, "
+                "or give the hub a longer --max-age"
+            )
+        return replace(self, image=image, held=None)

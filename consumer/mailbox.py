@@ -1,8 +1,7 @@
-"""The way from the receiving to the presenting thread: a lock and a wait around a `Playout`."""
+"""The way from receiving to presenting: a lock and a wait around a `Playout`."""
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -11,22 +10,28 @@ from consumer.playout import Arrived, Dropped, Playout, Turn
 
 
 class Mailbox:
-    """Thread-safe, for one thread that takes. The receiving thread never waits here.
+    """Thread-safe, for one thread that takes. Whoever receives never waits here.
 
     Args:
         now_ns: the clock that frames were stamped with (Unix time).
+        wait: waits until something may have been pushed, or for so many seconds (negative: no limit).
+        wake: makes it return. Thread-safe.
     """
 
     def __init__(
-        self, playout: Playout, on_dropped: Callable[[Dropped], None], now_ns: Callable[[], int]
+        self,
+        playout: Playout,
+        on_dropped: Callable[[Dropped], None],
+        now_ns: Callable[[], int],
+        wait: Callable[[float], None],
+        wake: Callable[[], None],
     ) -> None:
         self._playout = playout
         self._on_dropped = on_dropped
         self._now_ns = now_ns
         self._lock = threading.Lock()
-        # Held while there is nothing new. A bare lock: a Condition makes a new one for every wait.
-        self._bell = threading.Lock()
-        self._bell.acquire()
+        self._wait = wait
+        self._wake = wake
         self._closed = False
 
     @property
@@ -39,7 +44,6 @@ class Mailbox:
             pushed = self._playout.push(arrived)
         for old in pushed.dropped:
             self._on_dropped(old)
-        self._ring()
         return not pushed.broken
 
     def take(self, timeout_s: float | None) -> Turn:
@@ -59,14 +63,10 @@ class Mailbox:
                 if left_s <= 0:
                     return turn
                 wait_s = left_s if wait_s < 0 else min(wait_s, left_s)
-            self._bell.acquire(timeout=wait_s)
+            self._wait(wait_s)
         return Turn()
 
     def close(self) -> None:
         """Wake whoever waits; nothing more will be shown."""
         self._closed = True
-        self._ring()
-
-    def _ring(self) -> None:
-        with contextlib.suppress(RuntimeError):  # it has been rung already
-            self._bell.release()
+        self._wake()

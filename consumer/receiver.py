@@ -1,6 +1,6 @@
 """The receiving side of a consumer: what arrives is judged and left for presentation, still encoded.
 
-Runs in the subscriber's thread, which must stay free to receive: nothing is decoded here.
+Runs wherever messages are received, which must go on: nothing is decoded here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 
 from common.clock import monotonic_ns
 from common.control import Reason
-from common.errors import WireFormatError
+from common.errors import FanlightError, WireFormatError
 from common.frame import EncodedFrame, FrameHeader
 from common.freshness import FreshnessPolicy, Verdict
 from common.ratelimit import RateLimiter
@@ -109,6 +109,10 @@ class Receiver:
         """Count a message that is not ours."""
         self._meters.malformed()
         self._complain("message refused: %s", error)
+
+    def complain(self, error: FanlightError) -> None:
+        """Say what was refused, at most once a second. Thread-safe enough: at worst it is said twice."""
+        self._complain("%s", error)
 
     def _repeated(self, header: FrameHeader, received_ns: int) -> None:
         self._meters.repeated()

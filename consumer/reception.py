@@ -9,14 +9,19 @@ from collections.abc import Callable
 from common import clocksync, fanout
 from common.clock import monotonic_ns, wall_ns
 from common.control import ClockReply, ClockRequest, KeyframeRequest, Reason, ReceiverReport
-from common.errors import FanlightError, WireFormatError
-from common.frame import EncodedFrame
+from common.errors import FanlightError, SharingError, WireFormatError
+from common.frame import Codec, EncodedFrame
+from common.pixels import Pixels
+from common.sharing import hosts
+from common.sharing.reader import SharedPicture
+from consumer.changeover import LOOK_AFTER_S, Changeover, Via
 from consumer.decoding import Decoding
 from consumer.frame import Frame
 from consumer.mailbox import Mailbox
 from consumer.playout import MOST_DECODED_AHEAD, Arrived, Dropped, LatestPlayout, Playout, SyncPlayout
 from consumer.receiver import Receiver
 from consumer.settings import ConsumerSettings, PlayoutMode
+from consumer.shared import SharedPictures
 from consumer.stats import ConsumerStats, Event, Meters, Outcome
 
 _STOP_S = 1.5
@@ -42,7 +47,32 @@ class Reception:
         self._max_age_ns = int(settings.max_age_s * 1e9)
         self._meters = Meters()
         self._clock = clocksync.ClockSync()
-        self._mailbox = Mailbox(_playout(settings), self._dropped, self._now_ns)
+        host = hosts.host_id()
+        share = settings.share_name(host) if host is not None and settings.way is not Via.BROKER else None
+        self._changeover = Changeover(
+            Via.BROKER if share is None else settings.way,
+            hub_there=bool(hosts.live_segments(settings.stream, settings.form)),
+            now_ns=monotonic_ns(),
+        )
+        needed_s = settings.delay_s if settings.playout is PlayoutMode.SYNC else 0.0
+        self._shared = SharedPictures(settings.stream, settings.form, needed_s)
+        self._handed_out: SharedPicture | None = None
+        self._subscriber = fanout.subscriber(
+            settings.url,
+            stream=settings.stream,
+            name=settings.name,
+            max_age_s=settings.max_age_s,
+            events=self,
+            share=share,
+            follow=self._changeover.follows_stream,
+        )
+        self._mailbox = Mailbox(
+            _playout(settings),
+            self._dropped,
+            self._now_ns,
+            wait=self._subscriber.work,
+            wake=self._subscriber.wake,
+        )
         self._receiver = Receiver(
             max_age_s=settings.max_age_s,
             now_ns=self._now_ns,
@@ -52,16 +82,11 @@ class Reception:
             on_outcome=on_outcome,
             on_encoded=on_encoded,
         )
-        self._decoding = Decoding(lambda: self._receiver.broken(Reason.DECODE_ERROR))
-        self._subscriber = fanout.subscriber(
-            settings.url,
-            stream=settings.stream,
-            name=settings.name,
-            max_age_s=settings.max_age_s,
-            events=self,
-        )
+        self._decoding = Decoding(settings.form, lambda: self._receiver.broken(Reason.DECODE_ERROR))
         self._failure: FanlightError | None = None
         self._epoch: int | None = None
+        self._highest_seq = -1
+        self._highest_shared = False
         self._lost_presented = 0
 
     @property
@@ -96,10 +121,15 @@ class Reception:
 
         The frame counts as presented with its return.
         """
+        if self._handed_out is not None:
+            self._given_back(self._handed_out)
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
             left_s = None if deadline_s is None else max(0.0, deadline_s - time.monotonic())
-            turn = self._mailbox.take(left_s)
+            if self._settings.way is not Via.AUTO:
+                turn = self._mailbox.take(left_s)
+            else:
+                turn = self._mailbox.take(LOOK_AFTER_S if left_s is None else min(left_s, LOOK_AFTER_S))
             for referred_to in turn.decode:
                 self._decoding.skip(referred_to)
             if turn.frame is not None:
@@ -109,10 +139,35 @@ class Reception:
             elif turn.ahead is not None:
                 self._decoding.decode_ahead(turn.ahead)
             elif not turn.decode:
-                return None
+                self._look_for_hub()
+                if self.ended or (deadline_s is not None and time.monotonic() >= deadline_s):
+                    return None
+
+    def _look_for_hub(self) -> None:
+        changeover = self._changeover
+        if changeover.follows_stream:
+            return
+        shared = self._shared
+        if changeover.silence(monotonic_ns(), hub_alive=shared.alive, beat_ns=shared.beat_ns):
+            self._subscriber.follow_stream(True)
+
+    def _given_back(self, picture: SharedPicture) -> None:
+        self._handed_out = None
+        if not picture.valid:
+            self._meters.overstayed()
+
+    def _pixels(self, arrived: Arrived) -> tuple[Pixels | Event, SharedPicture | None]:
+        if arrived.frame.header.codec is not Codec.SHARED:
+            return self._decoding.pixels(arrived), None
+        try:
+            picture = self._shared.picture(arrived.frame)
+        except SharingError as error:
+            self._receiver.complain(error)
+            return Event.UNDECODABLE, None
+        return (Event.LATE, None) if picture is None else (picture.image, picture)
 
     def _present(self, arrived: Arrived, due_ns: int | None) -> Frame | None:
-        image = self._decoding.pixels(arrived)
+        image, picture = self._pixels(arrived)
         if isinstance(image, Event):
             self._dropped(Dropped(arrived, image))
             return None
@@ -129,11 +184,13 @@ class Reception:
             age_s=age_ns / 1e9,
             skew_s=None if due_ns is None else (now_ns - due_ns) / 1e9,
             now_ns=monotonic_ns(),
+            shared=picture is not None,
         )
+        self._handed_out = picture
         self._on_outcome(
             Outcome(header.seq, header.capture_ns, arrived.received_ns, presented_ns, Event.PRESENTED)
         )
-        return Frame(image, header, arrived.received_ns, presented_ns, age_ns / 1e9, lost)
+        return Frame(image, header, arrived.received_ns, presented_ns, age_ns / 1e9, lost, picture)
 
     def _dropped(self, dropped: Dropped) -> None:
         self._meters.ended(dropped.event)
@@ -145,11 +202,22 @@ class Reception:
     # What the subscriber tells, in its own thread.
 
     def on_frame(self, frame: EncodedFrame, received_ns: int) -> None:
-        if frame.header.epoch != self._epoch:
+        header = frame.header
+        shared = header.codec is Codec.SHARED
+        if shared:
+            if not self._shared.usable(frame):
+                return
+            if self._changeover.referred():
+                self._subscriber.follow_stream(False)
+        if header.epoch != self._epoch:
             # Another producer, perhaps on another host: what was learnt of its clock is worth nothing.
-            self._epoch = frame.header.epoch
+            self._epoch = header.epoch
             self._clock.restart()
             self._ask_the_time()
+        elif shared is not self._highest_shared and header.seq <= self._highest_seq:
+            return  # while one way takes over from the other a frame may come by both
+        self._highest_seq = header.seq
+        self._highest_shared = shared
         self._receiver.on_frame(frame, received_ns)
 
     def on_clock(self, reply: ClockReply) -> None:
@@ -163,6 +231,10 @@ class Reception:
 
     def on_connected(self) -> None:
         self._meters.connection(up=True)
+        if self._changeover.follows_stream:
+            self._receiver.on_joined()
+
+    def on_following(self) -> None:
         self._receiver.on_joined()
 
     def on_disconnected(self) -> None:

@@ -9,8 +9,13 @@ from typing import Final
 from common import units
 from common.address import DEFAULT_URL, parse_url
 from common.errors import ConfigError
+from common.pixels import FULL_BGR, Form, PixelFormat, format_value
 from common.settings import STREAM, URL, Option
+from common.sharing import hosts
+from consumer.changeover import Via, via_value
 from consumer.sinks import SINKS, SinkSpec, parse_sink
+
+_NEED_STREAM: Final = frozenset({"share", "record"})
 
 
 class PlayoutMode(StrEnum):
@@ -33,6 +38,11 @@ class ConsumerSettings:
         work_s: time that every presented frame costs, to stand in for a slow consumer.
         duration_s: end after this time; None for never.
         frames: end after so many presented frames; None for never.
+        via: by which way frames come.
+        format: of the pixels.
+        size: (width, height) that pictures are scaled to; None for that of the stream.
+        share_format: of the pictures that the sink `share` shares, and this consumer's own then.
+        share_size: likewise.
     """
 
     name: str = "consumer"
@@ -44,6 +54,11 @@ class ConsumerSettings:
     work_s: float = 0.0
     duration_s: float | None = None
     frames: int | None = None
+    via: Via = Via.AUTO
+    format: PixelFormat = PixelFormat.BGR
+    size: tuple[int, int] | None = None
+    share_format: PixelFormat = PixelFormat.BGR
+    share_size: tuple[int, int] | None = None
     url: str = DEFAULT_URL
 
     def __post_init__(self) -> None:
@@ -59,6 +74,44 @@ class ConsumerSettings:
                 f"{self.delay_s * 1000:g}ms",
                 f"allowed is less than --max-age, which is {self.max_age_s * 1000:g}ms",
             )
+
+        self._check_ways()
+
+    def _check_ways(self) -> None:
+        kinds = {spec.kind for spec in self.sinks}
+        if self.via is Via.HOST and kinds & _NEED_STREAM:
+            needing = ", ".join(sorted(kinds & _NEED_STREAM))
+            raise ConfigError("--via", self.via, f"{needing} needs the stream itself: allowed is broker")
+        if self.via is Via.HOST and hosts.host_id() is None:
+            raise ConfigError("--via", self.via, f"there is no {hosts.FOLDER}: allowed is broker")
+        if "share" not in kinds and (self.share_format, self.share_size) != (PixelFormat.BGR, None):
+            given = self.share_format if self.share_size is None else self.share_size
+            raise ConfigError("--share-format or --share-size", given, "it takes --sink share")
+        form = self.form
+        if form.format is PixelFormat.I420:
+            if kinds & {"window", "snapshot"}:
+                raise ConfigError("--format", form.format, "window and snapshot take bgr or grey")
+            if form.size is not None and form.sized(*form.size) != form.size:
+                raise ConfigError("--size", f"{form.size[0]}x{form.size[1]}", "i420 takes even sizes")
+
+    @property
+    def shares(self) -> bool:
+        """Whether this consumer is a hub."""
+        return any(spec.kind == "share" for spec in self.sinks)
+
+    @property
+    def way(self) -> Via:
+        """By which way frames come: a hub and a recording need the stream itself."""
+        return Via.BROKER if any(spec.kind in _NEED_STREAM for spec in self.sinks) else self.via
+
+    @property
+    def form(self) -> Form:
+        """What its pictures look like."""
+        return Form(self.share_format, self.share_size) if self.shares else Form(self.format, self.size)
+
+    def share_name(self, host: str) -> str:
+        """How hubs and consumers of one host and one form find each other: part of an exchange's name."""
+        return host if self.form == FULL_BGR else f"{host}.{self.form}"
 
     @property
     def url_shown(self) -> str:
@@ -125,6 +178,29 @@ OPTIONS: Final = (
         "TIME",
         field="duration_s",
     ),
+    Option(
+        "via",
+        via_value,
+        Via.AUTO,
+        "auto: from a hub of this host if there is one, else the broker (the default); broker; host",
+        "WAY",
+    ),
+    Option(
+        "format",
+        format_value,
+        PixelFormat.BGR,
+        f"of the pixels: {', '.join(PixelFormat)} (default: bgr); a hub is used if it shares just that",
+        "FORMAT",
+    ),
+    Option("size", units.size_px, None, "scale pictures to this (default: as they are)", "WxH"),
+    Option(
+        "share-format",
+        format_value,
+        PixelFormat.BGR,
+        "what --sink share shares (default: bgr)",
+        "FORMAT",
+    ),
+    Option("share-size", units.size_px, None, "likewise (default: the size of the stream)", "WxH"),
     Option("frames", units.count, None, "end after so many presented frames (default: never)", "N"),
     URL,
 )

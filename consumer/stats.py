@@ -51,6 +51,8 @@ class ConsumerStats:
         repeated: frames out of order, or of a second producer.
         lost: frames that never arrived.
         reconnects: times the connection was lost.
+        overstayed: shared pictures that the program still held when their grace time was over.
+        shared: whether the last frame came from a hub of this host.
         fps: presented frames per second.
         age_p50_s: age at presentation, median; None before the first frame.
         age_p99_s: likewise, 99th percentile.
@@ -72,6 +74,8 @@ class ConsumerStats:
     repeated: int
     lost: int
     reconnects: int
+    overstayed: int
+    shared: bool
     fps: float
     age_p50_s: float | None
     age_p99_s: float | None
@@ -101,6 +105,8 @@ class Meters:
         self._repeated = 0
         self._lost = 0
         self._reconnects = 0
+        self._overstayed = 0
+        self._shared = False
         self._connected = False
         self._epoch = 0
         self._highest_seq = -1
@@ -138,9 +144,14 @@ class Meters:
         with self._lock:
             self._events[event] += 1
 
-    def presented(self, *, age_s: float, skew_s: float | None, now_ns: int) -> None:
+    def overstayed(self) -> None:
+        with self._lock:
+            self._overstayed += 1
+
+    def presented(self, *, age_s: float, skew_s: float | None, now_ns: int, shared: bool = False) -> None:
         """Count a frame that was; `now_ns` is monotonic."""
         with self._lock:
+            self._shared = shared
             self._events[Event.PRESENTED] += 1
             self._ages_s.add(age_s, now_ns)
             if skew_s is not None:
@@ -163,6 +174,8 @@ class Meters:
                 repeated=self._repeated,
                 lost=self._lost,
                 reconnects=self._reconnects,
+                overstayed=self._overstayed,
+                shared=self._shared,
                 fps=self._ages_s.rate(now_ns),
                 age_p50_s=percentile(ages_s, 0.5),
                 age_p99_s=percentile(ages_s, 0.99),

@@ -9,7 +9,7 @@ from common import units
 from common.address import DEFAULT_URL, parse_url
 from common.codec import check_quality
 from common.errors import ConfigError
-from common.frame import MAX_FPS, Codec
+from common.frame import ENCODINGS, MAX_FPS, Codec
 from common.settings import STREAM, URL, Option
 
 DEFAULT_SIZE: Final = (1280, 720)
@@ -62,9 +62,9 @@ class ProducerSettings:
 def codec_value(text: str) -> Codec:
     """A codec by its name; ValueError with the names there are."""
     try:
-        return Codec(text)
+        return ENCODINGS[ENCODINGS.index(Codec(text))]
     except ValueError:
-        raise ValueError(", ".join(Codec)) from None
+        raise ValueError(", ".join(ENCODINGS)) from None
 
 
 def _quality(text: str) -> int:
@@ -84,7 +84,7 @@ OPTIONS: Final = (
     ),
     Option("loop", str, False, "start a file or a folder of images again at its end", switch=True),
     STREAM,
-    Option("codec", codec_value, Codec.H264, f"{', '.join(Codec)} (default: h264)", "CODEC"),
+    Option("codec", codec_value, Codec.H264, f"{', '.join(ENCODINGS)} (default: h264)", "CODEC"),
     Option("fps", units.rate_fps, None, "frames per second (default: the source's own, or 30)", "FPS"),
     Option("size", units.size_px, None, "scale to WIDTHxHEIGHT (default: the source's own)", "SIZE"),
     Option(

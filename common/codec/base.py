@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from common.codec.picture import BGR, Picture
+from common.codec.picture import Picture
 from common.errors import DecodeError
 from common.frame import EncodedFrame
+from common.pixels import FULL_BGR, Form, Pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,8 @@ class Encoder(Protocol):
 class Decoded(Protocol):
     """A frame that arrived whole; its pixels are worked out only if it is presented."""
 
-    def bgr(self) -> BGR:
-        """The pixels: uint8, (height, width, 3), BGR, in memory of their own.
+    def pixels(self, form: Form = FULL_BGR) -> Pixels:
+        """The pixels in the form that is wanted, in memory of their own.
 
         Called at most once, by the thread that decodes; later frames may have been decoded in between.
 

@@ -14,9 +14,10 @@ from av.video.frame import PictureType
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
 from common.codec.base import Encoded
-from common.codec.picture import BGR, BgrConverter, Converter, Picture, plane_view, size_of
+from common.codec.picture import Converter, Picture, PixelConverter, plane_view, size_of
 from common.errors import DecodeError, EncodeError
 from common.frame import EncodedFrame
+from common.pixels import FULL_BGR, Form, PixelFormat, Pixels
 
 # Half the size of `ultrafast` at higher PSNR; CAVLC and no deblocking are what a receiver saves time
 # on (docs/decisions.md). Scene cuts are coded as P so that keyframes keep their cadence. Keyframes of the
@@ -99,7 +100,7 @@ class H264Decoder:
     """See `common.codec.base.Decoder`."""
 
     def __init__(self) -> None:
-        self._converter = BgrConverter()
+        self._converter = PixelConverter()
         self._context: VideoCodecContext | None = None
         self._size = (0, 0)
 
@@ -129,7 +130,7 @@ class H264Decoder:
     def reset(self) -> None:
         # New ones, not flushed ones: damaged parameter sets leave their colours behind in both.
         self._context = None
-        self._converter = BgrConverter()
+        self._converter = PixelConverter()
 
 
 class DecodedH264:
@@ -137,17 +138,20 @@ class DecodedH264:
 
     __slots__ = ("_converter", "_height", "_picture", "_width")
 
-    def __init__(self, picture: av.VideoFrame, converter: BgrConverter, width: int, height: int) -> None:
+    def __init__(self, picture: av.VideoFrame, converter: PixelConverter, width: int, height: int) -> None:
         # Let go of once it is converted: the decoder can then use its memory again.
         self._picture: av.VideoFrame | None = picture
         self._converter = converter
         self._width = width
         self._height = height
 
-    def bgr(self) -> BGR:
+    def pixels(self, form: Form = FULL_BGR) -> Pixels:
         picture, self._picture = self._picture, None
         assert picture is not None  # noqa: S101 - called at most once
-        return self._converter.convert(picture)[: self._height, : self._width]
+        image = self._converter.convert(picture, form)
+        if form.format is PixelFormat.I420 or form.size is not None:
+            return image
+        return image[: self._height, : self._width]
 
 
 def _open_decoder(width: int, height: int) -> VideoCodecContext:

@@ -6,9 +6,10 @@ import numpy as np
 import simplejpeg
 
 from common.codec.base import Encoded, check_announced
-from common.codec.picture import BGR, Converter, Picture
+from common.codec.picture import BGR, Converter, Picture, in_form
 from common.errors import DecodeError, EncodeError
 from common.frame import EncodedFrame
+from common.pixels import FULL_BGR, Form, Pixels
 
 
 class JpegEncoder:
@@ -30,13 +31,16 @@ class JpegEncoder:
 class JpegDecoder:
     """See `common.codec.base.Decoder`."""
 
+    def __init__(self) -> None:
+        self._converter = Converter()
+
     def decode(self, frame: EncodedFrame) -> DecodedJpeg:
         try:
             height, width, _, _ = simplejpeg.decode_jpeg_header(frame.body)
         except ValueError as error:
             raise DecodeError(f"jpeg body cannot be decoded: {error}") from error
         check_announced(frame, int(width), int(height))
-        return DecodedJpeg(frame.body)
+        return DecodedJpeg(frame.body, self._converter)
 
     def reset(self) -> None:
         """Nothing to forget."""
@@ -45,14 +49,15 @@ class JpegDecoder:
 class DecodedJpeg:
     """A JPEG whose size is checked; decoded when asked for."""
 
-    __slots__ = ("_body",)
+    __slots__ = ("_body", "_converter")
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes, converter: Converter) -> None:
         self._body = body
+        self._converter = converter
 
-    def bgr(self) -> BGR:
+    def pixels(self, form: Form = FULL_BGR) -> Pixels:
         try:
             image: BGR = simplejpeg.decode_jpeg(self._body, "BGR", fastdct=True, fastupsample=True)
         except ValueError as error:
             raise DecodeError(f"jpeg body cannot be decoded: {error}") from error
-        return image
+        return in_form(image, form, self._converter)

@@ -15,7 +15,9 @@ import numpy.typing as npt
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from common.errors import EncodeError
+from common.pixels import FULL_BGR, Form, PixelFormat, Pixels, shape
 
+_LIBAV: Final = {PixelFormat.BGR: "bgr24", PixelFormat.I420: "yuv420p", PixelFormat.GREY: "gray"}
 _TO_YUV: Final = Interpolation.BILINEAR | Interpolation.ACCURATE_RND
 
 BGR: TypeAlias = npt.NDArray[np.uint8]
@@ -87,8 +89,8 @@ class Converter:
         )
 
 
-class BgrConverter:
-    """Turns libav's frames into BGR pixels, in buffers that are used again once nobody holds their pixels.
+class PixelConverter:
+    """Turns libav's frames into pixels, in buffers that are used again once nobody holds their pixels.
 
     A libavfilter graph, because its links keep a pool of frames: `VideoFrame.reformat` takes new memory for
     every picture, and at 720p the kernel clears 675 pages for it, which costs as much as the conversion
@@ -96,41 +98,43 @@ class BgrConverter:
     """
 
     def __init__(self) -> None:
-        self._shape: tuple[object, ...] = ()
+        self._made_for: tuple[object, ...] = ()
         self._graph: av.filter.Graph | None = None
         self._source: av.filter.context.FilterContext | None = None
         self._sink: av.filter.context.FilterContext | None = None
 
-    def convert(self, frame: av.VideoFrame) -> BGR:
-        """The pixels, in memory of their own: uint8, (height, width, 3), BGR; rows may be padded.
+    def convert(self, frame: av.VideoFrame, form: Form = FULL_BGR) -> Pixels:
+        """The pixels, in memory of their own; rows may be padded.
 
         Raises:
             FFmpegError: libav cannot convert this frame.
         """
-        shape = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range)
-        if shape != self._shape:
-            self._build(*shape)
-            self._shape = shape
-        assert self._source is not None  # noqa: S101 - built just now
-        assert self._sink is not None  # noqa: S101
+        made_for = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range, form)
+        if made_for != self._made_for:
+            self._build(frame, form)
+            self._made_for = made_for
+        source, sink = self._source, self._sink
+        assert source is not None  # noqa: S101 - built just now
+        assert sink is not None  # noqa: S101 - likewise
         frame.pts = None  # every picture for itself: nothing here depends on time
-        self._source.push(frame)
-        converted = self._sink.pull()
-        assert isinstance(converted, av.VideoFrame)  # noqa: S101
-        return plane_view(converted, converted.width, converted.height)
+        source.push(frame)
+        converted = sink.pull()
+        assert isinstance(converted, av.VideoFrame)  # noqa: S101 - the graph is one of pictures
+        return as_array(converted, form.format)
 
-    def _build(self, width: int, height: int, pixel_format: str, colorspace: int, color_range: int) -> None:
+    def _build(self, frame: av.VideoFrame, form: Form) -> None:
         # Kept: its filters do not keep it.
         graph = self._graph = av.filter.Graph()
         # Helper threads must be woken for every picture, which costs more than they gain.
         graph.threads = 1
         self._source = graph.add(
             "buffer",
-            f"video_size={width}x{height}:pix_fmt={pixel_format}:time_base=1/1000000:"
-            f"colorspace={int(colorspace)}:range={int(color_range)}",
+            f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:time_base=1/1000000:"
+            f"colorspace={int(frame.colorspace)}:range={int(frame.color_range)}",
         )
-        scale = graph.add("scale", "flags=bilinear")
-        target = graph.add("format", "pix_fmts=bgr24")
+        width, height = form.sized(frame.width, frame.height)
+        scale = graph.add("scale", f"w={width}:h={height}:flags=bilinear")
+        target = graph.add("format", f"pix_fmts={_LIBAV[form.format]}")
         self._sink = graph.add("buffersink")
         self._source.link_to(scale)
         scale.link_to(target)
@@ -138,11 +142,38 @@ class BgrConverter:
         graph.configure()
 
 
+def in_form(image: BGR, form: Form, converter: Converter) -> Pixels:
+    """A BGR picture in the form that is wanted."""
+    height, width = image.shape[:2]
+    size = form.sized(width, height)
+    if form.format is PixelFormat.BGR and size == (width, height):
+        return image
+    return as_array(converter.to_frame(image, _LIBAV[form.format], size), form.format)
+
+
+def as_array(frame: av.VideoFrame, pixel_format: PixelFormat) -> Pixels:
+    """The pixels of a libav frame of that format: without a copy, but for I420. Rows may be padded."""
+    width, height = frame.width, frame.height
+    if pixel_format is PixelFormat.BGR:
+        return plane_view(frame, width, height)
+    if pixel_format is PixelFormat.GREY:
+        return _rows(frame, 0)[:height, :width]
+    image = np.empty(shape(pixel_format, width, height), np.uint8)
+    image[:height] = _rows(frame, 0)[:height, :width]
+    chroma = image[height:].reshape(2, height // 2, width // 2)
+    for plane in (1, 2):
+        chroma[plane - 1] = _rows(frame, plane)[: height // 2, : width // 2]
+    return image
+
+
+def _rows(frame: av.VideoFrame, plane: int) -> Pixels:
+    memory = frame.planes[plane]
+    return np.frombuffer(memoryview(memory), np.uint8).reshape(-1, memory.line_size)
+
+
 def plane_view(frame: av.VideoFrame, width: int, height: int) -> BGR:
     """The pixels of a packed 24-bit frame without a copy, cropped to width x height.
 
     The array keeps the frame's memory alive. Rows may be padded, so it need not be contiguous.
     """
-    plane = frame.planes[0]
-    rows: BGR = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-    return rows[:height, : width * 3].reshape(height, width, 3)
+    return _rows(frame, 0)[:height, : width * 3].reshape(height, width, 3)

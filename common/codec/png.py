@@ -12,9 +12,10 @@ from av.codec.context import CodecContext
 from av.video.codeccontext import VideoCodecContext
 
 from common.codec.base import Encoded, check_announced
-from common.codec.picture import BGR, Converter, Picture, size_of
+from common.codec.picture import Converter, Picture, in_form, size_of
 from common.errors import DecodeError, EncodeError
 from common.frame import EncodedFrame
+from common.pixels import FULL_BGR, Form, Pixels
 
 # Signature, then the IHDR chunk: its length, its name, width, height.
 _START: Final = struct.Struct(">8sI4sII")
@@ -80,7 +81,7 @@ class DecodedPng:
         self._body = body
         self._converter = converter
 
-    def bgr(self) -> BGR:
+    def pixels(self, form: Form = FULL_BGR) -> Pixels:
         # A new context for each: FFmpeg 8's PNG decoder gives wrong pixels from its second file on.
         context = CodecContext.create("png", "r")
         context.thread_count = 1
@@ -90,4 +91,5 @@ class DecodedPng:
             raise DecodeError(f"png body cannot be decoded: {error}") from error
         if len(pictures) != 1:
             raise DecodeError(f"png body holds {len(pictures)} pictures: allowed is 1")
-        return np.ascontiguousarray(self._converter.to_bgr(pictures[0]))
+        image = np.ascontiguousarray(self._converter.to_bgr(pictures[0]))
+        return in_form(image, form, self._converter)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from common.codec.base import Encoded
-from common.codec.picture import BGR, Converter, Picture, size_of
+from common.codec.picture import Converter, Picture, in_form, size_of
 from common.errors import EncodeError
 from common.frame import MAX_BODY_BYTES, EncodedFrame
+from common.pixels import FULL_BGR, Form, Pixels
 
 
 class RawEncoder:
@@ -29,8 +30,11 @@ class RawEncoder:
 class RawDecoder:
     """See `common.codec.base.Decoder`. The header's check has compared the sizes."""
 
+    def __init__(self) -> None:
+        self._converter = Converter()
+
     def decode(self, frame: EncodedFrame) -> DecodedRaw:
-        return DecodedRaw(frame)
+        return DecodedRaw(frame, self._converter)
 
     def reset(self) -> None:
         """Nothing to forget."""
@@ -39,13 +43,14 @@ class RawDecoder:
 class DecodedRaw:
     """Pixels as they came."""
 
-    __slots__ = ("_frame",)
+    __slots__ = ("_converter", "_frame")
 
-    def __init__(self, frame: EncodedFrame) -> None:
+    def __init__(self, frame: EncodedFrame, converter: Converter) -> None:
         self._frame = frame
+        self._converter = converter
 
-    def bgr(self) -> BGR:
+    def pixels(self, form: Form = FULL_BGR) -> Pixels:
         header = self._frame.header
-        pixels = np.frombuffer(self._frame.body, np.uint8)
-        # A copy, since the body is read-only and the image is the program's to draw on.
-        return pixels.reshape(header.height, header.width, 3).copy()
+        pixels = np.frombuffer(self._frame.body, np.uint8).reshape(header.height, header.width, 3)
+        # No copy: pictures are read-only anyway, and the array keeps the body.
+        return in_form(pixels, form, self._converter)

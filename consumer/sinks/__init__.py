@@ -19,8 +19,8 @@ __all__ = [
     "preload",
 ]
 
-SINKS: Final = "window, status, null, snapshot:FILE, record:FILE or trace:FILE"
-_PLAIN: Final = ("window", "status", "null")
+SINKS: Final = "window, status, null, share, snapshot:FILE, record:FILE or trace:FILE"
+_PLAIN: Final = ("window", "status", "null", "share")
 _TO_FILE: Final = ("snapshot", "record", "trace")
 
 
@@ -100,6 +100,10 @@ def open_sink(spec: SinkSpec, context: SinkContext) -> Sink:
             from consumer.sinks.null import NullSink
 
             return NullSink()
+        case SinkSpec("share", None):
+            from consumer.sinks.share import ShareSink
+
+            return ShareSink(context.settings, context.stats)
         case SinkSpec("snapshot", str(path)):
             from consumer.sinks.snapshot import SnapshotSink
 

@@ -10,16 +10,24 @@ from common.frame import EncodedFrame
 from consumer.stats import ConsumerStats, Outcome
 
 if TYPE_CHECKING:
-    from consumer.frame import Frame  # brings libav with it, which most sinks have no use for
+    from consumer.frame import Frame
+    from consumer.settings import ConsumerSettings
 
 
 @dataclass(frozen=True, slots=True)
 class SinkContext:
     """What a sink may know about the consumer that it serves."""
 
-    name: str
-    stream: str
+    settings: ConsumerSettings
     stats: Callable[[], ConsumerStats]
+
+    @property
+    def name(self) -> str:
+        return self.settings.name
+
+    @property
+    def stream(self) -> str:
+        return self.settings.stream
 
 
 class Sink:

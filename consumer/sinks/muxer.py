@@ -70,7 +70,7 @@ class Muxer:
         """
         body, key = frame.body, frame.header.key
         if self._encoder is not None:
-            encoded = self._encoder.encode(self._pixels.decode(frame).bgr(), key=False)
+            encoded = self._encoder.encode(self._pixels.decode(frame).pixels(), key=False)
             body, key = encoded.body, encoded.key
         packet = av.Packet(body)
         packet.stream = self._stream

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import cv2
 import numpy as np
 
+from common.pixels import Pixels
 from consumer.stats import ConsumerStats
-
-if TYPE_CHECKING:
-    from common.codec.picture import BGR
 
 MARGIN_PX: Final = 10
 _PADDING_PX: Final = 9
@@ -34,7 +32,7 @@ class Label:
     def __init__(self) -> None:
         self._font = cv2.FontFace("sans")
 
-    def draw(self, canvas: BGR, text: str, *, warning: bool = False) -> None:
+    def draw(self, canvas: Pixels, text: str, *, warning: bool = False) -> None:
         """Draw into the top left corner of `canvas`, (height, width, 3), cut to its size."""
         height, width = canvas.shape[:2]
         _, _, text_width, _ = cv2.getTextSize((width, height), text, (0, 0), self._font, _FONT_PX, _WEIGHT)

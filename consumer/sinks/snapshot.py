@@ -12,11 +12,11 @@ import numpy as np
 from common.clock import monotonic_ns
 from common.errors import SinkError
 from common.frame import Codec
+from common.pixels import Pixels, three_channels
 from consumer.sinks.base import Sink
 from consumer.sinks.files import failed, require_suffix, unusable
 
 if TYPE_CHECKING:
-    from common.codec.picture import BGR
     from consumer.frame import Frame
 
 _INTERVAL_NS: Final = 1_000_000_000
@@ -29,7 +29,7 @@ class SnapshotSink(Sink):
     """Writes the first picture at once, then the newest at most once a second, and the last at close.
 
     Encoding 720p as PNG takes longer than a frame lasts, so a thread of its own does it. Two buffers go
-    back and forth: `present` copies into one (the image is the program's to draw on), the thread
+    back and forth: `present` copies into one (the image may be shared memory), the thread
     encodes the other; a picture that was not written yet is replaced by the newer one.
 
     Raises:
@@ -49,8 +49,8 @@ class SnapshotSink(Sink):
         except OSError as error:
             raise unusable("snapshot", self._path, error) from None
         self._changed = threading.Condition()
-        self._incoming: BGR | None = None
-        self._spare: BGR | None = None
+        self._incoming: Pixels | None = None
+        self._spare: Pixels | None = None
         self._fresh = False
         self._written_ns: int | None = None
         self._closing = False
@@ -60,10 +60,11 @@ class SnapshotSink(Sink):
 
     def present(self, frame: Frame) -> None:
         with self._changed:
-            if self._incoming is None or self._incoming.shape != frame.image.shape:
-                self._incoming = np.empty_like(frame.image, order="C")
-            np.copyto(self._incoming, frame.image)
-            self._fresh = True
+            shape = (*frame.image.shape[:2], 3)
+            if self._incoming is None or self._incoming.shape != shape:
+                self._incoming = np.empty(shape, np.uint8)
+            np.copyto(self._incoming, three_channels(frame.image))
+            self._fresh = frame.valid  # not if this process was stopped in the middle of it
             if self._due():
                 self._changed.notify()
 
@@ -106,7 +107,7 @@ class SnapshotSink(Sink):
                     self._failure = failed("snapshot", self._path, error)
                 return
 
-    def _next(self) -> BGR | None:
+    def _next(self) -> Pixels | None:
         """Wait for a picture that is due; None once closed and all is written."""
         with self._changed:
             self._changed.wait_for(lambda: self._closing or self._due())

@@ -27,11 +27,15 @@ def status_line(name: str, stats: ConsumerStats) -> str:
     else:
         parts.append(f"{stats.fps:.1f} fps")
         parts.append(f"age p50 {stats.age_p50_s * 1e3:.0f} ms, p99 {stats.age_p99_s * 1e3:.0f} ms")
+        if stats.shared:
+            parts.append("via host")
     if stats.received:
         parts.append(f"lost {stats.lost}")
         parts.append(f"skipped {stats.skipped}")
     if stats.undecodable:
         parts.append(f"undecodable {stats.undecodable}")
+    if stats.overstayed:
+        parts.append(f"overstayed {stats.overstayed}")
     if stats.malformed:
         parts.append(f"refused {stats.malformed}")
     if stats.reconnects:

@@ -9,6 +9,7 @@ import numpy as np
 
 from common.clock import monotonic_ns
 from common.errors import SinkError
+from common.pixels import Pixels, three_channels
 from consumer.sinks.base import Sink, SinkContext
 from consumer.sinks.display import require_display
 
@@ -22,7 +23,6 @@ except ImportError as error:
     raise SinkError(f"window cannot be opened: OpenCV does not load ({error})") from None
 
 if TYPE_CHECKING:
-    from common.codec.picture import BGR
     from consumer.frame import Frame
 
 _QUIT_KEYS: Final = (ord("q"), ord("Q"), 27)
@@ -51,7 +51,7 @@ class WindowSink(Sink):
         self._stalled_s = 0
         self._unsized_frames = 2
         self._open = True
-        self._canvas: BGR = np.full((360, 640, 3), 24, np.uint8)
+        self._canvas: Pixels = np.full((360, 640, 3), 24, np.uint8)
         self._label.draw(self._canvas, f"{context.name}   waiting for the first frame")
         cv2.namedWindow(self._title, _FLAGS)
         cv2.resizeWindow(self._title, 640, 360)
@@ -63,13 +63,16 @@ class WindowSink(Sink):
         if not self._open:
             return
         now_ns = monotonic_ns()
-        if self._canvas.shape != frame.image.shape:
-            self._canvas = np.empty_like(frame.image, order="C")
+        height, width = frame.image.shape[:2]
+        if self._canvas.shape != (height, width, 3):
+            self._canvas = np.empty((height, width, 3), np.uint8)
         if self._unsized_frames:
             # With the second frame again: Qt loses a size that is asked for before its window is mapped.
             self._unsized_frames -= 1
-            cv2.resizeWindow(self._title, *fitted(frame.image.shape[1], frame.image.shape[0]))
-        np.copyto(self._canvas, frame.image)
+            cv2.resizeWindow(self._title, *fitted(width, height))
+        np.copyto(self._canvas, three_channels(frame.image))
+        if not frame.valid:
+            return  # this process was stopped in the middle of it, for longer than the picture is kept
         if self._text_ns is None or now_ns - self._text_ns >= _LABEL_INTERVAL_NS:
             self._text_ns = now_ns
             self._text = label_text(self._context.name, self._context.stats())

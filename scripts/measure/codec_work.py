@@ -45,7 +45,7 @@ def measure(clip: str, viewers: int, frames: int) -> dict[str, float]:
         frame = EncodedFrame(header, encoded.body)
         began = time.process_time()
         for each in decoders:
-            each.decode(frame).bgr()
+            each.decode(frame).pixels()
         spent_decoding += time.process_time() - began
     return {
         "encode_ms": spent_encoding / len(pictures) * 1e3,

@@ -1,13 +1,16 @@
 """One AMQP connection with one channel, the thread that owns them, and their way back after a loss.
 
-Channels are not thread-safe: everything that touches one runs in the link's thread, by `call`.
+Channels are not thread-safe: everything that touches one runs in the link's thread, by `call`, or in the
+thread that does its work in its stead, by `work`; never in both at once.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -19,6 +22,7 @@ from common.address import BrokerAddress
 from common.clock import monotonic_ns
 from common.errors import BrokerRefused, FanlightError
 from common.fanout.broker.pika_internals import (
+    limit_waits,
     read_in_large_pieces,
     survive_hostile_tables,
     write_at_once,
@@ -32,6 +36,12 @@ _LOG = logging.getLogger(__name__)
 HEARTBEAT_S = 10
 _CONNECT_TIMEOUT_S = 5.0
 _CLOSE_TIMEOUT_S = 1.0
+# How long a thread that works in the link's stead may be elsewhere before the link's own goes on: what
+# arrives meanwhile lies in the socket, and beyond the prefetch limit (0.27 s at 30 fps) it grows stale.
+_AWAY_S = 0.25
+# Pollers count in whole milliseconds.
+_POLL_STEP_S = 0.001
+_FOR_GOOD = float("inf")
 
 
 class LinkOwner(Protocol):
@@ -82,6 +92,15 @@ class Link:
         self._stopping = False
         self._ending = threading.Lock()
         self._ended = False
+        # Whoever runs the loop holds `_turn`. While it is lent, the link's own thread waits for `_recall`.
+        self._turn = threading.Lock()
+        self._recall, self._pause = threading.Lock(), threading.Lock()
+        self._recall.acquire()
+        self._pause.acquire()
+        self._lent = self._closing = self._finished = False
+        self._left_s = _FOR_GOOD
+        self._most_s = _FOR_GOOD
+        limit_waits(self._loop, lambda: self._most_s)
 
     @property
     def connection(self) -> SelectConnection | None:
@@ -117,25 +136,86 @@ class Link:
             self._lost_channel(reason)
             channel.close()
 
+    def work(self, timeout_s: float) -> None:
+        """Do the link's work in the calling thread, in the stead of its own, until something has come.
+
+        A thread that waits for messages anyway saves one wake-up and one change of threads for each by it.
+        Between its calls the link's own thread waits, and goes on by itself after a quarter of a second.
+        For one thread at a time.
+
+        Args:
+            timeout_s: return after this time at the latest; negative: no limit.
+        """
+        if self._closing or self._finished:
+            return
+        if 0 < timeout_s < _POLL_STEP_S:
+            self._pause.acquire(timeout=timeout_s)
+            return
+        if not self._lent:
+            self._lent = True
+            self.wake()  # its own thread lets go
+        self._left_s = _FOR_GOOD
+        with self._turn:
+            if not self._finished:
+                self._most_s = _FOR_GOOD if timeout_s < 0 else timeout_s // _POLL_STEP_S * _POLL_STEP_S
+                self._run_once()
+                self._most_s = _FOR_GOOD
+        self._left_s = time.monotonic()
+
+    def wake(self) -> None:
+        """Make whoever runs the loop look up. Thread-safe."""
+        self.call(_nothing)
+
     def stop(self, timeout_s: float) -> None:
         """Close in good order, or without it if the broker does not answer, and join the thread."""
         if self._thread.is_alive():
+            self._closing = True
             self.call(self._shut_down)
+            self._take_back()
             self._thread.join(timeout_s)
 
-    # From here on everything runs in the link's thread.
-
     def _run(self) -> None:
+        with self._turn:
+            self._loop.activate_poller()
+            self._guarded(self._connect)
+        while not self._finished:
+            self._wait_while_lent()
+            with self._turn:
+                if not self._lent and not self._finished:
+                    self._run_once()
+        with self._turn, self._ending:
+            self._ended = True
+            self._loop.close()
+
+    def _wait_while_lent(self) -> None:
+        while self._lent and not self._finished:
+            if time.monotonic() - self._left_s > _AWAY_S:
+                self._lent = False
+            else:
+                self._recall.acquire(timeout=_AWAY_S)
+
+    def _take_back(self) -> None:
+        self._lent = False
+        with contextlib.suppress(RuntimeError):  # recalled already
+            self._recall.release()
+
+    def _finish(self) -> None:
+        self._finished = True
+        self._take_back()
+
+    def _run_once(self) -> None:
+        self._guarded(self._loop.poll)
+        self._guarded(self._loop.process_timeouts)
+
+    def _guarded(self, function: Callable[[], None]) -> None:
         try:
-            self._connect()
-            self._loop.start()
+            function()
         except Exception as error:  # noqa: BLE001 (a thread's last resort: its owner must hear of it)
             _LOG.exception("%s: internal error", self._title)
+            self._finish()
             self._owner.on_failed(FanlightError(f"{self._title}: internal error: {error!r}"))
-        finally:
-            with self._ending:
-                self._ended = True
-                self._loop.close()
+
+    # From here on everything runs in the link's thread, or in the one that works in its stead.
 
     def _connect(self) -> None:
         if self._stopping:
@@ -198,7 +278,7 @@ class Link:
             self._channel = None
             self._owner.on_down()
         if self._stopping:
-            self._loop.stop()
+            self._finish()
             return
         reason = explain(error, self._address)
         if not self._refused(reason):
@@ -230,11 +310,15 @@ class Link:
         connection = self._connection
         if connection is None or not connection.is_open:
             # Nothing stands yet, and pika cannot abandon an attempt without an assertion of its own.
-            self._loop.stop()
+            self._finish()
             return
         # A broker that does not answer must not keep the process.
-        self._loop.call_later(_CLOSE_TIMEOUT_S, self._loop.stop)
+        self._loop.call_later(_CLOSE_TIMEOUT_S, self._finish)
         connection.close()
+
+
+def _nothing() -> None:
+    pass
 
 
 def _tls_options(host: str) -> SSLOptions:

@@ -12,6 +12,7 @@ from types import MethodType
 from typing import Any, Final
 
 from pika import SelectConnection, data
+from pika.adapters.select_connection import IOLoop
 from pika.channel import Channel
 from pika.exceptions import InvalidFieldTypeException
 
@@ -57,6 +58,18 @@ def write_at_once(connection: SelectConnection) -> None:
             transport.write(data[sent:])
 
     changed._output_marshaled_frames = output  # noqa: SLF001
+
+
+def limit_waits(loop: IOLoop, most_s: Callable[[], float]) -> None:
+    """Let `loop.poll` wait no longer than `most_s` says; pika itself knows only of its own timers."""
+    poller: Any = loop._poller  # noqa: SLF001
+    remaining_s: Callable[[], float | None] = poller._get_wait_seconds  # noqa: SLF001
+
+    def wait_s() -> float:
+        timer_s = remaining_s()
+        return most_s() if timer_s is None else min(timer_s, most_s())
+
+    poller._get_wait_seconds = wait_s  # noqa: SLF001
 
 
 def take_deliveries(channel: Channel, consumer_tag: str, on_delivery: Callable[[Delivery], bool]) -> None:

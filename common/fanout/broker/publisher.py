@@ -26,7 +26,7 @@ from common.fanout.base import PublisherEvents
 from common.fanout.broker.control import ControlListener
 from common.fanout.broker.link import Link
 from common.fanout.broker.pika_internals import unsent_bytes
-from common.fanout.broker.topology import TRANSIENT, exchange
+from common.fanout.broker.topology import TRANSIENT, exchange, frame_properties
 from common.frame import APP_ID, PROBE_CONTENT_TYPE, EncodedFrame
 
 _LOG = logging.getLogger(__name__)
@@ -225,12 +225,5 @@ class BrokerPublisher:
             self._changed.notify_all()
 
     def _send(self, channel: Channel, frame: EncodedFrame) -> None:
-        properties = BasicProperties(
-            content_type=frame.header.codec.content_type,
-            headers=frame.header.to_amqp(),
-            delivery_mode=TRANSIENT,
-            timestamp=frame.header.capture_ns // 1_000_000_000,
-            user_id=self._user,
-            app_id=APP_ID,
-        )
+        properties = frame_properties(frame.header, self._user)
         channel.basic_publish(self._exchange, "", frame.body, properties, mandatory=True)

@@ -32,6 +32,7 @@ from common.fanout.broker.topology import (
     control_properties,
     exchange,
     freshness_arguments,
+    share_exchange,
 )
 from common.frame import PROBE_CONTENT_TYPE, EncodedFrame, FrameHeader
 
@@ -46,6 +47,8 @@ class BrokerSubscriber:
     Args:
         suffix: makes the queue's name unique, so that a consumer that comes back never finds its old
             queue still locked, and two of one name both get every frame.
+        share: the queue is also bound to the exchange of the hub that shares there (`share_exchange`).
+        follow: it is bound to that of the stream.
     """
 
     def __init__(
@@ -57,8 +60,12 @@ class BrokerSubscriber:
         suffix: str,
         max_age_s: float,
         events: SubscriberEvents,
+        share: str | None = None,
+        follow: bool = True,
     ) -> None:
         self._stream = stream
+        self._share = None if share is None else share_exchange(stream, share)
+        self._follow = follow
         self._exchange = exchange(stream)
         self._queue = consumer_queue(stream, name, suffix)
         self._arguments = freshness_arguments(max_age_s)
@@ -74,13 +81,22 @@ class BrokerSubscriber:
     def start(self) -> None:
         self._link.start()
 
+    def follow_stream(self, follow: bool) -> None:
+        self._link.call(partial(self._set_follow, follow))
+
+    def work(self, timeout_s: float) -> None:
+        self._link.work(timeout_s)
+
+    def wake(self) -> None:
+        self._link.wake()
+
     def send(self, message: control.ControlMessage) -> None:
         self._link.call(partial(self._publish_control, message))
 
     def stop(self, timeout_s: float) -> None:
         self._link.stop(timeout_s)
 
-    # From here on everything runs in the link's thread.
+    # From here on everything runs in the link's thread, or in the one that works in its stead.
 
     def on_channel(self, channel: Channel) -> None:
         self._channel = channel
@@ -95,8 +111,30 @@ class BrokerSubscriber:
         channel.basic_consume(self._queue, self._delivered, exclusive=True, callback=self._consume_ok)
 
     def _bind(self, channel: Channel) -> None:
-        channel.exchange_declare(self._exchange, "fanout", durable=True)
-        channel.queue_bind(self._queue, self._exchange)
+        if self._follow:
+            channel.exchange_declare(self._exchange, "fanout", durable=True)
+            channel.queue_bind(self._queue, self._exchange)
+        if self._share is not None:
+            channel.exchange_declare(self._share, "fanout", auto_delete=True)
+            channel.queue_bind(self._queue, self._share)
+
+    def _set_follow(self, follow: bool) -> None:
+        if follow == self._follow:
+            return
+        self._follow = follow
+        channel = self._channel
+        if channel is None or not self._consuming or not channel.is_open:
+            return
+        if follow:
+            channel.exchange_declare(self._exchange, "fanout", durable=True)
+            channel.queue_bind(self._queue, self._exchange, callback=partial(self._followed, channel))
+        else:
+            channel.queue_unbind(self._queue, self._exchange)
+
+    def _followed(self, channel: Channel, _frame: object) -> None:
+        # Not before: a keyframe that is asked for earlier may come too early as well.
+        if channel is self._channel and self._follow:
+            self._events.on_following()
 
     def on_down(self) -> None:
         self._channel = None

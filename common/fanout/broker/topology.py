@@ -12,7 +12,7 @@ from typing import Final
 from pika import BasicProperties
 
 from common import control
-from common.frame import APP_ID
+from common.frame import APP_ID, FrameHeader
 
 CONTROL_EXCHANGE: Final = "fanlight.control"
 # RabbitMQ's pseudo-queue for answers to the asking channel (docs/direct-reply-to).
@@ -33,6 +33,15 @@ def exchange(stream: str) -> str:
     return f"fanlight.{stream}"
 
 
+def share_exchange(stream: str, share: str) -> str:
+    """The fanout exchange on which a hub tells where its shared pictures are.
+
+    Args:
+        share: id of the host, and the pictures' form if it is not the usual one: `4f3b.grey-640x360`.
+    """
+    return f"fanlight.{stream}.host.{share}"
+
+
 def consumer_queue(stream: str, name: str, suffix: str) -> str:
     """One consumer's own queue, readable for operators in RabbitMQ's console."""
     return f"fanlight.{stream}.{name}.{suffix}"
@@ -50,6 +59,18 @@ def freshness_arguments(max_age_s: float) -> dict[str, object]:
         "x-message-ttl": max(1, math.ceil(max_age_s * 1000)),
         "x-overflow": "drop-head",
     }
+
+
+def frame_properties(header: FrameHeader, user: str) -> BasicProperties:
+    """Properties of a message that holds a frame."""
+    return BasicProperties(
+        content_type=header.codec.content_type,
+        headers=header.to_amqp(),
+        delivery_mode=TRANSIENT,
+        timestamp=header.capture_ns // 1_000_000_000,
+        user_id=user,
+        app_id=APP_ID,
+    )
 
 
 def control_properties(

@@ -47,7 +47,7 @@ def broken(seq: int, *, codec: Codec = Codec.H264, key: bool = False) -> Arrived
 def straight(frames: list[Arrived]) -> list[BGR]:
     """The pixels of all, by a decoder that nobody stands in front of."""
     one = decoder(frames[0].header.codec)
-    return [one.decode(frame.frame).bgr() for frame in frames]
+    return [one.decode(frame.frame).pixels() for frame in frames]
 
 
 @dataclass

@@ -109,7 +109,7 @@ def test_frames_carry_what_a_receiver_needs(codec: Codec) -> None:
     }
     assert [h.key for h in headers] == [True, codec.intra_only, codec.intra_only]
     receiving = decoder(codec)
-    assert all(receiving.decode(frame).bgr().shape == (48, 64, 3) for frame in frames)
+    assert all(receiving.decode(frame).pixels().shape == (48, 64, 3) for frame in frames)
     stats = bench.meters.snapshot(0)
     assert (stats.published, stats.published_bytes) == (3, sum(len(frame.body) for frame in frames))
 

@@ -15,7 +15,7 @@ from tests.unit.common.codec.build import framed, gradient, psnr
 def test_every_codec_has_both_directions(codec: Codec) -> None:
     encoded = encoder(codec, fps=30, gop_s=1).encode(gradient(64, 48), key=True)
     assert encoded.key
-    image = decoder(codec).decode(framed(codec, encoded.body, (64, 48))).bgr()
+    image = decoder(codec).decode(framed(codec, encoded.body, (64, 48))).pixels()
     assert psnr(image, gradient(64, 48)) >= 30
 
 

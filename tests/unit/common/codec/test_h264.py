@@ -32,7 +32,7 @@ def wire(encoded: Encoded, size: tuple[int, int]) -> EncodedFrame:
 
 def there_and_back(*pictures: Picture, size: tuple[int, int]) -> list[BGR]:
     encoder, decoder = new(), H264Decoder()
-    return [decoder.decode(wire(encoder.encode(p, key=False), size)).bgr() for p in pictures]
+    return [decoder.decode(wire(encoder.encode(p, key=False), size)).pixels() for p in pictures]
 
 
 def test_pictures_come_back_as_they_were() -> None:
@@ -87,7 +87,7 @@ def test_a_stream_can_be_joined_at_every_keyframe() -> None:
         if encoded.key:
             assert kinds.index(SPS) < kinds.index(PPS) < kinds.index(IDR)
             assert P_SLICE not in kinds
-            H264Decoder().decode(wire(encoded, (64, 48))).bgr()
+            H264Decoder().decode(wire(encoded, (64, 48))).pixels()
         else:
             assert not {SPS, PPS, IDR} & set(kinds)
 
@@ -108,7 +108,7 @@ def test_a_change_of_size_is_a_keyframe_that_the_decoder_follows() -> None:
     for width, height, key in [(64, 48, True), (64, 48, False), (80, 40, True), (64, 48, True)]:
         encoded = encoder.encode(gradient(width, height), key=False)
         assert encoded.key is key
-        image = decoder.decode(wire(encoded, (width, height))).bgr()
+        image = decoder.decode(wire(encoded, (width, height))).pixels()
         assert psnr(gradient(width, height), image) >= 30
 
 
@@ -126,7 +126,7 @@ def test_after_a_reset_a_keyframe_is_enough() -> None:
     decoder.decode(frames[0])
     decoder.reset()
     for frame in frames[2:]:
-        assert psnr(gradient(64, 48), decoder.decode(frame).bgr()) >= 30
+        assert psnr(gradient(64, 48), decoder.decode(frame).pixels()) >= 30
 
 
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.3, 0.6, 0.9, 0.99])
@@ -152,10 +152,10 @@ def test_damage_is_an_error_or_a_whole_picture_and_the_next_keyframe_repairs_it(
     for at in random.integers(0, len(body), 3):
         body[at] ^= int(random.integers(1, 256))
     with contextlib.suppress(DecodeError):
-        assert decoder.decode(framed(Codec.H264, bytes(body), (64, 48))).bgr().shape == (48, 64, 3)
+        assert decoder.decode(framed(Codec.H264, bytes(body), (64, 48))).pixels().shape == (48, 64, 3)
     decoder.reset()
     again = decoder.decode(wire(encoder.encode(gradient(64, 48), key=True), (64, 48)))
-    assert psnr(gradient(64, 48), again.bgr()) >= 30
+    assert psnr(gradient(64, 48), again.pixels()) >= 30
 
 
 @pytest.mark.parametrize("claimed", [(32, 32), (66, 48), (64, 50), (1280, 720)])

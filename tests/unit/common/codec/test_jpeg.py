@@ -12,12 +12,12 @@ from tests.unit.common.codec.build import encode, film, framed, gradient, psnr
 def test_pictures_come_back_as_they_were() -> None:
     decoder = JpegDecoder()
     for picture in film():
-        assert psnr(picture, decoder.decode(encode(Codec.JPEG, picture)).bgr()) >= 35
+        assert psnr(picture, decoder.decode(encode(Codec.JPEG, picture)).pixels()) >= 35
 
 
 def test_an_odd_size_stays() -> None:
     picture = gradient(641, 481)
-    image = JpegDecoder().decode(encode(Codec.JPEG, picture)).bgr()
+    image = JpegDecoder().decode(encode(Codec.JPEG, picture)).pixels()
     assert psnr(picture, image) >= 35
     image[0, 0] = 0
 
@@ -35,7 +35,7 @@ def test_every_frame_stands_alone() -> None:
 def test_a_cut_off_body_is_an_error(share: float) -> None:
     body = encode(Codec.JPEG, film()[0]).body
     with pytest.raises(DecodeError):
-        JpegDecoder().decode(framed(Codec.JPEG, body[: int(len(body) * share)], (1280, 720))).bgr()
+        JpegDecoder().decode(framed(Codec.JPEG, body[: int(len(body) * share)], (1280, 720))).pixels()
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -43,7 +43,7 @@ def test_random_bytes_are_an_error(seed: int) -> None:
     body = np.random.default_rng(seed).bytes(3000)
     for start in (b"", b"\xff\xd8\xff\xe0", encode(Codec.JPEG, gradient(64, 48)).body[:200]):
         with pytest.raises(DecodeError):
-            JpegDecoder().decode(framed(Codec.JPEG, start + body, (64, 48))).bgr()
+            JpegDecoder().decode(framed(Codec.JPEG, start + body, (64, 48))).pixels()
 
 
 @pytest.mark.parametrize("claimed", [(48, 64), (64, 47), (65, 48), (1280, 720)])
@@ -63,4 +63,4 @@ def test_a_size_that_the_codec_cannot_have_is_an_encode_error() -> None:
 def test_there_is_nothing_to_reset() -> None:
     decoder = JpegDecoder()
     decoder.reset()
-    assert decoder.decode(encode(Codec.JPEG, gradient(64, 48))).bgr().shape == (48, 64, 3)
+    assert decoder.decode(encode(Codec.JPEG, gradient(64, 48))).pixels().shape == (48, 64, 3)

@@ -18,14 +18,14 @@ def test_several_pictures_come_back_bit_exact_from_one_decoder() -> None:
     pictures = [*film(), noise(1280, 720), *film()]
     for picture in pictures:
         body = encoder.encode(picture, key=False).body
-        assert np.array_equal(decoder.decode(framed(Codec.PNG, body, (1280, 720))).bgr(), picture)
+        assert np.array_equal(decoder.decode(framed(Codec.PNG, body, (1280, 720))).pixels(), picture)
 
 
 @pytest.mark.parametrize("level", [0, 1, 9])
 @pytest.mark.parametrize("size", [(641, 481), (1, 1), (3, 2)])
 def test_every_size_and_level_is_bit_exact(size: tuple[int, int], level: int) -> None:
     body = PngEncoder(compression_level=level).encode(noise(*size), key=False).body
-    image = PngDecoder().decode(framed(Codec.PNG, body, size)).bgr()
+    image = PngDecoder().decode(framed(Codec.PNG, body, size)).pixels()
     assert np.array_equal(image, noise(*size))
     image[0, 0] = 0
 
@@ -34,7 +34,7 @@ def test_a_change_of_size_is_followed() -> None:
     encoder, decoder = PngEncoder(compression_level=1), PngDecoder()
     for size in ((64, 48), (48, 64), (64, 48)):
         body = encoder.encode(gradient(*size), key=False).body
-        assert np.array_equal(decoder.decode(framed(Codec.PNG, body, size)).bgr(), gradient(*size))
+        assert np.array_equal(decoder.decode(framed(Codec.PNG, body, size)).pixels(), gradient(*size))
 
 
 def test_every_frame_stands_alone() -> None:
@@ -47,15 +47,15 @@ def test_frames_may_be_decoded_in_any_order() -> None:
     decoder = PngDecoder()
     first, second = (decoder.decode(encode(Codec.PNG, noise(64, 48, seed))) for seed in (1, 2))
     decoder.reset()
-    assert np.array_equal(second.bgr(), noise(64, 48, 2))
-    assert np.array_equal(first.bgr(), noise(64, 48, 1))
+    assert np.array_equal(second.pixels(), noise(64, 48, 2))
+    assert np.array_equal(first.pixels(), noise(64, 48, 1))
 
 
 @pytest.mark.parametrize("share", [0.0, 0.0001, 0.01, 0.5, 0.9])
 def test_a_cut_off_body_is_an_error(share: float) -> None:
     body = encode(Codec.PNG, film()[0]).body
     with pytest.raises(DecodeError):
-        PngDecoder().decode(framed(Codec.PNG, body[: int(len(body) * share)], (1280, 720))).bgr()
+        PngDecoder().decode(framed(Codec.PNG, body[: int(len(body) * share)], (1280, 720))).pixels()
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -63,7 +63,7 @@ def test_random_bytes_are_an_error(seed: int) -> None:
     body = np.random.default_rng(seed).bytes(3000)
     for start in (b"", encode(Codec.PNG, gradient(64, 48)).body[:33]):
         with pytest.raises(DecodeError):
-            PngDecoder().decode(framed(Codec.PNG, start + body, (64, 48))).bgr()
+            PngDecoder().decode(framed(Codec.PNG, start + body, (64, 48))).pixels()
 
 
 @pytest.mark.parametrize("claimed", [(48, 64), (64, 47), (1280, 720)])
@@ -81,7 +81,7 @@ def test_a_second_header_chunk_does_not_bring_in_another_size() -> None:
     chunk = struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
     for forged in (body[:33] + chunk + body[33:], body[:-12] + chunk + body[-12:]):
         try:
-            image = PngDecoder().decode(framed(Codec.PNG, forged, (64, 48))).bgr()
+            image = PngDecoder().decode(framed(Codec.PNG, forged, (64, 48))).pixels()
         except DecodeError:
             continue
         assert image.shape == (48, 64, 3)

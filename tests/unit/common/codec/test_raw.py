@@ -14,7 +14,7 @@ from tests.unit.common.codec.build import encode, framed, noise
 def test_pictures_come_back_bit_exact(size: tuple[int, int]) -> None:
     decoder = RawDecoder()
     for seed in (1, 2):
-        image = decoder.decode(encode(Codec.RAW, noise(*size, seed))).bgr()
+        image = decoder.decode(encode(Codec.RAW, noise(*size, seed))).pixels()
         assert np.array_equal(image, noise(*size, seed))
     decoder.reset()
 
@@ -32,7 +32,7 @@ def test_padding_of_a_frame_of_libav_is_left_out() -> None:
 
 def test_the_image_is_the_programs_own() -> None:
     body = bytes(12)
-    image = RawDecoder().decode(framed(Codec.RAW, body, (2, 2))).bgr()
+    image = RawDecoder().decode(framed(Codec.RAW, body, (2, 2))).pixels()
     image[:] = 9
     assert body == bytes(12)
 

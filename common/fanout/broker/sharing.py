@@ -1,0 +1,83 @@
+"""Publishes references to pictures in shared memory, on a fanout exchange of the host's own.
+
+A connection apart from the one that receives, as RabbitMQ advises (docs/production-checklist): an alarm
+that blocks this one must not keep acknowledgements from being read.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from pika.channel import Channel
+
+from common.address import BrokerAddress
+from common.errors import FanlightError
+from common.fanout.broker.link import Link
+from common.fanout.broker.pika_internals import unsent_bytes
+from common.fanout.broker.topology import consumer_queue, frame_properties, share_exchange
+from common.frame import EncodedFrame
+
+
+class BrokerSharing:
+    """See `common.fanout.base.Sharing`.
+
+    Args:
+        suffix: makes the name of its queue unique.
+        share: see `topology.share_exchange`.
+    """
+
+    def __init__(self, address: BrokerAddress, *, stream: str, name: str, suffix: str, share: str) -> None:
+        self._user = address.user
+        self._exchange = share_exchange(stream, share)
+        self._queue = f"{consumer_queue(stream, name, suffix)}.shares"
+        self._link = Link(address, self, title=f"fanlight hub {stream} {name}", quiet=True)
+        self._channel: Channel | None = None
+        self._blocked = False
+
+    @property
+    def ready(self) -> bool:
+        return self._channel is not None and not self._blocked
+
+    def start(self) -> None:
+        self._link.start()
+
+    def publish(self, frame: EncodedFrame) -> None:
+        self._link.call(partial(self._send, frame))
+
+    def stop(self, timeout_s: float) -> None:
+        self._link.stop(timeout_s)
+
+    # From here on everything runs in the link's thread.
+
+    def on_channel(self, channel: Channel) -> None:
+        connection = channel.connection
+        connection.add_on_connection_blocked_callback(partial(self._set_blocked, True))
+        connection.add_on_connection_unblocked_callback(partial(self._set_blocked, False))
+        self._blocked = False
+        channel.exchange_declare(self._exchange, "fanout", auto_delete=True)
+        # The exchange goes with its last queue, and publishing would then be an error: this queue keeps it
+        # while the hub lives, shows operators who shares, and holds nothing.
+        channel.queue_declare(self._queue, exclusive=True, auto_delete=True, arguments={"x-max-length": 0})
+        channel.queue_bind(self._queue, self._exchange, callback=partial(self._bound, channel))
+
+    def on_down(self) -> None:
+        self._channel = None
+
+    def on_failed(self, error: FanlightError) -> None:
+        """The receiving connection is refused alike, and says so."""
+
+    def _bound(self, channel: Channel, _frame: object) -> None:
+        self._channel = channel
+        self._link.established()
+
+    def _set_blocked(self, blocked: bool, *_frame: object) -> None:
+        self._blocked = blocked
+
+    def _send(self, frame: EncodedFrame) -> None:
+        channel, connection = self._channel, self._link.connection
+        if channel is None or connection is None or not channel.is_open or self._blocked:
+            return
+        # Two connections' worth of a broker that does not read: the next reference is worth more.
+        if unsent_bytes(connection):
+            return
+        channel.basic_publish(self._exchange, "", frame.body, frame_properties(frame.header, self._user))

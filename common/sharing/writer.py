@@ -1,0 +1,115 @@
+"""The hub's side of a segment: creates it, writes pictures into it, deletes it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import mmap
+import os
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from common.errors import SharingError
+from common.pixels import Pixels, shape
+from common.sharing.hosts import FOLDER, opened
+from common.sharing.layout import BEAT_AT, GENERATIONS_AT, PAGE, SegmentHeader, SlotRing
+
+_MIB: Final = 1024 * 1024
+
+
+class Segment:
+    """Pictures of one size and one epoch. Belongs to one thread; locked as long as its writer lives.
+
+    It appears under its name when it is complete, and with all of its memory: a file system that is full
+    is an error here, and never one of somebody who writes or reads pixels.
+
+    Raises:
+        SharingError: there is not enough memory, or no access; says what to do.
+    """
+
+    def __init__(self, name: str, header: SegmentHeader, folder: Path = FOLDER) -> None:
+        self.name = name
+        self.header = header
+        self._path = folder / name
+        self._file = _created(self._path, header)
+        self._memory = mmap.mmap(self._file, header.file_bytes)
+        self._words = memoryview(self._memory)[:PAGE].cast("Q")
+        self._slots = [
+            np.frombuffer(self._memory, np.uint8, header.picture_bytes, PAGE + slot * header.stride)
+            .reshape(shape(header.format, header.width, header.height))
+            for slot in range(header.slots)
+        ]  # fmt: skip
+        self._ring = SlotRing(header.slots, header.grace_ns)
+        self._generation = 0
+
+    def write(self, image: Pixels, now_ns: int) -> tuple[int, int] | None:
+        """Copy a picture into a slot: (slot, generation). None if all are still in their grace time.
+
+        Args:
+            now_ns: monotonic time.
+        """
+        slot = self._ring.claim(now_ns)
+        if slot is None:
+            return None
+        # Whoever still looks at the slot's old picture has overstayed, and learns it from this word: it
+        # is written first. (Stores stay in order on x86; elsewhere the grace time has long passed.)
+        word = GENERATIONS_AT // 8 + slot
+        self._words[word] = 0
+        np.copyto(self._slots[slot], image)
+        self._generation += 1
+        self._words[word] = self._generation
+        self._ring.written(slot, now_ns)
+        return slot, self._generation
+
+    def beat(self, now_ns: int) -> None:
+        """Say that the hub is at work (monotonic time)."""
+        self._words[BEAT_AT // 8] = now_ns
+
+    def close(self) -> None:
+        """Delete it. Readers keep the pictures that they hold. Safe to call twice."""
+        if self._file < 0:
+            return
+        self.beat(0)
+        with contextlib.suppress(OSError):
+            self._path.unlink()
+        self._words.release()
+        self._slots.clear()
+        with contextlib.suppress(BufferError):
+            self._memory.close()
+        os.close(self._file)
+        self._file = -1
+
+
+def _created(path: Path, header: SegmentHeader) -> int:
+    try:
+        # Without a name until it is complete and locked: nobody finds half a segment, or takes it for one
+        # that a dead hub left behind.
+        file = os.open(path.parent, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.posix_fallocate(file, 0, header.file_bytes)
+            os.pwrite(file, header.serialize(), 0)
+            # By way of a folder: os.link follows the link of /proc to the nameless file only then.
+            with opened(Path("/proc/self/fd"), os.O_RDONLY | os.O_DIRECTORY) as folder:
+                os.link(str(file), path, src_dir_fd=folder, follow_symlinks=True)
+        except BaseException:
+            os.close(file)
+            raise
+    except OSError as error:
+        raise _failure(path.parent, header, error) from None
+    return file
+
+
+def _failure(folder: Path, header: SegmentHeader, error: OSError) -> SharingError:
+    needed = f"{header.slots} pictures of {header.width}x{header.height} {header.format}"
+    if error.errno in (errno.ENOSPC, errno.ENOMEM):
+        left = os.statvfs(folder)
+        return SharingError(
+            f"{folder} has {left.f_bavail * left.f_frsize / _MIB:.0f} MiB left, {needed} take "
+            f"{header.file_bytes / _MIB:.0f}: enlarge it (docker run --shm-size), or share less "
+            "(--share-size, --share-format, a shorter --max-age)"
+        )
+    return SharingError(f"{needed} cannot be shared in {folder}: {error.strerror}")
