@@ -55,11 +55,16 @@ class ClockSync:
     """The producer's clock by the best of the latest exchanges; until the first one, this host's own.
 
     `observe` and `restart` belong to one thread; `base_ns` may be read by any.
+
+    Attributes:
+        base_ns: what to add to this consumer's monotonic time to get the producer's wall clock; None if
+            that is the consumer's own, or was never asked for.
     """
 
     def __init__(self) -> None:
         self._samples: deque[ClockSample] = deque(maxlen=_SAMPLES_KEPT)
-        self._base_ns: int | None = None
+        # An attribute and no property: it is read several times for every frame.
+        self.base_ns: int | None = None
 
     def observe(self, new: ClockSample, *, wall_ns: int, monotonic_ns: int) -> None:
         """Take one exchange into account; the times are this consumer's, now."""
@@ -69,16 +74,8 @@ class ClockSync:
         self._samples.append(new)
         best = min(self._samples, key=lambda each: each.error_ns)
         own = ClockSample(wall_ns - monotonic_ns, error_ns=0)
-        self._base_ns = None if best.agrees(own) else best.base_ns
+        self.base_ns = None if best.agrees(own) else best.base_ns
 
     def restart(self) -> None:
         """Forget the clock of a producer that was left; go by it until the next one has answered."""
         self._samples.clear()
-
-    @property
-    def base_ns(self) -> int | None:
-        """What to add to this consumer's monotonic time to get the producer's wall clock.
-
-        None if that may well be the wall clock of this host.
-        """
-        return self._base_ns

@@ -158,9 +158,9 @@ class FrameHeader:
         Raises:
             WireFormatError: one of them is out of range.
         """
-        for field, value in (("seq", seq), ("capture_ns", capture_ns)):
-            if not 0 <= value <= _MAX_INT63:
-                raise WireFormatError(field, value, f"a whole number from 0 to {_MAX_INT63}")
+        if not (0 <= seq <= _MAX_INT63 and 0 <= capture_ns <= _MAX_INT63):
+            field, value = ("seq", seq) if not 0 <= seq <= _MAX_INT63 else ("capture_ns", capture_ns)
+            raise WireFormatError(field, value, f"a whole number from 0 to {_MAX_INT63}")
         header = FrameHeader(
             stream=self.stream,
             codec=self.codec,

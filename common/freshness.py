@@ -49,6 +49,9 @@ class Decision:
     request_key: bool = False
 
 
+_SHOW: Final = Decision(Verdict.SHOW)
+
+
 class FreshnessPolicy:
     """Judges the frames of one stream in the order of their arrival. Not thread-safe."""
 
@@ -92,6 +95,8 @@ class FreshnessPolicy:
         fresh = age_ns <= self._max_age_ns
         if not fresh and header.codec.intra_only:
             return Decision(Verdict.DROP_LATE, lost=step.lost)
+        if fresh and not self._reset_due and not step.lost:
+            return _SHOW
         reset, self._reset_due = self._reset_due, False
         return Decision(Verdict.SHOW if fresh else Verdict.DECODE_ONLY, reset, step.lost)
 

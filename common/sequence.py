@@ -31,6 +31,9 @@ class Step:
     lost: int = 0
 
 
+_NEXT: Final = Step(Continuity.NEXT)
+
+
 class SequenceTracker:
     """Follows one stream. Not thread-safe: it belongs to the thread that receives.
 
@@ -59,7 +62,7 @@ class SequenceTracker:
         lost = seq - self._last_seq - 1
         self._last_seq = seq
         self._last_ns = now_ns
-        return Step(Continuity.GAP, lost) if lost else Step(Continuity.NEXT)
+        return Step(Continuity.GAP, lost) if lost else _NEXT
 
     def _new_epoch(self, epoch: int, seq: int, now_ns: int) -> Step:
         if epoch in self._retired:

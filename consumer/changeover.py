@@ -42,6 +42,11 @@ class Changeover:
         """Whether the stream itself is to be received."""
         return self._follows
 
+    @property
+    def looks_for_hub(self) -> bool:
+        """Whether either way may be taken."""
+        return self._via is Via.AUTO
+
     def referred(self) -> bool:
         """A reference came that can be used. True if this changes `follows_stream`."""
         self._heard = True

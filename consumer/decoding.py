@@ -44,6 +44,11 @@ class Decoding:
         self._prepared: tuple[Arrived, Pixels | Event] | None = None
         self._complaints = RateLimiter()
 
+    def rest(self) -> None:
+        """Let go of the decoder and its pictures: frames come from a hub now."""
+        self._decoder = self._codec = self._prepared = None
+        self._ahead.clear()
+
     def skip(self, arrived: Arrived) -> None:
         """Take a frame that is not shown, for later ones may refer to it."""
         if not arrived.header.codec.intra_only and not self._is_prepared(arrived):

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from consumer.playout import Arrived, Dropped, Playout, Turn
+from consumer.playout import IDLE, Arrived, Dropped, Playout, Turn
 
 
 class Mailbox:
@@ -16,6 +16,9 @@ class Mailbox:
         now_ns: the clock that frames were stamped with (Unix time).
         wait: waits until something may have been pushed, or for so many seconds (negative: no limit).
         wake: makes it return. Thread-safe.
+
+    Attributes:
+        closed: True once nothing more will be shown.
     """
 
     def __init__(
@@ -32,16 +35,15 @@ class Mailbox:
         self._lock = threading.Lock()
         self._wait = wait
         self._wake = wake
-        self._closed = False
-
-    @property
-    def closed(self) -> bool:
-        return self._closed
+        # True while nothing can be due: nothing is there, and nothing has been pushed since.
+        self._idle = True
+        self.closed = False
 
     def push(self, arrived: Arrived) -> bool:
         """Leave a frame for presentation. False if nothing can be shown before the next keyframe."""
         with self._lock:
             pushed = self._playout.push(arrived)
+            self._idle = False
         for old in pushed.dropped:
             self._on_dropped(old)
         return not pushed.broken
@@ -49,13 +51,16 @@ class Mailbox:
     def take(self, timeout_s: float | None) -> Turn:
         """Wait until there is something to do. The turn is empty if time runs out or it is closed."""
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
-        while not self._closed:
-            with self._lock:
-                turn = self._playout.take(self._now_ns())
-            for old in turn.dropped:
-                self._on_dropped(old)
-            if turn.frame is not None or turn.upcoming is not None or turn.ahead is not None or turn.decode:
-                return turn
+        while not self.closed:
+            turn = IDLE
+            if not self._idle:
+                with self._lock:
+                    turn = self._playout.take(self._now_ns())
+                    self._idle = turn is IDLE
+                for old in turn.dropped:
+                    self._on_dropped(old)
+                if turn.frame or turn.upcoming or turn.ahead or turn.decode:
+                    return turn
             # An absolute playout time, so that waking late once does not delay the next one.
             wait_s = -1.0 if turn.wait_ns is None else max(0.0, turn.wait_ns / 1e9)
             if deadline_s is not None:
@@ -68,5 +73,5 @@ class Mailbox:
 
     def close(self) -> None:
         """Wake whoever waits; nothing more will be shown."""
-        self._closed = True
+        self.closed = True
         self._wake()

@@ -68,6 +68,9 @@ class Pushed(NamedTuple):
     broken: bool = False
 
 
+_KEPT: Final = Pushed()
+
+
 class Turn(NamedTuple):
     """What to do now.
 
@@ -98,7 +101,7 @@ class Playout(Protocol):
         ...
 
     def take(self, now_ns: int) -> Turn:
-        """What to show at `now_ns` (Unix time)."""
+        """What to show at `now_ns` (Unix time); `IDLE` if there is nothing before the next `push`."""
         ...
 
 
@@ -133,15 +136,15 @@ class LatestPlayout:
                 return Pushed(dropped, broken=True)
         chain.append(arrived)
         self._bytes += len(arrived.frame.body)
-        return Pushed(dropped)
+        return Pushed(dropped) if dropped else _KEPT
 
     def take(self, now_ns: int) -> Turn:
         chain = self._chain
         if not chain:
-            return _NOTHING
+            return IDLE
         newest = chain[-1]
         if newest.showable and now_ns - newest.frame.header.capture_ns <= self._max_age_ns:
-            turn = Turn(newest, decode=tuple(chain[:-1]))
+            turn = Turn(newest, None, (), None, None, None, tuple(chain[:-1]))
         else:
             dropped = (Dropped(newest, Event.LATE),) if newest.showable else ()
             turn = Turn(dropped=dropped, decode=tuple(chain))
@@ -184,7 +187,7 @@ class SyncPlayout:
             return Pushed(dropped)
         frames.append(arrived)
         if len(frames) <= self._capacity:
-            return Pushed()
+            return _KEPT
         keys = (at for at, frame in enumerate(islice(frames, 1, None), 1) if frame.header.key)
         key_at = next(keys, None)
         return Pushed(self._give_up(len(frames) if key_at is None else key_at), broken=key_at is None)
@@ -228,7 +231,7 @@ class SyncPlayout:
         who have shown the last frame first would keep the processors from those who have not.
         """
         if not self._frames:
-            return _NOTHING
+            return IDLE
         following = self._frames[0]
         wait_ns = self._due_ns(following) - now_ns
         # A stranger's rate may be as near to 0 as a number can be.
@@ -255,7 +258,8 @@ class SyncPlayout:
         return now_ns - self._due_ns(arrived) > half_interval_ns or age_ns > self._max_age_ns
 
 
-_NOTHING: Final = Turn()
+IDLE: Final = Turn()
+"""Nothing is there."""
 
 
 def _since_keyframe(frames: list[Arrived], begun: int) -> list[Arrived]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from threading import Event as Signal
 from typing import Final
 
 from common.frame import EncodedFrame
+from consumer.frame import Frame
 from consumer.reception import Reception
 from consumer.settings import ConsumerSettings
 from consumer.sinks import SinkSpec, open_sink
@@ -40,7 +41,9 @@ class Presenter:
         self._encoded_sinks: list[Sink] = []
         self._outcome_sinks: list[Sink] = []
         self._shown = 0
-        self.reception = Reception(settings, on_outcome=self._outcomes.append, on_encoded=self._on_encoded)
+        self._presenting: list[Callable[[Frame], None]] = []
+        on_encoded = self._on_encoded if any(spec.kind == "record" for spec in specs) else None
+        self.reception = Reception(settings, on_outcome=self._outcomes.append, on_encoded=on_encoded)
         self._specs = specs
 
     def run(self) -> None:
@@ -56,6 +59,10 @@ class Presenter:
                 sink = open_sink(spec, context)
                 stack.callback(sink.close)
                 self._sinks.append(sink)
+            # Called for every frame: only those that do something with it.
+            self._presenting = [
+                sink.present for sink in self._sinks if type(sink).present is not Sink.present
+            ]
             self._encoded_sinks = [sink for sink in self._sinks if sink.wants_encoded]
             self._outcome_sinks = [sink for sink in self._sinks if sink.wants_outcomes]
             stack.callback(self._hand_out_outcomes)
@@ -90,8 +97,8 @@ class Presenter:
         frame = self.reception.take(timeout_s)
         if frame is None:
             return False
-        for sink in self._sinks:
-            sink.present(frame)
+        for present in self._presenting:
+            present(frame)
         self._shown += 1
         if self._settings.work_s:
             self._stopping.wait(self._settings.work_s)

@@ -47,7 +47,7 @@ class Receiver:
         meters: Meters,
         request_key: Callable[[Reason], None],
         on_outcome: Callable[[Outcome], None],
-        on_encoded: Callable[[EncodedFrame], None],
+        on_encoded: Callable[[EncodedFrame], None] | None = None,
     ) -> None:
         self._policy = FreshnessPolicy(int(max_age_s * 1e9))
         self._now_ns = now_ns
@@ -81,7 +81,7 @@ class Receiver:
             self._meters.lost(decision.lost)
         if decision.request_key:
             self._request_key(Reason.GAP)
-        if decision.verdict is not Verdict.DROP_AWAITING_KEY:
+        if self._on_encoded is not None and decision.verdict is not Verdict.DROP_AWAITING_KEY:
             self._on_encoded(frame)
         if decision.verdict in _DROPS:
             self._end(header, received_ns, _DROPS[decision.verdict])

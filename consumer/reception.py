@@ -25,6 +25,7 @@ from consumer.shared import SharedPictures
 from consumer.stats import ConsumerStats, Event, Meters, Outcome
 
 _STOP_S = 1.5
+_FOR_GOOD = 3600.0
 
 
 class Reception:
@@ -40,7 +41,7 @@ class Reception:
         settings: ConsumerSettings,
         *,
         on_outcome: Callable[[Outcome], None] = lambda _outcome: None,
-        on_encoded: Callable[[EncodedFrame], None] = lambda _frame: None,
+        on_encoded: Callable[[EncodedFrame], None] | None = None,
     ) -> None:
         self._settings = settings
         self._on_outcome = on_outcome
@@ -57,6 +58,8 @@ class Reception:
         needed_s = settings.delay_s if settings.playout is PlayoutMode.SYNC else 0.0
         self._shared = SharedPictures(settings.stream, settings.form, needed_s)
         self._handed_out: SharedPicture | None = None
+        # Without a hub to look for, a wait has no end of its own.
+        self._patience_s = LOOK_AFTER_S if self._changeover.looks_for_hub else _FOR_GOOD
         self._subscriber = fanout.subscriber(
             settings.url,
             stream=settings.stream,
@@ -88,6 +91,7 @@ class Reception:
         self._highest_seq = -1
         self._highest_shared = False
         self._lost_presented = 0
+        self._rests = True  # no decoder until there is something to decode
 
     @property
     def failure(self) -> FanlightError | None:
@@ -125,27 +129,29 @@ class Reception:
             self._given_back(self._handed_out)
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
-            left_s = None if deadline_s is None else max(0.0, deadline_s - time.monotonic())
-            if self._settings.way is not Via.AUTO:
-                turn = self._mailbox.take(left_s)
-            else:
-                turn = self._mailbox.take(LOOK_AFTER_S if left_s is None else min(left_s, LOOK_AFTER_S))
+            turn = self._mailbox.take(
+                self._patience_s if timeout_s is None else min(timeout_s, self._patience_s)
+            )
             for referred_to in turn.decode:
                 self._decoding.skip(referred_to)
             if turn.frame is not None:
                 return self._present(turn.frame, turn.due_ns)
             if turn.upcoming is not None:
-                self._decoding.prepare(turn.upcoming)
+                if turn.upcoming.frame.header.codec is not Codec.SHARED:
+                    self._decoding.prepare(turn.upcoming)
             elif turn.ahead is not None:
-                self._decoding.decode_ahead(turn.ahead)
+                if turn.ahead.frame.header.codec is not Codec.SHARED:
+                    self._decoding.decode_ahead(turn.ahead)
             elif not turn.decode:
                 self._look_for_hub()
                 if self.ended or (deadline_s is not None and time.monotonic() >= deadline_s):
                     return None
+            if deadline_s is not None:
+                timeout_s = max(0.0, deadline_s - time.monotonic())
 
     def _look_for_hub(self) -> None:
         changeover = self._changeover
-        if changeover.follows_stream:
+        if changeover.follows_stream or not changeover.looks_for_hub:
             return
         shared = self._shared
         if changeover.silence(monotonic_ns(), hub_alive=shared.alive, beat_ns=shared.beat_ns):
@@ -158,12 +164,16 @@ class Reception:
 
     def _pixels(self, arrived: Arrived) -> tuple[Pixels | Event, SharedPicture | None]:
         if arrived.frame.header.codec is not Codec.SHARED:
+            self._rests = False
             return self._decoding.pixels(arrived), None
         try:
             picture = self._shared.picture(arrived.frame)
         except SharingError as error:
             self._receiver.complain(error)
             return Event.UNDECODABLE, None
+        if not self._rests:
+            self._rests = True
+            self._decoding.rest()
         return (Event.LATE, None) if picture is None else (picture.image, picture)
 
     def _present(self, arrived: Arrived, due_ns: int | None) -> Frame | None:

@@ -81,16 +81,16 @@ class ConsumerSettings:
         kinds = {spec.kind for spec in self.sinks}
         if self.via is Via.HOST and kinds & _NEED_STREAM:
             needing = ", ".join(sorted(kinds & _NEED_STREAM))
-            raise ConfigError("--via", self.via, f"{needing} needs the stream itself: allowed is broker")
+            raise ConfigError("--via", str(self.via), f"{needing} needs the stream itself: allowed is broker")
         if self.via is Via.HOST and hosts.host_id() is None:
-            raise ConfigError("--via", self.via, f"there is no {hosts.FOLDER}: allowed is broker")
+            raise ConfigError("--via", str(self.via), f"there is no {hosts.FOLDER}: allowed is broker")
         if "share" not in kinds and (self.share_format, self.share_size) != (PixelFormat.BGR, None):
             given = self.share_format if self.share_size is None else self.share_size
             raise ConfigError("--share-format or --share-size", given, "it takes --sink share")
         form = self.form
         if form.format is PixelFormat.I420:
             if kinds & {"window", "snapshot"}:
-                raise ConfigError("--format", form.format, "window and snapshot take bgr or grey")
+                raise ConfigError("--format", str(form.format), "window and snapshot take bgr or grey")
             if form.size is not None and form.sized(*form.size) != form.size:
                 raise ConfigError("--size", f"{form.size[0]}x{form.size[1]}", "i420 takes even sizes")
 

@@ -68,20 +68,20 @@ class SharedPictures:
         Raises:
             SharingError: it cannot be used, or is another picture than the header says.
         """
-        try:
-            reference = Reference.parse(frame.body)
-        except WireFormatError as error:
-            raise SharingError(f"shared picture refused: {error}") from None
         current = self._current
-        if current is None or current.name != reference.segment:
+        if current is None or not frame.body.startswith(self._name):
             return None  # of a segment before this one: older than the changeover that it took
         said, found = frame.header, current.header
-        if (said.width, said.height, said.epoch) != (found.width, found.height, found.epoch):
+        if said.width != found.width or said.height != found.height or said.epoch != found.epoch:
             raise SharingError(
                 f"shared picture refused: it is {found.width}x{found.height} of epoch {found.epoch:x}, its "
                 f"header says {said.width}x{said.height} of epoch {said.epoch:x}"
             )
-        return current.picture(reference)
+        try:
+            reference = Reference.parse(frame.body)
+        except WireFormatError as error:
+            raise SharingError(f"shared picture refused: {error}") from None
+        return current.picture(reference.slot, reference.generation)
 
     def _attached(self, segment: str) -> Attachment:
         attachment = Attachment(segment, self._stream, self._form)

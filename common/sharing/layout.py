@@ -56,7 +56,7 @@ class Reference(NamedTuple):
     def parse(cls, body: bytes) -> Reference:
         """Raises WireFormatError if that is not what it says."""
         parts = body.split(b" ")
-        if len(parts) == 3 and len(body) <= 256 and all(part.isdigit() for part in parts[1:]):
+        if len(parts) == 3 and len(body) <= 256 and parts[1].isdigit() and parts[2].isdigit():
             slot, generation = int(parts[1]), int(parts[2])
             if slot < MAX_SLOTS and 0 < generation <= _MAX_UINT64:
                 return cls(parts[0].decode("ascii", "replace"), slot, generation)

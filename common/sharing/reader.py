@@ -5,13 +5,16 @@ from __future__ import annotations
 import mmap
 import os
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
 from common.errors import SharingError, WireFormatError
 from common.pixels import Form, Pixels, shape
 from common.sharing.hosts import FOLDER, held, is_still, opened
-from common.sharing.layout import BEAT_AT, GENERATIONS_AT, PAGE, Reference, SegmentHeader, check_name
+from common.sharing.layout import BEAT_AT, GENERATIONS_AT, PAGE, SegmentHeader, check_name
+
+_FIRST_GENERATION: Final = GENERATIONS_AT // 8
 
 
 class Attachment:
@@ -39,7 +42,7 @@ class Attachment:
             raise SharingError(f"shared pictures {name} cannot be read: {error.strerror}") from None
         except WireFormatError as error:
             raise SharingError(f"shared pictures {name!r} cannot be used: {error}") from None
-        self._words = memoryview(self._memory)[:PAGE].cast("Q")
+        self._words: memoryview[int] = memoryview(self._memory)[:PAGE].cast("Q")
         form_shape = shape(self.header.format, self.header.width, self.header.height)
         self._slots = [
             np.frombuffer(self._memory, np.uint8, self.header.picture_bytes, PAGE + n * self.header.stride)
@@ -47,20 +50,11 @@ class Attachment:
             for n in range(self.header.slots)
         ]  # fmt: skip
 
-    def picture(self, reference: Reference) -> SharedPicture | None:
-        """The picture that is referred to; None if it has been overwritten, or never was there."""
-        if reference.slot >= self.header.slots:
+    def picture(self, slot: int, generation: int) -> SharedPicture | None:
+        """The picture of that number; None if it has been overwritten, or never was in that slot."""
+        if slot >= self.header.slots or self._words[_FIRST_GENERATION + slot] != generation:
             return None
-        picture = SharedPicture(self, reference.slot, reference.generation)
-        return picture if picture.valid else None
-
-    def generation(self, slot: int) -> int:
-        """Number of the picture in a slot; 0 while it is being written."""
-        return self._words[GENERATIONS_AT // 8 + slot]
-
-    def pixels(self, slot: int) -> Pixels:
-        """What is in a slot, read-only."""
-        return self._slots[slot].view()
+        return SharedPicture(self._slots[slot].view(), self._words, _FIRST_GENERATION + slot, generation)
 
     @property
     def alive(self) -> bool:
@@ -84,21 +78,18 @@ class SharedPicture:
         image: its pixels, read-only and without a copy.
     """
 
-    __slots__ = ("_attachment", "_generation", "_slot")
+    __slots__ = ("_at", "_generation", "_words", "image")
 
-    def __init__(self, attachment: Attachment, slot: int, generation: int) -> None:
-        self._attachment = attachment
-        self._slot = slot
+    def __init__(self, image: Pixels, words: memoryview[int], at: int, generation: int) -> None:
+        self.image = image
+        self._words = words
+        self._at = at
         self._generation = generation
-
-    @property
-    def image(self) -> Pixels:
-        return self._attachment.pixels(self._slot)
 
     @property
     def valid(self) -> bool:
         """False once the hub has begun to write another picture there: what was read may be torn."""
-        return self._attachment.generation(self._slot) == self._generation
+        return self._words[self._at] == self._generation
 
 
 def _checked(file: int) -> SegmentHeader:

@@ -66,10 +66,19 @@ class Properties(NamedTuple):
 
 
 class _Form(NamedTuple):
-    """The properties of a delivery without its three numbers, and where those stand."""
+    """A delivery up to its body, without the five numbers that differ from one to the next.
+
+    Attributes:
+        length: of all of it, in bytes.
+        pieces: what stands between the numbers.
+        tag_at, size_at, seq_at, capture_at, time_at: where those stand.
+        seq: how that one is written.
+    """
 
     length: int
-    rest: bytes
+    pieces: tuple[bytes, ...]
+    tag_at: int
+    size_at: int
     seq: Struct
     seq_at: int
     capture_at: int
@@ -103,6 +112,9 @@ class DeliveryReader:
             Incomplete: wait for more bytes.
             NotPlain: no delivery to this consumer, or one that is not of the usual form.
         """
+        form = self._form
+        if form is not None and _alike(buffer, offset, form):
+            return self._take_alike(buffer, offset, form)
         channel = self._channel
         method, size, at = _frame(buffer, offset, channel, _METHOD)
         name_end = method + 4 + len(self._consumer)
@@ -112,50 +124,74 @@ class DeliveryReader:
             raise NotPlain
         try:
             (tag,) = _UINT64.unpack_from(buffer, name_end)
-            content, size, at = _frame(buffer, at, channel, _HEADER)
+            content, size, body_at = _frame(buffer, at, channel, _HEADER)
             basic, _weight, body_size, flags = _CONTENT.unpack_from(buffer, content)
             if basic != _BASIC or flags != _FLAGS:
                 raise NotPlain
-            described = buffer[content + _CONTENT.size : content + size]
-            body, end, frames = _body(buffer, at, channel, body_size)
-            form = self._form
-            if form is not None and len(described) == form.length and _rest(described, form) == form.rest:
-                (seq,) = form.seq.unpack_from(described, form.seq_at)
-                (capture_ns,) = _INT64.unpack_from(described, form.capture_at)
-                return Delivery(tag, body, end, frames, None, seq, capture_ns)
-            return Delivery(tag, body, end, frames, self._properties(described))
+            described = content + _CONTENT.size
+            body, end, frames = _body(buffer, body_at, channel, body_size)
+            properties, places, time_at = _properties(buffer[described : content + size])
         except (IndexError, ValueError, error) as reason:
             raise NotPlain from reason
+        self._latest = _form(
+            buffer[offset:body_at],
+            (name_end - offset, content + 4 - offset, described - offset),
+            places,
+            time_at,
+        )
+        return Delivery(tag, body, end, frames, properties)
 
-    def _properties(self, described: bytes) -> Properties:
-        content_type, at = _short_text(described, 0)
-        headers, places, at = _table(described, at)
-        time_at = at + 1  # behind the delivery mode
-        at = time_at + 8
-        at += 1 + described[at]  # user id: RabbitMQ has checked it
-        app_id, at = _short_text(described, at)
-        if at != len(described):
-            raise NotPlain
-        self._latest = _form(described, places, time_at)
-        return Properties(content_type, app_id, headers)
+    def _take_alike(self, buffer: bytes, offset: int, form: _Form) -> Delivery:
+        (size,) = _UINT64.unpack_from(buffer, offset + form.size_at)
+        body, end, frames = _body(buffer, offset + form.length, self._channel, size)
+        (tag,) = _UINT64.unpack_from(buffer, offset + form.tag_at)
+        (seq,) = form.seq.unpack_from(buffer, offset + form.seq_at)
+        (capture_ns,) = _INT64.unpack_from(buffer, offset + form.capture_at)
+        return Delivery(tag, body, end, frames, None, seq, capture_ns)
 
 
-def _form(described: bytes, places: dict[str, tuple[Struct, int]], time_at: int) -> _Form | None:
+def _properties(described: bytes) -> tuple[Properties, dict[str, tuple[Struct, int]], int]:
+    """(properties, forms and places of their integers, place of the time stamp)."""
+    content_type, at = _short_text(described, 0)
+    headers, places, at = _table(described, at)
+    time_at = at + 1  # behind the delivery mode
+    at = time_at + 8
+    at += 1 + described[at]  # user id: RabbitMQ has checked it
+    app_id, at = _short_text(described, at)
+    if at != len(described):
+        raise NotPlain
+    return Properties(content_type, app_id, headers), places, time_at
+
+
+def _form(
+    message: bytes, starts: tuple[int, int, int], places: dict[str, tuple[Struct, int]], time_at: int
+) -> _Form | None:
+    """`starts`: of the delivery tag, of the body's size and of the properties."""
+    tag_at, size_at, described_at = starts
     seq, seq_at = places.get("seq", (_INT64, 0))
     capture, capture_at = places.get("capture_ns", (_INT32, 0))
     if capture is not _INT64 or not 0 < seq_at < capture_at:
         return None
-    form = _Form(len(described), b"", seq, seq_at, capture_at, time_at)
-    return form._replace(rest=_rest(described, form))
+    form = _Form(
+        len(message), (), tag_at, size_at, seq,
+        described_at + seq_at, described_at + capture_at, described_at + time_at,
+    )  # fmt: skip
+    return form._replace(pieces=_pieces(message, 0, form))
 
 
-def _rest(described: bytes, form: _Form) -> bytes:
+def _pieces(buffer: bytes, at: int, form: _Form) -> tuple[bytes, ...]:
     return (
-        described[: form.seq_at]
-        + described[form.seq_at + form.seq.size : form.capture_at]
-        + described[form.capture_at + 8 : form.time_at]
-        + described[form.time_at + 8 :]
+        buffer[at : at + form.tag_at],
+        buffer[at + form.tag_at + 8 : at + form.size_at],
+        buffer[at + form.size_at + 8 : at + form.seq_at],
+        buffer[at + form.seq_at + form.seq.size : at + form.capture_at],
+        buffer[at + form.capture_at + 8 : at + form.time_at],
+        buffer[at + form.time_at + 8 : at + form.length],
     )
+
+
+def _alike(buffer: bytes, offset: int, form: _Form) -> bool:
+    return len(buffer) - offset > form.length and _pieces(buffer, offset, form) == form.pieces
 
 
 def _body(buffer: bytes, at: int, channel: int, size: int) -> tuple[bytes, int, int]:

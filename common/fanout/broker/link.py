@@ -22,7 +22,7 @@ from common.address import BrokerAddress
 from common.clock import monotonic_ns
 from common.errors import BrokerRefused, FanlightError
 from common.fanout.broker.pika_internals import (
-    limit_waits,
+    Turns,
     read_in_large_pieces,
     survive_hostile_tables,
     write_at_once,
@@ -99,8 +99,7 @@ class Link:
         self._pause.acquire()
         self._lent = self._closing = self._finished = False
         self._left_s = _FOR_GOOD
-        self._most_s = _FOR_GOOD
-        limit_waits(self._loop, lambda: self._most_s)
+        self.turns = Turns(self._loop)
 
     @property
     def connection(self) -> SelectConnection | None:
@@ -157,9 +156,7 @@ class Link:
         self._left_s = _FOR_GOOD
         with self._turn:
             if not self._finished:
-                self._most_s = _FOR_GOOD if timeout_s < 0 else timeout_s // _POLL_STEP_S * _POLL_STEP_S
-                self._run_once()
-                self._most_s = _FOR_GOOD
+                self._run_once(_FOR_GOOD if timeout_s < 0 else timeout_s // _POLL_STEP_S * _POLL_STEP_S)
         self._left_s = time.monotonic()
 
     def wake(self) -> None:
@@ -182,7 +179,7 @@ class Link:
             self._wait_while_lent()
             with self._turn:
                 if not self._lent and not self._finished:
-                    self._run_once()
+                    self._run_once(_FOR_GOOD)
         with self._turn, self._ending:
             self._ended = True
             self._loop.close()
@@ -203,13 +200,12 @@ class Link:
         self._finished = True
         self._take_back()
 
-    def _run_once(self) -> None:
-        self._guarded(self._loop.poll)
-        self._guarded(self._loop.process_timeouts)
+    def _run_once(self, timeout_s: float) -> None:
+        self._guarded(self.turns.run, timeout_s)
 
-    def _guarded(self, function: Callable[[], None]) -> None:
+    def _guarded(self, function: Callable[..., None], *arguments: float) -> None:
         try:
-            function()
+            function(*arguments)
         except Exception as error:  # noqa: BLE001 (a thread's last resort: its owner must hear of it)
             _LOG.exception("%s: internal error", self._title)
             self._finish()
@@ -274,6 +270,7 @@ class Link:
         if connection is not self._connection:
             return
         self._connection = None
+        self.turns.forget()
         if self._channel is not None:
             self._channel = None
             self._owner.on_down()

@@ -22,7 +22,7 @@ from common.errors import FanlightError, WireFormatError
 from common.fanout.base import SubscriberEvents
 from common.fanout.broker.deliveries import Delivery, Properties
 from common.fanout.broker.link import Link
-from common.fanout.broker.pika_internals import take_deliveries
+from common.fanout.broker.pika_internals import acknowledge, take_deliveries
 from common.fanout.broker.topology import (
     ACK_EVERY,
     CONTROL_EXCHANGE,
@@ -148,7 +148,9 @@ class BrokerSubscriber:
     def _consume_ok(self, ok: Any) -> None:
         channel = self._channel
         assert channel is not None  # noqa: S101 - this is its answer
-        take_deliveries(channel, ok.method.consumer_tag, partial(self._plainly_delivered, channel))
+        take_deliveries(
+            channel, ok.method.consumer_tag, partial(self._plainly_delivered, channel), self._link.turns
+        )
         self._consuming = True
         self._link.established()
         self._events.on_connected()
@@ -172,8 +174,13 @@ class BrokerSubscriber:
     def _plainly_delivered(self, channel: Channel, delivery: Delivery) -> bool:
         received_ns = wall_ns()
         properties, body, known = delivery.properties, delivery.body, self._known
+        header: FrameHeader | None
         if properties is None and known is not None:
-            header = self._checked(partial(known.following, delivery.seq, delivery.capture_ns, len(body)))
+            try:
+                header = known.following(delivery.seq, delivery.capture_ns, len(body))
+            except WireFormatError as error:
+                self._events.on_malformed(error)
+                header = None
         else:
             header = self._checked(partial(_header, properties, len(body)))
             self._known = header or known
@@ -203,7 +210,7 @@ class BrokerSubscriber:
 
     def _acknowledge(self, channel: Channel) -> None:
         if channel.is_open:
-            channel.basic_ack(self._last_tag, multiple=True)
+            acknowledge(channel, self._last_tag)
         self._unacked = 0
 
     def _tick(self, channel: Channel | None, seen_tag: int) -> None:

@@ -1,0 +1,311 @@
+"""A hub decodes once for its host: real processes, a real broker, the real /dev/shm."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pika
+import pytest
+
+from common.errors import ConfigError, FrameExpired
+from common.pixels import Form, PixelFormat
+from common.sharing.hosts import host_id
+from consumer import Consumer
+from tests.support.commands import Command, running
+from tests.support.marked_stream import Marking, Watcher, marked
+from tests.support.timing import scaled, wait_until
+
+SHM = Path("/dev/shm")  # noqa: S108 - the very thing
+
+
+def files_of(stream: str) -> list[Path]:
+    return sorted(SHM.glob(f"fanlight.*.{stream}.*"))
+
+
+@contextmanager
+def hub(url: str, stream: str, *options: str, name: str = "hub") -> Iterator[Command]:
+    with running(
+        "consumer", "--url", url, "--stream", stream, "--name", name, "--sink", "share", *options
+    ) as command:
+        yield command
+
+
+def comes_by(watcher: Watcher, *, shared: bool) -> None:
+    """Wait until the newest frame came by that way."""
+    asked_s = time.monotonic()
+    wait_until(
+        lambda: watcher.last and watcher.last.at_s > asked_s and watcher.last.shared is shared,
+        15,
+        f"frames {'from the hub' if shared else 'from the broker'}",
+    )
+
+
+def test_a_hub_that_appears_is_used_and_one_that_ends_is_left(broker_url: str, stream: str) -> None:
+    with (
+        Marking(broker_url, stream),
+        Watcher(Consumer(stream=stream, name="w", url=broker_url)) as watcher,
+    ):
+        comes_by(watcher, shared=False)
+        began_s = time.monotonic()
+        with hub(broker_url, stream) as command:
+            comes_by(watcher, shared=True)
+            modes = {path.stat().st_mode & 0o777 for path in files_of(stream)}
+            command.signal(signal.SIGINT)
+            assert command.wait() == 0
+            assert not files_of(stream), "an orderly end leaves nothing"
+        comes_by(watcher, shared=False)
+        assert watcher.longest_pause_s(began_s) < scaled(1.0)
+    assert modes == {0o600}
+    assert not watcher.faults()
+
+
+def test_a_hub_that_is_killed_is_left_and_its_successor_tidies_up(broker_url: str, stream: str) -> None:
+    with (
+        Marking(broker_url, stream),
+        Watcher(Consumer(stream=stream, name="w", url=broker_url)) as watcher,
+    ):
+        for _ in range(2):
+            with hub(broker_url, stream) as command:
+                comes_by(watcher, shared=True)
+                assert len(files_of(stream)) == 2, "one segment, one lock"
+                killed_s = time.monotonic()
+                command.signal(signal.SIGKILL)
+                comes_by(watcher, shared=False)
+                assert watcher.longest_pause_s(killed_s) < scaled(1.0)
+            assert files_of(stream), "nobody was there to delete them"
+        with hub(broker_url, stream) as command:
+            comes_by(watcher, shared=True)
+            command.signal(signal.SIGTERM)
+            assert command.wait() == 0
+    assert not files_of(stream)
+    assert not watcher.faults()
+
+
+def test_a_second_hub_stands_by_and_takes_over(broker_url: str, stream: str) -> None:
+    with (
+        Marking(broker_url, stream),
+        Watcher(Consumer(stream=stream, name="w", url=broker_url)) as watcher,
+        hub(broker_url, stream) as first,
+    ):
+        comes_by(watcher, shared=True)
+        with hub(broker_url, stream, name="hub2") as second:
+            second.wait_line("standing by")
+            killed_s = time.monotonic()
+            first.signal(signal.SIGKILL)
+            second.wait_line("taking over")
+            comes_by(watcher, shared=True)
+            assert watcher.longest_pause_s(killed_s) < scaled(1.0)
+            second.signal(signal.SIGINT)
+            assert second.wait() == 0
+    assert not files_of(stream)
+    assert not watcher.faults()
+
+
+def test_a_hub_that_is_suspended_is_left_and_used_again_afterwards(broker_url: str, stream: str) -> None:
+    with (
+        Marking(broker_url, stream),
+        Watcher(Consumer(stream=stream, name="w", url=broker_url)) as watcher,
+        hub(broker_url, stream) as command,
+    ):
+        comes_by(watcher, shared=True)
+        command.signal(signal.SIGSTOP)
+        comes_by(watcher, shared=False)
+        command.signal(signal.SIGCONT)
+        comes_by(watcher, shared=True)
+    assert not watcher.faults()
+
+
+def test_with_h264_changes_of_way_show_nothing_old_or_out_of_order(broker_url: str, stream: str) -> None:
+    with (
+        Marking(broker_url, stream, codec="h264", size=(128, 96)),
+        Watcher(Consumer(stream=stream, name="w", url=broker_url), exact=False) as watcher,
+    ):
+        comes_by(watcher, shared=False)
+        began_s = time.monotonic()
+        for how in (signal.SIGINT, signal.SIGKILL):
+            with hub(broker_url, stream) as command:
+                comes_by(watcher, shared=True)
+                command.signal(how)
+                comes_by(watcher, shared=False)
+        assert watcher.longest_pause_s(began_s) < scaled(1.0)
+    assert not watcher.faults()
+
+
+def test_a_change_of_size_and_a_new_producer_pass_through_a_hub(broker_url: str, stream: str) -> None:
+    with (
+        Watcher(Consumer(stream=stream, name="w", url=broker_url)) as watcher,
+        hub(broker_url, stream),
+    ):
+        with Marking(broker_url, stream) as marking:
+            comes_by(watcher, shared=True)
+            marking.size = (96, 64)
+            wait_until(lambda: watcher.last and watcher.last.shape == (64, 96, 3), 10)
+            comes_by(watcher, shared=True)
+            assert len(files_of(stream)) == 2, "the segment of the old size is gone"
+        with Marking(broker_url, stream):
+            wait_until(lambda: len({seen.epoch for seen in watcher.seen}) == 2, 15)
+            comes_by(watcher, shared=True)
+    assert not watcher.faults()
+
+
+def test_synchronised_playout_works_with_shared_pictures(broker_url: str, stream: str) -> None:
+    consumer = Consumer(stream=stream, name="w", url=broker_url, playout="sync", delay_s=0.15)
+    with Marking(broker_url, stream), hub(broker_url, stream), Watcher(consumer) as watcher:
+        comes_by(watcher, shared=True)
+        count = len(watcher.seen)
+        wait_until(lambda: len(watcher.seen) > count + 20, 10)
+        assert all(seen.age_s >= 0.149 for seen in watcher.seen)
+    assert not watcher.faults()
+
+
+FORMS = [
+    (Form(PixelFormat.GREY, (32, 24)), (24, 32)),
+    (Form(PixelFormat.I420, (32, 24)), (36, 32)),
+    (Form(PixelFormat.BGR, (32, 24)), (24, 32, 3)),
+]
+
+
+@pytest.mark.parametrize("way", ["broker", "host"])
+@pytest.mark.parametrize(("form", "shape"), FORMS)
+def test_pictures_have_the_form_that_was_asked_for_by_either_way(
+    broker_url: str, stream: str, way: str, form: Form, shape: tuple[int, ...]
+) -> None:
+    pixel_format, size = form
+    assert size is not None
+    consumer = Consumer(stream=stream, name="w", url=broker_url, via=way, format=pixel_format, size=size)
+    options = ("--share-format", pixel_format, "--share-size", f"{size[0]}x{size[1]}")
+    with (
+        Marking(broker_url, stream),
+        hub(broker_url, stream, *options),
+        Watcher(consumer, exact=False) as watcher,
+    ):
+        comes_by(watcher, shared=way == "host")
+    assert {seen.shape for seen in watcher.seen} == {shape}
+    assert not watcher.faults()
+
+
+def test_a_hub_of_another_form_is_not_used(broker_url: str, stream: str) -> None:
+    with (
+        Marking(broker_url, stream),
+        hub(broker_url, stream, "--share-format", "grey") as command,
+        Watcher(Consumer(stream=stream, name="w", url=broker_url)) as watcher,
+    ):
+        command.wait_line("grey 64x48")
+        wait_until(lambda: len(watcher.seen) > 30, 10)
+    assert not any(seen.shared for seen in watcher.seen)
+    assert not watcher.faults()
+
+
+def test_a_program_can_be_the_hub(broker_url: str, stream: str) -> None:
+    sharing = Consumer(stream=stream, name="hub", url=broker_url, share=True)
+    with (
+        Marking(broker_url, stream),
+        Watcher(sharing) as hub_watcher,
+        Watcher(Consumer(stream=stream, name="w", url=broker_url)) as watcher,
+    ):
+        comes_by(watcher, shared=True)
+        assert hub_watcher.last is not None
+        assert not hub_watcher.last.shared
+    assert not files_of(stream)
+    assert not watcher.faults()
+
+
+def test_who_holds_a_picture_for_too_long_is_told(broker_url: str, stream: str) -> None:
+    with (
+        Marking(broker_url, stream),
+        hub(broker_url, stream, "--max-age", "200ms"),
+        Consumer(stream=stream, name="w", url=broker_url, via="host") as consumer,
+    ):
+        frame = consumer.read(scaled(15))
+        assert frame is not None
+        assert frame.valid
+        kept = frame.copy()
+        with pytest.raises(ValueError, match="read-only"):
+            frame.image[0] = 0
+        wait_until(lambda: not frame.valid, 10)
+        with pytest.raises(FrameExpired, match="copy it at once"):
+            frame.copy()
+        assert np.array_equal(kept.image, marked(kept.capture_ns, 64, 48))
+        assert kept.valid
+        kept.image[0] = 0  # its own
+        assert consumer.read(scaled(5)) is not None
+        assert consumer.stats().overstayed == 1
+
+
+def test_via_host_waits_for_a_hub(broker_url: str, stream: str) -> None:
+    with (
+        Marking(broker_url, stream),
+        Consumer(stream=stream, name="w", url=broker_url, via="host") as consumer,
+    ):
+        assert consumer.read(timeout_s=0.5) is None
+        with hub(broker_url, stream):
+            frame = consumer.read(scaled(15))
+            assert frame is not None
+            assert frame.held is not None
+
+
+def test_a_full_shared_memory_is_one_line_and_the_broker_serves(broker_url: str, stream: str) -> None:
+    """In a mount namespace of its own, as a container with a small /dev/shm has."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a small /dev/shm")
+    arguments = f"--url {broker_url} --stream {stream} --frames 60 --sink null"
+    script = (
+        "mount -t tmpfs -o size=64k tmpfs /dev/shm && "
+        f"{{ timeout 20 python -m consumer --name hub --sink share {arguments} & "
+        f"python -m consumer --name w {arguments}; wait; ls /dev/shm; }}"
+    )
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    with Marking(broker_url, stream):
+        done = subprocess.run(
+            ["unshare", "--mount", "sh", "-c", script],
+            env=environment, capture_output=True, text=True, timeout=scaled(60), check=False,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    complaints = [line for line in done.stderr.splitlines() if "docker run --shm-size" in line]
+    assert len(complaints) == 1, done.stderr
+    assert "MiB left" in complaints[0]
+    assert done.stdout == "", "nothing was left in that /dev/shm"
+
+
+def test_a_client_without_our_code_finds_the_pixels(broker_url: str, stream: str) -> None:
+    """By what docs/wire.md says alone."""
+    connection = pika.BlockingConnection(pika.URLParameters(broker_url))
+    channel = connection.channel()
+    exchange = f"fanlight.{stream}.host.{host_id()}"
+    channel.exchange_declare(exchange, "fanout", auto_delete=True)
+    queue = channel.queue_declare("", exclusive=True).method.queue
+    channel.queue_bind(queue, exchange)
+    with Marking(broker_url, stream), hub(broker_url, stream):
+        messages = channel.consume(queue, inactivity_timeout=scaled(15))
+        method, properties, body = next(itertools.islice(messages, 3, None))
+        assert method is not None, "no reference came"
+        assert properties.content_type == "application/x-fanlight-shared"
+        assert properties.app_id == "fanlight"
+        headers = properties.headers
+        name, slot, generation = body.decode().split(" ")
+        memory = (SHM / name).read_bytes()
+    connection.close()
+    magic, version, pixel_format, width, height, slots, _, stride = struct.unpack_from("<8sIIIIIIQ", memory)
+    assert (magic, version, pixel_format) == (b"FANLIGHT", 1, 1)
+    assert (width, height) == (headers["width"], headers["height"]) == (64, 48)
+    assert int(slot) < slots
+    assert struct.unpack_from("<Q", memory, 64 + 8 * int(slot)) == (int(generation),)
+    pixels = np.frombuffer(memory, np.uint8, 64 * 48 * 3, 4096 + int(slot) * stride).reshape(48, 64, 3)
+    assert np.array_equal(pixels, marked(int(headers["capture_ns"]), 64, 48))
+
+
+def test_settings_that_contradict_each_other_are_refused() -> None:
+    with pytest.raises(ConfigError, match="--via 'host' cannot be used: share needs the stream itself"):
+        Consumer(share=True, via="host")
+    with pytest.raises(ConfigError, match="i420 takes even sizes"):
+        Consumer(format="i420", size=(31, 24))

@@ -1,0 +1,140 @@
+"""A stream whose every picture can be told from every other, and checked pixel by pixel."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from itertools import pairwise
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from common.errors import StreamEnded
+from common.pixels import Pixels
+from consumer import Consumer, Frame
+from producer import Producer
+
+
+def marked(capture_ns: int, width: int, height: int) -> Pixels:
+    """The picture of that time: noise that follows from it."""
+    return np.random.default_rng(capture_ns).integers(0, 256, (height, width, 3), np.uint8)
+
+
+class Marking:
+    """A producer that sends marked pictures at a steady rate from a thread of its own."""
+
+    def __init__(
+        self,
+        url: str,
+        stream: str,
+        *,
+        codec: str = "raw",
+        fps: float = 30,
+        size: tuple[int, int] = (64, 48),
+    ) -> None:
+        self.size = size
+        self._out = Producer(stream=stream, codec=codec, fps=fps, url=url)
+        self._interval_s = 1 / fps
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="marking")
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._interval_s):
+            capture_ns = time.time_ns()
+            self._out.send(marked(capture_ns, *self.size), capture_ns=capture_ns)
+
+    def __enter__(self) -> Self:
+        self._out.__enter__()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopped.set()
+        self._thread.join()
+        self._out.__exit__(None, None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One frame that a program got: when (monotonic), by which way, and whether its pixels were right."""
+
+    at_s: float
+    epoch: int
+    seq: int
+    capture_ns: int
+    age_s: float
+    shared: bool
+    right: bool
+    shape: tuple[int, ...]
+
+
+@dataclass
+class Watcher:
+    """Reads a consumer in a thread of its own and takes down what it got.
+
+    Attributes:
+        exact: compare the pixels with those that were sent (raw or PNG, no scaling).
+    """
+
+    consumer: Consumer
+    exact: bool = True
+    seen: list[Seen] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
+
+    def _run(self) -> None:
+        try:
+            while True:
+                frame = self.consumer.read(timeout_s=1.0)
+                if frame is not None:
+                    self.seen.append(self._looked_at(frame))
+        except StreamEnded:
+            pass
+
+    def _looked_at(self, frame: Frame) -> Seen:
+        right = True
+        if self.exact:
+            height, width = frame.image.shape[:2]
+            right = np.array_equal(frame.image, marked(frame.capture_ns, width, height))
+            # Wrong pixels of a picture that was taken away meanwhile are what `valid` is there to tell.
+            right = right or not frame.valid
+        return Seen(
+            time.monotonic(), frame.epoch, frame.seq, frame.capture_ns, frame.age_s,
+            frame.held is not None, right, frame.image.shape,
+        )  # fmt: skip
+
+    def __enter__(self) -> Self:
+        self.consumer.start()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.consumer.close()
+        self._thread.join()
+
+    @property
+    def last(self) -> Seen | None:
+        return self.seen[-1] if self.seen else None
+
+    def longest_pause_s(self, since_s: float) -> float:
+        """The longest time without a frame since then."""
+        times = [since_s, *(seen.at_s for seen in self.seen if seen.at_s > since_s)]
+        return max((later - earlier for earlier, later in pairwise(times)), default=0.0)
+
+    def faults(self, max_age_s: float = 0.5) -> list[str]:
+        """What must never be: an old frame, one out of order, wrong pixels."""
+        found = [f"wrong pixels: {seen}" for seen in self.seen if not seen.right]
+        found += [f"too old: {seen}" for seen in self.seen if seen.age_s > max_age_s]
+        latest: dict[int, int] = {}
+        for seen in self.seen:
+            if seen.seq <= latest.get(seen.epoch, -1):
+                found.append(f"out of order: {seen}")
+            latest[seen.epoch] = seen.seq
+        return found

@@ -1,0 +1,360 @@
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.errors import WireFormatError
+from common.pixels import FULL_BGR, Form, PixelFormat
+from common.sharing.layout import (
+    BEAT_AT,
+    GENERATIONS_AT,
+    LOCK_SUFFIX,
+    MAX_SLOTS,
+    PAGE,
+    Reference,
+    SegmentHeader,
+    SlotRing,
+    check_name,
+    prefix,
+    segment_name,
+    slots_for,
+)
+from tests.unit.common.sharing.build import described
+
+NAME = "fanlight.1.cam.bgr.0000000000005eed.0123abcd"
+SECOND = 1_000_000_000
+
+uint64 = st.integers(0, 2**64 - 1)
+streams = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
+sides = st.integers(1, 16384)
+forms = st.builds(Form, st.sampled_from(PixelFormat), st.none() | st.tuples(sides, sides))
+suffixes = st.integers(0, 2**32 - 1).map("{:08x}".format)
+
+# References ----------------------------------------------------------------------------------------------
+
+
+def test_a_reference_can_be_read_by_people() -> None:
+    assert Reference(NAME, 7, 4711).serialize() == f"{NAME} 7 4711".encode()
+
+
+@given(streams, forms, uint64, suffixes, st.integers(0, MAX_SLOTS - 1), st.integers(1, 2**64 - 1))
+def test_a_reference_comes_back_as_it_was(
+    stream: str, form: Form, epoch: int, suffix: str, slot: int, generation: int
+) -> None:
+    reference = Reference(segment_name(stream, form, epoch, suffix), slot, generation)
+    assert Reference.parse(reference.serialize()) == reference
+
+
+@given(st.binary(max_size=300) | st.text(" 0123456789a", max_size=40).map(str.encode))
+def test_any_bytes_are_a_reference_or_refused(body: bytes) -> None:
+    try:
+        reference = Reference.parse(body)
+    except WireFormatError:
+        return
+    assert 0 <= reference.slot < MAX_SLOTS
+    assert 1 <= reference.generation < 2**64
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"  ",
+        NAME.encode(),
+        f"{NAME} 1".encode(),
+        f"{NAME} 1 2 ".encode(),
+        f"{NAME} 1 2 3".encode(),
+        f"{NAME} 1  2".encode(),
+        f"{NAME} 1 2\n".encode(),
+        f"{NAME} -1 2".encode(),
+        f"{NAME} +1 2".encode(),
+        f"{NAME} 1_0 2".encode(),
+        f"{NAME} 0x1 2".encode(),
+        f"{NAME} 1 0".encode(),
+        f"{NAME} {MAX_SLOTS} 1".encode(),
+        f"{NAME} 1 {2**64}".encode(),
+        f"{NAME} 1 ".encode() + "²".encode(),
+        f"{NAME} 1 {'0' * 256}1".encode(),
+    ],
+)
+def test_a_reference_that_is_none_is_refused(body: bytes) -> None:
+    with pytest.raises(WireFormatError, match=r"^body is b'.*: allowed is SEGMENT SLOT GENERATION$"):
+        Reference.parse(body)
+
+
+# Names ---------------------------------------------------------------------------------------------------
+
+
+def test_a_name_says_what_is_in_it() -> None:
+    assert segment_name("cam", FULL_BGR, 0x5EED, "0123abcd") == NAME
+    small = Form(PixelFormat.GREY, (640, 360))
+    assert segment_name("a_B-1", small, 2**64 - 1, "00000000") == (
+        "fanlight.1.a_B-1.grey-640x360.ffffffffffffffff.00000000"
+    )
+    assert prefix("cam", small) == "fanlight.1.cam.grey-640x360."
+
+
+@given(streams, forms, uint64, suffixes)
+def test_a_name_is_accepted_for_its_own_stream_and_form_alone(
+    stream: str, form: Form, epoch: int, suffix: str
+) -> None:
+    name = segment_name(stream, form, epoch, suffix)
+    assert name.startswith(prefix(stream, form))
+    check_name(name, stream, form)
+    other = Form(form.format, (1, 1) if form.size is None else None)
+    for wrong_stream, wrong_form in ((f"{stream}x", form), (stream[:-1], form), (stream, other)):
+        with pytest.raises(WireFormatError):
+            check_name(name, wrong_stream, wrong_form)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        f"../{NAME}",
+        f"/dev/shm/{NAME}",
+        f"./{NAME}",
+        "fanlight.1.../../etc/passwd.bgr.0000000000005eed.0123abcd",
+        "fanlight.1.cam.bgr/../x.0000000000005eed.0123abcd",
+        f"{NAME}/..",
+        f"{NAME}\n",
+        f"{NAME}\0",
+        f" {NAME}",
+        NAME.upper(),
+        NAME.replace(".cam.", ".other."),
+        NAME.replace(".bgr.", ".grey."),
+        NAME.replace(".bgr.", ".bgr-16x8."),
+        NAME.replace(".1.", ".2."),
+        NAME.replace(".1.", ".11."),
+        NAME.replace(".", "x"),
+        NAME.replace("0123abcd", "0123ABCD"),
+        NAME[:-1],
+        f"{NAME}0",
+        f"{prefix('cam', FULL_BGR)}{LOCK_SUFFIX}",
+    ],
+)
+def test_a_name_that_leads_elsewhere_is_refused(name: str) -> None:
+    with pytest.raises(WireFormatError, match=r"allowed is fanlight\.1\.cam\.bgr\.EPOCH\.SUFFIX$"):
+        check_name(name, "cam", FULL_BGR)
+
+
+@given(st.text(max_size=80))
+def test_any_text_is_a_name_or_refused(name: str) -> None:
+    with pytest.raises(WireFormatError):
+        check_name(name, "cam", FULL_BGR)
+
+
+# The first page ------------------------------------------------------------------------------------------
+
+GOLDEN = described(PixelFormat.I420, width=640, height=360, slots=20, epoch=0x1122334455667788, grace_ns=10)
+GOLDEN_BYTES = bytes.fromhex(
+    "46414e4c49474854"  # FANLIGHT
+    "01000000 02000000 80020000 68010000 14000000 00000000"
+    "0050050000000000"  # 345600 bytes in whole pages: 348160
+    "8877665544332211"
+    "0a00000000000000"
+)
+# Where each field is, and how it is packed.
+VERSION_AT, FORMAT_AT, WIDTH_AT, HEIGHT_AT, SLOTS_AT, UNUSED_AT, STRIDE_AT = 8, 12, 16, 20, 24, 28, 32
+
+headers = st.builds(
+    SegmentHeader,
+    format=st.sampled_from(PixelFormat),
+    width=st.integers(1, 2000),
+    height=sides,
+    slots=st.integers(1, MAX_SLOTS),
+    epoch=uint64,
+    grace_ns=uint64,
+)
+
+
+def changed(offset: int, value: int, size: str = "<I") -> bytes:
+    page = bytearray(GOLDEN_BYTES)
+    struct.pack_into(size, page, offset, value)
+    return bytes(page)
+
+
+def test_the_first_page_is_the_one_that_is_written_down() -> None:
+    assert GOLDEN.serialize() == GOLDEN_BYTES
+    assert SegmentHeader.parse(GOLDEN_BYTES, PAGE + 20 * 348160) == GOLDEN
+
+
+def test_what_changes_while_it_is_used_lies_behind_the_header_and_is_aligned() -> None:
+    assert (BEAT_AT, GENERATIONS_AT) == (56, 64)
+    assert len(GOLDEN_BYTES) <= BEAT_AT
+    assert GENERATIONS_AT + 8 * MAX_SLOTS == PAGE
+
+
+@given(headers, st.binary(max_size=100))
+def test_a_header_comes_back_as_it_was_whatever_follows(header: SegmentHeader, rest: bytes) -> None:
+    assert SegmentHeader.parse(header.serialize() + rest, header.file_bytes) == header
+
+
+@given(headers)
+def test_slots_are_whole_pages_and_hold_a_picture(header: SegmentHeader) -> None:
+    assert header.stride % PAGE == 0
+    assert header.picture_bytes <= header.stride < header.picture_bytes + PAGE
+    assert header.file_bytes == PAGE + header.slots * header.stride
+
+
+@pytest.mark.parametrize("length", range(len(GOLDEN_BYTES)))
+def test_a_header_that_is_cut_off_anywhere_is_refused(length: int) -> None:
+    with pytest.raises(WireFormatError, match=rf"^segment is '{length} bytes': allowed is 4096 and more$"):
+        SegmentHeader.parse(GOLDEN_BYTES[:length], GOLDEN.file_bytes)
+
+
+@given(st.binary(max_size=200), st.integers(0, 2**40))
+def test_any_page_is_refused(page: bytes, file_bytes: int) -> None:
+    with pytest.raises(WireFormatError):
+        SegmentHeader.parse(page, file_bytes)
+
+
+@given(st.lists(st.tuples(st.integers(8, 55), st.integers(0, 255)), min_size=1, max_size=4), uint64)
+def test_a_page_with_any_bytes_changed_is_a_segment_or_refused(
+    changes: list[tuple[int, int]], file_bytes: int
+) -> None:
+    page = bytearray(GOLDEN_BYTES)
+    for offset, value in changes:
+        page[offset] = value
+    for size in (file_bytes, GOLDEN.file_bytes):
+        try:
+            header = SegmentHeader.parse(bytes(page), size)
+        except WireFormatError:
+            continue
+        assert header.file_bytes == size
+
+
+@pytest.mark.parametrize(
+    ("page", "field"),
+    [
+        (b"fanlight" + GOLDEN_BYTES[8:], "segment"),
+        (changed(VERSION_AT, 0), "segment version"),
+        (changed(VERSION_AT, 2), "segment version"),
+        (changed(FORMAT_AT, 0), "pixel format"),
+        (changed(FORMAT_AT, 4), "pixel format"),
+        (changed(WIDTH_AT, 0), "width x height"),
+        (changed(WIDTH_AT, 16385), "width x height"),
+        (changed(HEIGHT_AT, 0), "width x height"),
+        (changed(HEIGHT_AT, 16385), "width x height"),
+        (changed(HEIGHT_AT, 2**32 - 1), "width x height"),
+        (changed(WIDTH_AT, 16384)[:HEIGHT_AT] + changed(HEIGHT_AT, 16384)[HEIGHT_AT:], "width x height"),
+        (changed(SLOTS_AT, 0), "slots"),
+        (changed(SLOTS_AT, MAX_SLOTS + 1), "slots"),
+        (changed(SLOTS_AT, 21), "segment"),
+        (changed(WIDTH_AT, 1280), "segment"),
+        (changed(FORMAT_AT, 1), "segment"),
+        (changed(STRIDE_AT, 0, "<Q"), "segment"),
+        (changed(STRIDE_AT, 345600, "<Q"), "segment"),
+        (changed(STRIDE_AT, 2**64 - 1, "<Q"), "segment"),
+    ],
+)
+def test_a_field_that_is_out_of_range_is_refused_by_its_name(page: bytes, field: str) -> None:
+    with pytest.raises(WireFormatError) as caught:
+        SegmentHeader.parse(page, GOLDEN.file_bytes)
+    assert caught.value.field == field
+
+
+def test_a_field_that_is_not_used_may_be_used_one_day() -> None:
+    assert SegmentHeader.parse(changed(UNUSED_AT, 2**32 - 1), GOLDEN.file_bytes) == GOLDEN
+
+
+@pytest.mark.parametrize("wrong", [-GOLDEN.file_bytes, -PAGE, -1, 1, PAGE])
+def test_a_file_of_another_size_is_refused(wrong: int) -> None:
+    with pytest.raises(WireFormatError, match=f"allowed is {GOLDEN.file_bytes}$"):
+        SegmentHeader.parse(GOLDEN_BYTES, GOLDEN.file_bytes + wrong)
+
+
+def test_the_largest_picture_is_accepted() -> None:
+    largest = replace(GOLDEN, width=7680, height=4320, slots=MAX_SLOTS)
+    assert SegmentHeader.parse(largest.serialize(), largest.file_bytes) == largest
+
+
+# Slots ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("grace_s", "fps", "slots"),
+    [
+        (0.0, 30.0, 3),
+        (0.5, 30.0, 18),
+        (0.5, 25.0, 15),
+        (0.5, 29.97, 17),
+        (2.0, 0.1, 3),
+        (16.7, 30.0, MAX_SLOTS),
+        (3600.0, 1000.0, MAX_SLOTS),
+    ],
+)
+def test_there_are_slots_for_the_grace_time_and_two_more(grace_s: float, fps: float, slots: int) -> None:
+    assert slots_for(grace_s, fps) == slots
+
+
+def test_slots_are_written_in_turn() -> None:
+    ring = SlotRing(3, 10)
+    claimed = []
+    for now_ns in (0, 4, 8, 12, 16):
+        slot = ring.claim(now_ns)
+        assert slot is not None
+        ring.written(slot, now_ns)
+        claimed.append(slot)
+    assert claimed == [0, 1, 2, 0, 1]
+
+
+def test_a_slot_is_not_given_away_until_its_grace_time_is_over() -> None:
+    ring = SlotRing(1, 10)
+    assert ring.claim(5) == 0
+    ring.written(0, 5)
+    assert [ring.claim(now_ns) for now_ns in (5, 14, 15)] == [None, None, 0]
+
+
+def test_a_slot_that_was_claimed_and_not_written_is_claimed_again() -> None:
+    ring = SlotRing(2, 10)
+    assert [ring.claim(0), ring.claim(0)] == [0, 0]
+    ring.written(0, 0)
+    assert [ring.claim(0), ring.claim(0)] == [1, 1]
+
+
+@given(
+    st.integers(1, 6),
+    st.integers(0, 1000),
+    st.lists(st.tuples(st.integers(0, 500), st.integers(0, 300), st.booleans()), max_size=80),
+)
+def test_no_slot_is_handed_out_within_grace_of_its_last_write(
+    slots: int, grace_ns: int, turns: list[tuple[int, int, bool]]
+) -> None:
+    ring = SlotRing(slots, grace_ns)
+    written: dict[int, int] = {}
+    now_ns = 0
+    for pause_ns, takes_ns, succeeds in turns:
+        now_ns += pause_ns
+        slot = ring.claim(now_ns)
+        if slot is None:
+            oldest_ns = min(written.values())
+            assert len(written) == slots, "there was one that never was written"
+            assert now_ns - oldest_ns < grace_ns, "there was one whose time was over"
+            continue
+        assert 0 <= slot < slots
+        assert slot not in written or now_ns - written[slot] >= grace_ns
+        now_ns += takes_ns
+        if succeeds:
+            ring.written(slot, now_ns)
+            written[slot] = now_ns
+
+
+@given(st.floats(0, 10), st.floats(0.1, 1000), st.integers(0, 2**62))
+def test_a_source_at_its_rate_is_never_without_a_slot(grace_s: float, fps: float, begin_ns: int) -> None:
+    grace_s = min(grace_s, (MAX_SLOTS - 3) / fps)
+    slots = slots_for(grace_s, fps)
+    ring = SlotRing(slots, int(grace_s * 1e9))
+    times_ns = [begin_ns + int(n * SECOND / fps) for n in range(2 * slots + 2)]
+    for now_ns, following_ns in pairwise(times_ns):
+        slot = ring.claim(now_ns)
+        assert slot is not None
+        # However long the picture takes: it is complete before the next one comes.
+        ring.written(slot, following_ns)
