@@ -31,11 +31,11 @@ class Changeover:
         hub_there: whether a hub is at work on this host; only a hint.
     """
 
-    def __init__(self, via: Via, *, hub_there: bool, now_ns: int) -> None:
+    def __init__(self, via: Via, *, hub_there: bool) -> None:
         self._via = via
         self._follows = via is Via.BROKER or (via is Via.AUTO and not hub_there)
         self._heard = False
-        self._began_ns = now_ns
+        self._joined_ns: int | None = None
 
     @property
     def follows_stream(self) -> bool:
@@ -46,6 +46,10 @@ class Changeover:
     def looks_for_hub(self) -> bool:
         """Whether either way may be taken."""
         return self._via is Via.AUTO
+
+    def joined(self, now_ns: int) -> None:
+        """The subscription stands, perhaps anew (monotonic time)."""
+        self._joined_ns = now_ns
 
     def referred(self) -> bool:
         """A reference came that can be used. True if this changes `follows_stream`."""
@@ -65,8 +69,10 @@ class Changeover:
         """
         if self._follows or self._via is not Via.AUTO:
             return False
+        if self._joined_ns is None:
+            return False
         if not self._heard or beat_ns is None:
-            lost = now_ns - self._began_ns >= _FIRST_TIMEOUT_NS
+            lost = now_ns - self._joined_ns >= _FIRST_TIMEOUT_NS
         else:
             lost = not hub_alive or now_ns - beat_ns > BEAT_TIMEOUT_NS
         self._follows = lost

@@ -53,7 +53,6 @@ class Reception:
         self._changeover = Changeover(
             Via.BROKER if share is None else settings.way,
             hub_there=bool(hosts.live_segments(settings.stream, settings.form)),
-            now_ns=monotonic_ns(),
         )
         needed_s = settings.delay_s if settings.playout is PlayoutMode.SYNC else 0.0
         self._shared = SharedPictures(settings.stream, settings.form, needed_s)
@@ -241,6 +240,7 @@ class Reception:
 
     def on_connected(self) -> None:
         self._meters.connection(up=True)
+        self._changeover.joined(monotonic_ns())
         if self._changeover.follows_stream:
             self._receiver.on_joined()
 

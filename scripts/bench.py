@@ -53,7 +53,10 @@ def _parser() -> argparse.ArgumentParser:
     many.add_argument("--seconds", type=float, default=20.0, help="that each run is measured (default: 20)")
     many.add_argument("--viewers", type=int, default=20, help="consumers in the main cases (default: 20)")
     many.add_argument(
-        "cases", nargs="*", metavar="CASE", help=f"of {', '.join(viewers.CASES)} (default: all)"
+        "--via", choices=viewers.USUAL, default="broker", help="host: with a hub, peers beside it"
+    )
+    many.add_argument(
+        "cases", nargs="*", metavar="CASE", help=f"of {', '.join(viewers.CASES)} (default: as --via says)"
     )
     return parser
 
@@ -68,7 +71,8 @@ def _single(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> 
 
 
 def _viewers(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> int:
-    cases = [name for name in viewers.CASES if not arguments.cases or name in arguments.cases]
+    wanted = arguments.cases or viewers.USUAL[arguments.via]
+    cases = [name for name in viewers.CASES if name in wanted]
     if "gstreamer" in cases:
         _ensure_gstreamer()
     lasts_s = arguments.seconds + 90
@@ -76,6 +80,7 @@ def _viewers(arguments: argparse.Namespace, node: PrivateNode, results: Path) ->
         bench=Bench(node, results, arguments.seconds),
         clip=clip.repeated(results / "clip.mp4", lasts_s),
         small_clip=lambda: clip.repeated(results / "clip-360p.mp4", lasts_s, (640, 360)),
+        large_clip=lambda: clip.repeated(results / "clip-1080p60.mp4", lasts_s, (1920, 1080), 60),
         viewers=arguments.viewers,
         score=Score(),
     )

@@ -23,11 +23,14 @@ from scripts.lib.live import Display, PlainDisplay, TableDisplay
 
 _DESCRIPTION = """\
 Make everything ready (.venv, a broker), then show one producer and several consumers with their live
-status, and in windows where there is a display. Ctrl-C ends it and removes what it started."""
+status, and in windows where there is a display. A hub decodes for all of them. Ctrl-C ends it and removes what it started."""
 _EPILOG = """\
 FANLIGHT_* variables reach producer and consumers. Exit codes: 0 done, 1 failed, 2 unusable arguments."""
 _T = TypeVar("_T")
 _PRODUCER = "producer"
+_HUB = "hub"
+# Where a hub shares pictures; without it every consumer decodes for itself.
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - only looked at
 _KIND_END_S = 5.0
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -103,8 +106,10 @@ class Demo:
         if options.codec is not None:
             producer += ["--codec", options.codec]
         window = ["--sink", "window"] if _has_display() else []
+        hub = ["-m", "consumer", "--name", _HUB, "--sink", "share"]
         self._commands = {
             _PRODUCER: producer,
+            **({_HUB: hub} if _SHARED_MEMORY.is_dir() else {}),
             **{
                 name: ["-m", "consumer", "--name", name, "--sink", "status", *window]
                 for name in self._names
@@ -149,9 +154,7 @@ class Demo:
             case Kind.STATUS:
                 self._display.status(event.name, event.text)
             case Kind.NOTE:
-                self._display.note(
-                    f"{event.name}: {event.text}" if event.name in self._names else event.text
-                )
+                self._display.note(event.text if event.name == _PRODUCER else f"{event.name}: {event.text}")
             case Kind.ENDED:
                 code = self._children[event.name].exit_code
                 if code != 0:
@@ -164,7 +167,7 @@ class Demo:
     def _is_worth_showing(self) -> bool:
         """Somebody sends and somebody watches (a window that is closed ends its consumer)."""
         names = {child.name for child in self._running()}
-        return _PRODUCER in names and len(names) > 1
+        return _PRODUCER in names and not names.isdisjoint(self._names)
 
     def _interrupt_all(self) -> None:
         """One SIGINT for each; return when all have ended, or somebody insists, or it takes too long."""

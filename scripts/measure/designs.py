@@ -41,6 +41,7 @@ class Design:
         uses_broker: the broker's processes count.
         traced: consumers write traces; else only counts of frames are known, from their output.
         producer_first: consumers cannot connect before the producer listens.
+        hub: a process that decodes for all consumers; they are started when it shares.
     """
 
     name: str
@@ -50,29 +51,39 @@ class Design:
     uses_broker: bool = False
     traced: bool = True
     producer_first: bool = False
+    hub: Callable[[Place], Sequence[str]] | None = None
 
 
 def fanlight(
     name: str,
     *,
     codec: str = "h264",
+    fps: int = 30,
+    via: str = "broker",
+    sink: str = "null",
     playout: Sequence[str] = (),
     extra: Callable[[int], Sequence[str]] = lambda _consumer: (),
     start: Callable[[int], Sequence[str]] = lambda _consumer: ("-m", "consumer"),
 ) -> Design:
-    """Ours over RabbitMQ. `extra` and `start` give single consumers other flags or another entry."""
+    """Ours over RabbitMQ; `via="host"` with a hub. `extra` and `start` give single consumers other flags or
+    another entry.
+    """
 
     def producer(place: Place) -> list[str]:
-        source = ["--source", str(place.clip), "--fps", "30"]
+        source = ["--source", str(place.clip), "--fps", str(fps)]
         return [sys.executable, "-m", "producer", "--url", place.url, "--codec", codec, *source]
 
     def consumer(place: Place, number: int) -> list[str]:
-        sinks = ["--sink", "null", "--sink", f"trace:{place.trace(number)}"]
-        flags = ["--url", place.url, "--name", f"c{number}", *sinks, *playout, *extra(number)]
+        sinks = ["--sink", sink, "--sink", f"trace:{place.trace(number)}"]
+        flags = ["--url", place.url, "--name", f"c{number}", "--via", via, *sinks, *playout, *extra(number)]
         return [sys.executable, *start(number), *flags]
 
-    shown = " ".join(["codec", codec, *playout, "prefetch and queue limits by default"])
-    return Design(name, shown, producer, consumer, uses_broker=True)
+    def hub(place: Place) -> list[str]:
+        sharing = ["--url", place.url, "--name", "hub", "--sink", "share"]
+        return [sys.executable, "-m", "consumer", *sharing]
+
+    shown = " ".join(["codec", codec, "via", via, *playout, "prefetch and queue limits by default"])
+    return Design(name, shown, producer, consumer, uses_broker=True, hub=hub if via != "broker" else None)
 
 
 def tutorial(name: str = "tutorial") -> Design:

@@ -8,7 +8,7 @@ from typing import Any
 
 from scripts.measure.runs import Result
 
-_ROLES = ("consumers", "producer", "broker")
+_ROLES = ("consumers", "hub", "producer", "broker")
 
 
 def draw(results: Path, runs: Mapping[str, Result]) -> None:

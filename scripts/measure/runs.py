@@ -18,7 +18,7 @@ from scripts.measure.processes import Fleet, cpu_s, memory_kib, wait_for
 from scripts.measure.traces import Figures
 from scripts.private_node import PrivateNode
 
-_START_S: Final = 60.0
+_START_S: Final = 90.0
 _SETTLE_S: Final = 4.0
 # Traces are written through about once a second.
 _TRACE_LAG_S: Final = 1.3
@@ -33,6 +33,7 @@ class Running:
     consumers: tuple[subprocess.Popen[bytes], ...]
     broker: tuple[int, ...]
     place: Place
+    hub: subprocess.Popen[bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Result:
     """The figures of one window.
 
     Attributes:
-        cores: CPU seconds per second, by role: producer, consumers, broker, total.
+        cores: CPU seconds per second, by role: producer, consumers, broker, hub, total.
         pss_mib: of each consumer at the end of the window.
         producer_pss_mib: likewise.
         shown: what every consumer presented in the window.
@@ -122,12 +123,17 @@ class Bench:
             if design.producer_first:
                 producer = fleet.start("producer", design.producer(place))
                 wait_for(f"port {place.port}", _each(lambda: not is_free(place.port)), fleet, _START_S)
+            hub = None
+            if design.hub is not None:
+                producer = fleet.start("producer", design.producer(place))
+                hub = fleet.start("hub", design.hub(place))
+                wait_for("a hub", _each(lambda: "MiB" in fleet.log("hub")), fleet, _START_S)
             consumers = tuple(
                 fleet.start(f"consumer-{n}", design.consumer(place, n)) for n in range(viewers)
             )
             producer = producer or fleet.start("producer", design.producer(place))
             broker = tuple(self.node.processes()) if design.uses_broker else ()
-            running = Running(fleet, producer, consumers, broker, place)
+            running = Running(fleet, producer, consumers, broker, place, hub)
             wait_for("a picture everywhere", _each(lambda: _all_show(design, running)), fleet, _START_S)
             time.sleep(_SETTLE_S)
             return _measure(design, running, span_s or self.span_s, during, offsets_ns or {})
@@ -157,6 +163,7 @@ def _measure(
         "producer": (running.producer.pid,),
         "consumers": tuple(p.pid for p in running.consumers),
         "broker": running.broker,
+        "hub": () if running.hub is None else (running.hub.pid,),
     }
     used = {role: cpu_s(pids) for role, pids in roles.items()}
     counts = _counts(design, running)

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from common.stats import percentile
 from scripts.lib.instance import CHECKOUT
-from scripts.measure import designs
+from scripts.measure import designs, hosts
 from scripts.measure.designs import Design
 from scripts.measure.goals import Goal, Score
 from scripts.measure.processes import RunFailed, cpu_s, memory_kib
@@ -43,6 +43,7 @@ class Study:
     bench: Bench
     clip: Path
     small_clip: Callable[[], Path]
+    large_clip: Callable[[], Path]
     viewers: int
     score: Score
     rows: list[Mapping[str, object]] = field(default_factory=list)
@@ -247,6 +248,16 @@ CASES: Final[dict[str, Callable[[Study], None]]] = {
     "idle": idle,
     "peers": peers,
     "most": most_viewers,
+    "hub": hosts.viewers,
+    "hub-looking": hosts.looking,
+    "hub-sync": hosts.sync,
+    "hub-1080p60": hosts.large,
+    "hub-most": hosts.most,
+}
+# What `--via` stands for if no cases are named.
+USUAL: Final = {
+    "broker": tuple(name for name in CASES if not name.startswith("hub")),
+    "host": ("gstreamer", "h264", "hub", "hub-looking", "hub-sync", "hub-1080p60", "peers", "hub-most"),
 }
 
 

@@ -58,6 +58,10 @@ class Judged:
         return self.decision.verdict in DECODED
 
     @property
+    def ends_wait(self) -> bool:
+        return self.decoded or self.decision.verdict is Verdict.DROP_LATE
+
+    @property
     def usable(self) -> bool:
         return self.decoded and not self.arrival.breaks
 
@@ -88,7 +92,11 @@ def reference_decision(past: Sequence[Judged], arrival: Arrival, step: Step, max
     if arrival.codec.intra_only:
         shows, unbroken = True, _same_picture_run(followed, step)
     else:
-        unbroken = step.continuity is Continuity.NEXT and followed[-1].usable
+        unbroken = (
+            step.continuity is Continuity.NEXT
+            and followed[-1].usable
+            and followed[-1].arrival.codec is arrival.codec
+        )
         shows = arrival.key or unbroken
     if not shows:
         asks = not _asked_within_the_last_second(past, arrival.now_ns)
@@ -112,15 +120,25 @@ def _same_picture_run(followed: Sequence[Judged], step: Step) -> bool:
     run: list[Judged] = []
     for before in followed:
         run = [before] if before.step.continuity is Continuity.FIRST else [*run, before]
-    decoded = [before for before in run if before.decoded]
-    return bool(decoded) and decoded[-1].usable
+    decoded = [at for at, before in enumerate(run) if before.decoded]
+    # A frame of another codec that waits for a keyframe wants a reset, and the next one decoded brings it.
+    return (
+        bool(decoded)
+        and run[decoded[-1]].usable
+        and all(before.arrival.codec.intra_only for before in run[decoded[-1] + 1 :])
+    )
 
 
 def _asked_within_the_last_second(past: Sequence[Judged], now_ns: int) -> bool:
-    """Counts the requests of this wait; of all time, if a decoder error began it."""
+    """Counts the requests of this wait; of all time, if a decoder error began it.
+
+    A frame that stands alone ends a wait, even if it is too old to be decoded.
+    """
     followed = [before for before in past if before.step.continuity in ACCEPTED]
-    begin = next((i for i in range(len(followed), 0, -1) if followed[i - 1].decoded), 0)
-    began_broken = begin > 0 and followed[begin - 1].arrival.breaks
+    begin = next((i for i in range(len(followed), 0, -1) if followed[i - 1].ends_wait), 0)
+    began_broken = any(
+        before.decoded and before.arrival.breaks for before in followed[max(0, begin - 1) : begin]
+    )
     counted = followed if began_broken else followed[begin:]
     return any(before.asked and now_ns - before.arrival.now_ns < SECOND for before in counted)
 
@@ -135,20 +153,21 @@ _ages = st.sampled_from(
 )
 _keys = st.sampled_from([True, False, False])
 _breaks = st.sampled_from([False] * 7 + [True])
-_events = st.lists(st.tuples(_epochs, _jumps, _pauses, _ages, _keys, _breaks), max_size=60)
+_shared = st.sampled_from([False] * 7 + [True])
+_events = st.lists(st.tuples(_epochs, _jumps, _pauses, _ages, _keys, _breaks, _shared), max_size=60)
 
 
 def _assemble(
-    events: list[tuple[int | None, int, int, int, bool, bool]], codecs: tuple[Codec, ...]
+    events: list[tuple[int | None, int, int, int, bool, bool, bool]], codecs: tuple[Codec, ...]
 ) -> list[Arrival]:
     arrivals: list[Arrival] = []
     epoch, now_ns = 0, START
     seqs = dict.fromkeys(range(4), -1)
-    for switch, jump, pause_ns, age_ns, key, breaks in events:
+    for switch, jump, pause_ns, age_ns, key, breaks, shared in events:
         epoch = epoch if switch is None else switch
         now_ns += pause_ns
         seqs[epoch] = max(0, seqs[epoch] + jump)
-        codec = codecs[epoch]
+        codec = Codec.SHARED if shared else codecs[epoch]
         arrivals.append(Arrival(100 + epoch, seqs[epoch], now_ns, age_ns, key, codec, breaks))
     return arrivals
 
@@ -159,4 +178,7 @@ CODECS_BY_EPOCH = [
     (Codec.H264, Codec.PNG, Codec.H264, Codec.RAW),
 ]
 streams = st.builds(_assemble, _events, st.sampled_from(CODECS_BY_EPOCH))
-"""Frames of up to four producers: mostly in order, some lost, repeated, overtaken, stale or broken."""
+"""Frames of up to four producers: mostly in order, some lost, repeated, overtaken, stale or broken.
+
+Some come by way of a hub of this host.
+"""

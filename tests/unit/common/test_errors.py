@@ -58,6 +58,8 @@ def test_every_error_is_a_fanlight_error_and_says_what_it_means() -> None:
         "EncodeError",
         "SourceError",
         "SinkError",
+        "SharingError",
+        "FrameExpired",
         "BrokerUnavailable",
         "BrokerRefused",
         "StreamEnded",

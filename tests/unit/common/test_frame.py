@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from common.errors import WireFormatError
 from common.frame import (
     APP_ID,
+    ENCODINGS,
     MAX_BODY_BYTES,
     MAX_FPS,
     MAX_PIXELS,
@@ -105,6 +106,7 @@ def test_parses_the_golden_table() -> None:
         (Codec.JPEG, "image/jpeg", True),
         (Codec.PNG, "image/png", True),
         (Codec.RAW, "application/x-raw-bgr", True),
+        (Codec.SHARED, "application/x-fanlight-shared", True),
     ],
 )
 def test_content_types_are_those_of_the_contract(codec: Codec, content_type: str, intra_only: bool) -> None:
@@ -115,7 +117,8 @@ def test_content_types_are_those_of_the_contract(codec: Codec, content_type: str
 
 
 def test_every_codec_is_in_the_table_above() -> None:
-    assert list(Codec) == ["h264", "jpeg", "png", "raw"]
+    assert list(Codec) == ["h264", "jpeg", "png", "raw", "shared"]
+    assert list(ENCODINGS) == ["h264", "jpeg", "png", "raw"], "what a producer can encode with"
 
 
 def test_a_header_and_a_frame_cannot_be_changed() -> None:
@@ -237,11 +240,11 @@ def test_a_message_without_headers_is_refused(headers: dict[str, object] | None)
 def test_an_unknown_content_type_is_refused(content_type: str | None) -> None:
     with pytest.raises(WireFormatError) as caught:
         read(GOLDEN[1], content_type=content_type)
-    known = "application/x-raw-bgr, image/jpeg, image/png, video/h264"
+    known = "application/x-fanlight-shared, application/x-raw-bgr, image/jpeg, image/png, video/h264"
     assert str(caught.value) == f"content_type is {content_type!r}: allowed is {known}"
 
 
-@pytest.mark.parametrize("codec", [Codec.JPEG, Codec.PNG, Codec.RAW])
+@pytest.mark.parametrize("codec", [codec for codec in Codec if codec.intra_only])
 def test_an_intra_only_frame_that_claims_not_to_stand_alone_is_refused(codec: Codec) -> None:
     with pytest.raises(WireFormatError) as caught:
         read(table(key=False), content_type=codec.content_type)
@@ -314,7 +317,7 @@ def fits_amqp(value: Decimal) -> bool:
 headers = st.builds(
     FrameHeader,
     stream=st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True),
-    codec=st.sampled_from([Codec.H264, Codec.JPEG, Codec.PNG]),
+    codec=st.sampled_from([codec for codec in Codec if codec is not Codec.RAW]),
     epoch=int63,
     seq=int63,
     capture_ns=int63,

@@ -33,6 +33,10 @@ def delta(seq: int, at_ms: int = 0, *, epoch: int = 1, age_ms: float = 10, break
     return replace(key(seq, at_ms, epoch=epoch, age_ms=age_ms, breaks=breaks), key=False)
 
 
+def shared(seq: int, at_ms: int = 0, *, epoch: int = 1, age_ms: float = 10) -> Arrival:
+    return replace(key(seq, at_ms, epoch=epoch, age_ms=age_ms), codec=Codec.SHARED)
+
+
 def jpeg(seq: int, at_ms: int = 0, *, epoch: int = 1, age_ms: float = 10, breaks: bool = False) -> Arrival:
     return replace(key(seq, at_ms, epoch=epoch, age_ms=age_ms, breaks=breaks), codec=Codec.JPEG)
 
@@ -165,6 +169,62 @@ def test_lost_frames_are_counted_while_waiting_for_a_keyframe_too() -> None:
     assert lost == [0, 1, 2, 3, 0, 1]
 
 
+# Another codec within an epoch ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("codec", [codec for codec in Codec if codec.intra_only])
+def test_pictures_that_came_otherwise_are_nothing_to_refer_to(codec: Codec) -> None:
+    """Though no frame is missing: the decoder has never seen those before."""
+    assert decisions(replace(shared(0), codec=codec), delta(1), delta(2), key(3), delta(4)) == [
+        Decision(SHOW, reset=True),
+        Decision(AWAITING, request_key=True),
+        Decision(AWAITING),
+        Decision(SHOW, reset=True),
+        Decision(SHOW),
+    ]
+
+
+def test_a_keyframe_right_after_shared_pictures_is_shown_at_once_and_nothing_is_asked() -> None:
+    assert decisions(shared(0), shared(1), key(2), delta(3)) == [
+        Decision(SHOW, reset=True),
+        Decision(SHOW),
+        Decision(SHOW, reset=True),
+        Decision(SHOW),
+    ]
+
+
+def test_shared_pictures_are_shown_at_once_whatever_came_before_them() -> None:
+    assert decisions(key(0), delta(1), shared(2), shared(3)) == [
+        Decision(SHOW, reset=True),
+        *[Decision(SHOW)] * 3,
+    ]
+    assert verdicts(delta(0), shared(1)) == [AWAITING, SHOW], "it need not wait for a keyframe any more"
+
+
+def test_shared_pictures_are_no_older_than_others_may_be() -> None:
+    assert verdicts(shared(0), shared(1, age_ms=500.000001)) == [SHOW, LATE]
+
+
+def test_a_stream_between_shared_pictures_has_to_begin_anew_each_time() -> None:
+    frames = [key(0), shared(1), delta(2, 33), shared(3), delta(4, 66), key(5, 99), delta(6, 132)]
+    assert verdicts(*frames) == [SHOW, SHOW, AWAITING, SHOW, AWAITING, SHOW, SHOW]
+    assert [one.reset for one in decisions(*frames)] == [True, False, False, True, False, True, False]
+    # The shared picture is an answer as good as a keyframe: the next wait may ask again.
+    assert requests_ms(*frames) == [33, 66]
+
+
+def test_a_frame_that_is_out_of_order_does_not_count_as_the_one_before() -> None:
+    """Hub and broker overlap for a moment: what was shown already comes by the other way again."""
+    assert verdicts(key(0), delta(1), shared(1), shared(0), delta(2)) == [
+        SHOW, SHOW, REPEATED, REPEATED, SHOW,
+    ]  # fmt: skip
+    assert verdicts(shared(0), shared(1), delta(1), delta(2)) == [SHOW, SHOW, REPEATED, AWAITING]
+
+
+def test_codecs_that_stand_alone_may_change_at_any_time() -> None:
+    assert decisions(jpeg(0), shared(1), jpeg(2)) == [Decision(SHOW, reset=True), *[Decision(SHOW)] * 2]
+
+
 # Decoder errors ----------------------------------------------------------------------------------------
 
 
@@ -260,17 +320,18 @@ class StrictDecoder:
     """Refuses what a real decoder would turn into a smeared picture. It cannot judge the picture itself."""
 
     def __init__(self) -> None:
-        self.reference: tuple[int, int] | None = None
+        self.reference: tuple[int, int, Codec] | None = None
 
     def decode(self, one: Judged) -> None:
         frame = one.arrival
         if one.decision.reset:
             self.reference = None
         if not frame.header.key:
-            assert self.reference == (frame.epoch, frame.seq - 1), f"decoded without its reference: {frame}"
+            before = (frame.epoch, frame.seq - 1, frame.codec)
+            assert self.reference == before, f"decoded without its reference: {frame}"
         elif self.reference is not None and self.reference[0] != frame.epoch:
             raise AssertionError(f"a new epoch without a reset: {frame}")
-        self.reference = None if frame.breaks else (frame.epoch, frame.seq)
+        self.reference = None if frame.breaks else (frame.epoch, frame.seq, frame.codec)
 
 
 @given(streams)
@@ -300,7 +361,7 @@ def test_requests_are_a_second_apart_while_waiting_and_made_at_once(arrivals: li
     seen = judged(arrivals)
     waits: list[list[Judged]] = [[]]
     for one in seen:
-        if one.decoded:
+        if one.ends_wait:
             waits.append([])
         if one.decision.verdict is AWAITING:
             waits[-1].append(one)

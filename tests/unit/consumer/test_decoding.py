@@ -7,9 +7,9 @@ import pytest
 
 from common.codec import decoder, encoder
 from common.codec.base import Decoded, Decoder, Encoder
-from common.codec.picture import BGR
 from common.errors import DecodeError
-from common.frame import Codec, EncodedFrame, FrameHeader
+from common.frame import ENCODINGS, Codec, EncodedFrame, FrameHeader
+from common.pixels import FULL_BGR, Form, Pixels
 from consumer.decoding import Decoding
 from consumer.playout import Arrived
 from consumer.stats import Event
@@ -17,6 +17,7 @@ from tests.unit.common.codec.build import gradient, psnr
 
 SECOND = 1_000_000_000
 PICTURE = gradient(64, 48)
+INTRA_ONLY = [codec for codec in ENCODINGS if codec.intra_only]
 
 
 def arrived(
@@ -44,7 +45,7 @@ def broken(seq: int, *, codec: Codec = Codec.H264, key: bool = False) -> Arrived
     return arrived(codec, seq, b"\0\0\0\1\x41nonsense", key=key or codec.intra_only)
 
 
-def straight(frames: list[Arrived]) -> list[BGR]:
+def straight(frames: list[Arrived]) -> list[Pixels]:
     """The pixels of all, by a decoder that nobody stands in front of."""
     one = decoder(frames[0].header.codec)
     return [one.decode(frame.frame).pixels() for frame in frames]
@@ -103,10 +104,10 @@ def told() -> Told:
 
 @pytest.fixture
 def decoding(log: Log, told: Told) -> Decoding:
-    return Decoding(told)
+    return Decoding(FULL_BGR, told)
 
 
-def same(image: BGR | Event, expected: BGR | Event) -> bool:
+def same(image: Pixels | Event, expected: Pixels | Event) -> bool:
     return (
         isinstance(image, np.ndarray)
         and isinstance(expected, np.ndarray)
@@ -117,7 +118,7 @@ def same(image: BGR | Event, expected: BGR | Event) -> bool:
 # Pixels ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("codec", Codec)
+@pytest.mark.parametrize("codec", ENCODINGS)
 def test_every_codec_is_decoded(decoding: Decoding, told: Told, codec: Codec) -> None:
     for seq, frame in enumerate(film(3, codec=codec)):
         image = decoding.pixels(frame)
@@ -146,7 +147,7 @@ def test_inter_coded_frames_that_are_skipped_are_decoded_in_order(decoding: Deco
     assert log.decoded == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize("codec", [codec for codec in Codec if codec.intra_only])
+@pytest.mark.parametrize("codec", INTRA_ONLY)
 def test_intra_only_frames_that_are_skipped_are_not_decoded(
     decoding: Decoding, log: Log, codec: Codec
 ) -> None:
@@ -183,7 +184,7 @@ def test_a_reset_is_obeyed_by_frames_that_are_skipped_or_decoded_ahead_too(
 # Before its turn ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("codec", Codec)
+@pytest.mark.parametrize("codec", ENCODINGS)
 def test_work_before_its_turn_does_not_change_a_frame(decoding: Decoding, log: Log, codec: Codec) -> None:
     frames = film(8, codec=codec)
     expected = straight(frames)
@@ -221,7 +222,7 @@ def test_a_frame_that_was_prepared_or_decoded_ahead_and_then_skipped_is_not_deco
     assert log.decoded == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize("codec", [codec for codec in Codec if codec.intra_only])
+@pytest.mark.parametrize("codec", INTRA_ONLY)
 def test_skipped_frames_that_stand_alone_do_not_hide_the_one_behind_them(
     decoding: Decoding, log: Log, codec: Codec
 ) -> None:
@@ -252,6 +253,17 @@ def test_a_prepared_frame_that_was_given_up_in_silence_is_not_shown_for_another(
     assert all(same(decoding.pixels(frame), image) for frame, image in zip(new, straight(new), strict=True))
 
 
+def test_at_rest_it_holds_nothing_and_begins_anew_afterwards(decoding: Decoding, log: Log) -> None:
+    before, after = film(3), film(2, epoch=2)
+    assert isinstance(decoding.pixels(before[0]), np.ndarray)
+    decoding.prepare(before[1])
+    decoding.decode_ahead(before[2])
+    decoding.rest()
+    assert (decoding._decoder, decoding._prepared, len(decoding._ahead)) == (None, None, 0)
+    assert all(same(decoding.pixels(one), image) for one, image in zip(after, straight(after), strict=True))
+    assert log.calls == ["h264", "0", "1", "2", "h264", "0", "1"]
+
+
 # Damage ------------------------------------------------------------------------------------------------
 
 
@@ -260,16 +272,14 @@ def test_after_a_decode_error_nothing_is_shown_before_the_next_keyframe(
 ) -> None:
     frames = film(6, keys=(0, 4))
     assert isinstance(decoding.pixels(frames[0]), np.ndarray)
-    assert not decoding.awaiting_key
     assert decoding.pixels(broken(1)) is Event.UNDECODABLE
-    assert (decoding.awaiting_key, told.count) == (True, 1)
+    assert told.count == 1
     assert [decoding.pixels(late) for late in frames[2:4]] == [Event.AWAITING_KEY] * 2
     assert log.decoded == [0, 1], "the others were not even tried"
     assert all(
         same(decoding.pixels(frame), image)
         for frame, image in zip(frames[4:], straight(frames)[4:], strict=True)
     )
-    assert not decoding.awaiting_key
     assert log.calls[-3:] == ["reset", "4", "5"]
     assert told.count == 1
     assert len(caplog.messages) == 1
@@ -320,7 +330,6 @@ def test_a_broken_frame_that_stands_alone_breaks_no_other(
 ) -> None:
     frames = film(2, codec=codec)
     assert decoding.pixels(broken(0, codec=codec)) is Event.UNDECODABLE
-    assert not decoding.awaiting_key
     assert same(decoding.pixels(frames[1]), straight(frames)[1])
     assert told.count == 0
     assert len(caplog.messages) == 1
@@ -329,7 +338,7 @@ def test_a_broken_frame_that_stands_alone_breaks_no_other(
 class Late:
     """A frame whose damage comes to light with its pixels."""
 
-    def bgr(self) -> BGR:
+    def pixels(self, form: Form = FULL_BGR) -> Pixels:
         raise DecodeError("h264 body does not convert")
 
 
@@ -345,9 +354,11 @@ def test_damage_that_comes_to_light_with_the_pixels_counts_as_well(
     monkeypatch: pytest.MonkeyPatch, told: Told, codec: Codec, breaks: bool
 ) -> None:
     monkeypatch.setattr("consumer.decoding.decoder", lambda _: LateDecoder())
-    decoding = Decoding(told)
-    assert decoding.pixels(film(1, codec=codec)[0]) is Event.UNDECODABLE
-    assert (decoding.awaiting_key, told.count) == (breaks, int(breaks))
+    decoding = Decoding(FULL_BGR, told)
+    first, second = film(2, codec=codec)
+    assert decoding.pixels(first) is Event.UNDECODABLE
+    assert told.count == int(breaks)
+    assert decoding.pixels(second) is (Event.AWAITING_KEY if breaks else Event.UNDECODABLE)
 
 
 def test_refused_frames_are_told_once_a_second(

@@ -26,6 +26,10 @@ MAX_AGE_S = 0.5
 PICTURE = np.random.default_rng(1).integers(0, 256, (48, 64, 3), np.uint8)
 
 
+def never(*_: float) -> None:
+    raise AssertionError("nobody waits here")
+
+
 class Bench:
     """A receiver, its clocks, and what came out of it."""
 
@@ -38,7 +42,10 @@ class Bench:
         self.dropped: list[Dropped] = []
         self.encoded: list[int] = []
         self.referred_to: list[int] = []
-        self.mailbox = Mailbox(LatestPlayout(int(MAX_AGE_S * 1e9)), self.dropped.append, self.clock_ns)
+        # Nothing here waits: what arrives is taken at once, or not at all.
+        self.mailbox = Mailbox(
+            LatestPlayout(int(MAX_AGE_S * 1e9)), self.dropped.append, self.clock_ns, wait=never, wake=never
+        )
         self.receiver = Receiver(
             max_age_s=MAX_AGE_S,
             now_ns=self.clock_ns,

@@ -5,8 +5,15 @@ from typing import Any
 import pytest
 
 from common.errors import ConfigError
+from common.pixels import FULL_BGR, Form, PixelFormat
 from common.settings import resolve
+from common.sharing import hosts
+from consumer.changeover import Via
 from consumer.settings import OPTIONS, ConsumerSettings, PlayoutMode, playout_value
+from consumer.sinks import SinkSpec
+
+WINDOW, NULL, SHARE = (SinkSpec(kind) for kind in ("window", "null", "share"))
+SNAPSHOT, RECORD = SinkSpec("snapshot", "a.jpg"), SinkSpec("record", "a.mkv")
 
 
 def test_the_command_line_and_the_api_have_the_same_defaults() -> None:
@@ -16,8 +23,10 @@ def test_the_command_line_and_the_api_have_the_same_defaults() -> None:
 def test_every_setting_can_be_given_by_variable() -> None:
     environment = {
         "FANLIGHT_NAME": "wall", "FANLIGHT_STREAM": "door", "FANLIGHT_PLAYOUT": "sync",
-        "FANLIGHT_DELAY": "100ms", "FANLIGHT_MAX_AGE": "250ms", "FANLIGHT_SINK": "null,status",
+        "FANLIGHT_DELAY": "100ms", "FANLIGHT_MAX_AGE": "250ms", "FANLIGHT_SINK": "null,share",
         "FANLIGHT_WORK": "5ms", "FANLIGHT_DURATION": "1m", "FANLIGHT_FRAMES": "9",
+        "FANLIGHT_VIA": "broker", "FANLIGHT_FORMAT": "grey", "FANLIGHT_SIZE": "640x360",
+        "FANLIGHT_SHARE_FORMAT": "i420", "FANLIGHT_SHARE_SIZE": "320x240",
         "FANLIGHT_URL": "amqp://ann:pw@host/video",
     }  # fmt: skip
     assert {option.variable for option in OPTIONS} == set(environment)
@@ -25,6 +34,8 @@ def test_every_setting_can_be_given_by_variable() -> None:
     assert (settings.name, settings.stream, settings.playout) == ("wall", "door", PlayoutMode.SYNC)
     assert (settings.delay_s, settings.max_age_s, settings.work_s) == (0.1, 0.25, 0.005)
     assert (settings.duration_s, settings.frames, len(settings.sinks)) == (60, 9, 2)
+    assert (settings.via, settings.format, settings.size) == (Via.BROKER, PixelFormat.GREY, (640, 360))
+    assert (settings.share_format, settings.share_size) == (PixelFormat.I420, (320, 240))
     assert settings.url_shown == "amqp://ann@host:5672/video"
 
 
@@ -39,6 +50,7 @@ def test_every_setting_can_be_given_by_variable() -> None:
         ({"stream": "a.b"}, "--stream"),
         ({"name": "a b"}, "--name"),
         ({"url": "http://x"}, "--url"),
+        ({"share_size": (2, 2)}, "--share-format or --share-size"),
     ],
 )
 def test_the_api_refuses_what_the_command_line_refuses(wrong: dict[str, Any], names: str) -> None:
@@ -53,6 +65,150 @@ def test_a_delay_matters_to_sync_only() -> None:
         ConfigError, match=r"'500ms' cannot be used: allowed is less than --max-age.* 500ms"
     ):
         ConsumerSettings(playout=PlayoutMode.SYNC, delay_s=0.5)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        (
+            {"via": Via.HOST, "sinks": (SHARE,)},
+            "--via 'host' cannot be used: share needs the stream itself: allowed is broker",
+        ),
+        (
+            {"via": Via.HOST, "sinks": (NULL, RECORD)},
+            "--via 'host' cannot be used: record needs the stream itself: allowed is broker",
+        ),
+        (
+            {"via": Via.HOST, "sinks": (SHARE, RECORD)},
+            "--via 'host' cannot be used: record, share needs the stream itself: allowed is broker",
+        ),
+        (
+            {"share_size": (640, 360), "sinks": (NULL,)},
+            "--share-format or --share-size (640, 360) cannot be used: it takes --sink share",
+        ),
+        (
+            {"format": PixelFormat.I420, "sinks": (WINDOW,)},
+            "--format 'i420' cannot be used: window and snapshot take bgr or grey",
+        ),
+        (
+            {"format": PixelFormat.I420, "sinks": (NULL, SNAPSHOT)},
+            "--format 'i420' cannot be used: window and snapshot take bgr or grey",
+        ),
+        (
+            {"share_format": PixelFormat.I420, "sinks": (SHARE, WINDOW)},
+            "--format 'i420' cannot be used: window and snapshot take bgr or grey",
+        ),
+        (
+            {"format": PixelFormat.I420, "size": (641, 480)},
+            "--size '641x480' cannot be used: i420 takes even sizes",
+        ),
+        (
+            {"format": PixelFormat.I420, "size": (640, 1)},
+            "--size '640x1' cannot be used: i420 takes even sizes",
+        ),
+        (
+            {"share_format": PixelFormat.I420, "share_size": (640, 481), "sinks": (SHARE,)},
+            "--size '640x481' cannot be used: i420 takes even sizes",
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_refused(wrong: dict[str, Any], text: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        ConsumerSettings(**wrong)
+    assert str(refused.value) == text
+
+
+def test_a_form_to_share_is_refused_where_nothing_is_shared() -> None:
+    with pytest.raises(ConfigError, match=r"^--share-format or --share-size .*grey.* it takes --sink share$"):
+        ConsumerSettings(share_format=PixelFormat.GREY)
+
+
+def test_without_shared_memory_frames_cannot_come_that_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hosts, "host_id", lambda: None)
+    with pytest.raises(ConfigError) as refused:
+        ConsumerSettings(via=Via.HOST)
+    assert str(refused.value) == "--via 'host' cannot be used: there is no /dev/shm: allowed is broker"
+    assert ConsumerSettings().way is Via.AUTO, "whether there is a hub is found out later"
+    assert ConsumerSettings(via=Via.BROKER).way is Via.BROKER
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        {"format": PixelFormat.GREY, "sinks": (WINDOW, SNAPSHOT)},
+        {"format": PixelFormat.GREY, "size": (641, 481)},
+        {"size": (641, 481)},
+        {"format": PixelFormat.I420},
+        {"format": PixelFormat.I420, "size": (640, 480), "sinks": (NULL,)},
+        {"via": Via.AUTO, "sinks": (SHARE, RECORD)},
+        {"via": Via.BROKER, "sinks": (SHARE,)},
+        {"share_format": PixelFormat.GREY, "share_size": (641, 481), "sinks": (SHARE, WINDOW)},
+        # Of no effect: a hub's own pictures are those that it shares.
+        {"format": PixelFormat.I420, "sinks": (SHARE, WINDOW)},
+    ],
+)
+def test_what_does_go_together_is_accepted(right: dict[str, Any]) -> None:
+    settings = ConsumerSettings(**right)
+    assert {name: getattr(settings, name) for name in right} == right
+
+
+@pytest.mark.parametrize("via", [Via.AUTO, Via.BROKER])
+@pytest.mark.parametrize("sinks", [(SHARE,), (RECORD,), (NULL, RECORD, SHARE)])
+def test_a_hub_and_a_recording_follow_the_stream_itself(via: Via, sinks: tuple[SinkSpec, ...]) -> None:
+    assert ConsumerSettings(via=via, sinks=sinks).way is Via.BROKER
+
+
+@pytest.mark.parametrize("sinks", [(), (NULL,), (WINDOW, SNAPSHOT)])
+def test_others_take_the_way_that_they_are_told(
+    sinks: tuple[SinkSpec, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hosts, "host_id", lambda: "4f3b00112233")
+    assert [ConsumerSettings(via=via, sinks=sinks).way for via in Via] == list(Via)
+
+
+def test_a_hub_is_who_has_something_to_share() -> None:
+    assert ConsumerSettings(sinks=(NULL, SHARE)).shares
+    assert not ConsumerSettings(sinks=(NULL, RECORD)).shares
+    assert not ConsumerSettings().shares
+
+
+def test_the_pictures_of_a_hub_are_those_that_it_shares() -> None:
+    assert ConsumerSettings().form == FULL_BGR
+    own = {"format": PixelFormat.GREY, "size": (640, 360)}
+    shared = {"share_format": PixelFormat.I420, "share_size": (320, 180)}
+    assert ConsumerSettings(**own).form == Form(PixelFormat.GREY, (640, 360))
+    assert ConsumerSettings(**own, **shared, sinks=(SHARE,)).form == Form(PixelFormat.I420, (320, 180))
+    assert ConsumerSettings(**own, sinks=(SHARE,)).form == FULL_BGR
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({}, "4f3b"),
+        ({"format": PixelFormat.GREY}, "4f3b.grey"),
+        ({"size": (640, 360)}, "4f3b.bgr-640x360"),
+        ({"format": PixelFormat.I420, "size": (640, 360)}, "4f3b.i420-640x360"),
+    ],
+)
+def test_a_hub_and_who_wants_its_pictures_find_each_other(settings: dict[str, Any], name: str) -> None:
+    assert ConsumerSettings(**settings).share_name("4f3b") == name
+    sharing = {f"share_{key}": value for key, value in settings.items()}
+    assert ConsumerSettings(**sharing, sinks=(SHARE,)).share_name("4f3b") == name
+
+
+@pytest.mark.parametrize(
+    ("flag", "text", "allowed"),
+    [
+        ("via", "hub", "auto or broker or host"),
+        ("format", "rgb", "bgr, i420, grey"),
+        ("share-format", "BGR", "bgr, i420, grey"),
+        ("size", "640", ""),
+        ("share-size", "0x0", ""),
+    ],
+)
+def test_a_refusal_names_the_flag_and_what_is_allowed(flag: str, text: str, allowed: str) -> None:
+    with pytest.raises(ConfigError, match=f"^--{flag} '{text}' cannot be used: .*{allowed}"):
+        resolve(OPTIONS, {flag.replace("-", "_"): text}, {})
 
 
 def test_modes_are_known_by_name() -> None:

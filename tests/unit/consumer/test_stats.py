@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import FrozenInstanceError, fields, replace
 
 import pytest
 
@@ -23,6 +23,8 @@ FRESH = ConsumerStats(
     repeated=0,
     lost=0,
     reconnects=0,
+    overstayed=0,
+    shared=False,
     fps=0.0,
     age_p50_s=None,
     age_p99_s=None,
@@ -88,6 +90,25 @@ def test_a_new_epoch_starts_a_new_position_and_keeps_the_counts() -> None:
     arrive(meters, 0, epoch=10)
     snapshot = meters.snapshot(0)
     assert (snapshot.received, snapshot.epoch, snapshot.highest_seq) == (2, 10, 0)
+
+
+def test_pictures_that_were_held_for_too_long_are_counted_apart() -> None:
+    meters = Meters()
+    meters.overstayed()
+    meters.overstayed()
+    assert meters.snapshot(0) == replace(FRESH, overstayed=2)
+
+
+def test_the_last_frame_says_by_which_way_it_came() -> None:
+    meters = Meters()
+    seen = [meters.snapshot(0).shared]
+    for shared in (True, True, False, True):
+        meters.presented(age_s=0.01, skew_s=None, now_ns=0, shared=shared)
+        seen.append(meters.snapshot(0).shared)
+    meters.presented(age_s=0.01, skew_s=None, now_ns=0)
+    seen.append(meters.snapshot(0).shared)
+    assert seen == [False, True, True, False, True, False]
+    assert meters.snapshot(0).presented == 5
 
 
 def test_only_a_connection_that_stood_and_fell_counts_as_a_reconnect() -> None:

@@ -54,7 +54,8 @@ def test_the_api_refuses_what_the_command_line_refuses(wrong: dict[str, Any], na
 @pytest.mark.parametrize(
     ("flag", "text", "allowed"),
     [
-        ("codec", "h265", "h264, jpeg, png, raw"),
+        ("codec", "h265", "h264, jpeg, png, raw$"),
+        ("codec", "shared", "h264, jpeg, png, raw$"),
         ("quality", "-1", "0 to 51 for h264"),
         ("quality", "²", "0 to 51 for h264"),
         ("fps", "0", ""),

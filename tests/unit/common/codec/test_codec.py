@@ -3,15 +3,19 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import cv2
+import numpy as np
 import pytest
 
 from common.codec import check_quality, decoder, encoder
+from common.codec.picture import BGR
 from common.errors import ConfigError
-from common.frame import Codec
-from tests.unit.common.codec.build import framed, gradient, psnr
+from common.frame import ENCODINGS, Codec
+from common.pixels import Form, PixelFormat, Pixels, shape
+from tests.unit.common.codec.build import film, framed, gradient, psnr
 
 
-@pytest.mark.parametrize("codec", Codec)
+@pytest.mark.parametrize("codec", ENCODINGS)
 def test_every_codec_has_both_directions(codec: Codec) -> None:
     encoded = encoder(codec, fps=30, gop_s=1).encode(gradient(64, 48), key=True)
     assert encoded.key
@@ -19,7 +23,71 @@ def test_every_codec_has_both_directions(codec: Codec) -> None:
     assert psnr(image, gradient(64, 48)) >= 30
 
 
-@pytest.mark.parametrize("codec", Codec)
+def seen(image: Pixels, form: Form) -> BGR:
+    """What somebody sees who is shown the picture."""
+    if form.format is PixelFormat.I420:
+        return cv2.cvtColor(image, cv2.COLOR_YUV2BGR_I420).astype(np.uint8)
+    return image if form.format is PixelFormat.BGR else np.repeat(image[:, :, np.newaxis], 3, axis=2)
+
+
+def expected(width: int, height: int, form: Form) -> BGR:
+    image = gradient(width, height)
+    if form.format is not PixelFormat.GREY:
+        return image
+    return np.repeat(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY).astype(np.uint8)[:, :, np.newaxis], 3, axis=2)
+
+
+def decoded(codec: Codec, picture: BGR, form: Form) -> Pixels:
+    height, width = picture.shape[:2]
+    encoded = encoder(codec, fps=30, gop_s=1).encode(picture, key=True)
+    return decoder(codec).decode(framed(codec, encoded.body, (width, height))).pixels(form)
+
+
+@pytest.mark.parametrize("wanted", [None, (320, 240), (640, 500), (321, 241)])
+@pytest.mark.parametrize("size", [(640, 480), (641, 481)])
+@pytest.mark.parametrize("pixel_format", PixelFormat)
+@pytest.mark.parametrize("codec", ENCODINGS)
+def test_every_codec_gives_every_form(
+    codec: Codec, pixel_format: PixelFormat, size: tuple[int, int], wanted: tuple[int, int] | None
+) -> None:
+    form = Form(pixel_format, wanted)
+    image = decoded(codec, gradient(*size), form)
+    width, height = form.sized(*size)
+    assert image.dtype == np.uint8
+    assert image.shape == shape(pixel_format, width, height)
+    assert psnr(seen(image, form), expected(width, height, form)) > 35
+
+
+@pytest.mark.parametrize("pixel_format", PixelFormat)
+@pytest.mark.parametrize("codec", ENCODINGS)
+def test_the_smallest_picture_has_every_form(codec: Codec, pixel_format: PixelFormat) -> None:
+    form = Form(pixel_format)
+    image = decoded(codec, np.full((1, 1, 3), 180, np.uint8), form)
+    assert image.shape == shape(pixel_format, *form.sized(1, 1))
+    assert np.abs(seen(image, form).astype(int) - 180).max() <= 4
+
+
+@pytest.mark.parametrize("wanted", [None, (256, 32)])
+@pytest.mark.parametrize("codec", ENCODINGS)
+def test_grey_goes_from_black_to_white(codec: Codec, wanted: tuple[int, int] | None) -> None:
+    """0 to 255 for all of them: not the 16 to 235 that travel in H.264."""
+    ramp = np.arange(256, dtype=np.uint8)[np.newaxis, :].repeat(64, 0)
+    image = decoded(codec, np.repeat(ramp[:, :, np.newaxis], 3, axis=2), Form(PixelFormat.GREY, wanted))
+    assert np.abs(image.astype(int) - ramp[: image.shape[0]]).mean() < 2
+    assert (image.min() < 5, image.max() > 250) == (True, True)
+
+
+@pytest.mark.parametrize("pixel_format", PixelFormat)
+def test_all_codecs_give_the_same_picture(pixel_format: PixelFormat) -> None:
+    """A consumer sees no other colours because the producer uses another codec."""
+    pictures = [decoded(codec, film()[0], Form(pixel_format, (320, 180))) for codec in ENCODINGS]
+    means = [picture.astype(float).mean() for picture in pictures]
+    assert max(means) - min(means) < 1.5
+    raw = pictures[ENCODINGS.index(Codec.RAW)]
+    assert min(psnr(picture, raw) for picture in pictures) > 35
+
+
+@pytest.mark.parametrize("codec", ENCODINGS)
 def test_each_call_gives_one_of_its_own(codec: Codec) -> None:
     assert decoder(codec) is not decoder(codec)
     assert encoder(codec, fps=30, gop_s=1) is not encoder(codec, fps=30, gop_s=1)

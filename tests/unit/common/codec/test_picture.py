@@ -7,8 +7,17 @@ import av
 import numpy as np
 import pytest
 
-from common.codec.picture import Converter, as_bgr, plane_view, size_of
+from common.codec.picture import (
+    Converter,
+    PixelConverter,
+    as_array,
+    as_bgr,
+    in_form,
+    plane_view,
+    size_of,
+)
 from common.errors import EncodeError
+from common.pixels import FULL_BGR, Form, PixelFormat, shape
 from tests.support.timing import scaled
 from tests.unit.common.codec.build import gradient, noise, psnr, yuv_frame
 
@@ -95,6 +104,83 @@ def test_one_converter_follows_changes_of_size_and_form() -> None:
     for size in ((64, 48), (48, 64), (641, 481)):
         frame = converter.to_frame(gradient(*size), "rgb24")
         assert np.array_equal(converter.to_bgr(frame), gradient(*size))
+
+
+@pytest.mark.parametrize("pixel_format", PixelFormat)
+def test_the_planes_of_a_frame_become_one_array(pixel_format: PixelFormat) -> None:
+    """PyAV's own way to an array is the measure: slower, and it copies every form."""
+    libav = {PixelFormat.BGR: "bgr24", PixelFormat.I420: "yuv420p", PixelFormat.GREY: "gray"}[pixel_format]
+    # 90 bytes a row: padded in libav's memory.
+    frame = Converter().to_frame(noise(90, 46), libav)
+    image = as_array(frame, pixel_format)
+    assert image.shape == shape(pixel_format, 90, 46)
+    assert np.array_equal(image, frame.to_ndarray())
+
+
+@pytest.mark.parametrize("pixel_format", [PixelFormat.BGR, PixelFormat.GREY])
+def test_packed_pixels_are_a_view_that_keeps_their_memory(pixel_format: PixelFormat) -> None:
+    libav = "gray" if pixel_format is PixelFormat.GREY else "bgr24"
+    frame = Converter().to_frame(noise(65, 47), libav)
+    image = as_array(frame, pixel_format)
+    assert np.shares_memory(image, np.frombuffer(memoryview(frame.planes[0]), np.uint8))
+    before = image.copy()
+    del frame
+    assert np.array_equal(image, before)
+
+
+def test_a_picture_of_the_wanted_form_already_is_not_copied() -> None:
+    image = noise(64, 48)
+    for form in (FULL_BGR, Form(size=(64, 48))):
+        assert in_form(image, form, Converter()) is image
+
+
+@pytest.mark.parametrize("size", [None, (32, 24), (33, 25), (128, 96)])
+@pytest.mark.parametrize("pixel_format", PixelFormat)
+def test_both_ways_to_a_form_agree(pixel_format: PixelFormat, size: tuple[int, int] | None) -> None:
+    form = Form(pixel_format, size)
+    image = gradient(64, 48)
+    by_image = in_form(image, form, Converter())
+    by_frame = PixelConverter().convert(av.VideoFrame.from_ndarray(image, format="bgr24"), form)
+    assert by_image.shape == by_frame.shape == shape(pixel_format, *form.sized(64, 48))
+    assert psnr(by_image, by_frame) > 35
+
+
+@pytest.mark.parametrize("colour", [(40, 60, 200), (200, 60, 40), (5, 5, 5), (250, 250, 250)])
+@pytest.mark.parametrize("bt709", [False, True])
+@pytest.mark.parametrize(("full", "named"), [(False, "yuv420p"), (True, "yuvj420p"), (True, "yuv420p")])
+def test_what_a_frame_says_of_its_colours_is_heeded_for_grey_and_bgr(
+    colour: tuple[int, int, int], bt709: bool, full: bool, named: str
+) -> None:
+    frame = yuv_frame(colour, full=full, bt709=bt709, named=named)
+    converter = PixelConverter()
+    image = converter.convert(frame)
+    assert np.abs(image[24, 32].astype(int) - colour).max() <= 4
+    # Brightness as BT.601 has it, like that of pictures that came as BGR.
+    brightness = sum(weight * value for weight, value in zip((0.114, 0.587, 0.299), colour, strict=True))
+    grey = converter.convert(frame, Form(PixelFormat.GREY))
+    assert abs(int(grey[24, 32]) - brightness) <= 3
+
+
+def test_one_pixel_converter_follows_changes_of_size_and_form() -> None:
+    converter = PixelConverter()
+    forms = [FULL_BGR, Form(PixelFormat.GREY), FULL_BGR, Form(PixelFormat.I420, (32, 24))]
+    for form in forms:
+        for width, height in ((64, 48), (48, 64), (642, 482)):
+            frame = Converter().to_frame(gradient(width, height), "yuv420p")
+            image = converter.convert(frame, form)
+            assert image.shape == shape(form.format, *form.sized(width, height))
+
+
+def test_pixels_stay_what_they_are_while_somebody_holds_them() -> None:
+    """The converter uses its buffers again, but not those."""
+    converter = PixelConverter()
+    for form in (FULL_BGR, Form(PixelFormat.GREY), Form(PixelFormat.I420)):
+        held = []
+        for level in range(0, 250, 10):
+            source = av.VideoFrame.from_ndarray(np.full((48, 64, 3), level, np.uint8), format="bgr24")
+            held.append(converter.convert(source, form))
+        means = [float(image[:48].mean()) for image in held]
+        assert means == sorted(set(means))
 
 
 def test_padded_rows_are_cropped() -> None:

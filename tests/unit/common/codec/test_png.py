@@ -43,7 +43,7 @@ def test_every_frame_stands_alone() -> None:
 
 
 def test_frames_may_be_decoded_in_any_order() -> None:
-    """`bgr` is called by another thread, while the next frame is taken in."""
+    """`pixels` may be called when the next frame has been taken in."""
     decoder = PngDecoder()
     first, second = (decoder.decode(encode(Codec.PNG, noise(64, 48, seed))) for seed in (1, 2))
     decoder.reset()

@@ -42,11 +42,14 @@ def test_a_reference_can_be_read_by_people() -> None:
     assert Reference(NAME, 7, 4711).serialize() == f"{NAME} 7 4711".encode()
 
 
-@given(streams, forms, uint64, suffixes, st.integers(0, MAX_SLOTS - 1), st.integers(1, 2**64 - 1))
-def test_a_reference_comes_back_as_it_was(
-    stream: str, form: Form, epoch: int, suffix: str, slot: int, generation: int
-) -> None:
-    reference = Reference(segment_name(stream, form, epoch, suffix), slot, generation)
+@given(
+    st.builds(segment_name, streams, forms, uint64, suffixes),
+    st.integers(0, MAX_SLOTS - 1),
+    st.integers(1, 2**64 - 1),
+)
+def test_a_reference_comes_back_as_it_was(segment: str, slot: int, generation: int) -> None:
+    reference = Reference(segment, slot, generation)
+    assert len(reference.serialize()) <= 256
     assert Reference.parse(reference.serialize()) == reference
 
 
@@ -119,7 +122,7 @@ def test_a_name_is_accepted_for_its_own_stream_and_form_alone(
         ".",
         "..",
         f"../{NAME}",
-        f"/dev/shm/{NAME}",
+        f"/etc/{NAME}",
         f"./{NAME}",
         "fanlight.1.../../etc/passwd.bgr.0000000000005eed.0123abcd",
         "fanlight.1.cam.bgr/../x.0000000000005eed.0123abcd",

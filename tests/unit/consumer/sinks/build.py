@@ -10,7 +10,9 @@ import numpy as np
 from common import codec
 from common.codec.picture import BGR
 from common.frame import Codec, EncodedFrame, FrameHeader
-from consumer.frame import Frame
+from common.pixels import Pixels
+from consumer.frame import Frame, Held
+from consumer.settings import ConsumerSettings
 from consumer.sinks import SinkContext
 from consumer.stats import ConsumerStats
 
@@ -31,6 +33,8 @@ STATS = ConsumerStats(
     repeated=0,
     lost=0,
     reconnects=0,
+    overstayed=0,
+    shared=False,
     fps=30.0,
     age_p50_s=0.012,
     age_p99_s=0.031,
@@ -42,7 +46,7 @@ STATS = ConsumerStats(
 
 
 def context(stats: ConsumerStats = STATS) -> SinkContext:
-    return SinkContext(name="c1", stream="cam", stats=lambda: stats)
+    return SinkContext(ConsumerSettings(name="c1", stream="cam"), lambda: stats)
 
 
 def header(seq: int = 0, *, size: tuple[int, int] = (64, 48), of: Codec = Codec.H264) -> FrameHeader:
@@ -66,10 +70,18 @@ def picture(seq: int = 0, size: tuple[int, int] = (64, 48)) -> BGR:
     return np.stack([*waves, np.full(x.shape, (seq * 8) % 256)], axis=-1).astype(np.uint8)
 
 
-def presented(image: BGR, seq: int = 0) -> Frame:
+class Expired:
+    """A picture whose memory holds another one by now."""
+
+    valid = False
+
+
+def presented(image: Pixels, seq: int = 0, held: Held | None = None) -> Frame:
     captured = header(seq, size=(image.shape[1], image.shape[0]))
     at_ns = captured.capture_ns + 12_000_000
-    return Frame(image=image, header=captured, received_ns=at_ns, presented_ns=at_ns, age_s=0.012, lost=0)
+    return Frame(
+        image=image, header=captured, received_ns=at_ns, presented_ns=at_ns, age_s=0.012, lost=0, held=held
+    )
 
 
 def encoded(

@@ -22,6 +22,7 @@ FILES = [("snapshot", "png"), ("record", "mkv"), ("trace", "csv")]
         ("window", SinkSpec("window")),
         ("status", SinkSpec("status")),
         (" null ", SinkSpec("null")),
+        ("share", SinkSpec("share")),
         ("snapshot:a.jpg", SinkSpec("snapshot", "a.jpg")),
         ("record:/var/x y.mp4", SinkSpec("record", "/var/x y.mp4")),
         ("trace:a:b.csv", SinkSpec("trace", "a:b.csv")),
@@ -42,6 +43,7 @@ def test_a_sink_is_a_kind_and_what_stands_after_the_first_colon(text: str, spec:
         ("web:0.0.0.0:8080", SINKS),
         ("window:", "window, with nothing after it"),
         ("null:x", "null, with nothing after it"),
+        ("share:x", "share, with nothing after it"),
         ("record", "record:FILE, with the name of a file"),
         ("trace:", "trace:FILE, with the name of a file"),
     ],
@@ -50,6 +52,10 @@ def test_anything_else_is_refused_with_what_is_allowed(text: str, allowed: str) 
     with pytest.raises(ValueError, match=r"^") as refused:
         parse_sink(text)
     assert str(refused.value) == allowed
+
+
+def test_what_is_allowed_names_every_kind() -> None:
+    assert SINKS == "window, status, null, share, snapshot:FILE, record:FILE or trace:FILE"
 
 
 @pytest.mark.parametrize(
@@ -133,7 +139,7 @@ def test_the_command_line_loads_opencv_before_libav() -> None:
         "        if name in ('av', 'cv2'):\n"
         "            first.append(name)\n"
         "sys.meta_path.insert(0, Watch())\n"
-        "main(['--sink', 'snapshot:/nope/x.jpg', '--sink', 'window'])\n"
+        "main(['--sink', 'record:/nope/x.mkv', '--sink', 'window'])\n"
         "print(list(dict.fromkeys(first)))\n"
     )
     assert printed(program) == "['cv2', 'av']"

@@ -15,7 +15,7 @@ from common.errors import ConfigError, SinkError
 from consumer.sinks import snapshot
 from consumer.sinks.snapshot import SnapshotSink
 from tests.support.timing import scaled, wait_until
-from tests.unit.consumer.sinks.build import picture, presented
+from tests.unit.consumer.sinks.build import Expired, picture, presented
 
 SIZE = (65, 49)
 
@@ -103,6 +103,45 @@ def test_a_picture_of_another_size_and_with_padded_rows_is_taken(tmp_path: Path)
     sink.present(presented(padded))
     sink.close()
     assert shows(path, 2)
+
+
+def test_a_grey_picture_is_taken(tmp_path: Path, clock: list[int]) -> None:
+    path = tmp_path / "s.png"
+    grey = picture(3, SIZE)[:, :, 0]
+    sink = SnapshotSink(str(path))
+    sink.present(presented(grey))
+    sink.close()
+    assert np.array_equal(read_bgr(path), np.repeat(grey[:, :, np.newaxis], 3, axis=2))
+
+
+def test_a_picture_that_may_not_be_written_to_is_taken(tmp_path: Path, clock: list[int]) -> None:
+    image = picture(1, SIZE)
+    image.flags.writeable = False
+    sink = SnapshotSink(str(tmp_path / "s.png"))
+    sink.present(presented(image))
+    sink.close()
+    assert shows(tmp_path / "s.png", 1)
+
+
+def test_a_picture_that_was_overwritten_meanwhile_is_left_out(tmp_path: Path, clock: list[int]) -> None:
+    path = tmp_path / "s.png"
+    sink = SnapshotSink(str(path))
+    sink.present(presented(picture(0, SIZE), held=Expired()))
+    sink.tick()
+    sink.present(presented(picture(1, SIZE)))
+    wait_until(lambda: shows(path, 1), 5, "the first picture that is whole")
+    clock[0] += 2_000_000_000
+    sink.present(presented(picture(2, SIZE), held=Expired()))
+    sink.tick()
+    sink.close()
+    assert shows(path, 1)
+
+
+def test_if_all_were_overwritten_there_is_no_file(tmp_path: Path) -> None:
+    sink = SnapshotSink(str(tmp_path / "s.png"))
+    sink.present(presented(picture(0, SIZE), held=Expired()))
+    sink.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_slow_encoder_does_not_hold_up_presenting(

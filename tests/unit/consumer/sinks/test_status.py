@@ -41,9 +41,20 @@ NOTHING: dict[str, Any] = {
             {"lost": 3, "superseded": 1, "late": 2, "awaiting_key": 4},
             "c1 | 30.0 fps | age p50 12 ms, p99 31 ms | lost 3 | skipped 7",
         ),
+        (
+            {"shared": True},
+            "c1 | 30.0 fps | age p50 12 ms, p99 31 ms | via host | lost 0 | skipped 0",
+        ),
+        ({"overstayed": 2}, RUNNING + " | overstayed 2"),
+        (
+            {"undecodable": 1, "overstayed": 2, "malformed": 3},
+            RUNNING + " | undecodable 1 | overstayed 2 | refused 3",
+        ),
         ({"undecodable": 2}, RUNNING + " | undecodable 2"),
         ({"malformed": 5, "reconnects": 1}, RUNNING + " | refused 5 | reconnects 1"),
         ({"connected": False, **NOTHING}, "c1 | connecting..."),
+        ({"connected": False, "shared": True}, "c1 | reconnecting... | lost 0 | skipped 0"),
+        ({"shared": True, **NOTHING}, "c1 | waiting for the producer..."),
         ({"connected": False}, "c1 | reconnecting... | lost 0 | skipped 0"),
         (NOTHING, "c1 | waiting for the producer..."),
         (

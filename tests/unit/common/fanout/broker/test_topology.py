@@ -1,14 +1,66 @@
 from __future__ import annotations
 
 import pytest
+from pika import BasicProperties
 
+from common import units
 from common.fanout.broker import topology
+from common.frame import Codec, FrameHeader
 
 
 def test_names_are_readable_for_operators() -> None:
     assert topology.exchange("cam") == "fanlight.cam"
     assert topology.consumer_queue("cam", "wall", "ab12") == "fanlight.cam.wall.ab12"
     assert topology.control_queue("cam", "ab12") == "fanlight.control.cam.ab12"
+
+
+@pytest.mark.parametrize(
+    ("share", "name"),
+    [
+        ("4f3b00112233", "fanlight.cam.host.4f3b00112233"),
+        ("4f3b00112233.grey-640x360", "fanlight.cam.host.4f3b00112233.grey-640x360"),
+    ],
+)
+def test_a_hub_has_an_exchange_for_its_host_and_form(share: str, name: str) -> None:
+    assert topology.share_exchange("cam", share) == name
+
+
+def test_no_stream_has_the_exchange_of_a_hub() -> None:
+    """A stream's name has no dot."""
+    with pytest.raises(ValueError, match="letters"):
+        units.name(topology.share_exchange("cam", "4f3b").removeprefix("fanlight."))
+
+
+@pytest.mark.parametrize("codec", Codec)
+def test_the_properties_of_a_frame_are_what_its_reader_expects(codec: Codec) -> None:
+    header = FrameHeader(
+        stream="cam", codec=codec, epoch=5, seq=7, capture_ns=1_700_000_000_999_999_999,
+        width=4, height=2, key=True, fps=29.97,
+    )  # fmt: skip
+    properties = topology.frame_properties(header, "ann")
+    assert (properties.content_type, properties.app_id) == (codec.content_type, "fanlight")
+    assert (properties.user_id, properties.delivery_mode) == ("ann", 1), "the broker compares the user"
+    assert properties.timestamp == 1_700_000_000, "whole seconds, not rounded up"
+    assert (properties.expiration, properties.reply_to, properties.type) == (None, None, None)
+    again = FrameHeader.from_amqp(
+        properties.headers,
+        content_type=properties.content_type,
+        app_id=properties.app_id,
+        body_size=24,
+    )
+    assert again == header
+
+
+def test_the_properties_of_a_frame_survive_the_wire() -> None:
+    header = FrameHeader(
+        stream="cam", codec=Codec.SHARED, epoch=2**62, seq=2**40, capture_ns=1_700_000_000_000_000_001,
+        width=640, height=360, key=True, fps=30.0,
+    )  # fmt: skip
+    sent = topology.frame_properties(header, "ann")
+    received = BasicProperties()
+    received.decode(b"".join(sent.encode()))
+    assert received == sent
+    assert received.headers == header.to_amqp()
 
 
 def test_no_stream_of_this_contract_shares_the_control_exchange_queue_names() -> None:

@@ -1,0 +1,239 @@
+"""One hub and 50 readers of its shared pictures, all of which are killed again and again.
+
+A program of its own: `python -m tests.support.sharing_stress STREAM FRAMES RESULTS` ends by itself and writes
+down what was seen. Every reader counts in a row of a shared table, so that a killed one has not counted in
+vain. References go through pipes that hold a few of them; when one is full its reader misses some.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import multiprocessing
+import os
+import random
+import select
+import sys
+import time
+from collections import deque
+from multiprocessing.context import ForkProcess
+from pathlib import Path
+from typing import Final
+from zlib import crc32
+
+import numpy as np
+import numpy.typing as npt
+
+from common.errors import SharingError
+from common.pixels import FULL_BGR, PixelFormat, Pixels
+from common.sharing.hosts import reclaim
+from common.sharing.layout import Reference, SegmentHeader, segment_name
+from common.sharing.reader import Attachment
+from common.sharing.writer import Segment
+
+READERS: Final = 50
+# Of the columns of the table.
+CHECKED, TORN, OVERTAKEN, NOTICED, GONE, REFUSED, UNDEAD = range(7)
+COLUMNS: Final = ("checked", "torn", "overtaken", "noticed", "gone", "refused", "undead")
+
+_SIDE: Final = 16
+_GRACE_NS: Final = 2_000_000
+_SLOTS: Final = 48
+_BATCH: Final = 16
+_LONGEST_HOLD_S: Final = 0.006
+_LONGEST_S: Final = 60.0
+_READER_KILLS: Final = 30
+_WRITER_KILLS: Final = 8
+_PIPE_BYTES: Final = 4096  # what is written to a pipe at once, if no more than that, is read whole
+
+Words = npt.NDArray[np.uint64]
+Counts = npt.NDArray[np.int64]
+
+# All but the last eight bytes of a picture. Every word of it changes with the generation.
+_BASE: Final[Words] = np.random.default_rng(0).integers(
+    0, 2**64 - 1, _SIDE * _SIDE * 3 // 8 - 1, np.uint64, endpoint=True
+)
+_FACTOR: Final = 0x9E3779B97F4A7C15
+
+
+def _fill(words: Words, generation: int) -> None:
+    np.add(_BASE, np.uint64(generation * _FACTOR % 2**64), out=words[:-1])
+    words[-1] = crc32(words[:-1])
+
+
+def _is_whole(words: Words, generation: int, scratch: Words) -> bool:
+    np.add(_BASE, np.uint64(generation * _FACTOR % 2**64), out=scratch)
+    pixels = words[:-1]
+    return bool((pixels == scratch).all()) and crc32(pixels) == int(words[-1])
+
+
+# The hub -------------------------------------------------------------------------------------------------
+
+
+def _write(name: str, epoch: int, pipes: list[int]) -> None:
+    """Write as fast as there are slots, and send every reader in turn the latest references."""
+    segment = Segment(
+        name,
+        SegmentHeader(
+            format=PixelFormat.BGR, width=_SIDE, height=_SIDE, slots=_SLOTS, epoch=epoch, grace_ns=_GRACE_NS
+        ),
+    )  # fmt: skip
+    image: Pixels = np.zeros((_SIDE, _SIDE, 3), np.uint8)
+    words = image.reshape(-1).view(np.uint64)
+    latest: deque[bytes] = deque(maxlen=_BATCH)
+    generation = turn = 0
+    while True:
+        _fill(words, generation + 1)
+        now_ns = time.monotonic_ns()
+        written = segment.write(image, now_ns)
+        if written is not None:
+            generation = written[1]
+            segment.beat(now_ns)
+            latest.append(Reference(name, *written).serialize() + b"\n")
+        turn = (turn + 1) % len(pipes)
+        try:
+            os.write(pipes[turn], b"".join(latest))
+        except BlockingIOError:
+            continue
+
+
+# A reader ------------------------------------------------------------------------------------------------
+
+
+class _Reader:
+    """Looks at pictures, some of them for too long, and counts what it saw."""
+
+    def __init__(self, stream: str, counts: Counts, seed: int) -> None:
+        self._stream = stream
+        self._counts = counts
+        self._random = random.Random(seed)
+        self._hold_chance = self._random.choice((0.0005, 0.002, 0.01))
+        self._attachment: Attachment | None = None
+        self._refused = ""
+        self._scratch = np.empty_like(_BASE)
+
+    def run(self, pipe: int) -> None:
+        while True:
+            for line in os.read(pipe, _PIPE_BYTES).splitlines():
+                self._look(Reference.parse(line))
+
+    def _look(self, reference: Reference) -> None:
+        counts = self._counts
+        attachment = self._attached(reference.segment)
+        if attachment is None:
+            return
+        picture = attachment.picture(reference.slot, reference.generation)
+        if picture is None:
+            counts[GONE] += 1
+            return
+        if self._random.random() < self._hold_chance:
+            select.select((), (), (), self._random.uniform(0, _LONGEST_HOLD_S))
+        whole = _is_whole(picture.image.reshape(-1).view(np.uint64), reference.generation, self._scratch)
+        if picture.valid:
+            counts[CHECKED] += 1
+            counts[TORN] += not whole
+        else:
+            counts[OVERTAKEN] += 1
+            counts[NOTICED] += not whole
+
+    def _attached(self, name: str) -> Attachment | None:
+        before = self._attachment
+        if before is not None and before.name == name:
+            return before
+        if name == self._refused:
+            return None
+        try:
+            self._attachment = Attachment(name, self._stream, FULL_BGR)
+        except SharingError:  # its writer was killed, and what it left behind is deleted
+            self._refused = name
+            self._counts[REFUSED] += 1
+            return None
+        # A reference to another segment comes when the writer of the one before is dead and gone.
+        if before is not None and before.alive:
+            self._counts[UNDEAD] += 1
+        return self._attachment
+
+
+def _read(stream: str, counts: Counts, seed: int, pipe: int) -> None:
+    _Reader(stream, counts, seed).run(pipe)
+
+
+# Who starts and kills them ---------------------------------------------------------------------------------
+
+
+class _Stress:
+    def __init__(self, stream: str) -> None:
+        self._stream = stream
+        self._fork = multiprocessing.get_context("fork")
+        self._random = random.Random(1)
+        self._shared = mmap.mmap(-1, READERS * len(COLUMNS) * 8)
+        self.table: Counts = np.frombuffer(self._shared, np.int64).reshape(READERS, len(COLUMNS))
+        self._pipes = [os.pipe() for _ in range(READERS)]
+        for _, into in self._pipes:
+            os.set_blocking(into, False)
+        self._started = 0
+        self._readers = [self._reader(number) for number in range(READERS)]
+        self._writer = self._new_writer()
+
+    def run(self, frames: int) -> dict[str, object]:
+        began_s = time.monotonic()
+        reader_kills = writer_kills = 0
+        next_writer = 0
+        while True:
+            checked = int(self.table[:, CHECKED].sum())
+            enough = reader_kills >= _READER_KILLS and writer_kills >= _WRITER_KILLS and checked >= frames
+            if enough or time.monotonic() - began_s > _LONGEST_S:
+                break
+            select.select((), (), (), 0.1)
+            number = self._random.randrange(READERS)
+            _end(self._readers[number])
+            self._readers[number] = self._reader(number)
+            reader_kills += 1
+            # The writers' deaths are spread over the frames that are to be checked.
+            if checked >= next_writer:
+                _end(self._writer)
+                writer_kills += 1
+                reclaim()
+                self._writer = self._new_writer()
+                next_writer += frames // (_WRITER_KILLS + 1)
+        self.end()
+        totals = dict(zip(COLUMNS, map(int, self.table.sum(axis=0)), strict=True))
+        least = int(self.table[:, CHECKED].min())
+        seconds = round(time.monotonic() - began_s, 1)
+        return {
+            **totals, "least": least, "readers": reader_kills, "writers": writer_kills, "seconds": seconds
+        }  # fmt: skip
+
+    def end(self) -> None:
+        for process in (self._writer, *self._readers):
+            _end(process)
+        reclaim()
+
+    def _reader(self, number: int) -> ForkProcess:
+        self._started += 1
+        return self._begun(_read, self._stream, self.table[number], self._started, self._pipes[number][0])
+
+    def _new_writer(self) -> ForkProcess:
+        self._started += 1
+        name = segment_name(self._stream, FULL_BGR, self._started, f"{self._started:08x}")
+        return self._begun(_write, name, self._started, [into for _, into in self._pipes])
+
+    def _begun(self, target: object, *arguments: object) -> ForkProcess:
+        process = self._fork.Process(target=target, args=arguments, daemon=True)  # type: ignore[arg-type]
+        process.start()
+        return process
+
+
+def _end(process: ForkProcess) -> None:
+    process.kill()
+    process.join()
+    process.close()
+
+
+def main(stream: str, frames: str, results: str) -> None:
+    stress = _Stress(stream)
+    Path(results).write_text(json.dumps(stress.run(int(frames))))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

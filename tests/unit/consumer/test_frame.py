@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from common.errors import FanlightError, FrameExpired
+from common.frame import Codec, FrameHeader
+from common.pixels import FULL_BGR
+from common.sharing.reader import Attachment
+from common.sharing.writer import Segment
+from consumer.frame import Frame, Held
+from tests.unit.common.sharing.build import EPOCH, GRACE_NS, STREAM, described, new_name, noise
+
+EXPIRED = (
+    "frame 42 was held for longer than its hub keeps pictures: copy it at once, or give the hub a longer "
+    "--max-age"
+)
+
+
+class Slot:
+    """What a picture lies in."""
+
+    def __init__(self) -> None:
+        self.valid = True
+
+
+def frame(held: Held | None = None) -> Frame:
+    header = FrameHeader(
+        stream=STREAM, codec=Codec.SHARED, epoch=EPOCH, seq=42, capture_ns=1_000_000, width=16, height=8,
+        key=True, fps=30.0,
+    )  # fmt: skip
+    image = noise(described())
+    image.flags.writeable = False
+    return Frame(image, header, 2_000_000, 3_000_000, 0.002, 1, held)
+
+
+def test_it_tells_what_its_header_says() -> None:
+    shown = frame()
+    assert (shown.seq, shown.epoch, shown.capture_ns) == (42, EPOCH, 1_000_000)
+
+
+def test_it_cannot_be_changed() -> None:
+    with pytest.raises(FrozenInstanceError):
+        frame().lost = 2  # type: ignore[misc]
+
+
+def test_memory_of_its_own_is_always_valid() -> None:
+    assert frame().valid
+
+
+def test_it_is_valid_as_long_as_what_it_lies_in() -> None:
+    slot = Slot()
+    shown = frame(slot)
+    assert [shown.valid] == [True]
+    slot.valid = False
+    assert not shown.valid
+
+
+@pytest.mark.parametrize("held", [None, Slot()])
+def test_a_copy_is_the_same_frame_with_memory_of_its_own_to_draw_on(held: Held | None) -> None:
+    shown = frame(held)
+    copied = shown.copy()
+    assert (copied.image == shown.image).all()
+    assert not np.shares_memory(copied.image, shown.image)
+    assert copied.image.flags.owndata
+    assert copied.image.flags.c_contiguous
+    assert copied.image.flags.writeable
+    copied.image[:] = 0
+    assert shown.image.any()
+    assert replace(copied, image=shown.image, held=held) == shown
+    assert copied.held is None
+
+
+def test_a_copy_stays_valid_when_the_frame_does_not() -> None:
+    slot = Slot()
+    copied = frame(slot).copy()
+    slot.valid = False
+    assert copied.valid
+    assert (copied.copy().image == copied.image).all()
+
+
+def test_what_is_no_longer_there_cannot_be_copied() -> None:
+    slot = Slot()
+    slot.valid = False
+    with pytest.raises(FrameExpired) as caught:
+        frame(slot).copy()
+    assert str(caught.value) == EXPIRED
+    assert isinstance(caught.value, FanlightError)
+
+
+def test_what_is_overwritten_during_the_copy_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is copied first and judged then: judged first, torn pixels could be handed out."""
+    slot = Slot()
+    shown = frame(slot)
+    array = np.array
+
+    def overtaken(image: object) -> object:
+        slot.valid = False
+        return array(image)
+
+    monkeypatch.setattr(np, "array", overtaken)
+    with pytest.raises(FrameExpired):
+        shown.copy()
+
+
+def test_a_shared_picture_expires_when_its_slot_is_written_again(tmp_path: Path) -> None:
+    header = described(slots=1)
+    segment = Segment(new_name(), header, tmp_path)
+    attachment = Attachment(segment.name, STREAM, FULL_BGR, tmp_path)
+    assert segment.write(noise(header, 1), 0) == (0, 1)
+    picture = attachment.picture(0, 1)
+    assert picture is not None
+    shown = replace(frame(picture), image=picture.image)
+    copied = shown.copy()
+    assert [shown.valid] == [True]
+    segment.write(noise(header, 2), GRACE_NS)
+    assert not shown.valid
+    with pytest.raises(FrameExpired):
+        shown.copy()
+    assert copied.valid
+    assert (copied.image == noise(header, 1)).all()
+    segment.close()
