@@ -81,18 +81,24 @@ class ConsumerSettings:
         kinds = {spec.kind for spec in self.sinks}
         if self.via is Via.HOST and kinds & _NEED_STREAM:
             needing = ", ".join(sorted(kinds & _NEED_STREAM))
-            raise ConfigError("--via", str(self.via), f"{needing} needs the stream itself: allowed is broker")
+            raise ConfigError("--via", str(self.via), f"{needing} needs the stream: allowed is broker")
         if self.via is Via.HOST and hosts.host_id() is None:
             raise ConfigError("--via", str(self.via), f"there is no {hosts.FOLDER}: allowed is broker")
-        if "share" not in kinds and (self.share_format, self.share_size) != (PixelFormat.BGR, None):
-            given = self.share_format if self.share_size is None else self.share_size
-            raise ConfigError("--share-format or --share-size", given, "it takes --sink share")
-        form = self.form
+        form, option = self.form, "share-" if self.shares else ""
+        if not self.shares and (self.share_format, self.share_size) != (PixelFormat.BGR, None):
+            raise ConfigError(
+                "--share-format or --share-size", str(self._shared_form), "it takes --sink share"
+            )
         if form.format is PixelFormat.I420:
             if kinds & {"window", "snapshot"}:
-                raise ConfigError("--format", str(form.format), "window and snapshot take bgr or grey")
+                raise ConfigError(f"--{option}format", "i420", "window and snapshot take bgr or grey")
             if form.size is not None and form.sized(*form.size) != form.size:
-                raise ConfigError("--size", f"{form.size[0]}x{form.size[1]}", "i420 takes even sizes")
+                flag = "--share-size" if self.shares else "--scale"
+                raise ConfigError(flag, f"{form.size[0]}x{form.size[1]}", "i420 takes even sizes")
+
+    @property
+    def _shared_form(self) -> Form:
+        return Form(self.share_format, self.share_size)
 
     @property
     def shares(self) -> bool:
@@ -107,7 +113,7 @@ class ConsumerSettings:
     @property
     def form(self) -> Form:
         """What its pictures look like."""
-        return Form(self.share_format, self.share_size) if self.shares else Form(self.format, self.size)
+        return self._shared_form if self.shares else Form(self.format, self.size)
 
     def share_name(self, host: str) -> str:
         """How hubs and consumers of one host and one form find each other: part of an exchange's name."""
@@ -192,7 +198,10 @@ OPTIONS: Final = (
         f"of the pixels: {', '.join(PixelFormat)} (default: bgr); a hub is used if it shares just that",
         "FORMAT",
     ),
-    Option("size", units.size_px, None, "scale pictures to this (default: as they are)", "WxH"),
+    # Not `--size`: FANLIGHT_SIZE is the producer's, and both may be started with it.
+    Option(
+        "scale", units.size_px, None, "scale pictures to this (default: as they are)", "WxH", field="size"
+    ),
     Option(
         "share-format",
         format_value,

@@ -14,6 +14,8 @@ from common.sharing.layout import Reference
 from common.sharing.reader import Attachment, SharedPicture
 
 _LOG: Final = logging.getLogger(__name__)
+# What cannot be used may become usable: descriptors were short, say.
+_RETRY_NS: Final = 1_000_000_000
 
 
 class SharedPictures:
@@ -30,7 +32,8 @@ class SharedPictures:
         self._needed_ns = int(needed_s * 1e9)
         self._current: Attachment | None = None
         self._name = b""
-        self._unusable = ""
+        self._unusable: str | None = None
+        self._again_ns = 0
         self._complaints = RateLimiter()
 
     @property
@@ -50,16 +53,17 @@ class SharedPictures:
             return True
         try:
             segment = Reference.parse(frame.body).segment
-            if segment == self._unusable:
+            now_ns = monotonic_ns()
+            if segment == self._unusable and now_ns < self._again_ns:
                 return False
-            self._unusable = segment
+            self._unusable, self._again_ns = segment, now_ns + _RETRY_NS
             self._current = self._attached(segment)
         except (SharingError, WireFormatError) as error:
             if self._complaints.allow(monotonic_ns()) is not None:
                 _LOG.warning("%s; the stream itself will do", error)
             return False
         self._name = f"{segment} ".encode()
-        self._unusable = ""
+        self._unusable = None
         return True
 
     def picture(self, frame: EncodedFrame) -> SharedPicture | None:

@@ -17,7 +17,7 @@ from common.codec.base import Encoded
 from common.codec.picture import Converter, Picture, PixelConverter, plane_view, size_of
 from common.errors import DecodeError, EncodeError
 from common.frame import EncodedFrame
-from common.pixels import FULL_BGR, Form, PixelFormat, Pixels
+from common.pixels import FULL_BGR, Form, Pixels
 
 # Half the size of `ultrafast` at higher PSNR; CAVLC and no deblocking are what a receiver saves time
 # on (docs/decisions.md). Scene cuts are coded as P so that keyframes keep their cadence. Keyframes of the
@@ -148,10 +148,7 @@ class DecodedH264:
     def pixels(self, form: Form = FULL_BGR) -> Pixels:
         picture, self._picture = self._picture, None
         assert picture is not None  # noqa: S101 - called at most once
-        image = self._converter.convert(picture, form)
-        if form.format is PixelFormat.I420 or form.size is not None:
-            return image
-        return image[: self._height, : self._width]
+        return self._converter.convert(picture, form, (self._width, self._height))
 
 
 def _open_decoder(width: int, height: int) -> VideoCodecContext:

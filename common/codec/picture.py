@@ -103,16 +103,22 @@ class PixelConverter:
         self._source: av.filter.context.FilterContext | None = None
         self._sink: av.filter.context.FilterContext | None = None
 
-    def convert(self, frame: av.VideoFrame, form: Form = FULL_BGR) -> Pixels:
+    def convert(
+        self, frame: av.VideoFrame, form: Form = FULL_BGR, size: tuple[int, int] | None = None
+    ) -> Pixels:
         """The pixels, in memory of their own; rows may be padded.
+
+        Args:
+            size: (width, height) of the picture, where the frame is coded larger.
 
         Raises:
             FFmpegError: libav cannot convert this frame.
         """
-        made_for = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range, form)
-        if made_for != self._made_for:
-            self._build(frame, form)
-            self._made_for = made_for
+        size = size or (frame.width, frame.height)
+        shape = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range)
+        if (shape, form, size) != self._made_for:
+            self._build(frame, form, size)
+            self._made_for = (shape, form, size)
         source, sink = self._source, self._sink
         assert source is not None  # noqa: S101 - built just now
         assert sink is not None  # noqa: S101 - likewise
@@ -122,7 +128,7 @@ class PixelConverter:
         assert isinstance(converted, av.VideoFrame)  # noqa: S101 - the graph is one of pictures
         return as_array(converted, form.format)
 
-    def _build(self, frame: av.VideoFrame, form: Form) -> None:
+    def _build(self, frame: av.VideoFrame, form: Form, size: tuple[int, int]) -> None:
         # Kept: its filters do not keep it.
         graph = self._graph = av.filter.Graph()
         # Helper threads must be woken for every picture, which costs more than they gain.
@@ -132,11 +138,17 @@ class PixelConverter:
             f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:time_base=1/1000000:"
             f"colorspace={int(frame.colorspace)}:range={int(frame.color_range)}",
         )
-        width, height = form.sized(frame.width, frame.height)
-        scale = graph.add("scale", f"w={width}:h={height}:flags=bilinear")
+        width, height = form.sized(*size)
+        if form.size is None:
+            size = (width, height)  # nothing is scaled, I420 loses its odd line and column
+        crop = graph.add("crop", f"w={size[0]}:h={size[1]}:x=0:y=0:exact=1")
+        # What a frame says of its colours holds on the way in; ours are always the same.
+        colours = ":out_color_matrix=bt601:out_range=tv" if form.format is PixelFormat.I420 else ""
+        scale = graph.add("scale", f"w={width}:h={height}:flags=bilinear{colours}")
         target = graph.add("format", f"pix_fmts={_LIBAV[form.format]}")
         self._sink = graph.add("buffersink")
-        self._source.link_to(scale)
+        self._source.link_to(crop)
+        crop.link_to(scale)
         scale.link_to(target)
         target.link_to(self._sink)
         graph.configure()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from common.pixels import Form
-from common.sharing.layout import LOCK_SUFFIX, prefix
+from common.sharing.layout import LOCK_SUFFIX, is_ours, prefix
 
 FOLDER: Final = Path("/dev/shm")  # noqa: S108 - memory, not a file of ours that others could foresee
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
@@ -49,7 +49,8 @@ def reclaim(folder: Path = FOLDER) -> int:
     count = 0
     for path in _ours(folder, "fanlight."):
         with contextlib.suppress(OSError), opened(path, os.O_RDONLY) as file:
-            if _lock(file) and is_still(path, file):
+            own = is_ours(path.name) and os.fstat(file).st_uid == os.geteuid()
+            if own and _lock(file) and is_still(path, file):
                 path.unlink()
                 count += 1
     return count
@@ -80,7 +81,7 @@ class Leadership:
     def release(self) -> None:
         """Let the next one lead. Safe to call twice."""
         if self._file is not None:
-            with contextlib.suppress(OSError):
+            if is_still(self._path, self._file):
                 self._path.unlink()
             os.close(self._file)
             self._file = None

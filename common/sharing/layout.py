@@ -34,6 +34,9 @@ _NAME: Final = re.compile(
     rf"fanlight\.{VERSION}\.({STREAM_NAME.pattern})\.([a-z0-9-]{{1,32}})\.([0-9a-f]{{16}})\.([0-9a-f]{{8}})"
 )
 LOCK_SUFFIX: Final = "lock"
+_LOCK_NAME: Final = re.compile(
+    rf"fanlight\.{VERSION}\.{STREAM_NAME.pattern}\.[a-z0-9-]{{1,32}}\.{LOCK_SUFFIX}"
+)
 
 
 class Reference(NamedTuple):
@@ -73,11 +76,21 @@ def segment_name(stream: str, form: Form, epoch: int, suffix: str) -> str:
     return f"{prefix(stream, form)}{epoch:016x}.{suffix}"
 
 
-def check_name(name: str, stream: str, form: Form) -> None:
-    """Raises WireFormatError if this is not the name of such a segment."""
+def check_name(name: str, stream: str, form: Form) -> int:
+    """The epoch in the name of a segment.
+
+    Raises:
+        WireFormatError: this is not the name of one that holds such pictures.
+    """
     match = _NAME.fullmatch(name)
     if match is None or (match[1], match[2]) != (stream, str(form)):
         raise WireFormatError("segment", name, f"{prefix(stream, form)}EPOCH.SUFFIX")
+    return int(match[3], 16)
+
+
+def is_ours(name: str) -> bool:
+    """Whether a file of that name is a segment, or the lock of a hub, of this version."""
+    return _NAME.fullmatch(name) is not None or _LOCK_NAME.fullmatch(name) is not None
 
 
 def slots_for(grace_s: float, fps: float) -> int:
@@ -148,6 +161,8 @@ class SegmentHeader:
             raise WireFormatError("pixel format", number, ", ".join(map(str, _FORMATS)))
         if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE and width * height <= MAX_PIXELS):
             raise WireFormatError("width x height", f"{width}x{height}", f"up to {MAX_PIXELS} pixels")
+        if pixel_format is PixelFormat.I420 and (width % 2 or height % 2):
+            raise WireFormatError("width x height", f"{width}x{height}", "even sizes for i420")
         if not 1 <= slots <= MAX_SLOTS:
             raise WireFormatError("slots", slots, f"1 to {MAX_SLOTS}")
         header = cls(
@@ -175,6 +190,6 @@ class SlotRing:
         return slot
 
     def written(self, slot: int, now_ns: int) -> None:
-        """The picture is complete: its grace time begins."""
+        """A picture was written from that time on: its grace time has begun."""
         self._written_ns[slot] = now_ns
         self._next = (slot + 1) % len(self._written_ns)

@@ -33,9 +33,9 @@ class Attachment:
         self._file = -1
         self._path = folder / name
         try:
-            check_name(name, stream, form)
+            epoch = check_name(name, stream, form)
             with opened(self._path, os.O_RDONLY) as file:
-                self.header = _checked(file)
+                self.header = _checked(file, form, epoch)
                 self._memory = mmap.mmap(file, self.header.file_bytes, access=mmap.ACCESS_READ)
                 self._file = os.dup(file)
         except OSError as error:
@@ -52,7 +52,12 @@ class Attachment:
 
     def picture(self, slot: int, generation: int) -> SharedPicture | None:
         """The picture of that number; None if it has been overwritten, or never was in that slot."""
-        if slot >= self.header.slots or self._words[_FIRST_GENERATION + slot] != generation:
+        # Generation 0 is that of a slot which is being written, or never was.
+        if (
+            not 0 <= slot < self.header.slots
+            or not generation
+            or self._words[_FIRST_GENERATION + slot] != generation
+        ):
             return None
         return SharedPicture(self._slots[slot].view(), self._words, _FIRST_GENERATION + slot, generation)
 
@@ -92,9 +97,15 @@ class SharedPicture:
         return self._words[self._at] == self._generation
 
 
-def _checked(file: int) -> SegmentHeader:
+def _checked(file: int, form: Form, epoch: int) -> SegmentHeader:
     """The header of a segment that is this user's own, and nobody else's to write to."""
     status = os.fstat(file)
     if status.st_uid != os.geteuid() or status.st_mode & 0o077:
         raise WireFormatError("owner and mode", f"{status.st_uid} {status.st_mode & 0o777:o}", "own, 600")
-    return SegmentHeader.parse(os.pread(file, PAGE, 0), status.st_size)
+    header = SegmentHeader.parse(os.pread(file, PAGE, 0), status.st_size)
+    if header.format is not form.format or form.size not in (None, (header.width, header.height)):
+        found = f"{header.format} {header.width}x{header.height}"
+        raise WireFormatError("pictures", found, f"{form}, as in its name")
+    if header.epoch != epoch:
+        raise WireFormatError("epoch", header.epoch, f"{epoch}, as in its name")
+    return header

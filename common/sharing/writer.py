@@ -14,7 +14,7 @@ import numpy as np
 
 from common.errors import SharingError
 from common.pixels import Pixels, shape
-from common.sharing.hosts import FOLDER, opened
+from common.sharing.hosts import FOLDER, is_still, opened
 from common.sharing.layout import BEAT_AT, GENERATIONS_AT, PAGE, SegmentHeader, SlotRing
 
 _MIB: Final = 1024 * 1024
@@ -34,8 +34,7 @@ class Segment:
         self.name = name
         self.header = header
         self._path = folder / name
-        self._file = _created(self._path, header)
-        self._memory = mmap.mmap(self._file, header.file_bytes)
+        self._file, self._memory = _created(self._path, header)
         self._words = memoryview(self._memory)[:PAGE].cast("Q")
         self._slots = [
             np.frombuffer(self._memory, np.uint8, header.picture_bytes, PAGE + slot * header.stride)
@@ -54,6 +53,8 @@ class Segment:
         slot = self._ring.claim(now_ns)
         if slot is None:
             return None
+        if image.shape != self._slots[slot].shape:
+            raise ValueError(f"a picture of shape {image.shape}: allowed is {self._slots[slot].shape}")
         # Whoever still looks at the slot's old picture has overstayed, and learns it from this word: it
         # is written first. (Stores stay in order on x86; elsewhere the grace time has long passed.)
         word = GENERATIONS_AT // 8 + slot
@@ -73,7 +74,7 @@ class Segment:
         if self._file < 0:
             return
         self.beat(0)
-        with contextlib.suppress(OSError):
+        if is_still(self._path, self._file):
             self._path.unlink()
         self._words.release()
         self._slots.clear()
@@ -83,7 +84,7 @@ class Segment:
         self._file = -1
 
 
-def _created(path: Path, header: SegmentHeader) -> int:
+def _created(path: Path, header: SegmentHeader) -> tuple[int, mmap.mmap]:
     try:
         # Without a name until it is complete and locked: nobody finds half a segment, or takes it for one
         # that a dead hub left behind.
@@ -92,6 +93,7 @@ def _created(path: Path, header: SegmentHeader) -> int:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.posix_fallocate(file, 0, header.file_bytes)
             os.pwrite(file, header.serialize(), 0)
+            memory = mmap.mmap(file, header.file_bytes)
             # By way of a folder: os.link follows the link of /proc to the nameless file only then.
             with opened(Path("/proc/self/fd"), os.O_RDONLY | os.O_DIRECTORY) as folder:
                 os.link(str(file), path, src_dir_fd=folder, follow_symlinks=True)
@@ -100,7 +102,7 @@ def _created(path: Path, header: SegmentHeader) -> int:
             raise
     except OSError as error:
         raise _failure(path.parent, header, error) from None
-    return file
+    return file, memory
 
 
 def _failure(folder: Path, header: SegmentHeader, error: OSError) -> SharingError:

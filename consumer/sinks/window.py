@@ -72,7 +72,9 @@ class WindowSink(Sink):
             cv2.resizeWindow(self._title, *fitted(width, height))
         np.copyto(self._canvas, three_channels(frame.image))
         if not frame.valid:
-            return  # this process was stopped in the middle of it, for longer than the picture is kept
+            # This process was stopped in the middle of it, for longer than the picture is kept.
+            self._canvas.fill(24)
+            return
         if self._text_ns is None or now_ns - self._text_ns >= _LABEL_INTERVAL_NS:
             self._text_ns = now_ns
             self._text = label_text(self._context.name, self._context.stats())

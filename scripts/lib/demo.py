@@ -23,14 +23,15 @@ from scripts.lib.live import Display, PlainDisplay, TableDisplay
 
 _DESCRIPTION = """\
 Make everything ready (.venv, a broker), then show one producer and several consumers with their live
-status, and in windows where there is a display. A hub decodes for all of them. Ctrl-C ends it and removes what it started."""
+status, and in windows where there is a display. A hub decodes for all of them.
+Ctrl-C ends it and removes what it started."""
 _EPILOG = """\
 FANLIGHT_* variables reach producer and consumers. Exit codes: 0 done, 1 failed, 2 unusable arguments."""
 _T = TypeVar("_T")
 _PRODUCER = "producer"
 _HUB = "hub"
 # Where a hub shares pictures; without it every consumer decodes for itself.
-_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - only looked at
+_SHARED_MEMORY = Path("/dev/shm")
 _KIND_END_S = 5.0
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -55,7 +55,7 @@ def viewers(study: Study) -> None:
 
 
 def looking(study: Study) -> None:
-    """Twenty that read every pixel of every frame, which an application does and the sink `null` does not."""
+    """Twenty that read every pixel of every frame, as applications do and the sink `null` does not."""
     case = "Fanlight by hub x 20, every pixel read"
     design = designs.fanlight(
         "looking", via="host", start=lambda _number: ("-m", "scripts.measure.looking")

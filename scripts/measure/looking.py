@@ -12,6 +12,7 @@ from common.shell.lean import lean_process
 
 if TYPE_CHECKING:
     from consumer.frame import Frame
+    from consumer.sinks.base import Sink
 
 
 def main() -> int:
@@ -19,10 +20,10 @@ def main() -> int:
     from consumer import cli
     from consumer.sinks.null import NullSink
 
-    def look(_sink: NullSink, frame: Frame) -> None:
+    def look(_sink: Sink, frame: Frame) -> None:
         frame.image.max()
 
-    NullSink.present = look  # type: ignore[method-assign]
+    NullSink.present = look  # type: ignore[assignment,method-assign]
     return cli.main()
 
 

@@ -289,6 +289,8 @@ def test_a_client_without_our_code_finds_the_pixels(broker_url: str, stream: str
         messages = channel.consume(queue, inactivity_timeout=scaled(15))
         method, properties, body = next(itertools.islice(messages, 3, None))
         assert method is not None, "no reference came"
+        assert properties is not None
+        assert body is not None
         assert properties.content_type == "application/x-fanlight-shared"
         assert properties.app_id == "fanlight"
         headers = properties.headers
@@ -305,7 +307,7 @@ def test_a_client_without_our_code_finds_the_pixels(broker_url: str, stream: str
 
 
 def test_settings_that_contradict_each_other_are_refused() -> None:
-    with pytest.raises(ConfigError, match="--via 'host' cannot be used: share needs the stream itself"):
+    with pytest.raises(ConfigError, match="--via 'host' cannot be used: share needs the stream"):
         Consumer(share=True, via="host")
     with pytest.raises(ConfigError, match="i420 takes even sizes"):
         Consumer(format="i420", size=(31, 24))

@@ -1,12 +1,13 @@
 """One hub and 50 readers of its shared pictures, all of which are killed again and again.
 
-A program of its own: `python -m tests.support.sharing_stress STREAM FRAMES RESULTS` ends by itself and writes
-down what was seen. Every reader counts in a row of a shared table, so that a killed one has not counted in
-vain. References go through pipes that hold a few of them; when one is full its reader misses some.
+A program of its own: `python -m tests.support.sharing_stress STREAM FRAMES LIMIT_S RESULTS` ends by itself
+and writes down what was seen. Every reader counts in a row of a shared table, so that a killed one has not
+counted in vain. References go through short pipes; when one is full its reader misses some.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import mmap
 import multiprocessing
@@ -16,6 +17,7 @@ import select
 import sys
 import time
 from collections import deque
+from multiprocessing import connection
 from multiprocessing.context import ForkProcess
 from pathlib import Path
 from typing import Final
@@ -32,6 +34,7 @@ from common.sharing.reader import Attachment
 from common.sharing.writer import Segment
 
 READERS: Final = 50
+LONGEST_S: Final = 60.0
 # Of the columns of the table.
 CHECKED, TORN, OVERTAKEN, NOTICED, GONE, REFUSED, UNDEAD = range(7)
 COLUMNS: Final = ("checked", "torn", "overtaken", "noticed", "gone", "refused", "undead")
@@ -41,10 +44,10 @@ _GRACE_NS: Final = 2_000_000
 _SLOTS: Final = 48
 _BATCH: Final = 16
 _LONGEST_HOLD_S: Final = 0.006
-_LONGEST_S: Final = 60.0
 _READER_KILLS: Final = 30
 _WRITER_KILLS: Final = 8
-_PIPE_BYTES: Final = 4096  # what is written to a pipe at once, if no more than that, is read whole
+# A pipe of one page: what is written to it at once is there as a whole or not at all, and is read so.
+_PIPE_BYTES: Final = 4096
 
 Words = npt.NDArray[np.uint64]
 Counts = npt.NDArray[np.int64]
@@ -58,13 +61,13 @@ _FACTOR: Final = 0x9E3779B97F4A7C15
 
 def _fill(words: Words, generation: int) -> None:
     np.add(_BASE, np.uint64(generation * _FACTOR % 2**64), out=words[:-1])
-    words[-1] = crc32(words[:-1])
+    words[-1] = crc32(words[:-1].data)
 
 
 def _is_whole(words: Words, generation: int, scratch: Words) -> bool:
     np.add(_BASE, np.uint64(generation * _FACTOR % 2**64), out=scratch)
     pixels = words[:-1]
-    return bool((pixels == scratch).all()) and crc32(pixels) == int(words[-1])
+    return bool((pixels == scratch).all()) and crc32(pixels.data) == int(words[-1])
 
 
 # The hub -------------------------------------------------------------------------------------------------
@@ -114,7 +117,7 @@ class _Reader:
 
     def run(self, pipe: int) -> None:
         while True:
-            for line in os.read(pipe, _PIPE_BYTES).splitlines():
+            for line in os.read(pipe, 2 * _PIPE_BYTES).splitlines():
                 self._look(Reference.parse(line))
 
     def _look(self, reference: Reference) -> None:
@@ -158,7 +161,7 @@ def _read(stream: str, counts: Counts, seed: int, pipe: int) -> None:
     _Reader(stream, counts, seed).run(pipe)
 
 
-# Who starts and kills them ---------------------------------------------------------------------------------
+# Who starts and kills them -------------------------------------------------------------------------------
 
 
 class _Stress:
@@ -171,20 +174,23 @@ class _Stress:
         self._pipes = [os.pipe() for _ in range(READERS)]
         for _, into in self._pipes:
             os.set_blocking(into, False)
+            fcntl.fcntl(into, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self._started = 0
         self._readers = [self._reader(number) for number in range(READERS)]
         self._writer = self._new_writer()
 
-    def run(self, frames: int) -> dict[str, object]:
+    def run(self, frames: int, limit_s: float) -> dict[str, object]:
         began_s = time.monotonic()
         reader_kills = writer_kills = 0
         next_writer = 0
         while True:
             checked = int(self.table[:, CHECKED].sum())
             enough = reader_kills >= _READER_KILLS and writer_kills >= _WRITER_KILLS and checked >= frames
-            if enough or time.monotonic() - began_s > _LONGEST_S:
+            if enough or time.monotonic() - began_s >= limit_s:
                 break
-            select.select((), (), (), 0.1)
+            ended = connection.wait([p.sentinel for p in (self._writer, *self._readers)], 0.1)
+            if ended:
+                raise SystemExit(f"{len(ended)} processes ended that nobody had killed")
             number = self._random.randrange(READERS)
             _end(self._readers[number])
             self._readers[number] = self._reader(number)
@@ -196,15 +202,17 @@ class _Stress:
                 reclaim()
                 self._writer = self._new_writer()
                 next_writer += frames // (_WRITER_KILLS + 1)
-        self.end()
         totals = dict(zip(COLUMNS, map(int, self.table.sum(axis=0)), strict=True))
-        least = int(self.table[:, CHECKED].min())
-        seconds = round(time.monotonic() - began_s, 1)
         return {
-            **totals, "least": least, "readers": reader_kills, "writers": writer_kills, "seconds": seconds
-        }  # fmt: skip
+            **totals,
+            "idle": int((self.table[:, CHECKED] == 0).sum()),
+            "readers": reader_kills,
+            "writers": writer_kills,
+            "seconds": round(time.monotonic() - began_s, 1),
+        }
 
     def end(self) -> None:
+        """Kill them all, and delete what they leave behind."""
         for process in (self._writer, *self._readers):
             _end(process)
         reclaim()
@@ -230,9 +238,12 @@ def _end(process: ForkProcess) -> None:
     process.close()
 
 
-def main(stream: str, frames: str, results: str) -> None:
+def main(stream: str, frames: str, limit_s: str, results: str) -> None:
     stress = _Stress(stream)
-    Path(results).write_text(json.dumps(stress.run(int(frames))))
+    try:
+        Path(results).write_text(json.dumps(stress.run(int(frames), float(limit_s))))
+    finally:
+        stress.end()
 
 
 if __name__ == "__main__":

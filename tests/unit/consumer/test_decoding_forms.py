@@ -18,9 +18,7 @@ def unbroken() -> None:
 @pytest.mark.parametrize("way", ["at once", "prepare", "decode_ahead"])
 @pytest.mark.parametrize("form", [FULL_BGR, Form(PixelFormat.GREY), Form(PixelFormat.I420, (32, 24))])
 @pytest.mark.parametrize("codec", ENCODINGS)
-def test_pictures_are_of_the_form_that_is_wanted_and_read_only(
-    codec: Codec, form: Form, way: str
-) -> None:
+def test_pictures_are_of_the_form_that_is_wanted_and_read_only(codec: Codec, form: Form, way: str) -> None:
     """As those that a hub shares are: a program must not work by one way and fail by the other."""
     decoding = Decoding(form, unbroken)
     (frame,) = film(1, codec=codec)

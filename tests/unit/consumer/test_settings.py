@@ -25,7 +25,7 @@ def test_every_setting_can_be_given_by_variable() -> None:
         "FANLIGHT_NAME": "wall", "FANLIGHT_STREAM": "door", "FANLIGHT_PLAYOUT": "sync",
         "FANLIGHT_DELAY": "100ms", "FANLIGHT_MAX_AGE": "250ms", "FANLIGHT_SINK": "null,share",
         "FANLIGHT_WORK": "5ms", "FANLIGHT_DURATION": "1m", "FANLIGHT_FRAMES": "9",
-        "FANLIGHT_VIA": "broker", "FANLIGHT_FORMAT": "grey", "FANLIGHT_SIZE": "640x360",
+        "FANLIGHT_VIA": "broker", "FANLIGHT_FORMAT": "grey", "FANLIGHT_SCALE": "640x360",
         "FANLIGHT_SHARE_FORMAT": "i420", "FANLIGHT_SHARE_SIZE": "320x240",
         "FANLIGHT_URL": "amqp://ann:pw@host/video",
     }  # fmt: skip
@@ -72,19 +72,19 @@ def test_a_delay_matters_to_sync_only() -> None:
     [
         (
             {"via": Via.HOST, "sinks": (SHARE,)},
-            "--via 'host' cannot be used: share needs the stream itself: allowed is broker",
+            "--via 'host' cannot be used: share needs the stream: allowed is broker",
         ),
         (
             {"via": Via.HOST, "sinks": (NULL, RECORD)},
-            "--via 'host' cannot be used: record needs the stream itself: allowed is broker",
+            "--via 'host' cannot be used: record needs the stream: allowed is broker",
         ),
         (
             {"via": Via.HOST, "sinks": (SHARE, RECORD)},
-            "--via 'host' cannot be used: record, share needs the stream itself: allowed is broker",
+            "--via 'host' cannot be used: record, share needs the stream: allowed is broker",
         ),
         (
             {"share_size": (640, 360), "sinks": (NULL,)},
-            "--share-format or --share-size (640, 360) cannot be used: it takes --sink share",
+            "--share-format or --share-size 'bgr-640x360' cannot be used: it takes --sink share",
         ),
         (
             {"format": PixelFormat.I420, "sinks": (WINDOW,)},
@@ -96,19 +96,19 @@ def test_a_delay_matters_to_sync_only() -> None:
         ),
         (
             {"share_format": PixelFormat.I420, "sinks": (SHARE, WINDOW)},
-            "--format 'i420' cannot be used: window and snapshot take bgr or grey",
+            "--share-format 'i420' cannot be used: window and snapshot take bgr or grey",
         ),
         (
             {"format": PixelFormat.I420, "size": (641, 480)},
-            "--size '641x480' cannot be used: i420 takes even sizes",
+            "--scale '641x480' cannot be used: i420 takes even sizes",
         ),
         (
             {"format": PixelFormat.I420, "size": (640, 1)},
-            "--size '640x1' cannot be used: i420 takes even sizes",
+            "--scale '640x1' cannot be used: i420 takes even sizes",
         ),
         (
             {"share_format": PixelFormat.I420, "share_size": (640, 481), "sinks": (SHARE,)},
-            "--size '640x481' cannot be used: i420 takes even sizes",
+            "--share-size '640x481' cannot be used: i420 takes even sizes",
         ),
     ],
 )
@@ -119,7 +119,9 @@ def test_what_does_not_go_together_is_refused(wrong: dict[str, Any], text: str) 
 
 
 def test_a_form_to_share_is_refused_where_nothing_is_shared() -> None:
-    with pytest.raises(ConfigError, match=r"^--share-format or --share-size .*grey.* it takes --sink share$"):
+    with pytest.raises(
+        ConfigError, match=r"^--share-format or --share-size .*grey.* it takes --sink share"
+    ):
         ConsumerSettings(share_format=PixelFormat.GREY)
 
 
@@ -174,8 +176,8 @@ def test_a_hub_is_who_has_something_to_share() -> None:
 
 def test_the_pictures_of_a_hub_are_those_that_it_shares() -> None:
     assert ConsumerSettings().form == FULL_BGR
-    own = {"format": PixelFormat.GREY, "size": (640, 360)}
-    shared = {"share_format": PixelFormat.I420, "share_size": (320, 180)}
+    own: dict[str, Any] = {"format": PixelFormat.GREY, "size": (640, 360)}
+    shared: dict[str, Any] = {"share_format": PixelFormat.I420, "share_size": (320, 180)}
     assert ConsumerSettings(**own).form == Form(PixelFormat.GREY, (640, 360))
     assert ConsumerSettings(**own, **shared, sinks=(SHARE,)).form == Form(PixelFormat.I420, (320, 180))
     assert ConsumerSettings(**own, sinks=(SHARE,)).form == FULL_BGR
@@ -197,18 +199,18 @@ def test_a_hub_and_who_wants_its_pictures_find_each_other(settings: dict[str, An
 
 
 @pytest.mark.parametrize(
-    ("flag", "text", "allowed"),
+    ("key", "flag", "text", "allowed"),
     [
-        ("via", "hub", "auto or broker or host"),
-        ("format", "rgb", "bgr, i420, grey"),
-        ("share-format", "BGR", "bgr, i420, grey"),
-        ("size", "640", ""),
-        ("share-size", "0x0", ""),
+        ("via", "via", "hub", "auto or broker or host"),
+        ("format", "format", "rgb", "bgr, i420, grey"),
+        ("share_format", "share-format", "BGR", "bgr, i420, grey"),
+        ("size", "scale", "640", "WIDTHxHEIGHT such as 1280x720"),
+        ("share_size", "share-size", "0x0", "WIDTHxHEIGHT such as 1280x720"),
     ],
 )
-def test_a_refusal_names_the_flag_and_what_is_allowed(flag: str, text: str, allowed: str) -> None:
+def test_a_refusal_names_the_flag_and_what_is_allowed(key: str, flag: str, text: str, allowed: str) -> None:
     with pytest.raises(ConfigError, match=f"^--{flag} '{text}' cannot be used: .*{allowed}"):
-        resolve(OPTIONS, {flag.replace("-", "_"): text}, {})
+        resolve(OPTIONS, {key: text}, {})
 
 
 def test_modes_are_known_by_name() -> None:

@@ -149,13 +149,15 @@ def test_a_picture_is_not_written_while_all_are_in_their_grace_time(tmp_path: Pa
     segment.close()
 
 
-def test_a_picture_of_another_size_is_an_error_and_leaves_an_invalid_slot(tmp_path: Path) -> None:
+def test_a_picture_of_another_size_is_an_error_and_changes_nothing(tmp_path: Path) -> None:
     header = described(slots=1)
     segment = Segment(new_name(), header, tmp_path)
     assert segment.write(noise(header), 0) == (0, 1)
-    with pytest.raises(ValueError, match="broadcast"):
+    with pytest.raises(ValueError, match="allowed is"):
         segment.write(noise(described(width=18)), GRACE_NS)
-    assert generation(tmp_path / segment.name, 0) == 0
+    with pytest.raises(ValueError, match="allowed is"):
+        segment.write(noise(described(width=1)), GRACE_NS)  # would fill every column
+    assert generation(tmp_path / segment.name, 0) == 1
     assert segment.write(noise(header), GRACE_NS) == (0, 2)
     segment.close()
 

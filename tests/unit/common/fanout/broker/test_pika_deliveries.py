@@ -18,6 +18,7 @@ from common.fanout.broker.pika_internals import (
 from tests.unit.common.fanout.broker.test_deliveries import CONSUMER, encoded, usual
 from tests.unit.common.fanout.broker.test_pika_internals import (
     HEARTBEAT,
+    TURNS,
     UNUSUAL,
     FakeConnection,
     Taking,
@@ -121,7 +122,7 @@ def test_nothing_more_is_taken_once_a_delivery_has_closed_the_channel() -> None:
         taking.channel.is_open = False
         return True
 
-    take_deliveries(cast("Channel", taking.channel), CONSUMER, close)
+    take_deliveries(cast("Channel", taking.channel), CONSUMER, close, TURNS)
     taking.arrive(encoded() + encoded(tag=6))
     assert taking.connection.passed == [encoded(tag=6)]
     assert taking.connection.bytes_received == len(encoded())
@@ -137,7 +138,7 @@ def test_a_later_channel_of_the_same_connection_takes_over() -> None:
         return True
 
     channel = SimpleNamespace(channel_number=2, is_open=True, connection=taking.connection)
-    take_deliveries(cast("Channel", channel), "ctag2.abc", on_delivery)
+    take_deliveries(cast("Channel", channel), "ctag2.abc", on_delivery, TURNS)
     taking.arrive(encoded(channel=2, consumer="ctag2.abc", tag=8))
     taking.arrive(encoded())
     assert [delivery.tag for delivery in later] == [8]
@@ -195,7 +196,7 @@ def test_an_exception_while_a_delivery_is_handled_ends_the_connection(
     def fail(_delivery: Delivery) -> bool:
         raise error
 
-    take_deliveries(cast("Channel", taking.channel), CONSUMER, fail)
+    take_deliveries(cast("Channel", taking.channel), CONSUMER, fail, TURNS)
     peer.sendall(encoded())
     taking.poll()
     assert taking.transport.aborted == [error]
@@ -213,7 +214,7 @@ def test_an_exception_of_pikas_own_decoder_ends_the_connection(
             raise error
 
         patch.setattr(FakeConnection, "_on_data_available", fail)
-        take_deliveries(cast("Channel", taking.channel), CONSUMER, taking.on_delivery)
+        take_deliveries(cast("Channel", taking.channel), CONSUMER, taking.on_delivery, TURNS)
         peer.sendall(HEARTBEAT)
         taking.poll()
     assert taking.transport.aborted == [error]
@@ -245,7 +246,7 @@ def test_in_pika_itself_the_usual_and_the_unusual_arrive_each_by_its_way_and_in_
             return delivery.properties is not None
 
         channel._consumers[CONSUMER] = by_pika
-        take_deliveries(channel, CONSUMER, plainly)
+        take_deliveries(channel, CONSUMER, plainly, TURNS)
         counting.ioloop.activate_poller()
         third, fourth = encoded(tag=7, body=b"three"), encoded(usual(priority=1), b"four", tag=8)
         pieces = [

@@ -24,6 +24,7 @@ from pika.spec import BasicProperties
 
 from common.fanout.broker.deliveries import Delivery
 from common.fanout.broker.pika_internals import (
+    Turns,
     read_in_large_pieces,
     survive_hostile_tables,
     take_deliveries,
@@ -226,6 +227,16 @@ def writing(sock: Any, kind: type[_AsyncPlaintextTransport] = _AsyncPlaintextTra
     return connection
 
 
+class NoTurns:
+    """Stands in for a loop that nobody runs here."""
+
+    def read_by(self, connection: SelectConnection, readable: Callable[[], None]) -> None:
+        """Nothing."""
+
+
+TURNS = cast("Turns", NoTurns())
+
+
 class Taking:
     """A connection whose deliveries are taken, and what became of them."""
 
@@ -241,7 +252,7 @@ class Taking:
         self.channel = SimpleNamespace(channel_number=CHANNEL, is_open=True, connection=self.connection)
         self.taken: list[Delivery] = []
         self.good = good
-        take_deliveries(cast("Channel", self.channel), CONSUMER, self.on_delivery)
+        take_deliveries(cast("Channel", self.channel), CONSUMER, self.on_delivery, TURNS)
 
     def on_delivery(self, delivery: Delivery) -> bool:
         self.taken.append(delivery)

@@ -1,0 +1,139 @@
+"""`Turns`: pika's loop, one turn at a time; and acknowledgements past pika's encoder."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from pika import SelectConnection, spec
+from pika.adapters.select_connection import IOLoop, PollEvents, SelectPoller
+from pika.channel import Channel
+from pika.frame import Method
+
+from common.fanout.broker.pika_internals import Turns, acknowledge
+from tests.support.timing import scaled
+
+LONG_S = scaled(30)
+
+
+@pytest.fixture
+def loop() -> Iterator[IOLoop]:
+    made = IOLoop()
+    made.activate_poller()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+def reading(sock: socket.socket) -> SelectConnection:
+    """As much of a connection as `read_by` looks at."""
+    return cast("SelectConnection", SimpleNamespace(_transport=SimpleNamespace(_sock=sock)))
+
+
+def test_a_turn_ends_when_its_time_is_over(loop: IOLoop) -> None:
+    began_s = time.monotonic()
+    loop.call_later(LONG_S, lambda: None)
+    Turns(loop).run(0.01)
+    assert 0.009 <= time.monotonic() - began_s < LONG_S / 2
+
+
+def test_a_timer_that_is_due_before_that_is_run(loop: IOLoop) -> None:
+    rung: list[str] = []
+    loop.call_later(0.01, lambda: rung.append("timer"))
+    turns = Turns(loop)
+    deadline_s = time.monotonic() + LONG_S
+    while not rung and time.monotonic() < deadline_s:
+        turns.run(LONG_S)
+    assert rung == ["timer"]
+
+
+def test_what_another_thread_wants_done_is_done_at_once(loop: IOLoop) -> None:
+    done: list[str] = []
+    loop.add_callback_threadsafe(lambda: done.append("callback"))
+    Turns(loop).run(LONG_S)
+    assert done == ["callback"]
+
+
+def test_the_socket_that_matters_goes_straight_to_its_reader(
+    loop: IOLoop, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    ours, theirs = pair
+    seen: list[str] = []
+    loop.add_handler(ours.fileno(), lambda *_: seen.append("by pika"), PollEvents.READ)
+    turns = Turns(loop)
+    turns.read_by(reading(ours), lambda: seen.append("straight"))
+    theirs.send(b"x")
+    turns.run(LONG_S)
+    assert seen == ["straight"]
+    turns.forget()
+    turns.run(LONG_S)
+    assert seen == ["straight", "by pika"]
+    loop.remove_handler(ours.fileno())
+
+
+def test_a_socket_that_can_also_be_written_is_pikas_business(
+    loop: IOLoop, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    ours, theirs = pair
+    events: list[int] = []
+    loop.add_handler(
+        ours.fileno(), lambda _fd, event: events.append(event), PollEvents.READ | PollEvents.WRITE
+    )
+    turns = Turns(loop)
+    turns.read_by(reading(ours), lambda: events.append(-1))
+    theirs.send(b"x")
+    turns.run(LONG_S)
+    assert events == [PollEvents.READ | PollEvents.WRITE]
+    loop.remove_handler(ours.fileno())
+
+
+def test_two_sockets_at_once_are_both_served(
+    loop: IOLoop, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    ours, theirs = pair
+    seen: list[str] = []
+    loop.add_handler(ours.fileno(), lambda *_: seen.append("socket"), PollEvents.READ)
+    turns = Turns(loop)
+    turns.read_by(reading(ours), lambda: seen.append("straight"))
+    theirs.send(b"x")
+    loop.add_callback_threadsafe(lambda: seen.append("callback"))  # its pipe has something to read as well
+    turns.run(LONG_S)
+    assert sorted(seen) == ["callback", "socket"]
+    loop.remove_handler(ours.fileno())
+
+
+def test_where_there_is_only_select_a_turn_is_limited_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    def poller(get_wait_seconds: Any, process_timeouts: Any) -> SelectPoller:
+        return SelectPoller(get_wait_seconds, process_timeouts)
+
+    monkeypatch.setattr(IOLoop, "_get_poller", staticmethod(poller))
+    loop = IOLoop()
+    done: list[str] = []
+    loop.add_callback_threadsafe(lambda: done.append("callback"))
+    turns = Turns(loop)
+    began_s = time.monotonic()
+    turns.run(0.01)
+    turns.run(0.01)
+    assert done == ["callback"]
+    assert time.monotonic() - began_s < LONG_S / 2
+    loop.close()
+
+
+def test_an_acknowledgement_is_what_pika_would_send() -> None:
+    sent: list[bytes] = []
+    connection = SimpleNamespace(_output_marshaled_frames=sent.extend)
+    channel = SimpleNamespace(channel_number=3, connection=connection)
+    acknowledge(cast("Channel", channel), 2**40 + 7)
+    assert sent == [Method(3, spec.Basic.Ack(2**40 + 7, multiple=True)).marshal()]
