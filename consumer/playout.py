@@ -11,7 +11,7 @@ from collections import deque
 from itertools import islice
 from typing import Final, NamedTuple, Protocol
 
-from common.frame import EncodedFrame, FrameHeader
+from common.frame import Codec, EncodedFrame, FrameHeader
 from consumer.stats import Event
 
 # Frames that `sync` may hold for each second of its delay.
@@ -76,7 +76,7 @@ class Turn(NamedTuple):
 
     Attributes:
         frame: to be shown now, if any.
-        due_ns: Unix time at which it was to be shown; None with `latest`.
+        due_ns: Unix time at which it was to be shown, or is to be, a little later; None with `latest`.
         dropped: frames given up.
         wait_ns: time until the next frame's turn; None if only a new frame can change anything.
         ahead: a frame that may be decoded now, for its turn comes soon; in order, each once.
@@ -166,9 +166,18 @@ class SyncPlayout:
         decoded_ahead: frames that are decoded before their turn is next, up to `MOST_DECODED_AHEAD`. A
             keyframe takes five times as long as another frame: screens of one host that take different
             numbers decode it at different times, and all are in time for the frames before it.
+        shared_ahead: shared frames are handed out so many frame intervals before their time: whoever shows
+            them makes everything ready, and waits.
     """
 
-    def __init__(self, delay_ns: int, max_age_ns: int, decoded_ahead: int = MOST_DECODED_AHEAD) -> None:
+    def __init__(
+        self,
+        delay_ns: int,
+        max_age_ns: int,
+        decoded_ahead: int = MOST_DECODED_AHEAD,
+        shared_ahead: float = 0.0,
+    ) -> None:
+        self._shared_ahead = shared_ahead
         self._decoded_ahead = decoded_ahead
         self._delay_ns = delay_ns
         self._max_age_ns = max_age_ns
@@ -236,6 +245,11 @@ class SyncPlayout:
         wait_ns = self._due_ns(following) - now_ns
         # A stranger's rate may be as near to 0 as a number can be.
         interval_ns = min(1_000_000_000 / following.header.fps, _LONGEST_INTERVAL_NS)
+        if following.frame.header.codec is Codec.SHARED:
+            ahead_ns = int(self._shared_ahead * interval_ns)
+            if wait_ns > ahead_ns:
+                return Turn(wait_ns=wait_ns - ahead_ns)
+            return Turn(self._pop(), now_ns + wait_ns)
         begin_ns = int(_BEGIN_AHEAD * interval_ns)
         if wait_ns > begin_ns:
             return Turn(wait_ns=wait_ns - begin_ns)

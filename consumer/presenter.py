@@ -99,6 +99,7 @@ class Presenter:
             return False
         for present in self._presenting:
             present(frame)
+        self.reception.let_others_show()
         self._shown += 1
         if self._settings.work_s:
             self._stopping.wait(self._settings.work_s)

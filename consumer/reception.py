@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from common import clocksync, fanout
 from common.clock import monotonic_ns, wall_ns
@@ -26,6 +28,23 @@ from consumer.stats import ConsumerStats, Event, Meters, Outcome
 
 _STOP_S = 1.5
 _FOR_GOOD = 3600.0
+# In frame intervals. Between two moments of display one wake-up is enough for all that came meanwhile.
+_SHARED_AHEAD = 0.75
+_LONGEST_PAUSE_NS = 100_000_000
+_LET_SHOW_S = 0.006
+_FIRST_TICKS = 5
+_LATER_TICKS = 5
+_LET_SHOW_SHARE = 0.2
+
+
+class _HandedOut(NamedTuple):
+    """The frame that was presented last, while that is not yet counted."""
+
+    arrived: Arrived
+    picture: SharedPicture | None
+    now_ns: int
+    due_ns: int | None
+    presented_ns: int
 
 
 class Reception:
@@ -56,7 +75,12 @@ class Reception:
         )
         needed_s = settings.delay_s if settings.playout is PlayoutMode.SYNC else 0.0
         self._shared = SharedPictures(settings.stream, settings.form, needed_s)
-        self._handed_out: SharedPicture | None = None
+        self._held: SharedPicture | None = None
+        self._handed_out: _HandedOut | None = None
+        self._accounting = threading.Lock()
+        self._pause = threading.Lock()
+        self._pause.acquire()
+        self._let_show_s = -1.0
         # Without a hub to look for, a wait has no end of its own.
         self._patience_s = LOOK_AFTER_S if self._changeover.looks_for_hub else _FOR_GOOD
         self._subscriber = fanout.subscriber(
@@ -90,6 +114,7 @@ class Reception:
         self._highest_seq = -1
         self._highest_shared = False
         self._lost_presented = 0
+        self._ticks = 0
         self._rests = True  # no decoder until there is something to decode
 
     @property
@@ -110,6 +135,7 @@ class Reception:
         """Unsubscribe and end, within 2 s. Safe to call twice, and from any thread."""
         self._mailbox.close()
         self._subscriber.stop(_STOP_S)
+        self._account()
 
     def interrupt(self) -> None:
         """Make a blocked `take` return. Thread-safe."""
@@ -117,6 +143,7 @@ class Reception:
 
     def stats(self) -> ConsumerStats:
         """The figures as they stand."""
+        self._account()
         return self._meters.snapshot(monotonic_ns())
 
     def take(self, timeout_s: float | None = None) -> Frame | None:
@@ -125,7 +152,10 @@ class Reception:
         The frame counts as presented with its return.
         """
         if self._handed_out is not None:
-            self._given_back(self._handed_out)
+            self.let_others_show()
+            self._account()
+        if self._held is not None:
+            self._given_back(self._held)
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
             turn = self._mailbox.take(
@@ -136,8 +166,7 @@ class Reception:
             if turn.frame is not None:
                 return self._present(turn.frame, turn.due_ns)
             if turn.upcoming is not None:
-                if turn.upcoming.frame.header.codec is not Codec.SHARED:
-                    self._decoding.prepare(turn.upcoming)
+                self._decoding.prepare(turn.upcoming)
             elif turn.ahead is not None:
                 if turn.ahead.frame.header.codec is not Codec.SHARED:
                     self._decoding.decode_ahead(turn.ahead)
@@ -157,7 +186,7 @@ class Reception:
             self._subscriber.follow_stream(True)
 
     def _given_back(self, picture: SharedPicture) -> None:
-        self._handed_out = None
+        self._held = None
         if not picture.valid:
             self._meters.overstayed()
 
@@ -181,25 +210,51 @@ class Reception:
             self._dropped(Dropped(arrived, image))
             return None
         header = arrived.frame.header
+        lost = arrived.lost_before - self._lost_presented
         now_ns = self._now_ns()
+        if due_ns is not None and due_ns > now_ns:
+            # From here to the hand-over every instruction counts: all the others wait for the same moment.
+            self._let_show_s = min(_LET_SHOW_S, _LET_SHOW_SHARE / header.fps)
+            self._pause.acquire(timeout=min(due_ns - now_ns, _LONGEST_PAUSE_NS) / 1e9)
+            now_ns = self._now_ns()
         age_ns = now_ns - header.capture_ns
-        if age_ns > self._max_age_ns:
+        if age_ns > self._max_age_ns or (picture is not None and not picture.valid):
             self._dropped(Dropped(arrived, Event.LATE))
             return None
         presented_ns = wall_ns()
-        lost = arrived.lost_before - self._lost_presented
+        self._held = picture
+        self._handed_out = _HandedOut(arrived, picture, now_ns, due_ns, presented_ns)
+        return Frame(image, header, arrived.received_ns, presented_ns, age_ns / 1e9, lost, picture)
+
+    def let_others_show(self) -> None:
+        """All screens of this host show the same shared frame now: what is left to do here can wait.
+
+        To be called as soon as a frame is shown; without effect but for shared frames under `sync`.
+        """
+        shown = self._handed_out
+        if shown is None or shown.due_ns is None or shown.picture is None or self._let_show_s < 0:
+            return
+        self._pause.acquire(timeout=self._let_show_s)
+        self._let_show_s = -1.0
+
+    def _account(self) -> None:
+        """Count the frame that was handed out last; once."""
+        with self._accounting:
+            handed_out, self._handed_out = self._handed_out, None
+        if handed_out is None:
+            return
+        arrived, picture, now_ns, due_ns, presented_ns = handed_out
+        header = arrived.frame.header
         self._lost_presented = arrived.lost_before
         self._meters.presented(
-            age_s=age_ns / 1e9,
+            age_s=(now_ns - header.capture_ns) / 1e9,
             skew_s=None if due_ns is None else (now_ns - due_ns) / 1e9,
             now_ns=monotonic_ns(),
             shared=picture is not None,
         )
-        self._handed_out = picture
         self._on_outcome(
             Outcome(header.seq, header.capture_ns, arrived.received_ns, presented_ns, Event.PRESENTED)
         )
-        return Frame(image, header, arrived.received_ns, presented_ns, age_ns / 1e9, lost, picture)
 
     def _dropped(self, dropped: Dropped) -> None:
         self._meters.ended(dropped.event)
@@ -221,6 +276,7 @@ class Reception:
         if header.epoch != self._epoch:
             # Another producer, perhaps on another host: what was learnt of its clock is worth nothing.
             self._epoch = header.epoch
+            self._ticks = 0
             self._clock.restart()
             self._ask_the_time()
         elif shared is not self._highest_shared and header.seq <= self._highest_seq:
@@ -258,7 +314,10 @@ class Reception:
 
     def on_tick(self) -> None:
         self._subscriber.send(_report(self._settings, self.stats()))
-        self._ask_the_time()
+        self._ticks += 1
+        # Where the clocks agree, as they do on one host, a look now and then is enough.
+        if self._clock.base_ns is not None or self._ticks < _FIRST_TICKS or self._ticks % _LATER_TICKS == 0:
+            self._ask_the_time()
 
     def _ask_the_time(self) -> None:
         self._subscriber.send(
@@ -281,7 +340,7 @@ def _playout(settings: ConsumerSettings) -> Playout:
     if settings.playout is PlayoutMode.SYNC:
         # Jitter only: nothing here is a secret.
         decoded_ahead = random.randint(2, MOST_DECODED_AHEAD)  # noqa: S311
-        return SyncPlayout(int(settings.delay_s * 1e9), max_age_ns, decoded_ahead)
+        return SyncPlayout(int(settings.delay_s * 1e9), max_age_ns, decoded_ahead, _SHARED_AHEAD)
     return LatestPlayout(max_age_ns)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from consumer.playout import SyncPlayout, Turn
+from common.frame import Codec
+from consumer.playout import IDLE, SyncPlayout, Turn
 from consumer.stats import Event
 from tests.unit.consumer.test_playout import (
     BEGIN,
@@ -121,3 +124,17 @@ def test_a_rate_next_to_nothing_is_survived() -> None:
     turn = playout.take(0)
     assert turn.wait_ns is not None
     assert 0 <= turn.wait_ns <= DELAY
+
+
+def test_sync_hands_a_shared_frame_out_a_little_early_and_says_when_it_is_due() -> None:
+    playout = SyncPlayout(DELAY, MAX_AGE, shared_ahead=0.5)
+    frame = arrived(0, 0)
+    shared = frame._replace(frame=replace(frame.frame, header=replace(frame.header, codec=Codec.SHARED)))
+    due = shared.header.capture_ns + DELAY
+    playout.push(shared)
+    early = due - INTERVAL
+    waiting = playout.take(early)
+    assert waiting == Turn(wait_ns=INTERVAL - INTERVAL // 2)
+    assert waiting.upcoming is None, "there is nothing to decode"
+    assert playout.take(due - INTERVAL // 2) == Turn(shared, due)
+    assert playout.take(due) == IDLE
