@@ -26,7 +26,10 @@ def cpu_s(pids: Iterable[int]) -> float:
     """User and system time of all threads of these processes, in seconds."""
     ticks = 0
     for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except FileNotFoundError:
+            continue  # the broker's helpers come and go; that a consumer ended is found by `Fleet.check`
         ticks += int(fields[11]) + int(fields[12])
     return ticks / _TICKS_PER_S
 
