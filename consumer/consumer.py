@@ -86,9 +86,9 @@ class Consumer:
     def start(self) -> Self:
         """Subscribe; returns at once. Called by itself with the first frame asked for."""
         if not self._started:
-            self._started = True
             if self._settings.shares:
                 self._hub = ShareSink(self._settings, self._reception.stats)
+            self._started = True
             self._reception.start()
         return self
 

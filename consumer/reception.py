@@ -211,6 +211,7 @@ class Reception:
             return None
         header = arrived.frame.header
         lost = arrived.lost_before - self._lost_presented
+        self._let_show_s = -1.0
         now_ns = self._now_ns()
         if due_ns is not None and due_ns > now_ns:
             # From here to the hand-over every instruction counts: all the others wait for the same moment.

@@ -79,16 +79,12 @@ class ConsumerSettings:
 
     def _check_ways(self) -> None:
         kinds = {spec.kind for spec in self.sinks}
-        if self.via is Via.HOST and kinds & _NEED_STREAM:
-            needing = ", ".join(sorted(kinds & _NEED_STREAM))
-            raise ConfigError("--via", str(self.via), f"{needing} needs the stream: allowed is broker")
+        # A hub may be started with its consumers' environment: for it the stream is the only way anyhow.
+        if self.via is Via.HOST and "record" in kinds and not self.shares:
+            raise ConfigError("--via", str(self.via), "record needs the stream: allowed is auto or broker")
         if self.via is Via.HOST and hosts.host_id() is None:
             raise ConfigError("--via", str(self.via), f"there is no {hosts.FOLDER}: allowed is broker")
         form, option = self.form, "share-" if self.shares else ""
-        if not self.shares and (self.share_format, self.share_size) != (PixelFormat.BGR, None):
-            raise ConfigError(
-                "--share-format or --share-size", str(self._shared_form), "it takes --sink share"
-            )
         if form.format is PixelFormat.I420:
             if kinds & {"window", "snapshot"}:
                 raise ConfigError(f"--{option}format", "i420", "window and snapshot take bgr or grey")

@@ -34,6 +34,7 @@ class SharedPictures:
         self._name = b""
         self._unusable: str | None = None
         self._again_ns = 0
+        self._said = ""
         self._complaints = RateLimiter()
 
     @property
@@ -59,7 +60,9 @@ class SharedPictures:
             self._unusable, self._again_ns = segment, now_ns + _RETRY_NS
             self._current = self._attached(segment)
         except (SharingError, WireFormatError) as error:
-            if self._complaints.allow(monotonic_ns()) is not None:
+            # Once for each reason: it may stay as it is for days.
+            if str(error) != self._said and self._complaints.allow(monotonic_ns()) is not None:
+                self._said = str(error)
                 _LOG.warning("%s; the stream itself will do", error)
             return False
         self._name = f"{segment} ".encode()

@@ -81,11 +81,11 @@ class ShareSink(Sink):
         if segment is None:
             return
         written = segment.write(frame.image, now_ns)
-        self._shared_ns = now_ns
         if written is None:
             # Frames come faster than they were said to: more slots, from the next one on.
             self._fastest_fps = min(_HIGHEST_FPS, 2 * max(self._fastest_fps, header.fps))
             return
+        self._shared_ns = now_ns
         self._sharing.publish(EncodedFrame(header, Reference(segment.name, *written).serialize()))
 
     def tick(self) -> bool:

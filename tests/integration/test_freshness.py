@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import statistics
 import threading
 import time
 from collections.abc import Iterator
@@ -20,7 +21,8 @@ from consumer import Consumer, Frame
 from producer import Producer
 from tests.integration.test_pipeline import Camera, on_air, raw_channel, small
 from tests.support.commands import running
-from tests.support.timing import wait_until
+from tests.support.marked_stream import Marking
+from tests.support.timing import scaled, wait_until
 
 EPOCH = 77
 HOUR_NS = 3600 * 1_000_000_000
@@ -185,3 +187,23 @@ def camera_and_trace_agree(
         later = sorted(ages_s[12:])
         assert 0.25 <= later[len(later) // 2] <= 1.0
     return out.failure is None
+
+
+def test_a_program_that_works_long_on_large_frames_still_gets_the_newest(
+    broker_url: str, stream: str
+) -> None:
+    """They lie in the socket, and at the broker, while it works: all are read before one is shown."""
+    with (
+        Marking(broker_url, stream, size=(640, 360)),
+        Consumer(stream=stream, name="w", url=broker_url, via="broker") as consumer,
+    ):
+        work = threading.Event()  # never set: it stands for a computation
+        ages_s: list[float] = []
+        while len(ages_s) < 25:
+            frame = consumer.read(scaled(15))
+            assert frame is not None
+            ages_s.append(frame.age_s)
+            work.wait(0.1)
+        skipped = consumer.stats().superseded
+    assert statistics.median(ages_s[5:]) < scaled(0.15), ages_s
+    assert skipped >= 20

@@ -307,7 +307,5 @@ def test_a_client_without_our_code_finds_the_pixels(broker_url: str, stream: str
 
 
 def test_settings_that_contradict_each_other_are_refused() -> None:
-    with pytest.raises(ConfigError, match="--via 'host' cannot be used: share needs the stream"):
-        Consumer(share=True, via="host")
     with pytest.raises(ConfigError, match="i420 takes even sizes"):
         Consumer(format="i420", size=(31, 24))

@@ -38,7 +38,7 @@ _CONNECT_TIMEOUT_S = 5.0
 _CLOSE_TIMEOUT_S = 1.0
 # How long a thread that works in the link's stead may be elsewhere before the link's own goes on: what
 # arrives meanwhile lies in the socket, and beyond the prefetch limit (0.27 s at 30 fps) it grows stale.
-_AWAY_S = 0.25
+_AWAY_S = 0.15
 # Pollers count in whole milliseconds.
 _POLL_STEP_S = 0.001
 _FOR_GOOD = float("inf")
@@ -108,6 +108,7 @@ class Link:
 
     def start(self) -> None:
         survive_hostile_tables()
+        self._turn.acquire()  # for the thread that begins now: nobody works before it has set up
         self._thread.start()
 
     def call(self, function: Callable[[], None]) -> None:
@@ -139,7 +140,7 @@ class Link:
         """Do the link's work in the calling thread, in the stead of its own, until something has come.
 
         A thread that waits for messages anyway saves one wake-up and one change of threads for each by it.
-        Between its calls the link's own thread waits, and goes on by itself after a quarter of a second.
+        Between its calls the link's own thread waits, and goes on by itself after 150 ms.
         For one thread at a time.
 
         Args:
@@ -150,14 +151,16 @@ class Link:
         if 0 < timeout_s < _POLL_STEP_S:
             self._pause.acquire(timeout=timeout_s)
             return
+        self._left_s = _FOR_GOOD  # first of all, lest its own thread takes this one for being elsewhere
         if not self._lent:
             self._lent = True
             self.wake()  # its own thread lets go
-        self._left_s = _FOR_GOOD
-        with self._turn:
-            if not self._finished:
-                self._run_once(_FOR_GOOD if timeout_s < 0 else timeout_s // _POLL_STEP_S * _POLL_STEP_S)
-        self._left_s = time.monotonic()
+        try:
+            with self._turn:
+                if not self._finished:
+                    self._run_once(_FOR_GOOD if timeout_s < 0 else timeout_s // _POLL_STEP_S * _POLL_STEP_S)
+        finally:
+            self._left_s = time.monotonic()
 
     def wake(self) -> None:
         """Make whoever runs the loop look up. Thread-safe."""
@@ -172,9 +175,11 @@ class Link:
             self._thread.join(timeout_s)
 
     def _run(self) -> None:
-        with self._turn:
+        try:
             self._loop.activate_poller()
             self._guarded(self._connect)
+        finally:
+            self._turn.release()
         while not self._finished:
             self._wait_while_lent()
             with self._turn:

@@ -21,6 +21,10 @@ from common.fanout.broker.deliveries import Delivery, DeliveryReader, Incomplete
 
 _MOST_HELD_BYTES: Final = 256 * 1024
 _LONGEST_WAIT_S: Final = 5.0
+# What lies in the socket is read to its end before anything else is done, so that the newest frame is
+# found; for so long at most, and with such a pause for what is on its way.
+_LONGEST_READ_S: Final = 0.02
+_ON_ITS_WAY_S: Final = 0.002
 
 
 def read_in_large_pieces(connection: SelectConnection, size_bytes: int = 64 * 1024) -> None:
@@ -83,10 +87,13 @@ class Turns:
     def __init__(self, loop: IOLoop) -> None:
         self._loop: Any = loop
         self._poller: Any = loop._poller  # noqa: SLF001
-        self._readable: tuple[int, Callable[[], None]] | None = None
+        self._readable: tuple[int, Callable[[], bool]] | None = None
 
-    def read_by(self, connection: SelectConnection, readable: Callable[[], None]) -> None:
-        """Call this when the connection's socket has something to read, and nothing else has happened."""
+    def read_by(self, connection: SelectConnection, readable: Callable[[], bool]) -> None:
+        """Call this when the connection's socket has something to read, and nothing else has happened.
+
+        It says whether there may be more.
+        """
         transport: Any = connection._transport  # noqa: SLF001
         self._readable = transport._sock.fileno(), readable  # noqa: SLF001
 
@@ -106,15 +113,26 @@ class Turns:
         elif heap:
             timeout_s = min(timeout_s, max(0.0, heap[0].deadline - time.monotonic()))
         events = poller._poll.poll(min(timeout_s, _LONGEST_WAIT_S) * poller.POLL_TIMEOUT_MULT)  # noqa: SLF001
-        if events:
-            ((number, event), *others) = events
-            reader = self._readable
-            if reader is not None and not others and event == PollEvents.READ and number == reader[0]:
-                reader[1]()
-            else:
-                poller._dispatch_fd_events(dict(events))  # noqa: SLF001
+        if events and self._handle(events):
+            self._read_on()
         if loop._callbacks or (heap and heap[0].deadline <= time.monotonic()):  # noqa: SLF001
             loop.process_timeouts()
+
+    def _handle(self, events: list[tuple[int, int]]) -> bool:
+        """Whether there may be more to read."""
+        reader = self._readable
+        if reader is not None and events == [(reader[0], PollEvents.READ)]:
+            return reader[1]()
+        self._poller._dispatch_fd_events(dict(events))  # noqa: SLF001
+        return False
+
+    def _read_on(self) -> None:
+        poller = self._poller
+        until_s = time.monotonic() + _LONGEST_READ_S
+        while time.monotonic() < until_s:
+            events = poller._poll.poll(_ON_ITS_WAY_S * poller.POLL_TIMEOUT_MULT)  # noqa: SLF001
+            if not events or not self._handle(events):
+                return
 
     def _run_otherwise(self, timeout_s: float) -> None:
         """Where there is neither epoll nor poll."""
@@ -168,7 +186,7 @@ def take_deliveries(
     sock: socket.socket = transport._sock  # noqa: SLF001
     size_bytes = transport._MAX_RECV_BYTES  # noqa: SLF001
 
-    def readable() -> None:
+    def readable() -> bool:
         try:
             data = sock.recv(size_bytes)
         except OSError:
@@ -176,11 +194,13 @@ def take_deliveries(
         if not data:
             # The end, or an error: pika meets it again, and knows what to do.
             transport._on_socket_readable()  # noqa: SLF001
-            return
+            return False
         try:
             data_available(data)
         except Exception as error:  # noqa: BLE001 - as pika does: what cannot be read ends the connection
             transport._initiate_abort(error)  # noqa: SLF001
+            return False
+        return len(data) == size_bytes or bool(connection._frame_buffer)  # noqa: SLF001
 
     transport._nbio.set_reader(sock.fileno(), readable)  # noqa: SLF001
     turns.read_by(connection, readable)

@@ -50,7 +50,6 @@ def test_every_setting_can_be_given_by_variable() -> None:
         ({"stream": "a.b"}, "--stream"),
         ({"name": "a b"}, "--name"),
         ({"url": "http://x"}, "--url"),
-        ({"share_size": (2, 2)}, "--share-format or --share-size"),
     ],
 )
 def test_the_api_refuses_what_the_command_line_refuses(wrong: dict[str, Any], names: str) -> None:
@@ -71,20 +70,8 @@ def test_a_delay_matters_to_sync_only() -> None:
     ("wrong", "text"),
     [
         (
-            {"via": Via.HOST, "sinks": (SHARE,)},
-            "--via 'host' cannot be used: share needs the stream: allowed is broker",
-        ),
-        (
             {"via": Via.HOST, "sinks": (NULL, RECORD)},
-            "--via 'host' cannot be used: record needs the stream: allowed is broker",
-        ),
-        (
-            {"via": Via.HOST, "sinks": (SHARE, RECORD)},
-            "--via 'host' cannot be used: record, share needs the stream: allowed is broker",
-        ),
-        (
-            {"share_size": (640, 360), "sinks": (NULL,)},
-            "--share-format or --share-size 'bgr-640x360' cannot be used: it takes --sink share",
+            "--via 'host' cannot be used: record needs the stream: allowed is auto or broker",
         ),
         (
             {"format": PixelFormat.I420, "sinks": (WINDOW,)},
@@ -118,11 +105,12 @@ def test_what_does_not_go_together_is_refused(wrong: dict[str, Any], text: str) 
     assert str(refused.value) == text
 
 
-def test_a_form_to_share_is_refused_where_nothing_is_shared() -> None:
-    with pytest.raises(
-        ConfigError, match=r"^--share-format or --share-size .*grey.* it takes --sink share"
-    ):
-        ConsumerSettings(share_format=PixelFormat.GREY)
+def test_what_is_meant_for_a_hub_or_for_its_consumers_does_not_stop_the_other() -> None:
+    # Both may be started with the same environment, as the demo does.
+    hub = ConsumerSettings(via=Via.HOST, sinks=(SHARE,))
+    assert hub.way is Via.BROKER
+    viewer = ConsumerSettings(share_format=PixelFormat.GREY, share_size=(640, 360), sinks=(NULL,))
+    assert viewer.form == Form()
 
 
 def test_without_shared_memory_frames_cannot_come_that_way(monkeypatch: pytest.MonkeyPatch) -> None:

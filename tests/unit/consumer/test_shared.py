@@ -131,17 +131,23 @@ def test_what_cannot_be_read_is_said_in_a_line(bench: Bench, caplog: pytest.LogC
     assert refused(bench.pictures(), bench.refers(name), caplog) == [MISSING.format(name)]
 
 
-def test_a_segment_that_was_refused_is_tried_again_once_a_second(
+def test_a_segment_that_was_refused_is_tried_again_once_a_second_and_said_once(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    pictures, name = bench.pictures(), bench.missing()
-    assert len(refused(pictures, bench.refers(name), caplog)) == 1
+    segment = bench.segment()
+    path = FOLDER / segment.name
+    frame = bench.write(segment)
+    path.chmod(0o644)  # not to be trusted
+    pictures = bench.pictures()
+    assert len(refused(pictures, frame, caplog)) == 1
     for _ in range(10):
-        bench.now_ns += SECOND - 1
-        assert refused(pictures, bench.refers(name), caplog) == []
-        bench.now_ns += 1
-        assert len(refused(pictures, bench.refers(name), caplog)) == 1
-    assert pictures.usable(bench.write(bench.segment()))
+        bench.now_ns += SECOND
+        assert refused(pictures, frame, caplog) == []
+    path.chmod(0o600)
+    bench.now_ns += SECOND - 1
+    assert refused(pictures, frame, caplog) == []
+    bench.now_ns += 1
+    assert pictures.usable(frame)
 
 
 def test_many_segments_that_cannot_be_read_are_said_once_per_second(

@@ -230,7 +230,7 @@ def writing(sock: Any, kind: type[_AsyncPlaintextTransport] = _AsyncPlaintextTra
 class NoTurns:
     """Stands in for a loop that nobody runs here."""
 
-    def read_by(self, connection: SelectConnection, readable: Callable[[], None]) -> None:
+    def read_by(self, connection: SelectConnection, readable: Callable[[], bool]) -> None:
         """Nothing."""
 
 

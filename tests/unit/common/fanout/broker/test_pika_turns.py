@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -35,6 +35,18 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
     yield ours, theirs
     ours.close()
     theirs.close()
+
+
+def says(log: list[Any], what: Any, *, more: int = 0) -> Callable[[], bool]:
+    """A reader that takes down that it was called, and says so many times that there is more."""
+    left = [more]
+
+    def read() -> bool:
+        log.append(what)
+        left[0] -= 1
+        return left[0] >= 0
+
+    return read
 
 
 def reading(sock: socket.socket) -> SelectConnection:
@@ -73,13 +85,27 @@ def test_the_socket_that_matters_goes_straight_to_its_reader(
     seen: list[str] = []
     loop.add_handler(ours.fileno(), lambda *_: seen.append("by pika"), PollEvents.READ)
     turns = Turns(loop)
-    turns.read_by(reading(ours), lambda: seen.append("straight"))
+    turns.read_by(reading(ours), says(seen, "straight"))
     theirs.send(b"x")
     turns.run(LONG_S)
     assert seen == ["straight"]
     turns.forget()
     turns.run(LONG_S)
     assert seen == ["straight", "by pika"]
+    loop.remove_handler(ours.fileno())
+
+
+def test_a_reader_that_says_there_is_more_is_called_until_it_does_not(
+    loop: IOLoop, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    ours, theirs = pair
+    seen: list[str] = []
+    loop.add_handler(ours.fileno(), lambda *_: seen.append("by pika"), PollEvents.READ)
+    turns = Turns(loop)
+    turns.read_by(reading(ours), says(seen, "straight", more=3))
+    theirs.send(b"x")
+    turns.run(LONG_S)
+    assert seen == ["straight"] * 4
     loop.remove_handler(ours.fileno())
 
 
@@ -92,7 +118,7 @@ def test_a_socket_that_can_also_be_written_is_pikas_business(
         ours.fileno(), lambda _fd, event: events.append(event), PollEvents.READ | PollEvents.WRITE
     )
     turns = Turns(loop)
-    turns.read_by(reading(ours), lambda: events.append(-1))
+    turns.read_by(reading(ours), says(events, -1))
     theirs.send(b"x")
     turns.run(LONG_S)
     assert events == [PollEvents.READ | PollEvents.WRITE]
@@ -106,7 +132,7 @@ def test_two_sockets_at_once_are_both_served(
     seen: list[str] = []
     loop.add_handler(ours.fileno(), lambda *_: seen.append("socket"), PollEvents.READ)
     turns = Turns(loop)
-    turns.read_by(reading(ours), lambda: seen.append("straight"))
+    turns.read_by(reading(ours), says(seen, "straight"))
     theirs.send(b"x")
     loop.add_callback_threadsafe(lambda: seen.append("callback"))  # its pipe has something to read as well
     turns.run(LONG_S)
