@@ -8,6 +8,8 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from common import units
+
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 """uint8; its shape is that of `Form.shape`."""
 
@@ -47,6 +49,9 @@ class Form(NamedTuple):
 
 FULL_BGR: Final = Form()
 
+format_value: Final = units.one_of(PixelFormat)
+"""A pixel format by its name."""
+
 
 def shape(pixel_format: PixelFormat, width: int, height: int) -> tuple[int, ...]:
     """The shape of the array that holds a picture."""
@@ -62,14 +67,6 @@ def size_bytes(pixel_format: PixelFormat, width: int, height: int) -> int:
     if pixel_format is PixelFormat.I420:
         return width * height * 3 // 2
     return width * height * (3 if pixel_format is PixelFormat.BGR else 1)
-
-
-def format_value(text: str) -> PixelFormat:
-    """A pixel format by its name; ValueError with the names there are."""
-    try:
-        return PixelFormat(text)
-    except ValueError:
-        raise ValueError(", ".join(PixelFormat)) from None
 
 
 def three_channels(image: Pixels) -> Pixels:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from enum import StrEnum
 from typing import TypeVar
 
 from common.errors import ConfigError
 from common.frame import MAX_FPS, MAX_PIXELS, MAX_SIDE, STREAM_NAME, STREAM_NAME_RULE
 
 T = TypeVar("T")
+E = TypeVar("E", bound=StrEnum)
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(ms|s|m|h)?")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -75,6 +77,18 @@ def flag(text: str) -> bool:
         return known[text.strip().lower()]
     except KeyError:
         raise ValueError("1 or 0 (also true/false, yes/no, on/off)") from None
+
+
+def one_of(members: Iterable[E], joint: str = ", ") -> Callable[[str], E]:
+    """A reader of names; its ValueError has the names there are, joined by `joint`."""
+    known = {str(member): member for member in members}
+
+    def read(text: str) -> E:
+        if text not in known:
+            raise ValueError(joint.join(known))
+        return known[text]
+
+    return read
 
 
 def name(text: str) -> str:

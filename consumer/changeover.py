@@ -8,6 +8,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
+from common import units
+
 # After so long without a frame it is worth a look whether the hub is still there.
 LOOK_AFTER_S: Final = 0.1
 # It says so ten times a second.
@@ -22,6 +24,10 @@ class Via(StrEnum):
     AUTO = "auto"
     BROKER = "broker"
     HOST = "host"
+
+
+via_value: Final = units.one_of(Via, " or ")
+"""A way by its name."""
 
 
 class Changeover:
@@ -77,11 +83,3 @@ class Changeover:
             lost = not hub_alive or now_ns - beat_ns > BEAT_TIMEOUT_NS
         self._follows = lost
         return lost
-
-
-def via_value(text: str) -> Via:
-    """A way by its name; ValueError with the names there are."""
-    try:
-        return Via(text)
-    except ValueError:
-        raise ValueError(" or ".join(Via)) from None

@@ -257,7 +257,10 @@ class SyncPlayout:
             self._prepared = True
             self._begun = max(1, self._begun)
             return Turn(wait_ns=wait_ns, upcoming=following)
-        to_decode = self._begun < min(len(self._frames), 1 + self._decoded_ahead)
+        to_decode = (
+            self._begun < min(len(self._frames), 1 + self._decoded_ahead)
+            and self._frames[self._begun].header.codec is not Codec.SHARED
+        )
         if to_decode and wait_ns > _STOP_AHEAD * interval_ns:
             self._begun += 1
             return Turn(wait_ns=wait_ns, ahead=self._frames[self._begun - 1])

@@ -42,8 +42,7 @@ class Presenter:
         self._outcome_sinks: list[Sink] = []
         self._shown = 0
         self._presenting: list[Callable[[Frame], None]] = []
-        on_encoded = self._on_encoded if any(spec.kind == "record" for spec in specs) else None
-        self.reception = Reception(settings, on_outcome=self._outcomes.append, on_encoded=on_encoded)
+        self.reception = Reception(settings, on_outcome=self._outcomes.append, on_encoded=self._on_encoded)
         self._specs = specs
 
     def run(self) -> None:

@@ -31,10 +31,11 @@ _FOR_GOOD = 3600.0
 # In frame intervals. Between two moments of display one wake-up is enough for all that came meanwhile.
 _SHARED_AHEAD = 0.75
 _LONGEST_PAUSE_NS = 100_000_000
+# After a shared frame is shown, and at most such a share of a frame interval.
 _LET_SHOW_S = 0.006
+_LET_SHOW_SHARE = 0.2
 _FIRST_TICKS = 5
 _LATER_TICKS = 5
-_LET_SHOW_SHARE = 0.2
 
 
 class _HandedOut(NamedTuple):
@@ -71,7 +72,7 @@ class Reception:
         share = settings.share_name(host) if host is not None and settings.way is not Via.BROKER else None
         self._changeover = Changeover(
             Via.BROKER if share is None else settings.way,
-            hub_there=bool(hosts.live_segments(settings.stream, settings.form)),
+            hub_there=share is not None and bool(hosts.live_segments(settings.stream, settings.form)),
         )
         needed_s = settings.delay_s if settings.playout is PlayoutMode.SYNC else 0.0
         self._shared = SharedPictures(settings.stream, settings.form, needed_s)
@@ -80,7 +81,7 @@ class Reception:
         self._accounting = threading.Lock()
         self._pause = threading.Lock()
         self._pause.acquire()
-        self._let_show_s = -1.0
+        self._let_show_s = 0.0
         # Without a hub to look for, a wait has no end of its own.
         self._patience_s = LOOK_AFTER_S if self._changeover.looks_for_hub else _FOR_GOOD
         self._subscriber = fanout.subscriber(
@@ -168,8 +169,7 @@ class Reception:
             if turn.upcoming is not None:
                 self._decoding.prepare(turn.upcoming)
             elif turn.ahead is not None:
-                if turn.ahead.frame.header.codec is not Codec.SHARED:
-                    self._decoding.decode_ahead(turn.ahead)
+                self._decoding.decode_ahead(turn.ahead)
             elif not turn.decode:
                 self._look_for_hub()
                 if self.ended or (deadline_s is not None and time.monotonic() >= deadline_s):
@@ -211,7 +211,7 @@ class Reception:
             return None
         header = arrived.frame.header
         lost = arrived.lost_before - self._lost_presented
-        self._let_show_s = -1.0
+        self._let_show_s = 0.0
         now_ns = self._now_ns()
         if due_ns is not None and due_ns > now_ns:
             # From here to the hand-over every instruction counts: all the others wait for the same moment.
@@ -232,11 +232,9 @@ class Reception:
 
         To be called as soon as a frame is shown; without effect but for shared frames under `sync`.
         """
-        shown = self._handed_out
-        if shown is None or shown.due_ns is None or shown.picture is None or self._let_show_s < 0:
-            return
-        self._pause.acquire(timeout=self._let_show_s)
-        self._let_show_s = -1.0
+        pause_s, self._let_show_s = self._let_show_s, 0.0
+        if pause_s:
+            self._pause.acquire(timeout=pause_s)
 
     def _account(self) -> None:
         """Count the frame that was handed out last; once."""

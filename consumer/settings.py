@@ -121,13 +121,8 @@ class ConsumerSettings:
         return str(parse_url(self.url))
 
 
-def playout_value(text: str) -> PlayoutMode:
-    """A playout mode by its name; ValueError with the names there are."""
-    try:
-        return PlayoutMode(text)
-    except ValueError:
-        raise ValueError(" or ".join(PlayoutMode)) from None
-
+playout_value: Final = units.one_of(PlayoutMode, " or ")
+"""A playout mode by its name."""
 
 OPTIONS: Final = (
     Option("name", units.name, "consumer", "name of this consumer (default: consumer)", "NAME"),

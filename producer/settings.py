@@ -59,12 +59,8 @@ class ProducerSettings:
                 raise ConfigError(name, value, "allowed is above 0 s and up to 1 h")
 
 
-def codec_value(text: str) -> Codec:
-    """A codec by its name; ValueError with the names there are."""
-    try:
-        return ENCODINGS[ENCODINGS.index(Codec(text))]
-    except ValueError:
-        raise ValueError(", ".join(ENCODINGS)) from None
+codec_value: Final = units.one_of(ENCODINGS)
+"""A codec by its name."""
 
 
 def _quality(text: str) -> int:

@@ -17,6 +17,7 @@ from scripts.measure import clip, machine, plots, single, viewers  # noqa: E402
 from scripts.measure.goals import Score, to_csv  # noqa: E402
 from scripts.measure.processes import RunFailed  # noqa: E402
 from scripts.measure.runs import Bench  # noqa: E402
+from scripts.measure.study import Study  # noqa: E402
 from scripts.private_node import PrivateNode  # noqa: E402
 
 RESULTS = Path(sys.path[0]) / "results"
@@ -76,7 +77,7 @@ def _viewers(arguments: argparse.Namespace, node: PrivateNode, results: Path) ->
     if "gstreamer" in cases:
         _ensure_gstreamer()
     lasts_s = arguments.seconds + 90
-    study = viewers.Study(
+    study = Study(
         bench=Bench(node, results, arguments.seconds),
         clip=clip.repeated(results / "clip.mp4", lasts_s),
         small_clip=lambda: clip.repeated(results / "clip-360p.mp4", lasts_s, (640, 360)),

@@ -115,10 +115,10 @@ class PixelConverter:
             FFmpegError: libav cannot convert this frame.
         """
         size = size or (frame.width, frame.height)
-        shape = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range)
-        if (shape, form, size) != self._made_for:
+        coded = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range)
+        if (coded, form, size) != self._made_for:
             self._build(frame, form, size)
-            self._made_for = (shape, form, size)
+            self._made_for = (coded, form, size)
         source, sink = self._source, self._sink
         assert source is not None  # noqa: S101 - built just now
         assert sink is not None  # noqa: S101 - likewise
@@ -141,14 +141,16 @@ class PixelConverter:
         width, height = form.sized(*size)
         if form.size is None:
             size = (width, height)  # nothing is scaled, I420 loses its odd line and column
-        crop = graph.add("crop", f"w={size[0]}:h={size[1]}:x=0:y=0:exact=1")
+        picture = self._source
+        if size != (frame.width, frame.height):
+            picture = graph.add("crop", f"w={size[0]}:h={size[1]}:x=0:y=0:exact=1")
+            self._source.link_to(picture)
         # What a frame says of its colours holds on the way in; ours are always the same.
         colours = ":out_color_matrix=bt601:out_range=tv" if form.format is PixelFormat.I420 else ""
         scale = graph.add("scale", f"w={width}:h={height}:flags=bilinear{colours}")
         target = graph.add("format", f"pix_fmts={_LIBAV[form.format]}")
         self._sink = graph.add("buffersink")
-        self._source.link_to(crop)
-        crop.link_to(scale)
+        picture.link_to(scale)
         scale.link_to(target)
         target.link_to(self._sink)
         graph.configure()

@@ -9,11 +9,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
 
 from common.errors import WireFormatError
 from common.frame import MAX_PIXELS, MAX_SIDE, STREAM_NAME
-from common.pixels import Form, PixelFormat, size_bytes
+from common.pixels import Form, PixelFormat, Pixels, shape, size_bytes
+
+if TYPE_CHECKING:
+    from mmap import mmap
 
 VERSION: Final = 1
 MAGIC: Final = b"FANLIGHT"
@@ -23,7 +28,8 @@ _HEADER: Final = Struct("<8sIIIIIIQQQ")
 # The beat, and behind it the generation of every slot: 64 bits each, aligned, native byte order.
 BEAT_AT: Final = 56
 GENERATIONS_AT: Final = 64
-MAX_SLOTS: Final = (PAGE - GENERATIONS_AT) // 8
+BEAT, GENERATIONS = BEAT_AT // 8, GENERATIONS_AT // 8  # in `words`
+MAX_SLOTS: Final = PAGE // 8 - GENERATIONS
 # Beyond the grace time: one slot is being written, one is spare for a frame that comes early.
 _SPARE_SLOTS: Final = 2
 
@@ -171,6 +177,20 @@ class SegmentHeader:
         if stride != header.stride or file_bytes != header.file_bytes:
             raise WireFormatError("segment", f"{file_bytes} bytes", str(header.file_bytes))
         return header
+
+
+def pictures(memory: mmap, header: SegmentHeader) -> list[Pixels]:
+    """The pictures in a mapped segment, slot by slot, without a copy; read-only if the memory is."""
+    form = shape(header.format, header.width, header.height)
+    return [
+        np.frombuffer(memory, np.uint8, header.picture_bytes, PAGE + slot * header.stride).reshape(form)
+        for slot in range(header.slots)
+    ]
+
+
+def words(memory: mmap) -> memoryview[int]:
+    """The first page in words of 64 bits: see `BEAT` and `GENERATIONS`."""
+    return memoryview(memory)[:PAGE].cast("Q")
 
 
 class SlotRing:

@@ -5,16 +5,11 @@ from __future__ import annotations
 import mmap
 import os
 from pathlib import Path
-from typing import Final
-
-import numpy as np
 
 from common.errors import SharingError, WireFormatError
-from common.pixels import Form, Pixels, shape
+from common.pixels import Form, Pixels
 from common.sharing.hosts import FOLDER, held, is_still, opened
-from common.sharing.layout import BEAT_AT, GENERATIONS_AT, PAGE, SegmentHeader, check_name
-
-_FIRST_GENERATION: Final = GENERATIONS_AT // 8
+from common.sharing.layout import BEAT, GENERATIONS, PAGE, SegmentHeader, check_name, pictures, words
 
 
 class Attachment:
@@ -42,13 +37,8 @@ class Attachment:
             raise SharingError(f"shared pictures {name} cannot be read: {error.strerror}") from None
         except WireFormatError as error:
             raise SharingError(f"shared pictures {name!r} cannot be used: {error}") from None
-        self._words: memoryview[int] = memoryview(self._memory)[:PAGE].cast("Q")
-        form_shape = shape(self.header.format, self.header.width, self.header.height)
-        self._slots = [
-            np.frombuffer(self._memory, np.uint8, self.header.picture_bytes, PAGE + n * self.header.stride)
-            .reshape(form_shape)
-            for n in range(self.header.slots)
-        ]  # fmt: skip
+        self._words = words(self._memory)
+        self._slots = pictures(self._memory, self.header)
 
     def picture(self, slot: int, generation: int) -> SharedPicture | None:
         """The picture of that number; None if it has been overwritten, or never was in that slot."""
@@ -56,10 +46,10 @@ class Attachment:
         if (
             not 0 <= slot < self.header.slots
             or not generation
-            or self._words[_FIRST_GENERATION + slot] != generation
+            or self._words[GENERATIONS + slot] != generation
         ):
             return None
-        return SharedPicture(self._slots[slot].view(), self._words, _FIRST_GENERATION + slot, generation)
+        return SharedPicture(self._slots[slot].view(), self._words, GENERATIONS + slot, generation)
 
     @property
     def alive(self) -> bool:
@@ -69,7 +59,7 @@ class Attachment:
     @property
     def beat_ns(self) -> int:
         """When its writer last said that it is at work (monotonic time, which is the host's)."""
-        return self._words[BEAT_AT // 8]
+        return self._words[BEAT]
 
     def __del__(self) -> None:
         if self._file >= 0:

@@ -13,9 +13,9 @@ from typing import Final
 import numpy as np
 
 from common.errors import SharingError
-from common.pixels import Pixels, shape
+from common.pixels import Pixels
 from common.sharing.hosts import FOLDER, is_still, opened
-from common.sharing.layout import BEAT_AT, GENERATIONS_AT, PAGE, SegmentHeader, SlotRing
+from common.sharing.layout import BEAT, GENERATIONS, SegmentHeader, SlotRing, pictures, words
 
 _MIB: Final = 1024 * 1024
 
@@ -35,12 +35,8 @@ class Segment:
         self.header = header
         self._path = folder / name
         self._file, self._memory = _created(self._path, header)
-        self._words = memoryview(self._memory)[:PAGE].cast("Q")
-        self._slots = [
-            np.frombuffer(self._memory, np.uint8, header.picture_bytes, PAGE + slot * header.stride)
-            .reshape(shape(header.format, header.width, header.height))
-            for slot in range(header.slots)
-        ]  # fmt: skip
+        self._words = words(self._memory)
+        self._slots = pictures(self._memory, header)
         self._ring = SlotRing(header.slots, header.grace_ns)
         self._generation = 0
 
@@ -57,7 +53,7 @@ class Segment:
             raise ValueError(f"a picture of shape {image.shape}: allowed is {self._slots[slot].shape}")
         # Whoever still looks at the slot's old picture has overstayed, and learns it from this word: it
         # is written first. (Stores stay in order on x86; elsewhere the grace time has long passed.)
-        word = GENERATIONS_AT // 8 + slot
+        word = GENERATIONS + slot
         self._words[word] = 0
         np.copyto(self._slots[slot], image)
         self._generation += 1
@@ -67,7 +63,7 @@ class Segment:
 
     def beat(self, now_ns: int) -> None:
         """Say that the hub is at work (monotonic time)."""
-        self._words[BEAT_AT // 8] = now_ns
+        self._words[BEAT] = now_ns
 
     def close(self) -> None:
         """Delete it. Readers keep the pictures that they hold. Safe to call twice."""

@@ -60,7 +60,6 @@ def fanlight(
     codec: str = "h264",
     fps: int = 30,
     via: str = "broker",
-    sink: str = "null",
     playout: Sequence[str] = (),
     extra: Callable[[int], Sequence[str]] = lambda _consumer: (),
     start: Callable[[int], Sequence[str]] = lambda _consumer: ("-m", "consumer"),
@@ -74,7 +73,7 @@ def fanlight(
         return [sys.executable, "-m", "producer", "--url", place.url, "--codec", codec, *source]
 
     def consumer(place: Place, number: int) -> list[str]:
-        sinks = ["--sink", sink, "--sink", f"trace:{place.trace(number)}"]
+        sinks = ["--sink", "null", "--sink", f"trace:{place.trace(number)}"]
         flags = ["--url", place.url, "--name", f"c{number}", "--via", via, *sinks, *playout, *extra(number)]
         return [sys.executable, *start(number), *flags]
 

@@ -162,7 +162,7 @@ def _measure(
     roles = {
         "producer": (running.producer.pid,),
         "consumers": tuple(p.pid for p in running.consumers),
-        "broker": tuple(pid for pid in running.broker if Path(f"/proc/{pid}").exists()),
+        "broker": running.broker,
         "hub": () if running.hub is None else (running.hub.pid,),
     }
     used = {role: cpu_s(pids) for role, pids in roles.items()}

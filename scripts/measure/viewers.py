@@ -11,51 +11,20 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 from common.stats import percentile
 from scripts.lib.instance import CHECKOUT
 from scripts.measure import designs, hosts
-from scripts.measure.designs import Design
-from scripts.measure.goals import Goal, Score
-from scripts.measure.processes import RunFailed, cpu_s, memory_kib
-from scripts.measure.runs import Bench, Result, Running
+from scripts.measure.goals import Goal
+from scripts.measure.processes import cpu_s, memory_kib
+from scripts.measure.runs import Running
+from scripts.measure.study import HOLDS_FPS, SYNC, Study
 
 MAX_AGE_MS: Final = 500.0
 CLOCK_OFFSET_NS: Final = 80_000_000
-_SYNC: Final = ("--playout", "sync", "--delay", "150ms")
 _STOPPED_S: Final = 30.0
-_HOLDS_FPS, _HOLDS_P99_MS = 29.5, 100.0
-
-
-@dataclass(slots=True)
-class Study:
-    """What the cases share.
-
-    Attributes:
-        rows: one per run, for the CSV.
-        kept: the result of the last run of a design, by name, for ratios and plots.
-    """
-
-    bench: Bench
-    clip: Path
-    small_clip: Callable[[], Path]
-    large_clip: Callable[[], Path]
-    viewers: int
-    score: Score
-    rows: list[Mapping[str, object]] = field(default_factory=list)
-    kept: dict[str, Result] = field(default_factory=dict)
-    floor_cores: float = float("nan")
-
-    def run(self, case: str, design: Design, viewers: int, clip: Path, **options: Any) -> Result:
-        """One run on the bench (its options: `Bench.run`), kept under the name of the case."""
-        result = self.bench.run(design, viewers, clip, **options)
-        self.rows.append({"case": case, **result.row()})
-        self.kept[case] = result
-        return result
 
 
 def codec_work(study: Study) -> None:
@@ -78,19 +47,18 @@ def codec_work(study: Study) -> None:
 def gstreamer(study: Study) -> None:
     case = f"GStreamer x {study.viewers}"
     result = study.run(case, designs.gstreamer(), study.viewers, study.clip)
-    _fps_and_cores(study, case, result)
+    study.fps_and_cores(case, result)
 
 
 def h264(study: Study) -> None:
     """The main case. Runs after GStreamer and the codec work, to which it is compared."""
     case = f"Fanlight H.264 x {study.viewers}"
     result = study.run(case, designs.fanlight("fanlight"), study.viewers, study.clip)
-    _fps_and_cores(study, case, result, worst=_HOLDS_FPS)
-    _latency(study, case, result, 30, 80)
+    study.fps_and_cores(case, result, worst=HOLDS_FPS)
+    study.latency(case, result, 30, 80)
     add = study.score.add
     add(Goal(case, "PSS per consumer", "MiB", 30), statistics.median(result.pss_mib))
-    add(Goal(case, "skew p50", "ms"), result.figures.skew_ms[0])
-    add(Goal(case, "skew p99", "ms"), result.figures.skew_ms[1])
+    study.skew(case, result)
     add(Goal(case, "broker", "cores"), result.cores["broker"])
     peer = study.kept.get(f"GStreamer x {study.viewers}")
     if peer is not None:
@@ -101,10 +69,9 @@ def h264(study: Study) -> None:
 
 def sync(study: Study) -> None:
     case = f"Fanlight sync x {study.viewers}"
-    result = study.run(case, designs.fanlight("sync", playout=_SYNC), study.viewers, study.clip)
-    _fps_and_cores(study, case, result, worst=_HOLDS_FPS)
-    study.score.add(Goal(case, "skew p50", "ms", 2), result.figures.skew_ms[0])
-    study.score.add(Goal(case, "skew p99", "ms", 15), result.figures.skew_ms[1])
+    result = study.run(case, designs.fanlight("sync", playout=SYNC), study.viewers, study.clip)
+    study.fps_and_cores(case, result, worst=HOLDS_FPS)
+    study.skew(case, result, 2, 15)
 
 
 def clocks(study: Study) -> None:
@@ -115,11 +82,11 @@ def clocks(study: Study) -> None:
         return other if number == 0 else ("-m", "consumer")
 
     case = "Fanlight sync x 4, one clock 80 ms ahead"
-    design = designs.fanlight("clocks", playout=_SYNC, start=start)
+    design = designs.fanlight("clocks", playout=SYNC, start=start)
     result = study.run(case, design, 4, study.clip, offsets_ns={0: CLOCK_OFFSET_NS})
     others = {s.seq: s.presented_ns for shown in result.shown[1:] for s in shown}
     apart = [abs(s.presented_ns - others[s.seq]) / 1e6 for s in result.shown[0] if s.seq in others]
-    _fps_and_cores(study, case, result, worst=_HOLDS_FPS)
+    study.fps_and_cores(case, result, worst=HOLDS_FPS)
     study.score.add(Goal(case, "out of step p50", "ms", 10), _at(apart, 0.5))
     study.score.add(Goal(case, "out of step p99", "ms", 10), _at(apart, 0.99))
 
@@ -127,14 +94,14 @@ def clocks(study: Study) -> None:
 def single(study: Study) -> None:
     case = "Fanlight H.264 x 1"
     result = study.run(case, designs.fanlight("single"), 1, study.clip)
-    _latency(study, case, result, 11, 20)
+    study.latency(case, result, 11, 20)
 
 
 def jpeg(study: Study) -> None:
     for viewers, least in ((10, None), (20, 15.0)):
         case = f"Fanlight JPEG x {viewers}"
         result = study.run(case, designs.fanlight("jpeg", codec="jpeg"), viewers, study.clip)
-        _fps_and_cores(study, case, result, worst=least)
+        study.fps_and_cores(case, result, worst=least)
         study.score.add(Goal(case, "age, worst frame", "ms", MAX_AGE_MS), result.figures.age_ms[2])
 
 
@@ -149,7 +116,7 @@ def slow(study: Study) -> None:
     add(Goal("one slow of 6", "its frames' age p99", "ms", 150), _at(ages, 0.99))
     others = [s.age_ms for shown in result.shown[1:] for s in shown]
     add(
-        Goal("one slow of 6", "others: fps, worst", "fps", _HOLDS_FPS, at_least=True),
+        Goal("one slow of 6", "others: fps, worst", "fps", HOLDS_FPS, at_least=True),
         min(result.figures.fps[1:]),
     )
     add(Goal("one slow of 6", "others: age p99", "ms"), _at(others, 0.99))
@@ -180,7 +147,7 @@ def stopped(study: Study) -> None:
     fresh_ms = (back[0].presented_ns - continued_ns[0]) / 1e6 if back else float("inf")
     add(Goal(case, "fresh after", "ms", 1000), fresh_ms)
     add(Goal(case, "its oldest frame afterwards", "ms", MAX_AGE_MS), max(ages, default=float("inf")))
-    add(Goal(case, "others: fps, worst", "fps", _HOLDS_FPS, at_least=True), min(result.figures.fps[1:]))
+    add(Goal(case, "others: fps, worst", "fps", HOLDS_FPS, at_least=True), min(result.figures.fps[1:]))
     for column, what in ((1, "broker"), (2, "producer")):
         values = [sample[column] for sample in samples]
         growth = statistics.median(values[-5:]) - statistics.median(values[:5])
@@ -208,19 +175,15 @@ def idle(study: Study) -> None:
 
 
 def most_viewers(study: Study) -> None:
-    """The largest N at which every consumer keeps 29.5 fps with p99 under 100 ms."""
     for name, clip, first, step in (("720p", study.clip, 20, 2), ("360p", study.small_clip(), 30, 5)):
-        most, viewers = 0, first
-        while True:
-            case = f"Fanlight {name} x {viewers}"
-            try:
-                result = study.run(case, designs.fanlight(f"most-{name}"), viewers, clip)
-            except RunFailed:
-                break
-            if result.fps_worst < _HOLDS_FPS or result.figures.age_ms[1] >= _HOLDS_P99_MS:
-                break
-            most, viewers = viewers, viewers + step
-        study.score.add(Goal("most viewers", f"H.264 {name}", ""), most)
+        study.most(
+            f"Fanlight {name}",
+            f"H.264 {name}",
+            designs.fanlight(f"most-{name}"),
+            clip,
+            first=first,
+            step=step,
+        )
 
 
 def peers(study: Study) -> None:
@@ -231,8 +194,8 @@ def peers(study: Study) -> None:
     ):
         case = f"{design.name} x {study.viewers}"
         result = study.run(case, design, study.viewers, study.clip)
-        _fps_and_cores(study, case, result)
-        _latency(study, case, result, None, None)
+        study.fps_and_cores(case, result)
+        study.latency(case, result)
 
 
 CASES: Final[dict[str, Callable[[Study], None]]] = {
@@ -259,16 +222,6 @@ USUAL: Final = {
     "broker": tuple(name for name in CASES if not name.startswith("hub")),
     "host": ("gstreamer", "h264", "hub", "hub-looking", "hub-sync", "hub-1080p60", "peers", "hub-most"),
 }
-
-
-def _fps_and_cores(study: Study, case: str, result: Result, worst: float | None = None) -> None:
-    study.score.add(Goal(case, "fps, worst consumer", "fps", worst, at_least=True), result.fps_worst)
-    study.score.add(Goal(case, "CPU of all processes", "cores"), result.cores["total"])
-
-
-def _latency(study: Study, case: str, result: Result, p50: float | None, p99: float | None) -> None:
-    study.score.add(Goal(case, "latency p50", "ms", p50), result.figures.age_ms[0])
-    study.score.add(Goal(case, "latency p99", "ms", p99), result.figures.age_ms[1])
 
 
 def _at(values: list[float], fraction: float) -> float:

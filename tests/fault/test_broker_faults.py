@@ -22,10 +22,12 @@ import pytest
 from common.clock import wall_ns
 from common.errors import StreamEnded
 from common.fanout.broker import topology
+from common.pixels import Pixels
 from consumer import Consumer
 from producer import Producer
 from scripts.private_node import VHOST, PrivateNode, scripts_folder
 from tests.support.commands import Command, running
+from tests.support.feeder import Feeder
 from tests.support.timing import scaled, wait_until
 
 FPS = 30
@@ -46,31 +48,16 @@ class Seen:
     age_s: float
 
 
-class Feeder:
-    """A program that hands in pictures at a steady rate, whatever the broker does."""
+class Fading(Feeder):
+    """Pictures that change slowly."""
 
     def __init__(self, url: str, stream: str) -> None:
-        self.producer = Producer(stream=stream, url=url, fps=FPS)
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._feed, name="feeder")
+        super().__init__(Producer(stream=stream, url=url, fps=FPS), FPS)
+        self._image = np.zeros((180, 320, 3), np.uint8)
 
-    def __enter__(self) -> Self:
-        self.producer.start()
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stopping.set()
-        self._thread.join()
-        self.producer.stop()
-
-    def _feed(self) -> None:
-        image = np.zeros((180, 320, 3), np.uint8)
-        while not self._stopping.wait(1 / FPS):
-            image[:, :, 1] += 3
-            self.producer.send(image)
+    def picture(self, capture_ns: int) -> Pixels:
+        self._image[:, :, 1] += 3
+        return self._image
 
 
 class Watcher:
@@ -142,7 +129,7 @@ def node(long_lived_node: PrivateNode) -> PrivateNode:
 @contextmanager
 def streaming(node: PrivateNode, stream: str) -> Iterator[tuple[Feeder, Watcher]]:
     """A producer and a consumer on the node, with frames coming; no frame is ever older than it may be."""
-    with Feeder(node.url, stream) as feeder, Watcher(node.url, stream) as watcher:
+    with Fading(node.url, stream) as feeder, Watcher(node.url, stream) as watcher:
         watcher.wait_flow(10)
         yield feeder, watcher
         assert max(seen.age_s for seen in watcher.seen) <= MAX_AGE_S + HANDOVER_S
@@ -188,7 +175,7 @@ def test_no_broker_at_start(
                 running("consumer", "--url", node.url, "--stream", other, "--sink", f"snapshot:{picture}")
             ),
         ]
-        feeder = stack.enter_context(Feeder(node.url, stream))
+        feeder = stack.enter_context(Fading(node.url, stream))
         watcher = stack.enter_context(Watcher(node.url, stream))
 
         def complaints(program: str) -> list[float]:
@@ -253,9 +240,9 @@ def test_broker_killed_and_restarted_under_a_stream(node: PrivateNode, stream: s
 
 def test_producer_replaced_under_a_consumer(node: PrivateNode, stream: str) -> None:
     with Watcher(node.url, stream) as watcher:
-        with Feeder(node.url, stream) as first:
+        with Fading(node.url, stream) as first:
             watcher.wait_flow(10)
-        with Feeder(node.url, stream) as second:
+        with Fading(node.url, stream) as second:
             wait_until(lambda: watcher.seen[-1].epoch == second.producer.epoch, 2, "the new epoch")
             watcher.wait_flow(2)
         epochs = [seen.epoch for seen in watcher.seen]
@@ -322,7 +309,7 @@ def test_consumer_suspended(node: PrivateNode, stream: str, tmp_path: Path) -> N
     trace = tmp_path / "trace.csv"
     where = ("--url", node.url, "--stream", stream)
     flags = (*where, "--max-age", f"{MAX_AGE_S}s", "--sink", f"trace:{trace}")
-    with Feeder(node.url, stream) as feeder, running("consumer", *flags) as command:
+    with Fading(node.url, stream) as feeder, running("consumer", *flags) as command:
         wait_until(lambda: trace.exists() and len(presented(trace)) > 10, 15, "frames are presented")
         command.signal(signal.SIGSTOP)
         mark = feeder.producer.stats().published

@@ -15,6 +15,7 @@ from common.errors import StreamEnded
 from common.pixels import Pixels
 from consumer import Consumer, Frame
 from producer import Producer
+from tests.support.feeder import Feeder
 
 
 def marked(capture_ns: int, width: int, height: int) -> Pixels:
@@ -22,8 +23,8 @@ def marked(capture_ns: int, width: int, height: int) -> Pixels:
     return np.random.default_rng(capture_ns).integers(0, 256, (height, width, 3), np.uint8)
 
 
-class Marking:
-    """A producer that sends marked pictures at a steady rate from a thread of its own."""
+class Marking(Feeder):
+    """A feeder of marked pictures."""
 
     def __init__(
         self,
@@ -34,28 +35,11 @@ class Marking:
         fps: float = 30,
         size: tuple[int, int] = (64, 48),
     ) -> None:
+        super().__init__(Producer(stream=stream, codec=codec, fps=fps, url=url), fps)
         self.size = size
-        self._out = Producer(stream=stream, codec=codec, fps=fps, url=url)
-        self._interval_s = 1 / fps
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="marking")
 
-    def _run(self) -> None:
-        while not self._stopped.wait(self._interval_s):
-            capture_ns = time.time_ns()
-            self._out.send(marked(capture_ns, *self.size), capture_ns=capture_ns)
-
-    def __enter__(self) -> Self:
-        self._out.__enter__()
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stopped.set()
-        self._thread.join()
-        self._out.__exit__(None, None, None)
+    def picture(self, capture_ns: int) -> Pixels:
+        return marked(capture_ns, *self.size)
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ class BrokerSharing:
         channel, connection = self._channel, self._link.connection
         if channel is None or connection is None or not channel.is_open or self._blocked:
             return
-        # Two connections' worth of a broker that does not read: the next reference is worth more.
+        # The network or the broker is slow: the next reference will be worth more than this one.
         if unsent_bytes(connection):
             return
         channel.basic_publish(self._exchange, "", frame.body, frame_properties(frame.header, self._user))

@@ -112,11 +112,14 @@ class BrokerSubscriber:
 
     def _bind(self, channel: Channel) -> None:
         if self._follow:
-            channel.exchange_declare(self._exchange, "fanout", durable=True)
-            channel.queue_bind(self._queue, self._exchange)
+            self._bind_stream(channel)
         if self._share is not None:
             channel.exchange_declare(self._share, "fanout", auto_delete=True)
             channel.queue_bind(self._queue, self._share)
+
+    def _bind_stream(self, channel: Channel, on_bound: Callable[[object], None] | None = None) -> None:
+        channel.exchange_declare(self._exchange, "fanout", durable=True)
+        channel.queue_bind(self._queue, self._exchange, callback=on_bound)
 
     def _set_follow(self, follow: bool) -> None:
         if follow == self._follow:
@@ -126,8 +129,7 @@ class BrokerSubscriber:
         if channel is None or not self._consuming or not channel.is_open:
             return
         if follow:
-            channel.exchange_declare(self._exchange, "fanout", durable=True)
-            channel.queue_bind(self._queue, self._exchange, callback=partial(self._followed, channel))
+            self._bind_stream(channel, partial(self._followed, channel))
         else:
             channel.queue_unbind(self._queue, self._exchange)
 

@@ -3,13 +3,24 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
+from enum import StrEnum
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import ConfigError
-from common.units import checked, count, duration_s, flag, name, positive_duration_s, rate_fps, size_px
+from common.units import (
+    checked,
+    count,
+    duration_s,
+    flag,
+    name,
+    one_of,
+    positive_duration_s,
+    rate_fps,
+    size_px,
+)
 
 READERS: list[Callable[[str], object]] = [
     duration_s, positive_duration_s, size_px, rate_fps, count, flag, name,
@@ -144,3 +155,19 @@ def test_a_size_is_read_as_it_is_written(width: int, height: int) -> None:
 def test_milliseconds_and_seconds_agree(milliseconds: int) -> None:
     assert duration_s(f"{milliseconds}ms") == pytest.approx(milliseconds / 1000)
     assert duration_s(f"{milliseconds / 1000:f}") == pytest.approx(milliseconds / 1000)
+
+
+class Colour(StrEnum):
+    RED = "red"
+    BLUE = "blue"
+
+
+@pytest.mark.parametrize(("joint", "names"), [(", ", "red, blue"), (" or ", "red or blue")])
+def test_a_name_is_read_and_others_are_refused_with_those_there_are(joint: str, names: str) -> None:
+    read = one_of(Colour, joint)
+    assert [read(str(colour)) for colour in Colour] == list(Colour)
+    for text in ("", "RED", "green", "red "):
+        with pytest.raises(ValueError, match=rf"^{names}$"):
+            read(text)
+    with pytest.raises(ValueError, match=r"^blue$"):
+        one_of([Colour.BLUE])("red")

@@ -138,3 +138,11 @@ def test_sync_hands_a_shared_frame_out_a_little_early_and_says_when_it_is_due() 
     assert waiting.upcoming is None, "there is nothing to decode"
     assert playout.take(due - INTERVAL // 2) == Turn(shared, due)
     assert playout.take(due) == IDLE
+
+
+def test_sync_has_nothing_to_decode_ahead_in_shared_frames() -> None:
+    first, second, *_ = run(2)
+    header = replace(second.frame.header, codec=Codec.SHARED)
+    playout = sync(first, second._replace(frame=replace(second.frame, header=header)))
+    assert playout.take(DELAY - BEGIN) == Turn(wait_ns=BEGIN, upcoming=first)
+    assert playout.take(DELAY - BEGIN) == Turn(wait_ns=BEGIN)

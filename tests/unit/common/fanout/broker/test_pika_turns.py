@@ -54,6 +54,35 @@ def reading(sock: socket.socket) -> SelectConnection:
     return cast("SelectConnection", SimpleNamespace(_transport=SimpleNamespace(_sock=sock)))
 
 
+class Wired:
+    """A loop that watches a socket, turns that may go straight to it, and what was called.
+
+    Attributes:
+        seen: `by pika` and the events, or `straight`.
+    """
+
+    def __init__(self, loop: IOLoop, ours: socket.socket, theirs: socket.socket) -> None:
+        self.loop, self.ours = loop, ours
+        self.seen: list[Any] = []
+        self.turns = Turns(loop)
+        theirs.send(b"x")
+
+    def watch(self, events: int = PollEvents.READ, *, more: int = 0) -> Turns:
+        """Wait for these events; the straight reader says so many times that there is more."""
+        self.loop.add_handler(
+            self.ours.fileno(), lambda _fd, event: self.seen.append(("by pika", event)), events
+        )
+        self.turns.read_by(reading(self.ours), says(self.seen, "straight", more=more))
+        return self.turns
+
+
+@pytest.fixture
+def wired(loop: IOLoop, pair: tuple[socket.socket, socket.socket]) -> Iterator[Wired]:
+    made = Wired(loop, *pair)
+    yield made
+    loop.remove_handler(made.ours.fileno())
+
+
 def test_a_turn_ends_when_its_time_is_over(loop: IOLoop) -> None:
     began_s = time.monotonic()
     loop.call_later(LONG_S, lambda: None)
@@ -78,66 +107,31 @@ def test_what_another_thread_wants_done_is_done_at_once(loop: IOLoop) -> None:
     assert done == ["callback"]
 
 
-def test_the_socket_that_matters_goes_straight_to_its_reader(
-    loop: IOLoop, pair: tuple[socket.socket, socket.socket]
-) -> None:
-    ours, theirs = pair
-    seen: list[str] = []
-    loop.add_handler(ours.fileno(), lambda *_: seen.append("by pika"), PollEvents.READ)
-    turns = Turns(loop)
-    turns.read_by(reading(ours), says(seen, "straight"))
-    theirs.send(b"x")
+def test_the_socket_that_matters_goes_straight_to_its_reader(wired: Wired) -> None:
+    turns = wired.watch()
     turns.run(LONG_S)
-    assert seen == ["straight"]
+    assert wired.seen == ["straight"]
     turns.forget()
     turns.run(LONG_S)
-    assert seen == ["straight", "by pika"]
-    loop.remove_handler(ours.fileno())
+    assert wired.seen == ["straight", ("by pika", PollEvents.READ)]
 
 
-def test_a_reader_that_says_there_is_more_is_called_until_it_does_not(
-    loop: IOLoop, pair: tuple[socket.socket, socket.socket]
-) -> None:
-    ours, theirs = pair
-    seen: list[str] = []
-    loop.add_handler(ours.fileno(), lambda *_: seen.append("by pika"), PollEvents.READ)
-    turns = Turns(loop)
-    turns.read_by(reading(ours), says(seen, "straight", more=3))
-    theirs.send(b"x")
+def test_a_reader_that_says_there_is_more_is_called_until_it_does_not(wired: Wired) -> None:
+    wired.watch(more=3).run(LONG_S)
+    assert wired.seen == ["straight"] * 4
+
+
+def test_a_socket_that_can_also_be_written_is_pikas_business(wired: Wired) -> None:
+    wired.watch(PollEvents.READ | PollEvents.WRITE).run(LONG_S)
+    assert wired.seen == [("by pika", PollEvents.READ | PollEvents.WRITE)]
+
+
+def test_two_sockets_at_once_are_both_served(wired: Wired) -> None:
+    turns = wired.watch()
+    # Its pipe has something to read as well.
+    wired.loop.add_callback_threadsafe(lambda: wired.seen.append("callback"))
     turns.run(LONG_S)
-    assert seen == ["straight"] * 4
-    loop.remove_handler(ours.fileno())
-
-
-def test_a_socket_that_can_also_be_written_is_pikas_business(
-    loop: IOLoop, pair: tuple[socket.socket, socket.socket]
-) -> None:
-    ours, theirs = pair
-    events: list[int] = []
-    loop.add_handler(
-        ours.fileno(), lambda _fd, event: events.append(event), PollEvents.READ | PollEvents.WRITE
-    )
-    turns = Turns(loop)
-    turns.read_by(reading(ours), says(events, -1))
-    theirs.send(b"x")
-    turns.run(LONG_S)
-    assert events == [PollEvents.READ | PollEvents.WRITE]
-    loop.remove_handler(ours.fileno())
-
-
-def test_two_sockets_at_once_are_both_served(
-    loop: IOLoop, pair: tuple[socket.socket, socket.socket]
-) -> None:
-    ours, theirs = pair
-    seen: list[str] = []
-    loop.add_handler(ours.fileno(), lambda *_: seen.append("socket"), PollEvents.READ)
-    turns = Turns(loop)
-    turns.read_by(reading(ours), says(seen, "straight"))
-    theirs.send(b"x")
-    loop.add_callback_threadsafe(lambda: seen.append("callback"))  # its pipe has something to read as well
-    turns.run(LONG_S)
-    assert sorted(seen) == ["callback", "socket"]
-    loop.remove_handler(ours.fileno())
+    assert wired.seen == [("by pika", PollEvents.READ), "callback"]
 
 
 def test_where_there_is_only_select_a_turn_is_limited_as_well(monkeypatch: pytest.MonkeyPatch) -> None:

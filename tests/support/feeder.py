@@ -1,0 +1,42 @@
+"""A program that hands in pictures at a steady rate, whatever the broker does."""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import TracebackType
+from typing import Self
+
+from common.pixels import Pixels
+from producer import Producer
+
+
+class Feeder:
+    """Sends from a thread of its own while it is entered. What is sent, `picture` says."""
+
+    def __init__(self, producer: Producer, fps: float) -> None:
+        self.producer = producer
+        self._interval_s = 1 / fps
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._feed, name="feeder")
+
+    def picture(self, capture_ns: int) -> Pixels:
+        """The picture of that time (Unix)."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        self.producer.start()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopping.set()
+        self._thread.join()
+        self.producer.stop()
+
+    def _feed(self) -> None:
+        while not self._stopping.wait(self._interval_s):
+            capture_ns = time.time_ns()
+            self.producer.send(self.picture(capture_ns), capture_ns=capture_ns)
