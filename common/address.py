@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from enum import StrEnum
 from urllib.parse import unquote, urlsplit
 
 from common.errors import ConfigError
 
 DEFAULT_URL = "amqp://fanlight:fanlight@localhost:5672/fanlight"
-SCHEMES = "amqp://USER:PASSWORD@HOST[:PORT][,HOST[:PORT]...]/VHOST, or amqps:// for TLS"
+SCHEMES = (
+    "amqp://USER:PASSWORD@HOST[:PORT][,HOST[:PORT]...]/VHOST, or amqps:// for TLS; "
+    "without a broker tcp+threads://HOST:PORT or tcp+multiplex://HOST:PORT"
+)
 _DEFAULT_PORTS = {"amqp": 5672, "amqps": 5671}
+_LOOPBACK = "127.0.0.1"
+
+
+class Design(StrEnum):
+    """How a producer without a broker serves its consumers; the same to them."""
+
+    THREADS = "threads"
+    MULTIPLEX = "multiplex"
+
+
+_DESIGNS = {f"tcp+{design}": design for design in Design}
+_TCP_FORM = "HOST:PORT where the producer listens (without HOST: this machine only)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +51,55 @@ class BrokerAddress:
         return f"{scheme}://{self.user}@{hosts}/{self.vhost}"
 
 
-def parse_url(url: str, name: str = "--url") -> BrokerAddress:
-    """Read a URL. What is left out, except the host, is taken from `DEFAULT_URL`.
+@dataclass(frozen=True, slots=True)
+class TcpAddress:
+    """Where a producer listens by itself, without a broker."""
+
+    design: Design
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"tcp+{self.design}://{host}:{self.port}"
+
+
+Address = BrokerAddress | TcpAddress
+
+
+def parse_url(url: str, name: str = "--url") -> Address:
+    """Read a URL. What is left out of a broker's, except the host, is taken from `DEFAULT_URL`.
 
     Raises:
         ConfigError: unknown scheme or malformed; never repeats the password.
     """
     scheme, separator, rest = url.partition("://")
     scheme = scheme.lower()
+    if separator and scheme in _DESIGNS:
+        return _tcp(_DESIGNS[scheme], rest.removesuffix("/"), url, name)
     if not separator or scheme not in _DEFAULT_PORTS:
         raise ConfigError(name, _without_password(url), f"allowed is {SCHEMES}")
+    return _broker(scheme, rest, url, name)
+
+
+def broker_address(url: str, name: str = "--url") -> BrokerAddress:
+    """Read a URL that has to be one of a broker. Raises ConfigError, as `parse_url` does."""
+    address = parse_url(url, name)
+    if isinstance(address, TcpAddress):
+        raise ConfigError(name, str(address), "there is no broker: allowed is amqp:// or amqps://")
+    return address
+
+
+def _tcp(design: Design, place: str, url: str, name: str) -> TcpAddress:
+    host, port = _parts(place if not place.startswith(":") else f"{_LOOPBACK}{place}")
+    if not host or not port or any(c in place for c in "@/?#"):
+        raise ConfigError(
+            name, _without_password(url), f"allowed is tcp+{design}://{_TCP_FORM}, ports 1 to 65535"
+        )
+    return TcpAddress(design, host, port)
+
+
+def _broker(scheme: str, rest: str, url: str, name: str) -> BrokerAddress:
     authority, _, path = rest.partition("/")
     if "@" in path:
         # Not a vhost but most likely the rest of a password: to be refused before it is logged as one.
@@ -63,15 +118,23 @@ def parse_url(url: str, name: str = "--url") -> BrokerAddress:
 
 
 def _host(scheme: str, text: str, url: str, name: str) -> tuple[str, int]:
+    host, port = _parts(text)
+    if not host or port == 0:
+        raise ConfigError(name, _without_password(url), f"allowed is {SCHEMES}, ports 1 to 65535")
+    return host, port if port is not None else _DEFAULT_PORTS[scheme]
+
+
+def _parts(text: str) -> tuple[str | None, int | None]:
+    """Host and port, each None if it is not there or malformed."""
     try:
         parts = urlsplit(f"//{text}")
         host, port = parts.hostname, parts.port
     except ValueError:
-        host = port = None
+        return None, None
     # urlsplit skips some white space and, before Python 3.11.9, whatever stands behind a bracket.
-    if not host or any(c.isspace() for c in text) or re.search(r"\][^:]", text) or port == 0:
-        raise ConfigError(name, _without_password(url), f"allowed is {SCHEMES}, ports 1 to 65535")
-    return host, port if port is not None else _DEFAULT_PORTS[scheme]
+    if any(c.isspace() for c in text) or re.search(r"\][^:]", text):
+        return None, None
+    return host, port
 
 
 def _without_password(url: str) -> str:

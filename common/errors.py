@@ -9,6 +9,7 @@ FanlightError
 ├── SinkError            a sink cannot be opened, or failed while running
 ├── SharingError         pictures cannot be shared within this host
 ├── FrameExpired         a shared picture was held for too long; it is no longer there
+├── ListenError          a producer without a broker cannot listen at its address
 ├── BrokerUnavailable    nothing answers at the broker's address
 ├── BrokerRefused        the broker answered and said no (password, vhost, permission)
 └── StreamEnded          the stream was closed; there are no more frames
@@ -69,6 +70,10 @@ class SharingError(FanlightError):
 
 class FrameExpired(FanlightError):
     """A shared picture was held for longer than its grace time, and is no longer there."""
+
+
+class ListenError(FanlightError):
+    """A producer that serves its consumers itself cannot listen at its address."""
 
 
 class BrokerUnavailable(FanlightError):

@@ -51,7 +51,7 @@ def _run(settings: ProducerSettings) -> None:
 
 def _report(stats: ProducerStats) -> None:
     _LOG.info(
-        "published %d of %d pictures (%d skipped, %d unwatched, %d stale), %d keyframes, %.1f MB",
+        "published %d of %d pictures (%d skipped, %d unwatched, %d stale), %d keyframes, %.1f MB%s",
         stats.published,
         stats.captured,
         stats.skipped,
@@ -59,4 +59,11 @@ def _report(stats: ProducerStats) -> None:
         stats.stale,
         stats.keyframes,
         stats.published_bytes / 1e6,
+        _clients(stats),
     )
+
+
+def _clients(stats: ProducerStats) -> str:
+    """What happened to single clients; without a broker only."""
+    told = [(stats.unsent, "frames not sent to clients that were too slow"), (stats.refused, "refused")]
+    return "".join(f", {number} {what}" for number, what in told if number)

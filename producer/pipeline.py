@@ -39,7 +39,11 @@ class Pipeline:
         self._failure: FanlightError | None = None
         slot: Slot[Captured] = Slot()
         self._publisher = fanout.publisher(
-            settings.url, stream=settings.stream, max_age_s=settings.max_age_s, events=self
+            settings.url,
+            stream=settings.stream,
+            max_age_s=settings.max_age_s,
+            events=self,
+            payload_frames=settings.payload_frames,
         )
         self._capture = Capture(
             source, slot, self._meters, watched=lambda: self._publisher.watched, on_failed=self._fail
@@ -102,6 +106,12 @@ class Pipeline:
     def on_stale(self) -> None:
         self._meters.stale()
         self._keyframes.force()
+
+    def on_unsent(self, frames: int) -> None:
+        self._meters.unsent(frames)
+
+    def on_refused(self) -> None:
+        self._meters.refused()
 
     def _fail(self, error: FanlightError) -> None:
         if self._failure is None:

@@ -33,7 +33,9 @@ class Producer:
         quality: in the codec's own terms (CRF, JPEG quality, PNG compression).
         gop_s: seconds between keyframes (H.264).
         max_age_s: a picture that waited longer than this for the broker is dropped.
-        url: the broker; by default `FANLIGHT_URL` or else the local one.
+        payload_frames: how many frames are sent as one; of `tcp+threads` only.
+        url: the broker, or where to listen without one (`tcp+threads://HOST:PORT`); by default
+            `FANLIGHT_URL` or else the local broker.
 
     Raises:
         ConfigError: a setting cannot be used.
@@ -49,6 +51,7 @@ class Producer:
         quality: int | None = None,
         gop_s: float = 1.0,
         max_age_s: float = 0.5,
+        payload_frames: int = 1,
         url: str | None = None,
     ) -> None:
         settings = ProducerSettings(
@@ -59,6 +62,7 @@ class Producer:
             quality=quality,
             gop_s=gop_s,
             max_age_s=max_age_s,
+            payload_frames=payload_frames,
             url=url or os.environ.get(URL.variable, DEFAULT_URL),
         )
         self._source = PushedSource(fps=fps)

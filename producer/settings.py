@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from common import units
-from common.address import DEFAULT_URL, parse_url
+from common.address import DEFAULT_URL, Design, TcpAddress, parse_url
 from common.codec import check_quality
 from common.errors import ConfigError
 from common.frame import ENCODINGS, MAX_FPS, Codec
@@ -14,6 +14,8 @@ from common.settings import STREAM, URL, Option
 
 DEFAULT_SIZE: Final = (1280, 720)
 DEFAULT_FPS: Final = 30.0
+MOST_PAYLOAD_FRAMES: Final = 30
+_PAYLOAD_RULE: Final = f"allowed is 1 to {MOST_PAYLOAD_FRAMES}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,7 @@ class ProducerSettings:
         gop_s: seconds between keyframes (H.264).
         max_age_s: a picture that waited longer than this for the broker is dropped.
         duration_s: end after this time; None for never.
+        payload_frames: how many frames are sent as one; of `tcp+threads` only.
     """
 
     source: str = "test"
@@ -41,6 +44,7 @@ class ProducerSettings:
     gop_s: float = 1.0
     max_age_s: float = 0.5
     duration_s: float | None = None
+    payload_frames: int = 1
     url: str = DEFAULT_URL
 
     @property
@@ -49,7 +53,7 @@ class ProducerSettings:
         return str(parse_url(self.url))
 
     def __post_init__(self) -> None:
-        parse_url(self.url)
+        self._check_payload()
         check_quality(self.codec, self.quality)
         units.checked("--stream", self.stream, units.name)
         if self.fps is not None and not 0 < self.fps <= MAX_FPS:
@@ -57,6 +61,16 @@ class ProducerSettings:
         for name, value in (("--gop", self.gop_s), ("--max-age", self.max_age_s)):
             if not 0 < value <= 3600:
                 raise ConfigError(name, value, "allowed is above 0 s and up to 1 h")
+
+    def _check_payload(self) -> None:
+        address = parse_url(self.url)
+        if not 1 <= self.payload_frames <= MOST_PAYLOAD_FRAMES:
+            raise ConfigError("--payload-frames", self.payload_frames, _PAYLOAD_RULE)
+        threads = isinstance(address, TcpAddress) and address.design is Design.THREADS
+        if self.payload_frames > 1 and not threads:
+            raise ConfigError(
+                "--payload-frames", self.payload_frames, "only --url tcp+threads:// has payloads"
+            )
 
 
 codec_value: Final = units.one_of(ENCODINGS)
@@ -109,6 +123,13 @@ OPTIONS: Final = (
         "end after this time (default: never)",
         "TIME",
         field="duration_s",
+    ),
+    Option(
+        "payload-frames",
+        units.count,
+        1,
+        "of --url tcp+threads: frames that are sent as one, up to 30 (default: 1)",
+        "N",
     ),
     URL,
 )

@@ -20,6 +20,8 @@ class ProducerStats:
         skipped: pictures that a newer one overtook because encoding or publishing was slower.
         unwatched: pictures that were not encoded because nobody watched.
         stale: pictures or frames that grew too old while the broker took none.
+        unsent: frames that single clients did not get since they were too slow; without a broker only.
+        refused: connections that did not keep to the contract; without a broker only.
         keyframe_requests: requests of consumers (PLI).
         consumers: names that sent a receiver report in the last 3 s.
         fps: published frames per second, over the last 5 s.
@@ -32,6 +34,8 @@ class ProducerStats:
     skipped: int
     unwatched: int
     stale: int
+    unsent: int
+    refused: int
     keyframe_requests: int
     consumers: tuple[str, ...]
     fps: float
@@ -52,6 +56,8 @@ class Meters:
         self._skipped = 0
         self._unwatched = 0
         self._stale = 0
+        self._unsent = 0
+        self._refused = 0
         self._keyframe_requests = 0
         self._reports: dict[str, int] = {}
         self._sizes = Window()
@@ -70,6 +76,14 @@ class Meters:
     def stale(self) -> None:
         with self._lock:
             self._stale += 1
+
+    def unsent(self, frames: int) -> None:
+        with self._lock:
+            self._unsent += frames
+
+    def refused(self) -> None:
+        with self._lock:
+            self._refused += 1
 
     def published(self, size_bytes: int, *, key: bool, now_ns: int) -> None:
         with self._lock:
@@ -104,6 +118,8 @@ class Meters:
                 skipped=self._skipped,
                 unwatched=self._unwatched,
                 stale=self._stale,
+                unsent=self._unsent,
+                refused=self._refused,
                 keyframe_requests=self._keyframe_requests,
                 consumers=tuple(sorted(self._reports)),
                 fps=self._sizes.rate(now_ns),

@@ -8,9 +8,9 @@ from typing import TypeVar
 
 import pytest
 
-from tests.support.broker import broker_url, private_node, stream
+from tests.support.broker import broker_url, private_node, stream, url
 
-__all__ = ["broker_url", "private_node", "stream"]
+__all__ = ["broker_url", "private_node", "stream", "url"]
 
 _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
 _CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
@@ -18,6 +18,7 @@ _CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "docker: needs a Docker engine with Compose, and port 5672")
+    config.addinivalue_line("markers", "brokerless: runs a design without a broker: once is enough")
 
 
 @pytest.hookimpl(wrapper=True)

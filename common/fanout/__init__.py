@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 
-from common.address import parse_url
+from common.address import BrokerAddress, Design, parse_url
 from common.fanout.base import Publisher, PublisherEvents, Sharing, Subscriber, SubscriberEvents
 
 __all__ = [
@@ -19,16 +19,31 @@ __all__ = [
 ]
 
 
-def publisher(url: str, *, stream: str, max_age_s: float, events: PublisherEvents) -> Publisher:
+def publisher(
+    url: str, *, stream: str, max_age_s: float, events: PublisherEvents, payload_frames: int = 1
+) -> Publisher:
     """The publishing side of the design that `url` names; not yet started.
+
+    Args:
+        payload_frames: of the threads design: how many frames are sent as one.
 
     Raises:
         ConfigError: the URL cannot be used.
     """
     address = parse_url(url)
-    from common.fanout.broker.publisher import BrokerPublisher
+    if isinstance(address, BrokerAddress):
+        from common.fanout.broker.publisher import BrokerPublisher
 
-    return BrokerPublisher(address, stream=stream, max_age_s=max_age_s, events=events)
+        return BrokerPublisher(address, stream=stream, max_age_s=max_age_s, events=events)
+    if address.design is Design.THREADS:
+        from common.fanout.threads.publisher import ThreadsPublisher
+
+        return ThreadsPublisher(
+            address, stream=stream, max_age_s=max_age_s, events=events, payload_frames=payload_frames
+        )
+    from common.fanout.multiplex.publisher import MultiplexPublisher
+
+    return MultiplexPublisher(address, stream=stream, max_age_s=max_age_s, events=events)
 
 
 def subscriber(
@@ -51,6 +66,12 @@ def subscriber(
         ConfigError: the URL cannot be used.
     """
     address = parse_url(url)
+    if not isinstance(address, BrokerAddress):
+        from common.fanout.tcp.places import local_place
+        from common.fanout.tcp.subscriber import TcpSubscriber
+
+        hub = None if share is None else local_place(stream, share)
+        return TcpSubscriber(address, stream=stream, name=name, events=events, hub=hub, follow=follow)
     from common.fanout.broker.subscriber import BrokerSubscriber
 
     return BrokerSubscriber(
@@ -72,6 +93,10 @@ def sharing(url: str, *, stream: str, name: str, share: str) -> Sharing:
         ConfigError: the URL cannot be used.
     """
     address = parse_url(url)
+    if not isinstance(address, BrokerAddress):
+        from common.fanout.tcp.sharing import LocalSharing
+
+        return LocalSharing(stream=stream, share=share)
     from common.fanout.broker.sharing import BrokerSharing
 
     return BrokerSharing(address, stream=stream, name=name, suffix=secrets.token_hex(3), share=share)

@@ -24,6 +24,14 @@ class PublisherEvents(Protocol):
         """A frame was dropped since it grew too old before it could be sent."""
         ...
 
+    def on_unsent(self, frames: int) -> None:
+        """A client, too slow for them, did not get so many frames. Without a broker only."""
+        ...
+
+    def on_refused(self) -> None:
+        """A connection was refused, or ended since it broke the contract. Without a broker only."""
+        ...
+
 
 class Publisher(Protocol):
     """Sends the frames of one stream to everybody who watches. Never makes its caller wait for them."""

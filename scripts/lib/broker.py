@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from common.address import BrokerAddress, parse_url
+from common.address import BrokerAddress, TcpAddress, broker_address, parse_url
 from common.errors import FanlightError
 from scripts.lib import amqp_login, broker_docker, broker_private
 from scripts.lib.instance import Instance, Record
@@ -96,9 +96,9 @@ def require_answer(url: str) -> None:
         ConfigError: the URL is not one of a broker.
         FanlightError: no host of the URL lets us in; says why the last one did not.
     """
-    if url.partition("://")[0].lower().startswith("tcp+"):
+    if isinstance(parse_url(url, GIVEN), TcpAddress):
         return  # a design without a broker: the producer listens, later
-    address = parse_url(url, GIVEN)
+    address = broker_address(url, GIVEN)
     reason = ""
     for host, port in address.hosts:
         try:
@@ -112,7 +112,7 @@ def require_answer(url: str) -> None:
 
 def shown(url: str) -> str:
     """The URL without its password."""
-    return url if url.startswith("tcp+") else str(parse_url(url, GIVEN))
+    return str(parse_url(url, GIVEN))
 
 
 def _try_host(address: BrokerAddress, host: str, port: int) -> None:

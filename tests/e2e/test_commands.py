@@ -16,7 +16,7 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import UnroutableError
 
-from common.address import parse_url
+from common.address import broker_address
 from common.fanout.broker import topology
 from tests.support.commands import Command, run, running
 from tests.support.media_server import CLIP
@@ -152,7 +152,7 @@ def test_help_names_every_option(program: str) -> None:
 
 @pytest.mark.parametrize("program", BOTH)
 def test_wrong_password_ends_with_one_line(program: str, broker_url: str) -> None:
-    address = parse_url(broker_url)
+    address = broker_address(broker_url)
     host, port = address.hosts[0]
     secret = "open-sesame-17"
     url = f"amqp://{address.user}:{secret}@{host}:{port}/{address.vhost}"
@@ -167,7 +167,7 @@ def test_wrong_password_ends_with_one_line(program: str, broker_url: str) -> Non
 
 @pytest.mark.parametrize("program", BOTH)
 def test_missing_vhost_ends_with_one_line(program: str, broker_url: str) -> None:
-    address = parse_url(broker_url)
+    address = broker_address(broker_url)
     url = broker_url.rpartition("/")[0] + "/no-such-vhost"
     code, command = run(program, "--url", url)
     assert code == 1, command.err.text

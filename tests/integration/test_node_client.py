@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from common.address import parse_url
+from common.address import broker_address
 from tests.integration.test_pipeline import FPS, Camera, on_air, psnr
 from tests.support.timing import scaled
 
@@ -62,7 +62,7 @@ def check_wire(
         "fps": "number",
     }
     now_s = time.time()
-    login = parse_url(url).user
+    login = broker_address(url).user
     for frame in frames:
         headers = frame["headers"]
         assert frame["types"] == types

@@ -149,8 +149,8 @@ def exchange_one_by_one(stream: str, url: str, codec: str, pictures: list[BGR]) 
 
 
 @EVERY_CODEC
-def test_every_picture_arrives_as_it_was_sent(stream: str, broker_url: str, codec: str) -> None:
-    pairs = exchange_one_by_one(stream, broker_url, codec, footage())
+def test_every_picture_arrives_as_it_was_sent(stream: str, url: str, codec: str) -> None:
+    pairs = exchange_one_by_one(stream, url, codec, footage())
     assert [frame.seq for _, frame in pairs] == list(range(40))
     assert sum(frame.lost for _, frame in pairs) == 0
     for sent, frame in pairs:
@@ -162,9 +162,9 @@ def test_every_picture_arrives_as_it_was_sent(stream: str, broker_url: str, code
 
 
 @EVERY_CODEC
-def test_an_odd_size_is_kept(stream: str, broker_url: str, codec: str) -> None:
+def test_an_odd_size_is_kept(stream: str, url: str, codec: str) -> None:
     odd = [np.ascontiguousarray(picture[100:581, 300:941]) for picture in footage()[:10]]
-    for sent, frame in exchange_one_by_one(stream, broker_url, codec, odd):
+    for sent, frame in exchange_one_by_one(stream, url, codec, odd):
         assert (frame.header.width, frame.header.height) == (641, 481)
         assert frame.image.shape == (481, 641, 3)
         if codec in {"png", "raw"}:
@@ -177,11 +177,11 @@ def test_an_odd_size_is_kept(stream: str, broker_url: str, codec: str) -> None:
 
 
 @EVERY_CODEC
-def test_grey_and_bgra_are_taken(stream: str, broker_url: str, codec: str) -> None:
+def test_grey_and_bgra_are_taken(stream: str, url: str, codec: str) -> None:
     colour = small()[0]
     grey = np.ascontiguousarray(colour[:, :, 1])
     bgra = np.dstack([colour, np.full(colour.shape[:2], 7, np.uint8)])
-    pairs = exchange_one_by_one(stream, broker_url, codec, [grey, bgra, grey[:, :, np.newaxis]])
+    pairs = exchange_one_by_one(stream, url, codec, [grey, bgra, grey[:, :, np.newaxis]])
     as_sent = [np.dstack([grey] * 3), colour, np.dstack([grey] * 3)]
     for expected, (_, frame) in zip(as_sent, pairs, strict=True):
         if codec in {"png", "raw"}:
@@ -191,13 +191,13 @@ def test_grey_and_bgra_are_taken(stream: str, broker_url: str, codec: str) -> No
 
 
 @EVERY_CODEC
-def test_who_joins_mid_stream_gets_a_whole_picture(stream: str, broker_url: str, codec: str) -> None:
+def test_who_joins_mid_stream_gets_a_whole_picture(stream: str, url: str, codec: str) -> None:
     with (
-        on_air(stream, broker_url, codec) as (_, camera),
-        Consumer(stream, "early", url=broker_url) as early,
+        on_air(stream, url, codec) as (_, camera),
+        Consumer(stream, "early", url=url) as early,
     ):
         read(early, 20)
-        with Consumer(stream, "late", url=broker_url) as late:
+        with Consumer(stream, "late", url=url) as late:
             wait_until(lambda: late.stats().connected, 10, "the late one is connected")
             connected_s = time.monotonic()
             first = read(late, 1)[0]
@@ -209,9 +209,9 @@ def test_who_joins_mid_stream_gets_a_whole_picture(stream: str, broker_url: str,
         assert late.stats().undecodable == 0
 
 
-def test_nothing_is_published_while_nobody_watches(stream: str, broker_url: str) -> None:
-    with on_air(stream, broker_url) as (out, _):
-        with Consumer(stream, "c1", url=broker_url) as consumer:
+def test_nothing_is_published_while_nobody_watches(stream: str, url: str) -> None:
+    with on_air(stream, url) as (out, _):
+        with Consumer(stream, "c1", url=url) as consumer:
             read(consumer, 5)
             assert out.watched
         wait_until(lambda: not out.watched, 10, "the producer is idle")
@@ -244,25 +244,27 @@ def test_a_client_that_only_binds_wakes_the_producer(stream: str, broker_url: st
         assert out.stats().keyframe_requests == 0
 
 
-def test_a_restarted_producer_is_followed(stream: str, broker_url: str) -> None:
-    with Consumer(stream, "c1", url=broker_url) as consumer:
+def test_a_restarted_producer_is_followed(stream: str, url: str) -> None:
+    with Consumer(stream, "c1", url=url) as consumer:
         epochs = []
         for _ in range(2):
-            with on_air(stream, broker_url) as (out, camera):
+            with on_air(stream, url) as (out, camera):
                 frames = read(consumer, 5, of_epoch(out.epoch))
                 assert all(psnr(frame.image, camera.sent[frame.capture_ns]) >= 30 for frame in frames)
                 epochs.append(out.epoch)
         assert epochs[0] != epochs[1]
         stats = consumer.stats()
         assert stats.epoch == epochs[1]
-        assert (stats.lost, stats.repeated, stats.undecodable, stats.reconnects) == (0, 0, 0, 0)
+        assert (stats.lost, stats.repeated, stats.undecodable) == (0, 0, 0)
+        if url.startswith("amqp"):
+            assert stats.reconnects == 0
 
 
-def test_two_consumers_of_one_name_both_get_every_frame(stream: str, broker_url: str) -> None:
+def test_two_consumers_of_one_name_both_get_every_frame(stream: str, url: str) -> None:
     with (
-        on_air(stream, broker_url) as (out, _),
-        Consumer(stream, "same", url=broker_url) as one,
-        Consumer(stream, "same", url=broker_url) as other,
+        on_air(stream, url) as (out, _),
+        Consumer(stream, "same", url=url) as one,
+        Consumer(stream, "same", url=url) as other,
     ):
         read(one, 1)
         read(other, 1)
@@ -275,23 +277,23 @@ def test_two_consumers_of_one_name_both_get_every_frame(stream: str, broker_url:
             assert stats.received >= 20
 
 
-def test_receiver_reports_reach_the_producer(stream: str, broker_url: str) -> None:
+def test_receiver_reports_reach_the_producer(stream: str, url: str) -> None:
     with (
-        on_air(stream, broker_url) as (out, _),
-        Consumer(stream, "left", url=broker_url),
-        Consumer(stream, "right", url=broker_url) as right,
+        on_air(stream, url) as (out, _),
+        Consumer(stream, "left", url=url),
+        Consumer(stream, "right", url=url) as right,
     ):
         wait_until(lambda: out.stats().consumers == ("left", "right"), 10, "both report")
         right.close()
         wait_until(lambda: out.stats().consumers == ("left",), 10, "the one that left is forgotten")
 
 
-def test_slow_work_gets_neither_old_frames_nor_a_disorder(stream: str, broker_url: str) -> None:
+def test_slow_work_gets_neither_old_frames_nor_a_disorder(stream: str, url: str) -> None:
     max_age_s = 0.4
     busy = threading.Event()
     with (
-        on_air(stream, broker_url, fps=30) as (_, camera),
-        Consumer(stream, "slow", max_age_s=max_age_s, url=broker_url) as consumer,
+        on_air(stream, url, fps=30) as (_, camera),
+        Consumer(stream, "slow", max_age_s=max_age_s, url=url) as consumer,
     ):
         frames: list[Frame] = []
         for _ in range(12):
@@ -308,11 +310,11 @@ def test_slow_work_gets_neither_old_frames_nor_a_disorder(stream: str, broker_ur
 
 
 @pytest.mark.parametrize("codec", ["h264", "jpeg"])
-def test_sync_playout_shows_each_frame_at_its_time(stream: str, broker_url: str, codec: str) -> None:
+def test_sync_playout_shows_each_frame_at_its_time(stream: str, url: str, codec: str) -> None:
     delay_s = 0.4
     with (
-        on_air(stream, broker_url, codec) as (_, _camera),
-        Consumer(stream, "c1", playout="sync", delay_s=delay_s, max_age_s=2, url=broker_url) as consumer,
+        on_air(stream, url, codec) as (_, _camera),
+        Consumer(stream, "c1", playout="sync", delay_s=delay_s, max_age_s=2, url=url) as consumer,
     ):
         frames = read(consumer, 25)
         late_s = sorted((frame.presented_ns - frame.capture_ns) / 1e9 - delay_s for frame in frames)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from scripts.lib.ports import free_ports
 from scripts.private_node import PrivateNode, scripts_folder
 from tests.support.timing import scaled
 
@@ -32,6 +33,25 @@ def broker_url() -> Iterator[str]:
     node = _new_node()
     yield node.url
     node.stop()
+
+
+@pytest.fixture(
+    params=[
+        "broker",
+        pytest.param("threads", marks=pytest.mark.brokerless),
+        pytest.param("multiplex", marks=pytest.mark.brokerless),
+    ]
+)
+def url(request: pytest.FixtureRequest) -> str:
+    """Every design in turn: the broker, and the two where the producer listens by itself."""
+    if request.param == "broker":
+        return str(request.getfixturevalue("broker_url"))
+    return tcp_url(request.param)
+
+
+def tcp_url(design: str) -> str:
+    """An address at which nobody listens yet."""
+    return f"tcp+{design}://127.0.0.1:{free_ports(1)[0]}"
 
 
 @pytest.fixture

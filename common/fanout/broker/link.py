@@ -6,12 +6,11 @@ thread that does its work in its stead, by `work`; never in both at once.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import random
 import threading
-import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Protocol
 
 from pika import ConnectionParameters, PlainCredentials, SelectConnection, SSLOptions
@@ -28,6 +27,7 @@ from common.fanout.broker.pika_internals import (
     write_at_once,
 )
 from common.fanout.broker.refusals import explain
+from common.fanout.lent_loop import LentLoop
 from common.ratelimit import RateLimiter
 from common.retry import backoff
 
@@ -36,12 +36,6 @@ _LOG = logging.getLogger(__name__)
 HEARTBEAT_S = 10
 _CONNECT_TIMEOUT_S = 5.0
 _CLOSE_TIMEOUT_S = 1.0
-# How long a thread that works in the link's stead may be elsewhere before the link's own goes on: what
-# arrives meanwhile lies in the socket, and beyond the prefetch limit (0.27 s at 30 fps) it grows stale.
-_AWAY_S = 0.15
-# Pollers count in whole milliseconds.
-_POLL_STEP_S = 0.001
-_FOR_GOOD = float("inf")
 
 
 class LinkOwner(Protocol):
@@ -92,14 +86,8 @@ class Link:
         self._stopping = False
         self._ending = threading.Lock()
         self._ended = False
-        # Whoever runs the loop holds `_turn`. While it is lent, the link's own thread waits for `_recall`.
-        self._turn = threading.Lock()
-        self._recall, self._pause = threading.Lock(), threading.Lock()
-        self._recall.acquire()
-        self._pause.acquire()
-        self._lent = self._closing = self._finished = False
-        self._left_s = _FOR_GOOD
         self.turns = Turns(self._loop)
+        self._lending = LentLoop(partial(self._guarded, self.turns.run), self.wake)
 
     @property
     def connection(self) -> SelectConnection | None:
@@ -108,7 +96,7 @@ class Link:
 
     def start(self) -> None:
         survive_hostile_tables()
-        self._turn.acquire()  # for the thread that begins now: nobody works before it has set up
+        self._lending.prepare()
         self._thread.start()
 
     def call(self, function: Callable[[], None]) -> None:
@@ -137,30 +125,8 @@ class Link:
             channel.close()
 
     def work(self, timeout_s: float) -> None:
-        """Do the link's work in the calling thread, in the stead of its own, until something has come.
-
-        A thread that waits for messages anyway saves one wake-up and one change of threads for each by it.
-        Between its calls the link's own thread waits, and goes on by itself after 150 ms.
-        For one thread at a time.
-
-        Args:
-            timeout_s: return after this time at the latest; negative: no limit.
-        """
-        if self._closing or self._finished:
-            return
-        if 0 < timeout_s < _POLL_STEP_S:
-            self._pause.acquire(timeout=timeout_s)
-            return
-        self._left_s = _FOR_GOOD  # first of all, lest its own thread takes this one for being elsewhere
-        if not self._lent:
-            self._lent = True
-            self.wake()  # its own thread lets go
-        try:
-            with self._turn:
-                if not self._finished:
-                    self._run_once(_FOR_GOOD if timeout_s < 0 else timeout_s // _POLL_STEP_S * _POLL_STEP_S)
-        finally:
-            self._left_s = time.monotonic()
+        """Do the link's work in the calling thread, until something has come: see `LentLoop.work`."""
+        self._lending.work(timeout_s)
 
     def wake(self) -> None:
         """Make whoever runs the loop look up. Thread-safe."""
@@ -169,9 +135,8 @@ class Link:
     def stop(self, timeout_s: float) -> None:
         """Close in good order, or without it if the broker does not answer, and join the thread."""
         if self._thread.is_alive():
-            self._closing = True
             self.call(self._shut_down)
-            self._take_back()
+            self._lending.close()
             self._thread.join(timeout_s)
 
     def _run(self) -> None:
@@ -179,41 +144,19 @@ class Link:
             self._loop.activate_poller()
             self._guarded(self._connect)
         finally:
-            self._turn.release()
-        while not self._finished:
-            self._wait_while_lent()
-            with self._turn:
-                if not self._lent and not self._finished:
-                    self._run_once(_FOR_GOOD)
-        with self._turn, self._ending:
+            self._lending.begin()
+        while not self._lending.finished:
+            self._lending.own_turn()
+        with self._lending.alone(), self._ending:
             self._ended = True
             self._loop.close()
-
-    def _wait_while_lent(self) -> None:
-        while self._lent and not self._finished:
-            if time.monotonic() - self._left_s > _AWAY_S:
-                self._lent = False
-            else:
-                self._recall.acquire(timeout=_AWAY_S)
-
-    def _take_back(self) -> None:
-        self._lent = False
-        with contextlib.suppress(RuntimeError):  # recalled already
-            self._recall.release()
-
-    def _finish(self) -> None:
-        self._finished = True
-        self._take_back()
-
-    def _run_once(self, timeout_s: float) -> None:
-        self._guarded(self.turns.run, timeout_s)
 
     def _guarded(self, function: Callable[..., None], *arguments: float) -> None:
         try:
             function(*arguments)
         except Exception as error:  # noqa: BLE001 (a thread's last resort: its owner must hear of it)
             _LOG.exception("%s: internal error", self._title)
-            self._finish()
+            self._lending.finish()
             self._owner.on_failed(FanlightError(f"{self._title}: internal error: {error!r}"))
 
     # From here on everything runs in the link's thread, or in the one that works in its stead.
@@ -280,7 +223,7 @@ class Link:
             self._channel = None
             self._owner.on_down()
         if self._stopping:
-            self._finish()
+            self._lending.finish()
             return
         reason = explain(error, self._address)
         if not self._refused(reason):
@@ -312,10 +255,10 @@ class Link:
         connection = self._connection
         if connection is None or not connection.is_open:
             # Nothing stands yet, and pika cannot abandon an attempt without an assertion of its own.
-            self._finish()
+            self._lending.finish()
             return
         # A broker that does not answer must not keep the process.
-        self._loop.call_later(_CLOSE_TIMEOUT_S, self._finish)
+        self._loop.call_later(_CLOSE_TIMEOUT_S, self._lending.finish)
         connection.close()
 
 

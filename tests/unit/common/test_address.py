@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.address import DEFAULT_URL, BrokerAddress, parse_url
+from common.address import DEFAULT_URL, SCHEMES, BrokerAddress, broker_address
 from common.errors import ConfigError
 
-SCHEMES = "amqp://USER:PASSWORD@HOST[:PORT][,HOST[:PORT]...]/VHOST, or amqps:// for TLS"
 UNKNOWN_SCHEME = f"allowed is {SCHEMES}"
 BAD_HOST = f"allowed is {SCHEMES}, ports 1 to 65535"
 SLASH = f"allowed is {SCHEMES}; write '/' and '@' in a password or vhost as %2F and %40"
@@ -53,7 +52,7 @@ def address(
     ],
 )
 def test_reads(url: str, expected: BrokerAddress) -> None:
-    assert parse_url(url) == expected
+    assert broker_address(url) == expected
 
 
 @pytest.mark.parametrize(
@@ -68,14 +67,14 @@ def test_reads(url: str, expected: BrokerAddress) -> None:
     ],
 )
 def test_what_is_left_out_is_taken_from_the_default(url: str, user: str, password: str, vhost: str) -> None:
-    assert parse_url(url) == address(("h", 5672), user=user, password=password, vhost=vhost)
+    assert broker_address(url) == address(("h", 5672), user=user, password=password, vhost=vhost)
 
 
 def test_tls_has_its_own_default_port() -> None:
-    tls = parse_url("amqps://u:p@a,b:5672/v")
+    tls = broker_address("amqps://u:p@a,b:5672/v")
     assert tls.tls
     assert tls.hosts == (("a", 5671), ("b", 5672))
-    assert not parse_url("amqp://a").tls
+    assert not broker_address("amqp://a").tls
 
 
 @pytest.mark.parametrize(
@@ -114,14 +113,14 @@ def test_tls_has_its_own_default_port() -> None:
 )
 def test_refuses_in_one_sentence_without_the_password(url: str, shown: str, why: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        parse_url(url)
+        broker_address(url)
     assert str(caught.value) == f"--url {shown!r} cannot be used: {why}"
     assert caught.value.value == shown
 
 
 def test_the_refusal_names_the_setting_it_came_from() -> None:
     with pytest.raises(ConfigError, match=r"^FANLIGHT_URL 'x' cannot be used: "):
-        parse_url("x", "FANLIGHT_URL")
+        broker_address("x", "FANLIGHT_URL")
 
 
 @pytest.mark.parametrize(
@@ -133,7 +132,7 @@ def test_the_refusal_names_the_setting_it_came_from() -> None:
     ],
 )
 def test_is_shown_without_its_password(url: str, text: str) -> None:
-    parsed = parse_url(url)
+    parsed = broker_address(url)
     assert parsed.password == "secret"
     assert str(parsed) == f"{parsed}" == text
     assert "secret" not in repr(parsed)
@@ -143,12 +142,12 @@ def test_is_shown_without_its_password(url: str, text: str) -> None:
 def test_addresses_that_differ_in_anything_are_different() -> None:
     urls = ["amqp://u:p@h/v", "amqps://u:p@h:5672/v", "amqp://x:p@h/v", "amqp://u:x@h/v", "amqp://u:p@x/v"]
     urls += ["amqp://u:p@h:1/v", "amqp://u:p@h/x", "amqp://u:p@h,h2/v"]
-    assert len({parse_url(url) for url in urls}) == len(urls)
+    assert len({broker_address(url) for url in urls}) == len(urls)
 
 
 def test_cannot_be_changed() -> None:
     with pytest.raises(FrozenInstanceError):
-        parse_url(DEFAULT_URL).password = "x"  # type: ignore[misc]
+        broker_address(DEFAULT_URL).password = "x"  # type: ignore[misc]
 
 
 # Properties --------------------------------------------------------------------------------------------
@@ -166,7 +165,7 @@ def test_no_password_is_ever_shown_however_malformed_the_url(
     opening: str, before: str, after: str, ending: str
 ) -> None:
     try:
-        parsed = parse_url(f"{opening}u:{before}{SECRET}{after}@{ending}")
+        parsed = broker_address(f"{opening}u:{before}{SECRET}{after}@{ending}")
     except ConfigError as error:
         shown = [str(error), repr(error), repr(error.value)]
     else:
@@ -178,13 +177,13 @@ def test_no_password_is_ever_shown_however_malformed_the_url(
 @given(*[st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)] * 3)
 def test_percent_encoding_carries_any_user_password_and_vhost(user: str, password: str, vhost: str) -> None:
     url = f"amqp://{quote(user, safe='')}:{quote(password, safe='')}@h/{quote(vhost, safe='')}"
-    assert parse_url(url) == address(("h", 5672), user=user, password=password, vhost=vhost)
+    assert broker_address(url) == address(("h", 5672), user=user, password=password, vhost=vhost)
 
 
 @given(st.text(max_size=40) | st.text("amqps:/@,.[]0123456789ab%?#", max_size=40).map("amqp://".__add__))
 def test_any_text_is_read_or_refused(url: str) -> None:
     try:
-        parsed = parse_url(url)
+        parsed = broker_address(url)
     except ConfigError:
         return
     assert parsed.hosts

@@ -9,11 +9,11 @@ from pika.adapters.utils.connection_workflow import (
     AMQPConnectorSocketConnectError,
 )
 
-from common.address import parse_url
+from common.address import broker_address
 from common.errors import BrokerRefused, BrokerUnavailable
 from common.fanout.broker.refusals import explain
 
-ADDRESS = parse_url("amqp://ann:secret@broker:5673/video")
+ADDRESS = broker_address("amqp://ann:secret@broker:5673/video")
 LOGIN = "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN"
 
 

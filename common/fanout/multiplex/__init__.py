@@ -1,0 +1,1 @@
+"""One thread and one event loop for all clients."""

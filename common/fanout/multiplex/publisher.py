@@ -1,0 +1,202 @@
+"""Publishes one stream to clients that connect to it: one thread, one event loop, non-blocking sends."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections import deque
+from functools import partial
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from common.address import TcpAddress
+from common.clock import wall_ns
+from common.control import ClockRequest, ControlMessage, KeyframeRequest, Reason, answer
+from common.errors import FanlightError
+from common.fanout.base import PublisherEvents
+from common.fanout.multiplex.send_queue import SendQueue
+from common.fanout.tcp import wire
+from common.fanout.tcp.door import Client, Door
+from common.frame import EncodedFrame
+
+# A client that is so far behind, in shares of the greatest age, goes on with the newest keyframe.
+_STALE_SHARE: Final = 0.5
+# What a new client gets at once: the frames since the last keyframe, unless they are more, or too old.
+_HISTORY_FRAMES: Final = 128
+_HISTORY_BYTES: Final = 64 * 1024 * 1024
+_HISTORY_NS: Final = 2_000_000_000
+
+
+class _Sent(NamedTuple):
+    data: bytes
+    key: bool
+    capture_ns: int
+
+
+class MultiplexPublisher:
+    """See `common.fanout.base.Publisher`.
+
+    Args:
+        place: where to listen: an address, or a path for a Unix socket.
+    """
+
+    def __init__(
+        self, place: TcpAddress | Path, *, stream: str, max_age_s: float, events: PublisherEvents
+    ) -> None:
+        self._stream = stream
+        self._stale_ns = int(max_age_s * 1e9 * _STALE_SHARE)
+        self._events = events
+        self._door = Door(place, self, stream=stream, title=f"fanlight producer {stream}")
+        self._changed = threading.Condition()
+        self._pending = 0  # frames that the loop has not taken yet
+        self._watched = False
+        self._stopped = False
+        self._failure: FanlightError | None = None
+        # The loop's own.
+        self._queues: dict[Client, SendQueue] = {}
+        self._history: deque[_Sent] = deque()
+        self._history_bytes = 0
+
+    @property
+    def failure(self) -> FanlightError | None:
+        return self._failure
+
+    @property
+    def watched(self) -> bool:
+        return self._watched
+
+    def start(self) -> None:
+        self._door.start()
+
+    def wait_ready(self, timeout_s: float) -> bool:
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or (self._watched and not self._pending), timeout_s)
+            return self._watched and not self._pending and not self._ended
+
+    def publish(self, frame: EncodedFrame) -> None:
+        with self._changed:
+            self._pending += 1
+        self._door.call(partial(self._fan_out, frame))
+
+    def stop(self, timeout_s: float) -> None:
+        deadline_s = time.monotonic() + timeout_s
+        with self._changed:
+            already, self._stopped = self._stopped, True
+            self._changed.notify_all()
+        if not already:
+            self._door.call(self._finish)
+        self._door.stop(max(0.1, deadline_s - time.monotonic()))
+
+    @property
+    def _ended(self) -> bool:
+        return self._stopped or self._failure is not None
+
+    # From here on everything runs in the door's thread.
+
+    def on_listening(self) -> None:
+        """Nothing to do: whoever comes is admitted."""
+
+    def on_admitted(self, client: Client) -> None:
+        queue = SendQueue(stale_ns=self._stale_ns)
+        self._queues[client] = queue
+        queue.say(wire.message(wire.Kind.WELCOME, {}))
+        self.on_follow(client)
+
+    def on_follow(self, client: Client) -> None:
+        queue = self._queues[client]
+        if client.visitor.follows:
+            now_ns = wall_ns()
+            if self._history and now_ns - self._history[0].capture_ns <= _HISTORY_NS:
+                for sent in self._history:
+                    queue.offer(sent.data, key=sent.key, capture_ns=sent.capture_ns, now_ns=sent.capture_ns)
+        else:
+            queue.clear()
+            queue.awaits_key = True
+        self._look_who_watches()
+        self._send(client, queue)
+
+    def on_clock(self, client: Client, request: ClockRequest, received_ns: int) -> None:
+        queue = self._queues[client]
+        queue.say(wire.control_message(answer(request, received_ns=received_ns, now_ns=wall_ns())))
+        self._send(client, queue)
+
+    def on_control(self, message: ControlMessage) -> None:
+        self._events.on_control(message)
+
+    def on_writable(self, client: Client) -> None:
+        queue = self._queues[client]
+        self._send(client, queue)
+        if queue.awaits_key and not queue.waits and client.visitor.follows:
+            # It can go on, and has nothing to go on with.
+            name = client.visitor.name or ""
+            self._events.on_control(KeyframeRequest(stream=self._stream, name=name, reason=Reason.GAP))
+
+    def on_left(self, client: Client) -> None:
+        del self._queues[client]
+        self._look_who_watches()
+
+    def on_refused(self) -> None:
+        self._events.on_refused()
+
+    def on_failed(self, error: FanlightError) -> None:
+        with self._changed:
+            self._failure = error
+            self._changed.notify_all()
+
+    def _look_who_watches(self) -> None:
+        watched = any(client.visitor.follows for client in self._queues)
+        if watched and not self._watched:
+            self._events.on_keyframe_needed()
+        with self._changed:
+            self._watched = watched
+            self._changed.notify_all()
+
+    def _fan_out(self, frame: EncodedFrame) -> None:
+        with self._changed:
+            self._pending -= 1
+            self._changed.notify_all()
+        header = frame.header
+        data, now_ns = wire.frame_message(frame), wall_ns()
+        self._remember(_Sent(data, header.key, header.capture_ns))
+        for client, queue in tuple(self._queues.items()):
+            if not client.visitor.follows:
+                continue
+            dropped = queue.offer(data, key=header.key, capture_ns=header.capture_ns, now_ns=now_ns)
+            if dropped:
+                self._events.on_unsent(dropped)
+            self._send(client, queue)
+
+    def _remember(self, sent: _Sent) -> None:
+        if sent.key:
+            self._history.clear()
+            self._history_bytes = 0
+        elif not self._history:
+            return  # without its keyframe it is of no use
+        self._history.append(sent)
+        self._history_bytes += len(sent.data)
+        if len(self._history) > _HISTORY_FRAMES or self._history_bytes > _HISTORY_BYTES:
+            self._history.clear()
+
+    def _send(self, client: Client, queue: SendQueue) -> None:
+        try:
+            while (chunk := queue.chunk()) is not None:
+                queue.sent(client.sock.send(chunk, socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._door.leave(client)
+            return
+        self._door.watch_writable(client, queue.waits)
+        if self._stopped and not queue.waits:
+            self._say_goodbye(client)
+
+    def _finish(self) -> None:
+        for client, queue in tuple(self._queues.items()):
+            self._send(client, queue)
+
+    def _say_goodbye(self, client: Client) -> None:
+        try:
+            client.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._door.leave(client)

@@ -1,0 +1,103 @@
+"""A consumer's end of one connection to a producer, or to a hub of its host."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Final
+
+from common.errors import WireFormatError
+from common.fanout.tcp import sockets, wire
+from common.fanout.tcp.wire import Hello, Kind, Message, MessageReader
+
+_READ_BYTES: Final = 256 * 1024
+# Control messages that the other side does not take.
+_MOST_UNSENT: Final = 64 * 1024
+
+
+class ConnectionLost(Exception):
+    """The connection has ended. `str()` says why, for people."""
+
+
+class Connection:
+    """Owned by one thread at a time.
+
+    Args:
+        sock: connected; is made non-blocking, and closed with this.
+
+    Attributes:
+        welcomed: whether the other side has let us in.
+    """
+
+    def __init__(self, sock: socket.socket, hello: Hello) -> None:
+        self.sock = sock
+        self.welcomed = False
+        self._reader = MessageReader()
+        self._buffer = bytearray(_READ_BYTES)
+        self._view = memoryview(self._buffer)
+        self._unsent = bytearray()
+        sock.setblocking(False)
+        self.send(wire.hello_message(hello))
+
+    @property
+    def waits_to_send(self) -> bool:
+        return bool(self._unsent)
+
+    def send(self, data: bytes) -> None:
+        """Send a message, or drop it if the other side has not taken those before for long."""
+        if len(self._unsent) + len(data) <= _MOST_UNSENT:
+            self._unsent += data
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what the operating system takes. What goes wrong is noticed by `receive`."""
+        try:
+            while self._unsent:
+                del self._unsent[: self.sock.send(self._unsent)]
+        except OSError:
+            return
+
+    def receive(self) -> tuple[list[Message], bool]:
+        """The messages that have come, and whether more may be there.
+
+        Raises:
+            ConnectionLost: none will come any more.
+            WireFormatError: what comes cannot be read.
+        """
+        try:
+            count = self.sock.recv_into(self._buffer)
+        except BlockingIOError:
+            return [], False
+        except OSError as error:
+            raise ConnectionLost(error.strerror or str(error)) from None
+        if not count:
+            raise ConnectionLost("the other side ended the connection")
+        messages = self._reader.feed(self._view[:count])
+        if messages and not self.welcomed:
+            messages = self._let_in(messages)
+        return messages, count == _READ_BYTES
+
+    def close(self) -> None:
+        self.sock.close()
+
+    def _let_in(self, messages: list[Message]) -> list[Message]:
+        first = messages[0]
+        if first.kind is Kind.REFUSAL:
+            raise ConnectionLost(f"refused: {wire.read_reason(first)}")
+        if first.kind is not Kind.WELCOME:
+            raise WireFormatError("kind", first.kind.name.lower(), "welcome or refusal, first of all")
+        self.welcomed = True
+        return messages[1:]
+
+
+def connect_local(path: Path) -> socket.socket | None:
+    """Connect to a hub's socket; None if nobody listens there."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.connect(str(path))
+        sockets.tune(sock)
+    except OSError:
+        sock.close()
+        return None
+    return sock

@@ -1,0 +1,99 @@
+"""How the sockets of both sides are made and set."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from pathlib import Path
+from typing import Final
+
+# Whoever does not acknowledge for so long is gone, or stuck: packets are dropped silently somewhere.
+SILENCE_S: Final = 10
+_PROBE_AFTER_S: Final = 4
+_PROBE_EVERY_S: Final = 2
+_PROBES: Final = 3
+# What the operating system takes but has not sent grows stale beyond our reach; most of what waits is to
+# wait where it can still be dropped (TCP_NOTSENT_LOWAT, tcp(7)).
+_UNSENT_BYTES: Final = 128 * 1024
+_OPTIONS: Final = (
+    ("TCP_NODELAY", 1),
+    ("TCP_KEEPIDLE", _PROBE_AFTER_S),
+    ("TCP_KEEPINTVL", _PROBE_EVERY_S),
+    ("TCP_KEEPCNT", _PROBES),
+    ("TCP_USER_TIMEOUT", SILENCE_S * 1000),
+    ("TCP_NOTSENT_LOWAT", _UNSENT_BYTES),
+)
+
+
+class Bell:
+    """Makes a poller that waits for sockets look up. `ring` is thread-safe."""
+
+    def __init__(self) -> None:
+        self._inside, self._outside = socket.socketpair()
+        self._inside.setblocking(False)
+        self._outside.setblocking(False)
+
+    def fileno(self) -> int:
+        return self._inside.fileno()
+
+    def ring(self) -> None:
+        # Full: it rings already. Closed: nobody waits any more.
+        with contextlib.suppress(OSError):
+            self._outside.send(b"\0")
+
+    def silence(self) -> None:
+        with contextlib.suppress(OSError):
+            self._inside.recv(4096)
+
+    def close(self) -> None:
+        self._inside.close()
+        self._outside.close()
+
+
+def tune(sock: socket.socket) -> None:
+    """Small messages leave at once, a dead peer is noticed, little waits beyond our reach."""
+    if sock.family == socket.AF_UNIX:
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _OPTIONS:
+        option = getattr(socket, name, None)  # not every system has each of them
+        if option is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def listen(host: str, port: int, backlog: int) -> list[socket.socket]:
+    """Listen at every address that the host name stands for. Raises OSError."""
+    listening: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, place in socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            sock = socket.socket(family, kind, protocol)
+            listening.append(sock)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.setblocking(False)
+            sock.bind(place)
+            sock.listen(backlog)
+    except OSError:
+        for sock in listening:
+            sock.close()
+        raise
+    return listening
+
+
+def listen_at(path: Path, backlog: int) -> socket.socket:
+    """Listen at a Unix socket, for this user alone; replaces what is there. Raises OSError."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        path.unlink(missing_ok=True)
+        sock.bind(str(path))
+        os.chmod(path, 0o600)
+        sock.listen(backlog)
+    except OSError:
+        sock.close()
+        raise
+    return sock

@@ -1,0 +1,80 @@
+"""What one connection to the producer has said so far, and for how long it may go on like this. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from common.control import MAX_CONTROL_BYTES, ControlMessage
+from common.errors import WireFormatError
+from common.fanout.tcp import wire
+from common.fanout.tcp.wire import Hello, Kind, MessageReader
+
+# What a client says is short: a hello, a control message.
+MAX_HEADER_BYTES: Final = 1024
+# Whoever takes longer to say something, once begun, holds a place for nothing.
+SAY_WITHIN_NS: Final = 5_000_000_000
+
+
+class Visitor:
+    """Bytes and times in; what was asked for, out.
+
+    Args:
+        stream: the one that is published here.
+        now_ns: monotonic time, here and below.
+
+    Attributes:
+        name: as it introduced itself; None until it did.
+        follows: whether it wants frames.
+        since_ns: when it came.
+    """
+
+    def __init__(self, stream: str, now_ns: int) -> None:
+        self._stream = stream
+        self._reader = MessageReader(MAX_HEADER_BYTES, MAX_CONTROL_BYTES)
+        self._owes_since_ns: int | None = now_ns
+        self.since_ns = now_ns
+        self.name: str | None = None
+        self.follows = False
+
+    def hear(self, data: memoryview, now_ns: int) -> list[Hello | bool | ControlMessage]:
+        """What it says, in order: a `Hello`, whether it wants frames (when that changes), control messages.
+
+        Raises:
+            WireFormatError: it does not keep to the contract, and cannot be understood any more.
+        """
+        begun = self._reader.partial
+        said = [self._understood(message) for message in self._reader.feed(data)]
+        if not self._reader.partial and self.name is not None:
+            self._owes_since_ns = None
+        elif said or not begun:
+            self._owes_since_ns = self._owes_since_ns if self.name is None else now_ns
+        return [one for one in said if one is not None]
+
+    def overdue(self, now_ns: int) -> str | None:
+        """Why it has to go, if it has said too little for too long."""
+        if self._owes_since_ns is None or now_ns - self._owes_since_ns <= SAY_WITHIN_NS:
+            return None
+        what = "no hello" if self.name is None else "a message that was not finished"
+        return f"{what} within {SAY_WITHIN_NS / 1e9:g} s"
+
+    def _understood(self, message: wire.Message) -> Hello | bool | ControlMessage | None:
+        if self.name is None:
+            if message.kind is not Kind.HELLO:
+                raise WireFormatError("kind", message.kind.name.lower(), "hello, first of all")
+            return self._met(wire.read_hello(message))
+        if message.kind is Kind.FOLLOW:
+            follow = wire.read_follow(message)
+            changed, self.follows = follow is not self.follows, follow
+            return follow if changed else None
+        if message.kind is Kind.CONTROL:
+            return self._asked(wire.read_control(message))
+        raise WireFormatError("kind", message.kind.name.lower(), "control or follow, from a client")
+
+    def _met(self, hello: Hello) -> Hello:
+        if hello.stream != self._stream:
+            raise WireFormatError("stream", hello.stream, f"{self._stream!r}, which is published here")
+        self.name, self.follows = hello.name, hello.follow
+        return hello
+
+    def _asked(self, message: ControlMessage) -> ControlMessage | None:
+        return message if message.stream == self._stream else None

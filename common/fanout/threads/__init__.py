@@ -1,0 +1,1 @@
+"""One sender thread per client around a lock-free ring: concurrent, and under the GIL not parallel."""
