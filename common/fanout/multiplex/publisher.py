@@ -39,15 +39,22 @@ class MultiplexPublisher:
 
     Args:
         place: where to listen: an address, or a path for a Unix socket.
+        role: what it calls itself in log lines.
     """
 
     def __init__(
-        self, place: TcpAddress | Path, *, stream: str, max_age_s: float, events: PublisherEvents
+        self,
+        place: TcpAddress | Path,
+        *,
+        stream: str,
+        max_age_s: float,
+        events: PublisherEvents,
+        role: str = "producer",
     ) -> None:
         self._stream = stream
         self._stale_ns = int(max_age_s * 1e9 * _STALE_SHARE)
         self._events = events
-        self._door = Door(place, self, stream=stream, title=f"fanlight producer {stream}")
+        self._door = Door(place, self, stream=stream, title=f"fanlight {role} {stream}")
         self._changed = threading.Condition()
         self._pending = 0  # frames that the loop has not taken yet
         self._watched = False

@@ -34,7 +34,7 @@ class LocalSharing:
     def publish(self, frame: EncodedFrame) -> None:
         if self._publisher is None:
             self._publisher = MultiplexPublisher(
-                self._place, stream=self._stream, max_age_s=_MAX_AGE_S, events=self
+                self._place, stream=self._stream, max_age_s=_MAX_AGE_S, events=self, role="hub"
             )
             self._publisher.start()
         self._publisher.publish(frame)
