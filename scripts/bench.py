@@ -6,20 +6,34 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import shutil
 import sys
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)  # A script sees its own folder, not the checkout.
 
-from scripts.lib import apt  # noqa: E402
-from scripts.measure import clip, machine, plots, single, viewers  # noqa: E402
+from common.units import size_px  # noqa: E402
+from scripts.lib import apt, broker_docker  # noqa: E402
+from scripts.measure import (  # noqa: E402
+    broker_count,
+    clip,
+    comparison,
+    machine,
+    plots,
+    report,
+    single,
+    viewers,
+)
 from scripts.measure.goals import Score, to_csv  # noqa: E402
 from scripts.measure.processes import RunFailed  # noqa: E402
-from scripts.measure.runs import Bench  # noqa: E402
+from scripts.measure.runs import SETTLE_S, Bench  # noqa: E402
 from scripts.measure.study import Study  # noqa: E402
 from scripts.private_node import PrivateNode  # noqa: E402
 
+_COUNTED = "private node, all its processes (/proc)"
 RESULTS = Path(sys.path[0]) / "results"
 _GSTREAMER = ("tools", "plugins-base", "plugins-good", "plugins-bad", "plugins-ugly", "libav")
 
@@ -34,11 +48,14 @@ def main(argv: list[str] | None = None) -> int:
     results = arguments.results or RESULTS / time.strftime(f"%Y%m%d-%H%M%S-{arguments.what}")
     results.mkdir(parents=True, exist_ok=True)
     with PrivateNode() as node:
-        described = machine.describe(node.ctl("version").strip())
+        erlang = node.ctl("eval", "erlang:system_info(otp_release).").strip().strip('"')
+        described = machine.describe(node.ctl("version").strip(), erlang)
         (results / "machine.json").write_text(json.dumps(described, indent=2) + "\n")
         print(json.dumps(described, indent=2), flush=True)
         if arguments.what == "single":
             return _single(arguments, node, results)
+        if arguments.what == "designs":
+            return _designs(arguments, node, results)
         return _viewers(arguments, node, results)
 
 
@@ -49,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     one = ways.add_parser("single", help="one producer, one consumer: latency, start-up, joins, memory")
     one.add_argument("--minutes", type=float, default=1.0, help="of the steady run (default: 1)")
     one.add_argument("--repeats", type=int, default=5, help="of the start-up runs (default: 5)")
+    _add_designs(ways)
     many = ways.add_parser("viewers", help="twenty consumers, ours and the peers in turn")
     many.add_argument("--repeats", type=int, default=3, help="of every case (default: 3)")
     many.add_argument("--seconds", type=float, default=20.0, help="that each run is measured (default: 20)")
@@ -60,6 +78,63 @@ def _parser() -> argparse.ArgumentParser:
         "cases", nargs="*", metavar="CASE", help=f"of {', '.join(viewers.CASES)} (default: as --via says)"
     )
     return parser
+
+
+def _add_designs(ways: Any) -> None:
+    study = ways.add_parser("designs", help="the study: threads, multiplexing, broker, broker with a hub")
+    study.add_argument("--repeats", type=int, default=3, help="of every run (default: 3)")
+    study.add_argument(
+        "--seconds", type=float, default=20.0, help="of a window; twice for 10 clients (default: 20)"
+    )
+    study.add_argument("--quick", action="store_true", help="a first look, in two minutes")
+    lists: dict[str, tuple[Any, ...]] = {
+        "designs": comparison.NAMES,
+        "clients": comparison.CLIENTS,
+        "sizes": comparison.SIZES,
+        "codecs": comparison.CODECS,
+    }
+    for name, values in lists.items():
+        study.add_argument(
+            f"--{name}", nargs="+", default=values, type=type(values[0]), metavar="X",
+            choices=None if name in ("clients", "sizes") else values,
+            help=f"default: {' '.join(map(str, values))}",
+        )  # fmt: skip
+
+
+def _designs(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> int:
+    plan = comparison.Plan(
+        arguments.designs, arguments.clients, arguments.sizes, arguments.codecs,
+        arguments.seconds, arguments.repeats, traced_syscalls=_ensure_strace(),
+    )  # fmt: skip
+    if arguments.quick:
+        plan = comparison.quick(plan)
+    longest_s = 2 * plan.seconds + 90
+    clips: dict[str, Path] = {}
+
+    def footage(size: str) -> Path:
+        if size not in clips:
+            clips[size] = clip.repeated(results / f"clip-{size}.mp4", longest_s, size_px(size))
+        return clips[size]
+
+    say = partial(print, flush=True)
+    bench = Bench(node, results, plan.seconds, 1.0 if arguments.quick else SETTLE_S)
+    study = comparison.Comparison(plan, bench, footage, _COUNTED, say)
+    agree = True
+    try:
+        if not arguments.quick and "broker" in plan.names and broker_docker.missing() is None:
+            agree = broker_count.check(results, footage(plan.sizes[0]), plan.sizes[0], plan.seconds, say)
+        study.run()
+    except KeyboardInterrupt:
+        say("interrupted: what is done is kept")
+    print(report.write(results))
+    return 1 if study.failed or not agree else 0
+
+
+def _ensure_strace() -> bool:
+    if shutil.which("strace") is None and apt.can_install():
+        print("installing strace with apt-get", flush=True)
+        apt.install(["strace"])
+    return shutil.which("strace") is not None
 
 
 def _single(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> int:

@@ -28,6 +28,10 @@ class Place:
     clip: Path
     folder: Path
 
+    def tcp(self, design: str) -> str:
+        """Where a producer without a broker listens."""
+        return f"tcp+{design}://127.0.0.1:{self.port}"
+
     def trace(self, consumer: int) -> Path:
         return self.folder / f"trace-{consumer}.csv"
 
@@ -60,29 +64,37 @@ def fanlight(
     codec: str = "h264",
     fps: int = 30,
     via: str = "broker",
+    tcp: str | None = None,
     playout: Sequence[str] = (),
     extra: Callable[[int], Sequence[str]] = lambda _consumer: (),
     start: Callable[[int], Sequence[str]] = lambda _consumer: ("-m", "consumer"),
 ) -> Design:
-    """Ours over RabbitMQ; `via="host"` with a hub. `extra` and `start` give single consumers other flags or
-    another entry.
+    """Ours: over RabbitMQ, with a hub if `via="host"`, or by the design `tcp` without a broker. `extra` and
+    `start` give single consumers other flags or another entry.
     """
+
+    def url(place: Place) -> str:
+        return place.url if tcp is None else place.tcp(tcp)
 
     def producer(place: Place) -> list[str]:
         source = ["--source", str(place.clip), "--fps", str(fps)]
-        return [sys.executable, "-m", "producer", "--url", place.url, "--codec", codec, *source]
+        return [sys.executable, "-m", "producer", "--url", url(place), "--codec", codec, *source]
 
     def consumer(place: Place, number: int) -> list[str]:
         sinks = ["--sink", "null", "--sink", f"trace:{place.trace(number)}"]
-        flags = ["--url", place.url, "--name", f"c{number}", "--via", via, *sinks, *playout, *extra(number)]
+        flags = ["--url", url(place), "--name", f"c{number}", "--via", via]
+        flags += [*sinks, *playout, *extra(number)]
         return [sys.executable, *start(number), *flags]
 
     def hub(place: Place) -> list[str]:
-        sharing = ["--url", place.url, "--name", "hub", "--sink", "share"]
+        sharing = ["--url", url(place), "--name", "hub", "--sink", "share"]
         return [sys.executable, "-m", "consumer", *sharing]
 
-    shown = " ".join(["codec", codec, "via", via, *playout, "prefetch and queue limits by default"])
-    return Design(name, shown, producer, consumer, uses_broker=True, hub=hub if via != "broker" else None)
+    way = f"tcp+{tcp}" if tcp is not None else f"via {via}, prefetch and queue limits by default"
+    shown = " ".join(["codec", codec, way, *playout])
+    return Design(
+        name, shown, producer, consumer, uses_broker=tcp is None, hub=hub if via == "host" else None
+    )
 
 
 def tutorial(name: str = "tutorial") -> Design:

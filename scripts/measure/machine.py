@@ -12,7 +12,7 @@ from typing import Final
 _LIBRARIES: Final = ("av", "numpy", "opencv-python", "pika", "simplejpeg", "imagezmq", "pyzmq")
 
 
-def describe(node_ctl: str | None = None) -> dict[str, object]:
+def describe(node_ctl: str | None = None, erlang: str | None = None) -> dict[str, object]:
     """Machine and versions; `node_ctl` is what `rabbitmqctl version` printed, if there is a broker."""
     return {
         "cpu": _cpu(),
@@ -22,6 +22,7 @@ def describe(node_ctl: str | None = None) -> dict[str, object]:
         "python": platform.python_version(),
         "libraries": {name: _version(name) for name in _LIBRARIES},
         "rabbitmq": node_ctl,
+        "erlang": erlang,
         "gstreamer": gstreamer(),
     }
 

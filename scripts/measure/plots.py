@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from scripts.measure import traces
 from scripts.measure.runs import Result
 
 _ROLES = ("consumers", "hub", "producer", "broker")
@@ -30,7 +31,7 @@ def draw(results: Path, runs: Mapping[str, Result]) -> None:
         figure, axes = pyplot.subplots(figsize=(9, 5), layout="constrained")
         for case, run in traced.items():
             if run.viewers > 1:
-                _cumulative(axes, sorted(_spreads(run)), case)
+                _cumulative(axes, sorted(traces.spreads(run.shown)), case)
         axes.set(xscale="log", xlabel="latest minus earliest consumer, ms", ylabel="share of frames")
         _finish(figure, axes, results / "skew.png")
     figure, axes = pyplot.subplots(figsize=(9, 1 + 0.35 * len(runs)), layout="constrained")
@@ -42,14 +43,6 @@ def draw(results: Path, runs: Mapping[str, Result]) -> None:
     axes.invert_yaxis()
     axes.set(xlabel="cores")
     _finish(figure, axes, results / "cpu.png")
-
-
-def _spreads(run: Result) -> list[float]:
-    times: dict[int, list[int]] = {}
-    for shown in run.shown:
-        for s in shown:
-            times.setdefault(s.capture_ns, []).append(s.presented_ns)
-    return [(max(at) - min(at)) / 1e6 for at in times.values() if len(at) > 1]
 
 
 def _cumulative(axes: Any, values: list[float], label: str) -> None:

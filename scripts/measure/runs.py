@@ -9,19 +9,31 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from scripts.lib.ports import free_ports, is_free
 from scripts.measure import traces
 from scripts.measure.designs import Design, Place, rendered
 from scripts.measure.processes import Fleet, cpu_s, memory_kib, wait_for
 from scripts.measure.traces import Figures
-from scripts.private_node import PrivateNode
 
 _START_S: Final = 90.0
-_SETTLE_S: Final = 4.0
+SETTLE_S: Final = 4.0
 # Traces are written through about once a second.
 _TRACE_LAG_S: Final = 1.3
+
+
+class Broker(Protocol):
+    """A RabbitMQ that runs use."""
+
+    @property
+    def url(self) -> str:
+        """For producers and consumers."""
+        ...
+
+    def processes(self) -> dict[int, str]:
+        """Its processes: id and name."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +46,16 @@ class Running:
     broker: tuple[int, ...]
     place: Place
     hub: subprocess.Popen[bytes] | None = None
+
+    @property
+    def roles(self) -> dict[str, tuple[int, ...]]:
+        """Process ids by role."""
+        return {
+            "producer": (self.producer.pid,),
+            "consumers": tuple(p.pid for p in self.consumers),
+            "broker": self.broker,
+            "hub": () if self.hub is None else (self.hub.pid,),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +111,14 @@ class Bench:
     Args:
         folder: for logs and traces; each run gets a folder of its own in it.
         span_s: how long each run is measured.
+        settle_s: how long it runs before that, once everybody shows something.
     """
 
-    def __init__(self, node: PrivateNode, folder: Path, span_s: float) -> None:
+    def __init__(self, node: Broker, folder: Path, span_s: float, settle_s: float = SETTLE_S) -> None:
         self.node = node
         self.folder = folder
         self.span_s = span_s
+        self.settle_s = settle_s
         self._numbers = count(1)
 
     def run(
@@ -135,7 +159,7 @@ class Bench:
             broker = tuple(self.node.processes()) if design.uses_broker else ()
             running = Running(fleet, producer, consumers, broker, place, hub)
             wait_for("a picture everywhere", _each(lambda: _all_show(design, running)), fleet, _START_S)
-            time.sleep(_SETTLE_S)
+            time.sleep(self.settle_s)
             return _measure(design, running, span_s or self.span_s, during, offsets_ns or {})
 
 
@@ -159,12 +183,7 @@ def _measure(
     during: Callable[[Running], None] | None,
     offsets_ns: dict[int, int],
 ) -> Result:
-    roles = {
-        "producer": (running.producer.pid,),
-        "consumers": tuple(p.pid for p in running.consumers),
-        "broker": running.broker,
-        "hub": () if running.hub is None else (running.hub.pid,),
-    }
+    roles = running.roles
     used = {role: cpu_s(pids) for role, pids in roles.items()}
     counts = _counts(design, running)
     begin_ns, began = time.time_ns(), time.monotonic()

@@ -6,7 +6,7 @@ presented has no `presented_ns`.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +57,33 @@ def read(path: Path, offset_ns: int = 0) -> list[Shown]:
 def within(shown: Iterable[Shown], begin_ns: int, end_ns: int) -> list[Shown]:
     """Those presented in a window of time."""
     return [s for s in shown if begin_ns <= s.presented_ns < end_ns]
+
+
+def fates(path: Path, begin_ns: int, end_ns: int) -> Counter[str]:
+    """What became of the frames of a window, by event; and `missing`, those that never arrived.
+
+    A frame belongs to the window in which it arrived.
+    """
+    found = Counter[str]()
+    first = last = None
+    for line in path.read_text().splitlines()[1:]:
+        fields = line.split(",")
+        if len(fields) == 5 and begin_ns <= int(fields[2]) < end_ns:
+            found[fields[4]] += 1
+            seq = int(fields[0])
+            first, last = (seq, seq) if first is None or last is None else (min(first, seq), max(last, seq))
+    if first is not None and last is not None:
+        found["missing"] = last - first + 1 - found.total()
+    return found
+
+
+def spreads(consumers: Iterable[Iterable[Shown]]) -> list[float]:
+    """How far apart, in ms, the first and the last consumer that showed a frame did so; frame by frame."""
+    times: dict[int, list[int]] = defaultdict(list)
+    for shown in consumers:
+        for s in shown:
+            times[s.capture_ns].append(s.presented_ns)
+    return [(max(at) - min(at)) / 1e6 for at in times.values() if len(at) > 1]
 
 
 def figures(consumers: Sequence[Sequence[Shown]], span_s: float) -> Figures:
