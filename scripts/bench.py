@@ -21,6 +21,8 @@ from scripts.measure import (  # noqa: E402
     broker_count,
     clip,
     comparison,
+    drops,
+    fanout,
     machine,
     plots,
     report,
@@ -54,8 +56,8 @@ def main(argv: list[str] | None = None) -> int:
         print(json.dumps(described, indent=2), flush=True)
         if arguments.what == "single":
             return _single(arguments, node, results)
-        if arguments.what == "designs":
-            return _designs(arguments, node, results)
+        if arguments.what in _MORE:
+            return _MORE[arguments.what](arguments, node, results)
         return _viewers(arguments, node, results)
 
 
@@ -67,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--minutes", type=float, default=1.0, help="of the steady run (default: 1)")
     one.add_argument("--repeats", type=int, default=5, help="of the start-up runs (default: 5)")
     _add_designs(ways)
+    _add_fanout(ways)
+    periodic = ways.add_parser("drops", help="why CPU against time seems to drop periodically")
+    periodic.add_argument("--seconds", type=float, default=10.0, help="of a window (default: 10)")
     many = ways.add_parser("viewers", help="twenty consumers, ours and the peers in turn")
     many.add_argument("--repeats", type=int, default=3, help="of every case (default: 3)")
     many.add_argument("--seconds", type=float, default=20.0, help="that each run is measured (default: 20)")
@@ -101,6 +106,13 @@ def _add_designs(ways: Any) -> None:
         )  # fmt: skip
 
 
+def _add_fanout(ways: Any) -> None:
+    light = ways.add_parser("fanout", help="the two designs without a broker under clients that only read")
+    light.add_argument("--clients", nargs="+", type=int, default=fanout.CLIENTS, metavar="N")
+    light.add_argument("--seconds", type=float, default=10.0, help="of a window (default: 10)")
+    light.add_argument("--python", metavar="PATH", help="another Python that runs the producer as well")
+
+
 def _designs(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> int:
     plan = comparison.Plan(
         arguments.designs, arguments.clients, arguments.sizes, arguments.codecs,
@@ -128,6 +140,29 @@ def _designs(arguments: argparse.Namespace, node: PrivateNode, results: Path) ->
         say("interrupted: what is done is kept")
     print(report.write(results))
     return 1 if study.failed or not agree else 0
+
+
+def _drops(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> int:
+    footage = clip.repeated(results / "clip.mp4", arguments.seconds + 90, (640, 480))
+    drops.run(
+        Bench(node, results, arguments.seconds), footage, arguments.seconds, partial(print, flush=True)
+    )
+    return 0
+
+
+def _fanout(arguments: argparse.Namespace, _node: PrivateNode, results: Path) -> int:
+    fanout.run(
+        results,
+        clip.repeated(results / "clip.mp4", 15, (640, 480)),
+        clients=arguments.clients,
+        span_s=arguments.seconds,
+        other=arguments.python,
+        say=partial(print, flush=True),
+    )
+    return 0
+
+
+_MORE = {"designs": _designs, "drops": _drops, "fanout": _fanout}
 
 
 def _ensure_strace() -> bool:

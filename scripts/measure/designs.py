@@ -65,12 +65,13 @@ def fanlight(
     fps: int = 30,
     via: str = "broker",
     tcp: str | None = None,
+    producing: Sequence[str] = (),
     playout: Sequence[str] = (),
     extra: Callable[[int], Sequence[str]] = lambda _consumer: (),
     start: Callable[[int], Sequence[str]] = lambda _consumer: ("-m", "consumer"),
 ) -> Design:
-    """Ours: over RabbitMQ, with a hub if `via="host"`, or by the design `tcp` without a broker. `extra` and
-    `start` give single consumers other flags or another entry.
+    """Ours: over RabbitMQ, with a hub if `via="host"`, or by the design `tcp` without a broker. `producing`
+    are flags of the producer; `extra` and `start` give single consumers other flags or another entry.
     """
 
     def url(place: Place) -> str:
@@ -78,7 +79,17 @@ def fanlight(
 
     def producer(place: Place) -> list[str]:
         source = ["--source", str(place.clip), "--fps", str(fps)]
-        return [sys.executable, "-m", "producer", "--url", url(place), "--codec", codec, *source]
+        return [
+            sys.executable,
+            "-m",
+            "producer",
+            "--url",
+            url(place),
+            "--codec",
+            codec,
+            *source,
+            *producing,
+        ]
 
     def consumer(place: Place, number: int) -> list[str]:
         sinks = ["--sink", "null", "--sink", f"trace:{place.trace(number)}"]

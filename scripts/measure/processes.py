@@ -47,17 +47,20 @@ class Fleet:
     Args:
         logs: folder for what they print.
         environment: added to this process's own.
+
+    Attributes:
+        logs: the folder.
     """
 
     def __init__(self, logs: Path, environment: dict[str, str] | None = None) -> None:
-        self._logs = logs
+        self.logs = logs
         self._environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), **(environment or {})}
         self._started: list[tuple[str, subprocess.Popen[bytes]]] = []
         logs.mkdir(parents=True, exist_ok=True)
 
     def start(self, name: str, command: Sequence[str]) -> subprocess.Popen[bytes]:
         """Start one process; its output goes to NAME.log."""
-        with (self._logs / f"{name}.log").open("wb") as log:
+        with (self.logs / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
                 command,
                 cwd=CHECKOUT,
@@ -72,7 +75,7 @@ class Fleet:
 
     def log(self, name: str) -> str:
         """All that NAME has printed."""
-        return (self._logs / f"{name}.log").read_text(errors="replace")
+        return (self.logs / f"{name}.log").read_text(errors="replace")
 
     def check(self) -> None:
         """Make sure that all still run.
