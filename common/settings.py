@@ -50,7 +50,14 @@ class Option:
 
 
 STREAM = Option("stream", stream_name, "cam", "name of the stream (default: cam)", "NAME")
-URL = Option("url", str, DEFAULT_URL, f"the broker (default: {DEFAULT_URL})", "URL")
+URL = Option(
+    "url",
+    str,
+    DEFAULT_URL,
+    f"the broker (default: {DEFAULT_URL}); or tcp+multiplex://HOST:PORT or tcp+threads://HOST:PORT, where the "
+    "producer listens itself",
+    "URL",
+)
 
 
 class OneLineParser(argparse.ArgumentParser):

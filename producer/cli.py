@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     lean_process()
     return command_line(
         "producer",
-        "Publish one live picture source to a RabbitMQ fanout exchange.",
+        "Publish one live picture source to a RabbitMQ fanout exchange, or without a broker.",
         OPTIONS,
         argv,
         lambda values: _run(ProducerSettings(**values)),

@@ -23,6 +23,7 @@ from scripts.measure import (  # noqa: E402
     comparison,
     drops,
     fanout,
+    joins,
     machine,
     plots,
     report,
@@ -133,6 +134,9 @@ def _designs(arguments: argparse.Namespace, node: PrivateNode, results: Path) ->
     study = comparison.Comparison(plan, bench, footage, _COUNTED, say)
     agree = True
     try:
+        if not arguments.quick:
+            first = plan.sizes[0]
+            joins.run(results, footage(first), node.url, names=plan.names, size=first, say=say)
         if not arguments.quick and "broker" in plan.names and broker_docker.missing() is None:
             agree = broker_count.check(results, footage(plan.sizes[0]), plan.sizes[0], plan.seconds, say)
         study.run()

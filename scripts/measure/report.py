@@ -40,6 +40,11 @@ def write(results: Path) -> str:
             f"Check, in a container: {count['cgroup_cores']:.4f} cores by its cgroup (Docker SDK), "
             f"{count['processes_cores']:.4f} by its processes, {count['apart']:.1%} apart."
         )
+    for name, waits in (_json(results / "joins.json") or {}).items():
+        notes.append(
+            f"First picture after a join, {name}: median {waits['p50_ms']:.0f} ms, longest "
+            f"{waits['max_ms']:.0f} ms of {waits['joins']}."
+        )
     summary = "\n\n".join(
         [*notes, *(f"## {title}\n\n{tables.markdown(rows)}" for title, rows in parts.items())]
     )
