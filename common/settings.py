@@ -54,8 +54,8 @@ URL = Option(
     "url",
     str,
     DEFAULT_URL,
-    f"the broker (default: {DEFAULT_URL}); or tcp+multiplex://HOST:PORT or tcp+threads://HOST:PORT, where the "
-    "producer listens itself",
+    f"the broker (default: {DEFAULT_URL}); or tcp+multiplex://HOST:PORT or tcp+threads://HOST:PORT, "
+    "where the producer listens itself",
     "URL",
 )
 

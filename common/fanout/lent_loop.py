@@ -78,7 +78,7 @@ class LentLoop:
         if self._closing or self.finished:
             return
         if 0 < timeout_s < _POLL_STEP_S or not self.lendable:
-            self._pause.acquire(timeout=timeout_s)
+            self._pause.acquire(timeout=timeout_s if timeout_s >= 0 else -1)
             return
         self._left_s = FOR_GOOD  # first of all, lest its own thread takes this one for being elsewhere
         if not self._lent:

@@ -104,15 +104,15 @@ class MultiplexPublisher:
     def on_listening(self) -> None:
         """Nothing to do: whoever comes is admitted."""
 
-    def on_admitted(self, client: Client) -> None:
+    def on_admitted(self, client: Client, *, follow: bool) -> None:
         queue = SendQueue(stale_ns=self._stale_ns)
         self._queues[client] = queue
         queue.say(wire.message(wire.Kind.WELCOME, {}))
-        self.on_follow(client)
+        self.on_follow(client, follow)
 
-    def on_follow(self, client: Client) -> None:
+    def on_follow(self, client: Client, follow: bool) -> None:
         queue = self._queues[client]
-        if client.visitor.follows:
+        if follow:
             now_ns = wall_ns()
             if self._history and now_ns - self._history[0].capture_ns <= _HISTORY_NS:
                 for sent in self._history:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import os
 import selectors
 import socket
 import threading
@@ -45,6 +46,7 @@ class Client:
         sock: blocking; the door reads it without waiting.
         peer: its address, for people.
         leaving: True once nothing more is to be heard from it.
+        admitted: whether the owner has been told of it.
     """
 
     def __init__(self, sock: socket.socket, peer: str, visitor: Visitor) -> None:
@@ -53,6 +55,7 @@ class Client:
         self.visitor = visitor
         self.leaving_since_s: float | None = None
         self.watched_writable = False
+        self.admitted = False
 
     @property
     def leaving(self) -> bool:
@@ -66,12 +69,12 @@ class DoorOwner(Protocol):
         """Clients can come."""
         ...
 
-    def on_admitted(self, client: Client) -> None:
+    def on_admitted(self, client: Client, *, follow: bool) -> None:
         """A client introduced itself: greet it, and serve it if it follows."""
         ...
 
-    def on_follow(self, client: Client) -> None:
-        """It wants frames from now on, or none: see `client.visitor.follows`."""
+    def on_follow(self, client: Client, follow: bool) -> None:
+        """It wants frames from now on, or none."""
         ...
 
     def on_clock(self, client: Client, request: ClockRequest, received_ns: int) -> None:
@@ -115,6 +118,7 @@ class Door:
         self._bell = sockets.Bell()
         self._calls: deque[Callable[[], None]] = deque()
         self._listening: list[socket.socket] = []
+        self._made: os.stat_result | None = None
         self._listen_again_s: float | None = None
         self._clients: set[Client] = set()
         self._complaints = RateLimiter()
@@ -143,13 +147,6 @@ class Door:
 
     # From here on everything runs in the door's thread.
 
-    @property
-    def admitted(self) -> list[Client]:
-        """Clients that introduced themselves."""
-        return [
-            client for client in self._clients if client.visitor.name is not None and not client.leaving
-        ]
-
     def watch_writable(self, client: Client, wanted: bool) -> None:
         """Whether `on_writable` is to be called when it takes bytes."""
         if wanted is not client.watched_writable and client in self._clients:
@@ -165,7 +162,7 @@ class Door:
         self._selector.unregister(client.sock)
         with contextlib.suppress(OSError):
             client.sock.shutdown(socket.SHUT_RDWR)
-        if client.visitor.name is not None:
+        if client.admitted:
             self._owner.on_left(client)
         client.sock.close()
 
@@ -195,6 +192,7 @@ class Door:
         try:
             if isinstance(self._place, Path):
                 self._listening = [sockets.listen_at(self._place, _BACKLOG)]
+                self._made = os.stat(self._place)
             else:
                 self._listening = sockets.listen(self._place.host, self._place.port, _BACKLOG)
         except OSError as error:
@@ -210,8 +208,7 @@ class Door:
             if for_good:
                 sock.close()
         if for_good and self._listening and isinstance(self._place, Path):
-            with contextlib.suppress(OSError):
-                self._place.unlink()
+            sockets.remove(self._place, self._made)
 
     def _turn(self) -> None:
         for key, events in self._selector.select(_LAST_LOOKS_S if self._stopping else _LOOK_ROUND_S):
@@ -247,7 +244,7 @@ class Door:
         client = Client(sock, _shown(peer), Visitor(self._stream, monotonic_ns()))
         self._clients.add(client)
         self._selector.register(sock, selectors.EVENT_READ, client)
-        strangers = [one for one in self._clients if one.visitor.name is None and not one.leaving]
+        strangers = [one for one in self._clients if not one.admitted and not one.leaving]
         if len(strangers) > MOST_STRANGERS:
             oldest = min(strangers, key=lambda one: one.visitor.since_ns)
             self._refuse(oldest, f"more than {MOST_STRANGERS} connections without a hello")
@@ -271,13 +268,16 @@ class Door:
             self._refuse(client, str(error))
             return
         for one in said:
+            if client not in self._clients:
+                return  # it was found to be gone when it was answered
             self._react(client, one, received_ns)
 
     def _react(self, client: Client, said: Hello | bool | ControlMessage, received_ns: int) -> None:
         if isinstance(said, Hello):
-            self._owner.on_admitted(client)
+            client.admitted = True
+            self._owner.on_admitted(client, follow=said.follow)
         elif isinstance(said, bool):
-            self._owner.on_follow(client)
+            self._owner.on_follow(client, said)
         elif isinstance(said, ClockRequest):
             self._owner.on_clock(client, said, received_ns)
         else:
@@ -286,7 +286,7 @@ class Door:
     def _refuse(self, client: Client, reason: str) -> None:
         self._owner.on_refused()
         self._complain("%s refused: %s", client.peer, reason)
-        if client.visitor.name is not None:
+        if client.admitted:
             self.leave(client)  # it may be in the middle of a frame: it would not understand
             return
         client.leaving_since_s = time.monotonic()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 # Whoever does not acknowledge for so long is gone, or stuck: packets are dropped silently somewhere.
 SILENCE_S: Final = 10
@@ -24,6 +25,9 @@ _OPTIONS: Final = (
     ("TCP_USER_TIMEOUT", SILENCE_S * 1000),
     ("TCP_NOTSENT_LOWAT", _UNSENT_BYTES),
 )
+
+
+_NOT_HERE: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 
 class Bell:
@@ -65,23 +69,42 @@ def tune(sock: socket.socket) -> None:
 def listen(host: str, port: int, backlog: int) -> list[socket.socket]:
     """Listen at every address that the host name stands for. Raises OSError."""
     listening: list[socket.socket] = []
+    absent: OSError | None = None
     try:
         for family, kind, protocol, _, place in socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         ):
-            sock = socket.socket(family, kind, protocol)
-            listening.append(sock)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.setblocking(False)
-            sock.bind(place)
-            sock.listen(backlog)
+            try:
+                listening.append(_listening(family, kind, protocol, place, backlog))
+            except OSError as error:
+                # A name may stand for addresses that this machine does not have, such as ::1 without IPv6.
+                if error.errno not in _NOT_HERE:
+                    raise
+                absent = error
     except OSError:
         for sock in listening:
             sock.close()
         raise
+    if absent is not None and not listening:
+        raise absent
     return listening
+
+
+def _listening(
+    family: int, kind: int, protocol: int, place: tuple[Any, ...], backlog: int
+) -> socket.socket:
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.setblocking(False)
+        sock.bind(place)
+        sock.listen(backlog)
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 def listen_at(path: Path, backlog: int) -> socket.socket:
@@ -97,3 +120,10 @@ def listen_at(path: Path, backlog: int) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def remove(path: Path, made: os.stat_result | None) -> None:
+    """Delete a Unix socket, unless another one has taken its place since."""
+    with contextlib.suppress(OSError):
+        if made is not None and os.path.samestat(os.stat(path), made):
+            path.unlink()

@@ -115,7 +115,7 @@ class ThreadsPublisher:
     def on_listening(self) -> None:
         """Nothing to do: whoever comes is admitted."""
 
-    def on_admitted(self, client: Client) -> None:
+    def on_admitted(self, client: Client, *, follow: bool) -> None:
         name = client.visitor.name or ""
         sender = Sender(
             client.sock,
@@ -128,11 +128,11 @@ class ThreadsPublisher:
         sender.say(lambda: wire.message(wire.Kind.WELCOME, {}))
         self._by_client[client] = sender
         self._senders = tuple(self._by_client.values())
-        self.on_follow(client)
+        self.on_follow(client, follow)
         sender.start()
 
-    def on_follow(self, client: Client) -> None:
-        self._by_client[client].follow(client.visitor.follows)
+    def on_follow(self, client: Client, follow: bool) -> None:
+        self._by_client[client].follow(follow)
         self._look_who_watches()
 
     def on_clock(self, client: Client, request: ClockRequest, received_ns: int) -> None:

@@ -83,12 +83,14 @@ class Sender:
     def _send_all(self) -> None:
         send, something = self._sock.sendall, self._something
         while True:
+            # Before all else: what was left for this client before it was told to finish is to be sent.
+            ending = self._ending
             while self._sayings:
                 send(self._sayings.popleft()())
             payload = self._next()
             if payload is not None:
                 send(payload)
-            elif self._ending:
+            elif ending:
                 return
             elif not self._sayings:
                 something.acquire()

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.address import DEFAULT_URL, SCHEMES, BrokerAddress, broker_address
+from common.address import (
+    DEFAULT_URL,
+    SCHEMES,
+    BrokerAddress,
+    Design,
+    TcpAddress,
+    broker_address,
+    parse_url,
+)
 from common.errors import ConfigError
 
 UNKNOWN_SCHEME = f"allowed is {SCHEMES}"
@@ -150,6 +158,91 @@ def test_cannot_be_changed() -> None:
         broker_address(DEFAULT_URL).password = "x"  # type: ignore[misc]
 
 
+# Without a broker ----------------------------------------------------------------------------------------
+
+NO_PLACE = "HOST:PORT where the producer listens (without HOST: this machine only), ports 1 to 65535"
+
+
+def test_the_designs_are_those_of_the_contract() -> None:
+    assert list(Design) == ["threads", "multiplex"]
+
+
+@pytest.mark.parametrize("design", Design)
+@pytest.mark.parametrize(
+    ("place", "host", "port"),
+    [
+        ("h:1", "h", 1),
+        ("h:65535", "h", 65535),
+        ("h:7000/", "h", 7000),
+        ("0.0.0.0:7000", "0.0.0.0", 7000),  # noqa: S104
+        ("192.168.1.2:7000", "192.168.1.2", 7000),
+        ("[::1]:7000", "::1", 7000),
+        ("[::]:7000", "::", 7000),
+        ("[2001:db8::1]:7000/", "2001:db8::1", 7000),
+        (":7000", "127.0.0.1", 7000),
+        (":7000/", "127.0.0.1", 7000),
+    ],
+)
+def test_reads_where_a_producer_listens(design: Design, place: str, host: str, port: int) -> None:
+    assert parse_url(f"tcp+{design}://{place}") == TcpAddress(design, host, port)
+
+
+def test_the_scheme_may_be_written_in_capitals() -> None:
+    assert parse_url("TCP+Threads://h:1") == TcpAddress(Design.THREADS, "h", 1)
+
+
+def test_a_broker_is_read_as_before() -> None:
+    assert parse_url(DEFAULT_URL) == broker_address(DEFAULT_URL)
+
+
+@pytest.mark.parametrize(
+    ("place", "shown"),
+    [
+        ("", ""), ("/", "/"), (":", ":"), ("h", "h"), ("h:", "h:"), ("h:0", "h:0"), ("h:65536", "h:65536"),
+        ("h:-1", "h:-1"), ("h:x", "h:x"), ("::1:7000", "::1:7000"), ("::7000", "::7000"),
+        ("[::1]", "[::1]"), ("[::1:7000", "[::1:7000"), ("[::1]x:7000", "[::1]x:7000"),
+        ("h:1/cam", "h:1/cam"), ("h:1//", "h:1//"), ("h:1?x", "h:1?x"), ("h:1#x", "h:1#x"),
+        ("a:1,b:2", "a:1,b:2"), (" h:1", " h:1"), ("h:1\n", "h:1\n"),
+        ("user@h:1", "***@h:1"), ("u:secret@h:1", "***@h:1"), ("u:se/cret@h:1", "***@h:1"),
+    ],
+)  # fmt: skip
+def test_refuses_what_is_no_place(place: str, shown: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_url(f"tcp+threads://{place}")
+    url = f"tcp+threads://{shown}"
+    assert str(caught.value) == f"--url {url!r} cannot be used: allowed is tcp+threads://{NO_PLACE}"
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "tcp+", "tcp+other", "threads", "multiplex", "tcp threads"])
+def test_there_are_no_other_designs(scheme: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_url(f"{scheme}://h:1", "FANLIGHT_URL")
+    assert caught.value.name == "FANLIGHT_URL"
+    assert caught.value.allowed == UNKNOWN_SCHEME
+
+
+@pytest.mark.parametrize("design", Design)
+def test_what_needs_a_broker_says_so(design: Design) -> None:
+    with pytest.raises(ConfigError) as caught:
+        broker_address(f"tcp+{design}://:7000", "FANLIGHT_URL")
+    shown = f"tcp+{design}://127.0.0.1:7000"
+    why = "there is no broker: allowed is amqp:// or amqps://"
+    assert str(caught.value) == f"FANLIGHT_URL {shown!r} cannot be used: {why}"
+
+
+@pytest.mark.parametrize("host", ["h", "127.0.0.1", "::1"])
+@pytest.mark.parametrize("design", Design)
+def test_a_place_is_shown_as_it_can_be_read_again(design: Design, host: str) -> None:
+    place = TcpAddress(design, host, 7000)
+    assert str(place) == f"tcp+{design}://{'[::1]' if host == '::1' else host}:7000"
+    assert parse_url(str(place)) == place
+
+
+def test_a_place_cannot_be_changed() -> None:
+    with pytest.raises(FrozenInstanceError):
+        TcpAddress(Design.THREADS, "h", 1).port = 2  # type: ignore[misc]
+
+
 # Properties --------------------------------------------------------------------------------------------
 
 SECRET = "S3cr3t"
@@ -190,3 +283,16 @@ def test_any_text_is_read_or_refused(url: str) -> None:
     assert all(host and 1 <= port <= 65535 for host, port in parsed.hosts)
     assert parsed.user
     assert parsed.vhost
+
+
+@given(st.sampled_from(Design), st.text(max_size=20) | st.text("hx.:[]/@?#%0123456789 ", max_size=20))
+def test_any_place_is_read_or_refused(design: Design, place: str) -> None:
+    try:
+        parsed = parse_url(f"tcp+{design}://{place}")
+    except ConfigError:
+        return
+    assert isinstance(parsed, TcpAddress)
+    assert parsed.design is design
+    assert parsed.host
+    assert 1 <= parsed.port <= 65535
+    assert parse_url(str(parsed)) == parsed

@@ -19,12 +19,14 @@ def test_every_setting_can_be_given_by_variable() -> None:
         "FANLIGHT_SOURCE": "clip.mp4", "FANLIGHT_LOOP": "1", "FANLIGHT_STREAM": "door",
         "FANLIGHT_CODEC": "jpeg", "FANLIGHT_FPS": "12.5", "FANLIGHT_SIZE": "640x480",
         "FANLIGHT_QUALITY": "70", "FANLIGHT_GOP": "2s", "FANLIGHT_MAX_AGE": "250ms",
-        "FANLIGHT_DURATION": "1m", "FANLIGHT_URL": "amqp://ann:pw@host/video",
+        "FANLIGHT_DURATION": "1m", "FANLIGHT_PAYLOAD_FRAMES": "3",
+        "FANLIGHT_URL": "tcp+threads://host:7000",
     }  # fmt: skip
     assert {option.variable for option in OPTIONS} == set(environment)
     assert ProducerSettings(**resolve(OPTIONS, {}, environment)) == ProducerSettings(
         source="clip.mp4", loop=True, stream="door", codec=Codec.JPEG, fps=12.5, size=(640, 480),
-        quality=70, gop_s=2, max_age_s=0.25, duration_s=60, url="amqp://ann:pw@host/video",
+        quality=70, gop_s=2, max_age_s=0.25, duration_s=60, payload_frames=3,
+        url="tcp+threads://host:7000",
     )  # fmt: skip
 
 
@@ -43,6 +45,12 @@ def test_every_setting_can_be_given_by_variable() -> None:
         ({"stream": "a.b"}, "--stream"),
         ({"stream": ""}, "--stream"),
         ({"url": "http://x"}, "--url"),
+        ({"url": "tcp+threads://x"}, "--url"),
+        ({"payload_frames": 0}, "--payload-frames"),
+        ({"payload_frames": -1, "url": "tcp+threads://h:1"}, "--payload-frames"),
+        ({"payload_frames": 31, "url": "tcp+threads://h:1"}, "--payload-frames"),
+        ({"payload_frames": 2, "url": "tcp+multiplex://h:1"}, "--payload-frames"),
+        ({"payload_frames": 2}, "--payload-frames"),
     ],
 )
 def test_the_api_refuses_what_the_command_line_refuses(wrong: dict[str, Any], names: str) -> None:
@@ -65,6 +73,38 @@ def test_the_api_refuses_what_the_command_line_refuses(wrong: dict[str, Any], na
 def test_a_refusal_names_the_flag_and_what_is_allowed(flag: str, text: str, allowed: str) -> None:
     with pytest.raises(ConfigError, match=f"^--{flag} '{text}' cannot be used: .*{allowed}"):
         resolve(OPTIONS, {flag: text}, {})
+
+
+@pytest.mark.parametrize(
+    ("frames", "url"),
+    [
+        (1, "amqp://h/v"),
+        (1, "tcp+multiplex://h:1"),
+        (1, "tcp+threads://h:1"),
+        (2, "tcp+threads://h:1"),
+        (30, "tcp+threads://h:1"),
+    ],
+)
+def test_payloads_are_of_the_threads_design(frames: int, url: str) -> None:
+    assert ProducerSettings(payload_frames=frames, url=url).payload_frames == frames
+
+
+@pytest.mark.parametrize(
+    ("frames", "url", "why"),
+    [
+        (31, "tcp+threads://h:1", "allowed is 1 to 30"),
+        (31, "amqp://h/v", "allowed is 1 to 30"),
+        (2, "amqp://h/v", "only --url tcp+threads:// has payloads"),
+    ],
+)
+def test_a_refusal_of_payloads_says_why(frames: int, url: str, why: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        ProducerSettings(payload_frames=frames, url=url)
+    assert str(refused.value) == f"--payload-frames {frames} cannot be used: {why}"
+
+
+def test_an_address_without_a_broker_is_shown_as_it_is() -> None:
+    assert ProducerSettings(url="tcp+multiplex://:7000").url_shown == "tcp+multiplex://127.0.0.1:7000"
 
 
 def test_the_password_is_not_shown() -> None:

@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from common.errors import WireFormatError
+from common.fanout.tcp import connection as connections
+from common.fanout.tcp import sockets, wire
+from common.fanout.tcp.connection import Connection, ConnectionLost, connect_local
+from common.fanout.tcp.wire import Hello, Kind, Message, message
+from tests.unit.common.fanout.tcp.build import (
+    CLOCK_REQUEST,
+    HELLO,
+    NAME,
+    STREAM,
+    WELCOME,
+    Peer,
+    follow,
+    read_one,
+)
+
+REQUEST = wire.control_message(CLOCK_REQUEST)
+FRAME = message(Kind.FRAME, {}, b"picture")
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[Connection, Peer]]:
+    """Our end of a connection, which has said its hello, and the producer's."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield Connection(ours, Hello(STREAM, NAME, follow=True)), Peer(theirs)
+
+
+@pytest.fixture
+def ours(pair: tuple[Connection, Peer]) -> Connection:
+    return pair[0]
+
+
+@pytest.fixture
+def peer(pair: tuple[Connection, Peer]) -> Peer:
+    return pair[1]
+
+
+@pytest.fixture
+def welcomed(ours: Connection, peer: Peer) -> Connection:
+    peer.send(WELCOME)
+    ours.receive()
+    peer.message()
+    return ours
+
+
+def filled(ours: Connection) -> None:
+    """Send until nothing more is taken."""
+    while not ours.waits_to_send:
+        ours.send(REQUEST)
+
+
+# Being let in --------------------------------------------------------------------------------------------
+
+
+def test_says_hello_first_of_all(ours: Connection, peer: Peer) -> None:
+    ours.send(REQUEST)
+    assert peer.message() == read_one(HELLO)
+    assert peer.message() == read_one(REQUEST)
+
+
+def test_without_an_answer_it_is_not_in_and_does_not_wait(ours: Connection) -> None:
+    assert ours.receive() == ([], False)
+    assert not ours.welcomed
+
+
+def test_a_welcome_lets_it_in_and_is_no_message(ours: Connection, peer: Peer) -> None:
+    peer.send(WELCOME)
+    assert ours.receive() == ([], False)
+    assert ours.welcomed
+
+
+def test_what_comes_with_the_welcome_is_not_lost(ours: Connection, peer: Peer) -> None:
+    peer.send(WELCOME + FRAME + REQUEST)
+    assert ours.receive() == ([read_one(FRAME), read_one(REQUEST)], False)
+    peer.send(WELCOME)
+    assert ours.receive()[0] == [read_one(WELCOME)], "for whoever reacts to messages to refuse"
+
+
+def test_a_part_of_a_welcome_is_none(ours: Connection, peer: Peer) -> None:
+    peer.send(WELCOME[:-1])
+    assert ours.receive() == ([], False)
+    assert not ours.welcomed
+    peer.send(WELCOME[-1:])
+    assert ours.receive() == ([], False)
+    assert ours.welcomed
+
+
+def test_a_refusal_is_said_with_its_reason(ours: Connection, peer: Peer) -> None:
+    peer.send(message(Kind.REFUSAL, {"reason": "no such stream"}))
+    with pytest.raises(ConnectionLost, match=r"^refused: no such stream$"):
+        ours.receive()
+
+
+def test_a_refusal_without_a_reason_is_malformed(ours: Connection, peer: Peer) -> None:
+    peer.send(message(Kind.REFUSAL, {}))
+    with pytest.raises(WireFormatError, match=r"^reason is None"):
+        ours.receive()
+
+
+@pytest.mark.parametrize("first", [FRAME, REQUEST, HELLO])
+def test_nothing_else_comes_first(ours: Connection, peer: Peer, first: bytes) -> None:
+    peer.send(first)
+    with pytest.raises(WireFormatError, match=r"allowed is welcome or refusal, first of all$"):
+        ours.receive()
+    assert not ours.welcomed
+
+
+def test_another_protocol_is_malformed(ours: Connection, peer: Peer) -> None:
+    peer.send(b"SSH-2.0-OpenSSH\r\n")
+    with pytest.raises(WireFormatError, match=r"^magic is b'SS'"):
+        ours.receive()
+
+
+# Receiving -----------------------------------------------------------------------------------------------
+
+
+def test_messages_are_put_together_again(welcomed: Connection, peer: Peer) -> None:
+    seen: list[Message] = []
+    for n in range(len(FRAME)):
+        peer.send(FRAME[n : n + 1])
+        seen += welcomed.receive()[0]
+    assert seen == [read_one(FRAME)]
+
+
+def test_messages_are_their_own(welcomed: Connection, peer: Peer) -> None:
+    """The buffer is used again; what was read before does not change."""
+    peer.send(FRAME)
+    first, _ = welcomed.receive()
+    peer.send(message(Kind.FRAME, {}, b"another"))
+    welcomed.receive()
+    assert first == [read_one(FRAME)]
+
+
+def test_it_says_when_more_may_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "_READ_BYTES", len(FRAME))
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        connection = Connection(ours, Hello(STREAM, NAME, follow=True))
+        connection.welcomed = True
+        theirs.sendall(FRAME + FRAME[:-1])
+        assert connection.receive() == ([read_one(FRAME)], True)
+        assert connection.receive() == ([], False)
+        assert connection.receive() == ([], False)
+
+
+def test_the_end_is_said(welcomed: Connection, peer: Peer) -> None:
+    peer.send(FRAME)
+    peer.sock.close()
+    assert welcomed.receive()[0] == [read_one(FRAME)]
+    with pytest.raises(ConnectionLost, match=r"^the other side ended the connection$"):
+        welcomed.receive()
+
+
+def test_a_reset_is_said(ours: Connection, peer: Peer) -> None:
+    peer.sock.close()  # with the hello unread
+    with pytest.raises(ConnectionLost, match=r"^Connection reset by peer$|^the other side ended"):
+        ours.receive()
+
+
+# Sending -------------------------------------------------------------------------------------------------
+
+
+def test_what_is_taken_at_once_does_not_wait(welcomed: Connection, peer: Peer) -> None:
+    welcomed.send(REQUEST)
+    assert not welcomed.waits_to_send
+    assert peer.message() == read_one(REQUEST)
+
+
+def test_what_is_not_taken_waits_and_arrives_whole(welcomed: Connection, peer: Peer) -> None:
+    filled(welcomed)
+    welcomed.send(follow(False))
+    while welcomed.waits_to_send:
+        got = peer.message()
+        assert got == read_one(REQUEST), "in order"
+        welcomed.flush()
+    while (got := peer.message()) == read_one(REQUEST):
+        pass
+    assert got == read_one(follow(False))
+
+
+def test_for_whoever_does_not_listen_messages_are_dropped_and_whole_ones(
+    monkeypatch: pytest.MonkeyPatch, welcomed: Connection, peer: Peer
+) -> None:
+    filled(welcomed)
+    monkeypatch.setattr(connections, "_MOST_UNSENT", len(REQUEST) + len(follow(False)))
+    for _ in range(5):
+        welcomed.send(REQUEST)
+    welcomed.send(follow(False))  # smaller, and there may be room for it
+    assert len(welcomed._unsent) <= connections._MOST_UNSENT
+    while welcomed.waits_to_send:
+        assert peer.message() == read_one(REQUEST)
+        welcomed.flush()
+    welcomed.sock.shutdown(socket.SHUT_WR)
+    rest = []
+    while (got := peer.message()) is not None:
+        rest.append(got)
+    assert {one.kind for one in rest} <= {Kind.CONTROL, Kind.FOLLOW}
+    assert not peer._reader.partial, "the last one is whole"
+
+
+def test_the_most_that_waits_is_bounded(welcomed: Connection) -> None:
+    for _ in range(2_000):
+        welcomed.send(b"x" * 1_000)
+    assert 0 < len(welcomed._unsent) <= 64 * 1024
+
+
+def test_sending_to_nobody_is_noticed_when_it_receives(ours: Connection, peer: Peer) -> None:
+    peer.message()
+    peer.sock.close()
+    ours.send(REQUEST)
+    ours.flush()
+    with pytest.raises(ConnectionLost):
+        ours.receive()
+
+
+def test_closing_closes(ours: Connection, peer: Peer) -> None:
+    ours.close()
+    assert peer.message() == read_one(HELLO)
+    assert peer.ended
+
+
+# A hub of this host --------------------------------------------------------------------------------------
+
+
+def test_connects_to_a_hub(tmp_path: Path) -> None:
+    place = tmp_path / "hub.sock"
+    with sockets.listen_at(place, 5) as listening:
+        sock = connect_local(place)
+        assert sock is not None
+        with sock:
+            inside, _ = listening.accept()
+            with inside:
+                inside.sendall(b"x")
+                assert sock.recv(1) == b"x"
+                with pytest.raises(BlockingIOError):
+                    sock.recv(1)
+
+
+def test_where_nobody_listens_there_is_no_hub(tmp_path: Path) -> None:
+    place = tmp_path / "hub.sock"
+    assert connect_local(place) is None
+    sockets.listen_at(place, 5).close()
+    assert connect_local(place) is None, "a dead one left this behind"
+    place.unlink()
+    place.write_text("no socket")
+    assert connect_local(place) is None
+    assert connect_local(tmp_path / ("x" * 120)) is None
+
+
+def test_a_hub_that_is_swamped_is_none(tmp_path: Path) -> None:
+    """Connecting does not wait: it is tried again soon."""
+    place = tmp_path / "hub.sock"
+    with sockets.listen_at(place, 0):
+        connected = [connect_local(place) for _ in range(20)]
+    for sock in connected:
+        if sock is not None:
+            sock.close()
+    assert None in connected

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import select
+import socket
+import stat
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from common.fanout.tcp import sockets
+from common.fanout.tcp.sockets import Bell
+from scripts.lib.ports import LOOPBACK, free_ports, is_free
+from tests.support.timing import scaled
+
+
+@pytest.fixture
+def bell() -> Iterator[Bell]:
+    with closing(Bell()) as one:
+        yield one
+
+
+def rings(bell: Bell) -> bool:
+    return bool(select.select([bell], [], [], 0)[0])
+
+
+# The bell ------------------------------------------------------------------------------------------------
+
+
+def test_a_poller_looks_up_when_it_rings_and_not_once_it_is_silenced(bell: Bell) -> None:
+    assert not rings(bell)
+    bell.ring()
+    bell.ring()
+    assert rings(bell)
+    bell.silence()
+    assert not rings(bell)
+
+
+def test_silencing_a_silent_bell_does_not_wait(bell: Bell) -> None:
+    bell.silence()
+    bell.ring()
+    assert rings(bell)
+
+
+def test_nobody_who_rings_ever_waits(bell: Bell) -> None:
+    for _ in range(5_000):  # more than its buffer holds
+        bell.ring()
+    assert rings(bell)
+
+
+def test_nobody_hears_a_bell_that_is_closed() -> None:
+    bell = Bell()
+    bell.close()
+    bell.ring()
+    bell.silence()
+    bell.close()
+
+
+# Listening -----------------------------------------------------------------------------------------------
+
+
+def greeted(listening: socket.socket, place: tuple[str, int] | str) -> bool:
+    """Whether who connects to `place` comes in there."""
+    with socket.socket(listening.family) as sock:
+        sock.settimeout(scaled(5))
+        sock.connect(place)
+        ready, _, _ = select.select([listening], [], [], scaled(5))
+        if not ready:
+            return False
+        inside, _ = listening.accept()
+        with inside:
+            inside.sendall(b"x")
+            return sock.recv(1) == b"x"
+
+
+def test_listens_where_it_is_told_to() -> None:
+    (port,) = free_ports(1)
+    (listening,) = sockets.listen(LOOPBACK, port, 5)
+    with listening:
+        assert listening.getsockname() == (LOOPBACK, port)
+        assert greeted(listening, (LOOPBACK, port))
+        with pytest.raises(BlockingIOError):
+            listening.accept()
+
+
+def test_listens_at_every_address_of_a_name() -> None:
+    (port,) = free_ports(1)
+    listening = sockets.listen("localhost", port, 5)
+    try:
+        expected = {one[4][0] for one in socket.getaddrinfo("localhost", port, type=socket.SOCK_STREAM)}
+        assert {sock.getsockname()[0] for sock in listening} == expected
+    finally:
+        for sock in listening:
+            sock.close()
+
+
+def test_ipv6_does_not_take_the_place_of_ipv4() -> None:
+    (port,) = free_ports(1)
+    try:
+        listening = sockets.listen("::", port, 5)
+    except OSError as error:
+        pytest.skip(f"no IPv6 here: {error}")
+    try:
+        assert is_free(port)
+    finally:
+        for sock in listening:
+            sock.close()
+
+
+def test_a_port_in_use_is_an_error_and_leaves_nothing_open() -> None:
+    (port,) = free_ports(1)
+    (listening,) = sockets.listen(LOOPBACK, port, 5)
+    with listening, pytest.raises(OSError, match="in use"):
+        sockets.listen(LOOPBACK, port, 5)  # a socket left open would be a ResourceWarning, an error here
+    (again,) = sockets.listen(LOOPBACK, port, 5)
+    again.close()
+
+
+def test_a_port_can_be_listened_at_again_at_once() -> None:
+    (port,) = free_ports(1)
+    for _ in range(2):
+        (listening,) = sockets.listen(LOOPBACK, port, 5)
+        with listening, socket.create_connection((LOOPBACK, port)) as sock:
+            inside, _ = listening.accept()
+            inside.close()  # the first to close lingers in TIME_WAIT
+            assert sock.recv(1) == b""
+
+
+# Listening at a path -------------------------------------------------------------------------------------
+
+
+def test_a_path_is_for_this_user_alone(tmp_path: Path) -> None:
+    place = tmp_path / "hub.sock"
+    with sockets.listen_at(place, 5) as listening:
+        assert stat.S_IMODE(place.stat().st_mode) == 0o600
+        assert greeted(listening, str(place))
+        with pytest.raises(BlockingIOError):
+            listening.accept()
+
+
+def test_what_a_dead_hub_left_there_is_replaced(tmp_path: Path) -> None:
+    place = tmp_path / "hub.sock"
+    sockets.listen_at(place, 5).close()
+    assert place.exists()
+    with sockets.listen_at(place, 5) as listening:
+        assert greeted(listening, str(place))
+
+
+def test_a_path_that_cannot_be_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        sockets.listen_at(tmp_path / "missing" / "hub.sock", 5)
+    with pytest.raises(OSError, match="too long"):
+        sockets.listen_at(tmp_path / ("x" * 120), 5)
+
+
+# Tuning --------------------------------------------------------------------------------------------------
+
+SECONDS = {"TCP_KEEPIDLE": 4, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3}
+
+
+def test_small_messages_leave_at_once_and_silence_is_noticed() -> None:
+    with socket.socket() as sock:
+        sockets.tune(sock)
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        for name, value in SECONDS.items():
+            assert sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) == value, name
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
+        # Probes notice a dead peer in the time that unacknowledged data has.
+        assert SECONDS["TCP_KEEPIDLE"] + 3 * SECONDS["TCP_KEEPINTVL"] == sockets.SILENCE_S
+
+
+def test_little_waits_where_it_cannot_be_dropped() -> None:
+    with socket.socket() as sock:
+        before = set(sockets._OPTIONS)
+        assert ("TCP_NOTSENT_LOWAT", 128 * 1024) in before
+        sockets.tune(sock)
+        option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+        if option is not None:
+            assert sock.getsockopt(socket.IPPROTO_TCP, option) == 128 * 1024
+
+
+def test_an_option_that_this_system_does_not_have_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "_OPTIONS", (("TCP_NO_SUCH", 1), ("TCP_NODELAY", 1)))
+    with socket.socket() as sock:
+        sockets.tune(sock)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_a_local_connection_needs_nothing_of_it() -> None:
+    ours, peer = socket.socketpair()
+    with ours, peer:
+        sockets.tune(ours)
+        assert not ours.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)

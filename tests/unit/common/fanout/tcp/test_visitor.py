@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from common.control import MAX_CONTROL_BYTES
+from common.errors import WireFormatError
+from common.fanout.tcp import wire
+from common.fanout.tcp.visitor import MAX_HEADER_BYTES, SAY_WITHIN_NS, Visitor
+from common.fanout.tcp.wire import Hello, Kind
+from common.frame import Codec
+from tests.unit.common.fanout.tcp.build import (
+    CLOCK_REQUEST,
+    HELLO,
+    KEYFRAME_REQUEST,
+    NAME,
+    STREAM,
+    WELCOME,
+    follow,
+    frame_of,
+)
+
+CAME: Final = 1_000_000_000
+SECOND: Final = 1_000_000_000
+REQUEST: Final = wire.control_message(CLOCK_REQUEST)
+NO_HELLO: Final = "no hello within 5 s"
+NOT_FINISHED: Final = "a message that was not finished within 5 s"
+
+
+@pytest.fixture
+def stranger() -> Visitor:
+    return Visitor(STREAM, CAME)
+
+
+@pytest.fixture
+def client(stranger: Visitor) -> Visitor:
+    hear(stranger, HELLO)
+    return stranger
+
+
+def hear(visitor: Visitor, data: bytes, now_ns: int = CAME) -> list[object]:
+    return list(visitor.hear(memoryview(data), now_ns))
+
+
+def refusal(visitor: Visitor, data: bytes) -> str:
+    with pytest.raises(WireFormatError) as caught:
+        hear(visitor, data)
+    return str(caught.value)
+
+
+# What it says --------------------------------------------------------------------------------------------
+
+
+def test_nobody_is_known_at_first(stranger: Visitor) -> None:
+    assert (stranger.name, stranger.follows, stranger.since_ns) == (None, False, CAME)
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_hello_makes_it_known(stranger: Visitor, wanted: bool) -> None:
+    hello = Hello(STREAM, NAME, wanted)
+    assert hear(stranger, wire.hello_message(hello)) == [hello]
+    assert (stranger.name, stranger.follows) == (NAME, wanted)
+
+
+def test_another_stream_is_not_to_be_had_here(stranger: Visitor) -> None:
+    why = refusal(stranger, wire.hello_message(Hello("door", NAME, True)))
+    assert why == "stream is 'door': allowed is 'cam', which is published here"
+    assert stranger.name is None
+
+
+@pytest.mark.parametrize("data", [REQUEST, follow(True), WELCOME])
+def test_a_hello_comes_first(stranger: Visitor, data: bytes) -> None:
+    assert refusal(stranger, data).endswith("allowed is hello, first of all")
+
+
+@pytest.mark.parametrize("data", [HELLO, WELCOME, wire.message(Kind.REFUSAL, {"reason": "no"})])
+def test_what_is_not_for_clients_to_say_is_refused(client: Visitor, data: bytes) -> None:
+    assert refusal(client, data).endswith("allowed is control or follow, from a client")
+
+
+def test_frames_come_from_nobody(client: Visitor) -> None:
+    small = wire.frame_message(frame_of(Codec.JPEG))
+    assert refusal(client, small).startswith("kind is 'frame'")
+
+
+def test_what_it_wants_is_told_when_it_changes(client: Visitor) -> None:
+    said = hear(client, follow(True) + follow(False) + follow(False) + follow(True))
+    assert said == [False, True]
+    assert client.follows
+    assert hear(client, follow(False)) == [False]
+    assert not client.follows
+
+
+def test_control_messages_are_handed_on_in_order(client: Visitor) -> None:
+    said = hear(client, REQUEST + wire.control_message(KEYFRAME_REQUEST) + follow(False) + REQUEST)
+    assert said == [CLOCK_REQUEST, KEYFRAME_REQUEST, False, CLOCK_REQUEST]
+
+
+def test_control_messages_of_another_stream_are_not(client: Visitor) -> None:
+    other = wire.control_message(type(CLOCK_REQUEST)(stream="door", name=NAME, asked_ns=1))
+    assert hear(client, other + REQUEST) == [CLOCK_REQUEST]
+
+
+def test_all_may_come_at_once_or_byte_by_byte(stranger: Visitor) -> None:
+    data = HELLO + REQUEST + follow(False)
+    said = [one for n in range(len(data)) for one in hear(stranger, data[n : n + 1])]
+    assert said == hear(Visitor(STREAM, CAME), data)
+    assert said[1:] == [CLOCK_REQUEST, False]
+
+
+@pytest.mark.parametrize(
+    ("header", "body"), [(MAX_HEADER_BYTES + 1, 0), (2, MAX_CONTROL_BYTES + 1), (2**32 - 1, 2**32 - 1)]
+)
+def test_what_a_client_says_is_short(stranger: Visitor, header: int, body: int) -> None:
+    announced = b"FL\x01\x01" + header.to_bytes(4, "big") + body.to_bytes(4, "big")
+    assert "size is " in refusal(stranger, announced)
+
+
+# How long it may take ------------------------------------------------------------------------------------
+
+
+def test_who_says_nothing_has_to_go(stranger: Visitor) -> None:
+    assert stranger.overdue(CAME + SAY_WITHIN_NS) is None
+    assert stranger.overdue(CAME + SAY_WITHIN_NS + 1) == NO_HELLO
+
+
+def test_saying_it_slowly_does_not_help_a_stranger(stranger: Visitor) -> None:
+    for n in range(len(HELLO) - 1):
+        assert hear(stranger, HELLO[n : n + 1], CAME + n * SECOND) == []
+    assert stranger.overdue(CAME + 5 * SECOND) is None
+    assert stranger.overdue(CAME + 5 * SECOND + 1) == NO_HELLO
+
+
+def test_a_client_that_is_silent_may_stay(client: Visitor) -> None:
+    assert client.overdue(CAME + 1_000_000 * SECOND) is None
+
+
+def test_a_client_that_does_not_finish_a_message_has_to_go(client: Visitor) -> None:
+    begun = CAME + 100 * SECOND
+    hear(client, REQUEST[:1], begun)
+    assert client.overdue(begun + SAY_WITHIN_NS) is None
+    assert client.overdue(begun + SAY_WITHIN_NS + 1) == NOT_FINISHED
+
+
+def test_saying_it_slowly_does_not_help_a_client(client: Visitor) -> None:
+    begun = CAME + 100 * SECOND
+    for n in range(6):
+        hear(client, REQUEST[n : n + 1], begun + n * SECOND)
+    assert client.overdue(begun + 5 * SECOND) is None
+    assert client.overdue(begun + 5 * SECOND + 1) == NOT_FINISHED
+
+
+def test_once_it_is_finished_all_is_well(client: Visitor) -> None:
+    hear(client, REQUEST[:5])
+    hear(client, REQUEST[5:], CAME + 4 * SECOND)
+    assert client.overdue(CAME + 1_000 * SECOND) is None
+
+
+def test_each_message_has_its_own_time(client: Visitor) -> None:
+    """Whoever says something all the time may always be in the middle of a message."""
+    hear(client, REQUEST[:5])
+    for n in range(1, 10):
+        now_ns = CAME + n * 4 * SECOND
+        assert client.overdue(now_ns) is None
+        assert hear(client, REQUEST[5:] + REQUEST[:5], now_ns) == [CLOCK_REQUEST]
+    assert client.overdue(now_ns + SAY_WITHIN_NS + 1) == NOT_FINISHED
+
+
+def test_messages_that_mean_nothing_new_count_too(client: Visitor) -> None:
+    again = follow(True)
+    hear(client, again[:5])
+    assert hear(client, again[5:] + again[:5], CAME + 4 * SECOND) == []
+    assert client.overdue(CAME + 8 * SECOND) is None
+
+
+def test_what_comes_behind_the_hello_has_its_own_time(stranger: Visitor) -> None:
+    hear(stranger, HELLO + REQUEST[:3], CAME + 4 * SECOND)
+    assert stranger.overdue(CAME + 9 * SECOND) is None
+    assert stranger.overdue(CAME + 9 * SECOND + 1) == NOT_FINISHED
