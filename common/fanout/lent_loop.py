@@ -8,9 +8,6 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-# How long a thread that works in the loop's stead may be elsewhere before the loop's own goes on: what
-# arrives meanwhile lies in the socket, and grows stale.
-_AWAY_S: Final = 0.15
 # Pollers count in whole milliseconds.
 _POLL_STEP_S: Final = 0.001
 FOR_GOOD: Final = float("inf")
@@ -25,6 +22,8 @@ class LentLoop:
     Args:
         run_once: one turn: wait for so many seconds at most (`FOR_GOOD`: no limit), handle what has come.
         wake: make a turn that waits return. Thread-safe.
+        away_s: how long a thread that works in the loop's stead may be elsewhere before the loop's own goes
+            on: what arrives meanwhile lies in the socket, and grows stale.
 
     Attributes:
         lendable: False while only its own thread may run the loop; `work` waits then.
@@ -32,10 +31,16 @@ class LentLoop:
     """
 
     def __init__(
-        self, run_once: Callable[[float], None], wake: Callable[[], None], *, lendable: bool = True
+        self,
+        run_once: Callable[[float], None],
+        wake: Callable[[], None],
+        *,
+        away_s: float,
+        lendable: bool = True,
     ) -> None:
         self._run_once = run_once
         self._wake = wake
+        self._away_s = away_s
         self.lendable = lendable
         self.finished = False
         # Whoever runs the loop holds `_turn`. While it is lent, its own thread waits for `_recall`.
@@ -57,10 +62,10 @@ class LentLoop:
     def own_turn(self) -> None:
         """One turn in the loop's own thread; waits while the loop is lent."""
         while self._lent and not self.finished:
-            if time.monotonic() - self._left_s > _AWAY_S:
+            if time.monotonic() - self._left_s > self._away_s:
                 self._lent = False
             else:
-                self._recall.acquire(timeout=_AWAY_S)
+                self._recall.acquire(timeout=self._away_s)
         with self._turn:
             if not self._lent and not self.finished:
                 self._run_once(FOR_GOOD)

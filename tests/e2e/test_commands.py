@@ -18,6 +18,7 @@ from pika.exceptions import UnroutableError
 
 from common.address import broker_address
 from common.fanout.broker import topology
+from tests.support.broker import tcp_url
 from tests.support.commands import Command, run, running
 from tests.support.media_server import CLIP
 from tests.support.timing import scaled, wait_until
@@ -47,6 +48,14 @@ BAD_ARGUMENTS = [
     ("consumer", ["--frames", "0"], ["--frames", "'0'", "from 1"]),
     ("consumer", ["--sink", "record:/nope/x.mp4"], ["--sink", "/nope/x.mp4", "can be written"]),
     ("consumer", ["--sink", "snapshot:x.gif"], ["--sink", "x.gif", ".png"]),
+    ("producer", ["--payload-frames", "3"], ["--payload-frames", "3", "only --url tcp+threads://"]),
+    (
+        "producer",
+        ["--payload-frames", "3", "--url", "tcp+multiplex://:9999"],
+        ["--payload-frames", "3", "only --url tcp+threads://"],
+    ),
+    ("producer", ["--url", "tcp+multiplex://localhost"], ["--url", "tcp+multiplex://HOST:PORT"]),
+    ("consumer", ["--url", "tcp+threads://:0"], ["--url", "tcp+threads://:0", "1 to 65535"]),
 ]
 
 
@@ -193,6 +202,25 @@ def test_signal_ends_streaming(
         wait_until(lambda: not broker.has_queue_of("consumer"), 1, "the consumer's queue goes")
         end_with(producer, number)
         wait_until(lambda: not broker.has_queue_of("producer"), 1, "the producer's queue goes")
+
+
+@pytest.mark.brokerless
+@pytest.mark.parametrize(("design", "number"), [("threads", signal.SIGINT), ("multiplex", signal.SIGTERM)])
+def test_signal_ends_streaming_without_a_broker(
+    design: str, number: signal.Signals, stream: str, tmp_path: Path
+) -> None:
+    """The producer first, then a consumer that it leaves behind."""
+    picture = tmp_path / "seen.png"
+    where = ("--url", tcp_url(design), "--stream", stream)
+    with (
+        running("producer", *where, *SMALL) as producer,
+        running("consumer", *where, "--sink", f"snapshot:{picture}") as consumer,
+    ):
+        wait_until(picture.exists, 15, "a frame arrives")
+        end_with(producer, number)
+        consumer.wait_line("attempt 2")
+        end_with(consumer, number)
+    assert "published" in producer.err.text
 
 
 @pytest.mark.parametrize("number", SIGNALS)

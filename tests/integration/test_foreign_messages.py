@@ -1,4 +1,4 @@
-"""Messages on a stream's exchange that are not Fanlight's: counted, skipped, and the stream goes on."""
+"""Messages on a stream that are not Fanlight's: counted, skipped, and the stream goes on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import pika
@@ -21,9 +21,13 @@ import pytest
 import simplejpeg
 
 from common.codec.picture import BGR
+from common.frame import Codec
 from consumer import Consumer
 from producer import Producer
 from tests.integration.test_pipeline import Camera, of_epoch, on_air, psnr, raw_channel, read, small
+from tests.support.broker import tcp_url
+from tests.support.tcp_producer import EPOCH, HandMadeStream, TcpProducer
+from tests.support.tcp_wire import FRAME, packed
 from tests.support.timing import wait_until
 
 MIB = 1024 * 1024
@@ -53,41 +57,38 @@ class Raw:
     octets: bytes
 
 
+class Stranger(Protocol):
+    """Publishes what it likes on a stream."""
+
+    def publish(self, message: Message, headers: dict[str, Any]) -> None: ...
+
+
 @dataclass(frozen=True)
 class Scene:
     """A running stream, a consumer that watches it, and a stranger who may publish too."""
 
     stream: str
-    url: str
-    out: Producer
+    epoch: int
     camera: Camera
     consumer: Consumer
+    stranger: Stranger
 
     def inject(self, *messages: Message, epoch: int | None = None) -> None:
         """Publish as a stranger; the epoch is the running producer's if not given."""
-        with raw_channel(self.url) as channel:
-            channel.confirm_delivery()
-            for message in messages:
-                table = {
-                    "v": 1,
-                    "stream": self.stream,
-                    "epoch": self.out.epoch if epoch is None else epoch,
-                    "seq": self.consumer.stats().highest_seq + 5,
-                    "capture_ns": time.time_ns(),
-                    "width": 320,
-                    "height": 180,
-                    "key": True,
-                    "fps": 15,
-                }
-                table = {k: v for k, v in (table | message.headers).items() if v is not ...}
-                properties = pika.BasicProperties(
-                    content_type=message.content_type,
-                    app_id=message.app_id,
-                    headers=None if message.bare else table,
-                )
-                channel.basic_publish(
-                    f"fanlight.{self.stream}", "", message.body, properties, mandatory=True
-                )
+        for message in messages:
+            table = {
+                "v": 1,
+                "stream": self.stream,
+                "epoch": self.epoch if epoch is None else epoch,
+                "seq": self.consumer.stats().highest_seq + 5,
+                "capture_ns": time.time_ns(),
+                "width": 320,
+                "height": 180,
+                "key": True,
+                "fps": 15,
+            }
+            table = {k: v for k, v in (table | message.headers).items() if v is not ...}
+            self.stranger.publish(message, {} if message.bare else table)
 
     def has_refused(self, count: int) -> Callable[[], bool]:
         return lambda: self.consumer.stats().malformed >= count
@@ -95,17 +96,70 @@ class Scene:
     def goes_on(self) -> None:
         """Frames of the producer keep coming, and they show what the producer sent."""
         since_ns = time.time_ns()
-        is_ours = of_epoch(self.out.epoch)
+        is_ours = of_epoch(self.epoch)
         for frame in read(self.consumer, 4, lambda f: is_ours(f) and f.capture_ns > since_ns):
             assert psnr(frame.image, self.camera.sent[frame.capture_ns]) >= 30, frame.seq
         assert self.consumer.stats().reconnects == 0
 
 
+class BrokerStranger:
+    """A client of the broker that publishes to the stream's exchange, by a connection each time."""
+
+    def __init__(self, url: str, stream: str) -> None:
+        self._url = url
+        self._stream = stream
+
+    def publish(self, message: Message, headers: dict[str, Any]) -> None:
+        properties = pika.BasicProperties(
+            content_type=message.content_type,
+            app_id=message.app_id,
+            headers=None if message.bare else headers,
+        )
+        with raw_channel(self._url) as channel:
+            channel.confirm_delivery()
+            channel.basic_publish(f"fanlight.{self._stream}", "", message.body, properties, mandatory=True)
+
+
+class TcpStranger:
+    """A producer that sends more than its stream."""
+
+    def __init__(self, out: TcpProducer) -> None:
+        self._out = out
+
+    def publish(self, message: Message, headers: dict[str, Any]) -> None:
+        names = {"content_type": message.content_type, "app_id": message.app_id}
+        table = headers | {name: value for name, value in names.items() if value is not None}
+        self._out.send(packed(FRAME, json.dumps(table, default=float).encode(), message.body))
+
+
 @contextlib.contextmanager
 def scene(stream: str, url: str, codec: str = "h264") -> Iterator[Scene]:
+    if not url.startswith("amqp"):
+        with tcp_scene(stream, url, codec) as (_, on):
+            yield on
+        return
+    with broker_scene(stream, url, codec) as (_, on):
+        yield on
+
+
+@contextlib.contextmanager
+def broker_scene(stream: str, url: str, codec: str = "h264") -> Iterator[tuple[Producer, Scene]]:
     with on_air(stream, url, codec) as (out, camera), Consumer(stream, "c1", url=url) as consumer:
         read(consumer, 3)
-        yield Scene(stream, url, out, camera, consumer)
+        yield out, Scene(stream, out.epoch, camera, consumer, BrokerStranger(url, stream))
+
+
+@contextlib.contextmanager
+def tcp_scene(stream: str, url: str, codec: str = "h264") -> Iterator[tuple[TcpProducer, Scene]]:
+    """The same with a hand-made producer: whoever is not the producer has no way to its consumers."""
+    with TcpProducer(url) as out, Consumer(stream, "c1", url=url) as consumer:
+        camera = Camera(HandMadeStream(out, stream, Codec(codec)), small(), fps=30)
+        camera.start()
+        try:
+            read(consumer, 3)
+            yield out, Scene(stream, EPOCH, camera, consumer, TcpStranger(out))
+        finally:
+            camera.stop()
 
 
 def jpeg(picture: BGR | None = None) -> bytes:
@@ -160,6 +214,12 @@ MALFORMED: Final[dict[str, Message]] = {
     },
 }
 
+AS_JSON: Final = {
+    what: message
+    for what, message in MALFORMED.items()
+    if not any(isinstance(value, bytes) for value in message.headers.values())
+}
+
 UNDECODABLE = {
     "truncated": replace(GOOD, body=GOOD.body[: len(GOOD.body) // 2]),
     "no JPEG": replace(GOOD, body=RANDOM.randbytes(5000)),
@@ -170,56 +230,62 @@ UNDECODABLE = {
     "no H.264": replace(GOOD, body=RANDOM.randbytes(5000), content_type="video/h264"),
 }
 
+
+@pytest.fixture(params=["broker", pytest.param("tcp", marks=pytest.mark.brokerless)])
+def url(request: pytest.FixtureRequest) -> str:
+    """Consumers do not tell the two designs without a broker from each other: one is enough."""
+    if request.param == "broker":
+        return str(request.getfixturevalue("broker_url"))
+    return tcp_url("threads")
+
+
 BOTH = pytest.mark.parametrize("codec", ["h264", "jpeg"])
 
 
 @BOTH
-def test_each_malformed_message_is_counted_and_skipped(stream: str, broker_url: str, codec: str) -> None:
-    with scene(stream, broker_url, codec) as on:
-        for expected, (what, message) in enumerate(MALFORMED.items(), 1):
+def test_each_malformed_message_is_counted_and_skipped(stream: str, url: str, codec: str) -> None:
+    malformed = MALFORMED if url.startswith("amqp") else AS_JSON
+    with scene(stream, url, codec) as on:
+        for expected, (what, message) in enumerate(malformed.items(), 1):
             on.inject(message)
             wait_until(on.has_refused(expected), 5, what)
             assert on.consumer.stats().malformed == expected, what
         on.goes_on()
         stats = on.consumer.stats()
-        assert stats.malformed == len(MALFORMED)
-        assert (stats.undecodable, stats.repeated, stats.epoch) == (0, 0, on.out.epoch)
+        assert stats.malformed == len(malformed)
+        assert (stats.undecodable, stats.repeated, stats.epoch) == (0, 0, on.epoch)
 
 
 @BOTH
-@pytest.mark.parametrize("what", UNDECODABLE)
-def test_a_body_that_cannot_be_decoded_is_counted_and_skipped(
-    stream: str, broker_url: str, codec: str, what: str
-) -> None:
-    with scene(stream, broker_url, codec) as on:
-        before_bytes = psutil.Process().memory_info().rss
-        on.inject(UNDECODABLE[what])
-        # JPEG and PNG bodies are decoded when they are presented, so the reader has to go on reading.
-        on.goes_on()
-        stats = on.consumer.stats()
-        assert stats.undecodable >= 1
-        assert stats.malformed == 0
-        # A picture of 65,000 x 65,000 would be 12 GB.
-        assert psutil.Process().memory_info().rss - before_bytes < 500 * MIB
+def test_a_body_that_cannot_be_decoded_is_counted_and_skipped(stream: str, url: str, codec: str) -> None:
+    with scene(stream, url, codec) as on:
+        for expected, (what, message) in enumerate(UNDECODABLE.items(), 1):
+            before_bytes = psutil.Process().memory_info().rss
+            on.inject(message)
+            # JPEG and PNG bodies are decoded when they are presented, so the reader has to go on reading.
+            on.goes_on()
+            stats = on.consumer.stats()
+            assert stats.undecodable >= expected, what
+            assert stats.malformed == 0, what
+            # A picture of 65,000 x 65,000 would be 12 GB.
+            assert psutil.Process().memory_info().rss - before_bytes < 500 * MIB
 
 
 @BOTH
-def test_a_broken_frame_of_a_foreign_epoch_is_got_over(stream: str, broker_url: str, codec: str) -> None:
-    with scene(stream, broker_url, codec) as on:
+def test_a_broken_frame_of_a_foreign_epoch_is_got_over(stream: str, url: str, codec: str) -> None:
+    with scene(stream, url, codec) as on:
         on.inject(UNDECODABLE["truncated"], epoch=1)
         # By design a new epoch is a restarted producer, until it has been silent for a second.
         on.goes_on()
         stats = on.consumer.stats()
-        assert stats.epoch == on.out.epoch
+        assert stats.epoch == on.epoch
         assert stats.undecodable >= 1
         assert stats.repeated >= 1
 
 
 @BOTH
-def test_a_frame_that_comes_again_is_counted_and_not_shown(
-    stream: str, broker_url: str, codec: str
-) -> None:
-    with scene(stream, broker_url, codec) as on:
+def test_a_frame_that_comes_again_is_counted_and_not_shown(stream: str, url: str, codec: str) -> None:
+    with scene(stream, url, codec) as on:
         on.inject(replace(GOOD, headers={"seq": 0}), replace(GOOD, headers={"seq": 1}))
         wait_until(lambda: on.consumer.stats().repeated >= 2, 5, "the repeated frames are counted")
         on.goes_on()
@@ -290,12 +356,12 @@ GARBAGE = {
 def test_garbage_on_the_control_exchange_is_ignored(
     stream: str, broker_url: str, headers: Raw | None
 ) -> None:
-    with scene(stream, broker_url) as on, raw_channel(broker_url) as channel:
+    with broker_scene(stream, broker_url) as (out, on), raw_channel(broker_url) as channel:
         channel.confirm_delivery()
         table = None if headers is None else {"x": headers}
         # The producer listens from now on, and has read the consumer's own request.
-        wait_until(lambda: on.out.stats().consumers == ("c1",), 10, "the producer hears its consumer")
-        before = on.out.stats().keyframe_requests
+        wait_until(lambda: out.stats().consumers == ("c1",), 10, "the producer hears its consumer")
+        before = out.stats().keyframe_requests
         for kind, body in GARBAGE.values():
             properties = pika.BasicProperties(type=kind, headers=table)
             channel.basic_publish("fanlight.control", stream, body, properties)
@@ -304,7 +370,7 @@ def test_garbage_on_the_control_exchange_is_ignored(
         channel.basic_publish(
             "fanlight.control", stream, control_body(stream=stream), genuine, mandatory=True
         )
-        wait_until(lambda: on.out.stats().keyframe_requests > before, 5, "the genuine request is counted")
-        assert on.out.stats().keyframe_requests == before + 1
-        assert on.out.failure is None
+        wait_until(lambda: out.stats().keyframe_requests > before, 5, "the genuine request is counted")
+        assert out.stats().keyframe_requests == before + 1
+        assert out.failure is None
         on.goes_on()

@@ -1,4 +1,4 @@
-"""The promises of DESIGN.md, section 4, each against a real broker: hand-made streams, what is shown."""
+"""The promises of DESIGN.md, section 4, under every design: hand-made streams, what is shown."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import pika
 import pytest
@@ -22,33 +23,93 @@ from producer import Producer
 from tests.integration.test_pipeline import Camera, on_air, raw_channel, small
 from tests.support.commands import running
 from tests.support.marked_stream import Marking
+from tests.support.tcp_producer import TcpProducer
+from tests.support.tcp_wire import FRAME, packed
 from tests.support.timing import scaled, wait_until
 
 EPOCH = 77
 HOUR_NS = 3600 * 1_000_000_000
 
 
-class Stream:
-    """A producer in slow motion: publishes the frames that a test names, stamped as it says."""
+class Outlet(Protocol):
+    """Where hand-made frames go out, and what comes back."""
+
+    def send(self, headers: dict[str, object], body: bytes) -> None:
+        """Send an H.264 frame; somebody has to be there for it."""
+        ...
+
+    def reasons(self) -> list[str]:
+        """Why keyframes were asked for so far."""
+        ...
+
+
+class BrokerOutlet:
+    """A client that knows nothing of Fanlight."""
 
     def __init__(self, channel: BlockingChannel, stream: str) -> None:
         self._channel = channel
         self._stream = stream
+        self._reasons: list[str] = []
         channel.confirm_delivery()
+        channel.exchange_declare("fanlight.control", "direct", durable=True)
+        self._queue = channel.queue_declare("", exclusive=True).method.queue
+        channel.queue_bind(self._queue, "fanlight.control", stream)
+
+    def send(self, headers: dict[str, object], body: bytes) -> None:
+        properties = pika.BasicProperties(content_type="video/h264", app_id="fanlight", headers=headers)
+        self._channel.basic_publish(f"fanlight.{self._stream}", "", body, properties, mandatory=True)
+
+    def reasons(self) -> list[str]:
+        while (message := self._channel.basic_get(self._queue, auto_ack=True))[0] is not None:
+            assert message[2] is not None
+            self._reasons.append(json.loads(message[2]).get("reason"))
+        return self._reasons
+
+
+class TcpOutlet:
+    """A producer that knows nothing of Fanlight."""
+
+    def __init__(self, server: TcpProducer) -> None:
+        self._server = server
+
+    def send(self, headers: dict[str, object], body: bytes) -> None:
+        table = headers | {"content_type": "video/h264", "app_id": "fanlight"}
+        self._server.send(packed(FRAME, table, body))
+
+    def reasons(self) -> list[str]:
+        return self._server.reasons
+
+
+@contextmanager
+def outlet(url: str, stream: str) -> Iterator[Outlet]:
+    if url.startswith("amqp"):
+        with raw_channel(url) as channel:
+            yield BrokerOutlet(channel, stream)
+    else:
+        with TcpProducer(url) as server:
+            yield TcpOutlet(server)
+
+
+class Stream:
+    """A producer in slow motion: publishes the frames that a test names, stamped as it says."""
+
+    def __init__(self, out: Outlet, stream: str) -> None:
+        self._out = out
+        self._stream = stream
         coder = encoder(Codec.H264, fps=1000, gop_s=10)
         pictures = itertools.cycle(small())
         # A keyframe every 10 frames.
         self.frames = [coder.encode(next(pictures), key=seq % 10 == 0) for seq in range(60)]
 
     def publish(self, seq: int, *, age_s: float = 0.0, epoch: int = EPOCH) -> None:
-        headers = {
+        headers: dict[str, object] = {
             "v": 1, "stream": self._stream, "epoch": epoch, "seq": seq, "width": 320, "height": 180,
             "capture_ns": time.time_ns() - int(age_s * 1e9), "key": self.frames[seq].key, "fps": 30,
         }  # fmt: skip
-        properties = pika.BasicProperties(content_type="video/h264", app_id="fanlight", headers=headers)
-        self._channel.basic_publish(
-            f"fanlight.{self._stream}", "", self.frames[seq].body, properties, mandatory=True
-        )
+        self._out.send(headers, self.frames[seq].body)
+
+    def is_asked_for_a_keyframe(self, reason: str) -> None:
+        wait_until(lambda: reason in self._out.reasons(), 10, "a keyframe is asked for")
 
 
 class Viewer:
@@ -84,17 +145,17 @@ class Viewer:
 
 @contextmanager
 def hand_made(stream: str, url: str, *, max_age_s: float = 0.5) -> Iterator[tuple[Stream, Viewer]]:
-    viewer = Viewer(Consumer(stream, "c1", max_age_s=max_age_s, url=url).start())
-    try:
-        wait_until(lambda: viewer.consumer.stats().connected, 10, "the consumer is connected")
-        with raw_channel(url) as channel:
-            yield Stream(channel, stream), viewer
-    finally:
-        viewer.join()
+    with outlet(url, stream) as out:
+        viewer = Viewer(Consumer(stream, "c1", max_age_s=max_age_s, url=url).start())
+        try:
+            wait_until(lambda: viewer.consumer.stats().connected, 10, "the consumer is connected")
+            yield Stream(out, stream), viewer
+        finally:
+            viewer.join()
 
 
-def test_a_frame_older_than_max_age_is_never_presented(stream: str, broker_url: str) -> None:
-    with hand_made(stream, broker_url, max_age_s=2.0) as (out, viewer):
+def test_a_frame_older_than_max_age_is_never_presented(stream: str, url: str) -> None:
+    with hand_made(stream, url, max_age_s=2.0) as (out, viewer):
         for seq in range(10):
             out.publish(seq, age_s=2.1)
         viewer.has_got(10)
@@ -103,8 +164,8 @@ def test_a_frame_older_than_max_age_is_never_presented(stream: str, broker_url: 
         assert viewer.consumer.stats().late == 10
 
 
-def test_frames_are_presented_in_order_whatever_arrives(stream: str, broker_url: str) -> None:
-    with hand_made(stream, broker_url, max_age_s=10.0) as (out, viewer):
+def test_frames_are_presented_in_order_whatever_arrives(stream: str, url: str) -> None:
+    with hand_made(stream, url, max_age_s=10.0) as (out, viewer):
         for arrived, seq in enumerate((0, 1, 2, 1, 3, 0, 2, 4, 5), 1):
             out.publish(seq)
             viewer.has_got_or_refused(arrived)
@@ -114,22 +175,15 @@ def test_frames_are_presented_in_order_whatever_arrives(stream: str, broker_url:
 
 
 def test_after_a_gap_nothing_is_presented_before_the_keyframe_that_is_asked_for(
-    stream: str, broker_url: str
+    stream: str, url: str
 ) -> None:
-    with hand_made(stream, broker_url, max_age_s=10.0) as (out, viewer), raw_channel(broker_url) as control:
-        queue = control.queue_declare("", exclusive=True).method.queue
-        control.queue_bind(queue, "fanlight.control", stream)
+    with hand_made(stream, url, max_age_s=10.0) as (out, viewer):
         out.publish(0)
         viewer.has_got(1)
         for count, seq in enumerate((1, 3, 4, 5), 2):  # 2 is lost
             out.publish(seq)
             viewer.has_got(count)
-        reasons: list[object] = []
-        for _, _, body in control.consume(queue, auto_ack=True, inactivity_timeout=10):
-            assert body is not None, f"no keyframe was asked for, only {reasons}"
-            reasons.append(json.loads(body).get("reason"))
-            if "gap" in reasons:
-                break
+        out.is_asked_for_a_keyframe("gap")
         out.publish(10)
         wait_until(lambda: 10 in viewer.seqs, 10, "the keyframe is shown")
         assert not {3, 4, 5} & set(viewer.seqs)
@@ -137,8 +191,8 @@ def test_after_a_gap_nothing_is_presented_before_the_keyframe_that_is_asked_for(
         assert (stats.awaiting_key, stats.lost) == (3, 5)
 
 
-def test_a_new_epoch_is_followed_and_the_old_one_does_not_come_back(stream: str, broker_url: str) -> None:
-    with hand_made(stream, broker_url, max_age_s=10.0) as (out, viewer):
+def test_a_new_epoch_is_followed_and_the_old_one_does_not_come_back(stream: str, url: str) -> None:
+    with hand_made(stream, url, max_age_s=10.0) as (out, viewer):
         out.publish(20)
         viewer.has_got(1)
         out.publish(0, epoch=EPOCH + 1)
@@ -156,16 +210,16 @@ def test_a_new_epoch_is_followed_and_the_old_one_does_not_come_back(stream: str,
     ("playout", "offset_ns"), [("latest", -HOUR_NS), ("sync", HOUR_NS), ("sync", 80_000_000)]
 )
 def test_a_consumer_whose_clock_is_wrong_goes_by_the_producers(
-    stream: str, broker_url: str, tmp_path: Path, playout: str, offset_ns: int
+    stream: str, url: str, tmp_path: Path, playout: str, offset_ns: int
 ) -> None:
     """By its own clock every frame would be an hour old, or due in an hour."""
     trace = tmp_path / "trace.csv"
     arguments = [
-        str(offset_ns), "--url", broker_url, "--stream", stream, "--name", "c1", "--max-age", "2s",
+        str(offset_ns), "--url", url, "--stream", stream, "--name", "c1", "--max-age", "2s",
         "--playout", playout, "--delay", "300ms", "--sink", f"trace:{trace}", "--frames", "25",
     ]  # fmt: skip
     with (
-        on_air(stream, broker_url) as (out, camera),
+        on_air(stream, url) as (out, camera),
         running("scripts.measure.other_clock", *arguments) as consumer,
     ):
         assert consumer.wait(30) == 0
@@ -189,13 +243,11 @@ def camera_and_trace_agree(
     return out.failure is None
 
 
-def test_a_program_that_works_long_on_large_frames_still_gets_the_newest(
-    broker_url: str, stream: str
-) -> None:
+def test_a_program_that_works_long_on_large_frames_still_gets_the_newest(url: str, stream: str) -> None:
     """They lie in the socket, and at the broker, while it works: all are read before one is shown."""
     with (
-        Marking(broker_url, stream, size=(640, 360)),
-        Consumer(stream=stream, name="w", url=broker_url, via="broker") as consumer,
+        Marking(url, stream, size=(640, 360)),
+        Consumer(stream=stream, name="w", url=url, via="broker") as consumer,
     ):
         work = threading.Event()  # never set: it stands for a computation
         ages_s: list[float] = []

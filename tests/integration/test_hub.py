@@ -1,10 +1,11 @@
-"""A hub decodes once for its host: real processes, a real broker, the real /dev/shm."""
+"""A hub decodes once for its host: real processes, a real broker or none, the real /dev/shm."""
 
 from __future__ import annotations
 
 import itertools
 import os
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -21,9 +22,18 @@ from common.errors import ConfigError, FrameExpired
 from common.pixels import Form, PixelFormat
 from common.sharing.hosts import host_id
 from consumer import Consumer
+from tests.support.broker import tcp_url
 from tests.support.commands import Command, running
 from tests.support.marked_stream import Marking, Watcher, marked
+from tests.support.tcp_wire import hello
 from tests.support.timing import scaled, wait_until
+
+
+def with_broker_and(design: str) -> pytest.MarkDecorator:
+    """By `url`: over the broker, and over one of the designs without, which consumers do not tell apart."""
+    without = pytest.param(design, marks=pytest.mark.brokerless)
+    return pytest.mark.parametrize("url", ["broker", without], indirect=True)
+
 
 SHM = Path("/dev/shm")  # noqa: S108 - the very thing
 
@@ -50,14 +60,15 @@ def comes_by(watcher: Watcher, *, shared: bool) -> None:
     )
 
 
-def test_a_hub_that_appears_is_used_and_one_that_ends_is_left(broker_url: str, stream: str) -> None:
+@with_broker_and("threads")
+def test_a_hub_that_appears_is_used_and_one_that_ends_is_left(url: str, stream: str) -> None:
     with (
-        Marking(broker_url, stream),
-        Watcher(Consumer(stream=stream, name="w", url=broker_url)) as watcher,
+        Marking(url, stream),
+        Watcher(Consumer(stream=stream, name="w", url=url)) as watcher,
     ):
         comes_by(watcher, shared=False)
         began_s = time.monotonic()
-        with hub(broker_url, stream) as command:
+        with hub(url, stream) as command:
             comes_by(watcher, shared=True)
             modes = {path.stat().st_mode & 0o777 for path in files_of(stream)}
             command.signal(signal.SIGINT)
@@ -69,13 +80,14 @@ def test_a_hub_that_appears_is_used_and_one_that_ends_is_left(broker_url: str, s
     assert not watcher.faults()
 
 
-def test_a_hub_that_is_killed_is_left_and_its_successor_tidies_up(broker_url: str, stream: str) -> None:
+@with_broker_and("multiplex")
+def test_a_hub_that_is_killed_is_left_and_its_successor_tidies_up(url: str, stream: str) -> None:
     with (
-        Marking(broker_url, stream),
-        Watcher(Consumer(stream=stream, name="w", url=broker_url)) as watcher,
+        Marking(url, stream),
+        Watcher(Consumer(stream=stream, name="w", url=url)) as watcher,
     ):
         for _ in range(2):
-            with hub(broker_url, stream) as command:
+            with hub(url, stream) as command:
                 comes_by(watcher, shared=True)
                 assert len(files_of(stream)) == 2, "one segment, one lock"
                 killed_s = time.monotonic()
@@ -83,7 +95,7 @@ def test_a_hub_that_is_killed_is_left_and_its_successor_tidies_up(broker_url: st
                 comes_by(watcher, shared=False)
                 assert watcher.longest_pause_s(killed_s) < scaled(1.0)
             assert files_of(stream), "nobody was there to delete them"
-        with hub(broker_url, stream) as command:
+        with hub(url, stream) as command:
             comes_by(watcher, shared=True)
             command.signal(signal.SIGTERM)
             assert command.wait() == 0
@@ -111,6 +123,33 @@ def test_a_second_hub_stands_by_and_takes_over(broker_url: str, stream: str) -> 
     assert not watcher.faults()
 
 
+@pytest.mark.brokerless
+def test_a_hub_that_ends_slowly_does_not_hide_the_next_one(stream: str) -> None:
+    """It waits a little for clients to go; the next one listens at the same place by then."""
+    url = tcp_url("multiplex")
+    others = set(SHM.glob("*.sock"))
+    with (
+        Marking(url, stream),
+        Watcher(Consumer(stream=stream, name="w", url=url)) as watcher,
+        hub(url, stream) as first,
+    ):
+        comes_by(watcher, shared=True)
+        (place,) = set(SHM.glob("*.sock")) - others
+        with hub(url, stream, name="hub2") as second, socket.socket(socket.AF_UNIX) as suspended:
+            second.wait_line("standing by")
+            suspended.connect(str(place))
+            suspended.sendall(hello(stream))
+            first.signal(signal.SIGINT)
+            assert first.wait() == 0
+            comes_by(watcher, shared=True)
+            with Consumer(stream=stream, name="v", url=url, via="host") as late:
+                assert late.read(scaled(5)) is not None
+            second.signal(signal.SIGINT)
+            assert second.wait() == 0
+        assert not place.exists()
+    assert not watcher.faults()
+
+
 def test_a_hub_that_is_suspended_is_left_and_used_again_afterwards(broker_url: str, stream: str) -> None:
     with (
         Marking(broker_url, stream),
@@ -125,15 +164,16 @@ def test_a_hub_that_is_suspended_is_left_and_used_again_afterwards(broker_url: s
     assert not watcher.faults()
 
 
-def test_with_h264_changes_of_way_show_nothing_old_or_out_of_order(broker_url: str, stream: str) -> None:
+@with_broker_and("threads")
+def test_with_h264_changes_of_way_show_nothing_old_or_out_of_order(url: str, stream: str) -> None:
     with (
-        Marking(broker_url, stream, codec="h264", size=(128, 96)),
-        Watcher(Consumer(stream=stream, name="w", url=broker_url), exact=False) as watcher,
+        Marking(url, stream, codec="h264", size=(128, 96)),
+        Watcher(Consumer(stream=stream, name="w", url=url), exact=False) as watcher,
     ):
         comes_by(watcher, shared=False)
         began_s = time.monotonic()
         for how in (signal.SIGINT, signal.SIGKILL):
-            with hub(broker_url, stream) as command:
+            with hub(url, stream) as command:
                 comes_by(watcher, shared=True)
                 command.signal(how)
                 comes_by(watcher, shared=False)
@@ -206,12 +246,13 @@ def test_a_hub_of_another_form_is_not_used(broker_url: str, stream: str) -> None
     assert not watcher.faults()
 
 
-def test_a_program_can_be_the_hub(broker_url: str, stream: str) -> None:
-    sharing = Consumer(stream=stream, name="hub", url=broker_url, share=True)
+@with_broker_and("multiplex")
+def test_a_program_can_be_the_hub(url: str, stream: str) -> None:
+    sharing = Consumer(stream=stream, name="hub", url=url, share=True)
     with (
-        Marking(broker_url, stream),
+        Marking(url, stream),
         Watcher(sharing) as hub_watcher,
-        Watcher(Consumer(stream=stream, name="w", url=broker_url)) as watcher,
+        Watcher(Consumer(stream=stream, name="w", url=url)) as watcher,
     ):
         comes_by(watcher, shared=True)
         assert hub_watcher.last is not None
@@ -242,13 +283,14 @@ def test_who_holds_a_picture_for_too_long_is_told(broker_url: str, stream: str) 
         assert consumer.stats().overstayed == 1
 
 
-def test_via_host_waits_for_a_hub(broker_url: str, stream: str) -> None:
+@with_broker_and("threads")
+def test_via_host_waits_for_a_hub(url: str, stream: str) -> None:
     with (
-        Marking(broker_url, stream),
-        Consumer(stream=stream, name="w", url=broker_url, via="host") as consumer,
+        Marking(url, stream),
+        Consumer(stream=stream, name="w", url=url, via="host") as consumer,
     ):
         assert consumer.read(timeout_s=0.5) is None
-        with hub(broker_url, stream):
+        with hub(url, stream):
             frame = consumer.read(scaled(15))
             assert frame is not None
             assert frame.held is not None

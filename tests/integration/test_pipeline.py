@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Protocol
 
 import av
 import numpy as np
@@ -29,6 +30,12 @@ FPS = 15
 EVERY_CODEC = pytest.mark.parametrize("codec", ["h264", "jpeg", "png", "raw"])
 
 
+class TakesPictures(Protocol):
+    """A producer, or what stands for one."""
+
+    def send(self, image: BGR, *, capture_ns: int) -> None: ...
+
+
 class Camera:
     """Sends real footage to a producer at a steady rate from a thread of its own, until it is stopped.
 
@@ -36,7 +43,7 @@ class Camera:
         sent: each picture by the capture time that it was sent with.
     """
 
-    def __init__(self, out: Producer, pictures: list[BGR], fps: float = FPS) -> None:
+    def __init__(self, out: TakesPictures, pictures: list[BGR], fps: float = FPS) -> None:
         self.sent: dict[int, BGR] = {}
         self._out = out
         self._pictures = pictures

@@ -34,8 +34,13 @@ class Marking(Feeder):
         codec: str = "raw",
         fps: float = 30,
         size: tuple[int, int] = (64, 48),
+        gop_s: float = 1.0,
+        payload_frames: int = 1,
     ) -> None:
-        super().__init__(Producer(stream=stream, codec=codec, fps=fps, url=url), fps)
+        producer = Producer(
+            stream=stream, codec=codec, fps=fps, gop_s=gop_s, payload_frames=payload_frames, url=url
+        )
+        super().__init__(producer, fps)
         self.size = size
 
     def picture(self, capture_ns: int) -> Pixels:

@@ -118,8 +118,7 @@ class MultiplexPublisher:
                 for sent in self._history:
                     queue.offer(sent.data, key=sent.key, capture_ns=sent.capture_ns, now_ns=sent.capture_ns)
         else:
-            queue.clear()
-            queue.awaits_key = True
+            queue.end()
         self._look_who_watches()
         self._send(client, queue)
 

@@ -33,6 +33,7 @@ class SendQueue:
         # What is being sent; part of it may be on its way.
         self._current: memoryview | None = None
         self.awaits_key = True
+        self._begun = False
 
     @property
     def waits(self) -> bool:
@@ -47,10 +48,10 @@ class SendQueue:
         """Take a frame to send, or drop some. `now_ns` is Unix time.
 
         Returns:
-            how many frames were dropped, this one included.
+            how many frames were dropped, this one included. Those before the first keyframe do not count.
         """
         if self.awaits_key and not key:
-            return 1
+            return int(self._begun)
         dropped = 0
         if self._frames:
             stale = now_ns - self._frames[0].capture_ns > self._stale_ns
@@ -61,9 +62,16 @@ class SendQueue:
                 self.awaits_key = True
                 return 1
         self.awaits_key = False
+        self._begun = True
         self._frames.append(_Frame(data, capture_ns))
         self._bytes += len(data)
         return dropped
+
+    def end(self) -> None:
+        """No more frames are wanted, until there is a new beginning."""
+        self.clear()
+        self.awaits_key = True
+        self._begun = False
 
     def clear(self) -> int:
         """Drop the frames that are not begun; how many."""

@@ -254,7 +254,9 @@ class Door:
             data = client.sock.recv(_READ_BYTES, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return
-        except OSError:
+        except OSError as error:
+            if error.errno == errno.ETIMEDOUT:
+                self._complain("%s put out: it took nothing for %d s", client.peer, sockets.SILENCE_S)
             data = b""
         if not data:
             self.leave(client)

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
+import socket
+import stat
 from pathlib import Path
+from typing import Final
 
+from common.clock import wall_ns
 from common.sharing.hosts import FOLDER
+
+_YOUNG_NS: Final = 5_000_000_000
 
 
 def local_place(stream: str, share: str) -> Path:
@@ -17,3 +25,24 @@ def local_place(stream: str, share: str) -> Path:
     # The path of such a socket is at most 107 bytes long (unix(7)): names would not always fit.
     name = hashlib.sha256(f"{stream}.{share}".encode()).hexdigest()[:16]
     return FOLDER / f"fanlight-{name}.sock"
+
+
+def reclaim() -> None:
+    """Delete the sockets of hubs of this user that were killed."""
+    with contextlib.suppress(OSError):
+        for path in FOLDER.glob("fanlight-*.sock"):
+            found = path.lstat()
+            young = wall_ns() - found.st_mtime_ns < _YOUNG_NS  # it may not listen yet
+            if stat.S_ISSOCK(found.st_mode) and found.st_uid == os.geteuid() and not young:
+                _delete_if_dead(path)
+
+
+def _delete_if_dead(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+        except OSError:
+            return

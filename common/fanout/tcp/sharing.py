@@ -6,7 +6,7 @@ from typing import Final
 
 from common.control import ControlMessage
 from common.fanout.multiplex.publisher import MultiplexPublisher
-from common.fanout.tcp.places import local_place
+from common.fanout.tcp.places import local_place, reclaim
 from common.frame import EncodedFrame
 
 # References are worth nothing once their pictures are gone; the consumer's own limit does the rest.
@@ -29,7 +29,8 @@ class LocalSharing:
         return self._publisher is None or self._publisher.failure is None
 
     def start(self) -> None:
-        """Nothing to connect to."""
+        """Nothing to connect to; tidies up."""
+        reclaim()
 
     def publish(self, frame: EncodedFrame) -> None:
         if self._publisher is None:

@@ -32,6 +32,8 @@ _LOG = logging.getLogger(__name__)
 _CONNECT_TIMEOUT_S: Final = 5.0
 _TICK_S: Final = 1.0
 _LOOK_FOR_HUB_S: Final = 0.2
+# The system's buffers hold little of a large frame, and what they cannot take grows old at the producer.
+_AWAY_S: Final = 0.06
 _READABLE: Final = select.POLLIN | select.POLLHUP | select.POLLERR
 
 
@@ -65,7 +67,7 @@ class TcpSubscriber:
         self._poll.register(self._bell, select.POLLIN)
         self._calls: deque[Callable[[], None]] = deque()
         # Its own thread connects, since that can take long; only then is the loop lent.
-        self._lending = LentLoop(self._guarded_turn, self._bell.ring, lendable=False)
+        self._lending = LentLoop(self._guarded_turn, self._bell.ring, lendable=False, away_s=_AWAY_S)
         self._thread = threading.Thread(target=self._run, name=self._title, daemon=True)
         self._connection: Connection | None = None
         self._hub: Connection | None = None
@@ -77,8 +79,7 @@ class TcpSubscriber:
         self._delays: Iterator[float] = backoff(self._rng)
         self._attempt = 0
         self._pause_s = 0.0
-        self._ever_stood = False
-        self._complaints = RateLimiter()
+        self._complaints, self._news = RateLimiter(), RateLimiter()
         self._stopping = threading.Event()
 
     def start(self) -> None:
@@ -203,6 +204,8 @@ class TcpSubscriber:
         self._guarded(self._turn, timeout_s)
 
     def _turn(self, timeout_s: float) -> None:
+        if self._connection is None:
+            return  # lost in a turn of the other thread, while this one waited for its own
         due_s = min(self._next_tick_s, self._next_look_s, self._welcome_by_s)
         wait_s = min(timeout_s, max(0.0, due_s - time.monotonic()))
         for descriptor, events in self._poll.poll(None if wait_s == FOR_GOOD else wait_s * 1000):
@@ -263,11 +266,8 @@ class TcpSubscriber:
 
     def _stands(self) -> None:
         self._welcome_by_s = FOR_GOOD
-        if self._attempt or not self._ever_stood:
+        if self._news.allow(monotonic_ns()) is not None:
             _LOG.info("%s: connected to %s", self._title, self._address)
-        self._ever_stood = True
-        self._attempt = 0
-        self._delays = backoff(self._rng)
         now_s = time.monotonic()
         self._next_tick_s = now_s + _TICK_S
         self._next_look_s = now_s if self._hub_path is not None else FOR_GOOD
@@ -317,6 +317,9 @@ class TcpSubscriber:
             return
         if now_s >= self._next_tick_s:
             self._next_tick_s = now_s + _TICK_S
+            if self._attempt:  # not before: it might let everybody in and end
+                self._attempt = 0
+                self._delays = backoff(self._rng)
             self._events.on_tick()
         if now_s >= self._next_look_s:
             self._next_look_s = now_s + _LOOK_FOR_HUB_S

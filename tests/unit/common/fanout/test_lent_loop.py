@@ -27,7 +27,7 @@ class Rig:
         self.wakes = 0
         self._running = threading.Lock()
         self.together = False
-        self.loop = LentLoop(self._run_once, self._wake, lendable=lendable)
+        self.loop = LentLoop(self._run_once, self._wake, away_s=0.15, lendable=lendable)
         self.own = threading.Thread(target=self._own, name=OWN)
 
     def _run_once(self, timeout_s: float) -> None:
