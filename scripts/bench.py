@@ -9,6 +9,7 @@ import json
 import shutil
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -88,10 +89,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_designs(ways: Any) -> None:
     study = ways.add_parser("designs", help="the study: threads, multiplexing, broker, broker with a hub")
-    study.add_argument("--repeats", type=int, default=3, help="of every run (default: 3)")
-    study.add_argument(
-        "--seconds", type=float, default=20.0, help="of a window; twice for 10 clients (default: 20)"
-    )
+    study.add_argument("--repeats", type=int, help="of every run (default: 3)")
+    study.add_argument("--seconds", type=float, help="of a window; twice for 10 clients (default: 20)")
     study.add_argument("--quick", action="store_true", help="a first look, in two minutes")
     lists: dict[str, tuple[Any, ...]] = {
         "designs": comparison.NAMES,
@@ -101,7 +100,7 @@ def _add_designs(ways: Any) -> None:
     }
     for name, values in lists.items():
         study.add_argument(
-            f"--{name}", nargs="+", default=values, type=type(values[0]), metavar="X",
+            f"--{name}", nargs="+", type=type(values[0]), metavar="X",
             choices=None if name in ("clients", "sizes") else values,
             help=f"default: {' '.join(map(str, values))}",
         )  # fmt: skip
@@ -115,12 +114,12 @@ def _add_fanout(ways: Any) -> None:
 
 
 def _designs(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> int:
-    plan = comparison.Plan(
-        arguments.designs, arguments.clients, arguments.sizes, arguments.codecs,
-        arguments.seconds, arguments.repeats, traced_syscalls=_ensure_strace(),
-    )  # fmt: skip
-    if arguments.quick:
-        plan = comparison.quick(plan)
+    plan = (
+        comparison.QUICK if arguments.quick else replace(comparison.WHOLE, traced_syscalls=_ensure_strace())
+    )
+    given = {name: getattr(arguments, name) for name in ("designs", "clients", "sizes", "codecs")}
+    given |= {"seconds": arguments.seconds, "repeats": arguments.repeats}
+    plan = replace(plan, **{name: value for name, value in given.items() if value is not None})
     longest_s = 2 * plan.seconds + 90
     clips: dict[str, Path] = {}
 
@@ -136,8 +135,8 @@ def _designs(arguments: argparse.Namespace, node: PrivateNode, results: Path) ->
     try:
         if not arguments.quick:
             first = plan.sizes[0]
-            joins.run(results, footage(first), node.url, names=plan.names, size=first, say=say)
-        if not arguments.quick and "broker" in plan.names and broker_docker.missing() is None:
+            joins.run(results, footage(first), node.url, names=plan.designs, size=first, say=say)
+        if not arguments.quick and "broker" in plan.designs and broker_docker.missing() is None:
             agree = broker_count.check(results, footage(plan.sizes[0]), plan.sizes[0], plan.seconds, say)
         study.run()
     except KeyboardInterrupt:

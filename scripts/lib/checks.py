@@ -111,9 +111,20 @@ class Checks:
             return
         try:
             for name, paths in suites:
-                self._pytest(name, *paths, *_NOT_DOCKER, url=node.url)
+                if name == "integration":
+                    self._integration(node.url)
+                else:
+                    self._pytest(name, *paths, *_NOT_DOCKER, url=node.url)
         finally:
             node.stop()
+
+    def _integration(self, url: str) -> None:
+        # Two processes: these tests wait most of the time.
+        arguments = [str(PYTHON), "-m", "pytest", "tests/integration", "-m", "brokerless", *self._arguments]
+        good = (0, _NO_TESTS) if self._arguments else (0,)
+        name = "integration without a broker"
+        with self.steps.beside(name, arguments, cwd=CHECKOUT, environment=self._environment, good=good):
+            self._pytest("integration", "tests/integration", *_BROKER, url=url)
 
     def _with_docker(self) -> None:
         problem = broker_docker.missing()

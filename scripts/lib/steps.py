@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from common.errors import FanlightError
 
@@ -52,6 +54,30 @@ class Steps:
             self._add(name, code in good, time.monotonic() - began)
         return code
 
+    @contextmanager
+    def beside(
+        self,
+        name: str,
+        command: Sequence[str | Path],
+        *,
+        cwd: Path,
+        environment: Mapping[str, str],
+        good: Sequence[int] = (0,),
+    ) -> Iterator[None]:
+        """A command that runs while others do; what it says is shown at its end, which is waited for."""
+        began = time.monotonic()
+        with tempfile.TemporaryFile("w+") as said:
+            process = _start(command, cwd, environment, said)
+            passed = False
+            try:
+                yield
+                passed = process.wait() in good
+            finally:
+                _end(process)
+                said.seek(0)
+                print(f"\n=== {name} (beside the one before)\n{said.read()}", end="", flush=True)
+                self._add(name, passed, time.monotonic() - began)
+
     def fail(self, name: str, reason: str) -> None:
         """Count a step that cannot be run at all as failed."""
         print(f"\n=== {name}\n{reason}", flush=True)
@@ -75,18 +101,31 @@ class Steps:
 
 
 def _run(command: Sequence[str | Path], cwd: Path, environment: Mapping[str, str]) -> int:
-    # A process group of its own: Ctrl-C reaches it once, through us. A second SIGINT, from the
-    # terminal, would break off pytest while it takes down what its tests have started.
-    process = subprocess.Popen(
-        command, cwd=cwd, env=dict(environment), stdin=subprocess.DEVNULL, process_group=0
-    )
+    process = _start(command, cwd, environment)
     try:
         return process.wait()
-    except BaseException:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(_KIND_END_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        raise
+    finally:
+        _end(process)
+
+
+def _start(
+    command: Sequence[str | Path], cwd: Path, environment: Mapping[str, str], output: IO[str] | None = None
+) -> subprocess.Popen[bytes]:
+    # A process group of its own: Ctrl-C reaches it once, through us. A second SIGINT, from the
+    # terminal, would break off pytest while it takes down what its tests have started.
+    return subprocess.Popen(
+        command, cwd=cwd, env=dict(environment), stdin=subprocess.DEVNULL, stdout=output,
+        stderr=None if output is None else subprocess.STDOUT, process_group=0,
+    )  # fmt: skip
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Break it off, if it still runs."""
+    if process.poll() is not None:
+        return
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(_KIND_END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -6,7 +6,7 @@ import json
 import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,7 +43,7 @@ class Plan:
         seconds: of each window; ten clients are watched for twice as long.
     """
 
-    names: Sequence[str]
+    designs: Sequence[str]
     clients: Sequence[int]
     sizes: Sequence[str]
     codecs: Sequence[str]
@@ -52,12 +52,9 @@ class Plan:
     traced_syscalls: bool = True
 
 
-def quick(plan: Plan) -> Plan:
-    """A first look at the same, in two minutes."""
-    return replace(
-        plan, clients=(1, 10), sizes=plan.sizes[:1], codecs=plan.codecs[:1], seconds=2.0, repeats=1,
-        traced_syscalls=False,
-    )  # fmt: skip
+WHOLE: Final = Plan(NAMES, CLIENTS, SIZES, CODECS, seconds=20.0, repeats=3)
+# A first look at the same, in two minutes.
+QUICK: Final = Plan(NAMES, (1, 10), SIZES[:1], CODECS[:1], seconds=2.0, repeats=1, traced_syscalls=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +91,7 @@ def cells(plan: Plan) -> list[Cell]:
         for size in plan.sizes
         for codec in plan.codecs
         for viewers in plan.clients
-        for name in plan.names
+        for name in plan.designs
     ]
 
 
@@ -171,7 +168,7 @@ class Comparison:
     def _trace_syscalls(self) -> None:
         size, codec = self._plan.sizes[0], self._plan.codecs[0]
         found: dict[str, Any] = {}
-        for name in self._plan.names:
+        for name in self._plan.designs:
             self._say(f"system calls: {name} x {_STRACE_CLIENTS}, {size} {codec}")
 
             def trace(running: Running, name: str = name) -> None:

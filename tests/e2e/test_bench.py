@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.commands import ROOT, clean_environment
 from tests.support.timing import scaled
 
@@ -54,3 +56,41 @@ def test_an_unknown_case_is_one_line(tmp_path: Path) -> None:
     assert run.stdout.splitlines()[-1].startswith(
         "bench: no case nonsense: there are codec, gstreamer, h264"
     )
+
+
+def test_designs_are_compared_and_the_report_can_be_drawn_again(tmp_path: Path) -> None:
+    what = ["--quick", "--designs", "threads", "hub", "--clients", "2", "--seconds", "1"]
+    run = bench("--results", str(tmp_path), "designs", *what)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert run.stderr == ""
+    rows = list(csv.DictReader((tmp_path / "runs.csv").read_text().splitlines()))
+    assert [(row["name"], row["viewers"]) for row in rows] == [("threads", "2"), ("hub", "2")]
+    for row in rows:
+        assert 5 <= float(row["fps_worst"]) <= 45
+        assert float(row["age_p50_ms"]) > 0
+        parts = [float(row[f"cores_{role}"] or 0) for role in ("producer", "broker", "hub", "consumers")]
+        assert sum(parts) == pytest.approx(float(row["cores_total"]), abs=0.001)
+        assert float(row["pss_total_mib"]) > 10
+    assert not rows[0]["cores_broker"]
+    assert float(rows[1]["cores_broker"]) > 0
+    page = tmp_path / "report.html"
+    before = page.read_text()
+    page.unlink()
+    again = subprocess.run(
+        [sys.executable, "scripts/plot.py", str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, timeout=scaled(60), check=False,
+    )  # fmt: skip
+    assert (again.returncode, again.stderr) == (0, "")
+    assert page.read_text() == before
+    assert before.count("data:image/png;base64,") == len(list(tmp_path.glob("*.png"))) == 5
+    assert "http" not in before.replace("data:image", "")
+
+
+def test_a_folder_without_runs_is_one_line(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "scripts/plot.py", str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, timeout=scaled(30), check=False,
+    )  # fmt: skip
+    assert run.returncode == 1
+    assert len(run.stderr.splitlines()) == 1
+    assert "no run.json" in run.stderr

@@ -1,0 +1,149 @@
+"""What the study works out of counts, samples and runs: the figures that are published."""
+
+from __future__ import annotations
+
+import csv
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from scripts.measure import comparison, counters, drops, fanout, sampler, syscalls, tables, traces
+from scripts.measure.progress import Progress
+from scripts.measure.sampler import Sample, Sampler
+from scripts.measure.traces import Shown
+
+MS = 1_000_000
+
+
+def run(name: str, viewers: int, **figures: float) -> dict[str, object]:
+    return {"size": "640x480", "codec": "h264", "viewers": viewers, "name": name, "fates": {}, **figures}
+
+
+def test_fates_of_a_window_and_what_never_arrived(tmp_path: Path) -> None:
+    trace = tmp_path / "t.csv"
+    rows = ["0,0,99,100,presented", "1,0,100,101,presented", "2,0,101,,late", "5,0,102,103,presented"]
+    trace.write_text(
+        "\n".join(["seq,capture_ns,received_ns,presented_ns,event", *rows, "6,0,200,,late", "7,0"])
+    )
+    assert traces.fates(trace, 100, 200) == {"presented": 2, "late": 1, "missing": 2}
+
+
+def test_spread_of_a_frame_is_from_the_first_to_the_last_who_shows_it() -> None:
+    one, other = [Shown(0, 10, 20 * MS), Shown(1, 11, 30 * MS)], [Shown(0, 10, 23 * MS)]
+    assert traces.spreads([one, other]) == [3.0]
+
+
+def test_the_clock_of_a_process_agrees_with_its_own() -> None:
+    before = counters.cpu_clock_s(os.getpid())
+    own = time.process_time()
+    while time.process_time() - own < 0.05:
+        pass
+    after = counters.cpu_clock_s(os.getpid())
+    assert before is not None
+    assert after is not None
+    assert after - before == pytest.approx(time.process_time() - own, abs=0.02)
+
+
+def test_a_process_that_is_gone_has_nothing() -> None:
+    gone = 2**22 + 1  # above the highest that Linux gives out
+    assert counters.cpu_clock_s(gone) is None
+    assert (counters.rss_mib(gone), counters.pss_mib(gone)) == (0.0, 0.0)
+    assert counters.context_switches([gone]) == (0, 0)
+
+
+def test_our_own_memory_is_counted() -> None:
+    pss, rss = counters.pss_mib(os.getpid()), counters.rss_mib(os.getpid())
+    assert 5 < pss <= rss * 1.05
+
+
+def test_samples_by_role(tmp_path: Path) -> None:
+    taken = Sampler({"us": (os.getpid(),), "nobody": ()}, lambda: None).run(0.3)
+    assert len(taken.samples) == 3
+    assert set(taken.cores) == set(taken.switches) == {"us"}
+    assert taken.begin_ns < taken.end_ns
+    sampler.write(tmp_path / "samples.csv", taken.samples)
+    rows = list(csv.DictReader((tmp_path / "samples.csv").read_text().splitlines()))
+    assert [row["role"] for row in rows] == ["us"] * 3
+    assert all(float(row["pss_mib"]) > 5 for row in rows)
+
+
+def test_samples_are_read_back(tmp_path: Path) -> None:
+    (tmp_path / "r").mkdir()
+    kept = [
+        Sample(0.1, {"a": 0.5}, {"a": 10.0}, {"a": 12.0}),
+        Sample(0.2, {"a": 0.25}, {"a": 11.0}, {"a": 12.0}),
+    ]
+    sampler.write(tmp_path / "r" / "samples.csv", kept)
+    found = tables.samples(tmp_path, {"folder": "r"})
+    assert found["a"] == {
+        "at_s": [0.1, 0.2],
+        "cores": [0.5, 0.25],
+        "pss_mib": [10, 11],
+        "rss_mib": [12, 12],
+    }
+
+
+def test_a_table_of_strace_is_read() -> None:
+    table = """% time     seconds  usecs/call     calls    errors syscall
+------ ----------- ----------- --------- --------- ----------------
+ 60.00    0.000600           6       100           sendto
+ 40.00    0.000400           2       200        10 futex
+------ ----------- ----------- --------- --------- ----------------
+100.00    0.001000           3       300        10 total
+"""
+    assert syscalls.read(table, 2.0) == {"futex": 100.0, "sendto": 50.0}
+    assert list(syscalls.read(table, 2.0)) == ["futex", "sendto"]
+
+
+def test_shares_of_the_gil() -> None:
+    stacks = (
+        "thread (1);_run (sender.py:9);_send_all (sender.py:10) 30\n"
+        "thread (2);_run (door.py:1);_turn (door.py:2) 5\nmain;main (feed.py:3) 10\nother 5\n"
+    )
+    assert fanout.shares(stacks, 500) == {
+        "all": 0.1, "sender": 0.06, "publishing": 0.02, "loop": 0.01, "others": 0.01,
+    }  # fmt: skip
+
+
+def test_drops_are_samples_under_half_of_the_mean() -> None:
+    assert drops.deep([1.0, 1.0, 0.1, 1.9]) == {"mean": 1.0, "median": 1.0, "low": 0.25}
+
+
+def test_verdicts_are_medians_against_the_threads_from_ten_clients_on() -> None:
+    figures = {"skew_p50_ms": 5.0, "skew_p99_ms": 9.0, "age_p50_worst_client_ms": 7.0}
+    runs = [
+        run("threads", 5, cores_total=1.0, age_p99_worst_client_ms=20.0, **figures),
+        run("broker", 5, cores_total=9.0, age_p99_worst_client_ms=20.0, **figures),
+        run("threads", 10, cores_total=1.0, age_p99_worst_client_ms=20.0, **figures),
+        *(
+            run("broker", 10, cores_total=cores, age_p99_worst_client_ms=21.0, **figures)
+            for cores in (1.0, 1.04, 9.0)
+        ),
+        run("hub", 10, cores_total=0.51, age_p99_worst_client_ms=8.0, **figures),
+    ]
+    found = {verdict.what: (round(verdict.value, 3), verdict.reached) for verdict in tables.verdicts(runs)}
+    assert found == {
+        "broker: CPU, ratio to threads": (1.04, True),
+        "broker: skew p50, ms (threads')": (5.0, True),
+        "broker: skew p99, ms (threads')": (9.0, True),
+        "broker: latency p50 of the worst client, ms (threads')": (7.0, True),
+        "broker: latency p99 of the worst client, ms (threads')": (21.0, False),
+        "hub: CPU, ratio to threads": (0.51, False),
+    }
+
+
+def test_every_design_meets_every_load_once_in_each_repeat() -> None:
+    planned = comparison.cells(comparison.WHOLE)
+    assert len(planned) == len(set(planned)) == 3 * 2 * 2 * 5 * 4
+    # Side by side, so that a drift of the machine meets all of them alike.
+    assert [cell.name for cell in planned[:4]] == list(comparison.NAMES)
+    assert {cell.repeat for cell in planned[: len(planned) // 3]} == {0}
+
+
+def test_time_left_follows_what_the_parts_before_have_taken() -> None:
+    progress = Progress(100.0, print)
+    assert progress.line("a", 0.0).endswith("  0%, 1:40 min left: a")
+    progress.done(50.0)
+    assert progress.line("b", 100.0) == "[############............]  50%, 1:40 min left: b"
