@@ -8,7 +8,6 @@ from contextlib import contextmanager
 
 import pytest
 
-from common.fanout import lent_loop
 from common.fanout.lent_loop import FOR_GOOD, LentLoop
 from tests.support.ring_stress import hurried_switching
 from tests.support.timing import scaled, wait_until
@@ -120,10 +119,8 @@ def test_its_own_thread_runs_it_while_nobody_else_does(rig: Rig) -> None:
     assert rig.wakes == 0
 
 
-def test_whoever_waits_runs_it_and_the_own_thread_lets_go(
-    monkeypatch: pytest.MonkeyPatch, rig: Rig
-) -> None:
-    monkeypatch.setattr(lent_loop, "_AWAY_S", scaled(60))
+def test_whoever_waits_runs_it_and_the_own_thread_lets_go(rig: Rig) -> None:
+    rig.loop._away_s = scaled(60)
     wait_until(lambda: rig.asked, 5, "its own thread waits in a turn")
     lent(rig)
     for thing in range(3):
@@ -178,9 +175,7 @@ def test_nobody_runs_it_while_it_is_held() -> None:
     assert rig.turn() == ("worker", "x")
 
 
-def test_a_loop_that_is_lent_while_its_own_thread_waits_for_it_is_left_to_the_worker(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_loop_that_is_lent_while_its_own_thread_waits_for_it_is_left_to_the_worker() -> None:
     class Watched:
         def __init__(self, lock: threading.Lock) -> None:
             self.lock, self.wanted = lock, threading.Event()
@@ -217,9 +212,9 @@ def test_never_both_at_once(rig: Rig) -> None:
     assert not rig.together
 
 
-def test_an_error_is_the_workers_and_the_loop_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lent_loop, "_AWAY_S", scaled(0.3))
+def test_an_error_is_the_workers_and_the_loop_goes_on() -> None:
     rig = Rig()
+    rig.loop._away_s = scaled(0.3)
     rig.start()
     lent(rig)
     rig.things.put(ValueError("of a turn"))
@@ -241,17 +236,17 @@ def test_its_own_thread_goes_on_when_the_worker_stays_away(rig: Rig) -> None:
     assert time.monotonic() - began_s > 0.05, "not before it has waited for the worker"
 
 
-def test_it_is_taken_back_at_once(monkeypatch: pytest.MonkeyPatch, rig: Rig) -> None:
-    monkeypatch.setattr(lent_loop, "_AWAY_S", scaled(60))
+def test_it_is_taken_back_at_once(rig: Rig) -> None:
+    rig.loop._away_s = scaled(60)
     lent(rig)
     rig.loop.take_back()
     rig.things.put("x")
     assert rig.turn() == (OWN, "x")
 
 
-def test_a_worker_that_waits_in_its_turn_is_not_away(monkeypatch: pytest.MonkeyPatch, rig: Rig) -> None:
+def test_a_worker_that_waits_in_its_turn_is_not_away(rig: Rig) -> None:
     away_s = 0.02
-    monkeypatch.setattr(lent_loop, "_AWAY_S", away_s)
+    rig.loop._away_s = away_s
 
     def borrow() -> None:
         rig.loop.work(0)
@@ -341,11 +336,9 @@ def test_when_it_has_finished_nothing_is_run() -> None:
     assert rig.asked == []
 
 
-def test_its_own_thread_does_not_wait_for_a_worker_once_it_has_finished(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(lent_loop, "_AWAY_S", scaled(60))
+def test_its_own_thread_does_not_wait_for_a_worker_once_it_has_finished() -> None:
     rig = Rig()
+    rig.loop._away_s = scaled(60)
     rig.start()
     lent(rig)
     rig.end()

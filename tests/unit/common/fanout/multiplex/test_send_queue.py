@@ -101,11 +101,20 @@ def test_short_messages_come_before_frames_that_wait_but_not_into_one(queue: Sen
 # Keyframes -----------------------------------------------------------------------------------------------
 
 
-def test_begins_with_a_keyframe(queue: SendQueue) -> None:
+def test_begins_with_a_keyframe_and_what_came_before_is_not_lost(queue: SendQueue) -> None:
     assert awaits_key(queue)
-    assert [delta(queue, b"a"), delta(queue, b"b"), key(queue, b"K"), delta(queue, b"c")] == [1, 1, 0, 0]
+    assert [delta(queue, b"a"), delta(queue, b"b"), key(queue, b"K"), delta(queue, b"c")] == [0, 0, 0, 0]
     assert not awaits_key(queue)
     assert sent(queue) == b"Kc"
+
+
+def test_begins_anew_with_a_keyframe_after_its_end(queue: SendQueue) -> None:
+    key(queue, b"K")
+    delta(queue, b"a")
+    queue.end()
+    assert not waits(queue)
+    assert [delta(queue, b"b"), key(queue, b"L"), delta(queue, b"c")] == [0, 0, 0]
+    assert sent(queue) == b"Lc"
 
 
 def test_when_it_is_full_frames_are_dropped_up_to_a_keyframe(queue: SendQueue) -> None:
@@ -208,7 +217,7 @@ def test_what_arrives_are_whole_frames_in_order_that_can_be_decoded(
     steps: list[tuple[bool, int, int] | int],
 ) -> None:
     queue = SendQueue(stale_ns=STALE, max_bytes=20)
-    stream, dropped, number = b"", 0, 0
+    stream, dropped, number, early = b"", 0, 0, 0
     is_key: list[bool] = []
     for step in steps:
         if isinstance(step, int):
@@ -223,13 +232,14 @@ def test_what_arrives_are_whole_frames_in_order_that_can_be_decoded(
         dropped += queue.offer(data, key=keyed, capture_ns=NOW - age_ns, now_ns=NOW)
         is_key.append(keyed)
         number += 1
+        early += not any(is_key)
         assert queue._bytes == sum(len(frame.data) for frame in queue._frames)
         assert queue._bytes <= 20
     stream += sent(queue, 3)
     ends = [byte & 0x7F for byte in stream if byte & 0x80]
     assert [byte & 0x7F for byte in stream] == sorted(byte & 0x7F for byte in stream)
     assert set(ends) == {byte & 0x7F for byte in stream}, "whole frames"
-    assert len(ends) + dropped == number
+    assert len(ends) + dropped + early == number
     before = -2
     for end in ends:
         assert is_key[end] or end == before + 1, "it follows what it refers to"

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import os
+import socket
+import time
+
+from common.fanout.tcp import places
 from common.fanout.tcp.places import local_place
 from common.sharing.hosts import FOLDER, reclaim
 
@@ -35,3 +40,23 @@ def test_is_not_taken_for_pictures_that_were_left_behind() -> None:
         assert place.exists()
     finally:
         place.unlink()
+
+
+def test_only_old_sockets_where_nobody_listens_are_deleted() -> None:
+    """What a hub leaves that was killed; not that of one that lives, nor of one that is just starting."""
+    alive, dead, young = (local_place(f"a-test-of-{what}", "x") for what in ("alive", "dead", "young"))
+    old_s = time.time() - 60
+    with socket.socket(socket.AF_UNIX) as living:
+        try:
+            living.bind(str(alive))
+            living.listen()
+            for place in (dead, young):
+                with socket.socket(socket.AF_UNIX) as killed:
+                    killed.bind(str(place))
+            for place in (alive, dead):
+                os.utime(place, (old_s, old_s))
+            places.reclaim()
+            assert (alive.exists(), dead.exists(), young.exists()) == (True, False, True)
+        finally:
+            for place in (alive, dead, young):
+                place.unlink(missing_ok=True)
