@@ -175,7 +175,9 @@ def test_nobody_runs_it_while_it_is_held() -> None:
     assert rig.turn() == ("worker", "x")
 
 
-def test_a_loop_that_is_lent_while_its_own_thread_waits_for_it_is_left_to_the_worker() -> None:
+def test_a_loop_that_is_lent_while_its_own_thread_waits_for_it_is_left_to_the_worker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     class Watched:
         def __init__(self, lock: threading.Lock) -> None:
             self.lock, self.wanted = lock, threading.Event()
