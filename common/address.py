@@ -129,6 +129,7 @@ def _parts(text: str) -> tuple[str | None, int | None]:
     try:
         parts = urlsplit(f"//{text}")
         host, port = parts.hostname, parts.port
+        (host or "").encode("idna")  # what cannot be asked of the DNS: an empty label, or too long a one
     except ValueError:
         return None, None
     # urlsplit skips some white space and, before Python 3.11.9, whatever stands behind a bracket.

@@ -58,6 +58,7 @@ class Receiver:
         self._on_encoded = on_encoded
         self._judging = threading.Lock()
         self._lost = 0
+        self._joining = False
         self._complaints = RateLimiter()
 
     def on_frame(self, frame: EncodedFrame, received_ns: int) -> None:
@@ -67,8 +68,11 @@ class Receiver:
         with self._judging:
             decision = self._policy.offer(header, age_ns=age_ns, now_ns=monotonic_ns())
         if decision.verdict is Verdict.DROP_REPEATED:
-            self._repeated(header, received_ns)
+            # Who joins anew without a broker gets the frames since the last keyframe: some it has had.
+            if not self._joining:
+                self._repeated(header, received_ns)
             return
+        self._joining = False
         self._meters.arrived(
             epoch=header.epoch,
             seq=header.seq,
@@ -94,6 +98,7 @@ class Receiver:
 
     def on_joined(self) -> None:
         """The subscription stands: an idle producer wakes, a busy one sends a keyframe."""
+        self._joining = True
         with self._judging:
             self._policy.asked(monotonic_ns())
         self._request_key(Reason.JOIN)

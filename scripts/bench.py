@@ -16,6 +16,7 @@ from typing import Any
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)  # A script sees its own folder, not the checkout.
 
+from common.errors import FanlightError  # noqa: E402
 from common.units import size_px  # noqa: E402
 from scripts.lib import apt, broker_docker  # noqa: E402
 from scripts.measure import (  # noqa: E402
@@ -43,8 +44,14 @@ _GSTREAMER = ("tools", "plugins-base", "plugins-good", "plugins-bad", "plugins-u
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one benchmark; 0 if every goal was reached, else 1."""
+    """Run one benchmark; 0 if it could be run, and `viewers` reached every goal, else 1."""
     arguments = _parser().parse_args(argv)
+    for size in getattr(arguments, "sizes", None) or ():
+        try:
+            size_px(size)
+        except ValueError as error:
+            print(f"bench: --sizes {size!r} cannot be used: allowed is {error}")
+            return 2
     unknown = set(getattr(arguments, "cases", ())) - set(viewers.CASES)
     if unknown:
         print(f"bench: no case {', '.join(sorted(unknown))}: there are {', '.join(viewers.CASES)}")
@@ -101,7 +108,7 @@ def _add_designs(ways: Any) -> None:
     for name, values in lists.items():
         study.add_argument(
             f"--{name}", nargs="+", type=type(values[0]), metavar="X",
-            choices=None if name in ("clients", "sizes") else values,
+            choices=values if name in ("designs", "codecs") else None,
             help=f"default: {' '.join(map(str, values))}",
         )  # fmt: skip
 
@@ -131,18 +138,25 @@ def _designs(arguments: argparse.Namespace, node: PrivateNode, results: Path) ->
     say = partial(print, flush=True)
     bench = Bench(node, results, plan.seconds, 1.0 if arguments.quick else SETTLE_S)
     study = comparison.Comparison(plan, bench, footage, _COUNTED, say)
-    agree = True
+    agree = ended = False
     try:
         if not arguments.quick:
             first = plan.sizes[0]
             joins.run(results, footage(first), node.url, names=plan.designs, size=first, say=say)
-        if not arguments.quick and "broker" in plan.designs and broker_docker.missing() is None:
+        agree = arguments.quick or "broker" not in plan.designs or broker_docker.missing() is not None
+        if not agree:
             agree = broker_count.check(results, footage(plan.sizes[0]), plan.sizes[0], plan.seconds, say)
         study.run()
+        ended = True
     except KeyboardInterrupt:
         say("interrupted: what is done is kept")
-    print(report.write(results))
-    return 1 if study.failed or not agree else 0
+    except (RunFailed, FanlightError, OSError) as error:
+        say(f"ended early: {error}")
+    try:
+        print(report.write(results))
+    except FileNotFoundError as error:
+        say(str(error))
+    return 0 if ended and agree and not study.failed else 1
 
 
 def _drops(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> int:

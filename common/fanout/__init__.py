@@ -70,7 +70,7 @@ def subscriber(
         from common.fanout.tcp.places import local_place
         from common.fanout.tcp.subscriber import TcpSubscriber
 
-        hub = None if share is None else local_place(stream, share)
+        hub = None if share is None else local_place(address, stream, share)
         return TcpSubscriber(address, stream=stream, name=name, events=events, hub=hub, follow=follow)
     from common.fanout.broker.subscriber import BrokerSubscriber
 
@@ -96,7 +96,7 @@ def sharing(url: str, *, stream: str, name: str, share: str) -> Sharing:
     if not isinstance(address, BrokerAddress):
         from common.fanout.tcp.sharing import LocalSharing
 
-        return LocalSharing(stream=stream, share=share)
+        return LocalSharing(address, stream=stream, share=share)
     from common.fanout.broker.sharing import BrokerSharing
 
     return BrokerSharing(address, stream=stream, name=name, suffix=secrets.token_hex(3), share=share)

@@ -89,6 +89,8 @@ class LentLoop:
         if not self._lent:
             self._lent = True
             self._wake()  # its own thread lets go
+            # What it did in its last turn, the caller has not seen: it is to look before it waits.
+            timeout_s = 0.0
         try:
             with self._turn:
                 if not self.finished and self.lendable:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ _LONGER: Final = {10: 2.0}
 _ENOUGH: Final = 20
 _SERVED_FPS: Final = 27.0
 _QUANTILES: Final = tuple(at / 200 for at in range(1, 201))
+_NEVER: Final = float("inf")
 _STRACE_S: Final = 5.0
 _STRACE_CLIENTS: Final = 10
 # Start, settling and end of a run, for the time left.
@@ -192,22 +192,22 @@ def _figures(result: Result, watched: Taken, folder: Path) -> dict[str, Any]:
     ages = sorted(s.age_ms for shown in result.shown for s in shown)
     per_client = [sorted(s.age_ms for s in shown) for shown in result.shown]
     spreads = sorted(traces.spreads(result.shown))
-    fates = Counter[str]()
-    for number in range(result.viewers):
-        path = folder / f"trace-{number}.csv"
-        fates += traces.fates(path, watched.begin_ns, watched.end_ns)
+    clients = [folder / f"trace-{number}.csv" for number in range(result.viewers)]
+    fates = traces.fates(clients, watched.begin_ns, watched.end_ns)
     cores = {**watched.cores, "total": sum(watched.cores.values())}
     pss, rss = (_memory(watched, kind) for kind in ("pss_mib", "rss_mib"))
     return {
         "span_s": round(result.span_s, 2),
+        "begin_ns": watched.begin_ns,
+        "end_ns": watched.end_ns,
         "fps": [round(fps, 2) for fps in result.figures.fps],
         "fps_worst": round(result.fps_worst, 2),
         "age_p50_ms": _at(ages, 0.5),
         "age_p95_ms": _at(ages, 0.95),
         "age_p99_ms": _at(ages, 0.99),
         "age_max_ms": _at(ages, 1.0),
-        "age_p50_worst_client_ms": max((_at(own, 0.5) for own in per_client), default=_at([], 0.5)),
-        "age_p99_worst_client_ms": max((_at(own, 0.99) for own in per_client), default=_at([], 0.5)),
+        "age_p50_worst_client_ms": max(_at(own, 0.5) if own else _NEVER for own in per_client),
+        "age_p99_worst_client_ms": max(_at(own, 0.99) if own else _NEVER for own in per_client),
         "skew_p50_ms": _at(spreads, 0.5),
         "skew_p99_ms": _at(spreads, 0.99),
         "fates": dict(fates),

@@ -51,6 +51,9 @@ class ContainerBroker:
                     self._container.stop()
                     raise
                 time.sleep(0.5)
+            except BaseException:
+                self._container.stop()
+                raise
             else:
                 return self
 

@@ -1,7 +1,8 @@
 """Many clients that cost next to nothing: one process that connects N times and notes when frames came.
 
 Shows what a producer without a broker can serve, where real consumers would take all CPU for decoding.
-Prints one line of JSON: frames that came, and their age when the last byte was there, in ms.
+Prints one line of JSON: frames that came, and their age when the last byte was there, in ms. Then it only
+reads, until it is ended.
 
     python -m scripts.measure.drain tcp+threads://127.0.0.1:7000 200 10
 """
@@ -54,7 +55,12 @@ def main(url: str, clients: int, span_s: float) -> None:
                         ages_ms.append((time.time_ns() - captured_ns) / 1e6)
     fps = [count / span_s for count in came]
     at = {f"age_p{round(share * 100)}_ms": percentile(ages_ms, share) for share in (0.5, 0.99)}
-    print(json.dumps({"fps_worst": min(fps), "fps_best": max(fps), **at}))
+    print(json.dumps({"fps_worst": min(fps), "fps_best": max(fps), **at}), flush=True)
+    while True:  # until it is ended: the producer may be looked at under this load
+        for key, _ in selector.select(0.5):
+            assert isinstance(key.fileobj, socket.socket)
+            if not key.fileobj.recv_into(buffer):
+                return
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -84,15 +83,15 @@ def run(
     for viewers in clients:
         for design in DESIGNS:
             for python in interpreters(other):
-                row = {"design": design, "clients": viewers, "python": python.title}
+                row: dict[str, Any] = {"design": design, "clients": viewers, "python": python.title}
                 folder = results / f"{len(rows):02d}-{design}-{viewers}"
                 url = f"tcp+{design}://127.0.0.1:{free_ports(1)[0]}"
                 with Fleet(folder, {} if python.gil is None else {"PYTHON_GIL": python.gil}) as fleet:
                     command = [python.path, "-m", "scripts.measure.feed", url, str(frames), str(FPS)]
                     producer = fleet.start("producer", command)
                     row |= _served(fleet, producer.pid, url, viewers, span_s)
-                    if python.gil is None:
-                        row["gil_held"] = row.pop("held")
+                    if python.gil is not None:
+                        row["gil_held"] = None  # py-spy does not know this Python's
                 say(json.dumps(row))
                 rows.append(row)
                 (results / "fanout.json").write_text(json.dumps(rows, indent=1) + "\n")
@@ -122,22 +121,29 @@ def _served(fleet: Fleet, producer: int, url: str, viewers: int, span_s: float) 
         cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(CHECKOUT)}, text=True,
     )  # fmt: skip
-    with contextlib.suppress(subprocess.TimeoutExpired):  # it is at work
-        drain.wait(_SETTLE_S)
+    time.sleep(_SETTLE_S)
     before, began_s = counters.cpu_clock_s(producer) or 0.0, time.monotonic()
     switched = sum(counters.context_switches([producer]))
     time.sleep(span_s / 2)
     took_s = time.monotonic() - began_s
     cores = ((counters.cpu_clock_s(producer) or 0.0) - before) / took_s
     switches = (sum(counters.context_switches([producer])) - switched) / took_s
-    # Last, since being looked at slows it down.
+    assert drain.stdout is not None
+    said = drain.stdout.readline()
+    # After its window, since being looked at slows the producer down.
     held = _held(producer, fleet.logs, span_s / 4)
-    said, _ = drain.communicate(timeout=span_s + 60)
+    drain.terminate()
+    drain.communicate()
     fleet.check()
-    if drain.returncode:
-        raise RunFailed(f"drain ended with code {drain.returncode}: {fleet.log('producer')}")
+    if not said:
+        raise RunFailed(f"drain said nothing; {fleet.log('producer')}")
     figures = {name: round(value, 2) for name, value in json.loads(said).items()}
-    return {"producer_cores": round(cores, 3), "switches_per_s": round(switches), "held": held, **figures}
+    return {
+        "producer_cores": round(cores, 3),
+        "switches_per_s": round(switches),
+        "gil_held": held,
+        **figures,
+    }
 
 
 def _held(pid: int, folder: Path, span_s: float) -> dict[str, float] | None:

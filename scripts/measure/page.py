@@ -79,5 +79,5 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    verdict = {"yes": ' class="yes"', "**no**": ' class="no"'}.get(text, "")
+    verdict = ' class="yes"' if text == "yes" else ' class="no"' if text.startswith("**") else ""
     return f"<td{verdict}>{html.escape(text.strip('*'))}</td>"

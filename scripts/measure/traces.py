@@ -10,8 +10,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from common.stats import percentile
+
+_EDGE: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,31 +62,41 @@ def within(shown: Iterable[Shown], begin_ns: int, end_ns: int) -> list[Shown]:
     return [s for s in shown if begin_ns <= s.presented_ns < end_ns]
 
 
-def fates(path: Path, begin_ns: int, end_ns: int) -> Counter[str]:
-    """What became of the frames of a window, by event; and `missing`, those that never arrived.
+def fates(clients: Sequence[Path], begin_ns: int, end_ns: int) -> Counter[str]:
+    """What became of the frames of a window, over all clients, by event.
 
-    A frame belongs to the window in which it arrived.
+    A frame belongs to the window in which it arrived. Those that a client never got, though others got them
+    or later ones, are `missing`.
     """
     found = Counter[str]()
-    first = last = None
-    for line in path.read_text().splitlines()[1:]:
-        fields = line.split(",")
-        if len(fields) == 5 and begin_ns <= int(fields[2]) < end_ns:
-            found[fields[4]] += 1
-            seq = int(fields[0])
-            first, last = (seq, seq) if first is None or last is None else (min(first, seq), max(last, seq))
-    if first is not None and last is not None:
-        found["missing"] = last - first + 1 - found.total()
+    seen: list[set[int]] = []
+    for path in clients:
+        own: set[int] = set()
+        for line in path.read_text().splitlines()[1:]:
+            fields = line.split(",")
+            if len(fields) == 5 and begin_ns <= int(fields[2]) < end_ns:
+                found[fields[4]] += 1
+                own.add(int(fields[0]))
+        seen.append(own)
+    every = set[int]().union(*seen)
+    if every:
+        # Where the window begins and ends, who is a little later is not missing anything.
+        inner = range(min(every) + _EDGE, max(every) + 1 - _EDGE)
+        found["missing"] = sum(len(inner) - sum(seq in own for seq in inner) for own in seen)
     return found
 
 
-def spreads(consumers: Iterable[Iterable[Shown]]) -> list[float]:
-    """How far apart, in ms, the first and the last consumer that showed a frame did so; frame by frame."""
-    times: dict[int, list[int]] = defaultdict(list)
+def spreads(consumers: Sequence[Iterable[Shown]]) -> list[float]:
+    """How far apart, in ms, the first and the last consumer that showed a frame did so; frame by frame.
+
+    Frames that fewer than half of the consumers showed tell nothing.
+    """
+    times: dict[tuple[int, int], list[int]] = defaultdict(list)
     for shown in consumers:
         for s in shown:
-            times[s.capture_ns].append(s.presented_ns)
-    return [(max(at) - min(at)) / 1e6 for at in times.values() if len(at) > 1]
+            times[s.capture_ns, s.seq].append(s.presented_ns)
+    least = max(2, (len(consumers) + 1) // 2)
+    return [(max(at) - min(at)) / 1e6 for at in times.values() if len(at) >= least]
 
 
 def figures(consumers: Sequence[Sequence[Shown]], span_s: float) -> Figures:

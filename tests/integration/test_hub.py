@@ -348,6 +348,20 @@ def test_a_client_without_our_code_finds_the_pixels(broker_url: str, stream: str
     assert np.array_equal(pixels, marked(int(headers["capture_ns"]), 64, 48))
 
 
+@pytest.mark.brokerless
+def test_the_hub_of_another_producer_of_the_same_stream_is_not_used(stream: str) -> None:
+    here, there = tcp_url("multiplex"), tcp_url("threads")
+    with (
+        Marking(here, stream),
+        Marking(there, stream) as other,
+        hub(here, stream),
+        Watcher(Consumer(stream=stream, name="w", url=there)) as watcher,
+    ):
+        wait_until(lambda: len(watcher.seen) >= 20, 15, "twenty frames")
+    assert {seen.epoch for seen in watcher.seen} == {other.producer.epoch}
+    assert not any(seen.shared for seen in watcher.seen)
+
+
 def test_settings_that_contradict_each_other_are_refused() -> None:
     with pytest.raises(ConfigError, match="i420 takes even sizes"):
         Consumer(format="i420", size=(31, 24))

@@ -131,12 +131,7 @@ class MultiplexPublisher:
         self._events.on_control(message)
 
     def on_writable(self, client: Client) -> None:
-        queue = self._queues[client]
-        self._send(client, queue)
-        if queue.awaits_key and not queue.waits and client.visitor.follows:
-            # It can go on, and has nothing to go on with.
-            name = client.visitor.name or ""
-            self._events.on_control(KeyframeRequest(stream=self._stream, name=name, reason=Reason.GAP))
+        self._send(client, self._queues[client])
 
     def on_left(self, client: Client) -> None:
         del self._queues[client]
@@ -171,6 +166,10 @@ class MultiplexPublisher:
             dropped = queue.offer(data, key=header.key, capture_ns=header.capture_ns, now_ns=now_ns)
             if dropped:
                 self._events.on_unsent(dropped)
+            if queue.needs_key:
+                queue.needs_key = False
+                name = client.visitor.name or ""
+                self._events.on_control(KeyframeRequest(stream=self._stream, name=name, reason=Reason.GAP))
             self._send(client, queue)
 
     def _remember(self, sent: _Sent) -> None:

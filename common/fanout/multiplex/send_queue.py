@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections import deque
 from typing import Final, NamedTuple
 
+from common.ratelimit import RateLimiter
+
 # A frame that is larger is sent alone.
 MAX_BYTES: Final = 8 * 1024 * 1024
+MOST_SAYINGS: Final = 16
+_ASK_EVERY_NS: Final = 500_000_000
 
 
 class _Frame(NamedTuple):
@@ -22,6 +26,7 @@ class SendQueue:
 
     Attributes:
         awaits_key: whether frames are dropped until the next keyframe.
+        needs_key: set when it is behind, or has nothing to go on with: a keyframe should be asked for.
     """
 
     def __init__(self, *, stale_ns: int, max_bytes: int = MAX_BYTES) -> None:
@@ -33,7 +38,9 @@ class SendQueue:
         # What is being sent; part of it may be on its way.
         self._current: memoryview | None = None
         self.awaits_key = True
+        self.needs_key = False
         self._begun = False
+        self._asking = RateLimiter(_ASK_EVERY_NS)
 
     @property
     def waits(self) -> bool:
@@ -41,8 +48,9 @@ class SendQueue:
         return self._current is not None or bool(self._sayings) or bool(self._frames)
 
     def say(self, data: bytes) -> None:
-        """Send a short message before all frames that wait."""
-        self._sayings.append(data)
+        """Send a short message before all frames that wait; dropped if many wait already."""
+        if len(self._sayings) < MOST_SAYINGS:
+            self._sayings.append(data)
 
     def offer(self, data: bytes, *, key: bool, capture_ns: int, now_ns: int) -> int:
         """Take a frame to send, or drop some. `now_ns` is Unix time.
@@ -51,6 +59,8 @@ class SendQueue:
             how many frames were dropped, this one included. Those before the first keyframe do not count.
         """
         if self.awaits_key and not key:
+            if self._begun and not self._frames:
+                self._ask(now_ns)
             return int(self._begun)
         dropped = 0
         if self._frames:
@@ -61,11 +71,17 @@ class SendQueue:
             elif full:
                 self.awaits_key = True
                 return 1
+            elif stale:
+                self._ask(now_ns)
         self.awaits_key = False
         self._begun = True
         self._frames.append(_Frame(data, capture_ns))
         self._bytes += len(data)
         return dropped
+
+    def _ask(self, now_ns: int) -> None:
+        if self._asking.allow(now_ns) is not None:
+            self.needs_key = True
 
     def end(self) -> None:
         """No more frames are wanted, until there is a new beginning."""

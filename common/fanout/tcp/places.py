@@ -10,21 +10,25 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from common.address import TcpAddress
 from common.clock import wall_ns
 from common.sharing.hosts import FOLDER
 
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "0.0.0.0", "::"})  # noqa: S104 - names to compare with
 _YOUNG_NS: Final = 5_000_000_000
 
 
-def local_place(stream: str, share: str) -> Path:
+def local_place(address: TcpAddress, stream: str, share: str) -> Path:
     """Where a hub listens. In the folder of the pictures: whoever sees these can reach it, and nobody else.
 
     Args:
+        address: the producer's. Two of them may publish streams of one name; each has hubs of its own.
         share: as for `topology.share_exchange`.
     """
+    host = "localhost" if address.host in _LOOPBACK else address.host
+    told = f"{os.geteuid()} {host}:{address.port} {stream}.{share}"
     # The path of such a socket is at most 107 bytes long (unix(7)): names would not always fit.
-    name = hashlib.sha256(f"{stream}.{share}".encode()).hexdigest()[:16]
-    return FOLDER / f"fanlight-{name}.sock"
+    return FOLDER / f"fanlight-{hashlib.sha256(told.encode()).hexdigest()[:16]}.sock"
 
 
 def reclaim() -> None:

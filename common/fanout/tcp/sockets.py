@@ -71,9 +71,8 @@ def listen(host: str, port: int, backlog: int) -> list[socket.socket]:
     listening: list[socket.socket] = []
     absent: OSError | None = None
     try:
-        for family, kind, protocol, _, place in socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        ):
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, place in dict.fromkeys(found):
             try:
                 listening.append(_listening(family, kind, protocol, place, backlog))
             except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import random
@@ -154,10 +155,10 @@ class TcpSubscriber:
         Raises:
             OSError: there is no such host, or nobody answers.
         """
-        deadline_s = time.monotonic() + _CONNECT_TIMEOUT_S
         refusal: OSError = TimeoutError("nothing answers in time")
         places = socket.getaddrinfo(self._address.host, self._address.port, type=socket.SOCK_STREAM)
         for family, kind, protocol, _, place in places:
+            deadline_s = time.monotonic() + _CONNECT_TIMEOUT_S / len(places)
             sock = socket.socket(family, kind, protocol)
             sock.setblocking(False)
             try:
@@ -171,7 +172,9 @@ class TcpSubscriber:
         raise refusal
 
     def _reaches(self, sock: socket.socket, place: tuple[object, ...], deadline_s: float) -> bool:
-        sock.connect_ex(place)
+        code = sock.connect_ex(place)
+        if code not in (0, errno.EINPROGRESS):
+            raise OSError(code, os.strerror(code))
         poll = select.poll()
         poll.register(sock, select.POLLOUT)
         poll.register(self._bell, select.POLLIN)
@@ -204,7 +207,7 @@ class TcpSubscriber:
         self._guarded(self._turn, timeout_s)
 
     def _turn(self, timeout_s: float) -> None:
-        if self._connection is None:
+        if self._connection is None or self._stopping.is_set():
             return  # lost in a turn of the other thread, while this one waited for its own
         due_s = min(self._next_tick_s, self._next_look_s, self._welcome_by_s)
         wait_s = min(timeout_s, max(0.0, due_s - time.monotonic()))

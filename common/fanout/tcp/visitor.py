@@ -77,4 +77,5 @@ class Visitor:
         return hello
 
     def _asked(self, message: ControlMessage) -> ControlMessage | None:
-        return message if message.stream == self._stream else None
+        # Under its own name alone: whoever counts by names counts clients.
+        return message if (message.stream, message.name) == (self._stream, self.name) else None

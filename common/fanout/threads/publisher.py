@@ -6,6 +6,7 @@ calls of the senders run side by side.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from functools import partial
@@ -21,6 +22,8 @@ from common.fanout.tcp.door import Client, Door
 from common.fanout.threads.ring import PayloadRing
 from common.fanout.threads.sender import Sender
 from common.frame import EncodedFrame
+
+_LOG = logging.getLogger(__name__)
 
 _JOIN_S: Final = 1.0
 # A client that is so far behind, in shares of the greatest age, goes on with the newest keyframe.
@@ -93,7 +96,7 @@ class ThreadsPublisher:
             for sender in self._senders:
                 sender.finish()
             for sender in self._senders:
-                sender.join(max(0.0, deadline_s - time.monotonic() - timeout_s / 2))
+                sender.join(max(0.0, deadline_s - time.monotonic() - timeout_s * 3 / 4))
         self._door.stop(max(0.1, deadline_s - time.monotonic()))
 
     @property
@@ -129,7 +132,12 @@ class ThreadsPublisher:
         self._by_client[client] = sender
         self._senders = tuple(self._by_client.values())
         self.on_follow(client, follow)
-        sender.start()
+        try:
+            sender.start()
+        except RuntimeError as error:  # no more threads to be had
+            _LOG.warning("%s turned away: %s", client.peer, error)
+            self._events.on_refused()
+            self._door.leave(client)
 
     def on_follow(self, client: Client, follow: bool) -> None:
         self._by_client[client].follow(follow)

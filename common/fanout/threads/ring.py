@@ -1,15 +1,15 @@
 """A ring of payloads with one writer and any number of readers, none of whom waits for another.
 
-**Why no lock is needed.** A payload is immutable and carries its own number; a slot of the ring holds a
-reference to one. The writer replaces a slot by one assignment; a reader loads the slot once, and looks at
-what it has loaded and never at the slot again. Loading and storing a list item are atomic in CPython:
-under the GIL since a thread keeps it for the whole operation, on a free-threaded build since lists are
-accessed atomically there (PEP 703, "Container Thread-Safety"). The list never changes its length. So a
-reader has one payload, whole, and the payload's number says which: the one that it wants; a later one, if
-the writer has lapped it; or an earlier one, if the one that it wants is not yet written. Nothing is
-concluded from the order in which two different places are seen to change: `written` and `newest_key` are
-hints where to look, and what is found there is judged by its own number again. (A C program would have to
-order the two stores; here nothing hangs on it.)
+**Why it needs no lock of its own.** A payload is immutable and carries its own number; a slot of the ring
+holds a reference to one. The writer replaces a slot by one assignment; a reader loads the slot once, and
+looks at what it has loaded and never at the slot again. Loading and storing a list item are atomic in
+CPython: under the GIL since a thread keeps it for the whole operation, on a free-threaded build since
+lists are accessed atomically there (PEP 703, "Container Thread-Safety"). The list never changes its
+length. So a reader has one payload, whole, and the payload's number says which: the one that it wants; a
+later one, if the writer has lapped it; or an earlier one, if the one that it wants is not yet written.
+Nothing is concluded from the order in which two different places are seen to change: `written` and
+`newest_key` are hints where to look, and what is found there is judged by its own number again. (A C
+program would have to order the two stores; here nothing hangs on it.)
 
 A payload that was taken out of the ring lives until its last reader lets go of it: reference counts do what
 hazard pointers would.
@@ -19,12 +19,15 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from common.ratelimit import RateLimiter
+
 CAPACITY: Final = 128
 # Large frames: older payloads than the newest keyframe are given up beyond this.
 MAX_BYTES: Final = 64 * 1024 * 1024
 # What is sent first to a new client may be so old: a second between keyframes, and some more. Anything
 # older is from before a pause.
 _HISTORY_NS: Final = 2_000_000_000
+_ASK_EVERY_NS: Final = 500_000_000
 
 
 class Payload(NamedTuple):
@@ -106,7 +109,7 @@ class Cursor:
     Attributes:
         lost: frames that this reader did not get since it came too late.
         awaits_key: whether it can do nothing before the next keyframe.
-        needs_key: set when it was lapped and the ring holds no keyframe either: one should be asked for.
+        needs_key: set when it is behind and the ring holds no keyframe to go on with: time to ask for one.
     """
 
     def __init__(self, ring: PayloadRing, *, stale_ns: int, now_ns: int) -> None:
@@ -117,6 +120,7 @@ class Cursor:
         self._index = ring.written
         self.awaits_key = True
         self.needs_key = False
+        self._asking = RateLimiter(_ASK_EVERY_NS)
         key = ring.at(ring.newest_key) if ring.newest_key >= 0 else None
         if key is not None and key.key and key.data is not None and now_ns - key.capture_ns <= _HISTORY_NS:
             self._index = key.number
@@ -134,6 +138,8 @@ class Cursor:
             elif now_ns - payload.capture_ns > self._stale_ns and self._ring.newest_key > self._index:
                 self._index = self._ring.newest_key
             else:
+                if now_ns - payload.capture_ns > self._stale_ns:
+                    self._ask(now_ns)
                 self._take(payload)
                 return payload
 
@@ -144,6 +150,10 @@ class Cursor:
         else:
             self._index = max(self._ring.written, self._index + 1)
             self.awaits_key = self.needs_key = True
+
+    def _ask(self, now_ns: int) -> None:
+        if self._asking.allow(now_ns) is not None:
+            self.needs_key = True
 
     def _take(self, payload: Payload) -> None:
         if self._due is not None:

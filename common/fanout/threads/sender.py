@@ -7,9 +7,12 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 from common.clock import wall_ns
 from common.fanout.threads.ring import Cursor, PayloadRing
+
+MOST_SAYINGS: Final = 16
 
 
 class Sender:
@@ -57,8 +60,9 @@ class Sender:
                 pass
 
     def say(self, message: Callable[[], bytes]) -> None:
-        """Send this between two payloads; it is made when its turn has come."""
-        self._sayings.append(message)
+        """Send this between two payloads, made when its turn has come; dropped if many wait already."""
+        if len(self._sayings) < MOST_SAYINGS:
+            self._sayings.append(message)
         self.wake()
 
     def follow(self, wanted: bool) -> None:
@@ -73,7 +77,8 @@ class Sender:
 
     def join(self, timeout_s: float) -> None:
         """Wait for the end; `finish`, or a shutdown of the socket, brings it."""
-        self._thread.join(timeout_s)
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
 
     def _run(self) -> None:
         with contextlib.suppress(OSError):  # the door notices by itself that the connection is gone

@@ -147,6 +147,12 @@ def test_is_shown_without_its_password(url: str, text: str) -> None:
     assert "password" not in repr(parsed)
 
 
+@pytest.mark.parametrize("url", ["tcp+threads://a..b:7000", f"amqp://u:p@{'x' * 64}.org/v"])
+def test_a_host_that_no_name_server_could_be_asked_for_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError):
+        parse_url(url)
+
+
 def test_addresses_that_differ_in_anything_are_different() -> None:
     urls = ["amqp://u:p@h/v", "amqps://u:p@h:5672/v", "amqp://x:p@h/v", "amqp://u:x@h/v", "amqp://u:p@x/v"]
     urls += ["amqp://u:p@h:1/v", "amqp://u:p@h/x", "amqp://u:p@h,h2/v"]

@@ -130,12 +130,25 @@ def test_whoever_waits_runs_it_and_the_own_thread_lets_go(rig: Rig) -> None:
     assert rig.wakes == 1, "for the first turn only"
 
 
+def test_whoever_takes_it_over_looks_first_at_what_its_own_thread_has_brought() -> None:
+    """That may have pushed a frame in its last turn, which the caller has not seen."""
+    rig = Rig()
+    rig.loop.work(-1)
+    rig.things.put("x")
+    rig.loop.work(-1)
+    rig.loop.take_back()
+    rig.loop.work(2)
+    assert rig.asked == [0, FOR_GOOD, 0]
+
+
 @pytest.mark.parametrize(
     ("timeout_s", "asked_s"), [(-1, FOR_GOOD), (0, 0), (0.001, 0.001), (0.0125, 0.012), (0.0019, 0.001)]
 )
 def test_a_turn_ends_in_time(timeout_s: float, asked_s: float) -> None:
     """Pollers count whole milliseconds; it may end a little too soon, never too late."""
     rig = Rig()
+    rig.loop.work(-1)  # takes it over
+    rig.asked.clear()
     if timeout_s < 0:
         rig.things.put("x")
     rig.loop.work(timeout_s)
