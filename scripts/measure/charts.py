@@ -17,7 +17,6 @@ _ROLE_COLOURS: Final = {
     "consumers": "#b8c4bb",
 }
 _OTHER: Final = "#777777"
-_LATENCY_MS: Final = (0.5, 2000.0)
 _ByLoad = dict[Load, dict[str, list[Mapping[str, Any]]]]
 
 
@@ -90,7 +89,7 @@ def _distributions(path: Path, loads: _ByLoad, figure_name: str) -> None:
                 values = run[figure_name]
                 shares = [(at + 1) / len(values) for at in range(len(values))]
                 axes.plot(values, shares, color=COLOURS[name], label=name, linewidth=1.2)
-        axes.set(xscale="log", xlim=_LATENCY_MS, xlabel="ms", title=_clients(load))
+        axes.set(xscale="log", xlabel="ms", title=_clients(load))
         axes.grid(visible=True, alpha=0.25)
     grid[0][0].set_ylabel("share of frames")
     _save(figure, path, {label: handle for axes in grid[0] for handle, label in _labels(axes)})
