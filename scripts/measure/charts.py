@@ -90,6 +90,7 @@ def _distributions(path: Path, loads: _ByLoad, figure_name: str) -> None:
                 shares = [(at + 1) / len(values) for at in range(len(values))]
                 axes.plot(values, shares, color=COLOURS[name], label=name, linewidth=1.2)
         axes.set(xscale="log", xlabel="ms", title=_clients(load))
+        _plain(axes.xaxis)
         axes.grid(visible=True, alpha=0.25)
     grid[0][0].set_ylabel("share of frames")
     _save(figure, path, {label: handle for axes in grid[0] for handle, label in _labels(axes)})
@@ -113,6 +114,7 @@ def _against_clients(path: Path, loads: _ByLoad, cores: int) -> None:
             _limits(axes, loads)
         elif name != "pss_total_mib":
             axes.set_yscale("log")
+            _plain(axes.yaxis)
     _save(figure, path, {label: handle for axes in grid[0] for handle, label in _labels(axes)})
 
 
@@ -146,6 +148,15 @@ def _limits(axes: Any, loads: _ByLoad) -> None:
             color=COLOURS[name], linestyle=":", linewidth=1, marker="_",
             label=f"limit for {name}: {ratio:g} × threads",
         )  # fmt: skip
+
+
+def _plain(axis: Any) -> None:
+    """Numbers at 1, 2 and 5 of a logarithmic axis, as people write them."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _at: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _clients(load: Load) -> str:
