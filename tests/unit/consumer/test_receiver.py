@@ -216,6 +216,23 @@ def test_repeated_frames_are_dropped(bench: Bench, caplog: pytest.LogCaptureFixt
     assert caplog.messages == ["frame 1 of epoch 1 came out of order: is there a second producer?"]
 
 
+def test_who_joins_anew_may_get_what_it_has_had_and_says_nothing_of_it(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without a broker the frames since the last keyframe come first."""
+    frames = film(6)
+    for one in frames[:4]:
+        bench.receiver.on_frame(one, 0)
+    bench.receiver.on_joined()
+    for one in frames:
+        bench.receiver.on_frame(one, 0)
+    stats = bench.meters.snapshot(0)
+    assert (stats.received, stats.repeated, stats.lost) == (6, 0, 0)
+    assert not caplog.text
+    bench.receiver.on_frame(frames[2], 0)
+    assert bench.meters.snapshot(0).repeated == 1, "afterwards it is somebody else's"
+
+
 def test_a_restarted_producer_is_followed_and_the_one_before_left(bench: Bench) -> None:
     bench.send(raw(7))
     shown = bench.send(raw(0, epoch=2))

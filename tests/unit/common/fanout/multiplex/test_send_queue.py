@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.fanout.multiplex.send_queue import MAX_BYTES, SendQueue
+from common.fanout.multiplex.send_queue import MAX_BYTES, MOST_SAYINGS, SendQueue
 
 NOW: Final = 1_700_000_000_000_000_000
 STALE: Final = 250_000_000
@@ -244,3 +244,48 @@ def test_what_arrives_are_whole_frames_in_order_that_can_be_decoded(
     for end in ends:
         assert is_key[end] or end == before + 1, "it follows what it refers to"
         before = end
+
+
+# Keyframes that are needed ------------------------------------------------------------------------------
+
+HALF_SECOND: Final = 500_000_000
+
+
+def needs_key(queue: SendQueue) -> bool:
+    """Whether a keyframe should be asked for; once."""
+    needed, queue.needs_key = queue.needs_key, False
+    return needed
+
+
+def test_whoever_is_behind_needs_a_keyframe_and_asks_for_one_twice_a_second(queue: SendQueue) -> None:
+    key(queue, b"K", age_ns=STALE)
+    delta(queue, b"a")
+    assert not needs_key(queue), "not so far behind yet"
+    asked = []
+    for ms in range(1, 1200, 100):
+        queue.offer(b"", key=False, capture_ns=NOW, now_ns=NOW + ms * 1_000_000)
+        asked.append(needs_key(queue))
+    assert asked.count(True) == 3
+    assert asked[0]
+
+
+def test_whoever_can_go_on_and_has_nothing_to_go_on_with_needs_a_keyframe(queue: SendQueue) -> None:
+    key(queue, b"K" * 10)
+    delta(queue, b"a")
+    assert not needs_key(queue), "it is full: a keyframe would not be taken either"
+    sent(queue)
+    delta(queue, b"b")
+    assert needs_key(queue)
+
+
+def test_nobody_needs_a_keyframe_before_the_first(queue: SendQueue) -> None:
+    delta(queue, b"a")
+    assert not needs_key(queue), "the client asks by itself"
+
+
+def test_answers_to_who_does_not_read_are_bounded(queue: SendQueue) -> None:
+    for _ in range(MOST_SAYINGS + 5):
+        queue.say(b"x")
+    assert sent(queue) == b"x" * MOST_SAYINGS
+    queue.say(b"y")
+    assert sent(queue) == b"y"

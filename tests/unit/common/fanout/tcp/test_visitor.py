@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import pytest
@@ -100,6 +101,10 @@ def test_control_messages_are_handed_on_in_order(client: Visitor) -> None:
 def test_control_messages_of_another_stream_are_not(client: Visitor) -> None:
     other = wire.control_message(type(CLOCK_REQUEST)(stream="door", name=NAME, asked_ns=1))
     assert hear(client, other + REQUEST) == [CLOCK_REQUEST]
+
+
+def test_control_messages_under_another_name_are_not(client: Visitor) -> None:
+    assert hear(client, wire.control_message(replace(KEYFRAME_REQUEST, name="other"))) == []
 
 
 def test_all_may_come_at_once_or_byte_by_byte(stranger: Visitor) -> None:

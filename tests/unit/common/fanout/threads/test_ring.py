@@ -277,6 +277,20 @@ def test_without_a_newer_keyframe_stale_ones_are_better_than_none(writer: Writer
     assert numbers(writer.cursor(), NOW) == [0, 1, 2]
 
 
+def test_whoever_is_behind_and_has_no_keyframe_to_go_on_with_asks_for_one_twice_a_second(
+    writer: Writer,
+) -> None:
+    writer.put("K")
+    cursor = writer.cursor(stale_ns=STALE)
+    asked = 0
+    for step in range(12):  # 100 ms apart
+        writer.put("p")
+        assert cursor.next(NOW + STALE + 1 + step * SECOND // 10) is not None
+        asked += cursor.needs_key
+        cursor.needs_key = False
+    assert asked == 3
+
+
 def test_what_is_just_fresh_enough_is_not_left_out(writer: Writer) -> None:
     writer.put("Kpp", at_ns=NOW - STALE)
     cursor = writer.cursor()
