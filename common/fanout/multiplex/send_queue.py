@@ -40,6 +40,7 @@ class SendQueue:
         self.awaits_key = True
         self.needs_key = False
         self._begun = False
+        self._behind_since_ns: int | None = None
         self._asking = RateLimiter(_ASK_EVERY_NS)
 
     @property
@@ -59,8 +60,8 @@ class SendQueue:
             how many frames were dropped, this one included. Those before the first keyframe do not count.
         """
         if self.awaits_key and not key:
-            if self._begun and not self._frames:
-                self._ask(now_ns)
+            if self._begun and not self._frames and self._asking.allow(now_ns) is not None:
+                self.needs_key = True
             return int(self._begun)
         dropped = 0
         if self._frames:
@@ -71,16 +72,23 @@ class SendQueue:
             elif full:
                 self.awaits_key = True
                 return 1
-            elif stale:
-                self._ask(now_ns)
+            self._look_how_far(stale, now_ns)
+        else:
+            self._behind_since_ns = None
         self.awaits_key = False
         self._begun = True
         self._frames.append(_Frame(data, capture_ns))
         self._bytes += len(data)
         return dropped
 
-    def _ask(self, now_ns: int) -> None:
-        if self._asking.allow(now_ns) is not None:
+    def _look_how_far(self, stale: bool, now_ns: int) -> None:
+        """Whoever stays behind needs a keyframe; a new client, which gets old frames first, does not."""
+        if not stale:
+            self._behind_since_ns = None
+        elif self._behind_since_ns is None:
+            self._behind_since_ns = now_ns
+        elif now_ns - self._behind_since_ns >= _ASK_EVERY_NS:
+            self._behind_since_ns = now_ns
             self.needs_key = True
 
     def end(self) -> None:

@@ -288,7 +288,17 @@ def test_whoever_is_behind_and_has_no_keyframe_to_go_on_with_asks_for_one_twice_
         assert cursor.next(NOW + STALE + 1 + step * SECOND // 10) is not None
         asked += cursor.needs_key
         cursor.needs_key = False
-    assert asked == 3
+    assert asked == 2
+
+
+def test_a_new_reader_that_gets_what_is_old_at_first_asks_for_nothing(writer: Writer) -> None:
+    writer.put("Kppp", at_ns=NOW - SECOND)
+    writer.put("pp")
+    cursor = writer.cursor(stale_ns=STALE)
+    assert numbers(cursor) == [0, 1, 2, 3, 4, 5]
+    writer.put("p", at_ns=NOW + SECOND)
+    assert numbers(cursor, NOW + SECOND) == [6]
+    assert not cursor.needs_key
 
 
 def test_what_is_just_fresh_enough_is_not_left_out(writer: Writer) -> None:
