@@ -91,33 +91,29 @@ def spreads(consumers: Sequence[Iterable[Shown]]) -> list[float]:
 
     Frames that fewer than half of the consumers showed tell nothing.
     """
-    times: dict[tuple[int, int], list[int]] = defaultdict(list)
+    return [(times[-1] - times[0]) / 1e6 for times in _by_frame(consumers)]
+
+
+def _by_frame(consumers: Sequence[Iterable[Shown]]) -> list[list[int]]:
+    """When each frame was presented, in order; of frames that half of the consumers presented."""
+    found: dict[tuple[int, int], list[int]] = defaultdict(list)
     for shown in consumers:
         for s in shown:
-            times[s.capture_ns, s.seq].append(s.presented_ns)
+            found[s.capture_ns, s.seq].append(s.presented_ns)
     least = max(2, (len(consumers) + 1) // 2)
-    return [(max(at) - min(at)) / 1e6 for at in times.values() if len(at) >= least]
+    return [sorted(times) for times in found.values() if len(times) >= least]
 
 
 def figures(consumers: Sequence[Sequence[Shown]], span_s: float) -> Figures:
     """Figures of one window. Frames that fewer than half of the consumers presented tell no skew."""
     ages = sorted(s.age_ms for shown in consumers for s in shown)
-    by_frame: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for shown in consumers:
-        for s in shown:
-            by_frame[s.capture_ns, s.seq].append(s.presented_ns)
-    spreads, distances = [], []
-    for times in by_frame.values():
-        if len(times) < 2 or len(times) * 2 < len(consumers):
-            continue
-        times.sort()
-        spreads.append((times[-1] - times[0]) / 1e6)
-        middle = times[len(times) // 2]
-        distances += [abs(t - middle) / 1e6 for t in times]
+    by_frame = _by_frame(consumers)
+    apart = [(times[-1] - times[0]) / 1e6 for times in by_frame]
+    distances = [abs(t - times[len(times) // 2]) / 1e6 for times in by_frame for t in times]
     return Figures(
         fps=tuple(len(shown) / span_s for shown in consumers),
         age_ms=(_at(ages, 0.5), _at(ages, 0.99), _at(ages, 1.0)),
-        skew_ms=(_at(spreads, 0.5), _at(spreads, 0.99)),
+        skew_ms=(_at(apart, 0.5), _at(apart, 0.99)),
         off_median_ms=(_at(distances, 0.5), _at(distances, 0.99)),
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 import time
 from collections import deque
 from functools import partial
@@ -12,16 +11,14 @@ from typing import Final, NamedTuple
 
 from common.address import TcpAddress
 from common.clock import wall_ns
-from common.control import ClockRequest, ControlMessage, KeyframeRequest, Reason, answer
-from common.errors import FanlightError
+from common.control import ClockRequest, answer
 from common.fanout.base import PublisherEvents
 from common.fanout.multiplex.send_queue import SendQueue
 from common.fanout.tcp import wire
-from common.fanout.tcp.door import Client, Door
+from common.fanout.tcp.door import Client
+from common.fanout.tcp.publisher import TcpPublisher
 from common.frame import EncodedFrame
 
-# A client that is so far behind, in shares of the greatest age, goes on with the newest keyframe.
-_STALE_SHARE: Final = 0.5
 # What a new client gets at once: the frames since the last keyframe, unless they are more, or too old.
 _HISTORY_FRAMES: Final = 128
 _HISTORY_BYTES: Final = 64 * 1024 * 1024
@@ -34,13 +31,8 @@ class _Sent(NamedTuple):
     capture_ns: int
 
 
-class MultiplexPublisher:
-    """See `common.fanout.base.Publisher`.
-
-    Args:
-        place: where to listen: an address, or a path for a Unix socket.
-        role: what it calls itself in log lines.
-    """
+class MultiplexPublisher(TcpPublisher):
+    """See `common.fanout.base.Publisher`. Arguments: as of `TcpPublisher`."""
 
     def __init__(
         self,
@@ -51,30 +43,12 @@ class MultiplexPublisher:
         events: PublisherEvents,
         role: str = "producer",
     ) -> None:
-        self._stream = stream
-        self._stale_ns = int(max_age_s * 1e9 * _STALE_SHARE)
-        self._events = events
-        self._door = Door(place, self, stream=stream, title=f"fanlight {role} {stream}")
-        self._changed = threading.Condition()
+        super().__init__(place, stream=stream, max_age_s=max_age_s, events=events, role=role)
         self._pending = 0  # frames that the loop has not taken yet
-        self._watched = False
-        self._stopped = False
-        self._failure: FanlightError | None = None
         # The loop's own.
         self._queues: dict[Client, SendQueue] = {}
         self._history: deque[_Sent] = deque()
         self._history_bytes = 0
-
-    @property
-    def failure(self) -> FanlightError | None:
-        return self._failure
-
-    @property
-    def watched(self) -> bool:
-        return self._watched
-
-    def start(self) -> None:
-        self._door.start()
 
     def wait_ready(self, timeout_s: float) -> bool:
         with self._changed:
@@ -88,21 +62,11 @@ class MultiplexPublisher:
 
     def stop(self, timeout_s: float) -> None:
         deadline_s = time.monotonic() + timeout_s
-        with self._changed:
-            already, self._stopped = self._stopped, True
-            self._changed.notify_all()
-        if not already:
+        if self._stop_once():
             self._door.call(self._finish)
         self._door.stop(max(0.1, deadline_s - time.monotonic()))
 
-    @property
-    def _ended(self) -> bool:
-        return self._stopped or self._failure is not None
-
     # From here on everything runs in the door's thread.
-
-    def on_listening(self) -> None:
-        """Nothing to do: whoever comes is admitted."""
 
     def on_admitted(self, client: Client, *, follow: bool) -> None:
         queue = SendQueue(stale_ns=self._stale_ns)
@@ -119,7 +83,7 @@ class MultiplexPublisher:
                     queue.offer(sent.data, key=sent.key, capture_ns=sent.capture_ns, now_ns=sent.capture_ns)
         else:
             queue.end()
-        self._look_who_watches()
+        self._look_who_watches(self._queues)
         self._send(client, queue)
 
     def on_clock(self, client: Client, request: ClockRequest, received_ns: int) -> None:
@@ -127,31 +91,12 @@ class MultiplexPublisher:
         queue.say(wire.control_message(answer(request, received_ns=received_ns, now_ns=wall_ns())))
         self._send(client, queue)
 
-    def on_control(self, message: ControlMessage) -> None:
-        self._events.on_control(message)
-
     def on_writable(self, client: Client) -> None:
         self._send(client, self._queues[client])
 
     def on_left(self, client: Client) -> None:
         del self._queues[client]
-        self._look_who_watches()
-
-    def on_refused(self) -> None:
-        self._events.on_refused()
-
-    def on_failed(self, error: FanlightError) -> None:
-        with self._changed:
-            self._failure = error
-            self._changed.notify_all()
-
-    def _look_who_watches(self) -> None:
-        watched = any(client.visitor.follows for client in self._queues)
-        if watched and not self._watched:
-            self._events.on_keyframe_needed()
-        with self._changed:
-            self._watched = watched
-            self._changed.notify_all()
+        self._look_who_watches(self._queues)
 
     def _fan_out(self, frame: EncodedFrame) -> None:
         with self._changed:
@@ -168,8 +113,7 @@ class MultiplexPublisher:
                 self._events.on_unsent(dropped)
             if queue.needs_key:
                 queue.needs_key = False
-                name = client.visitor.name or ""
-                self._events.on_control(KeyframeRequest(stream=self._stream, name=name, reason=Reason.GAP))
+                self._ask_for_key(client)
             self._send(client, queue)
 
     def _remember(self, sent: _Sent) -> None:

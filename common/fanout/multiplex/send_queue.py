@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import deque
 from typing import Final, NamedTuple
 
+from common.fanout.tcp.behind import ASK_EVERY_NS, Behind
 from common.ratelimit import RateLimiter
 
 # A frame that is larger is sent alone.
 MAX_BYTES: Final = 8 * 1024 * 1024
 MOST_SAYINGS: Final = 16
-_ASK_EVERY_NS: Final = 500_000_000
 
 
 class _Frame(NamedTuple):
@@ -40,8 +40,8 @@ class SendQueue:
         self.awaits_key = True
         self.needs_key = False
         self._begun = False
-        self._behind_since_ns: int | None = None
-        self._asking = RateLimiter(_ASK_EVERY_NS)
+        self._behind = Behind()
+        self._asking = RateLimiter(ASK_EVERY_NS)
 
     @property
     def waits(self) -> bool:
@@ -63,7 +63,7 @@ class SendQueue:
             if self._begun and not self._frames and self._asking.allow(now_ns) is not None:
                 self.needs_key = True
             return int(self._begun)
-        dropped = 0
+        dropped, stale = 0, False
         if self._frames:
             stale = now_ns - self._frames[0].capture_ns > self._stale_ns
             full = self._bytes + len(data) > self._max_bytes
@@ -72,24 +72,12 @@ class SendQueue:
             elif full:
                 self.awaits_key = True
                 return 1
-            self._look_how_far(stale, now_ns)
-        else:
-            self._behind_since_ns = None
+        self.needs_key |= self._behind.needs_key(stale, now_ns)
         self.awaits_key = False
         self._begun = True
         self._frames.append(_Frame(data, capture_ns))
         self._bytes += len(data)
         return dropped
-
-    def _look_how_far(self, stale: bool, now_ns: int) -> None:
-        """Whoever stays behind needs a keyframe; a new client, which gets old frames first, does not."""
-        if not stale:
-            self._behind_since_ns = None
-        elif self._behind_since_ns is None:
-            self._behind_since_ns = now_ns
-        elif now_ns - self._behind_since_ns >= _ASK_EVERY_NS:
-            self._behind_since_ns = now_ns
-            self.needs_key = True
 
     def end(self) -> None:
         """No more frames are wanted, until there is a new beginning."""

@@ -7,18 +7,17 @@ calls of the senders run side by side.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from functools import partial
 from typing import Final
 
 from common.address import TcpAddress
 from common.clock import wall_ns
-from common.control import ClockRequest, ControlMessage, KeyframeRequest, Reason, answer
-from common.errors import FanlightError
+from common.control import ClockRequest, answer
 from common.fanout.base import PublisherEvents
 from common.fanout.tcp import wire
-from common.fanout.tcp.door import Client, Door
+from common.fanout.tcp.door import Client
+from common.fanout.tcp.publisher import TcpPublisher
 from common.fanout.threads.ring import PayloadRing
 from common.fanout.threads.sender import Sender
 from common.frame import EncodedFrame
@@ -26,11 +25,9 @@ from common.frame import EncodedFrame
 _LOG = logging.getLogger(__name__)
 
 _JOIN_S: Final = 1.0
-# A client that is so far behind, in shares of the greatest age, goes on with the newest keyframe.
-_STALE_SHARE: Final = 0.5
 
 
-class ThreadsPublisher:
+class ThreadsPublisher(TcpPublisher):
     """See `common.fanout.base.Publisher`.
 
     Args:
@@ -46,31 +43,13 @@ class ThreadsPublisher:
         events: PublisherEvents,
         payload_frames: int = 1,
     ) -> None:
-        self._stream = stream
-        self._stale_ns = int(max_age_s * 1e9 * _STALE_SHARE)
-        self._events = events
+        super().__init__(address, stream=stream, max_age_s=max_age_s, events=events)
         self._payload_frames = payload_frames
         self._ring = PayloadRing()
         self._gathered: list[EncodedFrame] = []
-        self._door = Door(address, self, stream=stream, title=f"fanlight producer {stream}")
         # The door's thread replaces them; whoever publishes reads them once.
         self._by_client: dict[Client, Sender] = {}
         self._senders: tuple[Sender, ...] = ()
-        self._changed = threading.Condition()
-        self._watched = False
-        self._stopped = False
-        self._failure: FanlightError | None = None
-
-    @property
-    def failure(self) -> FanlightError | None:
-        return self._failure
-
-    @property
-    def watched(self) -> bool:
-        return self._watched
-
-    def start(self) -> None:
-        self._door.start()
 
     def wait_ready(self, timeout_s: float) -> bool:
         if not self._watched or self._ended:
@@ -88,20 +67,13 @@ class ThreadsPublisher:
 
     def stop(self, timeout_s: float) -> None:
         deadline_s = time.monotonic() + timeout_s
-        with self._changed:
-            already, self._stopped = self._stopped, True
-            self._changed.notify_all()
-        if not already:
+        if self._stop_once():
             self._put()
             for sender in self._senders:
                 sender.finish()
             for sender in self._senders:
                 sender.join(max(0.0, deadline_s - time.monotonic() - timeout_s * 3 / 4))
         self._door.stop(max(0.1, deadline_s - time.monotonic()))
-
-    @property
-    def _ended(self) -> bool:
-        return self._stopped or self._failure is not None
 
     def _put(self) -> None:
         frames, self._gathered = self._gathered, []
@@ -115,18 +87,14 @@ class ThreadsPublisher:
 
     # From here on everything runs in the door's thread.
 
-    def on_listening(self) -> None:
-        """Nothing to do: whoever comes is admitted."""
-
     def on_admitted(self, client: Client, *, follow: bool) -> None:
-        name = client.visitor.name or ""
         sender = Sender(
             client.sock,
             self._ring,
             stale_ns=self._stale_ns,
-            name=name,
+            name=client.visitor.name or "",
             on_lost=self._events.on_unsent,
-            on_needs_key=partial(self._ask_for_key, name),
+            on_needs_key=partial(self._ask_for_key, client),
         )
         sender.say(lambda: wire.message(wire.Kind.WELCOME, {}))
         self._by_client[client] = sender
@@ -141,15 +109,12 @@ class ThreadsPublisher:
 
     def on_follow(self, client: Client, follow: bool) -> None:
         self._by_client[client].follow(follow)
-        self._look_who_watches()
+        self._look_who_watches(self._by_client)
 
     def on_clock(self, client: Client, request: ClockRequest, received_ns: int) -> None:
         self._by_client[client].say(
             lambda: wire.control_message(answer(request, received_ns=received_ns, now_ns=wall_ns()))
         )
-
-    def on_control(self, message: ControlMessage) -> None:
-        self._events.on_control(message)
 
     def on_writable(self, client: Client) -> None:
         """Senders wait by themselves."""
@@ -159,23 +124,4 @@ class ThreadsPublisher:
         self._senders = tuple(self._by_client.values())
         sender.finish()  # the socket is shut down: what it still sends, fails
         sender.join(_JOIN_S)
-        self._look_who_watches()
-
-    def on_refused(self) -> None:
-        self._events.on_refused()
-
-    def on_failed(self, error: FanlightError) -> None:
-        with self._changed:
-            self._failure = error
-            self._changed.notify_all()
-
-    def _look_who_watches(self) -> None:
-        watched = any(client.visitor.follows for client in self._by_client)
-        if watched and not self._watched:
-            self._events.on_keyframe_needed()
-        with self._changed:
-            self._watched = watched
-            self._changed.notify_all()
-
-    def _ask_for_key(self, name: str) -> None:
-        self._events.on_control(KeyframeRequest(stream=self._stream, name=name, reason=Reason.GAP))
+        self._look_who_watches(self._by_client)
