@@ -307,6 +307,9 @@ class Reception:
             return
         self._meters.connection(up=False)
 
+    def on_blocked(self, blocked: bool) -> None:
+        self._meters.blocked(blocked)
+
     def on_failed(self, error: FanlightError) -> None:
         self._failure = error
         self._mailbox.close()

@@ -40,6 +40,7 @@ class ConsumerStats:
 
     Attributes:
         connected: True while the subscription stands.
+        blocked: True while the broker takes nothing from anybody, being short of memory or disk.
         received: frames that arrived and followed the wire contract.
         received_bytes: their bodies.
         presented: frames handed to the sinks or to the program.
@@ -63,6 +64,7 @@ class ConsumerStats:
     """
 
     connected: bool
+    blocked: bool
     received: int
     received_bytes: int
     presented: int
@@ -108,6 +110,7 @@ class Meters:
         self._overstayed = 0
         self._shared = False
         self._connected = False
+        self._blocked = False
         self._epoch = 0
         self._highest_seq = -1
 
@@ -138,6 +141,11 @@ class Meters:
             if self._connected and not up:
                 self._reconnects += 1
             self._connected = up
+            self._blocked = False
+
+    def blocked(self, blocked: bool) -> None:
+        with self._lock:
+            self._blocked = blocked
 
     def ended(self, event: Event) -> None:
         """Count the fate of a frame that was not presented."""
@@ -163,6 +171,7 @@ class Meters:
             ages_s = self._ages_s.values(now_ns)
             return ConsumerStats(
                 connected=self._connected,
+                blocked=self._blocked,
                 received=self._received,
                 received_bytes=self._received_bytes,
                 presented=self._events[Event.PRESENTED],

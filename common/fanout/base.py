@@ -89,6 +89,10 @@ class SubscriberEvents(Protocol):
         """The subscription is lost; it is being restored."""
         ...
 
+    def on_blocked(self, blocked: bool) -> None:
+        """The broker takes nothing, being short of memory or disk, or does again. With a broker only."""
+        ...
+
     def on_clock(self, reply: ClockReply) -> None:
         """The producer answered a `ClockRequest`."""
         ...

@@ -21,6 +21,8 @@ def status_line(name: str, stats: ConsumerStats) -> str:
     parts = [name]
     if not stats.connected:
         parts.append("reconnecting..." if stats.received else "connecting...")
+    elif stats.blocked:
+        parts.append("broker blocked: it is short of memory or disk")
     elif stats.age_p50_s is None or stats.age_p99_s is None:
         waits_for_key = stats.received and not stats.presented
         parts.append(f"waiting for {'a keyframe' if waits_for_key else 'the producer'}...")

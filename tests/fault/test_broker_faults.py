@@ -5,141 +5,22 @@ from __future__ import annotations
 import csv
 import logging
 import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-import numpy as np
 import pika
 import pytest
 
 from common.clock import wall_ns
-from common.errors import StreamEnded
 from common.fanout.broker import topology
-from common.pixels import Pixels
-from consumer import Consumer
-from producer import Producer
-from scripts.private_node import VHOST, PrivateNode, scripts_folder
+from scripts.private_node import VHOST, PrivateNode
 from tests.support.commands import Command, running
-from tests.support.feeder import Feeder
+from tests.support.fault_stream import FPS, MAX_AGE_S, RECOVERY_S, Fading, Watcher, queues, streaming
 from tests.support.timing import scaled, wait_until
 
-FPS = 30
-MAX_AGE_S = 0.5
-# From a frame's release by the consumer to our reading of the clock: one thread switch, on a busy machine.
-HANDOVER_S = 0.1
-RECOVERY_S = 5.0
 UNREACHABLE = "nothing answers"
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """One frame that a program got: when (monotonic), of whom, and how old it was by our own clock."""
-
-    at_s: float
-    epoch: int
-    seq: int
-    age_s: float
-
-
-class Fading(Feeder):
-    """Pictures that change slowly."""
-
-    def __init__(self, url: str, stream: str) -> None:
-        super().__init__(Producer(stream=stream, url=url, fps=FPS), FPS)
-        self._image = np.zeros((180, 320, 3), np.uint8)
-
-    def picture(self, capture_ns: int) -> Pixels:
-        self._image[:, :, 1] += 3
-        return self._image
-
-
-class Watcher:
-    """A program that takes every frame it can get, and keeps what a frame was like."""
-
-    def __init__(self, url: str, stream: str) -> None:
-        self.consumer = Consumer(stream=stream, name="watcher", url=url, max_age_s=MAX_AGE_S)
-        self.seen: list[Seen] = []  # appended to by one thread, read by the other
-        self._thread = threading.Thread(target=self._watch, name="watcher")
-
-    def __enter__(self) -> Self:
-        self.consumer.start()
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.consumer.close()
-        self._thread.join()
-
-    def after(self, moment_s: float) -> list[Seen]:
-        return [seen for seen in list(self.seen) if seen.at_s > moment_s]
-
-    def wait_flow(self, timeout_s: float, *, frames: int = 10) -> None:
-        """Wait for so many frames from now on."""
-        now_s = time.monotonic()
-        wait_until(lambda: len(self.after(now_s)) >= frames, timeout_s, f"{frames} frames arrive")
-
-    def silent_s(self) -> float:
-        """For how long nothing has come."""
-        return time.monotonic() - self.seen[-1].at_s
-
-    def _watch(self) -> None:
-        try:
-            while True:
-                frame = self.consumer.read(timeout_s=1.0)
-                if frame is not None:
-                    age_s = (wall_ns() - frame.capture_ns) / 1e9
-                    self.seen.append(Seen(time.monotonic(), frame.epoch, frame.seq, age_s))
-        except StreamEnded:
-            return
-
-
-@pytest.fixture(autouse=True)
-def quiet_pika(caplog: pytest.LogCaptureFixture) -> None:
-    """As the commands do: it says in ten lines what the link says in one."""
-    caplog.set_level(logging.CRITICAL + 1, logger="pika")
-
-
-@pytest.fixture(scope="module")
-def long_lived_node() -> Iterator[PrivateNode]:
-    if scripts_folder() is None:
-        pytest.skip("rabbitmq-server is not installed; scripts/test installs it where it may")
-    node = PrivateNode()
-    node.start(scaled(90))
-    yield node
-    node.stop()
-
-
-@pytest.fixture
-def node(long_lived_node: PrivateNode) -> PrivateNode:
-    """One node for all tests here, since a start takes seconds; whole again after a test that failed."""
-    if not long_lived_node.answers():
-        long_lived_node.restart(timeout_s=scaled(60), empty=True)
-    return long_lived_node
-
-
-@contextmanager
-def streaming(node: PrivateNode, stream: str) -> Iterator[tuple[Feeder, Watcher]]:
-    """A producer and a consumer on the node, with frames coming; no frame is ever older than it may be."""
-    with Fading(node.url, stream) as feeder, Watcher(node.url, stream) as watcher:
-        watcher.wait_flow(10)
-        yield feeder, watcher
-        assert max(seen.age_s for seen in watcher.seen) <= MAX_AGE_S + HANDOVER_S
-        assert feeder.producer.failure is None
-
-
-def queues(node: PrivateNode, stream: str) -> list[str]:
-    """The names of the consumers' queues of a stream."""
-    names = node.ctl("list_queues", "-p", VHOST, "name").split()
-    return [name for name in names if name.startswith(f"{topology.exchange(stream)}.")]
 
 
 def presented(trace: Path) -> list[tuple[int, float]]:
@@ -284,24 +165,6 @@ def test_exchange_deleted_by_an_operator(node: PrivateNode, stream: str) -> None
             connection.channel().exchange_delete(topology.exchange(stream))
         # The consumer's queue lives on, bound to nothing; it has to find out by itself.
         watcher.wait_flow(RECOVERY_S, frames=30)
-
-
-def test_memory_alarm(node: PrivateNode, stream: str) -> None:
-    with streaming(node, stream) as (feeder, watcher):
-        node.ctl("set_vm_memory_high_watermark", "0.0000001")
-        try:
-            wait_until(lambda: watcher.silent_s() > 2 * MAX_AGE_S, 10, "frames stop")
-            held = len(watcher.seen)
-            wait_until(lambda: watcher.silent_s() > 3 * MAX_AGE_S, 10, "they stay away")
-            assert len(watcher.seen) == held
-            assert feeder.producer.watched
-        finally:
-            node.ctl("set_vm_memory_high_watermark", "0.4")
-        released_s = time.monotonic()
-        wait_until(lambda: len(watcher.after(released_s)) >= 10, RECOVERY_S, "frames again")
-        stats = feeder.producer.stats()
-        assert stats.stale + stats.skipped > 0
-        assert watcher.consumer.stats().reconnects == 0
 
 
 def test_consumer_suspended(node: PrivateNode, stream: str, tmp_path: Path) -> None:

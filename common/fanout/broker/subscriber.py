@@ -22,7 +22,7 @@ from common.errors import FanlightError, WireFormatError
 from common.fanout.base import SubscriberEvents
 from common.fanout.broker.deliveries import Delivery, Properties
 from common.fanout.broker.link import Link
-from common.fanout.broker.pika_internals import acknowledge, take_deliveries
+from common.fanout.broker.pika_internals import acknowledge, take_deliveries, unsent_bytes
 from common.fanout.broker.topology import (
     ACK_EVERY,
     CONTROL_EXCHANGE,
@@ -38,7 +38,11 @@ from common.frame import PROBE_CONTENT_TYPE, EncodedFrame, FrameHeader
 
 _LOG = logging.getLogger(__name__)
 
-_TICK_S: Final = 1.0
+_REPORT_S: Final = 1.0
+# How often to look whether the stream has fallen silent: frames are to be back within 2 s.
+_LOOK_S: Final = 0.5
+# A broker that is blocked reads nothing, for hours perhaps: what is beyond this is dropped.
+_MOST_UNSENT_BYTES: Final = 64 * 1024
 
 
 class BrokerSubscriber:
@@ -74,6 +78,7 @@ class BrokerSubscriber:
         self._link = Link(address, self, title=f"fanlight consumer {stream} {name}")
         self._channel: Channel | None = None
         self._consuming = False
+        self._binding = False
         self._known: FrameHeader | None = None
         self._unacked = 0
         self._last_tag = 0
@@ -102,6 +107,9 @@ class BrokerSubscriber:
         self._channel = channel
         self._unacked = 0
         channel.add_on_cancel_callback(self._cancelled)
+        connection = channel.connection
+        connection.add_on_connection_blocked_callback(partial(self._set_blocked, channel, True))
+        connection.add_on_connection_unblocked_callback(partial(self._set_blocked, channel, False))
         # pika sends each of these when the one before it is answered.
         channel.exchange_declare(CONTROL_EXCHANGE, "direct", durable=True)
         channel.basic_qos(prefetch_count=PREFETCH)
@@ -111,11 +119,15 @@ class BrokerSubscriber:
         channel.basic_consume(self._queue, self._delivered, exclusive=True, callback=self._consume_ok)
 
     def _bind(self, channel: Channel) -> None:
+        self._binding = True
         if self._follow:
-            self._bind_stream(channel)
+            self._bind_stream(channel, self._bound)
         if self._share is not None:
             channel.exchange_declare(self._share, "fanout", auto_delete=True)
-            channel.queue_bind(self._queue, self._share)
+            channel.queue_bind(self._queue, self._share, callback=self._bound)
+
+    def _bound(self, _frame: object) -> None:
+        self._binding = False
 
     def _bind_stream(self, channel: Channel, on_bound: Callable[[object], None] | None = None) -> None:
         channel.exchange_declare(self._exchange, "fanout", durable=True)
@@ -140,12 +152,17 @@ class BrokerSubscriber:
 
     def on_down(self) -> None:
         self._channel = None
+        self._binding = False
         if self._consuming:
             self._consuming = False
             self._events.on_disconnected()
 
     def on_failed(self, error: FanlightError) -> None:
         self._events.on_failed(error)
+
+    def _set_blocked(self, channel: Channel, blocked: bool, *_frame: object) -> None:
+        if channel is self._channel:
+            self._events.on_blocked(blocked)
 
     def _consume_ok(self, ok: Any) -> None:
         channel = self._channel
@@ -156,7 +173,8 @@ class BrokerSubscriber:
         self._consuming = True
         self._link.established()
         self._events.on_connected()
-        self._link.call_later(_TICK_S, partial(self._tick, channel, 0))
+        self._link.call_later(_REPORT_S, partial(self._tick, channel))
+        self._link.call_later(_LOOK_S, partial(self._look, channel, 0))
 
     def _cancelled(self, _frame: object) -> None:
         self._link.renew("the queue was deleted")
@@ -215,7 +233,12 @@ class BrokerSubscriber:
             acknowledge(channel, self._last_tag)
         self._unacked = 0
 
-    def _tick(self, channel: Channel | None, seen_tag: int) -> None:
+    def _tick(self, channel: Channel | None) -> None:
+        if channel is not None and channel is self._channel:
+            self._events.on_tick()
+            self._link.call_later(_REPORT_S, partial(self._tick, channel))
+
+    def _look(self, channel: Channel | None, seen_tag: int) -> None:
         if channel is None or channel is not self._channel:
             return
         # An unacknowledged message closes the channel after half an hour (docs/consumers):
@@ -225,12 +248,15 @@ class BrokerSubscriber:
                 self._acknowledge(channel)
             # Silence may mean that an operator deleted the exchange and our binding with it. The
             # producer declares it again; nobody but us can bind again. Both are without effect else.
-            self._bind(channel)
-        self._events.on_tick()
-        self._link.call_later(_TICK_S, partial(self._tick, channel, self._last_tag))
+            # One at a time: pika keeps what a broker that is blocked does not answer.
+            if not self._binding:
+                self._bind(channel)
+        self._link.call_later(_LOOK_S, partial(self._look, channel, self._last_tag))
 
     def _publish_control(self, message: control.ControlMessage) -> None:
         if self._channel is None or not self._channel.is_open or not self._consuming:
+            return
+        if unsent_bytes(self._channel.connection) > _MOST_UNSENT_BYTES:
             return
         reply_to = DIRECT_REPLY if isinstance(message, control.ClockRequest) else None
         properties = control_properties(message, self._user, reply_to=reply_to)

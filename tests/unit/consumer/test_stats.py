@@ -12,6 +12,7 @@ MS = 1_000_000
 
 FRESH = ConsumerStats(
     connected=False,
+    blocked=False,
     received=0,
     received_bytes=0,
     presented=0,
@@ -109,6 +110,18 @@ def test_the_last_frame_says_by_which_way_it_came() -> None:
     seen.append(meters.snapshot(0).shared)
     assert seen == [False, True, True, False, True, False]
     assert meters.snapshot(0).presented == 5
+
+
+def test_whether_the_broker_is_blocked_is_forgotten_with_the_connection() -> None:
+    meters = Meters()
+    meters.connection(up=True)
+    meters.blocked(True)
+    assert meters.snapshot(0).blocked
+    meters.blocked(False)
+    assert not meters.snapshot(0).blocked
+    meters.blocked(True)
+    meters.connection(up=False)
+    assert not meters.snapshot(0).blocked
 
 
 def test_only_a_connection_that_stood_and_fell_counts_as_a_reconnect() -> None:

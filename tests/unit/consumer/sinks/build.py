@@ -22,6 +22,7 @@ STEP_NS = 33_333_333
 
 STATS = ConsumerStats(
     connected=True,
+    blocked=False,
     received=310,
     received_bytes=4_000_000,
     presented=300,

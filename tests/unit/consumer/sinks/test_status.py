@@ -52,6 +52,10 @@ NOTHING: dict[str, Any] = {
         ),
         ({"undecodable": 2}, RUNNING + " | undecodable 2"),
         ({"malformed": 5, "reconnects": 1}, RUNNING + " | refused 5 | reconnects 1"),
+        (
+            {"blocked": True},
+            "c1 | broker blocked: it is short of memory or disk | lost 0 | skipped 0",
+        ),
         ({"connected": False, **NOTHING}, "c1 | connecting..."),
         ({"connected": False, "shared": True}, "c1 | reconnecting... | lost 0 | skipped 0"),
         ({"shared": True, **NOTHING}, "c1 | waiting for the producer..."),

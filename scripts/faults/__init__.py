@@ -1,0 +1,1 @@
+"""Faults under load, and whether the promises hold meanwhile (`scripts/soak.py`)."""
