@@ -86,16 +86,22 @@ class LentLoop:
             self._pause.acquire(timeout=timeout_s if timeout_s >= 0 else -1)
             return
         self._left_s = FOR_GOOD  # first of all, lest its own thread takes this one for being elsewhere
-        if not self._lent:
+        taken_over = not self._lent
+        if taken_over:
             self._lent = True
             self._wake()  # its own thread lets go
             # What it did in its last turn, the caller has not seen: it is to look before it waits.
             timeout_s = 0.0
+        if not self._turn.acquire(blocking=False):
+            if not taken_over:  # its own thread found this one missing at this very moment
+                self._lent = True
+                self._wake()
+            self._turn.acquire()
         try:
-            with self._turn:
-                if not self.finished and self.lendable:
-                    self._run_once(FOR_GOOD if timeout_s < 0 else timeout_s // _POLL_STEP_S * _POLL_STEP_S)
+            if not self.finished and self.lendable:
+                self._run_once(FOR_GOOD if timeout_s < 0 else timeout_s // _POLL_STEP_S * _POLL_STEP_S)
         finally:
+            self._turn.release()
             self._left_s = time.monotonic()
 
     def rouse(self) -> None:

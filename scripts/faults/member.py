@@ -40,7 +40,7 @@ class Member:
         role: `producer` or `consumer`.
         flags: of its command line; a `{life}` in them becomes the number of its life.
         prefix: what to run it under (`ip netns exec ...`).
-        on_line: told of each line that it writes.
+        on_line: told of each line that it writes, and in which of its lives.
     """
 
     def __init__(
@@ -97,7 +97,10 @@ class Member:
         )
         assert self._process.stderr is not None
         self._reader = threading.Thread(
-            target=self._read, args=(self._process.stderr,), name=f"lines of {self.name}", daemon=True
+            target=self._read,
+            args=(self._process.stderr, f"{self.name} {self.lives}"),
+            name=f"lines of {self.name}",
+            daemon=True,
         )
         self._reader.start()
 
@@ -146,8 +149,8 @@ class Member:
         self._reader.join()
         return code
 
-    def _read(self, pipe: IO[str]) -> None:
+    def _read(self, pipe: IO[str], life: str) -> None:
         with pipe:
             for text in pipe:
                 self.last_lines = [*self.last_lines[-9:], text.rstrip("\n")]
-                self._on_line(self.name, text.rstrip("\n"), monotonic_ns())
+                self._on_line(life, text.rstrip("\n"), monotonic_ns())

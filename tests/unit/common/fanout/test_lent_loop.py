@@ -202,6 +202,12 @@ def test_a_loop_that_is_lent_while_its_own_thread_waits_for_it_is_left_to_the_wo
         def __exit__(self, *_: object) -> None:
             self.lock.release()
 
+        def acquire(self, blocking: bool = True) -> bool:
+            return self.lock.acquire(blocking)
+
+        def release(self) -> None:
+            self.lock.release()
+
     rig = Rig()
     turn = Watched(rig.loop.alone())
     monkeypatch.setattr(rig.loop, "_turn", turn)
@@ -357,3 +363,22 @@ def test_its_own_thread_does_not_wait_for_a_worker_once_it_has_finished() -> Non
     rig.start()
     lent(rig)
     rig.end()
+
+
+def test_whoever_finds_the_loop_taken_at_the_same_moment_wakes_it() -> None:
+    """Its own thread took the turn between two looks of the one that works in its stead."""
+    rig = Rig()
+    rig.loop._lent = True
+    inside = threading.Event()
+
+    def own_thread_takes_it() -> None:
+        with rig.loop.alone():
+            inside.set()
+            rig._run_once(FOR_GOOD)
+
+    with elsewhere(own_thread_takes_it, OWN) as let_go:
+        assert inside.wait(scaled(5))
+        rig.loop.work(0.0)
+        assert let_go.wait(scaled(5))
+    assert rig.wakes == 1
+    assert rig.loop._lent
