@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from scripts.lib import apt
+from scripts.lib import apt, netns
 from scripts.lib.bootstrap import PYTHON
 from scripts.lib.instance import CHECKOUT
 from scripts.private_node import scripts_folder
@@ -24,6 +24,7 @@ _PROGRAMS = {
     "import": "imagemagick",
     "node": "nodejs",
     "npm": "npm",
+    **netns.PROGRAMS,
 }
 
 

@@ -1,0 +1,219 @@
+"""The proxy that makes trouble for the fault tests and the soak: it must make the trouble it says."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from scripts.lib.tcp_proxy import HELD_BYTES, TcpProxy
+from tests.support.timing import scaled, wait_until
+
+
+class Echo:
+    """Sends back what comes; `paused` stops that."""
+
+    def __init__(self) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listening.getsockname()[1])
+        self.lost = 0
+        threading.Thread(target=self._run, name="echo", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listening.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(sock,), name="echo client", daemon=True).start()
+
+    def _serve(self, sock: socket.socket) -> None:
+        with sock, suppress(OSError):
+            while data := sock.recv(65536):
+                sock.sendall(data)
+        self.lost += 1
+
+    def close(self) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+
+
+@pytest.fixture
+def echo() -> Iterator[Echo]:
+    server = Echo()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def proxy(echo: Echo) -> Iterator[TcpProxy]:
+    with TcpProxy("127.0.0.1", echo.port) as running:
+        yield running
+
+
+@pytest.fixture
+def client(proxy: TcpProxy) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=scaled(10)) as sock:
+        assert round_trip_s(sock, b"hello") < scaled(5)
+        yield sock
+
+
+def receive(sock: socket.socket, count: int) -> bytes:
+    data = b""
+    while len(data) < count:
+        more = sock.recv(count - len(data))
+        assert more, "the connection ended"
+        data += more
+    return data
+
+
+def round_trip_s(sock: socket.socket, data: bytes) -> float:
+    began_s = time.monotonic()
+    sock.sendall(data)
+    assert receive(sock, len(data)) == data
+    return time.monotonic() - began_s
+
+
+def test_what_goes_in_comes_out_in_order_however_it_is_jittered(
+    proxy: TcpProxy, client: socket.socket
+) -> None:
+    proxy.delay_s, proxy.jitter_s = 0.02, 0.03
+    data = bytes(at * 7 % 251 for at in range(200_000))
+    sender = threading.Thread(target=client.sendall, args=(data,))
+    sender.start()
+    assert receive(client, len(data)) == data
+    sender.join()
+    assert proxy.held_bytes == 0
+
+
+def test_delay_holds_both_ways_and_ends_when_it_is_cleared(proxy: TcpProxy, client: socket.socket) -> None:
+    proxy.delay_s = 0.1
+    assert 0.2 <= round_trip_s(client, b"slow") < scaled(1)
+    proxy.clear()
+    assert round_trip_s(client, b"fast") < 0.1
+
+
+def test_jitter_differs_from_time_to_time(proxy: TcpProxy, client: socket.socket) -> None:
+    proxy.jitter_s = 0.1
+    took_s = [round_trip_s(client, b"x") for _ in range(8)]
+    assert max(took_s) - min(took_s) > 0.02
+
+
+def test_the_rate_is_kept(proxy: TcpProxy, client: socket.socket) -> None:
+    proxy.rate = 100_000
+    assert 0.2 < round_trip_s(client, bytes(25_000)) < scaled(1.5)
+
+
+def test_who_does_not_read_makes_the_other_wait_and_nothing_grows(
+    proxy: TcpProxy, client: socket.socket
+) -> None:
+    client.setblocking(False)
+    sent, pause = 0, threading.Event()
+    while not pause.wait(0.05):
+        try:
+            sent += client.send(bytes(1_000_000))
+        except BlockingIOError:
+            break
+    while not pause.wait(0.2):  # the echo's own buffers, and ours, fill up
+        try:
+            sent += client.send(bytes(1_000_000))
+        except BlockingIOError:
+            break
+    assert proxy.held_bytes <= 2 * (HELD_BYTES + 16 * 1024)
+    client.setblocking(True)
+    client.settimeout(scaled(10))
+    assert len(receive(client, sent)) == sent
+
+
+def test_held_back_is_nothing_lost(proxy: TcpProxy, client: socket.socket) -> None:
+    proxy.hold = True
+    client.sendall(b"wait")
+    client.settimeout(0.2)
+    with pytest.raises(TimeoutError):
+        client.recv(4)
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=scaled(5)) as late:
+        late.sendall(b"too")
+        proxy.hold = False
+        client.settimeout(scaled(5))
+        assert receive(client, 4) == b"wait"
+        late.settimeout(scaled(5))
+        assert receive(late, 3) == b"too"
+
+
+def test_a_cut_is_a_reset_and_the_target_notices(
+    proxy: TcpProxy, client: socket.socket, echo: Echo
+) -> None:
+    assert proxy.cut() == 1
+    with pytest.raises(ConnectionResetError):
+        client.recv(1)
+    wait_until(lambda: echo.lost == 1, 5, "the target loses its client")
+    assert proxy.connections == 0
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=scaled(5)) as again:
+        assert round_trip_s(again, b"again") < scaled(5)
+
+
+def test_a_cut_may_be_in_good_order(proxy: TcpProxy, client: socket.socket) -> None:
+    proxy.cut(reset=False)
+    assert client.recv(1) == b""
+
+
+def test_after_a_refusal_clients_are_let_in_again(proxy: TcpProxy, client: socket.socket) -> None:
+    proxy.cut(refuse=True)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", proxy.port), timeout=scaled(5))
+    proxy.admit()
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=scaled(5)) as again:
+        assert round_trip_s(again, b"again") < scaled(5)
+
+
+def test_an_end_on_one_side_is_passed_on_after_what_came_before(
+    proxy: TcpProxy, client: socket.socket, echo: Echo
+) -> None:
+    proxy.delay_s = 0.05
+    client.sendall(b"last")
+    client.shutdown(socket.SHUT_WR)
+    assert receive(client, 4) == b"last"
+    assert client.recv(1) == b""
+    wait_until(lambda: proxy.connections == 0, 5, "nothing is left of it")
+    assert echo.lost == 1
+
+
+def test_nobody_at_the_target_is_a_reset() -> None:
+    with (
+        TcpProxy("127.0.0.1", 1) as proxy,
+        pytest.raises(ConnectionResetError),  # from either of the two below
+        socket.create_connection(("127.0.0.1", proxy.port), timeout=scaled(5)) as sock,
+    ):
+        sock.recv(1)
+
+
+def test_a_stopped_proxy_leaves_nothing(echo: Echo) -> None:
+    threads = threading.active_count()
+    proxy = TcpProxy("127.0.0.1", echo.port)
+    proxy.start()
+    proxy.hold = True
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=scaled(5)) as sock:
+        proxy.stop()
+        with pytest.raises(ConnectionResetError):
+            sock.recv(1)
+    proxy.stop()
+    wait_until(lambda: threading.active_count() <= threads, 5, "its thread has ended")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", proxy.port), timeout=scaled(5))
+
+
+@pytest.mark.parametrize(
+    ("url", "through"),
+    [
+        ("amqp://u:p%40@a:1,b:2/v", "amqp://u:p%40@127.0.0.1:{port}/v"),
+        ("amqp://a", "amqp://127.0.0.1:{port}"),
+        ("tcp+threads://h:7400", "tcp+threads://127.0.0.1:{port}"),
+    ],
+)
+def test_a_url_leads_through_it(url: str, through: str) -> None:
+    proxy = TcpProxy("127.0.0.1", 1)
+    assert proxy.url_through(url) == through.format(port=proxy.port)
