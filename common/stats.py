@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable
+from typing import Final
 
 
 def percentile(values: Iterable[float], fraction: float) -> float | None:
@@ -40,6 +41,10 @@ class Window:
         return (len(values) - 1) / max((now_ns - self._values[0][0]) / 1e9, 1e-9)
 
 
+# No network holds a frame for so long: a wall clock was set.
+_STEP_NS: Final = 10_000_000_000
+
+
 class Jitter:
     """Interarrival jitter after RFC 3550, section 6.4.1, in nanoseconds.
 
@@ -54,7 +59,9 @@ class Jitter:
     def observe(self, capture_ns: int, arrival_ns: int) -> None:
         transit_ns = arrival_ns - capture_ns
         if self._transit_ns is not None:
-            self.value_ns += (abs(transit_ns - self._transit_ns) - self.value_ns) / 16
+            change_ns = abs(transit_ns - self._transit_ns)
+            if change_ns < _STEP_NS:
+                self.value_ns += (change_ns - self.value_ns) / 16
         self._transit_ns = transit_ns
 
     def restart(self) -> None:

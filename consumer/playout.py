@@ -26,6 +26,8 @@ _BEGIN_AHEAD: Final = 0.9
 _STOP_AHEAD: Final = 0.3
 MOST_DECODED_AHEAD: Final = 4
 _LONGEST_INTERVAL_NS: Final = 3600 * 1_000_000_000
+# A frame captured so long before the one that came before it: the producer's clock was set.
+_STEP_NS: Final = 200_000_000
 
 
 class Arrived(NamedTuple):
@@ -194,17 +196,21 @@ class SyncPlayout:
             dropped = self._give_up(len(frames))
             frames.append(arrived)
             return Pushed(dropped)
+        dropped = ()
+        if frames and frames[-1].header.capture_ns - arrived.header.capture_ns > _STEP_NS:
+            dropped = self._clock_was_set(arrived.header.capture_ns)
         frames.append(arrived)
         if len(frames) <= self._capacity:
-            return _KEPT
+            return Pushed(dropped) if dropped else _KEPT
         keys = (at for at, frame in enumerate(islice(frames, 1, None), 1) if frame.header.key)
         key_at = next(keys, None)
-        return Pushed(self._give_up(len(frames) if key_at is None else key_at), broken=key_at is None)
+        dropped += self._give_up(len(frames) if key_at is None else key_at)
+        return Pushed(dropped, broken=key_at is None)
 
     def take(self, now_ns: int) -> Turn:
         due: list[Arrived] = []
         begun = self._begun
-        while self._frames and self._due_ns(self._frames[0]) <= now_ns:
+        while self._frames and (not self._frames[0].showable or self._due_ns(self._frames[0]) <= now_ns):
             due.append(self._pop())
         if not due:
             return self._between(now_ns)
@@ -220,6 +226,15 @@ class SyncPlayout:
             newest = decode.pop()
         due_ns = None if newest is None else self._due_ns(newest)
         return Turn(newest, due_ns, tuple(dropped), decode=tuple(decode))
+
+    def _clock_was_set(self, capture_ns: int) -> tuple[Dropped, ...]:
+        """What was stamped by the clock as it was would be due who knows when: it is not shown any more."""
+        dropped = []
+        for at, frame in enumerate(self._frames):
+            if frame.showable and frame.header.capture_ns - capture_ns > _STEP_NS:
+                dropped.append(Dropped(frame, Event.SUPERSEDED))
+                self._frames[at] = frame._replace(showable=False)
+        return tuple(dropped)
 
     def _give_up(self, count: int) -> tuple[Dropped, ...]:
         begun = self._begun

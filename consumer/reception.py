@@ -17,6 +17,7 @@ from common.pixels import Pixels
 from common.sharing import hosts
 from common.sharing.reader import SharedPicture
 from consumer.changeover import LOOK_AFTER_S, Changeover, Via
+from consumer.clockdoubt import ClockDoubt
 from consumer.decoding import Decoding
 from consumer.frame import Frame
 from consumer.mailbox import Mailbox
@@ -68,6 +69,7 @@ class Reception:
         self._max_age_ns = int(settings.max_age_s * 1e9)
         self._meters = Meters()
         self._clock = clocksync.ClockSync()
+        self._doubt = ClockDoubt(self._max_age_ns)
         host = hosts.host_id()
         share = settings.share_name(host) if host is not None and settings.way is not Via.BROKER else None
         self._changeover = Changeover(
@@ -219,7 +221,8 @@ class Reception:
             self._pause.acquire(timeout=min(due_ns - now_ns, _LONGEST_PAUSE_NS) / 1e9)
             now_ns = self._now_ns()
         age_ns = now_ns - header.capture_ns
-        if age_ns > self._max_age_ns or (picture is not None and not picture.valid):
+        known = age_ns <= self._max_age_ns and self._doubt.believes(age_ns, monotonic_ns())
+        if not known or (picture is not None and not picture.valid):
             self._dropped(Dropped(arrived, Event.LATE))
             return None
         presented_ns = wall_ns()
@@ -277,9 +280,12 @@ class Reception:
             self._epoch = header.epoch
             self._ticks = 0
             self._clock.restart()
+            self._doubt.restart()
             self._ask_the_time()
         elif shared is not self._highest_shared and header.seq <= self._highest_seq:
             return  # while one way takes over from the other a frame may come by both
+        if self._doubt.asks(self._now_ns() - header.capture_ns, monotonic_ns()):
+            self._ask_the_time()
         self._highest_seq = header.seq
         self._highest_shared = shared
         self._receiver.on_frame(frame, received_ns)
@@ -289,6 +295,7 @@ class Reception:
         sample = clocksync.sample(reply.asked_ns, reply.received_ns, reply.replied_ns, now_ns)
         if sample is not None:
             self._clock.observe(sample, wall_ns=wall_ns(), monotonic_ns=now_ns)
+            self._doubt.answered(reply.asked_ns)
 
     def on_malformed(self, error: WireFormatError) -> None:
         self._receiver.on_malformed(error)

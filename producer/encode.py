@@ -13,7 +13,7 @@ from typing import Final
 
 import av
 
-from common.clock import monotonic_ns, wall_ns
+from common.clock import monotonic_ns
 from common.codec import encoder
 from common.codec.base import Encoded
 from common.codec.picture import Converter, Picture, size_of
@@ -93,7 +93,7 @@ class Encode:
                 if self._slot.drained:
                     return
                 continue
-            if wall_ns() - captured.capture_ns > self._max_age_ns:
+            if monotonic_ns() - captured.captured_ns > self._max_age_ns:
                 self._meters.stale()
                 continue
             if encode is None:

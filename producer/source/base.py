@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from common.clock import monotonic_of
 from common.codec.picture import Picture
 
 
@@ -16,10 +17,15 @@ class Captured:
         picture: owned by whoever reads it; the source never writes to it again.
         capture_ns: wall time (Unix) at which it was taken: when the camera or the network delivered it,
             or, for a source that plays at a rate, when it was due.
+        captured_ns: the same moment in monotonic time: a wall clock may be set while the picture waits.
     """
 
     picture: Picture
     capture_ns: int
+    captured_ns: int = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "captured_ns", monotonic_of(self.capture_ns))
 
 
 class Source(Protocol):

@@ -111,7 +111,7 @@ def wrong_with(payload: Payload) -> str | None:
         return f"payload {payload.number}: checksum"
     said = (payload.number, payload.first, payload.frames, payload.key)
     written = _HEAD.unpack_from(data)
-    return None if said == written and payload.capture_ns == payload.number else f"{said} was {written}"
+    return None if said == written and payload.captured_ns == payload.number else f"{said} was {written}"
 
 
 class _Writer(threading.Thread):
@@ -133,7 +133,7 @@ class _Writer(threading.Thread):
             frames = self._random.randint(1, _MOST_FRAMES)
             size = self._random.randint(0, _LONGEST_FILLING)
             data = made(number, self.frames, frames, key=key, filling=filling[:size])
-            self._ring.put(data, frames=frames, key=key, capture_ns=number)
+            self._ring.put(data, frames=frames, key=key, captured_ns=number)
             self.frames += frames
             # Now the writer laps everybody, now they catch up.
             _work(self._random.choice(_WRITER_WORK), filling)

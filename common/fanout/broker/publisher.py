@@ -20,7 +20,7 @@ from pika.channel import Channel
 from pika.spec import Basic
 
 from common.address import BrokerAddress
-from common.clock import wall_ns
+from common.clock import monotonic_ns, monotonic_of
 from common.errors import FanlightError
 from common.fanout.base import PublisherEvents
 from common.fanout.broker.control import ControlListener
@@ -61,6 +61,7 @@ class BrokerPublisher:
         # What `wait_ready` waits for. Written in the link's thread, but for `_pending` and `_stopped`.
         self._changed = threading.Condition()
         self._pending: EncodedFrame | None = None
+        self._captured_ns = 0  # monotonic
         self._watched = False
         self._blocked = False
         self._stopped = False
@@ -91,6 +92,7 @@ class BrokerPublisher:
     def publish(self, frame: EncodedFrame) -> None:
         with self._changed:
             self._pending = frame
+            self._captured_ns = monotonic_of(frame.header.capture_ns)
         self._link.call(self._send_pending)
 
     def stop(self, timeout_s: float) -> None:
@@ -213,7 +215,7 @@ class BrokerPublisher:
         if unsent_bytes(connection):
             self._link.call_later(_DRAIN_INTERVAL_S, self._send_pending)
             return
-        if wall_ns() - frame.header.capture_ns > self._max_age_ns:
+        if monotonic_ns() - self._captured_ns > self._max_age_ns:
             self._events.on_stale()
         else:
             self._send(channel, frame)

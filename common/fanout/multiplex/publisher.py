@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from common.address import TcpAddress
-from common.clock import wall_ns
+from common.clock import monotonic_ns, monotonic_of, wall_ns
 from common.control import ClockRequest, answer
 from common.fanout.base import PublisherEvents
 from common.fanout.multiplex.send_queue import SendQueue
@@ -28,7 +28,7 @@ _HISTORY_NS: Final = 2_000_000_000
 class _Sent(NamedTuple):
     data: bytes
     key: bool
-    capture_ns: int
+    captured_ns: int
 
 
 class MultiplexPublisher(TcpPublisher):
@@ -77,10 +77,10 @@ class MultiplexPublisher(TcpPublisher):
     def on_follow(self, client: Client, follow: bool) -> None:
         queue = self._queues[client]
         if follow:
-            now_ns = wall_ns()
-            if self._history and now_ns - self._history[0].capture_ns <= _HISTORY_NS:
+            now_ns = monotonic_ns()
+            if self._history and now_ns - self._history[0].captured_ns <= _HISTORY_NS:
                 for sent in self._history:
-                    queue.offer(sent.data, key=sent.key, capture_ns=sent.capture_ns, now_ns=sent.capture_ns)
+                    queue.offer(sent.data, key=sent.key, captured_ns=sent.captured_ns, now_ns=sent.captured_ns)
         else:
             queue.end()
         self._look_who_watches(self._queues)
@@ -103,12 +103,13 @@ class MultiplexPublisher(TcpPublisher):
             self._pending -= 1
             self._changed.notify_all()
         header = frame.header
-        data, now_ns = wire.frame_message(frame), wall_ns()
-        self._remember(_Sent(data, header.key, header.capture_ns))
+        data, now_ns = wire.frame_message(frame), monotonic_ns()
+        captured_ns = monotonic_of(header.capture_ns)
+        self._remember(_Sent(data, header.key, captured_ns))
         for client, queue in tuple(self._queues.items()):
             if not client.visitor.follows:
                 continue
-            dropped = queue.offer(data, key=header.key, capture_ns=header.capture_ns, now_ns=now_ns)
+            dropped = queue.offer(data, key=header.key, captured_ns=captured_ns, now_ns=now_ns)
             if dropped:
                 self._events.on_unsent(dropped)
             if queue.needs_key:

@@ -15,7 +15,7 @@ MOST_SAYINGS: Final = 16
 
 class _Frame(NamedTuple):
     data: bytes
-    capture_ns: int
+    captured_ns: int
 
 
 class SendQueue:
@@ -53,8 +53,8 @@ class SendQueue:
         if len(self._sayings) < MOST_SAYINGS:
             self._sayings.append(data)
 
-    def offer(self, data: bytes, *, key: bool, capture_ns: int, now_ns: int) -> int:
-        """Take a frame to send, or drop some. `now_ns` is Unix time.
+    def offer(self, data: bytes, *, key: bool, captured_ns: int, now_ns: int) -> int:
+        """Take a frame to send, or drop some. Both times are monotonic.
 
         Returns:
             how many frames were dropped, this one included. Those before the first keyframe do not count.
@@ -65,7 +65,7 @@ class SendQueue:
             return int(self._begun)
         dropped, stale = 0, False
         if self._frames:
-            stale = now_ns - self._frames[0].capture_ns > self._stale_ns
+            stale = now_ns - self._frames[0].captured_ns > self._stale_ns
             full = self._bytes + len(data) > self._max_bytes
             if key and (stale or full):
                 dropped = self.clear()
@@ -75,7 +75,7 @@ class SendQueue:
         self.needs_key |= self._behind.needs_key(stale, now_ns)
         self.awaits_key = False
         self._begun = True
-        self._frames.append(_Frame(data, capture_ns))
+        self._frames.append(_Frame(data, captured_ns))
         self._bytes += len(data)
         return dropped
 

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final
 
 from common.address import TcpAddress
-from common.clock import wall_ns
+from common.clock import monotonic_of, wall_ns
 from common.control import ClockRequest, answer
 from common.fanout.base import PublisherEvents
 from common.fanout.tcp import wire
@@ -81,7 +81,8 @@ class ThreadsPublisher(TcpPublisher):
             return
         header = frames[0].header
         data = b"".join(map(wire.frame_message, frames))
-        self._ring.put(data, frames=len(frames), key=header.key, capture_ns=header.capture_ns)
+        captured_ns = monotonic_of(header.capture_ns)
+        self._ring.put(data, frames=len(frames), key=header.key, captured_ns=captured_ns)
         for sender in self._senders:
             sender.wake()
 

@@ -37,7 +37,7 @@ class Payload(NamedTuple):
         first: how many frames were written before its own.
         frames: how many it holds.
         key: whether its first frame can be decoded alone.
-        capture_ns: of its first frame (Unix time).
+        captured_ns: when its first frame was captured (monotonic time).
         data: the frames as they travel; None if it was given up.
     """
 
@@ -45,7 +45,7 @@ class Payload(NamedTuple):
     first: int
     frames: int
     key: bool
-    capture_ns: int
+    captured_ns: int
     data: bytes | None
 
 
@@ -68,13 +68,13 @@ class PayloadRing:
         self._bytes = 0
         self._oldest = 0
 
-    def put(self, data: bytes, *, frames: int, key: bool, capture_ns: int) -> None:
+    def put(self, data: bytes, *, frames: int, key: bool, captured_ns: int) -> None:
         """Write one payload over the oldest. Never waits."""
         index = self.written
         old = self._slots[index % self._capacity]
         if old is not None and old.data is not None:
             self._bytes -= len(old.data)
-        self._slots[index % self._capacity] = Payload(index, self._frames, frames, key, capture_ns, data)
+        self._slots[index % self._capacity] = Payload(index, self._frames, frames, key, captured_ns, data)
         self._frames += frames
         self._bytes += len(data)
         if key:
@@ -103,7 +103,7 @@ class Cursor:
 
     Args:
         stale_ns: a payload that is older than this is left out, if a keyframe has come since.
-        now_ns: Unix time, here and below.
+        now_ns: monotonic time, here and below.
 
     Attributes:
         lost: frames that this reader did not get since it came too late.
@@ -121,7 +121,7 @@ class Cursor:
         self.needs_key = False
         self._behind = Behind()
         key = ring.at(ring.newest_key) if ring.newest_key >= 0 else None
-        if key is not None and key.key and key.data is not None and now_ns - key.capture_ns <= _HISTORY_NS:
+        if key is not None and key.key and key.data is not None and now_ns - key.captured_ns <= _HISTORY_NS:
             self._index = key.number
 
     def next(self, now_ns: int) -> Payload | None:
@@ -134,10 +134,10 @@ class Cursor:
                 self._lapped()
             elif self.awaits_key and not payload.key:
                 self._index += 1
-            elif now_ns - payload.capture_ns > self._stale_ns and self._ring.newest_key > self._index:
+            elif now_ns - payload.captured_ns > self._stale_ns and self._ring.newest_key > self._index:
                 self._index = self._ring.newest_key
             else:
-                stale = now_ns - payload.capture_ns > self._stale_ns
+                stale = now_ns - payload.captured_ns > self._stale_ns
                 self.needs_key |= self._behind.needs_key(stale, now_ns)
                 self._take(payload)
                 return payload

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from common.clock import wall_ns
+from common.clock import monotonic_ns
 from common.fanout.threads.ring import Cursor, PayloadRing
 
 MOST_SAYINGS: Final = 16
@@ -67,7 +67,7 @@ class Sender:
 
     def follow(self, wanted: bool) -> None:
         """Send frames from now on, or none."""
-        self._cursor = Cursor(self._ring, stale_ns=self._stale_ns, now_ns=wall_ns()) if wanted else None
+        self._cursor = Cursor(self._ring, stale_ns=self._stale_ns, now_ns=monotonic_ns()) if wanted else None
         self.wake()
 
     def finish(self) -> None:
@@ -104,7 +104,7 @@ class Sender:
         cursor = self._cursor
         if cursor is None:
             return None
-        payload = cursor.next(wall_ns())
+        payload = cursor.next(monotonic_ns())
         if cursor.lost:
             self._on_lost(cursor.lost)
             cursor.lost = 0

@@ -149,6 +149,12 @@ def test_rfc_3550_by_hand() -> None:
         assert meter.value_ns == pytest.approx(expected_ms[n] * MS)
 
 
+def test_a_wall_clock_that_is_set_is_no_jitter() -> None:
+    for step_ns in (-3600 * SECOND, 3600 * SECOND):
+        frames = [(n * 33 * MS, n * 33 * MS + (step_ns if n > 20 else 0)) for n in range(50)]
+        assert jitter(*frames).value_ns == 0.0
+
+
 def test_a_steady_transit_has_no_jitter_whatever_the_clocks_say() -> None:
     for offset_ns in (-(10**18), -SECOND, 0, 10**18):
         assert jitter(*((n * 33 * MS, n * 33 * MS + offset_ns) for n in range(50))).value_ns == 0.0

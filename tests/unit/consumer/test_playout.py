@@ -292,10 +292,32 @@ def test_sync_holds_what_falls_into_its_delay_and_no_more() -> None:
     assert not any(pushed.broken for pushed in pushes)
 
 
+def test_sync_does_not_wait_an_hour_for_frames_of_a_clock_that_was_set_back() -> None:
+    hour = 3600 * SECOND
+    before = [arrived(n, hour + n * INTERVAL, key=n == 0) for n in range(3)]
+    after = [arrived(n, n * INTERVAL) for n in range(3, 6)]
+    playout = sync(*before)
+    assert playout.push(after[0]) == Pushed(tuple(Dropped(old, Event.SUPERSEDED) for old in before))
+    assert playout.push(after[1]) == Pushed()
+    # What comes after may refer to them: they are decoded, and not shown.
+    turn = playout.take(0)
+    assert (turn.frame, turn.dropped, seqs(turn.decode)) == (None, (), [0, 1, 2])
+    assert playout.take(3 * INTERVAL + DELAY).frame == after[0]
+    assert playout.take(4 * INTERVAL + DELAY).frame == after[1]
+
+
+def test_sync_bears_capture_times_that_step_back_a_little() -> None:
+    frames = [alone(0, 100 * MS), alone(1, 20 * MS)]
+    playout = sync(frames[0])
+    assert playout.push(frames[1]) == Pushed()
+    turn = playout.take(100 * MS + DELAY)
+    assert fates(turn.dropped) == [(0, Event.SUPERSEDED)] or turn.frame is not None
+
+
 def test_sync_gives_up_all_before_the_first_keyframe_that_it_holds_if_there_are_too_many() -> None:
     capacity = sync()._capacity
     playout = sync(*run(capacity, keys=(0, 30, 40)))
-    pushed = playout.push(arrived(capacity, 0))
+    pushed = playout.push(arrived(capacity, capacity * INTERVAL))
     assert (fates(pushed.dropped), pushed.broken) == ([(n, Event.SUPERSEDED) for n in range(30)], False)
     turn = playout.take(30 * INTERVAL + DELAY)
     assert (seq_of(turn.frame), turn.decode) == (30, ())
@@ -304,7 +326,7 @@ def test_sync_gives_up_all_before_the_first_keyframe_that_it_holds_if_there_are_
 def test_sync_gives_up_all_if_there_are_too_many_and_none_of_them_can_be_shown_alone() -> None:
     capacity = sync()._capacity
     playout = sync(*run(capacity))
-    pushed = playout.push(arrived(capacity, 0))
+    pushed = playout.push(arrived(capacity, capacity * INTERVAL))
     assert pushed.broken
     assert fates(pushed.dropped) == [(n, Event.SUPERSEDED) for n in range(capacity + 1)]
     assert playout.take(SECOND) == Turn()

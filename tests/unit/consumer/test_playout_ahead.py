@@ -92,7 +92,7 @@ def test_sync_does_not_hand_out_again_ahead_what_was_given_up_before_it() -> Non
     frames = run(capacity, keys=(0, 2))
     playout = sync(*frames)
     worked_on(playout, DELAY - BEGIN)
-    assert fates(playout.push(arrived(capacity, 0)).dropped) == [
+    assert fates(playout.push(arrived(capacity, capacity * INTERVAL)).dropped) == [
         (0, Event.SUPERSEDED),
         (1, Event.SUPERSEDED),
     ]

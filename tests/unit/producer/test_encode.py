@@ -88,7 +88,7 @@ class Bench:
 
 @pytest.fixture(autouse=True)
 def _fixed_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("producer.encode.wall_ns", lambda: NOW)
+    monkeypatch.setattr("producer.source.base.monotonic_of", lambda unix_ns: 5_000_000_000 - (NOW - unix_ns))
     monkeypatch.setattr("producer.encode.monotonic_ns", lambda: 5_000_000_000)
 
 

@@ -18,11 +18,11 @@ def queue() -> SendQueue:
 
 
 def key(queue: SendQueue, data: bytes, *, age_ns: int = 0) -> int:
-    return queue.offer(data, key=True, capture_ns=NOW - age_ns, now_ns=NOW)
+    return queue.offer(data, key=True, captured_ns=NOW - age_ns, now_ns=NOW)
 
 
 def delta(queue: SendQueue, data: bytes, *, age_ns: int = 0) -> int:
-    return queue.offer(data, key=False, capture_ns=NOW - age_ns, now_ns=NOW)
+    return queue.offer(data, key=False, captured_ns=NOW - age_ns, now_ns=NOW)
 
 
 def sent(queue: SendQueue, step: int = 1_000) -> bytes:
@@ -229,7 +229,7 @@ def test_what_arrives_are_whole_frames_in_order_that_can_be_decoded(
         keyed, size, age_ns = step
         # Each byte tells its frame; the last one of a frame is marked.
         data = bytes([number]) * (size - 1) + bytes([number | 0x80])
-        dropped += queue.offer(data, key=keyed, capture_ns=NOW - age_ns, now_ns=NOW)
+        dropped += queue.offer(data, key=keyed, captured_ns=NOW - age_ns, now_ns=NOW)
         is_key.append(keyed)
         number += 1
         early += not any(is_key)
@@ -263,7 +263,7 @@ def test_whoever_is_behind_needs_a_keyframe_and_asks_for_one_twice_a_second(queu
     assert not needs_key(queue), "not so far behind yet"
     asked = []
     for ms in range(1, 1200, 100):
-        queue.offer(b"", key=False, capture_ns=NOW, now_ns=NOW + ms * 1_000_000)
+        queue.offer(b"", key=False, captured_ns=NOW, now_ns=NOW + ms * 1_000_000)
         asked.append(needs_key(queue))
     assert asked.count(True) == 2
     assert not asked[0], "who is new gets what is old at first"

@@ -26,7 +26,7 @@ class Writer:
     def put(self, kinds: str, *, at_ns: int = NOW, frames: int = 1, size: int = 10) -> None:
         for kind in kinds:
             data = bytes([self.ring.written % 256]) * size
-            self.ring.put(data, frames=frames, key=kind == "K", capture_ns=at_ns)
+            self.ring.put(data, frames=frames, key=kind == "K", captured_ns=at_ns)
 
     def cursor(self, now_ns: int = NOW, stale_ns: int = STALE) -> Cursor:
         return Cursor(self.ring, stale_ns=stale_ns, now_ns=now_ns)
@@ -61,10 +61,10 @@ def next_number(cursor: Cursor) -> int | None:
 
 def test_what_is_put_in_is_there_with_its_number(writer: Writer) -> None:
     assert writer.ring.at(0) is None
-    writer.ring.put(b"a", frames=3, key=True, capture_ns=5)
-    writer.ring.put(b"b", frames=2, key=False, capture_ns=6)
-    assert writer.ring.at(0) == Payload(number=0, first=0, frames=3, key=True, capture_ns=5, data=b"a")
-    assert writer.ring.at(1) == Payload(number=1, first=3, frames=2, key=False, capture_ns=6, data=b"b")
+    writer.ring.put(b"a", frames=3, key=True, captured_ns=5)
+    writer.ring.put(b"b", frames=2, key=False, captured_ns=6)
+    assert writer.ring.at(0) == Payload(number=0, first=0, frames=3, key=True, captured_ns=5, data=b"a")
+    assert writer.ring.at(1) == Payload(number=1, first=3, frames=2, key=False, captured_ns=6, data=b"b")
     assert (writer.ring.written, writer.ring.newest_key) == (2, 0)
 
 
@@ -96,7 +96,7 @@ def test_with_large_frames_what_is_older_than_the_newest_keyframe_is_given_up() 
 def test_what_was_given_up_still_has_its_number() -> None:
     writer = Writer(max_bytes=30)
     writer.put("KpK", size=20)
-    assert writer.ring.at(0) == Payload(0, 0, 1, key=True, capture_ns=NOW, data=None)
+    assert writer.ring.at(0) == Payload(0, 0, 1, key=True, captured_ns=NOW, data=None)
 
 
 def test_bytes_are_counted_over_many_laps() -> None:
@@ -249,7 +249,7 @@ def test_a_payload_in_hand_is_not_changed_by_what_comes(writer: Writer) -> None:
     writer.put("K")
     payload = writer.cursor().next(NOW)
     writer.put("K" * 100)
-    assert payload == Payload(0, 0, 1, key=True, capture_ns=NOW, data=bytes(10))
+    assert payload == Payload(0, 0, 1, key=True, captured_ns=NOW, data=bytes(10))
 
 
 # Being late ----------------------------------------------------------------------------------------------
@@ -329,7 +329,7 @@ def test_under_stress_every_payload_is_whole_in_order_and_accounted_for() -> Non
 
 def test_the_checks_of_the_stress_find_what_is_wrong() -> None:
     data = made(5, 9, 2, key=True, filling=b"filling")
-    right = Payload(5, 9, 2, key=True, capture_ns=5, data=data)
+    right = Payload(5, 9, 2, key=True, captured_ns=5, data=data)
     assert wrong_with(right) is None
     for number in range(len(data)):
         damaged = bytearray(data)
@@ -337,7 +337,7 @@ def test_the_checks_of_the_stress_find_what_is_wrong() -> None:
         assert wrong_with(right._replace(data=bytes(damaged))) == "payload 5: checksum"
     others = (
         right._replace(number=6), right._replace(first=8), right._replace(frames=1),
-        right._replace(key=False), right._replace(capture_ns=4), right._replace(data=None),
+        right._replace(key=False), right._replace(captured_ns=4), right._replace(data=None),
     )  # fmt: skip
     assert all(wrong_with(other) for other in others)
 

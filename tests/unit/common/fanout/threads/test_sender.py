@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from common.clock import wall_ns
+from common.clock import monotonic_ns
 from common.fanout.threads.ring import Payload, PayloadRing
 from common.fanout.threads.sender import Sender
 from tests.support.ring_stress import hurried_switching
@@ -40,7 +40,7 @@ class Rig:
         )
 
     def put(self, data: bytes, *, key: bool = False, frames: int = 1, age_ns: int = 0) -> None:
-        self.ring.put(data, frames=frames, key=key, capture_ns=wall_ns() - age_ns)
+        self.ring.put(data, frames=frames, key=key, captured_ns=monotonic_ns() - age_ns)
         self.sender.wake()
 
     def read(self, count: int) -> bytes:
