@@ -13,21 +13,22 @@ import os
 import socket
 import sys
 import threading
-import time
 from pathlib import Path
 
 import common.clock
 from common.shell.lean import lean_process
 from scripts.faults.levers import Levers, Mode
 from scripts.faults.seen import CODES, UNREADABLE, Seen, code_of, pack
+from scripts.lib.stepped_clock import stepped
 
 
 def main() -> int:
     """Run the command; its exit code."""
     lean_process()
     role, flags = sys.argv[1], sys.argv[2:]
-    levers = Levers(Path(os.environ["SOAK_LEVERS"]))
-    common.clock.wall_ns = lambda: time.time_ns() + levers.clock_offset_ns
+    place = Path(os.environ["SOAK_LEVERS"])
+    levers = Levers(place)
+    common.clock.wall_ns = stepped(place)
     if role == "producer":
         return _producer(flags, levers)
     return _consumer(flags)

@@ -1,4 +1,7 @@
-"""What the rig can change inside a running process: numbers in a small file that both have mapped."""
+"""What the rig can change inside a running process: numbers in a small file that both have mapped.
+
+The first one is the step of the wall clock, as `scripts.lib.stepped_clock` reads it.
+"""
 
 from __future__ import annotations
 

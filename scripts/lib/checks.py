@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from common.errors import FanlightError
@@ -24,6 +25,7 @@ Further arguments go to pytest: `scripts/test -k freshness`, `scripts/test tests
 skipped test and a missing Docker engine are failures. Exit codes: 0 passed, 1 failed."""
 _NO_TESTS = 5  # pytest's exit code for "none collected"
 _SUITES = ("integration", "fault", "e2e")
+_SOAK = ("scripts/soak.py", "--minutes", "3", "--seed", "6")
 _NOT_DOCKER = ("-m", "not docker")
 _BROKER = ("-m", "not docker and not brokerless")
 _KEPT_VARIABLES = ("FANLIGHT_TEST_", "FANLIGHT_RABBITMQ")
@@ -86,8 +88,7 @@ class Checks:
             self._pytest("unit", "tests/unit")
         else:
             self._pytest("unit", "tests/unit")
-            self._with_private_node([(name, [f"tests/{name}"]) for name in _SUITES])
-            self._with_docker()
+            self._all_suites()
         if not self._some_ran:
             self.steps.fail("tests", "no test was run")
 
@@ -98,33 +99,63 @@ class Checks:
         self._tool("ruff format", "ruff", "format", "--check", "--quiet", ".", *scripts)
         self._tool("mypy --strict", "mypy")
 
+    def _all_suites(self) -> None:
+        """Two at a time: they wait most of the time, for brokers and for frames."""
+        if scripts_folder() is None:
+            self._with_private_node([(name, [f"tests/{name}"]) for name in _SUITES])
+            self._with_docker()
+            return
+        node = self._private_node()
+        if node.pid is None:
+            return
+        try:
+            with self._beside("integration without a broker", "tests/integration", "-m", "brokerless"):
+                self._pytest("integration", "tests/integration", *_BROKER, url=node.url)
+            if self._arguments:
+                self._pytest("fault", "tests/fault", *_NOT_DOCKER, url=node.url)
+            else:
+                with self._soaking():
+                    self._pytest("fault", "tests/fault", *_NOT_DOCKER, url=node.url)
+            self._by_hand()
+            with self._beside("e2e", "tests/e2e", *_NOT_DOCKER, url=node.url):
+                self._with_docker()
+        finally:
+            node.stop()
+
+    def _private_node(self) -> PrivateNode:
+        node = PrivateNode()
+        with self.steps.step("private RabbitMQ node"):
+            node.start()
+        return node
+
     def _with_private_node(self, suites: list[tuple[str, list[str]]]) -> None:
         if scripts_folder() is None:
             # The tests that need a broker skip, each with its reason; under CI=true that fails.
             for name, paths in suites:
                 self._pytest(name, *paths, *_NOT_DOCKER)
             return
-        node = PrivateNode()
-        with self.steps.step("private RabbitMQ node"):
-            node.start()
+        node = self._private_node()
         if node.pid is None:
             return
         try:
             for name, paths in suites:
-                if name == "integration":
-                    self._integration(node.url)
-                else:
-                    self._pytest(name, *paths, *_NOT_DOCKER, url=node.url)
+                self._pytest(name, *paths, *_NOT_DOCKER, url=node.url)
         finally:
             node.stop()
 
-    def _integration(self, url: str) -> None:
-        # Two processes: these tests wait most of the time.
-        arguments = [str(PYTHON), "-m", "pytest", "tests/integration", "-m", "brokerless", *self._arguments]
+    def _beside(self, name: str, *arguments: str, url: str | None = None) -> AbstractContextManager[None]:
+        command = [str(PYTHON), "-m", "pytest", *arguments, *self._arguments]
         good = (0, _NO_TESTS) if self._arguments else (0,)
-        name = "integration without a broker"
-        with self.steps.beside(name, arguments, cwd=CHECKOUT, environment=self._environment, good=good):
-            self._pytest("integration", "tests/integration", *_BROKER, url=url)
+        environment = self._environment | ({"FANLIGHT_TEST_URL": url} if url else {})
+        return self.steps.beside(name, command, cwd=CHECKOUT, environment=environment, good=good)
+
+    def _soaking(self) -> AbstractContextManager[None]:
+        command = [str(PYTHON), *_SOAK]
+        return self.steps.beside("soak of 3 minutes", command, cwd=CHECKOUT, environment=self._environment)
+
+    def _by_hand(self) -> None:
+        if broker_docker.missing() is None:
+            self._pytest("docker compose up, by hand", "tests", "-m", "docker")
 
     def _with_docker(self) -> None:
         problem = broker_docker.missing()
@@ -135,7 +166,6 @@ class Checks:
             else:
                 say(f"{problem}: RabbitMQ 4 part not run")
             return
-        self._pytest("docker compose up, by hand", "tests/integration", "-m", "docker")
         instance = Instance(f"test-{os.getpid()}")
         url = ""
         try:
