@@ -59,11 +59,15 @@ def _report(stats: ProducerStats) -> None:
         stats.stale,
         stats.keyframes,
         stats.published_bytes / 1e6,
-        _clients(stats),
+        _seldom(stats),
     )
 
 
-def _clients(stats: ProducerStats) -> str:
-    """What happened to single clients; without a broker only."""
-    told = [(stats.unsent, "frames not sent to clients that were too slow"), (stats.refused, "refused")]
+def _seldom(stats: ProducerStats) -> str:
+    """What is seldom: pictures that could not be encoded, and without a broker what befell single clients."""
+    told = [
+        (stats.unencodable, "could not be encoded"),
+        (stats.unsent, "frames not sent to clients that were too slow"),
+        (stats.refused, "refused"),
+    ]
     return "".join(f", {number} {what}" for number, what in told if number)

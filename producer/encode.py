@@ -15,11 +15,12 @@ import av
 
 from common.clock import monotonic_ns
 from common.codec import encoder
-from common.codec.base import Encoded
+from common.codec.base import Encoded, Encoder
 from common.codec.picture import Converter, Picture, size_of
-from common.errors import FanlightError
+from common.errors import EncodeError, FanlightError, WireFormatError
 from common.fanout import Publisher
-from common.frame import EncodedFrame, FrameHeader
+from common.frame import MAX_SIDE, EncodedFrame, FrameHeader
+from common.ratelimit import RateLimiter
 from common.shell.slot import Slot
 from producer.keyframes import KeyframeGovernor
 from producer.settings import ProducerSettings
@@ -29,10 +30,16 @@ from producer.stats import Meters
 _LOG = logging.getLogger(__name__)
 
 _WAIT_S: Final = 0.2
+# Not one picture that could be encoded for so long: a mistake, and no bad moment.
+_HOPELESS_NS: Final = 3_000_000_000
 
 
 class Encode:
-    """Encodes while somebody watches, and hands on to the publisher."""
+    """Encodes while somebody watches, and hands on to the publisher.
+
+    A picture that the codec refuses is left out and counted, and the next one is a keyframe. If not one
+    could be encoded for 3 s, or until the source ended, that ends the stream.
+    """
 
     def __init__(
         self,
@@ -57,6 +64,7 @@ class Encode:
         self._max_age_ns = int(settings.max_age_s * 1e9)
         self._converter = Converter()
         self._seq = 0
+        self._refusals = _Refusals()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="encode", daemon=True)
 
@@ -80,18 +88,18 @@ class Encode:
 
     def _encode_all(self) -> None:
         settings = self._settings
-        encode = None
+        encode: Encoder | None = None
         while not self._stopping.is_set():
             if not self._publisher.wait_ready(_WAIT_S):
                 if self._publisher.failure is not None:
                     raise self._publisher.failure
                 if self._slot.drained or (self._slot.closed and not self._publisher.watched):
-                    return
+                    break
                 continue
             captured = self._slot.take(_WAIT_S)
             if captured is None:
                 if self._slot.drained:
-                    return
+                    break
                 continue
             if monotonic_ns() - captured.captured_ns > self._max_age_ns:
                 self._meters.stale()
@@ -100,9 +108,25 @@ class Encode:
                 encode = encoder(
                     settings.codec, fps=self._fps(), gop_s=settings.gop_s, quality=settings.quality
                 )
-            picture = self._scaled(captured.picture)
-            key = self._keyframes.due(monotonic_ns())
-            self._publish(encode.encode(picture, key=key), size_of(picture), captured.capture_ns)
+            try:
+                self._encode(encode, captured)
+            except (EncodeError, WireFormatError, MemoryError, av.error.FFmpegError) as error:
+                # Who knows what the encoder remembers of it: a new one starts with a keyframe.
+                encode = None
+                self._meters.unencodable()
+                self._refusals.refused(error, monotonic_ns())
+            else:
+                self._refusals.encoded()
+        if not self._stopping.is_set():
+            self._refusals.end()
+
+    def _encode(self, encode: Encoder, captured: Captured) -> None:
+        picture = self._scaled(captured.picture)
+        width, height = size_of(picture)
+        if max(width, height) > MAX_SIDE:
+            raise EncodeError(f"a picture of {width}x{height}: allowed are {MAX_SIDE} pixels a side")
+        key = self._keyframes.due(monotonic_ns())
+        self._publish(encode.encode(picture, key=key), (width, height), captured.capture_ns)
 
     def _publish(self, encoded: Encoded, size: tuple[int, int], capture_ns: int) -> None:
         header = FrameHeader(
@@ -128,3 +152,50 @@ class Encode:
         if isinstance(picture, av.VideoFrame):
             return self._converter.to_frame(picture, picture.format.name, wanted)
         return self._converter.to_bgr(picture, wanted)
+
+
+class _Refusals:
+    """Pictures that could not be encoded: told once a second, and when it is over."""
+
+    def __init__(self) -> None:
+        self._limiter = RateLimiter()
+        self._since_ns: int | None = None
+        self._count = 0
+        self._ever_encoded = False
+        self._last: FanlightError | None = None
+
+    def refused(self, error: Exception, now_ns: int) -> None:
+        """One more; `now_ns` is monotonic.
+
+        Raises:
+            FanlightError: it never was any better.
+        """
+        if not isinstance(error, FanlightError):
+            error = EncodeError(f"a picture cannot be encoded: {error!r}")
+        self._last = error
+        self._count += 1
+        if self._since_ns is None:
+            self._since_ns = now_ns
+        if not self._ever_encoded and now_ns - self._since_ns >= _HOPELESS_NS:
+            raise error
+        held_back = self._limiter.allow(now_ns)
+        if held_back is not None:
+            _LOG.warning(
+                "picture left out: %s%s", error, f" (and {held_back} before it)" if held_back else ""
+            )
+
+    def encoded(self) -> None:
+        """One that was taken."""
+        self._ever_encoded = True
+        if self._count:
+            _LOG.info("pictures can be encoded again, %d were left out", self._count)
+            self._count, self._since_ns = 0, None
+
+    def end(self) -> None:
+        """No more will come.
+
+        Raises:
+            FanlightError: not one could be encoded.
+        """
+        if self._last is not None and not self._ever_encoded:
+            raise self._last

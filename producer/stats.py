@@ -20,6 +20,7 @@ class ProducerStats:
         skipped: pictures that a newer one overtook because encoding or publishing was slower.
         unwatched: pictures that were not encoded because nobody watched.
         stale: pictures or frames that grew too old while the broker took none.
+        unencodable: pictures that the codec refused.
         unsent: frames that single clients did not get since they were too slow; without a broker only.
         refused: connections that did not keep to the contract; without a broker only.
         keyframe_requests: requests of consumers (PLI).
@@ -34,6 +35,7 @@ class ProducerStats:
     skipped: int
     unwatched: int
     stale: int
+    unencodable: int
     unsent: int
     refused: int
     keyframe_requests: int
@@ -56,6 +58,7 @@ class Meters:
         self._skipped = 0
         self._unwatched = 0
         self._stale = 0
+        self._unencodable = 0
         self._unsent = 0
         self._refused = 0
         self._keyframe_requests = 0
@@ -76,6 +79,10 @@ class Meters:
     def stale(self) -> None:
         with self._lock:
             self._stale += 1
+
+    def unencodable(self) -> None:
+        with self._lock:
+            self._unencodable += 1
 
     def unsent(self, frames: int) -> None:
         with self._lock:
@@ -118,6 +125,7 @@ class Meters:
                 skipped=self._skipped,
                 unwatched=self._unwatched,
                 stale=self._stale,
+                unencodable=self._unencodable,
                 unsent=self._unsent,
                 refused=self._refused,
                 keyframe_requests=self._keyframe_requests,

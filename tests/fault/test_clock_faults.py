@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -41,7 +41,15 @@ class Scene:
 
     def start(self, stack: ExitStack, stream: str, producer_clock: Path, consumer_clock: Path) -> None:
         def run(clock: Path, role: str, *flags: str) -> None:
-            arguments = (str(clock), role, "--url", self.url, "--stream", stream, *flags)
+            arguments = (
+                str(clock),
+                role,
+                "--url",
+                self.url,
+                "--stream",
+                f"{stream}-{self.folder.name}",
+                *flags,
+            )
             self.commands.append(stack.enter_context(running(STEPPED, *arguments)))
 
         run(producer_clock, "producer", "--size", "160x90", "--fps", str(FPS))
@@ -97,29 +105,15 @@ def check(scene: Scene, steps: list[tuple[str, float]], began_s: float) -> None:
     assert took_s / 2 < times[-1] < took_s + 2, "the recording is as long as it took"
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        pytest.param(
-            lambda folder, ask: [
-                Scene(folder / "plain", ask("broker_url")),
-                Scene(folder / "hub", tcp_url("threads"), hub=True),
-            ],
-            id="broker-and-a-hub",
-        ),
-        pytest.param(
-            lambda folder, _ask: [
-                Scene(folder / design, tcp_url(design)) for design in ("threads", "multiplex")
-            ],
-            id="without-a-broker",
-            marks=pytest.mark.brokerless,
-        ),
-    ],
-)
+@pytest.mark.parametrize("design", ["broker", pytest.param("brokerless", marks=pytest.mark.brokerless)])
 def test_frames_stay_fresh_when_a_wall_clock_is_set_by_an_hour(
-    make: Callable[..., list[Scene]], request: pytest.FixtureRequest, stream: str, tmp_path: Path
+    design: str, request: pytest.FixtureRequest, stream: str, tmp_path: Path
 ) -> None:
-    scenes = make(tmp_path, request.getfixturevalue)
+    if design == "broker":
+        url = request.getfixturevalue("broker_url")
+        scenes = [Scene(tmp_path / "plain", url), Scene(tmp_path / "hub", url, hub=True)]
+    else:
+        scenes = [Scene(tmp_path / design, tcp_url(design)) for design in ("threads", "multiplex")]
     producer, consumer = tmp_path / "producer-clock", tmp_path / "consumer-clock"
     steps: list[tuple[str, float]] = []
     step(producer, 0.0)
@@ -139,7 +133,9 @@ def test_frames_stay_fresh_when_a_wall_clock_is_set_by_an_hour(
             for file in files:
                 step(file, offset_s)
             wait_until(
-                lambda since_s=now_s: all(scene.flowing(since_s) for scene in scenes), 8, f"frames after {what}"
+                lambda since_s=now_s: all(scene.flowing(since_s) for scene in scenes),
+                8,
+                f"frames after {what}",
             )
     for scene in scenes:
         check(scene, steps, began_s)

@@ -80,7 +80,9 @@ class MultiplexPublisher(TcpPublisher):
             now_ns = monotonic_ns()
             if self._history and now_ns - self._history[0].captured_ns <= _HISTORY_NS:
                 for sent in self._history:
-                    queue.offer(sent.data, key=sent.key, captured_ns=sent.captured_ns, now_ns=sent.captured_ns)
+                    queue.offer(
+                        sent.data, key=sent.key, captured_ns=sent.captured_ns, now_ns=sent.captured_ns
+                    )
         else:
             queue.end()
         self._look_who_watches(self._queues)

@@ -67,7 +67,9 @@ class Sender:
 
     def follow(self, wanted: bool) -> None:
         """Send frames from now on, or none."""
-        self._cursor = Cursor(self._ring, stale_ns=self._stale_ns, now_ns=monotonic_ns()) if wanted else None
+        self._cursor = (
+            Cursor(self._ring, stale_ns=self._stale_ns, now_ns=monotonic_ns()) if wanted else None
+        )
         self.wake()
 
     def finish(self) -> None:

@@ -16,6 +16,7 @@ NOTHING = Meters().snapshot(0)
     [
         (NOTHING, ""),
         (replace(NOTHING, published=100, skipped=3, stale=2), ""),
+        (replace(NOTHING, unencodable=4), ", 4 could not be encoded"),
         (replace(NOTHING, unsent=3), ", 3 frames not sent to clients that were too slow"),
         (replace(NOTHING, refused=2), ", 2 refused"),
         (
@@ -25,7 +26,7 @@ NOTHING = Meters().snapshot(0)
     ],
 )
 def test_what_happened_to_clients_is_told_if_anything_did(stats: ProducerStats, told: str) -> None:
-    assert cli._clients(stats) == told
+    assert cli._seldom(stats) == told
 
 
 def test_it_is_the_end_of_the_last_line(caplog: pytest.LogCaptureFixture) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from common.codec import decoder
 from common.errors import BrokerRefused, FanlightError
-from common.frame import ENCODINGS, Codec, EncodedFrame
+from common.frame import ENCODINGS, MAX_SIDE, Codec, EncodedFrame
 from common.shell.slot import Slot
 from producer.encode import Encode
 from producer.keyframes import KeyframeGovernor
@@ -88,7 +88,9 @@ class Bench:
 
 @pytest.fixture(autouse=True)
 def _fixed_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("producer.source.base.monotonic_of", lambda unix_ns: 5_000_000_000 - (NOW - unix_ns))
+    monkeypatch.setattr(
+        "producer.source.base.monotonic_of", lambda unix_ns: 5_000_000_000 - (NOW - unix_ns)
+    )
     monkeypatch.setattr("producer.encode.monotonic_ns", lambda: 5_000_000_000)
 
 
@@ -174,3 +176,31 @@ def test_it_can_be_stopped() -> None:
     bench.encode.stop(10)
     assert not bench.encode._thread.is_alive()
     assert bench.ends == [None]
+
+
+def test_a_picture_that_cannot_be_encoded_is_left_out_and_the_next_one_is_a_keyframe(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    huge = np.zeros((16, MAX_SIDE + 2, 3), np.uint8)
+    bench = Bench(shot(), shot(), shot(picture=huge), shot(picture=huge), shot(), shot())
+    with caplog.at_level("INFO", logger="producer.encode"):
+        frames = bench.run()
+    assert bench.ends == [None]
+    assert [(f.header.seq, f.header.key) for f in frames] == [(0, True), (1, False), (2, True), (3, False)]
+    receiving = decoder(Codec.H264)
+    assert all(receiving.decode(frame).pixels().shape == (48, 64, 3) for frame in frames)
+    assert bench.meters.snapshot(0).unencodable == 2
+    assert caplog.messages == [
+        f"picture left out: a picture of {MAX_SIDE + 2}x16: allowed are {MAX_SIDE} pixels a side",
+        "pictures can be encoded again, 2 were left out",
+    ]
+
+
+def test_what_cannot_be_encoded_for_three_seconds_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter(range(5_000_000_000, 60_000_000_000, 1_000_000_000))
+    monkeypatch.setattr("producer.encode.monotonic_ns", lambda: next(times))
+    huge = np.zeros((2, MAX_SIDE + 2, 3), np.uint8)
+    bench = Bench(*[shot(-60_000, picture=huge)] * 20)
+    assert bench.run() == []
+    assert "allowed are" in str(bench.ends[0])
+    assert 0 < len(bench.slot._pictures) < 19

@@ -13,7 +13,7 @@ def test_before_anything_happened() -> None:
     assert Meters().snapshot(0) == ProducerStats(
         captured=0, published=0, published_bytes=0, keyframes=0, skipped=0, unwatched=0, unsent=0,
         refused=0,
-        stale=0,
+        stale=0, unencodable=0,
         keyframe_requests=0, consumers=(), fps=0.0,
     )  # fmt: skip
 
