@@ -64,7 +64,7 @@ def _report(stats: ProducerStats) -> None:
 
 
 def _seldom(stats: ProducerStats) -> str:
-    """What is seldom: pictures that could not be encoded, and without a broker what befell single clients."""
+    """What is seldom: pictures that could not be encoded; without a broker, what befell single clients."""
     told = [
         (stats.unencodable, "could not be encoded"),
         (stats.unsent, "frames not sent to clients that were too slow"),

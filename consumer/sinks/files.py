@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import logging
+import os
 from pathlib import Path
+from typing import Final
 
 from common.errors import ConfigError, SinkError
+from common.ratelimit import RateLimiter
+
+_LOG: Final = logging.getLogger(__name__)
+_RETRY_NS: Final = 1_000_000_000
+_REMEDIES: Final = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EMFILE: "raise its limit of open files",
+    errno.ENFILE: "raise the limit of open files",
+}
 
 
 def require_suffix(kind: str, path: Path, allowed: tuple[str, ...]) -> str:
@@ -34,3 +48,67 @@ def failed(kind: str, path: Path, error: Exception) -> SinkError:
 def reason(error: Exception) -> str:
     """An error's own words, without its number and the file name that libc and libav add."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or repr(error)
+
+
+class Trouble:
+    """A file that cannot be written for now: what to say, and when to try again.
+
+    A disk that is full, or gone, must not end a consumer that has other things to do: the file is left
+    alone, that is said once, and it goes on by itself when it can. All `now_ns` are monotonic.
+
+    Args:
+        room_bytes: with less than this free, a disk still counts as full.
+    """
+
+    def __init__(self, kind: str, path: Path, room_bytes: int = 0) -> None:
+        self._kind = kind
+        self._path = path
+        self._room_bytes = room_bytes
+        self._error: OSError | None = None
+        self._tried_ns = 0
+        self._complaints = RateLimiter()
+        self._said = False
+
+    @property
+    def broken(self) -> bool:
+        return self._error is not None
+
+    @property
+    def failure(self) -> SinkError | None:
+        """What to end with if it is not over by then."""
+        return None if self._error is None else failed(self._kind, self._path, self._error)
+
+    def began(self, error: OSError, now_ns: int) -> None:
+        """It could not be written; said if it could before."""
+        began = not self.broken
+        self._error, self._tried_ns = error, now_ns
+        if began and self._complaints.allow(now_ns) is not None:
+            self._said = True
+            remedy = _REMEDIES.get(error.errno or 0, "mend that")
+            _LOG.warning(
+                "%s:%s cannot be written: %s; %s, it goes on by itself",
+                self._kind, self._path, reason(error), remedy,
+            )  # fmt: skip
+
+    def over(self, missing: str = "") -> None:
+        """It could be written."""
+        self._error = None
+        if self._said:
+            self._said = False
+            _LOG.warning("%s:%s can be written again%s", self._kind, self._path, missing)
+
+    def try_now(self, now_ns: int) -> bool:
+        """Whether to try: always while nothing is wrong, else once a second."""
+        if self._error is None:
+            return True
+        if now_ns - self._tried_ns < _RETRY_NS:
+            return False
+        self._tried_ns = now_ns
+        return self._error.errno != errno.ENOSPC or self._has_room()
+
+    def _has_room(self) -> bool:
+        try:
+            left = os.statvfs(self._path.parent)
+        except OSError:
+            return False
+        return left.f_bavail * left.f_frsize >= self._room_bytes

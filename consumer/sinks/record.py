@@ -14,19 +14,25 @@ from common.errors import SinkError
 from common.frame import EncodedFrame
 from common.ratelimit import RateLimiter
 from consumer.sinks.base import Sink
-from consumer.sinks.files import failed
+from consumer.sinks.files import Trouble, failed
 from consumer.sinks.recording import Recording
 
 _log: Final = logging.getLogger(__name__)
 _MAX_FRAMES: Final = 256
 _MAX_BYTES: Final = 64 * 1024 * 1024
 _CLOSE_TIMEOUT_S: Final = 5.0
+# Seconds of most streams: with less, the next file would be as short.
+_ROOM_BYTES: Final = 4 * 1024 * 1024
 
 
 class RecordSink(Sink):
     """Records from the first keyframe on. Writing has a thread of its own, so a slow disk costs frames
     of the recording and nothing else: when the queue is full, whole frames up to the next keyframe are
     left out and counted.
+
+    When the disk is full, or FILE cannot be written for another reason, that is said and the file closed
+    as it stands: it can be played up to there. Once there is room again, the recording goes on by
+    itself, in FILE-2. If it could not by the end, the consumer ends with an error.
 
     Raises:
         ConfigError: unknown extension, or FILE cannot be created.
@@ -49,6 +55,7 @@ class RecordSink(Sink):
         self._closing = False
         self._failure: SinkError | None = None
         self._failed = False
+        self._trouble = Trouble("record", self._path, _ROOM_BYTES)
         self._thread = threading.Thread(target=self._run, name="record", daemon=True)
         self._thread.start()
 
@@ -108,12 +115,14 @@ class RecordSink(Sink):
         told = 0
         try:
             while (item := self._next()) is not None:
-                self._recording.write(*item)
+                self._record(*item)
                 # Told by this thread: a log that blocks must not hold up the receiving one.
                 if self._left_out > told and limiter.allow(monotonic_ns()) is not None:
                     told = self._tell_left_out()
             if self._left_out > told:
                 self._tell_left_out()
+            if (failure := self._trouble.failure) is not None:
+                raise failure  # noqa: TRY301 - as all others
             self._recording.close()
         except Exception as error:  # noqa: BLE001 - raised by tick() in the thread that presents
             with self._changed:
@@ -124,6 +133,19 @@ class RecordSink(Sink):
                 self._queue.clear()
             with contextlib.suppress(OSError):
                 self._recording.abandon()
+
+    def _record(self, frame: EncodedFrame, arrival_ns: int) -> None:
+        trouble = self._trouble
+        if trouble.broken and not (frame.header.key and trouble.try_now(monotonic_ns())):
+            return
+        try:
+            self._recording.write(frame, arrival_ns)
+        except OSError as error:
+            trouble.began(error, monotonic_ns())
+            with contextlib.suppress(OSError):
+                self._recording.abandon()
+        else:
+            trouble.over(f", in {self._recording.name}")
 
     def _next(self) -> tuple[EncodedFrame, int] | None:
         """Wait for a frame; None once closed and all is written."""

@@ -30,12 +30,18 @@ class Recording:
         self._path = path
         self._shape: tuple[object, ...] | None = None
         self._muxer: Muxer | None = None
+        self._abandoned = False
         try:
             self._file = self._create()
         except OSError as error:
             raise unusable("record", path, error) from None
         if self._file.name != str(path):
             _log.warning("record: %s exists and is kept, recording to %s", path, self._file.name)
+
+    @property
+    def name(self) -> str:
+        """The file that is being written."""
+        return self._file.name
 
     def write(self, frame: EncodedFrame, arrival_ns: int) -> None:
         """Append one frame, or leave it out if its file could not start with it.
@@ -49,6 +55,9 @@ class Recording:
                 return
             if self._muxer is not None:
                 self._next_file(frame.header)
+            elif self._abandoned:
+                self._file = self._create()
+                self._abandoned = False
             self._muxer = Muxer(self._file, frame.header)
             self._shape = shape
         assert self._muxer is not None  # noqa: S101 - a shape is known, so its file is open
@@ -60,6 +69,8 @@ class Recording:
         Raises:
             OSError, FFmpegError: it cannot be written.
         """
+        if self._abandoned:
+            return
         if self._muxer is not None:
             self._muxer.close()
             return
@@ -67,10 +78,17 @@ class Recording:
         Path(self._file.name).unlink(missing_ok=True)
 
     def abandon(self) -> None:
-        """Leave the file as it stands, after a write has failed."""
-        if self._muxer is not None:
-            self._muxer.abandon()
-        self._file.close()
+        """Leave the file as it stands, after a write has failed; the next keyframe opens the next one."""
+        muxer, self._muxer, self._shape = self._muxer, None, None
+        self._abandoned = True
+        try:
+            if muxer is not None:
+                muxer.abandon()
+        finally:
+            self._file.close()
+            path = Path(self._file.name)
+            if path.exists() and not path.stat().st_size:
+                path.unlink()
 
     def _next_file(self, header: FrameHeader) -> None:
         assert self._muxer is not None  # noqa: S101

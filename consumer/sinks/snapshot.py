@@ -14,7 +14,7 @@ from common.errors import SinkError
 from common.frame import Codec
 from common.pixels import Pixels, three_channels
 from consumer.sinks.base import Sink
-from consumer.sinks.files import failed, require_suffix, unusable
+from consumer.sinks.files import Trouble, failed, require_suffix, unusable
 
 if TYPE_CHECKING:
     from consumer.frame import Frame
@@ -31,6 +31,9 @@ class SnapshotSink(Sink):
     Encoding 720p as PNG takes longer than a frame lasts, so a thread of its own does it. Two buffers go
     back and forth: `present` copies into one (the image may be shared memory), the thread
     encodes the other; a picture that was not written yet is replaced by the newer one.
+
+    When it cannot be written (a full disk), that is said, the file stays as it is, and a later picture is
+    tried a second later. If that failed to the end, the consumer ends with an error.
 
     Raises:
         ConfigError: FILE has another extension, or its folder cannot be written to.
@@ -55,6 +58,7 @@ class SnapshotSink(Sink):
         self._written_ns: int | None = None
         self._closing = False
         self._failure: SinkError | None = None
+        self._trouble = Trouble("snapshot", self._path)
         self._thread = threading.Thread(target=self._run, name="snapshot", daemon=True)
         self._thread.start()
 
@@ -83,6 +87,7 @@ class SnapshotSink(Sink):
         if self._thread.is_alive():
             raise SinkError(f"snapshot:{self._path} was not written within {_CLOSE_TIMEOUT_S:g} s")
         with self._changed:
+            self._failure = self._failure or self._trouble.failure
             self._raise_failure()
 
     def _raise_failure(self) -> None:
@@ -102,6 +107,9 @@ class SnapshotSink(Sink):
         while (image := self._next()) is not None:
             try:
                 self._write(encoder.encode(image, key=True).body)
+                self._trouble.over()
+            except OSError as error:
+                self._trouble.began(error, monotonic_ns())
             except Exception as error:  # noqa: BLE001 - raised by tick() in the thread that presents
                 with self._changed:
                     self._failure = failed("snapshot", self._path, error)

@@ -7,12 +7,13 @@ from typing import Final
 
 from common.clock import monotonic_ns
 from consumer.sinks.base import Sink
-from consumer.sinks.files import failed, unusable
+from consumer.sinks.files import Trouble, unusable
 from consumer.stats import Outcome
 
 HEADER: Final = "seq,capture_ns,received_ns,presented_ns,event\n"
 _FLUSH_INTERVAL_NS: Final = 1_000_000_000
-_BUFFER_BYTES: Final = 1 << 18
+# Rows of a minute, that wait for a disk that is full.
+_MOST_BYTES: Final = 1 << 18
 
 
 def line(outcome: Outcome) -> str:
@@ -24,6 +25,10 @@ def line(outcome: Outcome) -> str:
 class TraceSink(Sink):
     """Writes about once a second, so that a crash costs at most that much. Replaces an older FILE.
 
+    While the disk is full, or FILE cannot be written for another reason, 256 KiB of rows are kept and
+    later ones left out; that is said, and it goes on by itself. If it could not by the end, the
+    consumer ends with an error.
+
     Raises:
         ConfigError: FILE cannot be written.
     """
@@ -33,30 +38,44 @@ class TraceSink(Sink):
     def __init__(self, path: str) -> None:
         self._path = Path(path)
         try:
-            self._file = self._path.open("w", buffering=_BUFFER_BYTES, encoding="ascii", newline="")
+            # Without a buffer: what a full disk did not take is to be known.
+            self._file = self._path.open("wb", buffering=0)
         except OSError as error:
             raise unusable("trace", self._path, error) from None
-        self._file.write(HEADER)
+        self._pending = bytearray(HEADER.encode())
+        self._missing = 0
+        self._trouble = Trouble("trace", self._path)
         self._flushed_ns = monotonic_ns()
 
     def outcome(self, outcome: Outcome) -> None:
-        try:
-            self._file.write(line(outcome))
-        except OSError as error:
-            raise failed("trace", self._path, error) from None
+        if len(self._pending) >= _MOST_BYTES:
+            self._flush()
+        if len(self._pending) < _MOST_BYTES:
+            self._pending += line(outcome).encode()
+        else:
+            self._missing += 1
 
     def tick(self) -> bool:
-        now_ns = monotonic_ns()
-        if now_ns - self._flushed_ns >= _FLUSH_INTERVAL_NS:
-            self._flushed_ns = now_ns
-            try:
-                self._file.flush()
-            except OSError as error:
-                raise failed("trace", self._path, error) from None
+        if monotonic_ns() - self._flushed_ns >= _FLUSH_INTERVAL_NS:
+            self._flush()
         return True
 
     def close(self) -> None:
+        self._flush(last=True)
+        self._file.close()
+        if (failure := self._trouble.failure) is not None:
+            raise failure
+
+    def _flush(self, *, last: bool = False) -> None:
+        now_ns = monotonic_ns()
+        self._flushed_ns = now_ns
+        if not self._trouble.try_now(now_ns) and not last:
+            return
         try:
-            self._file.close()
+            while self._pending:
+                del self._pending[: self._file.write(self._pending)]
         except OSError as error:
-            raise failed("trace", self._path, error) from None
+            self._trouble.began(error, now_ns)
+        else:
+            missing, self._missing = self._missing, 0
+            self._trouble.over(f", {missing} rows are missing" if missing else "")

@@ -3,7 +3,7 @@
 `python -m scripts.lib.stepped_clock OFFSETFILE producer|consumer FLAGS...`
 
 OFFSETFILE holds what is added to the wall clock; `step(file, seconds)` writes it, from any process, and
-who reads the clock next sees it. Every module reads the wall clock by way of `common.clock`, so it is replaced
+who reads the clock next sees it. Every module reads it by way of `common.clock`, so it is replaced
 there before any of them is imported. (A time namespace cannot shift the wall clock, and libfaketime also
 shifts timeouts.)
 """

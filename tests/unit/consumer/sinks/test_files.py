@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import ConfigError
-from consumer.sinks.files import failed, require_suffix, unusable
+from consumer.sinks.files import Trouble, failed, require_suffix, unusable
 
 
 def test_an_extension_is_read_whatever_its_case() -> None:
@@ -43,3 +43,50 @@ def test_an_unusable_file_is_one_sentence() -> None:
 )
 def test_a_failure_is_told_in_the_errors_own_words(error: Exception, words: str) -> None:
     assert str(failed("trace", Path("x"), error)) == f"trace:x cannot be written any further: {words}"
+
+
+SECOND = 1_000_000_000
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_trouble_is_told_when_it_begins_and_when_it_is_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    trouble = Trouble("trace", tmp_path / "t.csv")
+    assert (trouble.broken, trouble.failure, trouble.try_now(0)) == (False, None, True)
+    for second in range(5):
+        trouble.began(FULL, second * SECOND)
+    assert trouble.broken
+    assert str(trouble.failure).endswith("cannot be written any further: No space left on device")
+    trouble.over(", in t-2.csv")
+    trouble.over()
+    assert [message.removeprefix(f"trace:{tmp_path / 't.csv'} ") for message in caplog.messages] == [
+        "cannot be written: No space left on device; free some space, it goes on by itself",
+        "can be written again, in t-2.csv",
+    ]
+    assert trouble.failure is None
+
+
+def test_trouble_that_comes_and_goes_is_told_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
+    trouble = Trouble("trace", Path("t.csv"))
+    for tenth in range(10):
+        trouble.began(FULL, tenth * SECOND // 10)
+        trouble.over()
+    assert len(caplog.messages) == 2
+
+
+def test_a_file_in_trouble_is_tried_once_a_second_and_a_full_disk_only_if_there_is_room(
+    tmp_path: Path,
+) -> None:
+    for room_bytes, tries in ((0, [10, 20]), (10**18, [])):
+        trouble = Trouble("record", tmp_path / "r.mp4", room_bytes)
+        trouble.began(FULL, 0)
+        assert [tenth for tenth in range(30) if trouble.try_now(tenth * SECOND // 10)] == tries
+    trouble.began(OSError(errno.EMFILE, "Too many open files"), 0)
+    assert trouble.try_now(SECOND)
+
+
+def test_a_folder_that_is_gone_has_no_room(tmp_path: Path) -> None:
+    trouble = Trouble("record", tmp_path / "gone" / "r.mp4")
+    trouble.began(FULL, 0)
+    assert not trouble.try_now(SECOND)

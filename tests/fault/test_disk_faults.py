@@ -1,0 +1,132 @@
+"""A disk that is full, and one that has room again, under the sinks that write files."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import pytest
+
+from tests.support.broker import tcp_url
+from tests.support.commands import Command, running
+from tests.support.timing import scaled, wait_until
+from tests.support.traces import longest_pause_s, presented
+
+MIB = 1024 * 1024
+SINKS = ("record:r.mkv", "trace:t.csv", "snapshot:s.jpg")
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 8 MiB."""
+    if os.geteuid() != 0:
+        pytest.skip("a small disk can be mounted by root only")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(folder)], check=True)
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.fixture
+def url(stream: str) -> Iterator[str]:
+    """Where a producer serves."""
+    url = tcp_url("multiplex")
+    with running(
+        "producer", "--url", url, "--stream", stream, "--size", "320x180", "--codec", "jpeg"
+    ) as producer:
+        producer.wait_line("listening")
+        yield url
+
+
+def fill(disk: Path) -> None:
+    """Take all the room there is."""
+    with (disk / "filler").open("ab", buffering=0) as file:
+        for size in (MIB, 4096):
+            try:
+                while file.write(bytes(size)) == size:
+                    pass
+            except OSError:
+                pass
+
+
+def consuming(url: str, stream: str, *sinks: str) -> list[str]:
+    return ["--url", url, "--stream", stream, *(part for sink in sinks for part in ("--sink", sink))]
+
+
+def said(command: Command, part: str) -> list[str]:
+    return [line.text for line in command.err.lines if part in line.text]
+
+
+def playable(path: Path) -> int:
+    count = 0
+    with av.open(str(path)) as container:
+        try:
+            for _ in container.decode(video=0):
+                count += 1
+        except av.error.FFmpegError:
+            pass  # what did not fit any more
+    return count
+
+
+def test_sinks_go_on_by_themselves_when_there_is_room_again(
+    disk: Path, url: str, stream: str, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.csv"
+    sinks = [sink.replace(":", f":{disk}/") for sink in SINKS]
+    with running("consumer", *consuming(url, stream, *sinks, f"trace:{other}")) as command:
+        wait_until(lambda: len(presented(other, time.time())) > 60, 15, "frames are presented")
+        full_s = time.time()
+        fill(disk)
+        wait_until(
+            lambda: len(said(command, "cannot be written: No space left")) == 3, 10, command.err.text
+        )
+        wait_until(lambda: time.time() - full_s > 2, 5)  # long enough to see what is said meanwhile
+        (disk / "filler").unlink()
+        room_s = time.time()
+        wait_until(lambda: len(said(command, "can be written again")) == 3, 10, command.err.text)
+        assert time.time() - room_s < scaled(2.5)
+        size = (disk / "r-2.mkv").stat().st_size
+        wait_until(lambda: (disk / "r-2.mkv").stat().st_size > size + 100_000, 8, "it is written to")
+        command.signal(signal.SIGTERM)
+        assert command.wait(5) == 0, command.err.text
+    assert len(command.err.lines) == 1 + 6, command.err.text
+    assert playable(disk / "r.mkv") > 30
+    assert playable(disk / "r-2.mkv") > 10
+    assert sorted(path.name for path in disk.iterdir()) == ["r-2.mkv", "r.mkv", "s.jpg", "t.csv"]
+    with av.open(str(disk / "s.jpg")) as picture:
+        assert len(list(picture.decode(video=0))) == 1
+    # Rows waited for room: none is torn, none is missing. Whoever else looked saw nothing of it.
+    assert (disk / "t.csv").read_text() == other.read_text()
+    frames = presented(other, time.time())
+    assert longest_pause_s(frames, full_s) < scaled(1)
+
+
+def test_a_disk_that_is_full_to_the_end_is_an_error_but_not_before(
+    disk: Path, url: str, stream: str
+) -> None:
+    with running("consumer", *consuming(url, stream, f"record:{disk}/r.mp4", "null")) as command:
+        wait_until(lambda: (disk / "r.mp4").exists() and (disk / "r.mp4").stat().st_size > 20_000, 15)
+        fill(disk)
+        line = command.wait_line("cannot be written: No space left on device; free some space")
+        wait_until(lambda: time.monotonic() > line.at_s + 1.5, 5)
+        assert command.process.poll() is None
+        command.signal(signal.SIGINT)
+        assert command.wait(5) == 1
+    assert command.err.lines[-1].text == (
+        f"consumer: record:{disk}/r.mp4 cannot be written any further: No space left on device"
+    )
+    assert playable(disk / "r.mp4") > 0
+    assert sorted(path.name for path in disk.iterdir()) == ["filler", "r.mp4"]
+
+
+def test_a_trace_that_can_never_be_written_is_one_line_and_an_error(url: str, stream: str) -> None:
+    with running("consumer", *consuming(url, stream, "trace:/dev/full"), "--duration", "3s") as command:
+        assert command.wait(10) == 1
+    assert len(said(command, "trace:/dev/full cannot be written: No space left on device")) == 1
+    assert "Traceback" not in command.err.text
