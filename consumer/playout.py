@@ -188,6 +188,9 @@ class SyncPlayout:
         # The first so many frames were handed out to be decoded, and the first one for its pixels.
         self._begun = 0
         self._prepared = False
+        # The first so many are not to be shown. A number, for frames are told apart by who they are: whoever
+        # has decoded one ahead would not know a changed one again, and decode it twice.
+        self._set_aside = 0
 
     def push(self, arrived: Arrived) -> Pushed:
         frames = self._frames
@@ -198,7 +201,7 @@ class SyncPlayout:
             return Pushed(dropped)
         dropped = ()
         if frames and frames[-1].header.capture_ns - arrived.header.capture_ns > _STEP_NS:
-            dropped = self._clock_was_set(arrived.header.capture_ns)
+            dropped = self._clock_was_set()
         frames.append(arrived)
         if len(frames) <= self._capacity:
             return Pushed(dropped) if dropped else _KEPT
@@ -209,14 +212,14 @@ class SyncPlayout:
 
     def take(self, now_ns: int) -> Turn:
         due: list[Arrived] = []
-        begun = self._begun
-        while self._frames and (not self._frames[0].showable or self._due_ns(self._frames[0]) <= now_ns):
+        begun, set_aside = self._begun, self._set_aside
+        while self._frames and self._is_due(self._frames[0], now_ns):
             due.append(self._pop())
         if not due:
             return self._between(now_ns)
-        dropped = [Dropped(old, Event.SUPERSEDED) for old in due[:-1] if old.showable]
+        dropped = [Dropped(old, Event.SUPERSEDED) for old in due[set_aside:-1] if old.showable]
         newest: Arrived | None = due[-1]
-        if not due[-1].showable:
+        if not due[-1].showable or set_aside >= len(due):
             newest = None
         elif self._too_late(due[-1], now_ns):
             newest = None
@@ -227,24 +230,26 @@ class SyncPlayout:
         due_ns = None if newest is None else self._due_ns(newest)
         return Turn(newest, due_ns, tuple(dropped), decode=tuple(decode))
 
-    def _clock_was_set(self, capture_ns: int) -> tuple[Dropped, ...]:
+    def _clock_was_set(self) -> tuple[Dropped, ...]:
         """What was stamped by the clock as it was would be due who knows when: it is not shown any more."""
-        dropped = []
-        for at, frame in enumerate(self._frames):
-            if frame.showable and frame.header.capture_ns - capture_ns > _STEP_NS:
-                dropped.append(Dropped(frame, Event.SUPERSEDED))
-                self._frames[at] = frame._replace(showable=False)
-        return tuple(dropped)
+        shown_no_more = islice(self._frames, self._set_aside, None)
+        dropped = tuple(Dropped(old, Event.SUPERSEDED) for old in shown_no_more if old.showable)
+        self._set_aside = len(self._frames)
+        return dropped
+
+    def _is_due(self, arrived: Arrived, now_ns: int) -> bool:
+        return self._set_aside > 0 or not arrived.showable or self._due_ns(arrived) <= now_ns
 
     def _give_up(self, count: int) -> tuple[Dropped, ...]:
-        begun = self._begun
+        begun, set_aside = self._begun, self._set_aside
         given_up = [self._pop() for _ in range(count)]
         if self._frames and any(old.reset for old in given_up[begun:]):
             self._frames[0] = self._frames[0]._replace(reset=True)
-        return tuple(Dropped(old, Event.SUPERSEDED) for old in given_up if old.showable)
+        return tuple(Dropped(old, Event.SUPERSEDED) for old in given_up[set_aside:] if old.showable)
 
     def _pop(self) -> Arrived:
         self._begun = max(0, self._begun - 1)
+        self._set_aside = max(0, self._set_aside - 1)
         self._prepared = False
         return self._frames.popleft()
 

@@ -146,3 +146,15 @@ def test_sync_has_nothing_to_decode_ahead_in_shared_frames() -> None:
     playout = sync(first, second._replace(frame=replace(second.frame, header=header)))
     assert playout.take(DELAY - BEGIN) == Turn(wait_ns=BEGIN, upcoming=first)
     assert playout.take(DELAY - BEGIN) == Turn(wait_ns=BEGIN)
+
+
+def test_frames_that_were_decoded_ahead_are_still_the_same_when_the_clock_is_set_back() -> None:
+    """Whoever decoded them knows them by who they are, and would decode others a second time."""
+    hour = 3600 * 1_000_000_000
+    frames = [arrived(n, hour + n * INTERVAL, key=n == 0) for n in range(6)]
+    playout = sync(*frames)
+    worked_on(playout, hour + DELAY - BEGIN)
+    playout.push(arrived(6, 6 * INTERVAL))
+    decode = playout.take(0).decode
+    assert len(decode) == len(frames)
+    assert all(old is frame for old, frame in zip(decode, frames, strict=True))
