@@ -140,19 +140,19 @@ class Run:
         end_ns = rig.now_ns()
         fresh_ns = rig.wait_fresh(end_ns, fault.limit_s * self._scale)
         if fresh_ns is None:
-            silent = ", ".join(rig.stale_members(end_ns))
+            silent = rig.stale_members(end_ns)
             fresh_ns = rig.wait_fresh(end_ns, _PATIENCE_S)
             late = "never" if fresh_ns is None else f"after {(fresh_ns - end_ns) / 1e9:.1f} s"
-            judge.fault("slow recovery", f"{fault.name}: frames {late} at {silent}")
+            said = {name: rig.members[name].last_lines[-3:] for name in silent}
+            judge.fault("slow recovery", f"{fault.name}: frames {late} at {said}")
         if fresh_ns is not None:
             self._result.recoveries.setdefault(fault.name, []).append((fresh_ns - end_ns) / 1e9)
         self._result.faults += 1
         took = "" if fresh_ns is None else f"{(fresh_ns - end_ns) / 1e9:.2f} s"
         self._log(f"{self._result.faults:4} {fault.name}: {took}")
         time.sleep(0.0 if self._brisk else rig.rng.uniform(*_CALM_S))
-        silent = ", ".join(rig.stale_members(rig.now_ns() - _SILENCE_NS))
-        if silent:
-            judge.fault("silence", f"{fault.name}: nothing at {silent} after it was over")
+        if silent := rig.stale_members(rig.now_ns() - _SILENCE_NS):
+            judge.fault("silence", f"{fault.name}: nothing at {', '.join(silent)} after it was over")
         for death in rig.ended():
             judge.fault("death", f"{fault.name}: {death}")
         self._revive()
