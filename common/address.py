@@ -8,6 +8,7 @@ from enum import StrEnum
 from urllib.parse import unquote, urlsplit
 
 from common.errors import ConfigError
+from common.redact import without_passwords
 
 DEFAULT_URL = "amqp://fanlight:fanlight@localhost:5672/fanlight"
 SCHEMES = (
@@ -37,6 +38,7 @@ class BrokerAddress:
         hosts: (host, port) of every node that may be asked, in the order given.
         password: left out of `repr` and of `str`.
         tls: True for `amqps://`.
+        ca, cert, key: the files of `--ca`, `--cert` and `--key`; of `amqps://` alone.
     """
 
     hosts: tuple[tuple[str, int], ...]
@@ -44,6 +46,9 @@ class BrokerAddress:
     vhost: str
     tls: bool = False
     password: str = field(default="", repr=False)
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
 
     def __str__(self) -> str:
         scheme = "amqps" if self.tls else "amqp"
@@ -53,11 +58,16 @@ class BrokerAddress:
 
 @dataclass(frozen=True, slots=True)
 class TcpAddress:
-    """Where a producer listens by itself, without a broker."""
+    """Where a producer listens by itself, without a broker.
+
+    Attributes:
+        token: what both sides have to know; None if nobody is asked. Left out of `repr` and of `str`.
+    """
 
     design: Design
     host: str
     port: int
+    token: str | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -80,6 +90,13 @@ def parse_url(url: str, name: str = "--url") -> Address:
     if not separator or scheme not in _DEFAULT_PORTS:
         raise ConfigError(name, _without_password(url), f"allowed is {SCHEMES}")
     return _broker(scheme, rest, url, name)
+
+
+def has_password(url: str) -> bool:
+    """Whether a URL of a broker says a password itself."""
+    scheme, _, rest = url.partition("://")
+    credentials = rest.partition("/")[0].rpartition("@")[0]
+    return scheme.lower() in _DEFAULT_PORTS and ":" in credentials
 
 
 def broker_address(url: str, name: str = "--url") -> BrokerAddress:
@@ -141,10 +158,12 @@ def _parts(text: str) -> tuple[str | None, int | None]:
 def _without_password(url: str) -> str:
     """Leave out everything that may be a password, however malformed the rest is."""
     head, at, tail = url.rpartition("@")
+    if not at:
+        return without_passwords(url)
     scheme, separator, credentials = head.partition("://")
     if separator and scheme.lower() in _DEFAULT_PORTS:
         user, colon, _ = credentials.partition(":")
         return f"{scheme}://{user}:***@{tail}" if colon else url
     if separator and ":" not in scheme:
         return f"{scheme}://***@{tail}"
-    return f"{head.partition(':')[0]}:***@{tail}" if at and ":" in head else url
+    return f"{head.partition(':')[0]}:***@{tail}" if ":" in head else url

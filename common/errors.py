@@ -11,11 +11,14 @@ FanlightError
 ├── FrameExpired         a shared picture was held for too long; it is no longer there
 ├── ListenError          a producer without a broker cannot listen at its address
 ├── BrokerUnavailable    nothing answers at the broker's address
-├── BrokerRefused        the broker answered and said no (password, vhost, permission)
+├── BrokerRefused        the broker answered and said no (password, vhost, permission, TLS)
+├── TokenRefused         a producer without a broker does not know our token, or we do not know its
 └── StreamEnded          the stream was closed; there are no more frames
 """
 
 from __future__ import annotations
+
+from common.redact import without_passwords
 
 
 class FanlightError(Exception):
@@ -27,15 +30,15 @@ class ConfigError(FanlightError):
 
     Attributes:
         name: the setting, as the user wrote it (`--fps`, `FANLIGHT_FPS`).
-        value: the value that was refused.
+        value: the value that was refused; without the password, if it looks like a URL that has one.
         allowed: what would have been accepted.
     """
 
     def __init__(self, name: str, value: object, allowed: str) -> None:
         self.name = name
-        self.value = value
+        self.value = without_passwords(value) if isinstance(value, str) else value
         self.allowed = allowed
-        super().__init__(f"{name} {value!r} cannot be used: {allowed}")
+        super().__init__(f"{name} {self.value!r} cannot be used: {allowed}")
 
 
 class WireFormatError(FanlightError):
@@ -82,6 +85,10 @@ class BrokerUnavailable(FanlightError):
 
 class BrokerRefused(FanlightError):
     """The broker answered and said no. Trying again with the same settings will not help."""
+
+
+class TokenRefused(FanlightError):
+    """A producer that serves its consumers itself asks for a token that we do not have, or has none."""
 
 
 class StreamEnded(FanlightError):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from common.address import DEFAULT_URL
+from common.redact import without_passwords
 from common.units import checked
 from common.units import flag as flag_value
 from common.units import name as stream_name
@@ -29,6 +30,8 @@ class Option:
         switch: True for a flag that takes no value.
         repeated: True for a flag that may be given several times; its environment variable takes
             several values separated by commas.
+        secret: True for what must not stand on a command line: it comes from the environment alone, and
+            no error repeats it.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Option:
     field: str | None = None
     switch: bool = False
     repeated: bool = False
+    secret: bool = False
 
     @property
     def key(self) -> str:
@@ -70,12 +74,15 @@ class OneLineParser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {' '.join(message.split())} (see {self.prog} --help)\n")
+        told = without_passwords(" ".join(message.split()))
+        self.exit(2, f"{self.prog}: {told} (see {self.prog} --help)\n")
 
 
 def add_flags(parser: argparse.ArgumentParser, options: Sequence[Option]) -> None:
     """Add a flag for every option. Values stay text until `resolve` reads them."""
     for option in options:
+        if option.secret:
+            continue
         described = f"{option.help} [{option.variable}]".replace("%", "%%")
         flags = f"--{option.name}"
         if option.switch:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from threading import Event
 
+from common.shell.access import with_access
 from common.shell.lean import lean_process
 from common.shell.main import command_line
 from common.shell.signals import StopSignals
@@ -21,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "Receive one stream through a queue of its own and present it, always fresh.",
         OPTIONS,
         argv,
-        lambda values: _run(ConsumerSettings(**values)),
+        lambda values: _run(ConsumerSettings(**with_access(values))),
     )
 
 

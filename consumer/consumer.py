@@ -14,6 +14,7 @@ from common.address import DEFAULT_URL
 from common.errors import StreamEnded
 from common.pixels import PixelFormat, format_value
 from common.settings import URL
+from common.shell.access import access_of
 from consumer.changeover import Via, via_value
 from consumer.frame import Frame
 from consumer.reception import Reception
@@ -44,6 +45,7 @@ class Consumer:
         share: be the hub of this host: what `read` returns is shared before, in `format` and `size`. A
             program that does little else, and reads on at once.
         url: the broker; by default `FANLIGHT_URL` or else the local one.
+        password, ca, cert, key, token: as of `producer.Producer`.
 
     Raises:
         ConfigError: a setting cannot be used.
@@ -62,6 +64,11 @@ class Consumer:
         size: tuple[int, int] | None = None,
         share: bool = False,
         url: str | None = None,
+        password: str | None = None,
+        ca: str | None = None,
+        cert: str | None = None,
+        key: str | None = None,
+        token: str | None = None,
     ) -> None:
         pixel_format = units.checked("format", format, format_value)
         self._settings = ConsumerSettings(
@@ -77,6 +84,7 @@ class Consumer:
             format=pixel_format,
             size=size,
             url=url or os.environ.get(URL.variable, DEFAULT_URL),
+            access=access_of(password=password, ca=ca, cert=cert, key=key, token=token),
         )
         self._reception = Reception(self._settings)
         self._hub: ShareSink | None = None
@@ -98,6 +106,7 @@ class Consumer:
         Raises:
             StreamEnded: the consumer was closed.
             BrokerRefused: the broker refused it for good.
+            TokenRefused: so did a producer without a broker.
         """
         self.start()
         frame = self._reception.take(timeout_s) if self._hub is None else self._shared(self._hub, timeout_s)

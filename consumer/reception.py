@@ -88,6 +88,7 @@ class Reception:
         self._patience_s = LOOK_AFTER_S if self._changeover.looks_for_hub else _FOR_GOOD
         self._subscriber = fanout.subscriber(
             settings.url,
+            settings.access,
             stream=settings.stream,
             name=settings.name,
             max_age_s=settings.max_age_s,

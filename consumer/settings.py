@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from common import units
-from common.address import DEFAULT_URL, parse_url
+from common import access, units
+from common.access import Access
+from common.address import DEFAULT_URL
 from common.errors import ConfigError
 from common.pixels import FULL_BGR, Form, PixelFormat, format_value
 from common.settings import STREAM, URL, Option
@@ -43,6 +44,8 @@ class ConsumerSettings:
         size: (width, height) that pictures are scaled to; None for that of the stream.
         share_format: of the pictures that the sink `share` shares, and this consumer's own then.
         share_size: likewise.
+        url: may hold a password: left out of `repr`.
+        access: what lets us in there.
     """
 
     name: str = "consumer"
@@ -59,10 +62,11 @@ class ConsumerSettings:
     size: tuple[int, int] | None = None
     share_format: PixelFormat = PixelFormat.BGR
     share_size: tuple[int, int] | None = None
-    url: str = DEFAULT_URL
+    url: str = field(default=DEFAULT_URL, repr=False)
+    access: Access = field(default_factory=Access)
 
     def __post_init__(self) -> None:
-        parse_url(self.url)
+        self.access.address(self.url)
         units.checked("--stream", self.stream, units.name)
         units.checked("--name", self.name, units.name)
         for name, value in (("--max-age", self.max_age_s), ("--delay", self.delay_s)):
@@ -118,7 +122,7 @@ class ConsumerSettings:
     @property
     def url_shown(self) -> str:
         """The broker's address without the password."""
-        return str(parse_url(self.url))
+        return str(self.access.address(self.url))
 
 
 playout_value: Final = units.one_of(PlayoutMode, " or ")
@@ -203,4 +207,5 @@ OPTIONS: Final = (
     Option("share-size", units.size_px, None, "likewise (default: the size of the stream)", "WxH"),
     Option("frames", units.count, None, "end after so many presented frames (default: never)", "N"),
     URL,
+    *access.OPTIONS,
 )

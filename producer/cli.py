@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Sequence
 
+from common.shell.access import with_access
 from common.shell.lean import lean_process
 from common.shell.main import command_line
 from common.shell.signals import StopSignals
@@ -23,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "Publish one live picture source to a RabbitMQ fanout exchange, or without a broker.",
         OPTIONS,
         argv,
-        lambda values: _run(ProducerSettings(**values)),
+        lambda values: _run(ProducerSettings(**with_access(values))),
     )
 
 

@@ -40,6 +40,7 @@ class Pipeline:
         slot: Slot[Captured] = Slot()
         self._publisher = fanout.publisher(
             settings.url,
+            settings.access,
             stream=settings.stream,
             max_age_s=settings.max_age_s,
             events=self,

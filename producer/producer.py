@@ -14,6 +14,7 @@ from common.address import DEFAULT_URL
 from common.errors import FanlightError, StreamEnded
 from common.frame import Codec
 from common.settings import URL
+from common.shell.access import access_of
 from producer.pipeline import Pipeline
 from producer.settings import DEFAULT_FPS, ProducerSettings, codec_value
 from producer.source.pushed import PushedSource
@@ -36,6 +37,11 @@ class Producer:
         payload_frames: how many frames are sent as one; of `tcp+threads` only.
         url: the broker, or where to listen without one (`tcp+threads://HOST:PORT`); by default
             `FANLIGHT_URL` or else the local broker.
+        password: of the broker, for a `url` without one.
+        ca: of `amqps://`: a file that says who may have signed the broker's certificate.
+        cert, key: of `amqps://`: files of a certificate of our own and of its key.
+        token: of `tcp+...://`: what producer and consumers both know, 16 characters or more. What of these
+            five is left out comes from the environment, as on the command line.
 
     Raises:
         ConfigError: a setting cannot be used.
@@ -53,6 +59,11 @@ class Producer:
         max_age_s: float = 0.5,
         payload_frames: int = 1,
         url: str | None = None,
+        password: str | None = None,
+        ca: str | None = None,
+        cert: str | None = None,
+        key: str | None = None,
+        token: str | None = None,
     ) -> None:
         settings = ProducerSettings(
             stream=stream,
@@ -64,6 +75,7 @@ class Producer:
             max_age_s=max_age_s,
             payload_frames=payload_frames,
             url=url or os.environ.get(URL.variable, DEFAULT_URL),
+            access=access_of(password=password, ca=ca, cert=cert, key=key, token=token),
         )
         self._source = PushedSource(fps=fps)
         self._pipeline = Pipeline(settings, self._source)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-from common import units
-from common.address import DEFAULT_URL, Design, TcpAddress, parse_url
+from common import access, units
+from common.access import Access
+from common.address import DEFAULT_URL, Design, TcpAddress
 from common.codec import check_quality
 from common.errors import ConfigError
 from common.frame import ENCODINGS, MAX_FPS, Codec
@@ -32,6 +33,8 @@ class ProducerSettings:
         max_age_s: a picture that waited longer than this for the broker is dropped.
         duration_s: end after this time; None for never.
         payload_frames: how many frames are sent as one; of `tcp+threads` only.
+        url: may hold a password: left out of `repr`.
+        access: what lets us in there.
     """
 
     source: str = "test"
@@ -45,12 +48,13 @@ class ProducerSettings:
     max_age_s: float = 0.5
     duration_s: float | None = None
     payload_frames: int = 1
-    url: str = DEFAULT_URL
+    url: str = field(default=DEFAULT_URL, repr=False)
+    access: Access = field(default_factory=Access)
 
     @property
     def url_shown(self) -> str:
         """The broker's address without the password."""
-        return str(parse_url(self.url))
+        return str(self.access.address(self.url))
 
     def __post_init__(self) -> None:
         self._check_payload()
@@ -63,7 +67,7 @@ class ProducerSettings:
                 raise ConfigError(name, value, "allowed is above 0 s and up to 1 h")
 
     def _check_payload(self) -> None:
-        address = parse_url(self.url)
+        address = self.access.address(self.url)
         if not 1 <= self.payload_frames <= MOST_PAYLOAD_FRAMES:
             raise ConfigError("--payload-frames", self.payload_frames, _PAYLOAD_RULE)
         threads = isinstance(address, TcpAddress) and address.design is Design.THREADS
@@ -132,4 +136,5 @@ OPTIONS: Final = (
         "N",
     ),
     URL,
+    *access.OPTIONS,
 )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
+from typing import Final
 
-from common.address import BrokerAddress, Design, parse_url
+from common.access import Access
+from common.address import BrokerAddress, Design
 from common.fanout.base import Publisher, PublisherEvents, Sharing, Subscriber, SubscriberEvents
 
 __all__ = [
@@ -18,19 +20,28 @@ __all__ = [
     "subscriber",
 ]
 
+NOTHING: Final = Access()
+
 
 def publisher(
-    url: str, *, stream: str, max_age_s: float, events: PublisherEvents, payload_frames: int = 1
+    url: str,
+    access: Access = NOTHING,
+    *,
+    stream: str,
+    max_age_s: float,
+    events: PublisherEvents,
+    payload_frames: int = 1,
 ) -> Publisher:
     """The publishing side of the design that `url` names; not yet started.
 
     Args:
+        access: what lets us in there.
         payload_frames: of the threads design: how many frames are sent as one.
 
     Raises:
-        ConfigError: the URL cannot be used.
+        ConfigError: the URL cannot be used, or what is to let us in.
     """
-    address = parse_url(url)
+    address = access.address(url)
     if isinstance(address, BrokerAddress):
         from common.fanout.broker.publisher import BrokerPublisher
 
@@ -48,6 +59,7 @@ def publisher(
 
 def subscriber(
     url: str,
+    access: Access = NOTHING,
     *,
     stream: str,
     name: str,
@@ -59,13 +71,14 @@ def subscriber(
     """The receiving side of the design that `url` names; not yet started.
 
     Args:
+        access: what lets us in there.
         share: see `topology.share_exchange`: receive what a hub shares there; None if nothing is wanted.
         follow: receive the stream itself, from the beginning.
 
     Raises:
-        ConfigError: the URL cannot be used.
+        ConfigError: the URL cannot be used, or what is to let us in.
     """
-    address = parse_url(url)
+    address = access.address(url)
     if not isinstance(address, BrokerAddress):
         from common.fanout.tcp.places import local_place
         from common.fanout.tcp.subscriber import TcpSubscriber
@@ -86,13 +99,13 @@ def subscriber(
     )
 
 
-def sharing(url: str, *, stream: str, name: str, share: str) -> Sharing:
+def sharing(url: str, access: Access = NOTHING, *, stream: str, name: str, share: str) -> Sharing:
     """A hub's way to the consumers of its host; not yet started. Arguments: as of `subscriber`.
 
     Raises:
-        ConfigError: the URL cannot be used.
+        ConfigError: the URL cannot be used, or what is to let us in.
     """
-    address = parse_url(url)
+    address = access.address(url)
     if not isinstance(address, BrokerAddress):
         from common.fanout.tcp.sharing import LocalSharing
 

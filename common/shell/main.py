@@ -10,12 +10,18 @@ from typing import Any
 
 from common.errors import ConfigError, FanlightError
 from common.settings import OneLineParser, Option, add_flags, resolve
+from common.shell.argv import has_password, hide_passwords
+
+_LOG = logging.getLogger(__name__)
 
 DONE = 0
 FAILED = 1
 UNUSABLE = 2
 
-
+_SEEN = (
+    "a password on the command line can be read in the process list (hidden from now on, where the system "
+    "allows it): better use FANLIGHT_PASSWORD, --password-file, or FANLIGHT_... for the whole URL"
+)
 _EPILOG = """\
 Every setting also comes from the environment, under the name in brackets; flags win.
 Exit codes: 0 done, 1 failed while running, 2 unusable arguments."""
@@ -31,8 +37,18 @@ def command_line(
     """Read the settings of a command and run its body with them; the exit code to leave with."""
     parser = OneLineParser(prog=program, description=description, epilog=_EPILOG)
     add_flags(parser, options)
-    flags = vars(parser.parse_args(argv))
-    return run_command(program, lambda: body(resolve(options, flags, os.environ)))
+    told = sys.argv[1:] if argv is None else argv
+    flags = vars(parser.parse_args(told))
+    seen = argv is None and has_password(told)
+    if seen:
+        hide_passwords()
+
+    def run() -> None:
+        if seen:
+            _LOG.warning(_SEEN)
+        body(resolve(options, flags, os.environ))
+
+    return run_command(program, run)
 
 
 def run_command(program: str, body: Callable[[], None]) -> int:

@@ -64,7 +64,11 @@ class ShareSink(Sink):
         if left_behind:
             _LOG.info("share: %d files of a hub that was killed are removed", left_behind)
         self._sharing = fanout.sharing(
-            settings.url, stream=self._stream, name=settings.name, share=settings.share_name(host)
+            settings.url,
+            settings.access,
+            stream=self._stream,
+            name=settings.name,
+            share=settings.share_name(host),
         )
         self._sharing.start()
         self._lead()

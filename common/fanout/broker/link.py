@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Protocol
 
-from pika import ConnectionParameters, PlainCredentials, SelectConnection, SSLOptions
+from pika import ConnectionParameters, PlainCredentials, SelectConnection
 from pika.adapters.select_connection import IOLoop
 from pika.channel import Channel
 
@@ -22,11 +22,15 @@ from common.clock import monotonic_ns
 from common.errors import BrokerRefused, FanlightError
 from common.fanout.broker.pika_internals import (
     Turns,
+    peer,
     read_in_large_pieces,
     survive_hostile_tables,
+    unread,
     write_at_once,
 )
 from common.fanout.broker.refusals import explain
+from common.fanout.broker.tls import Tls
+from common.fanout.cleartext import in_clear
 from common.fanout.lent_loop import LentLoop
 from common.ratelimit import RateLimiter
 from common.retry import backoff
@@ -38,6 +42,9 @@ _CONNECT_TIMEOUT_S = 5.0
 _CLOSE_TIMEOUT_S = 1.0
 # Beyond the prefetch limit (0.27 s at 30 fps) messages grow stale at the broker.
 _AWAY_S = 0.15
+_IN_CLEAR = (
+    "the password and every frame cross the network to %s in clear: write amqps:// (docs/security.md)"
+)
 
 
 class LinkOwner(Protocol):
@@ -59,18 +66,22 @@ class LinkOwner(Protocol):
 class Link:
     """Connects, and connects again, until it is stopped.
 
-    A refusal (password, vhost, permission) is final only if the link has never stood: a broker that
-    restarts may refuse for a moment what it granted before.
+    A refusal (password, vhost, permission, certificate) is final only if the link has never stood, and
+    every host has been asked: a broker that restarts may refuse for a moment what it granted before.
 
     Args:
         title: shown as the connection's name in RabbitMQ's console and in log lines.
         quiet: True for the second connection of a process: one of them complaining is enough.
+
+    Raises:
+        ConfigError: a file of the address's TLS cannot be used.
     """
 
     def __init__(
         self, address: BrokerAddress, owner: LinkOwner, *, title: str, quiet: bool = False
     ) -> None:
         self._address = address
+        self._tls = Tls(address) if address.tls else None
         self._owner = owner
         self._title = title
         self._quiet = quiet
@@ -177,7 +188,7 @@ class Link:
             stack_timeout=_CONNECT_TIMEOUT_S,
             connection_attempts=1,
             client_properties={"connection_name": self._title, "product": "Fanlight"},
-            ssl_options=_tls_options(host) if self._address.tls else None,
+            ssl_options=None if self._tls is None else self._tls.options(host),
         )
         self._connection = SelectConnection(
             parameters,
@@ -190,6 +201,8 @@ class Link:
     def _opened(self, connection: SelectConnection) -> None:
         read_in_large_pieces(connection)
         write_at_once(connection)
+        if self._tls is None:
+            in_clear(peer(connection), _IN_CLEAR)
         self._open_channel()
 
     def _open_channel(self) -> None:
@@ -227,13 +240,15 @@ class Link:
         if self._stopping:
             self._lending.finish()
             return
-        reason = explain(error, self._address)
+        reason = explain(error, self._address, unread(connection))
         if not self._refused(reason):
             self._loop.call_later(self._complain(str(reason)), self._connect)
 
     def _refused(self, reason: FanlightError) -> bool:
         if self._ever_stood or not isinstance(reason, BrokerRefused):
             return False
+        if self._attempt + 1 < len(self._address.hosts):
+            return False  # the others have not been asked yet
         self._owner.on_failed(reason)
         self._shut_down()
         return True
@@ -266,9 +281,3 @@ class Link:
 
 def _nothing() -> None:
     pass
-
-
-def _tls_options(host: str) -> SSLOptions:
-    import ssl
-
-    return SSLOptions(ssl.create_default_context(), host)

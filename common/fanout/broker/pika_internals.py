@@ -66,6 +66,21 @@ def write_at_once(connection: SelectConnection) -> None:
     changed._output_marshaled_frames = output  # noqa: SLF001
 
 
+def unread(connection: SelectConnection) -> bytes:
+    """The first bytes of what came and could not be understood so far."""
+    held: bytes = connection._frame_buffer[:16]  # noqa: SLF001
+    return held
+
+
+def peer(connection: SelectConnection) -> str | None:
+    """The address at the other end; None if it is gone already."""
+    transport: Any = connection._transport  # noqa: SLF001
+    try:
+        return str(transport._sock.getpeername()[0])  # noqa: SLF001
+    except (OSError, AttributeError):
+        return None
+
+
 # basic.ack, multiple; AMQP 0-9-1, sections 1.8.3.13 and 4.2.3
 _ACK: Final = struct.Struct(">BHIHHQBB")
 

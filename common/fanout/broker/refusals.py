@@ -9,16 +9,28 @@ from pika.adapters.utils.connection_workflow import AMQPConnectionWorkflowFailed
 
 from common.address import BrokerAddress
 from common.errors import BrokerRefused, BrokerUnavailable, FanlightError
+from common.fanout.broker import tls
 
 
-def explain(error: BaseException, address: BrokerAddress) -> FanlightError:
+def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -> FanlightError:
     """What went wrong with a connection or channel, and what to do about it.
+
+    Args:
+        unread: what came last and could not be understood.
 
     Returns:
         BrokerRefused where trying again with the same settings will not help, else BrokerUnavailable.
     """
     cause = _root(error)
     text = _reply_text(cause)
+    told = tls.meaning(" ".join(str(argument) for argument in cause.args)) if address.tls else None
+    if told is not None:
+        return BrokerRefused(f"{address}: {told}")
+    if not address.tls and tls.speaks_tls(unread):
+        return BrokerRefused(
+            f"{address}: what answers there speaks TLS: write amqps://, or use the port without it "
+            "(usually 5672)"
+        )
     if isinstance(cause, exceptions.ProbableAuthenticationError) or "ACCESS_REFUSED - Login" in text:
         return BrokerRefused(
             f"{address}: the broker refused the user name or password of {address.user!r}: check --url"

@@ -71,7 +71,7 @@ class MultiplexPublisher(TcpPublisher):
     def on_admitted(self, client: Client, *, follow: bool) -> None:
         queue = SendQueue(stale_ns=self._stale_ns)
         self._queues[client] = queue
-        queue.say(wire.message(wire.Kind.WELCOME, {}))
+        queue.say(client.visitor.welcome)
         self.on_follow(client, follow)
 
     def on_follow(self, client: Client, follow: bool) -> None:

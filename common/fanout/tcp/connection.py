@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from common.errors import WireFormatError
+from common.errors import TokenRefused, WireFormatError
 from common.fanout.tcp import sockets, wire
+from common.fanout.tcp.token import Answer
 from common.fanout.tcp.wire import Hello, Kind, Message, MessageReader
 
 _READ_BYTES: Final = 256 * 1024
+_NONCE_BYTES: Final = 16
 # Control messages that the other side does not take.
 _MOST_UNSENT: Final = 64 * 1024
 
@@ -24,13 +28,17 @@ class Connection:
 
     Args:
         sock: connected; is made non-blocking, and closed with this.
+        token: what the other side has to know too; None: it need not, and must not ask for one.
 
     Attributes:
         welcomed: whether the other side has let us in.
     """
 
-    def __init__(self, sock: socket.socket, hello: Hello) -> None:
+    def __init__(self, sock: socket.socket, hello: Hello, token: str | None = None) -> None:
         self.sock = sock
+        hello = replace(hello, token=token is not None)
+        self._answer = None if token is None else Answer(token, secrets.token_hex(_NONCE_BYTES), hello)
+        self._answered = False
         self.welcomed = False
         self._reader = MessageReader()
         self._buffer = bytearray(_READ_BYTES)
@@ -63,6 +71,7 @@ class Connection:
         Raises:
             ConnectionLost: none will come any more.
             WireFormatError: what comes cannot be read.
+            TokenRefused: one side does not know the other's token.
         """
         try:
             count = self.sock.recv_into(self._buffer)
@@ -82,10 +91,23 @@ class Connection:
 
     def _let_in(self, messages: list[Message]) -> list[Message]:
         first = messages[0]
+        if first.kind is Kind.CHALLENGE and not self._answered:
+            if self._answer is None:
+                raise WireFormatError("kind", "challenge", "none: no token was announced")
+            self._answered = True
+            self.send(self._answer.to(first))
+            return self._let_in(messages[1:]) if messages[1:] else []
         if first.kind is Kind.REFUSAL:
+            if wire.read_wrong_field(first) == "token":
+                raise TokenRefused(f"the producer refused us: {wire.read_reason(first)}")
             raise ConnectionLost(f"refused: {wire.read_reason(first)}")
         if first.kind is not Kind.WELCOME:
             raise WireFormatError("kind", first.kind.name.lower(), "welcome or refusal, first of all")
+        if self._answer is not None and not self._answer.accepts(first):
+            raise TokenRefused(
+                "the producer there does not know our token: start it with the same one (FANLIGHT_TOKEN or "
+                "--token-file FILE), or leave ours out"
+            )
         self.welcomed = True
         return messages[1:]
 

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import logging
 import os
+import secrets
 import selectors
 import socket
 import threading
@@ -20,12 +21,14 @@ from common.clock import monotonic_ns, wall_ns
 from common.control import ClockRequest, ControlMessage
 from common.errors import FanlightError, ListenError, WireFormatError
 from common.fanout.tcp import sockets, wire
+from common.fanout.tcp.token import Challenge
 from common.fanout.tcp.visitor import Visitor
-from common.fanout.tcp.wire import Hello, Kind
+from common.fanout.tcp.wire import Hello
 from common.ratelimit import RateLimiter
 
 _LOG = logging.getLogger(__name__)
 
+_NONCE_BYTES: Final = 16
 _BACKLOG: Final = 256
 _LOOK_ROUND_S: Final = 0.5
 _LAST_LOOKS_S: Final = 0.05
@@ -241,7 +244,7 @@ class Door:
             sock.close()
             return
         sockets.tune(sock)
-        client = Client(sock, _shown(peer), Visitor(self._stream, monotonic_ns()))
+        client = Client(sock, _shown(peer), Visitor(self._stream, monotonic_ns(), self._challenge()))
         self._clients.add(client)
         self._selector.register(sock, selectors.EVENT_READ, client)
         strangers = [one for one in self._clients if not one.admitted and not one.leaving]
@@ -267,15 +270,24 @@ class Door:
         try:
             said = client.visitor.hear(memoryview(data), monotonic_ns())
         except WireFormatError as error:
-            self._refuse(client, str(error))
+            self._refuse(client, str(error), error.field)
             return
         for one in said:
             if client not in self._clients:
                 return  # it was found to be gone when it was answered
             self._react(client, one, received_ns)
 
-    def _react(self, client: Client, said: Hello | bool | ControlMessage, received_ns: int) -> None:
-        if isinstance(said, Hello):
+    def _challenge(self) -> Challenge | None:
+        token = self._place.token if isinstance(self._place, TcpAddress) else None
+        return None if token is None else Challenge(token, secrets.token_hex(_NONCE_BYTES))
+
+    def _react(
+        self, client: Client, said: Hello | bool | ControlMessage | Challenge, received_ns: int
+    ) -> None:
+        if isinstance(said, Challenge):
+            with contextlib.suppress(OSError):  # the first bytes of all: there is room for them
+                client.sock.send(said.message, socket.MSG_DONTWAIT)
+        elif isinstance(said, Hello):
             client.admitted = True
             self._owner.on_admitted(client, follow=said.follow)
         elif isinstance(said, bool):
@@ -285,7 +297,7 @@ class Door:
         else:
             self._owner.on_control(said)
 
-    def _refuse(self, client: Client, reason: str) -> None:
+    def _refuse(self, client: Client, reason: str, field: str = "") -> None:
         self._owner.on_refused()
         self._complain("%s refused: %s", client.peer, reason)
         if client.admitted:
@@ -293,7 +305,7 @@ class Door:
             return
         client.leaving_since_s = time.monotonic()
         with contextlib.suppress(OSError):
-            client.sock.send(wire.message(Kind.REFUSAL, {"reason": reason}), socket.MSG_DONTWAIT)
+            client.sock.send(wire.refusal_message(reason, field), socket.MSG_DONTWAIT)
             client.sock.shutdown(socket.SHUT_WR)
 
     def _look_round(self, now_s: float) -> None:

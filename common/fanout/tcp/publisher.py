@@ -11,6 +11,7 @@ from common.address import TcpAddress
 from common.control import ControlMessage, KeyframeRequest, Reason
 from common.errors import FanlightError
 from common.fanout.base import PublisherEvents
+from common.fanout.tcp.beyond import check_place
 from common.fanout.tcp.door import Client, Door, DoorOwner
 
 # A client that is so far behind, in shares of the greatest age, goes on with the newest keyframe.
@@ -23,6 +24,9 @@ class TcpPublisher(DoorOwner):
     Args:
         place: where to listen: an address, or a path for a Unix socket.
         role: what it calls itself in log lines.
+
+    Raises:
+        ConfigError: it would listen beyond this machine without a token.
     """
 
     def __init__(
@@ -34,6 +38,8 @@ class TcpPublisher(DoorOwner):
         events: PublisherEvents,
         role: str = "producer",
     ) -> None:
+        if isinstance(place, TcpAddress):
+            check_place(place)
         self._stream = stream
         self._stale_ns = int(max_age_s * 1e9 * _STALE_SHARE)
         self._events = events

@@ -19,8 +19,9 @@ from typing import Final
 from common import control
 from common.address import TcpAddress
 from common.clock import monotonic_ns, wall_ns
-from common.errors import FanlightError, WireFormatError
+from common.errors import FanlightError, TokenRefused, WireFormatError
 from common.fanout.base import SubscriberEvents
+from common.fanout.cleartext import in_clear
 from common.fanout.lent_loop import FOR_GOOD, LentLoop
 from common.fanout.tcp import sockets, wire
 from common.fanout.tcp.connection import Connection, ConnectionLost, connect_local
@@ -35,6 +36,10 @@ _TICK_S: Final = 1.0
 _LOOK_FOR_HUB_S: Final = 0.2
 # The system's buffers hold little of a large frame, and what they cannot take grows old at the producer.
 _AWAY_S: Final = 0.06
+_IN_CLEAR: Final = (
+    "every frame crosses the network from %s in clear: the token keeps strangers out, it does not encrypt "
+    "(docs/security.md)"
+)
 _READABLE: Final = select.POLLIN | select.POLLHUP | select.POLLERR
 
 
@@ -75,6 +80,7 @@ class TcpSubscriber:
         self._by_descriptor: dict[int, Connection] = {}
         self._next_tick_s = self._next_look_s = FOR_GOOD
         self._welcome_by_s = FOR_GOOD
+        self._ever_stood = False
         # Jitter only: nothing here is a secret.
         self._rng = random.Random()  # noqa: S311
         self._delays: Iterator[float] = backoff(self._rng)
@@ -145,7 +151,9 @@ class TcpSubscriber:
         if sock is None:
             return  # stopped meanwhile
         sockets.tune(sock)
-        self._connection = Connection(sock, Hello(self._stream, self._name, self._follow))
+        self._connection = Connection(
+            sock, Hello(self._stream, self._name, self._follow), self._address.token
+        )
         self._welcome_by_s = time.monotonic() + _CONNECT_TIMEOUT_S
         self._watch(self._connection)
 
@@ -247,6 +255,8 @@ class TcpSubscriber:
         except WireFormatError as error:
             self._events.on_malformed(error)
             self._lost(connection, f"what answers there is not a producer of Fanlight: {error}")
+        except TokenRefused as error:
+            self._refused(connection, error)
         except ConnectionLost as error:
             self._lost(connection, str(error))
 
@@ -269,6 +279,9 @@ class TcpSubscriber:
 
     def _stands(self) -> None:
         self._welcome_by_s = FOR_GOOD
+        self._ever_stood = True
+        if self._connection is not None:
+            in_clear(_peer(self._connection.sock), _IN_CLEAR)
         if self._news.allow(monotonic_ns()) is not None:
             _LOG.info("%s: connected to %s", self._title, self._address)
         now_s = time.monotonic()
@@ -277,6 +290,15 @@ class TcpSubscriber:
         self._events.on_connected()
         self._lending.lendable = True
         self._lending.rouse()
+
+    def _refused(self, connection: Connection, error: TokenRefused) -> None:
+        """Final, unless it ever stood: a producer may come back with another token, and then with ours."""
+        if connection is self._hub or self._ever_stood:
+            self._lost(connection, str(error))
+            return
+        self._drop()
+        self._lending.finish()
+        self._events.on_failed(TokenRefused(f"{self._address}: {error}"))
 
     def _lost(self, connection: Connection, reason: str) -> None:
         if connection is self._hub:
@@ -352,6 +374,13 @@ class TcpSubscriber:
     def _send(self, message: control.ControlMessage) -> None:
         if self._connection is not None and self._connection.welcomed:
             self._connection.send(wire.control_message(message))
+
+
+def _peer(sock: socket.socket) -> str | None:
+    try:
+        return str(sock.getpeername()[0])
+    except OSError:
+        return None
 
 
 def _why(error: OSError) -> str:

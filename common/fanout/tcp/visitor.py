@@ -7,12 +7,14 @@ from typing import Final
 from common.control import MAX_CONTROL_BYTES, ControlMessage
 from common.errors import WireFormatError
 from common.fanout.tcp import wire
+from common.fanout.tcp.token import Challenge
 from common.fanout.tcp.wire import Hello, Kind, MessageReader
 
 # What a client says is short: a hello, a control message.
 MAX_HEADER_BYTES: Final = 1024
 # Whoever takes longer to say something, once begun, holds a place for nothing.
 SAY_WITHIN_NS: Final = 5_000_000_000
+_KNOWN: Final = "the one of this producer, in FANLIGHT_TOKEN or --token-file FILE"
 
 
 class Visitor:
@@ -21,26 +23,33 @@ class Visitor:
     Args:
         stream: the one that is published here.
         now_ns: monotonic time, here and below.
+        challenge: what it is asked for after its hello; None if nobody is asked for a token.
 
     Attributes:
+        welcome: what to greet it with, once it is let in.
         name: as it introduced itself; None until it did.
         follows: whether it wants frames.
         since_ns: when it came.
     """
 
-    def __init__(self, stream: str, now_ns: int) -> None:
+    def __init__(self, stream: str, now_ns: int, challenge: Challenge | None = None) -> None:
         self._stream = stream
+        self._challenge = challenge
+        self._challenged: Hello | None = None
+        self.welcome = wire.message(Kind.WELCOME, {})
         self._reader = MessageReader(MAX_HEADER_BYTES, MAX_CONTROL_BYTES)
         self._owes_since_ns: int | None = now_ns
         self.since_ns = now_ns
         self.name: str | None = None
         self.follows = False
 
-    def hear(self, data: memoryview, now_ns: int) -> list[Hello | bool | ControlMessage]:
+    def hear(self, data: memoryview, now_ns: int) -> list[Hello | bool | ControlMessage | Challenge]:
         """What it says, in order: a `Hello`, whether it wants frames (when that changes), control messages.
+        A `Challenge` in place of the hello is to be sent; the hello follows once it was answered.
 
         Raises:
-            WireFormatError: it does not keep to the contract, and cannot be understood any more.
+            WireFormatError: it does not keep to the contract, and cannot be understood any more; or it does
+                not know the token.
         """
         begun = self._reader.partial
         said = [self._understood(message) for message in self._reader.feed(data)]
@@ -57,8 +66,10 @@ class Visitor:
         what = "no hello" if self.name is None else "a message that was not finished"
         return f"{what} within {SAY_WITHIN_NS / 1e9:g} s"
 
-    def _understood(self, message: wire.Message) -> Hello | bool | ControlMessage | None:
+    def _understood(self, message: wire.Message) -> Hello | bool | ControlMessage | Challenge | None:
         if self.name is None:
+            if self._challenge is not None and self._challenged is not None:
+                return self._answered(self._challenge, self._challenged, message)
             if message.kind is not Kind.HELLO:
                 raise WireFormatError("kind", message.kind.name.lower(), "hello, first of all")
             return self._met(wire.read_hello(message))
@@ -70,7 +81,24 @@ class Visitor:
             return self._asked(wire.read_control(message))
         raise WireFormatError("kind", message.kind.name.lower(), "control or follow, from a client")
 
-    def _met(self, hello: Hello) -> Hello:
+    def _met(self, hello: Hello) -> Hello | Challenge:
+        if self._challenge is not None:
+            if not hello.token:
+                raise WireFormatError("token", "missing", _KNOWN)
+            self._challenged = hello
+            return self._challenge
+        return self._let_in(hello)
+
+    def _answered(self, challenge: Challenge, hello: Hello, message: wire.Message) -> Hello:
+        if message.kind is not Kind.ANSWER:
+            raise WireFormatError("kind", message.kind.name.lower(), "answer, to the challenge")
+        welcome = challenge.welcome(hello, message)
+        if welcome is None:
+            raise WireFormatError("token", "another one", _KNOWN)
+        self.welcome = welcome
+        return self._let_in(hello)
+
+    def _let_in(self, hello: Hello) -> Hello:
         if hello.stream != self._stream:
             raise WireFormatError("stream", hello.stream, f"{self._stream!r}, which is published here")
         self.name, self.follows = hello.name, hello.follow

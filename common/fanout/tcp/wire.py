@@ -12,6 +12,7 @@ Every message is a prefix of 12 bytes, a JSON object and a body:
 from __future__ import annotations
 
 import json
+import re
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
@@ -43,15 +44,20 @@ class Kind(IntEnum):
     WELCOME = 2
     """The answer: frames will come."""
     REFUSAL = 3
-    """The other answer: `reason`. The connection ends."""
+    """The other answer: `reason`, and the `field` that is wrong. The connection ends."""
     FRAME = 4
     """The header table of a frame, with `content_type` and `app_id`, and the bare codec bitstream."""
     CONTROL = 5
     """`type`, and the JSON body of a control message; in both directions."""
     FOLLOW = 6
     """Of a client: `follow`, whether frames are wanted from now on."""
+    CHALLENGE = 7
+    """The answer to a hello with `token` where one is asked for: `nonce`. See the module `token`."""
+    ANSWER = 8
+    """Of a client, to that: `nonce`, its own, and `proof`. The welcome then has a `proof` too."""
 
 
+_HEX: Final = re.compile(r"[0-9a-f]{32,128}")
 _KINDS: Final = {int(kind): kind for kind in Kind}
 _KIND_NAMES: Final = ", ".join(f"{kind:d} ({kind.name.lower()})" for kind in Kind)
 
@@ -70,11 +76,13 @@ class Hello:
 
     Attributes:
         follow: whether it wants frames at once.
+        token: whether it knows a token, and can answer a challenge.
     """
 
     stream: str
     name: str
     follow: bool
+    token: bool = False
 
 
 def message(kind: Kind, header: dict[str, object], body: bytes = b"") -> bytes:
@@ -98,7 +106,14 @@ def control_message(what: control.ControlMessage) -> bytes:
 
 def hello_message(hello: Hello) -> bytes:
     """A hello as it travels."""
-    return message(Kind.HELLO, {"stream": hello.stream, "name": hello.name, "follow": hello.follow})
+    table: dict[str, object] = {"stream": hello.stream, "name": hello.name, "follow": hello.follow}
+    return message(Kind.HELLO, table | {"token": True} if hello.token else table)
+
+
+def refusal_message(reason: str, field: str = "") -> bytes:
+    """A refusal as it travels. Args: `field`: what was wrong, if it is one thing."""
+    table: dict[str, object] = {"reason": reason}
+    return message(Kind.REFUSAL, table | {"field": field} if field else table)
 
 
 def read_frame(received: Message) -> EncodedFrame:
@@ -129,12 +144,13 @@ def read_hello(received: Message) -> Hello:
     for field, value in names.items():
         if not isinstance(value, str) or not STREAM_NAME.fullmatch(value):
             raise WireFormatError(field, value, STREAM_NAME_RULE)
-    return Hello(str(names["stream"]), str(names["name"]), _wish(table))
+    token = _yes_or_no(table, "token", False)
+    return Hello(str(names["stream"]), str(names["name"]), _yes_or_no(table, "follow", True), token)
 
 
 def read_follow(received: Message) -> bool:
     """Whether frames are wanted. Raises WireFormatError."""
-    return _wish(read_object(received))
+    return _yes_or_no(read_object(received), "follow", True)
 
 
 def read_reason(received: Message) -> str:
@@ -143,6 +159,28 @@ def read_reason(received: Message) -> str:
     if not reason or not reason.isprintable():
         raise WireFormatError("reason", reason, "printable text")
     return reason
+
+
+def read_wrong_field(received: Message) -> str | None:
+    """What was wrong, in a refusal; None if it does not say. Raises WireFormatError."""
+    return _text(read_object(received), "field")
+
+
+def read_nonce(received: Message) -> str:
+    """The number of a challenge. Raises WireFormatError."""
+    return _hex(read_object(received), "nonce")
+
+
+def read_answer(received: Message) -> tuple[str, str]:
+    """The number and the proof of an answer. Raises WireFormatError."""
+    table = read_object(received)
+    return _hex(table, "nonce"), _hex(table, "proof")
+
+
+def read_proof(received: Message) -> str:
+    """The proof of a welcome; empty if there is none. Raises WireFormatError."""
+    table = read_object(received)
+    return _hex(table, "proof") if "proof" in table else ""
 
 
 def read_object(received: Message) -> dict[str, Any]:
@@ -163,11 +201,18 @@ def _text(table: dict[str, Any], field: str) -> str | None:
     return value
 
 
-def _wish(table: dict[str, Any]) -> bool:
-    follow = table.get("follow", True)
-    if not isinstance(follow, bool):
-        raise WireFormatError("follow", follow, "true or false")
-    return follow
+def _hex(table: dict[str, Any], field: str) -> str:
+    value = table.get(field)
+    if not isinstance(value, str) or not _HEX.fullmatch(value):
+        raise WireFormatError(field, value, "32 to 128 hex digits, lower case")
+    return value
+
+
+def _yes_or_no(table: dict[str, Any], field: str, default: bool) -> bool:
+    value = table.get(field, default)
+    if not isinstance(value, bool):
+        raise WireFormatError(field, value, "true or false")
+    return value
 
 
 class MessageReader:

@@ -97,7 +97,7 @@ class ThreadsPublisher(TcpPublisher):
             on_lost=self._events.on_unsent,
             on_needs_key=partial(self._ask_for_key, client),
         )
-        sender.say(lambda: wire.message(wire.Kind.WELCOME, {}))
+        sender.say(lambda: client.visitor.welcome)
         self._by_client[client] = sender
         self._senders = tuple(self._by_client.values())
         self.on_follow(client, follow)

@@ -4,9 +4,12 @@ from typing import Any
 
 import pytest
 
+from common import access
+from common.address import DEFAULT_URL, broker_address
 from common.errors import ConfigError
 from common.pixels import FULL_BGR, Form, PixelFormat
 from common.settings import resolve
+from common.shell.access import with_access
 from common.sharing import hosts
 from consumer.changeover import Via
 from consumer.settings import OPTIONS, ConsumerSettings, PlayoutMode, playout_value
@@ -17,7 +20,7 @@ SNAPSHOT, RECORD = SinkSpec("snapshot", "a.jpg"), SinkSpec("record", "a.mkv")
 
 
 def test_the_command_line_and_the_api_have_the_same_defaults() -> None:
-    assert ConsumerSettings(**resolve(OPTIONS, {}, {})) == ConsumerSettings()
+    assert ConsumerSettings(**with_access(resolve(OPTIONS, {}, {}))) == ConsumerSettings()
 
 
 def test_every_setting_can_be_given_by_variable() -> None:
@@ -29,8 +32,8 @@ def test_every_setting_can_be_given_by_variable() -> None:
         "FANLIGHT_SHARE_FORMAT": "i420", "FANLIGHT_SHARE_SIZE": "320x240",
         "FANLIGHT_URL": "amqp://ann:pw@host/video",
     }  # fmt: skip
-    assert {option.variable for option in OPTIONS} == set(environment)
-    settings = ConsumerSettings(**resolve(OPTIONS, {}, environment))
+    assert {option.variable for option in OPTIONS if option not in access.OPTIONS} == set(environment)
+    settings = ConsumerSettings(**with_access(resolve(OPTIONS, {}, environment)))
     assert (settings.name, settings.stream, settings.playout) == ("wall", "door", PlayoutMode.SYNC)
     assert (settings.delay_s, settings.max_age_s, settings.work_s) == (0.1, 0.25, 0.005)
     assert (settings.duration_s, settings.frames, len(settings.sinks)) == (60, 9, 2)
@@ -205,3 +208,15 @@ def test_modes_are_known_by_name() -> None:
     assert [playout_value(name) for name in ("latest", "sync")] == list(PlayoutMode)
     with pytest.raises(ValueError, match=r"^latest or sync$"):
         playout_value("late")
+
+
+def test_no_secret_is_shown() -> None:
+    settings = ConsumerSettings(
+        url="amqp://ann:s3cret@host/video", access=access.Access(token="s3cret-" * 3)
+    )
+    assert "s3cret" not in repr(settings)
+    assert ConsumerSettings(access=access.Access(password="pw")).url_shown == str(
+        broker_address(DEFAULT_URL)
+    )
+    with pytest.raises(ConfigError, match="leave one of them out"):
+        ConsumerSettings(url=settings.url, access=access.Access(password="another"))

@@ -4,14 +4,17 @@ from typing import Any
 
 import pytest
 
+from common import access
+from common.address import DEFAULT_URL, broker_address
 from common.errors import ConfigError
 from common.frame import Codec
 from common.settings import resolve
+from common.shell.access import with_access
 from producer.settings import OPTIONS, ProducerSettings
 
 
 def test_the_command_line_and_the_api_have_the_same_defaults() -> None:
-    assert ProducerSettings(**resolve(OPTIONS, {}, {})) == ProducerSettings()
+    assert ProducerSettings(**with_access(resolve(OPTIONS, {}, {}))) == ProducerSettings()
 
 
 def test_every_setting_can_be_given_by_variable() -> None:
@@ -22,8 +25,8 @@ def test_every_setting_can_be_given_by_variable() -> None:
         "FANLIGHT_DURATION": "1m", "FANLIGHT_PAYLOAD_FRAMES": "3",
         "FANLIGHT_URL": "tcp+threads://host:7000",
     }  # fmt: skip
-    assert {option.variable for option in OPTIONS} == set(environment)
-    assert ProducerSettings(**resolve(OPTIONS, {}, environment)) == ProducerSettings(
+    assert {option.variable for option in OPTIONS if option not in access.OPTIONS} == set(environment)
+    assert ProducerSettings(**with_access(resolve(OPTIONS, {}, environment))) == ProducerSettings(
         source="clip.mp4", loop=True, stream="door", codec=Codec.JPEG, fps=12.5, size=(640, 480),
         quality=70, gop_s=2, max_age_s=0.25, duration_s=60, payload_frames=3,
         url="tcp+threads://host:7000",
@@ -109,3 +112,15 @@ def test_an_address_without_a_broker_is_shown_as_it_is() -> None:
 
 def test_the_password_is_not_shown() -> None:
     assert ProducerSettings(url="amqp://ann:pw@host/video").url_shown == "amqp://ann@host:5672/video"
+
+
+def test_no_secret_is_shown() -> None:
+    settings = ProducerSettings(
+        url="amqp://ann:s3cret@host/video", access=access.Access(token="s3cret-" * 3)
+    )
+    assert "s3cret" not in repr(settings)
+    assert ProducerSettings(access=access.Access(password="pw")).url_shown == str(
+        broker_address(DEFAULT_URL)
+    )
+    with pytest.raises(ConfigError, match="leave one of them out"):
+        ProducerSettings(url=settings.url, access=access.Access(password="another"))

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import WireFormatError
+from common.errors import TokenRefused, WireFormatError
 from common.fanout.tcp import connection as connections
 from common.fanout.tcp import sockets, wire
 from common.fanout.tcp.connection import Connection, ConnectionLost, connect_local
+from common.fanout.tcp.token import Challenge
 from common.fanout.tcp.wire import Hello, Kind, Message, message
 from tests.unit.common.fanout.tcp.build import (
     CLOCK_REQUEST,
@@ -23,6 +24,8 @@ from tests.unit.common.fanout.tcp.build import (
 )
 
 REQUEST = wire.control_message(CLOCK_REQUEST)
+TOKEN = "0123456789abcdef"
+KNOWING = Hello(STREAM, NAME, follow=True, token=True)
 FRAME = message(Kind.FRAME, {}, b"picture")
 
 
@@ -104,6 +107,69 @@ def test_a_refusal_without_a_reason_is_malformed(ours: Connection, peer: Peer) -
     peer.send(message(Kind.REFUSAL, {}))
     with pytest.raises(WireFormatError, match=r"^reason is None"):
         ours.receive()
+
+
+# The token ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def knowing() -> Iterator[tuple[Connection, Peer, Challenge]]:
+    """Our end of a connection that knows a token, and a producer that has heard its hello."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        connection, peer = Connection(ours, Hello(STREAM, NAME, follow=True), TOKEN), Peer(theirs)
+        hello = peer.message()
+        assert hello is not None
+        assert wire.read_hello(hello) == KNOWING
+        yield connection, peer, Challenge(TOKEN, "0" * 32)
+
+
+def test_a_challenge_is_answered_and_the_welcome_is_checked(
+    knowing: tuple[Connection, Peer, Challenge],
+) -> None:
+    ours, peer, challenge = knowing
+    peer.send(challenge.message)
+    assert ours.receive() == ([], False)
+    assert not ours.welcomed
+    answer = peer.message()
+    assert answer is not None
+    welcome = challenge.welcome(KNOWING, answer)
+    assert welcome is not None
+    peer.send(welcome + FRAME)
+    messages, _ = ours.receive()
+    assert ours.welcomed
+    assert [one.kind for one in messages] == [Kind.FRAME]
+
+
+def test_who_knows_a_token_takes_no_welcome_without_a_proof(
+    knowing: tuple[Connection, Peer, Challenge],
+) -> None:
+    ours, peer, challenge = knowing
+    peer.send(WELCOME)
+    with pytest.raises(TokenRefused, match="does not know our token"):
+        ours.receive()
+    peer.send(challenge.message + wire.message(Kind.WELCOME, {"proof": "0" * 64}))
+    with pytest.raises(TokenRefused, match="does not know our token"):
+        ours.receive()
+    assert not ours.welcomed
+
+
+def test_a_refusal_for_the_token_is_final(ours: Connection, peer: Peer) -> None:
+    peer.send(wire.refusal_message("token is 'missing': allowed is x", "token"))
+    with pytest.raises(TokenRefused, match=r"^the producer refused us: token is 'missing'"):
+        ours.receive()
+
+
+def test_no_challenge_is_taken_without_a_token_and_none_twice(
+    ours: Connection, peer: Peer, knowing: tuple[Connection, Peer, Challenge]
+) -> None:
+    challenge = knowing[2].message
+    peer.send(challenge)
+    with pytest.raises(WireFormatError, match="no token was announced"):
+        ours.receive()
+    knowing[1].send(challenge + challenge)
+    with pytest.raises(WireFormatError, match="first of all"):
+        knowing[0].receive()
 
 
 @pytest.mark.parametrize("first", [FRAME, REQUEST, HELLO])

@@ -8,6 +8,7 @@ import pytest
 from common.control import MAX_CONTROL_BYTES
 from common.errors import WireFormatError
 from common.fanout.tcp import wire
+from common.fanout.tcp.token import Answer, Challenge
 from common.fanout.tcp.visitor import MAX_HEADER_BYTES, SAY_WITHIN_NS, Visitor
 from common.fanout.tcp.wire import Hello, Kind
 from common.frame import Codec
@@ -20,6 +21,7 @@ from tests.unit.common.fanout.tcp.build import (
     WELCOME,
     follow,
     frame_of,
+    read_one,
 )
 
 CAME: Final = 1_000_000_000
@@ -48,6 +50,77 @@ def refusal(visitor: Visitor, data: bytes) -> str:
     with pytest.raises(WireFormatError) as caught:
         hear(visitor, data)
     return str(caught.value)
+
+
+# The token ----------------------------------------------------------------------------------------------
+
+TOKEN: Final = "0123456789abcdef"
+KNOWING: Final = Hello(STREAM, NAME, follow=True, token=True)
+
+
+def answer(challenge: Challenge, token: str = TOKEN, hello: Hello = KNOWING) -> bytes:
+    return Answer(token, "1" * 32, hello).to(read_one(challenge.message))
+
+
+@pytest.fixture
+def challenge() -> Challenge:
+    return Challenge(TOKEN, "0" * 32)
+
+
+@pytest.fixture
+def asked(challenge: Challenge) -> Visitor:
+    return Visitor(STREAM, CAME, challenge)
+
+
+def test_who_knows_the_token_is_challenged_and_let_in(asked: Visitor, challenge: Challenge) -> None:
+    assert hear(asked, wire.hello_message(KNOWING)) == [challenge]
+    assert (asked.name, asked.follows) == (None, False)
+    assert hear(asked, answer(challenge)) == [KNOWING]
+    assert (asked.name, asked.follows) == (NAME, True)
+    assert wire.read_proof(read_one(asked.welcome))
+
+
+def test_who_has_no_token_is_told_so(asked: Visitor) -> None:
+    why = refusal(asked, HELLO)
+    assert why.startswith("token is 'missing': allowed is the one of this producer, in FANLIGHT_TOKEN")
+    assert asked.name is None
+
+
+def test_who_has_another_one_is_told_so_and_no_more(asked: Visitor, challenge: Challenge) -> None:
+    hear(asked, wire.hello_message(KNOWING))
+    why = refusal(asked, answer(challenge, "another token...."))
+    assert why.startswith("token is 'another one': allowed is the one of this producer")
+    assert TOKEN not in why
+    assert asked.name is None
+
+
+def test_an_answer_to_another_challenge_or_for_another_name_is_worth_nothing(asked: Visitor) -> None:
+    hear(asked, wire.hello_message(KNOWING))
+    assert "another one" in refusal(asked, answer(Challenge(TOKEN, "2" * 32)))
+    assert "another one" in refusal(
+        asked, answer(Challenge(TOKEN, "0" * 32), hello=replace(KNOWING, name="x"))
+    )
+
+
+@pytest.mark.parametrize("data", [REQUEST, follow(True), wire.hello_message(KNOWING)])
+def test_nothing_but_an_answer_follows_a_challenge(asked: Visitor, data: bytes) -> None:
+    hear(asked, wire.hello_message(KNOWING))
+    assert refusal(asked, data).endswith("allowed is answer, to the challenge")
+    assert asked.name is None
+
+
+def test_a_hello_alone_does_not_buy_time(asked: Visitor) -> None:
+    hear(asked, wire.hello_message(KNOWING), CAME + 4 * SECOND)
+    assert asked.overdue(CAME + SAY_WITHIN_NS + 1) == NO_HELLO
+
+
+def test_of_another_stream_nothing_is_said_to_who_has_no_token(
+    asked: Visitor, challenge: Challenge
+) -> None:
+    assert "token is 'missing'" in refusal(asked, wire.hello_message(Hello("door", NAME, True)))
+    hello = Hello("door", NAME, follow=True, token=True)
+    assert hear(asked, wire.hello_message(hello)) == [challenge]
+    assert "stream is 'door'" in refusal(asked, answer(challenge, hello=hello))
 
 
 # What it says --------------------------------------------------------------------------------------------

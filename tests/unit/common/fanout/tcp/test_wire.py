@@ -35,6 +35,7 @@ from tests.unit.common.fanout.tcp.build import (
     read_one,
 )
 
+NONCE: Final = "00112233445566778899aabbccddeeff"
 # What is on the wire, literally. A change here breaks every client in every language: it needs a new
 # version.
 GOLDEN: Final = {
@@ -60,6 +61,15 @@ GOLDEN: Final = {
         wire.control_message(KEYFRAME_REQUEST),
     ),
     Kind.FOLLOW: (b'FL\x01\x06\x00\x00\x00\x10\x00\x00\x00\x00{"follow":false}', follow(False)),
+    Kind.CHALLENGE: (
+        b'FL\x01\x07\x00\x00\x00\x2c\x00\x00\x00\x00{"nonce":"00112233445566778899aabbccddeeff"}',
+        message(Kind.CHALLENGE, {"nonce": NONCE}),
+    ),
+    Kind.ANSWER: (
+        b"FL\x01\x08\x00\x00\x00\x57\x00\x00\x00\x00"
+        b'{"nonce":"00112233445566778899aabbccddeeff","proof":"00112233445566778899aabbccddeeff"}',
+        message(Kind.ANSWER, {"nonce": NONCE, "proof": NONCE}),
+    ),
 }
 EVERYTHING: Final = b"".join(golden for golden, _ in GOLDEN.values())
 
@@ -98,6 +108,7 @@ def test_the_golden_bytes_are_read(kind: Kind) -> None:
 def test_the_numbers_are_those_of_the_contract() -> None:
     assert {kind.name: int(kind) for kind in Kind} == {
         "HELLO": 1, "WELCOME": 2, "REFUSAL": 3, "FRAME": 4, "CONTROL": 5, "FOLLOW": 6,
+        "CHALLENGE": 7, "ANSWER": 8,
     }  # fmt: skip
     assert (VERSION, PREFIX_BYTES, MAX_HEADER_BYTES) == (1, 12, 4096)
 
@@ -140,7 +151,7 @@ def test_what_was_read_does_not_change_with_the_buffer_it_came_in() -> None:
     buffer = bytearray(EVERYTHING)
     (*_, last) = MessageReader().feed(memoryview(buffer))
     buffer[:] = bytes(len(buffer))
-    assert last == read_one(GOLDEN[Kind.FOLLOW][0])
+    assert last == read_one(GOLDEN[Kind.ANSWER][0])
 
 
 # Refusals ------------------------------------------------------------------------------------------------
@@ -168,9 +179,10 @@ def test_another_version_is_refused(version: int) -> None:
     assert refusal(prefix(version=version)) == f"version is {version}: allowed is 1"
 
 
-@pytest.mark.parametrize("kind", [0, 7, 255])
+@pytest.mark.parametrize("kind", [0, 9, 255])
 def test_an_unknown_kind_is_refused(kind: int) -> None:
-    known = "1 (hello), 2 (welcome), 3 (refusal), 4 (frame), 5 (control), 6 (follow)"
+    known = "1 (hello), 2 (welcome), 3 (refusal), 4 (frame), 5 (control), 6 (follow), "
+    known += "7 (challenge), 8 (answer)"
     assert refusal(prefix(kind=kind)) == f"kind is {kind}: allowed is {known}"
 
 
@@ -308,6 +320,32 @@ def test_a_reason_is_text_for_people() -> None:
             wire.read_reason(said(Kind.REFUSAL, reason=reason))
 
 
+def test_what_was_wrong_is_said_with_a_refusal() -> None:
+    told = read_one(wire.refusal_message("no", "token"))
+    assert (wire.read_reason(told), wire.read_wrong_field(told)) == ("no", "token")
+    assert wire.read_wrong_field(read_one(wire.refusal_message("no"))) is None
+
+
+def test_a_hello_says_that_it_knows_a_token() -> None:
+    hello = Hello("cam", "desk", follow=True, token=True)
+    assert wire.read_hello(read_one(wire.hello_message(hello))) == hello
+    with pytest.raises(WireFormatError, match=r"^token is 1: allowed is true or false$"):
+        wire.read_hello(said(Kind.HELLO, stream="cam", name="desk", token=1))
+
+
+@pytest.mark.parametrize(
+    "value", [None, 5, "", "ab", "A" * 32, "g" * 32, "a" * 31, "a" * 129, "a" * 32 + "\n"]
+)
+def test_numbers_and_proofs_are_hex(value: object) -> None:
+    for read in (wire.read_nonce, wire.read_answer):
+        with pytest.raises(WireFormatError, match=r"^nonce is .* lower case$"):
+            read(said(Kind.ANSWER, nonce=value, proof=NONCE))
+    for kind, read_it in ((Kind.ANSWER, wire.read_answer), (Kind.WELCOME, wire.read_proof)):
+        with pytest.raises(WireFormatError, match=r"^proof is .* lower case$"):
+            read_it(said(kind, nonce=NONCE, proof=value))
+    assert wire.read_proof(said(Kind.WELCOME)) == ""
+
+
 # Properties ----------------------------------------------------------------------------------------------
 
 READERS: Final[tuple[Callable[[Message], object], ...]] = (
@@ -316,6 +354,10 @@ READERS: Final[tuple[Callable[[Message], object], ...]] = (
     wire.read_hello,
     wire.read_follow,
     wire.read_reason,
+    wire.read_wrong_field,
+    wire.read_nonce,
+    wire.read_answer,
+    wire.read_proof,
     wire.read_object,
 )
 json_values = st.recursive(
@@ -323,7 +365,14 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-FIELDS: Final = [*wire.read_object(read_one(GOLDEN[Kind.FRAME][0])), "name", "follow", "reason", "type"]
+FIELDS: Final = [
+    *wire.read_object(read_one(GOLDEN[Kind.FRAME][0])),
+    "name",
+    "follow",
+    "reason",
+    "type",
+    "nonce",
+]
 tables = st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=5), json_values, max_size=12)
 kinds = st.sampled_from(Kind)
 messages = st.builds(message, kinds, tables, st.binary(max_size=100))
