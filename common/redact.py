@@ -10,7 +10,7 @@ from typing import Final
 _BEFORE_AT: Final = re.compile(
     r"""(?<![^\s='"(,])([A-Za-z][\w+.-]*://)?([^\s:@='"]*):(?!//[^\s:@]*@).*@""", re.DOTALL
 )
-# `USER:PASSWORD` whose host was forgotten; HOST:PORT may be read. The designs without a broker have no users.
+# `USER:PASSWORD` whose host was forgotten. HOST:PORT may be read, and without a broker there are no users.
 _WITHOUT_AT: Final = re.compile(
     r"""((?<![\w.+-])(?!tcp\+)[A-Za-z][\w.+-]*://[^\s:@/\[\]]+:)(?!\d{1,5}(?:[/,?#\s'")]|$))[^\s@/]+"""
 )

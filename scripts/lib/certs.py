@@ -59,7 +59,14 @@ class Authority:
             raise CertsError(f"{self.pair.cert}: cannot be used as a CA: {error}") from None
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise CertsError(f"{self.pair.key}: not a key that this script made")
+        if self.ends < datetime.now(UTC):
+            raise CertsError(f"{self.pair.cert}: it has expired: remove {folder}, and make it anew")
         self._key = key
+
+    @property
+    def serial(self) -> int:
+        """The number of the CA's own certificate."""
+        return self._cert.serial_number
 
     @property
     def ends(self) -> datetime:

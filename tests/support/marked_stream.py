@@ -24,7 +24,7 @@ def marked(capture_ns: int, width: int, height: int) -> Pixels:
 
 
 class Marking(Feeder):
-    """A feeder of marked pictures."""
+    """A feeder of marked pictures. `access`: password, ca, cert, key, token of the producer."""
 
     def __init__(
         self,
@@ -36,9 +36,20 @@ class Marking(Feeder):
         size: tuple[int, int] = (64, 48),
         gop_s: float = 1.0,
         payload_frames: int = 1,
+        **access: str,
     ) -> None:
         producer = Producer(
-            stream=stream, codec=codec, fps=fps, gop_s=gop_s, payload_frames=payload_frames, url=url
+            stream=stream,
+            codec=codec,
+            fps=fps,
+            gop_s=gop_s,
+            payload_frames=payload_frames,
+            url=url,
+            password=access.get("password"),
+            ca=access.get("ca"),
+            cert=access.get("cert"),
+            key=access.get("key"),
+            token=access.get("token"),
         )
         super().__init__(producer, fps)
         self.size = size

@@ -9,8 +9,8 @@ from common.address import DEFAULT_URL, broker_address
 from common.errors import ConfigError
 from common.pixels import FULL_BGR, Form, PixelFormat
 from common.settings import resolve
-from common.shell.access import with_access
 from common.sharing import hosts
+from common.shell.access import with_access
 from consumer.changeover import Via
 from consumer.settings import OPTIONS, ConsumerSettings, PlayoutMode, playout_value
 from consumer.sinks import SinkSpec

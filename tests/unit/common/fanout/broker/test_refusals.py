@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 
 import pytest
 from pika import exceptions
@@ -70,6 +71,40 @@ def test_what_may_be_better_next_time(error: BaseException, says: str) -> None:
     assert isinstance(explained, BrokerUnavailable)
     with pytest.raises(BrokerUnavailable, match=says):
         raise explained
+
+
+TLS = broker_address("amqps://ann:secret@broker/video")
+EXPIRED = (
+    "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate has expired (_ssl.c:1006)"
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (ssl.SSLCertVerificationError(1, EXPIRED), "has expired: renew it"),
+        (
+            exceptions.IncompatibleProtocolError(
+                "StreamLostError: (\"... SSLError(1, '[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] x')\",)"
+            ),
+            "asks for a client certificate",
+        ),
+    ],
+)
+def test_tls_that_is_refused_will_not_be_better_next_time(error: BaseException, says: str) -> None:
+    explained = explain(error, TLS)
+    assert isinstance(explained, BrokerRefused)
+    assert str(explained).startswith("amqps://ann@broker:5671/video: ")
+    assert says in str(explained)
+
+
+def test_tls_in_answer_to_plain_amqp_is_told() -> None:
+    lost = exceptions.IncompatibleProtocolError("StreamLostError: ('reset',)")
+    explained = explain(lost, ADDRESS, b"\x15\x03\x01\0\x02\x02\x0a")
+    assert isinstance(explained, BrokerRefused)
+    assert "what answers there speaks TLS: write amqps://" in str(explained)
+    assert isinstance(explain(lost, ADDRESS, b""), BrokerUnavailable)
+    assert isinstance(explain(lost, TLS, b"\x15\x03"), BrokerUnavailable)
 
 
 def test_the_innermost_cause_is_told() -> None:

@@ -1,0 +1,92 @@
+"""A RabbitMQ of one's own that listens with TLS, its certificates, and others that it must not take."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from scripts.lib.certs import Authority, Pair
+from scripts.lib.ports import LOOPBACK, free_ports
+from scripts.private_node import PrivateNode, scripts_folder
+
+# A loopback address that is not in the broker's certificate.
+OTHER_NAME = "127.0.0.2"
+
+
+@dataclass(frozen=True)
+class TlsNode:
+    """The broker asks its clients for certificates.
+
+    Attributes:
+        port: with TLS, at `LOOPBACK` and at `OTHER_NAME`.
+        authority: of the broker's certificate and of `ann`'s.
+        stranger: another one.
+        ann, expired, foreign: certificates for clients; RabbitMQ takes the first alone.
+        outside: an address of this machine that is not the loopback, where it listens without TLS; None if
+            there is none.
+        outside_port: of that.
+    """
+
+    node: PrivateNode
+    port: int
+    authority: Authority
+    stranger: Authority
+    ann: Pair
+    expired: Pair
+    foreign: Pair
+    outside: str | None
+    outside_port: int
+
+    def url(self, host: str = "localhost", user: str = "fanlight:fanlight", scheme: str = "amqps") -> str:
+        return f"{scheme}://{user}@{host}:{self.port}/fanlight"
+
+    def present(self, *, days: float) -> None:
+        """Give the broker a new certificate that is valid for so long; below 0: was valid until then."""
+        self.authority.server(("localhost", LOOPBACK), days=days)
+        self.node.ctl("eval", "ssl:clear_pem_cache().")
+
+
+def tls_node(folder: Path) -> TlsNode:
+    """Not yet started."""
+    if scripts_folder() is None:
+        pytest.skip("rabbitmq-server is not installed; scripts/test installs it where it may")
+    authority, stranger = Authority(folder / "ours"), Authority(folder / "theirs")
+    server = authority.server(("localhost", LOOPBACK))
+    port, outside_port = free_ports(2)
+    outside = outside_address()
+    conf = [
+        f"listeners.ssl.1 = {LOOPBACK}:{port}",
+        f"listeners.ssl.2 = {OTHER_NAME}:{port}",
+        f"ssl_options.cacertfile = {authority.pair.cert}",
+        f"ssl_options.certfile = {server.cert}",
+        f"ssl_options.keyfile = {server.key}",
+        "ssl_options.verify = verify_peer",
+        "ssl_options.fail_if_no_peer_cert = true",
+    ]
+    if outside is not None:
+        conf.append(f"listeners.tcp.2 = {outside}:{outside_port}")
+    return TlsNode(
+        PrivateNode(extra_conf="\n".join(conf)),
+        port,
+        authority,
+        stranger,
+        authority.client("ann"),
+        authority.client("expired", days=-1),
+        stranger.client("ann"),
+        outside,
+        outside_port,
+    )
+
+
+def outside_address() -> str | None:
+    """An IPv4 address of this machine by which others could reach it; None if it has none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # nothing is sent: only the way is looked up (RFC 5737)
+        except OSError:
+            return None
+        address = str(probe.getsockname()[0])
+    return None if address.startswith("127.") else address
