@@ -47,6 +47,11 @@ def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -
         )
     if isinstance(cause, exceptions.ChannelClosedByBroker) and cause.reply_code in (403, 406, 530):
         return BrokerRefused(f"{address}: the broker refused: {text}")
+    if isinstance(cause, exceptions.IncompatibleProtocolError) and address.tls:
+        # Its alert is lost where it resets the connection at once; the next attempt most likely brings it.
+        return BrokerUnavailable(
+            f"{address}: the broker hung up after the TLS handshake: does it take our client certificate?"
+        )
     if isinstance(cause, exceptions.IncompatibleProtocolError):
         return BrokerUnavailable(f"{address}: what answers there does not speak AMQP 0-9-1")
     return BrokerUnavailable(f"{address}: {text}")

@@ -104,7 +104,9 @@ def test_tls_in_answer_to_plain_amqp_is_told() -> None:
     assert isinstance(explained, BrokerRefused)
     assert "what answers there speaks TLS: write amqps://" in str(explained)
     assert isinstance(explain(lost, ADDRESS, b""), BrokerUnavailable)
-    assert isinstance(explain(lost, TLS, b"\x15\x03"), BrokerUnavailable)
+    hung_up = explain(lost, TLS, b"\x15\x03")
+    assert isinstance(hung_up, BrokerUnavailable)
+    assert "hung up after the TLS handshake: does it take our client certificate?" in str(hung_up)
 
 
 def test_the_innermost_cause_is_told() -> None:
