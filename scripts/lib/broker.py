@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from common.address import BrokerAddress, TcpAddress, broker_address, parse_url
+from common.access import OPTIONS, Access
+from common.address import BrokerAddress, TcpAddress, parse_url
 from common.errors import FanlightError
+from common.shell.access import access_of
 from scripts.lib import amqp_login, broker_docker, broker_private
 from scripts.lib.instance import Instance, Record
 from scripts.private_node import NodeError
 
 GIVEN: Final = "FANLIGHT_URL"
+NOTHING: Final = Access()
 Say = Callable[[str], None]
 
 
@@ -37,7 +40,7 @@ WAYS: Final[dict[str, Way]] = {way.NAME: way for way in (broker_docker, broker_p
 class Found:
     """Where the broker is, and whether this very call started it."""
 
-    url: str
+    url: str = field(repr=False)
     started: bool
 
 
@@ -53,7 +56,7 @@ def up(instance: Instance, say: Say, only: str | None = None) -> Found:
     """
     given = None if only else os.environ.get(GIVEN)
     if given:
-        require_answer(given)
+        require_answer(given, access_of())
         say(f"using {GIVEN}, {shown(given)}")
         return Found(given, started=False)
     with instance.exclusive():
@@ -89,16 +92,19 @@ def answers(url: str) -> bool:
     return True
 
 
-def require_answer(url: str) -> None:
+def require_answer(url: str, access: Access = NOTHING) -> None:
     """Log in where that is possible without TLS; otherwise be content with an open port.
 
+    Args:
+        access: what lets us in there, besides the URL.
+
     Raises:
-        ConfigError: the URL is not one of a broker.
+        ConfigError: the URL is not one of a broker, or not to be used with this.
         FanlightError: no host of the URL lets us in; says why the last one did not.
     """
-    if isinstance(parse_url(url, GIVEN), TcpAddress):
+    address = access.address(url, GIVEN)
+    if isinstance(address, TcpAddress):
         return  # a design without a broker: the producer listens, later
-    address = broker_address(url, GIVEN)
     reason = ""
     for host, port in address.hosts:
         try:
@@ -108,6 +114,18 @@ def require_answer(url: str) -> None:
         else:
             return
     raise FanlightError(f"{address} cannot be used: {reason}")
+
+
+def environment(found: Found, of_caller: Mapping[str, str]) -> dict[str, str]:
+    """For programs that are to use the broker: the URL by a variable, which the process list does not show.
+
+    What the caller has set to be let in by another broker is left out.
+    """
+    kept = dict(of_caller)
+    if of_caller.get(GIVEN) != found.url:
+        for option in OPTIONS:
+            kept.pop(option.variable, None)
+    return kept | {GIVEN: found.url}
 
 
 def shown(url: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from common.errors import ConfigError, FanlightError
 from common.settings import OneLineParser
+from common.shell.access import access_of
 from scripts.lib import broker
 from scripts.lib.instance import Instance
 
@@ -93,7 +94,7 @@ def _url(instance: Instance, _only: str | None) -> int:
 def _status(instance: Instance, _only: str | None) -> int:
     given, record = os.environ.get(broker.GIVEN), instance.read()
     if given:
-        broker.require_answer(given)
+        broker.require_answer(given, access_of())
         print(f"{broker.GIVEN} is set and answers: {broker.shown(given)}")
     if record is not None:
         answers = broker.answers(record.url)

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from queue import Empty
 from typing import TypeVar
@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         ensure_venv(say)
         found = broker.up(instance, say)
-        return Demo(options, found.url).run()
+        return Demo(options, broker.environment(found, os.environ)).run()
     except KeyboardInterrupt:
         return 0
     except (FanlightError, OSError) as error:
@@ -93,11 +93,11 @@ def _reader(parse: Callable[[str], _T]) -> Callable[[str], _T]:
 class Demo:
     """The programs, and what is shown of them. One thread: all that happens comes through one queue."""
 
-    def __init__(self, options: argparse.Namespace, url: str) -> None:
+    def __init__(self, options: argparse.Namespace, environment: Mapping[str, str]) -> None:
         self._events: Events = Events()
         self._seconds: float | None = options.seconds
-        # Found by FANLIGHT_URL; a program that is not on a terminal of its own prints whole lines.
-        self._environment = {**os.environ, broker.GIVEN: url, "PYTHONUNBUFFERED": "1"}
+        # A program that is not on a terminal of its own prints whole lines.
+        self._environment = {**environment, "PYTHONUNBUFFERED": "1"}
         self._names = [f"c{number}" for number in range(1, options.consumers + 1)]
         self._display: Display = PlainDisplay(sys.stdout)
         self._children: dict[str, Child] = {}

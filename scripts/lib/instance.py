@@ -7,7 +7,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from common.errors import ConfigError
@@ -30,7 +30,7 @@ class Record:
     """
 
     way: str
-    url: str
+    url: str = field(repr=False)
     project: str = ""
     console: str = ""
 

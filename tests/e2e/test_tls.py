@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -59,7 +60,7 @@ def test_frames_come_through_tls_by_both_command_lines(broker: TlsNode, stream: 
 
 
 def test_both_classes_take_the_files_and_the_password(broker: TlsNode, stream: str) -> None:
-    files = {
+    files: dict[str, Any] = {
         "ca": str(broker.authority.pair.cert),
         "cert": str(broker.ann.cert),
         "key": str(broker.ann.key),

@@ -1,0 +1,253 @@
+"""A password is looked for wherever somebody could find it: what programs say, write, and show of themselves."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pika
+import pytest
+
+from common.access import Access
+from common.address import parse_url
+from common.errors import BrokerRefused, ConfigError
+from consumer import Consumer
+from consumer.settings import ConsumerSettings
+from producer import Producer
+from producer.settings import ProducerSettings
+from scripts.lib import broker as brokers
+from scripts.lib.instance import Record
+from scripts.private_node import PrivateNode, scripts_folder
+from tests.support.commands import Command, clean_environment, run, running
+from tests.support.timing import scaled
+
+ROOT = Path(__file__).parents[2]
+SECRET = f"S3cret-{secrets.token_hex(8)}"
+PROC = Path("/proc")
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[PrivateNode]:
+    """A broker whose user has the secret for a password."""
+    if scripts_folder() is None:
+        pytest.skip("rabbitmq-server is not installed; scripts/test installs it where it may")
+    with PrivateNode() as made:
+        made.ctl("change_password", "fanlight", SECRET)
+        yield made
+
+
+@pytest.fixture
+def password_file(tmp_path: Path) -> str:
+    path = tmp_path / "password"
+    path.write_text(f"{SECRET}\n")
+    path.chmod(0o600)
+    return str(path)
+
+
+def place(node: PrivateNode, credentials: str = "fanlight") -> str:
+    return f"amqp://{credentials}@127.0.0.1:{node.port}/fanlight"
+
+
+def process_list(*pids: int) -> str:
+    return " ".join((PROC / str(pid) / "cmdline").read_bytes().decode(errors="replace") for pid in pids)
+
+
+def all_said(command: Command) -> str:
+    return f"{command.out.text}\n{command.err.text}"
+
+
+def test_nothing_that_is_written_holds_it(
+    node: PrivateNode, stream: str, tmp_path: Path, password_file: str
+) -> None:
+    written = [tmp_path / name for name in ("trace.csv", "record.mkv", "shot.png")]
+    sinks = [f"trace:{written[0]}", f"record:{written[1]}", f"snapshot:{written[2]}", "status"]
+    sending = ["--url", place(node), "--stream", stream, "--size", "320x180"]
+    watching = [
+        "--url",
+        place(node),
+        "--stream",
+        stream,
+        "--password-file",
+        password_file,
+        "--frames",
+        "40",
+    ]
+    with running("producer", *sending, environment={"FANLIGHT_PASSWORD": SECRET}) as producer:
+        producer.wait_line("connected to")
+        with running(
+            "consumer", *watching, *(part for sink in sinks for part in ("--sink", sink))
+        ) as consumer:
+            consumer.wait_line("connected to")
+            shown = process_list(producer.process.pid, consumer.process.pid)
+            assert "--password-file" in shown
+            assert consumer.wait() == 0, consumer.err.text
+        producer.signal(signal.SIGINT)
+        assert producer.wait() == 0
+    for file in written:
+        assert file.stat().st_size > 0
+        assert SECRET.encode() not in file.read_bytes(), file
+    for said in (all_said(producer), all_said(consumer), shown):
+        assert SECRET not in said
+
+
+@pytest.mark.parametrize(
+    ("url", "code", "says"),
+    [
+        ("amqp://fanlight:{}@127.0.0.1:{}/other", 1, "vhost 'other' does not exist"),
+        (
+            "amqp://fanlight:not-{}@127.0.0.1:{}/fanlight",
+            1,
+            "refused the user name or password of 'fanlight'",
+        ),
+        ("amqp://fanlight:{}/x@127.0.0.1:{}/fanlight", 2, "write '/' and '@' in a password"),
+        ("amqp://fanlight:{}", 2, "--url 'amqp://fanlight:***' cannot be used"),
+        ("fanlight:{}@127.0.0.1", 2, "allowed is amqp://"),
+        ("https://fanlight:{}@127.0.0.1", 2, "allowed is amqp://"),
+    ],
+)
+@pytest.mark.parametrize("program", ["producer", "consumer"])
+def test_no_refusal_repeats_it(node: PrivateNode, program: str, url: str, code: int, says: str) -> None:
+    told = url.format(SECRET, node.port)
+    exit_code, command = run(program, environment={"FANLIGHT_URL": told})
+    assert exit_code == code
+    assert says in command.err.text
+    assert SECRET not in all_said(command)
+
+
+def test_no_unknown_argument_repeats_it(node: PrivateNode) -> None:
+    code, command = run("consumer", place(node, f"fanlight:{SECRET}"))
+    assert code == 2
+    assert "unrecognized arguments" in command.err.text
+    assert SECRET not in all_said(command)
+
+
+def test_no_unknown_host_and_no_second_password_repeats_it(node: PrivateNode) -> None:
+    with running(
+        "consumer", "--url", "amqp://ann@no-such-host.invalid/v", environment={"FANLIGHT_PASSWORD": SECRET}
+    ) as lost:
+        lost.wait_line("no such host")
+    url = place(node, f"fanlight:{SECRET}")
+    code, twice = run("producer", environment={"FANLIGHT_URL": url, "FANLIGHT_PASSWORD": SECRET})
+    assert code == 2
+    assert "leave one of them out" in twice.err.text
+    for command in (lost, twice):
+        assert SECRET not in all_said(command)
+
+
+def test_on_the_command_line_it_works_is_hidden_and_warned_of(node: PrivateNode, stream: str) -> None:
+    url = place(node, f"fanlight:{SECRET}")
+    with running("consumer", "--stream", stream, f"--url={url}", "--sink", "null") as consumer:
+        consumer.wait_line("connected to")
+        assert (
+            consumer.err.text.count("a password on the command line can be read in the process list") == 1
+        )
+        shown = process_list(consumer.process.pid)
+        assert f"--url={place(node, 'fanlight:***')}" in shown
+        assert SECRET not in shown
+        assert SECRET not in all_said(consumer)
+
+
+CRASH = """
+import sys
+from producer import Producer
+from consumer import Consumer
+import common.fanout.broker.link as link
+
+def broken(*arguments, **named):
+    raise RuntimeError("broken on purpose")
+
+link.read_in_large_pieces = broken
+sys.argv[1:] = sys.argv[1:]
+from consumer.cli import main
+sys.exit(main())
+"""
+
+
+def test_a_crash_with_its_traceback_does_not_show_it(node: PrivateNode, stream: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CRASH, "--stream", stream, "--sink", "null"],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=scaled(30),
+        env=clean_environment() | {"FANLIGHT_URL": place(node), "FANLIGHT_PASSWORD": SECRET},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "broken on purpose" in done.stderr
+    assert SECRET not in done.stdout + done.stderr
+
+
+def test_nothing_shows_it_of_itself(node: PrivateNode, stream: str) -> None:
+    url = place(node, f"fanlight:{SECRET}")
+    access = Access(password=SECRET, token=SECRET)
+    with pytest.raises(ConfigError) as malformed:
+        parse_url(f"amqp://fanlight:{SECRET}/{SECRET}@host")
+    with Producer(stream=stream, url=url) as sending, Consumer(stream=stream, url=url) as watching:
+        watching.read(timeout_s=scaled(5))
+        with pytest.raises(BrokerRefused) as refused:
+            Consumer(stream=stream, url=place(node), password=f"not {SECRET}").read(scaled(10))
+        parts = [
+            sending, watching, *vars(sending).values(), *vars(watching).values(), malformed.value, refused.value,
+            *vars(malformed.value).values(), access, access.address(place(node)),
+            access.address("tcp+threads://:7000"), parse_url(url), ProducerSettings(url=url),
+            ConsumerSettings(url=url), Record("private", url), brokers.Found(url, started=True),
+            pika.PlainCredentials("fanlight", SECRET),
+            pika.ConnectionParameters(credentials=pika.PlainCredentials("fanlight", SECRET)),
+        ]  # fmt: skip
+        for part in parts:
+            assert SECRET not in repr(part) + str(part), type(part)
+
+
+DEMO = """
+import sys
+from scripts.lib import demo
+demo.ensure_venv = lambda say: None
+demo.PYTHON = sys.executable
+sys.exit(demo.main())
+"""
+
+
+@pytest.mark.parametrize("by", ["the URL", "a variable"])
+def test_the_demo_hands_it_on_where_nobody_sees_it(node: PrivateNode, by: str) -> None:
+    secret = {"the URL": {"FANLIGHT_URL": place(node, f"fanlight:{SECRET}")}}.get(
+        by, {"FANLIGHT_URL": place(node), "FANLIGHT_PASSWORD": SECRET}
+    )
+    demo = subprocess.Popen(
+        [sys.executable, "-c", DEMO, "--consumers", "1", "--seconds", "4"],
+        cwd=ROOT, env=clean_environment() | secret, text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert demo.stdout is not None
+    said, lists = [], ""
+    for line in demo.stdout:
+        said.append(line)
+        if "presented" in line or "fps" in line:
+            lists = lists or process_list(*family(demo.pid))
+    assert demo.wait(scaled(10)) == 0, said
+    assert lists.count("consumer") >= 2
+    assert SECRET not in lists + "".join(said)
+
+
+def family(pid: int) -> list[int]:
+    """A process and all that it has started."""
+    children = [
+        int(child)
+        for task in (PROC / str(pid) / "task").iterdir()
+        for child in (task / "children").read_text().split()
+    ]
+    return [pid, *(one for child in children for one in family(child))]
+
+
+def test_scripts_broker_shows_it_to_who_asks_for_the_url_alone(node: PrivateNode) -> None:
+    environment = clean_environment() | {"FANLIGHT_URL": place(node), "FANLIGHT_PASSWORD": SECRET}
+    for action in ("up", "status", "url"):
+        done = subprocess.run(
+            [sys.executable, "scripts/broker", action], cwd=ROOT, env=environment, capture_output=True,
+            text=True, check=False, timeout=scaled(30),
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert SECRET not in done.stdout + done.stderr
+    assert os.environ.get("FANLIGHT_PASSWORD") is None
