@@ -1,4 +1,4 @@
-"""A password is looked for wherever somebody could find it: what programs say, write, and show of themselves."""
+"""A password is looked for wherever somebody could find it: what programs say, write and show."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pika
@@ -22,23 +21,24 @@ from producer import Producer
 from producer.settings import ProducerSettings
 from scripts.lib import broker as brokers
 from scripts.lib.instance import Record
-from scripts.private_node import PrivateNode, scripts_folder
+from scripts.private_node import PrivateNode
 from tests.support.commands import Command, clean_environment, run, running
-from tests.support.timing import scaled
+from tests.support.timing import scaled, wait_until
+from tests.support.tls import TlsNode
 
 ROOT = Path(__file__).parents[2]
 SECRET = f"S3cret-{secrets.token_hex(8)}"
+USER = "keeper"
 PROC = Path("/proc")
 
 
 @pytest.fixture(scope="module")
-def node() -> Iterator[PrivateNode]:
-    """A broker whose user has the secret for a password."""
-    if scripts_folder() is None:
-        pytest.skip("rabbitmq-server is not installed; scripts/test installs it where it may")
-    with PrivateNode() as made:
-        made.ctl("change_password", "fanlight", SECRET)
-        yield made
+def node(tls_broker: TlsNode) -> PrivateNode:
+    """A broker with a user whose password is the secret."""
+    made = tls_broker.node
+    made.ctl("add_user", USER, SECRET)
+    made.ctl("set_permissions", "-p", "fanlight", USER, ".*", ".*", ".*")
+    return made
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def password_file(tmp_path: Path) -> str:
     return str(path)
 
 
-def place(node: PrivateNode, credentials: str = "fanlight") -> str:
+def place(node: PrivateNode, credentials: str = USER) -> str:
     return f"amqp://{credentials}@127.0.0.1:{node.port}/fanlight"
 
 
@@ -95,22 +95,20 @@ def test_nothing_that_is_written_holds_it(
         assert SECRET not in said
 
 
+REFUSED = [
+    ("amqp://keeper:{}@127.0.0.1:{}/other", 1, "vhost 'other' does not exist"),
+    ("amqp://keeper:not-{}@127.0.0.1:{}/fanlight", 1, "refused the user name or password of 'keeper'"),
+    ("amqp://keeper:{}/x@127.0.0.1:{}/fanlight", 2, "write '/' and '@' in a password"),
+    ("amqp://keeper:{}", 2, "--url 'amqp://keeper:***' cannot be used"),
+    ("keeper:{}@127.0.0.1", 2, "allowed is amqp://"),
+    ("https://keeper:{}@127.0.0.1", 2, "allowed is amqp://"),
+]
+
+
 @pytest.mark.parametrize(
-    ("url", "code", "says"),
-    [
-        ("amqp://fanlight:{}@127.0.0.1:{}/other", 1, "vhost 'other' does not exist"),
-        (
-            "amqp://fanlight:not-{}@127.0.0.1:{}/fanlight",
-            1,
-            "refused the user name or password of 'fanlight'",
-        ),
-        ("amqp://fanlight:{}/x@127.0.0.1:{}/fanlight", 2, "write '/' and '@' in a password"),
-        ("amqp://fanlight:{}", 2, "--url 'amqp://fanlight:***' cannot be used"),
-        ("fanlight:{}@127.0.0.1", 2, "allowed is amqp://"),
-        ("https://fanlight:{}@127.0.0.1", 2, "allowed is amqp://"),
-    ],
+    ("program", "url", "code", "says"),
+    [*(("consumer", *case) for case in REFUSED), *(("producer", *case) for case in REFUSED[1:3])],
 )
-@pytest.mark.parametrize("program", ["producer", "consumer"])
 def test_no_refusal_repeats_it(node: PrivateNode, program: str, url: str, code: int, says: str) -> None:
     told = url.format(SECRET, node.port)
     exit_code, command = run(program, environment={"FANLIGHT_URL": told})
@@ -120,7 +118,7 @@ def test_no_refusal_repeats_it(node: PrivateNode, program: str, url: str, code: 
 
 
 def test_no_unknown_argument_repeats_it(node: PrivateNode) -> None:
-    code, command = run("consumer", place(node, f"fanlight:{SECRET}"))
+    code, command = run("consumer", place(node, f"{USER}:{SECRET}"))
     assert code == 2
     assert "unrecognized arguments" in command.err.text
     assert SECRET not in all_said(command)
@@ -131,7 +129,7 @@ def test_no_unknown_host_and_no_second_password_repeats_it(node: PrivateNode) ->
         "consumer", "--url", "amqp://ann@no-such-host.invalid/v", environment={"FANLIGHT_PASSWORD": SECRET}
     ) as lost:
         lost.wait_line("no such host")
-    url = place(node, f"fanlight:{SECRET}")
+    url = place(node, f"{USER}:{SECRET}")
     code, twice = run("producer", environment={"FANLIGHT_URL": url, "FANLIGHT_PASSWORD": SECRET})
     assert code == 2
     assert "leave one of them out" in twice.err.text
@@ -140,30 +138,27 @@ def test_no_unknown_host_and_no_second_password_repeats_it(node: PrivateNode) ->
 
 
 def test_on_the_command_line_it_works_is_hidden_and_warned_of(node: PrivateNode, stream: str) -> None:
-    url = place(node, f"fanlight:{SECRET}")
+    url = place(node, f"{USER}:{SECRET}")
     with running("consumer", "--stream", stream, f"--url={url}", "--sink", "null") as consumer:
         consumer.wait_line("connected to")
         assert (
             consumer.err.text.count("a password on the command line can be read in the process list") == 1
         )
         shown = process_list(consumer.process.pid)
-        assert f"--url={place(node, 'fanlight:***')}" in shown
+        assert f"--url={place(node, f'{USER}:***')}" in shown
         assert SECRET not in shown
         assert SECRET not in all_said(consumer)
 
 
 CRASH = """
 import sys
-from producer import Producer
-from consumer import Consumer
-import common.fanout.broker.link as link
+from common.fanout.broker.link import Turns
+from consumer.cli import main
 
-def broken(*arguments, **named):
+def broken(turns, timeout_s):
     raise RuntimeError("broken on purpose")
 
-link.read_in_large_pieces = broken
-sys.argv[1:] = sys.argv[1:]
-from consumer.cli import main
+Turns.run = broken
 sys.exit(main())
 """
 
@@ -181,21 +176,22 @@ def test_a_crash_with_its_traceback_does_not_show_it(node: PrivateNode, stream: 
 
 
 def test_nothing_shows_it_of_itself(node: PrivateNode, stream: str) -> None:
-    url = place(node, f"fanlight:{SECRET}")
+    url = place(node, f"{USER}:{SECRET}")
     access = Access(password=SECRET, token=SECRET)
     with pytest.raises(ConfigError) as malformed:
-        parse_url(f"amqp://fanlight:{SECRET}/{SECRET}@host")
+        parse_url(f"amqp://{USER}:{SECRET}/{SECRET}@host")
     with Producer(stream=stream, url=url) as sending, Consumer(stream=stream, url=url) as watching:
-        watching.read(timeout_s=scaled(5))
-        with pytest.raises(BrokerRefused) as refused:
-            Consumer(stream=stream, url=place(node), password=f"not {SECRET}").read(scaled(10))
+        wait_until(lambda: watching.stats().connected, 10, "it is connected")
+        stranger = Consumer(stream=stream, url=place(node), password=f"not {SECRET}")
+        with stranger, pytest.raises(BrokerRefused) as refused:
+            stranger.read(scaled(10))
         parts = [
-            sending, watching, *vars(sending).values(), *vars(watching).values(), malformed.value, refused.value,
-            *vars(malformed.value).values(), access, access.address(place(node)),
+            sending, watching, *vars(sending).values(), *vars(watching).values(), refused.value,
+            malformed.value, *vars(malformed.value).values(), access, access.address(place(node)),
             access.address("tcp+threads://:7000"), parse_url(url), ProducerSettings(url=url),
             ConsumerSettings(url=url), Record("private", url), brokers.Found(url, started=True),
-            pika.PlainCredentials("fanlight", SECRET),
-            pika.ConnectionParameters(credentials=pika.PlainCredentials("fanlight", SECRET)),
+            pika.PlainCredentials(USER, SECRET),
+            pika.ConnectionParameters(credentials=pika.PlainCredentials(USER, SECRET)),
         ]  # fmt: skip
         for part in parts:
             assert SECRET not in repr(part) + str(part), type(part)
@@ -210,23 +206,20 @@ sys.exit(demo.main())
 """
 
 
-@pytest.mark.parametrize("by", ["the URL", "a variable"])
-def test_the_demo_hands_it_on_where_nobody_sees_it(node: PrivateNode, by: str) -> None:
-    secret = {"the URL": {"FANLIGHT_URL": place(node, f"fanlight:{SECRET}")}}.get(
-        by, {"FANLIGHT_URL": place(node), "FANLIGHT_PASSWORD": SECRET}
-    )
-    demo = subprocess.Popen(
-        [sys.executable, "-c", DEMO, "--consumers", "1", "--seconds", "4"],
+def test_the_demo_hands_it_on_where_nobody_sees_it(node: PrivateNode) -> None:
+    secret = {"FANLIGHT_URL": place(node), "FANLIGHT_PASSWORD": SECRET}
+    said, lists = [], ""
+    with subprocess.Popen(
+        [sys.executable, "-c", DEMO, "--consumers", "1", "--seconds", "3"],
         cwd=ROOT, env=clean_environment() | secret, text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    assert demo.stdout is not None
-    said, lists = [], ""
-    for line in demo.stdout:
-        said.append(line)
-        if "presented" in line or "fps" in line:
-            lists = lists or process_list(*family(demo.pid))
-    assert demo.wait(scaled(10)) == 0, said
+    ) as demo:  # fmt: skip
+        assert demo.stdout is not None
+        for line in demo.stdout:
+            said.append(line)
+            if "fps" in line:
+                lists = lists or process_list(*family(demo.pid))
+        assert demo.wait(scaled(10)) == 0, said
     assert lists.count("consumer") >= 2
     assert SECRET not in lists + "".join(said)
 

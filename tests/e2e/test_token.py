@@ -50,12 +50,9 @@ def all_said(*commands: Command) -> str:
     return "\n".join(text for command in commands for text in (command.err.text, command.out.text))
 
 
-@DESIGNS
-def test_beyond_this_machine_both_sides_need_the_token(
-    design: str, stream: str, outside: str, token_file: str
-) -> None:
+def test_beyond_this_machine_both_sides_need_the_token(stream: str, outside: str, token_file: str) -> None:
     port = free_ports(1)[0]
-    beyond, url = f"tcp+{design}://0.0.0.0:{port}", f"tcp+{design}://{outside}:{port}"
+    beyond, url = f"tcp+multiplex://0.0.0.0:{port}", f"tcp+multiplex://{outside}:{port}"
     code, refused = run("producer", "--url", beyond)
     assert code == 2
     assert refused.err.text.startswith(

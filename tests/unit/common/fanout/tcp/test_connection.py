@@ -130,7 +130,6 @@ def test_a_challenge_is_answered_and_the_welcome_is_checked(
     ours, peer, challenge = knowing
     peer.send(challenge.message)
     assert ours.receive() == ([], False)
-    assert not ours.welcomed
     answer = peer.message()
     assert answer is not None
     welcome = challenge.welcome(KNOWING, answer)
