@@ -188,8 +188,8 @@ class SyncPlayout:
         # The first so many frames were handed out to be decoded, and the first one for its pixels.
         self._begun = 0
         self._prepared = False
-        # The first so many are not to be shown. A number, for frames are told apart by who they are: whoever
-        # has decoded one ahead would not know a changed one again, and decode it twice.
+        # The first so many are not to be shown. Frames are told apart by who they are: whoever has decoded
+        # one ahead would not know a changed one again, and decode it twice.
         self._set_aside = 0
 
     def push(self, arrived: Arrived) -> Pushed:
