@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -44,6 +44,7 @@ class Consumer:
         size: (width, height) that pictures are scaled to; None for that of the stream.
         share: be the hub of this host: what `read` returns is shared before, in `format` and `size`. A
             program that does little else, and reads on at once.
+        trust: users of the broker whose frames are taken; empty for everybody's.
         url: the broker; by default `FANLIGHT_URL` or else the local one.
         password, ca, cert, key, token: as of `producer.Producer`.
 
@@ -63,6 +64,7 @@ class Consumer:
         format: str = PixelFormat.BGR,  # noqa: A002 - as everywhere else: the setting's name
         size: tuple[int, int] | None = None,
         share: bool = False,
+        trust: Sequence[str] = (),
         url: str | None = None,
         password: str | None = None,
         ca: str | None = None,
@@ -83,6 +85,7 @@ class Consumer:
             share_size=size,
             format=pixel_format,
             size=size,
+            trust=tuple(trust),
             url=url or os.environ.get(URL.variable, DEFAULT_URL),
             access=access_of(password=password, ca=ca, cert=cert, key=key, token=token),
         )

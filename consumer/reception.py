@@ -95,6 +95,7 @@ class Reception:
             events=self,
             share=share,
             follow=self._changeover.follows_stream,
+            trust=settings.trust,
         )
         self._mailbox = Mailbox(
             _playout(settings),

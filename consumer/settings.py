@@ -8,7 +8,7 @@ from typing import Final
 
 from common import access, units
 from common.access import Access
-from common.address import DEFAULT_URL
+from common.address import DEFAULT_URL, BrokerAddress
 from common.errors import ConfigError
 from common.pixels import FULL_BGR, Form, PixelFormat, format_value
 from common.settings import STREAM, URL, Option
@@ -44,6 +44,7 @@ class ConsumerSettings:
         size: (width, height) that pictures are scaled to; None for that of the stream.
         share_format: of the pictures that the sink `share` shares, and this consumer's own then.
         share_size: likewise.
+        trust: users of the broker whose frames are taken; empty for everybody's.
         url: may hold a password: left out of `repr`.
         access: what lets us in there.
     """
@@ -62,11 +63,14 @@ class ConsumerSettings:
     size: tuple[int, int] | None = None
     share_format: PixelFormat = PixelFormat.BGR
     share_size: tuple[int, int] | None = None
+    trust: tuple[str, ...] = ()
     url: str = field(default=DEFAULT_URL, repr=False)
     access: Access = field(default_factory=Access)
 
     def __post_init__(self) -> None:
-        self.access.address(self.url)
+        address = self.access.address(self.url)
+        if self.trust and not isinstance(address, BrokerAddress):
+            raise ConfigError("--trust", ",".join(self.trust), "only a broker knows users: see --url")
         units.checked("--stream", self.stream, units.name)
         units.checked("--name", self.name, units.name)
         for name, value in (("--max-age", self.max_age_s), ("--delay", self.delay_s)):
@@ -127,6 +131,14 @@ class ConsumerSettings:
 
 playout_value: Final = units.one_of(PlayoutMode, " or ")
 """A playout mode by its name."""
+
+
+def _users(text: str) -> tuple[str, ...]:
+    users = tuple(part.strip() for part in text.split(","))
+    if not all(users):
+        raise ValueError("allowed are names of users, separated by commas")
+    return users
+
 
 OPTIONS: Final = (
     Option("name", units.name, "consumer", "name of this consumer (default: consumer)", "NAME"),
@@ -205,6 +217,13 @@ OPTIONS: Final = (
         "FORMAT",
     ),
     Option("share-size", units.size_px, None, "likewise (default: the size of the stream)", "WxH"),
+    Option(
+        "trust",
+        _users,
+        (),
+        "take frames of these users of the broker only, which attests them (default: of everybody)",
+        "USER[,USER]",
+    ),
     Option("frames", units.count, None, "end after so many presented frames (default: never)", "N"),
     URL,
     *access.OPTIONS,

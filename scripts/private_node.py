@@ -25,7 +25,7 @@ from scripts.lib.ports import LOOPBACK
 
 __all__ = ["NodeError", "PrivateNode", "scripts_folder"]
 
-USER = PASSWORD = VHOST = "fanlight"  # as in broker/rabbitmq.conf
+USER = PASSWORD = VHOST = "fanlight"  # as in broker/definitions.json
 NOT_INSTALLED = "rabbitmq-server is not installed (apt-get install rabbitmq-server)"
 _SERVER, _EPMD = "beam.smp", "epmd"
 _LOGIN_EVERY_S = 0.05

@@ -67,13 +67,15 @@ def subscriber(
     events: SubscriberEvents,
     share: str | None = None,
     follow: bool = True,
+    trust: tuple[str, ...] = (),
 ) -> Subscriber:
     """The receiving side of the design that `url` names; not yet started.
 
     Args:
         access: what lets us in there.
-        share: see `topology.share_exchange`: receive what a hub shares there; None if nothing is wanted.
+        share: see `topology.share_key`: receive what a hub shares there; None if nothing is wanted.
         follow: receive the stream itself, from the beginning.
+        trust: the users whose frames are taken; empty for everybody's. With a broker only.
 
     Raises:
         ConfigError: the URL cannot be used, or what is to let us in.
@@ -96,6 +98,7 @@ def subscriber(
         events=events,
         share=share,
         follow=follow,
+        trust=trust,
     )
 
 
@@ -112,4 +115,4 @@ def sharing(url: str, access: Access = NOTHING, *, stream: str, name: str, share
         return LocalSharing(address, stream=stream, share=share)
     from common.fanout.broker.sharing import BrokerSharing
 
-    return BrokerSharing(address, stream=stream, name=name, suffix=secrets.token_hex(3), share=share)
+    return BrokerSharing(address, stream=stream, name=name, share=share)

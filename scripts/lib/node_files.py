@@ -10,7 +10,9 @@ from pathlib import Path
 
 from scripts.lib.ports import LOOPBACK, free_ports
 
-SHARED_CONF = Path(__file__).resolve().parents[2] / "broker" / "rabbitmq.conf"
+_BROKER = Path(__file__).resolve().parents[2] / "broker"
+SHARED_CONF = _BROKER / "rabbitmq.conf"
+DEFINITIONS = _BROKER / "definitions.json"
 # Not Debian's /usr/sbin/rabbitmq-server: that one changes to the user rabbitmq and to fixed folders.
 _SCRIPTS = (Path("/usr/lib/rabbitmq/bin"), Path("/opt/rabbitmq/sbin"))
 # Two schedulers, as tests share few cores with encoders. One thread for files, and threads that spin for
@@ -65,7 +67,10 @@ def write(folder: Path, identity: Identity, extra_conf: str) -> None:
         descriptor = os.open(cookie, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o400)
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_hex(20))
-    conf = [SHARED_CONF.read_text(), f"listeners.tcp.1 = {LOOPBACK}:{identity.amqp_port}"]
+    conf = [
+        _with_definitions(SHARED_CONF.read_text()),
+        f"listeners.tcp.1 = {LOOPBACK}:{identity.amqp_port}",
+    ]
     plugins = ""
     if identity.management_port is not None:
         plugins = "rabbitmq_management"
@@ -73,6 +78,12 @@ def write(folder: Path, identity: Identity, extra_conf: str) -> None:
     (folder / "rabbitmq.conf").write_text("\n".join([*conf, extra_conf, ""]))
     (folder / "enabled_plugins").write_text(f"[{plugins}].\n")
     (folder / "node.json").write_text(json.dumps(asdict(identity)))
+
+
+def _with_definitions(conf: str) -> str:
+    """Users and permissions come from this checkout, not from where the container has them."""
+    lines = [line for line in conf.splitlines() if not line.startswith("load_definitions")]
+    return "\n".join([*lines, f"load_definitions = {DEFINITIONS}"])
 
 
 def environment(folder: Path, identity: Identity) -> dict[str, str]:

@@ -14,6 +14,7 @@ from scripts.lib.ports import LOOPBACK, free_ports
 from scripts.measure.counters import MIB
 
 _START_S: Final = 120.0
+_DEFINITIONS: Final = "/etc/rabbitmq/fanlight.json"
 _CONF: Final = "/etc/rabbitmq/conf.d/20-fanlight.conf"
 
 
@@ -38,7 +39,10 @@ class ContainerBroker:
             detach=True,
             auto_remove=True,
             ports={"5672/tcp": (LOOPBACK, self._port)},
-            volumes=[f"{CHECKOUT / 'broker' / 'rabbitmq.conf'}:{_CONF}:ro"],
+            volumes=[
+                f"{CHECKOUT / 'broker' / 'rabbitmq.conf'}:{_CONF}:ro",
+                f"{CHECKOUT / 'broker' / 'definitions.json'}:{_DEFINITIONS}:ro",
+            ],
             tmpfs={"/var/lib/rabbitmq": "size=1g"},
             healthcheck={"test": ["NONE"]},
         )

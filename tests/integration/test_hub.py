@@ -323,10 +323,10 @@ def test_a_client_without_our_code_finds_the_pixels(broker_url: str, stream: str
     """By what docs/wire.md says alone."""
     connection = pika.BlockingConnection(pika.URLParameters(broker_url))
     channel = connection.channel()
-    exchange = f"fanlight.{stream}.host.{host_id()}"
-    channel.exchange_declare(exchange, "fanout", auto_delete=True)
+    exchange = "fanlight.shared.pictures"
+    channel.exchange_declare(exchange, "direct", durable=True)
     queue = channel.queue_declare("", exclusive=True).method.queue
-    channel.queue_bind(queue, exchange)
+    channel.queue_bind(queue, exchange, f"{stream}.{host_id()}")
     with Marking(broker_url, stream), hub(broker_url, stream):
         messages = channel.consume(queue, inactivity_timeout=scaled(15))
         method, properties, body = next(itertools.islice(messages, 3, None))

@@ -63,6 +63,7 @@ class Properties(NamedTuple):
     content_type: str | None
     app_id: str | None
     headers: Mapping[str, object] | None
+    user_id: str | None
 
 
 class _Form(NamedTuple):
@@ -156,11 +157,11 @@ def _properties(described: bytes) -> tuple[Properties, dict[str, tuple[Struct, i
     headers, places, at = _table(described, at)
     time_at = at + 1  # behind the delivery mode
     at = time_at + 8
-    at += 1 + described[at]  # user id: RabbitMQ has checked it
+    user_id, at = _short_text(described, at)
     app_id, at = _short_text(described, at)
     if at != len(described):
         raise NotPlain
-    return Properties(content_type, app_id, headers), places, time_at
+    return Properties(content_type, app_id, headers, user_id), places, time_at
 
 
 def _form(

@@ -72,19 +72,28 @@ class Link:
     Args:
         title: shown as the connection's name in RabbitMQ's console and in log lines.
         quiet: True for the second connection of a process: one of them complaining is enough.
+        another_way: asked when the broker has closed the channel, with its reply code: True if its owner
+            will do better on a new one, which it gets at once and without a word.
 
     Raises:
         ConfigError: a file of the address's TLS cannot be used.
     """
 
     def __init__(
-        self, address: BrokerAddress, owner: LinkOwner, *, title: str, quiet: bool = False
+        self,
+        address: BrokerAddress,
+        owner: LinkOwner,
+        *,
+        title: str,
+        quiet: bool = False,
+        another_way: Callable[[int | None], bool] = lambda _code: False,
     ) -> None:
         self._address = address
         self._tls = Tls(address) if address.tls else None
         self._owner = owner
         self._title = title
         self._quiet = quiet
+        self._another_way = another_way
         self._loop = IOLoop()
         # A daemon, so that a program that dies of an exception does not hang on it; its owner joins it.
         self._thread = threading.Thread(target=self._run, name=title, daemon=True)
@@ -217,6 +226,11 @@ class Link:
     def _channel_closed(self, channel: Channel, error: Exception) -> None:
         connection = self._connection
         if channel is not self._channel or connection is None or not connection.is_open:
+            return
+        if self._another_way(getattr(error, "reply_code", None)):
+            self._channel = None
+            self._owner.on_down()
+            self._open_channel()
             return
         reason = explain(error, self._address)
         if self._refused(reason):

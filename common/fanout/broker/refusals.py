@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 
 from pika import exceptions
@@ -47,6 +48,11 @@ def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -
         )
     if isinstance(cause, exceptions.ChannelClosedByBroker) and cause.reply_code in (403, 406, 530):
         return BrokerRefused(f"{address}: the broker refused: {text}")
+    missing = re.match(r"NOT_FOUND - no exchange '(.+?)' in vhost", text)
+    if missing is not None:
+        return BrokerUnavailable(
+            f"{address}: there is no exchange {missing[1]!r} yet: waiting for its producer to declare it"
+        )
     if isinstance(cause, exceptions.IncompatibleProtocolError) and address.tls:
         # Its alert is lost where it resets the connection at once; the next attempt most likely brings it.
         return BrokerUnavailable(

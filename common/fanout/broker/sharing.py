@@ -1,4 +1,4 @@
-"""Publishes references to pictures in shared memory, on a fanout exchange of the host's own.
+"""Publishes references to pictures in shared memory, under a routing key of the host's own.
 
 A connection apart from the one that receives, as RabbitMQ advises (docs/production-checklist): an alarm
 that blocks this one must not keep acknowledgements from being read.
@@ -6,6 +6,7 @@ that blocks this one must not keep acknowledgements from being read.
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 
 from pika.channel import Channel
@@ -14,22 +15,22 @@ from common.address import BrokerAddress
 from common.errors import FanlightError
 from common.fanout.broker.link import Link
 from common.fanout.broker.pika_internals import unsent_bytes
-from common.fanout.broker.topology import consumer_queue, frame_properties, share_exchange
+from common.fanout.broker.topology import SHARED_EXCHANGE, frame_properties, share_key
 from common.frame import EncodedFrame
+
+_LOG = logging.getLogger(__name__)
 
 
 class BrokerSharing:
     """See `common.fanout.base.Sharing`.
 
     Args:
-        suffix: makes the name of its queue unique.
-        share: see `topology.share_exchange`.
+        share: see `topology.share_key`.
     """
 
-    def __init__(self, address: BrokerAddress, *, stream: str, name: str, suffix: str, share: str) -> None:
+    def __init__(self, address: BrokerAddress, *, stream: str, name: str, share: str) -> None:
         self._user = address.user
-        self._exchange = share_exchange(stream, share)
-        self._queue = f"{consumer_queue(stream, name, suffix)}.shares"
+        self._key = share_key(stream, share)
         self._link = Link(address, self, title=f"fanlight hub {stream} {name}", quiet=True)
         self._channel: Channel | None = None
         self._blocked = False
@@ -54,19 +55,18 @@ class BrokerSharing:
         connection.add_on_connection_blocked_callback(partial(self._set_blocked, True))
         connection.add_on_connection_unblocked_callback(partial(self._set_blocked, False))
         self._blocked = False
-        channel.exchange_declare(self._exchange, "fanout", auto_delete=True)
-        # The exchange goes with its last queue, and publishing would then be an error: this queue keeps it
-        # while the hub lives, shows operators who shares, and holds nothing.
-        channel.queue_declare(self._queue, exclusive=True, auto_delete=True, arguments={"x-max-length": 0})
-        channel.queue_bind(self._queue, self._exchange, callback=partial(self._bound, channel))
+        channel.exchange_declare(
+            SHARED_EXCHANGE, "direct", durable=True, callback=partial(self._declared, channel)
+        )
 
     def on_down(self) -> None:
         self._channel = None
 
     def on_failed(self, error: FanlightError) -> None:
-        """The receiving connection is refused alike, and says so."""
+        # The connection that receives may well stand: to see is allowed to more than to share.
+        _LOG.warning("share: %s; consumers get the stream itself (a hub logs in as `hub`)", error)
 
-    def _bound(self, channel: Channel, _frame: object) -> None:
+    def _declared(self, channel: Channel, _frame: object) -> None:
         self._channel = channel
         self._link.established()
 
@@ -80,4 +80,6 @@ class BrokerSharing:
         # The network or the broker is slow: the next reference will be worth more than this one.
         if unsent_bytes(connection):
             return
-        channel.basic_publish(self._exchange, "", frame.body, frame_properties(frame.header, self._user))
+        channel.basic_publish(
+            SHARED_EXCHANGE, self._key, frame.body, frame_properties(frame.header, self._user)
+        )

@@ -20,6 +20,7 @@ from common.address import BrokerAddress
 from common.clock import wall_ns
 from common.errors import FanlightError, WireFormatError
 from common.fanout.base import SubscriberEvents
+from common.fanout.broker.declaring import Declaring
 from common.fanout.broker.deliveries import Delivery, Properties
 from common.fanout.broker.link import Link
 from common.fanout.broker.pika_internals import acknowledge, take_deliveries, unsent_bytes
@@ -28,13 +29,14 @@ from common.fanout.broker.topology import (
     CONTROL_EXCHANGE,
     DIRECT_REPLY,
     PREFETCH,
+    SHARED_EXCHANGE,
     consumer_queue,
     control_properties,
     exchange,
     freshness_arguments,
-    share_exchange,
+    share_key,
 )
-from common.frame import PROBE_CONTENT_TYPE, EncodedFrame, FrameHeader
+from common.frame import PROBE_CONTENT_TYPE, Codec, EncodedFrame, FrameHeader
 
 _LOG = logging.getLogger(__name__)
 
@@ -51,8 +53,9 @@ class BrokerSubscriber:
     Args:
         suffix: makes the queue's name unique, so that a consumer that comes back never finds its old
             queue still locked, and two of one name both get every frame.
-        share: the queue is also bound to the exchange of the hub that shares there (`share_exchange`).
+        share: the queue also gets what the hub tells that shares there (`share_key`).
         follow: it is bound to that of the stream.
+        trust: users whose frames are taken, as the broker attests them; empty for everybody's.
     """
 
     def __init__(
@@ -66,16 +69,21 @@ class BrokerSubscriber:
         events: SubscriberEvents,
         share: str | None = None,
         follow: bool = True,
+        trust: tuple[str, ...] = (),
     ) -> None:
         self._stream = stream
-        self._share = None if share is None else share_exchange(stream, share)
+        self._share = None if share is None else share_key(stream, share)
         self._follow = follow
         self._exchange = exchange(stream)
         self._queue = consumer_queue(stream, name, suffix)
         self._arguments = freshness_arguments(max_age_s)
         self._user = address.user
+        self._trust = frozenset(trust)
         self._events = events
-        self._link = Link(address, self, title=f"fanlight consumer {stream} {name}")
+        self._declaring = Declaring()
+        self._link = Link(
+            address, self, title=f"fanlight consumer {stream} {name}", another_way=self._declaring.again
+        )
         self._channel: Channel | None = None
         self._consuming = False
         self._binding = False
@@ -111,7 +119,7 @@ class BrokerSubscriber:
         connection.add_on_connection_blocked_callback(partial(self._set_blocked, channel, True))
         connection.add_on_connection_unblocked_callback(partial(self._set_blocked, channel, False))
         # pika sends each of these when the one before it is answered.
-        channel.exchange_declare(CONTROL_EXCHANGE, "direct", durable=True)
+        self._declare(channel, CONTROL_EXCHANGE, "direct")
         channel.basic_qos(prefetch_count=PREFETCH)
         channel.queue_declare(self._queue, exclusive=True, auto_delete=True, arguments=self._arguments)
         self._bind(channel)
@@ -123,15 +131,18 @@ class BrokerSubscriber:
         if self._follow:
             self._bind_stream(channel, self._bound)
         if self._share is not None:
-            channel.exchange_declare(self._share, "fanout", auto_delete=True)
-            channel.queue_bind(self._queue, self._share, callback=self._bound)
+            self._declare(channel, SHARED_EXCHANGE, "direct")
+            channel.queue_bind(self._queue, SHARED_EXCHANGE, self._share, callback=self._bound)
 
     def _bound(self, _frame: object) -> None:
         self._binding = False
 
     def _bind_stream(self, channel: Channel, on_bound: Callable[[object], None] | None = None) -> None:
-        channel.exchange_declare(self._exchange, "fanout", durable=True)
+        self._declare(channel, self._exchange, "fanout")
         channel.queue_bind(self._queue, self._exchange, callback=on_bound)
+
+    def _declare(self, channel: Channel, name: str, kind: str) -> None:
+        channel.exchange_declare(name, kind, durable=True, passive=self._declaring.passive)
 
     def _set_follow(self, follow: bool) -> None:
         if follow == self._follow:
@@ -185,8 +196,10 @@ class BrokerSubscriber:
         received_ns = wall_ns()
         # The probe of an idle producer is no frame, and its sender wakes by itself.
         if properties.content_type != PROBE_CONTENT_TYPE:
-            said = Properties(properties.content_type, properties.app_id, properties.headers)
-            header = self._checked(partial(_header, said, len(body)))
+            said = Properties(
+                properties.content_type, properties.app_id, properties.headers, properties.user_id
+            )
+            header = self._checked(said, len(body))
             if header is not None:
                 self._events.on_frame(EncodedFrame(header, body), received_ns)
         self._took(channel, method.delivery_tag)
@@ -202,23 +215,34 @@ class BrokerSubscriber:
                 self._events.on_malformed(error)
                 header = None
         else:
-            header = self._checked(partial(_header, properties, len(body)))
+            header = self._checked(properties, len(body))
             self._known = header or known
         if header is not None:
             self._events.on_frame(EncodedFrame(header, body), received_ns)
         self._took(channel, delivery.tag)
         return properties is not None and header is not None
 
-    def _checked(self, read: Callable[[], FrameHeader]) -> FrameHeader | None:
-        """The header of a frame of this stream; None if it is none, which is told."""
+    def _checked(self, properties: Properties | None, body_size: int) -> FrameHeader | None:
+        """The header of a frame of this stream, of a user whom we trust; None if it is none, which is told.
+
+        What comes again is recognised byte by byte, its user among them, and need not be checked again.
+        """
         try:
-            header = read()
+            header = _header(properties, body_size)
+            if self._trust and properties is not None:
+                self._check_user(header, properties.user_id)
             if header.stream != self._stream:
                 raise WireFormatError("stream", header.stream, repr(self._stream))  # noqa: TRY301
         except WireFormatError as error:
             self._events.on_malformed(error)
             return None
         return header
+
+    def _check_user(self, header: FrameHeader, user: str | None) -> None:
+        # A reference leads to nothing but memory that this user of the host wrote himself (common/sharing),
+        # so that the login that we have ourselves will do for a hub.
+        if user not in self._trust and not (header.codec is Codec.SHARED and user == self._user):
+            raise WireFormatError("user_id", user, f"--trust, which is {','.join(sorted(self._trust))}")
 
     def _took(self, channel: Channel, tag: int) -> None:
         # Several at once: an acknowledgement costs the broker as much as a small message. What a consumer

@@ -15,6 +15,9 @@ from common import control
 from common.frame import APP_ID, FrameHeader
 
 CONTROL_EXCHANGE: Final = "fanlight.control"
+# One for all streams and hosts, so that a consumer need not be allowed to declare it
+# (broker/definitions.json). No stream's: their names have no dot.
+SHARED_EXCHANGE: Final = "fanlight.shared.pictures"
 # RabbitMQ's pseudo-queue for answers to the asking channel (docs/direct-reply-to).
 DIRECT_REPLY: Final = "amq.rabbitmq.reply-to"
 TRANSIENT: Final = 1
@@ -33,13 +36,13 @@ def exchange(stream: str) -> str:
     return f"fanlight.{stream}"
 
 
-def share_exchange(stream: str, share: str) -> str:
-    """The fanout exchange on which a hub tells where its shared pictures are.
+def share_key(stream: str, share: str) -> str:
+    """The routing key, on the direct exchange `SHARED_EXCHANGE`, of a hub's references to its pictures.
 
     Args:
         share: id of the host, and the pictures' form if it is not the usual one: `4f3b.grey-640x360`.
     """
-    return f"fanlight.{stream}.host.{share}"
+    return f"{stream}.{share}"
 
 
 def consumer_queue(stream: str, name: str, suffix: str) -> str:

@@ -23,7 +23,7 @@ def local_place(address: TcpAddress, stream: str, share: str) -> Path:
 
     Args:
         address: the producer's. Two of them may publish streams of one name; each has hubs of its own.
-        share: as for `topology.share_exchange`.
+        share: as for `topology.share_key`.
     """
     host = "localhost" if address.host in _LOOPBACK else address.host
     told = f"{os.geteuid()} {host}:{address.port} {stream}.{share}"

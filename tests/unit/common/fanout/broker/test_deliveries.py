@@ -99,7 +99,7 @@ def by_pika(stream: bytes) -> ByPika:
     properties = header.properties
     return ByPika(
         method.method.delivery_tag,
-        Properties(properties.content_type, properties.app_id, properties.headers),
+        Properties(properties.content_type, properties.app_id, properties.headers, properties.user_id),
         b"".join(piece.fragment for piece in pieces),
         len(found),
     )

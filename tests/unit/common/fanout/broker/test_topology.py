@@ -17,18 +17,18 @@ def test_names_are_readable_for_operators() -> None:
 @pytest.mark.parametrize(
     ("share", "name"),
     [
-        ("4f3b00112233", "fanlight.cam.host.4f3b00112233"),
-        ("4f3b00112233.grey-640x360", "fanlight.cam.host.4f3b00112233.grey-640x360"),
+        ("4f3b00112233", "cam.4f3b00112233"),
+        ("4f3b00112233.grey-640x360", "cam.4f3b00112233.grey-640x360"),
     ],
 )
-def test_a_hub_has_an_exchange_for_its_host_and_form(share: str, name: str) -> None:
-    assert topology.share_exchange("cam", share) == name
+def test_a_hub_has_a_routing_key_for_its_host_and_form(share: str, name: str) -> None:
+    assert topology.share_key("cam", share) == name
 
 
-def test_no_stream_has_the_exchange_of_a_hub() -> None:
+def test_no_stream_has_the_exchange_of_the_hubs() -> None:
     """A stream's name has no dot."""
     with pytest.raises(ValueError, match="letters"):
-        units.name(topology.share_exchange("cam", "4f3b").removeprefix("fanlight."))
+        units.name(topology.SHARED_EXCHANGE.removeprefix("fanlight."))
 
 
 @pytest.mark.parametrize("codec", Codec)
