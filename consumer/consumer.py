@@ -85,7 +85,7 @@ class Consumer:
             share_size=size,
             format=pixel_format,
             size=size,
-            trust=tuple(trust),
+            trust=(trust,) if isinstance(trust, str) else tuple(trust),
             url=url or os.environ.get(URL.variable, DEFAULT_URL),
             access=access_of(password=password, ca=ca, cert=cert, key=key, token=token),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from typing import Final
 
 from common.stats import Window
 
@@ -24,7 +25,7 @@ class ProducerStats:
         unsent: frames that single clients did not get since they were too slow; without a broker only.
         refused: connections that did not keep to the contract; without a broker only.
         keyframe_requests: requests of consumers (PLI).
-        consumers: names that sent a receiver report in the last 3 s.
+        consumers: names that sent a receiver report in the last 3 s; a thousand at most.
         fps: published frames per second, over the last 5 s.
     """
 
@@ -43,7 +44,9 @@ class ProducerStats:
     fps: float
 
 
-_REPORT_LIFETIME_NS = 3_000_000_000
+_REPORT_LIFETIME_NS: Final = 3_000_000_000
+# Anybody may report under any number of names.
+MOST_NAMES: Final = 1000
 
 
 class Meters:
@@ -106,11 +109,16 @@ class Meters:
     def reported(self, name: str, now_ns: int) -> None:
         """A consumer's receiver report arrived; `now_ns` is monotonic."""
         with self._lock:
-            self._reports[name] = now_ns
+            self._reports.pop(name, None)  # the latest one goes to the end
             self._forget_silent(now_ns)
+            if len(self._reports) < MOST_NAMES:
+                self._reports[name] = now_ns
 
     def _forget_silent(self, now_ns: int) -> None:
-        for name in [n for n, at_ns in self._reports.items() if now_ns - at_ns > _REPORT_LIFETIME_NS]:
+        while self._reports:
+            name = next(iter(self._reports))  # the one that has been silent for longest
+            if now_ns - self._reports[name] <= _REPORT_LIFETIME_NS:
+                break
             del self._reports[name]
 
     def snapshot(self, now_ns: int) -> ProducerStats:

@@ -1,4 +1,4 @@
-"""What the users `producer`, `viewer` and `hub` of broker/definitions.json may do, and what they may not."""
+"""What the users `producer`, `viewer` and `hub` of broker/definitions.json may do, and may not."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 import pytest
@@ -15,7 +16,6 @@ from pika.adapters.blocking_connection import BlockingChannel
 from common.fanout.broker.topology import frame_properties
 from common.frame import Codec, FrameHeader
 from consumer import Consumer
-from scripts.private_node import VHOST, PrivateNode
 from tests.integration.test_hub import comes_by, hub
 from tests.support.marked_stream import Marking, Watcher
 from tests.support.roles import as_user, channel_of, refusal
@@ -214,18 +214,109 @@ def test_a_viewer_may(scene: Scene, what: str) -> None:
 
 def test_every_queue_of_a_viewer_is_capped(scene: Scene) -> None:
     """It asks for no limit, is never read, and holds no more than the operator's policy allows."""
-    with channel_of(as_user(scene.url, "viewer")) as channel:
-        queue = scene.own
-        channel.queue_declare(queue, exclusive=True)
-        channel.queue_bind(queue, scene.exchange)
-        with channel_of(as_user(scene.url, "producer")) as sending:
-            for _ in range(1200):
-                sending.basic_publish(scene.exchange, "", b"not a frame")
-            sending.connection.process_data_events()
-            wait_until(lambda: _ready(channel, queue) >= 1000, 10, "the queue is full")
-            assert _ready(channel, queue) == 1000
-    wait_until(lambda: scene.watcher.consumer.stats().malformed == 1200, 10, "the other one refused them")
+    exchange = f"{scene.exchange}-b"
+    with channel_of(as_user(scene.url, "producer")) as sending:
+        sending.exchange_declare(exchange, "fanout", durable=True)
+        with channel_of(as_user(scene.url, "viewer")) as channel:
+            queue = scene.own
+            channel.queue_declare(queue, exclusive=True)
+            channel.queue_bind(queue, exchange)
+            sending.confirm_delivery()
+            for _ in range(1050):
+                sending.basic_publish(exchange, "", b"not a frame")
+            assert channel.queue_declare(queue, passive=True).method.message_count == 1000
+        sending.exchange_delete(exchange)
+    scene.goes_on()
 
 
-def _ready(channel: BlockingChannel, queue: str) -> int:
-    return int(channel.queue_declare(queue, passive=True).method.message_count)
+def lines_of(caplog: pytest.LogCaptureFixture, module: str) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name == module]
+
+
+def test_a_viewer_waits_for_the_producer_and_for_one_that_comes_back(
+    broker_url: str, stream: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    producer, viewer = as_user(broker_url, "producer"), as_user(broker_url, "viewer")
+    began_s = time.monotonic()
+    with Watcher(Consumer(stream, "w", url=viewer)) as watcher:
+        link = "common.fanout.broker.link"
+        wait_until(lambda: len(lines_of(caplog, link)) >= 2, 10, "it says what it waits for, and again")
+        waited_s = time.monotonic() - began_s
+        waiting = lines_of(caplog, link)
+        assert all(
+            f"no exchange 'fanlight.{stream}' yet: waiting for its producer" in line for line in waiting
+        )
+        assert len(waiting) <= 2 + waited_s, "one a second"
+        with Marking(producer, stream):
+            wait_until(lambda: watcher.last, 5, "its first frame")
+            deleted_s = time.monotonic()
+            with channel_of(broker_url) as operator:
+                operator.exchange_delete(f"fanlight.{stream}")
+            wait_until(lambda: watcher.last and watcher.last.at_s > deleted_s + 1, 5, "fresh frames again")
+            assert watcher.longest_pause_s(deleted_s) < 5
+        with channel_of(broker_url) as operator:  # nobody is there now to declare it again
+            operator.exchange_delete(f"fanlight.{stream}")
+        said = len(lines_of(caplog, link))
+        wait_until(lambda: len(lines_of(caplog, link)) > said, 10, "it says what it waits for")
+        with Marking(producer, stream):
+            came = len(watcher.seen)
+            wait_until(lambda: len(watcher.seen) > came, 5, "frames of the next producer")
+    assert not watcher.faults()
+    assert not [record for record in caplog.records if record.exc_info or record.levelno >= logging.ERROR]
+
+
+def test_a_viewer_uses_a_hub_that_it_may_not_pretend_to_be(broker_url: str, stream: str) -> None:
+    viewer = as_user(broker_url, "viewer")
+    with (
+        Marking(as_user(broker_url, "producer"), stream),
+        Watcher(Consumer(stream, "w", url=viewer, trust=["producer", "hub"])) as watcher,
+        Watcher(Consumer(stream, "v", url=viewer, trust=["producer"])) as wary,
+    ):
+        with hub(viewer, stream, name="false") as command:
+            command.wait_line("a hub logs in as `hub`")
+            comes_by(watcher, shared=False)
+        with hub(as_user(broker_url, "hub"), stream, "--trust", "producer"):
+            comes_by(watcher, shared=True)
+            comes_by(wary, shared=False)
+        comes_by(watcher, shared=False)
+        assert watcher.consumer.stats().malformed == 0
+        assert wary.consumer.stats().malformed > 0, "references of a user that it does not trust"
+    assert not watcher.faults()
+    assert not wary.faults()
+
+
+@pytest.mark.parametrize("plain", [True, False], ids=["as ours", "read by pika"])
+def test_frames_of_a_user_who_is_not_trusted_are_refused(
+    broker_url: str, stream: str, caplog: pytest.LogCaptureFixture, plain: bool
+) -> None:
+    producer, viewer = as_user(broker_url, "producer"), as_user(broker_url, "viewer")
+    with (
+        Marking(producer, stream) as marking,
+        Watcher(Consumer(stream, "w", url=viewer, trust=["producer"])) as watcher,
+        Watcher(Consumer(stream, "v", url=viewer), exact=False) as trusting,
+        channel_of(broker_url) as forging,
+    ):
+        wait_until(lambda: watcher.last and trusting.last, 15, "the stream is on")
+        header = FrameHeader(
+            stream=stream, codec=Codec.RAW, epoch=2**60, seq=0, capture_ns=time.time_ns(),
+            width=64, height=48, key=True, fps=30,
+        )  # fmt: skip
+        forging.confirm_delivery()
+        for seq in range(30):
+            forged = replace(header, seq=seq, capture_ns=time.time_ns())
+            properties = frame_properties(forged, "fanlight")
+            properties.priority = None if plain else 1
+            forging.basic_publish(f"fanlight.{stream}", "", bytes(64 * 48 * 3), properties)
+        count = len(watcher.seen)
+        wait_until(lambda: len(watcher.seen) > count + 3, 10, "the stream goes on")
+        wait_until(
+            lambda: any(seen.epoch == 2**60 for seen in trusting.seen), 10, "the other one trusts all"
+        )
+        assert 1 <= watcher.consumer.stats().malformed <= 30
+        assert {seen.epoch for seen in watcher.seen} == {marking.producer.epoch}
+    assert not watcher.faults()
+    told = [line for line in lines_of(caplog, "consumer.receiver") if "user_id" in line]
+    assert told
+    assert "user_id is 'fanlight': allowed is --trust, which is producer" in told[0]
+    assert len(told) <= 3, "one a second"

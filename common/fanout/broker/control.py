@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from pika.channel import Channel
@@ -20,6 +21,11 @@ _LOG = logging.getLogger(__name__)
 
 # A hundred consumers report once a second; what is older than that is of no use.
 _QUEUE_ARGUMENTS: Final = {"x-max-length": 1000, "x-message-ttl": 2000, "x-overflow": "drop-head"}
+
+# What is heard in one interval; the rest waits in the queue, which drops it. A thousand messages a second
+# are three times what a hundred consumers say; a flood of ten thousand would take this process a core.
+MOST_AT_ONCE: Final = 100
+INTERVAL_S: Final = 0.1
 
 
 class ControlListener:
@@ -38,6 +44,8 @@ class ControlListener:
         self._queue = control_queue(stream, suffix)
         self._on_control = on_control
         self._complaints = RateLimiter()
+        self._channel: Channel | None = None
+        self._last_tag = 0
         self._link = Link(address, self, title=f"fanlight producer {stream} control", quiet=True)
 
     def start(self) -> None:
@@ -51,13 +59,12 @@ class ControlListener:
     def on_channel(self, channel: Channel) -> None:
         # pika sends each when the one before it is answered.
         channel.add_on_cancel_callback(self._cancelled)
+        self._channel, self._last_tag = channel, 0
+        channel.basic_qos(prefetch_count=MOST_AT_ONCE)
         channel.exchange_declare(CONTROL_EXCHANGE, "direct", durable=True)
         channel.queue_declare(self._queue, exclusive=True, auto_delete=True, arguments=_QUEUE_ARGUMENTS)
         channel.queue_bind(self._queue, CONTROL_EXCHANGE, self._stream)
-        # Automatic acknowledgement: the messages are tiny, and one that is lost is sent again.
-        channel.basic_consume(
-            self._queue, self._delivered, auto_ack=True, exclusive=True, callback=self._consuming
-        )
+        channel.basic_consume(self._queue, self._delivered, exclusive=True, callback=self._consuming)
 
     def on_down(self) -> None:
         """Nothing to take back: the queue went with the channel."""
@@ -71,8 +78,17 @@ class ControlListener:
     def _cancelled(self, _frame: object) -> None:
         self._link.renew("the control queue was deleted")
 
-    def _delivered(self, channel: Channel, _method: Any, properties: Any, body: bytes) -> None:
+    def _acknowledge(self, channel: Channel) -> None:
+        if channel is self._channel and channel.is_open:
+            channel.basic_ack(self._last_tag, multiple=True)
+            self._last_tag = 0
+
+    def _delivered(self, channel: Channel, method: Any, properties: Any, body: bytes) -> None:
         received_ns = wall_ns()
+        if not self._last_tag:
+            # All that comes in this interval at once, at its end: until then no more than that comes.
+            self._link.call_later(INTERVAL_S, partial(self._acknowledge, channel))
+        self._last_tag = method.delivery_tag
         try:
             message = control.parse(properties.type, body)
         except WireFormatError as error:

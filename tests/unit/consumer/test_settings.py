@@ -30,7 +30,7 @@ def test_every_setting_can_be_given_by_variable() -> None:
         "FANLIGHT_WORK": "5ms", "FANLIGHT_DURATION": "1m", "FANLIGHT_FRAMES": "9",
         "FANLIGHT_VIA": "broker", "FANLIGHT_FORMAT": "grey", "FANLIGHT_SCALE": "640x360",
         "FANLIGHT_SHARE_FORMAT": "i420", "FANLIGHT_SHARE_SIZE": "320x240",
-        "FANLIGHT_URL": "amqp://ann:pw@host/video",
+        "FANLIGHT_URL": "amqp://ann:pw@host/video", "FANLIGHT_TRUST": "camera, studio",
     }  # fmt: skip
     assert {option.variable for option in OPTIONS if option not in access.OPTIONS} == set(environment)
     settings = ConsumerSettings(**with_access(resolve(OPTIONS, {}, environment)))
@@ -40,6 +40,7 @@ def test_every_setting_can_be_given_by_variable() -> None:
     assert (settings.via, settings.format, settings.size) == (Via.BROKER, PixelFormat.GREY, (640, 360))
     assert (settings.share_format, settings.share_size) == (PixelFormat.I420, (320, 240))
     assert settings.url_shown == "amqp://ann@host:5672/video"
+    assert settings.trust == ("camera", "studio")
 
 
 @pytest.mark.parametrize(
@@ -53,6 +54,7 @@ def test_every_setting_can_be_given_by_variable() -> None:
         ({"stream": "a.b"}, "--stream"),
         ({"name": "a b"}, "--name"),
         ({"url": "http://x"}, "--url"),
+        ({"trust": ("camera",), "url": "tcp+threads://x:1"}, "--trust"),
     ],
 )
 def test_the_api_refuses_what_the_command_line_refuses(wrong: dict[str, Any], names: str) -> None:
@@ -220,3 +222,9 @@ def test_no_secret_is_shown() -> None:
     )
     with pytest.raises(ConfigError, match="leave one of them out"):
         ConsumerSettings(url=settings.url, access=access.Access(password="another"))
+
+
+@pytest.mark.parametrize("text", ["", ",", "camera,", " "])
+def test_whom_to_trust_is_said_by_name(text: str) -> None:
+    with pytest.raises(ConfigError, match="--trust .*names of users, separated by commas"):
+        resolve(OPTIONS, {"trust": text}, {})

@@ -4,7 +4,7 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from producer.stats import Meters, ProducerStats
+from producer.stats import MOST_NAMES, Meters, ProducerStats
 
 SECOND = 1_000_000_000
 
@@ -56,6 +56,19 @@ def test_consumers_are_those_that_reported_lately() -> None:
     meters.reported("wall", 4 * SECOND)
     assert meters.snapshot(4 * SECOND).consumers == ("desk", "wall")
     assert meters.snapshot(8 * SECOND).consumers == ()
+
+
+def test_a_flood_of_names_is_forgotten_and_those_that_were_there_stay() -> None:
+    meters = Meters()
+    meters.reported("wall", 0)
+    for number in range(100_000):
+        meters.reported(f"n{number}", number)
+    meters.reported("wall", 2 * SECOND)
+    consumers = meters.snapshot(2 * SECOND).consumers
+    assert len(consumers) == MOST_NAMES
+    assert "wall" in consumers
+    meters.reported("desk", 4 * SECOND)
+    assert meters.snapshot(4 * SECOND).consumers == ("desk", "wall")
 
 
 def test_a_snapshot_stays_as_it_was() -> None:

@@ -1,0 +1,103 @@
+"""Says the same thing many thousand times a second, past our own code."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import threading
+import time
+from types import TracebackType
+from typing import Final, Self
+
+import pika
+from pika import frame, spec
+
+from tests.support.tcp_wire import RawClient, control
+
+CONTROL_EXCHANGE: Final = "fanlight.control"
+_STEP_S: Final = 0.01
+
+
+class Flood:
+    """Sends from a thread of its own while it is entered, until the other side ends it.
+
+    Args:
+        sock: connected.
+        messages: sent in turn.
+        per_s: of them.
+
+    Attributes:
+        sent: messages so far.
+        ended: True if the other side would not have any more.
+    """
+
+    def __init__(self, sock: socket.socket, messages: list[bytes], per_s: int) -> None:
+        self.sent = 0
+        self.ended = False
+        self._sock = sock
+        self._messages = messages
+        self._per_s = per_s
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="flood", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopping.set()
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._sock.close()
+
+    def _run(self) -> None:
+        began_s = time.monotonic()
+        messages = self._messages
+        try:
+            while not self._stopping.wait(_STEP_S):
+                due = int((time.monotonic() - began_s) * self._per_s) - self.sent
+                at = self.sent % len(messages)
+                self._sock.sendall(b"".join(messages[(at + i) % len(messages)] for i in range(due)))
+                self.sent += due
+        except OSError:
+            self.ended = not self._stopping.is_set()
+
+
+def keyframe_request(stream: str, name: str = "flood") -> dict[str, object]:
+    return {"v": 1, "stream": stream, "name": name, "reason": "gap"}
+
+
+def receiver_report(stream: str, name: str) -> dict[str, object]:
+    numbers = ("epoch", "highest_seq", "received", "lost", "presented", "late")
+    times = ("age_p50_ms", "age_p99_ms", "jitter_ms", "playout_skew_ms")
+    return {"v": 1, "stream": stream, "name": name, **dict.fromkeys((*numbers, *times), 0)}
+
+
+def broker_flood(url: str, stream: str, kind: str, bodies: list[dict[str, object]], per_s: int) -> Flood:
+    """Of control messages, from one more client of the broker."""
+    connection = pika.BlockingConnection(pika.URLParameters(url + "?heartbeat=0"))
+    number = connection.channel().channel_number
+    messages = []
+    for body in bodies:
+        text = json.dumps(body).encode()
+        parts = (
+            frame.Method(number, spec.Basic.Publish(exchange=CONTROL_EXCHANGE, routing_key=stream)),
+            frame.Header(number, len(text), spec.BasicProperties(type=kind, app_id="fanlight")),
+            frame.Body(number, text),
+        )
+        messages.append(b"".join(part.marshal() for part in parts))
+    # Its socket from here on: pika has nothing more to say on it, and is not asked for anything.
+    sock = socket.socket(fileno=os.dup(connection._impl._transport._sock.fileno()))  # noqa: SLF001
+    sock.settimeout(None)
+    return Flood(sock, messages, per_s)
+
+
+def tcp_flood(url: str, stream: str, per_s: int) -> Flood:
+    """Of keyframe requests, from one more client of a producer that listens."""
+    client = RawClient(url, stream, follow=False)
+    return Flood(client.sock, [control("keyframe_request", stream, reason="gap")], per_s)
