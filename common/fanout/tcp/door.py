@@ -6,6 +6,7 @@ import contextlib
 import errno
 import logging
 import os
+import resource
 import secrets
 import selectors
 import socket
@@ -22,6 +23,7 @@ from common.control import ClockRequest, ControlMessage
 from common.errors import FanlightError, ListenError, WireFormatError
 from common.fanout.tcp import sockets, wire
 from common.fanout.tcp.token import Challenge
+from common.fanout.tcp.turnstile import Turnstile, peer_of
 from common.fanout.tcp.visitor import Visitor
 from common.fanout.tcp.wire import Hello
 from common.ratelimit import RateLimiter
@@ -29,11 +31,16 @@ from common.ratelimit import RateLimiter
 _LOG = logging.getLogger(__name__)
 
 _NONCE_BYTES: Final = 16
-_BACKLOG: Final = 256
+_BACKLOG: Final = 1024
 _LOOK_ROUND_S: Final = 0.5
 _LAST_LOOKS_S: Final = 0.05
 # Connections that have not introduced themselves: with more of them the oldest has to go.
 MOST_STRANGERS: Final = 128
+# Connections in all, and file descriptors that are left to the rest of the producer whatever its limit is.
+MOST_CLIENTS: Final = 1024
+_FILES_KEPT: Final = 128
+# Whom one look round lets in, so that a flood of connections takes this thread a few percent of its time.
+MOST_ARRIVALS: Final = 250
 _READ_BYTES: Final = 16 * 1024
 # Without file descriptors a listening socket is readable for ever; so long it is not looked at.
 _OUT_OF_FILES_S: Final = 1.0
@@ -59,6 +66,7 @@ class Client:
         self.leaving_since_s: float | None = None
         self.watched_writable = False
         self.admitted = False
+        self.counted_as: str | None = None
 
     @property
     def leaving(self) -> bool:
@@ -123,7 +131,11 @@ class Door:
         self._listening: list[socket.socket] = []
         self._made: os.stat_result | None = None
         self._listen_again_s: float | None = None
-        self._clients: set[Client] = set()
+        # In the order in which they came.
+        self._clients: dict[Client, None] = {}
+        self._strangers: dict[Client, None] = {}
+        self._turnstile = Turnstile()
+        self._arrivals = 0
         self._complaints = RateLimiter()
         self._stopping = False
         self._end_s = 0.0
@@ -161,7 +173,9 @@ class Door:
         """End a connection."""
         if client not in self._clients:
             return
-        self._clients.remove(client)
+        del self._clients[client]
+        self._strangers.pop(client, None)
+        self._turnstile.leave(client.counted_as)
         self._selector.unregister(client.sock)
         with contextlib.suppress(OSError):
             client.sock.shutdown(socket.SHUT_RDWR)
@@ -243,14 +257,45 @@ class Door:
         if self._stopping:
             sock.close()
             return
+        counted_as = peer_of(peer[0]) if isinstance(peer, tuple) else None
+        reason = self._turnstile.enter(counted_as, monotonic_ns())
+        if reason is not None:
+            self._turn_away(sock, _shown(peer), reason)
+            return
+        self._arrivals += 1
+        if self._arrivals == MOST_ARRIVALS:
+            self._stop_listening()
+            self._listen_again_s = time.monotonic()
         sockets.tune(sock)
         client = Client(sock, _shown(peer), Visitor(self._stream, monotonic_ns(), self._challenge()))
-        self._clients.add(client)
+        client.counted_as = counted_as
+        if not self._make_room():
+            self._turnstile.leave(counted_as)
+            self._turn_away(sock, client.peer, f"more than {len(self._clients)} connections")
+            return
+        self._clients[client] = None
+        self._strangers[client] = None
         self._selector.register(sock, selectors.EVENT_READ, client)
-        strangers = [one for one in self._clients if not one.admitted and not one.leaving]
-        if len(strangers) > MOST_STRANGERS:
-            oldest = min(strangers, key=lambda one: one.visitor.since_ns)
+        if len(self._strangers) > MOST_STRANGERS:
+            oldest = next(iter(self._strangers))
             self._refuse(oldest, f"more than {MOST_STRANGERS} connections without a hello")
+
+    def _make_room(self) -> bool:
+        """Whether one more can be kept: who is leaving, or has not said hello, goes for him at once."""
+        if len(self._clients) < _most_clients():
+            return True
+        leaving = next((client for client in self._clients if client.leaving), None)
+        victim = leaving or next(iter(self._strangers), None)
+        if victim is not None:
+            self.leave(victim)
+        return victim is not None
+
+    def _turn_away(self, sock: socket.socket, peer: str, reason: str) -> None:
+        self._owner.on_refused()
+        self._complain("%s refused: %s", peer, reason)
+        with contextlib.suppress(OSError):
+            sock.send(wire.refusal_message(reason, ""), socket.MSG_DONTWAIT)
+        sock.close()
 
     def _hear(self, client: Client) -> None:
         try:
@@ -289,6 +334,7 @@ class Door:
                 client.sock.send(said.message, socket.MSG_DONTWAIT)
         elif isinstance(said, Hello):
             client.admitted = True
+            self._strangers.pop(client, None)
             self._owner.on_admitted(client, follow=said.follow)
         elif isinstance(said, bool):
             self._owner.on_follow(client, said)
@@ -304,11 +350,13 @@ class Door:
             self.leave(client)  # it may be in the middle of a frame: it would not understand
             return
         client.leaving_since_s = time.monotonic()
+        self._strangers.pop(client, None)
         with contextlib.suppress(OSError):
             client.sock.send(wire.refusal_message(reason, field), socket.MSG_DONTWAIT)
             client.sock.shutdown(socket.SHUT_WR)
 
     def _look_round(self, now_s: float) -> None:
+        self._arrivals = 0
         if self._listen_again_s is not None and now_s >= self._listen_again_s and not self._stopping:
             self._listen_again_s = None
             for sock in self._listening:
@@ -328,6 +376,12 @@ class Door:
         if held_back is not None:
             suffix = f" (and {held_back} more like it)" if held_back else ""
             _LOG.warning("%s: " + text + "%s", self._title, *details, suffix)
+
+
+def _most_clients() -> int:
+    """What the limit of file descriptors leaves of `MOST_CLIENTS`."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return MOST_CLIENTS if files == resource.RLIM_INFINITY else min(MOST_CLIENTS, max(1, files - _FILES_KEPT))
 
 
 def _why(error: OSError) -> str:

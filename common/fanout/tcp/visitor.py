@@ -14,6 +14,9 @@ from common.fanout.tcp.wire import Hello, Kind, MessageReader
 MAX_HEADER_BYTES: Final = 1024
 # Whoever takes longer to say something, once begun, holds a place for nothing.
 SAY_WITHIN_NS: Final = 5_000_000_000
+# A client says two or three things a second, and some more at once when it joins or frames are lost.
+MESSAGES_PER_S: Final = 20
+MESSAGES_AT_ONCE: Final = 100
 _KNOWN: Final = "the one of this producer, in FANLIGHT_TOKEN or --token-file FILE"
 
 
@@ -39,6 +42,8 @@ class Visitor:
         self.welcome = wire.message(Kind.WELCOME, {})
         self._reader = MessageReader(MAX_HEADER_BYTES, MAX_CONTROL_BYTES)
         self._owes_since_ns: int | None = now_ns
+        self._may_say = float(MESSAGES_AT_ONCE)
+        self._heard_ns = now_ns
         self.since_ns = now_ns
         self.name: str | None = None
         self.follows = False
@@ -52,7 +57,9 @@ class Visitor:
                 not know the token.
         """
         begun = self._reader.partial
-        said = [self._understood(message) for message in self._reader.feed(data)]
+        messages = self._reader.feed(data)
+        self._count(len(messages), now_ns)
+        said = [self._understood(message) for message in messages]
         if not self._reader.partial and self.name is not None:
             self._owes_since_ns = None
         elif said or not begun:
@@ -65,6 +72,14 @@ class Visitor:
             return None
         what = "no hello" if self.name is None else "a message that was not finished"
         return f"{what} within {SAY_WITHIN_NS / 1e9:g} s"
+
+    def _count(self, messages: int, now_ns: int) -> None:
+        earned = (now_ns - self._heard_ns) * MESSAGES_PER_S / 1e9
+        self._may_say = min(MESSAGES_AT_ONCE, self._may_say + earned) - messages
+        self._heard_ns = now_ns
+        if self._may_say < 0:
+            allowed = f"up to {MESSAGES_PER_S} a second, and {MESSAGES_AT_ONCE} at once"
+            raise WireFormatError("messages", f"{messages} more", allowed)
 
     def _understood(self, message: wire.Message) -> Hello | bool | ControlMessage | Challenge | None:
         if self.name is None:

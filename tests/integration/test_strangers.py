@@ -1,0 +1,91 @@
+"""Many who have no business there, without a broker: no viewer is the worse for them."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import time
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from common.fanout.tcp.door import MOST_STRANGERS
+from common.fanout.tcp.visitor import MESSAGES_AT_ONCE
+from consumer import Consumer
+from tests.support.broker import tcp_url
+from tests.support.commands import running
+from tests.support.flood import tcp_flood
+from tests.support.marked_stream import Marking, Watcher
+from tests.support.strangers import Strangers
+from tests.support.timing import scaled, wait_until
+
+pytestmark = pytest.mark.brokerless
+
+COUNT = 1000
+FILES = 1024  # what a process may have open as a rule
+
+
+@contextlib.contextmanager
+def files_limited(count: int) -> Iterator[None]:
+    """For this process and those that it starts."""
+    before, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before, most))
+
+
+@pytest.mark.parametrize("design", ["threads", "multiplex"])
+def test_a_thousand_strangers_harm_no_viewer(design: str, stream: str) -> None:
+    url = tcp_url(design)
+    options = ("--source", "test", "--size", "320x180", "--codec", "jpeg", "--fps", "30")
+    with contextlib.ExitStack() as stack:
+        with files_limited(FILES):
+            command = stack.enter_context(running("producer", "--url", url, "--stream", stream, *options))
+        stack.enter_context(files_limited(4 * COUNT))
+        consumer = Consumer(stream=stream, name="w", url=url, via="broker")
+        watcher = stack.enter_context(Watcher(consumer, exact=False))
+        wait_until(lambda: watcher.last, 15, "the stream is on")
+        process = psutil.Process(command.process.pid)
+        files = process.num_fds()
+        with Strangers(url, stream, COUNT) as strangers:
+            assert strangers.full.wait(scaled(20)), "all of them have come"
+            full_s, opened = time.monotonic(), strangers.opened
+            with Watcher(Consumer(stream=stream, name="late", url=url, via="broker"), exact=False) as late:
+                wait_until(lambda: late.last, 5, "who comes now is let in")
+                wait_until(lambda: strangers.opened > opened + 300, 20, "and they come again")
+                wait_until(lambda: late.last and late.last.at_s > full_s + 2, 10, "the stream goes on")
+            assert process.num_fds() < FILES - 64, "what viewers need is left"
+            assert watcher.longest_pause_s(full_s) < scaled(1.0)
+        stats = consumer.stats()
+        assert (stats.reconnects, stats.malformed) == (0, 0)
+        wait_until(lambda: process.num_fds() <= files + 2, 15, "nothing is left of them")
+        text = command.err.text
+        assert "Traceback" not in text
+        assert len(command.err.lines) < time.monotonic() - full_s + 60, "they do not flood the log"
+    assert not watcher.faults()
+
+
+@pytest.mark.parametrize("design", ["threads", "multiplex"])
+def test_who_floods_is_put_out_and_costs_no_keyframe(design: str, stream: str) -> None:
+    url = tcp_url(design)
+    with (
+        Marking(url, stream, codec="h264", size=(128, 96), gop_s=60) as marking,
+        Watcher(Consumer(stream=stream, name="w", url=url, via="broker"), exact=False) as watcher,
+    ):
+        wait_until(lambda: watcher.last, 15, "the stream is on")
+        before, began_s = marking.producer.stats(), time.monotonic()
+        with contextlib.ExitStack() as stack:
+            floods = [stack.enter_context(tcp_flood(url, stream, 1000)) for _ in range(10)]
+            wait_until(lambda: all(flood.ended for flood in floods), 10, "all are put out")
+        count = len(watcher.seen)
+        wait_until(lambda: len(watcher.seen) > count + 30, 10, "the stream goes on")
+        stats, took_s = marking.producer.stats(), time.monotonic() - began_s
+        assert stats.refused - before.refused == 10
+        assert 10 <= stats.keyframe_requests - before.keyframe_requests <= 10 * (MESSAGES_AT_ONCE + 50)
+        assert 1 <= stats.keyframes - before.keyframes <= 2 * took_s + 1
+        assert watcher.consumer.stats().reconnects == 0
+    assert not watcher.faults()
+    assert MOST_STRANGERS < COUNT
