@@ -10,14 +10,12 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from common.fanout.tcp.door import MOST_STRANGERS
-from common.fanout.tcp.visitor import MESSAGES_AT_ONCE
 from consumer import Consumer
 from tests.support.broker import tcp_url
 from tests.support.commands import running
-from tests.support.flood import tcp_flood
-from tests.support.marked_stream import Marking, Watcher
+from tests.support.marked_stream import Watcher
 from tests.support.strangers import Strangers
+from tests.support.tcp_wire import REFUSAL, RawClient, hello
 from tests.support.timing import scaled, wait_until
 
 pytestmark = pytest.mark.brokerless
@@ -68,24 +66,30 @@ def test_a_thousand_strangers_harm_no_viewer(design: str, stream: str) -> None:
     assert not watcher.faults()
 
 
-@pytest.mark.parametrize("design", ["threads", "multiplex"])
-def test_who_floods_is_put_out_and_costs_no_keyframe(design: str, stream: str) -> None:
-    url = tcp_url(design)
-    with (
-        Marking(url, stream, codec="h264", size=(128, 96), gop_s=60) as marking,
-        Watcher(Consumer(stream=stream, name="w", url=url, via="broker"), exact=False) as watcher,
-    ):
+def test_guests_do_not_take_the_files_that_the_producer_needs(stream: str) -> None:
+    """They say hello, as viewers do: of these no more are let in than there is room for."""
+    url = tcp_url("multiplex")
+    options = ("--source", "test", "--size", "320x180", "--codec", "jpeg", "--fps", "30")
+    with contextlib.ExitStack() as stack:
+        with files_limited(256):
+            command = stack.enter_context(running("producer", "--url", url, "--stream", stream, *options))
+        consumer = Consumer(stream=stream, name="w", url=url, via="broker")
+        watcher = stack.enter_context(Watcher(consumer, exact=False))
         wait_until(lambda: watcher.last, 15, "the stream is on")
-        before, began_s = marking.producer.stats(), time.monotonic()
-        with contextlib.ExitStack() as stack:
-            floods = [stack.enter_context(tcp_flood(url, stream, 1000)) for _ in range(10)]
-            wait_until(lambda: all(flood.ended for flood in floods), 10, "all are put out")
-        count = len(watcher.seen)
-        wait_until(lambda: len(watcher.seen) > count + 30, 10, "the stream goes on")
-        stats, took_s = marking.producer.stats(), time.monotonic() - began_s
-        assert stats.refused - before.refused == 10
-        assert 10 <= stats.keyframe_requests - before.keyframe_requests <= 10 * (MESSAGES_AT_ONCE + 50)
-        assert 1 <= stats.keyframes - before.keyframes <= 2 * took_s + 1
-        assert watcher.consumer.stats().reconnects == 0
+        with contextlib.ExitStack() as guests:
+            told = None
+            for _ in range(256):
+                guest = guests.enter_context(RawClient(url))
+                guest.send(hello(stream, follow=False))
+                message = guest.read()
+                if message.kind == REFUSAL:
+                    told = message.table["reason"]
+                    break
+            assert told == "more than 128 connections"
+            assert psutil.Process(command.process.pid).num_fds() < 256 - 64
+            count = len(watcher.seen)
+            wait_until(lambda: len(watcher.seen) > count + 10, 10, "the stream goes on")
+        with Consumer(stream=stream, name="late", url=url, via="broker") as late:
+            assert late.read(scaled(5)) is not None, "there is room again"
+        assert consumer.stats().reconnects == 0
     assert not watcher.faults()
-    assert MOST_STRANGERS < COUNT

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import socket
+import struct
 import threading
 import time
 from types import TracebackType
 from typing import Final, Self
+from urllib.parse import urlsplit
 
-import pika
-from pika import frame, spec
+from pika import amqp_object, frame, spec
 
 from tests.support.tcp_wire import RawClient, control
+from tests.support.timing import scaled
 
 CONTROL_EXCHANGE: Final = "fanlight.control"
+_CHANNEL: Final = 1
 _STEP_S: Final = 0.01
 
 
@@ -80,21 +82,40 @@ def receiver_report(stream: str, name: str) -> dict[str, object]:
 
 def broker_flood(url: str, stream: str, kind: str, bodies: list[dict[str, object]], per_s: int) -> Flood:
     """Of control messages, from one more client of the broker."""
-    connection = pika.BlockingConnection(pika.URLParameters(url + "?heartbeat=0"))
-    number = connection.channel().channel_number
     messages = []
     for body in bodies:
         text = json.dumps(body).encode()
         parts = (
-            frame.Method(number, spec.Basic.Publish(exchange=CONTROL_EXCHANGE, routing_key=stream)),
-            frame.Header(number, len(text), spec.BasicProperties(type=kind, app_id="fanlight")),
-            frame.Body(number, text),
+            frame.Method(_CHANNEL, spec.Basic.Publish(exchange=CONTROL_EXCHANGE, routing_key=stream)),
+            frame.Header(_CHANNEL, len(text), spec.BasicProperties(type=kind, app_id="fanlight")),
+            frame.Body(_CHANNEL, text),
         )
         messages.append(b"".join(part.marshal() for part in parts))
-    # Its socket from here on: pika has nothing more to say on it, and is not asked for anything.
-    sock = socket.socket(fileno=os.dup(connection._impl._transport._sock.fileno()))  # noqa: SLF001
+    return Flood(_logged_in(url), messages, per_s)
+
+
+def _logged_in(url: str) -> socket.socket:
+    """A connection to a broker with one open channel, whose socket is ours: pika keeps its own."""
+    parts = urlsplit(url)
+    sock = socket.create_connection((parts.hostname, parts.port), scaled(10))
+    login = f"\0{parts.username}\0{parts.password}"
+    steps = (
+        b"AMQP\0\0\x09\x01",
+        _method(0, spec.Connection.StartOk(client_properties={}, response=login)),
+        _method(0, spec.Connection.TuneOk(channel_max=1, frame_max=131072, heartbeat=0))
+        + _method(0, spec.Connection.Open(virtual_host=parts.path[1:])),
+        _method(_CHANNEL, spec.Channel.Open()),
+    )
+    for step in steps:
+        sock.sendall(step)
+        size = struct.unpack(">BHI", sock.recv(7, socket.MSG_WAITALL))[2]
+        sock.recv(size + 1, socket.MSG_WAITALL)
     sock.settimeout(None)
-    return Flood(sock, messages, per_s)
+    return sock
+
+
+def _method(channel: int, method: amqp_object.Method) -> bytes:
+    return bytes(frame.Method(channel, method).marshal())
 
 
 def tcp_flood(url: str, stream: str, per_s: int) -> Flood:

@@ -44,5 +44,5 @@ def refusal(url: str, action: Callable[[BlockingChannel], object]) -> int:
         try:
             action(channel)
         except ChannelClosedByBroker as error:
-            return error.reply_code
+            return int(error.reply_code)
         return 0

@@ -20,8 +20,8 @@ _DRIPS_AT_ONCE: Final = 50
 class Strangers:
     """Opens its connections one after another while it is entered, and any that was closed once more.
 
-    In turn: one says nothing, one says hello a byte at a time, one says hello, wants frames and never reads, one
-    says hello and nothing else, one breaks the contract, one goes at once and comes again.
+    In turn: one says nothing; one says hello a byte at a time; one wants frames and never reads;
+    one says hello and nothing else; one breaks the contract; one goes at once and comes again.
 
     Attributes:
         opened: connections so far.

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import logging
 import os
-import resource
 import secrets
 import selectors
 import socket
@@ -36,9 +35,8 @@ _LOOK_ROUND_S: Final = 0.5
 _LAST_LOOKS_S: Final = 0.05
 # Connections that have not introduced themselves: with more of them the oldest has to go.
 MOST_STRANGERS: Final = 128
-# Connections in all, and file descriptors that are left to the rest of the producer whatever its limit is.
+# Connections in all; fewer if the limit of file descriptors is low.
 MOST_CLIENTS: Final = 1024
-_FILES_KEPT: Final = 128
 # Whom one look round lets in, so that a flood of connections takes this thread a few percent of its time.
 MOST_ARRIVALS: Final = 250
 _READ_BYTES: Final = 16 * 1024
@@ -282,7 +280,7 @@ class Door:
 
     def _make_room(self) -> bool:
         """Whether one more can be kept: who is leaving, or has not said hello, goes for him at once."""
-        if len(self._clients) < _most_clients():
+        if len(self._clients) < sockets.room_for(MOST_CLIENTS):
             return True
         leaving = next((client for client in self._clients if client.leaving), None)
         victim = leaving or next(iter(self._strangers), None)
@@ -294,7 +292,7 @@ class Door:
         self._owner.on_refused()
         self._complain("%s refused: %s", peer, reason)
         with contextlib.suppress(OSError):
-            sock.send(wire.refusal_message(reason, ""), socket.MSG_DONTWAIT)
+            sock.send(wire.refusal_message(reason), socket.MSG_DONTWAIT)
         sock.close()
 
     def _hear(self, client: Client) -> None:
@@ -376,12 +374,6 @@ class Door:
         if held_back is not None:
             suffix = f" (and {held_back} more like it)" if held_back else ""
             _LOG.warning("%s: " + text + "%s", self._title, *details, suffix)
-
-
-def _most_clients() -> int:
-    """What the limit of file descriptors leaves of `MOST_CLIENTS`."""
-    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return MOST_CLIENTS if files == resource.RLIM_INFINITY else min(MOST_CLIENTS, max(1, files - _FILES_KEPT))
 
 
 def _why(error: OSError) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import resource
 import socket
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +27,8 @@ _OPTIONS: Final = (
     ("TCP_NOTSENT_LOWAT", _UNSENT_BYTES),
 )
 
+# File descriptors that are left to the rest of the process: camera, files, a hub's memory.
+_FILES_KEPT: Final = 128
 
 _NOT_HERE: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
@@ -53,6 +56,12 @@ class Bell:
     def close(self) -> None:
         self._inside.close()
         self._outside.close()
+
+
+def room_for(most: int) -> int:
+    """How many connections of so many the limit of file descriptors leaves room for."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return most if files == resource.RLIM_INFINITY else min(most, max(1, files - _FILES_KEPT))
 
 
 def tune(sock: socket.socket) -> None:

@@ -226,5 +226,5 @@ def test_no_secret_is_shown() -> None:
 
 @pytest.mark.parametrize("text", ["", ",", "camera,", " "])
 def test_whom_to_trust_is_said_by_name(text: str) -> None:
-    with pytest.raises(ConfigError, match="--trust .*names of users, separated by commas"):
+    with pytest.raises(ConfigError, match=r"--trust .*names of users, separated by commas"):
         resolve(OPTIONS, {"trust": text}, {})

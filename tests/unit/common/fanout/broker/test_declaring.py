@@ -22,7 +22,13 @@ def test_who_may_not_declare_waits() -> None:
 
 def test_it_never_makes_a_loop() -> None:
     declaring = Declaring()
-    assert [declaring.again(code) for code in (404, 403, 404, 403, 404)] == [True, True, False, False, False]
+    assert [declaring.again(code) for code in (404, 403, 404, 403, 404)] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
 
 
 def test_any_other_end_is_somebody_elses_business() -> None:

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from common.fanout.tcp import door as doors
-from common.fanout.tcp import visitor, wire
+from common.fanout.tcp import turnstile, visitor, wire
 from common.fanout.tcp.door import MOST_STRANGERS, Client
 from common.fanout.tcp.wire import Hello, Kind
 from tests.support.timing import scaled, wait_until
@@ -145,6 +145,53 @@ def test_clients_are_no_strangers(house: House, monkeypatch: pytest.MonkeyPatch)
         house.enter()
     assert len(house.inside) == 5
     assert house.desk.quiet
+
+
+def test_with_no_place_left_strangers_make_room_and_clients_do_not(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doors, "MOST_CLIENTS", 3)
+    (first, _), (second, _) = house.enter(), house.enter()
+    stranger = house.knock()
+    third, _ = house.enter()
+    assert stranger.ended
+    late = house.knock(HELLO)
+    assert late.refusal() == "more than 3 connections"
+    assert late.ended
+    house.desk.expect("refused")
+    first.sock.close()
+    house.desk.expect("left")
+    house.enter()
+    assert house.desk.quiet
+    assert len(house.inside) == 3
+    assert second.sock.fileno() >= 0
+    assert third.sock.fileno() >= 0
+
+
+def test_of_one_address_of_the_network_only_so_many_come_in(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turnstile, "MOST_PER_PEER", 2)
+    monkeypatch.setattr(doors, "peer_of", lambda _address: "192.0.2.1")
+    first, _ = house.enter()
+    house.knock()
+    assert house.knock(HELLO).refusal() == "more than 2 connections from 192.0.2.1"
+    house.desk.expect("refused")
+    first.sock.close()
+    house.desk.expect("left")
+    house.enter()
+    monkeypatch.setattr(doors, "peer_of", lambda _address: "192.0.2.2")
+    house.enter()
+    assert house.desk.quiet
+
+
+def test_a_flood_of_connections_is_let_in_by_and_by(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doors, "MOST_ARRIVALS", 5)
+    began_s = time.monotonic()
+    for _ in range(14):
+        house.enter()
+    assert time.monotonic() - began_s > 0.5, "two looks round lie between"
+    assert len(house.inside) == 14
 
 
 # What comes in one piece ---------------------------------------------------------------------------------

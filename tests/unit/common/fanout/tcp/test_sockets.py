@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import resource
 import select
 import socket
 import stat
@@ -193,3 +194,13 @@ def test_a_local_connection_needs_nothing_of_it() -> None:
     with ours, peer:
         sockets.tune(ours)
         assert not ours.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
+@pytest.mark.parametrize(("files", "room"), [(1024, 896), (4096, 1000), (100, 1)])
+def test_connections_leave_files_to_the_rest_of_the_process(
+    monkeypatch: pytest.MonkeyPatch, files: int, room: int
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _which: (files, files))
+    assert sockets.room_for(1000) == room
+    monkeypatch.setattr(resource, "getrlimit", lambda _which: (resource.RLIM_INFINITY,) * 2)
+    assert sockets.room_for(1000) == 1000

@@ -9,7 +9,13 @@ from common.control import MAX_CONTROL_BYTES
 from common.errors import WireFormatError
 from common.fanout.tcp import wire
 from common.fanout.tcp.token import Answer, Challenge
-from common.fanout.tcp.visitor import MAX_HEADER_BYTES, SAY_WITHIN_NS, Visitor
+from common.fanout.tcp.visitor import (
+    MAX_HEADER_BYTES,
+    MESSAGES_AT_ONCE,
+    MESSAGES_PER_S,
+    SAY_WITHIN_NS,
+    Visitor,
+)
 from common.fanout.tcp.wire import Hello, Kind
 from common.frame import Codec
 from tests.unit.common.fanout.tcp.build import (
@@ -256,3 +262,16 @@ def test_what_comes_behind_the_hello_has_its_own_time(stranger: Visitor) -> None
     hear(stranger, HELLO + REQUEST[:3], CAME + 4 * SECOND)
     assert stranger.overdue(CAME + 9 * SECOND) is None
     assert stranger.overdue(CAME + 9 * SECOND + 1) == NOT_FINISHED
+
+
+def test_so_much_is_heard_at_once_and_a_second_and_no_more(client: Visitor) -> None:
+    hear(client, REQUEST * (MESSAGES_AT_ONCE - 1))
+    for second in range(1, 10):
+        hear(client, REQUEST * MESSAGES_PER_S, CAME + second * SECOND)
+    with pytest.raises(WireFormatError, match=r"messages is '2 more': allowed is up to 20 a second"):
+        hear(client, REQUEST * 2, CAME + 9 * SECOND)
+
+
+def test_a_second_of_silence_earns_no_more_than_is_heard_at_once(client: Visitor) -> None:
+    with pytest.raises(WireFormatError, match="messages"):
+        hear(client, REQUEST * (MESSAGES_AT_ONCE + 1), CAME + 1000 * SECOND)
