@@ -15,8 +15,8 @@ import pytest
 from scripts.lib.stepped_clock import step
 from tests.support.broker import tcp_url
 from tests.support.commands import Command, running
+from tests.support.shown import Presented, longest_pause_s, presented
 from tests.support.timing import scaled, wait_until
-from tests.support.traces import Presented, longest_pause_s, presented
 
 HOUR = 3600.0
 FPS = 30

@@ -14,8 +14,8 @@ import pytest
 
 from tests.support.broker import tcp_url
 from tests.support.commands import Command, running
+from tests.support.shown import longest_pause_s, presented
 from tests.support.timing import scaled, wait_until
-from tests.support.traces import longest_pause_s, presented
 
 MIB = 1024 * 1024
 SINKS = ("record:r.mkv", "trace:t.csv", "snapshot:s.jpg")

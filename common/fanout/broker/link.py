@@ -175,7 +175,13 @@ class Link:
 
     def _guarded(self, function: Callable[..., None], *arguments: float) -> None:
         try:
-            function(*arguments)
+            try:
+                function(*arguments)
+            except OSError as error:
+                # pika does not expect that no socket can be had (file descriptors): this attempt is over.
+                if self._connection is None or self._connection.is_open:
+                    raise
+                self._lost(self._connection, error)
         except Exception as error:  # noqa: BLE001 (a thread's last resort: its owner must hear of it)
             _LOG.exception("%s: internal error", self._title)
             self._lending.finish()

@@ -113,8 +113,11 @@ class Connection:
 
 
 def connect_local(path: Path) -> socket.socket | None:
-    """Connect to a hub's socket; None if nobody listens there."""
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    """Connect to a hub's socket; None if nobody listens there, or no descriptor is left."""
+    try:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    except OSError:
+        return None
     try:
         sock.setblocking(False)
         sock.connect(str(path))

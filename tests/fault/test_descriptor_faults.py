@@ -1,0 +1,179 @@
+"""No file descriptors left, while a process needs one: to connect, to let somebody in, to open a file."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+
+from common.sharing.hosts import FOLDER
+from tests.support.broker import tcp_url
+from tests.support.commands import Command, running
+from tests.support.relay import Relay, relaying
+from tests.support.shown import Presented, longest_pause_s, presented
+from tests.support.timing import scaled, wait_until
+
+MAX_AGE_S = 0.5
+HANDOVER_S = 0.05
+RECOVERY_S = 2.0
+# A limit below what is open already takes nothing away, and gives nothing more.
+NONE_LEFT = 4
+
+
+@contextmanager
+def no_descriptors(*commands: Command) -> Iterator[None]:
+    """None of them can open anything meanwhile."""
+    before = [resource.prlimit(command.process.pid, resource.RLIMIT_NOFILE) for command in commands]
+    try:
+        for command, (_, hard) in zip(commands, before, strict=True):
+            resource.prlimit(command.process.pid, resource.RLIMIT_NOFILE, (NONE_LEFT, hard))
+        yield
+    finally:
+        for command, limits in zip(commands, before, strict=True):
+            if command.process.poll() is None:
+                resource.prlimit(command.process.pid, resource.RLIMIT_NOFILE, limits)
+
+
+def descriptors(command: Command) -> int:
+    return psutil.Process(command.process.pid).num_fds()
+
+
+def frames(trace: Path) -> list[Presented]:
+    return presented(trace, time.time())
+
+
+def since(trace: Path, moment_s: float) -> list[Presented]:
+    return [frame for frame in frames(trace) if frame.at_s > moment_s]
+
+
+def at_most_one_line_a_second(command: Command) -> None:
+    times = [line.at_s for line in command.err.lines]
+    for at_s in times:
+        # A break, or a heal, and what is said once a second.
+        assert len([other for other in times if 0 <= other - at_s < 0.9]) <= 3, command.err.text
+    assert "Traceback" not in command.err.text
+
+
+def fresh(trace: Path) -> None:
+    assert max(frame.age_s for frame in frames(trace)) <= MAX_AGE_S + HANDOVER_S
+
+
+def through(relay: Relay, url: str) -> str:
+    port = urlsplit(url).port
+    return url.replace(f":{port}", f":{relay.port}")
+
+
+def stop(*commands: Command) -> None:
+    for command in commands:
+        command.process.terminate()
+    for command in commands:
+        assert command.wait(5) == 0, command.err.text
+
+
+def test_a_connection_that_is_cut_comes_back_when_there_are_descriptors_again(
+    url: str, stream: str, tmp_path: Path
+) -> None:
+    trace = tmp_path / "t.csv"
+    broker = url.startswith("amqp")
+    with ExitStack() as stack:
+        relay = stack.enter_context(relaying(urlsplit(url).port or 5672))
+        inside = through(relay, url)
+        producer = stack.enter_context(
+            running("producer", "--url", inside if broker else url, "--stream", stream, "--size", "160x90")
+        )
+        producer.wait_line("connected" if broker else "listening")
+        consumer = stack.enter_context(
+            running("consumer", "--url", inside, "--stream", stream, "--sink", f"trace:{trace}")
+        )
+        both = (producer, consumer)
+        wait_until(lambda: len(frames(trace)) > 10, 15, "frames are presented")
+        level = [descriptors(command) for command in both]
+        with no_descriptors(*both):
+            assert relay.cut()
+            cut_s = time.time()
+            consumer.wait_line("Too many open files")
+            wait_until(lambda: time.time() - cut_s > 2, 5)  # to see what is said meanwhile
+        raised_s = time.time()
+        wait_until(lambda: len(since(trace, raised_s)) > 10, 10, "frames come again")
+        assert longest_pause_s(since(trace, raised_s), raised_s) < scaled(RECOVERY_S)
+        wait_until(
+            lambda: all(descriptors(one) <= was for one, was in zip(both, level, strict=True)), 5, "no leak"
+        )
+        stop(*both)
+    fresh(trace)
+    for command in both:
+        at_most_one_line_a_second(command)
+
+
+@pytest.mark.brokerless
+@pytest.mark.parametrize("design", ["threads", "multiplex"])
+def test_a_producer_without_descriptors_lets_in_who_waited_as_soon_as_it_can(
+    design: str, stream: str, tmp_path: Path
+) -> None:
+    url = tcp_url(design)
+    old, new = tmp_path / "old.csv", tmp_path / "new.csv"
+    with ExitStack() as stack:
+
+        def start(program: str, *flags: str) -> Command:
+            return stack.enter_context(running(program, "--url", url, "--stream", stream, *flags))
+
+        producer = start("producer", "--size", "160x90")
+        producer.wait_line("listening")
+        watching = start("consumer", "--sink", f"trace:{old}")
+        wait_until(lambda: len(frames(old)) > 10, 15, "frames are presented")
+        with no_descriptors(producer):
+            coming = start("consumer", "--sink", f"trace:{new}")
+            producer.wait_line("no more connections: Too many open files")
+            mark_s = time.time()
+            wait_until(lambda: len(since(old, mark_s)) > 30, 10, "who was in is served")
+        raised_s = time.time()
+        wait_until(lambda: len(since(new, raised_s)) > 10, 10, "frames are presented")
+        assert longest_pause_s(since(new, raised_s), raised_s) < scaled(RECOVERY_S)
+        assert longest_pause_s(frames(old), frames(old)[0].at_s) < scaled(1)
+        stop(coming, watching, producer)
+    at_most_one_line_a_second(producer)
+
+
+def test_sinks_and_shared_memory_do_without_descriptors_and_go_on(
+    url: str, stream: str, tmp_path: Path
+) -> None:
+    """A file cannot be opened, a hub's memory not be attached: the frames come all the same."""
+    trace = tmp_path / "t.csv"
+    with ExitStack() as stack:
+
+        def start(program: str, *flags: str) -> Command:
+            return stack.enter_context(running(program, "--url", url, "--stream", stream, *flags))
+
+        producer = start("producer", "--size", "160x90")
+        producer.wait_line("connected" if url.startswith("amqp") else "listening")
+        consumer = start(
+            "consumer", "--name", "c", "--sink", f"trace:{trace}", "--sink", f"snapshot:{tmp_path}/s.jpg"
+        )
+        wait_until(lambda: len(frames(trace)) > 10, 15, "frames are presented")
+        with no_descriptors(consumer):
+            mark_s = time.time()
+            hub = start("consumer", "--name", "hub", "--sink", "share")
+            hub.wait_line("slots")
+            consumer.wait_line("s.jpg cannot be written: Too many open files")
+            if url.startswith("amqp"):  # else it does not even reach the hub
+                consumer.wait_line("cannot be read: Too many open files; the stream itself will do")
+            wait_until(lambda: len(since(trace, mark_s)) > 60, 10, "frames are presented")
+        raised_s = time.time()
+        consumer.wait_line("s.jpg can be written again")
+        wait_until(lambda: len(since(trace, raised_s)) > 60, 10, "frames are presented")
+        assert longest_pause_s(since(trace, mark_s), mark_s) < scaled(RECOVERY_S)
+        wait_until(lambda: _maps_shared(consumer), 5, "it uses the hub's pictures")
+        stop(consumer, hub, producer)
+    fresh(trace)
+    at_most_one_line_a_second(consumer)
+
+
+def _maps_shared(command: Command) -> bool:
+    maps = psutil.Process(command.process.pid).memory_maps()
+    return any(mapped.path.startswith(f"{FOLDER}/fanlight.") for mapped in maps)
