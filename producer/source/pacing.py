@@ -12,6 +12,11 @@ from common.clock import monotonic_ns
 _NS_PER_S = 1_000_000_000
 # A busy machine takes so long at most to run a thread that is due.
 _WAKE_UP_NS = 20_000_000
+# Of an interval: a packet that was there already takes less, on a busy machine too.
+_NO_WAIT = 6
+# The network may hand on so many at once.
+_IN_A_ROW = 8
+_LONGEST_BACKLOG_NS = 300_000_000
 
 
 def interval_ns(fps: float) -> int:
@@ -99,6 +104,49 @@ class Thinner:
             self._next_ns = now_ns
         self._next_ns += self._interval_ns
         return True
+
+
+class Backlog:
+    """Which packets of a live stream to leave out since they come faster than they can be decoded.
+
+    What is not decoded in time waits in the buffers of two operating systems, megabytes of it, and is
+    seconds old when its turn comes, though it seems to have just arrived. Reading alone is quick: a few
+    packets in a row that nobody had to wait for tell that more are waiting behind them.
+
+    Args:
+        interval_ns: from one picture to the next, nominally.
+        intra_only: every packet can be decoded alone.
+    """
+
+    def __init__(self, interval_ns: int, *, intra_only: bool) -> None:
+        self._interval_ns = interval_ns
+        self._intra_only = intra_only
+        self._row = 0
+        self._since_ns = 0
+        self._decoded_ns = 0
+        self._to_keyframe = False
+
+    def leaves_out(self, *, asked_ns: int, came_ns: int, key: bool) -> bool:
+        """Whether not to decode a packet. Times are monotonic.
+
+        Args:
+            asked_ns: when it was asked for.
+            came_ns: when it was there.
+        """
+        if came_ns - asked_ns > self._interval_ns // _NO_WAIT:
+            self._row = 0
+        self._row += 1
+        if self._row == 1:
+            self._since_ns = came_ns
+        if self._intra_only:
+            if self._row > _IN_A_ROW and came_ns - self._decoded_ns < self._interval_ns:
+                return True
+            self._decoded_ns = came_ns
+            return False
+        if self._row > _IN_A_ROW and came_ns - self._since_ns > _LONGEST_BACKLOG_NS:
+            self._to_keyframe, self._since_ns = True, came_ns
+        self._to_keyframe = self._to_keyframe and not key
+        return self._to_keyframe
 
 
 def wait_until(deadline_ns: int, interrupted: threading.Event) -> bool:

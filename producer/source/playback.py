@@ -17,7 +17,7 @@ from common.clock import monotonic_ns, wall_ns
 from common.errors import ConfigError, SourceError
 from common.ratelimit import RateLimiter
 from producer.source.base import Captured
-from producer.source.pacing import MediaClock, Pacer, interval_ns, wait_until
+from producer.source.pacing import Backlog, MediaClock, Pacer, interval_ns, wait_until
 
 _log = logging.getLogger(__name__)
 
@@ -177,17 +177,28 @@ class Playback:
         return container, stream, self._decode_once(container, stream)
 
     def _decode_once(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+        backlog = Backlog(interval_ns(self.native_fps), intra_only=stream.codec_context.codec.intra_only)
         try:
+            asked_ns = monotonic_ns()
             for packet in container.demux(stream):
                 self._arrived_ns = wall_ns()
+                came_ns = monotonic_ns()
+                left_out = not self._paced and backlog.leaves_out(
+                    asked_ns=asked_ns, came_ns=came_ns, key=packet.is_keyframe
+                )
+                if left_out:
+                    asked_ns = monotonic_ns()
+                    continue
                 try:
                     frames = packet.decode()
                 except av.error.EOFError:
                     return
                 except av.FFmpegError as error:
                     self._skip(error)
+                    asked_ns = monotonic_ns()
                     continue
                 yield from (frame for frame in frames if isinstance(frame, av.VideoFrame))
+                asked_ns = monotonic_ns()
         except av.FFmpegError as error:
             if self._timeouts_s is not None:
                 timed_out = isinstance(error, av.error.ExitError)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -80,7 +81,7 @@ def streaming(scenes: list[Scene], stream: str, clocks: tuple[Path, Path]) -> It
         for scene in scenes:
             scene.folder.mkdir()
             scene.start(stack, stream, *clocks)
-        wait_until(lambda: all(scene.flowing(0) for scene in scenes), 20, "frames are presented")
+        wait_until(partial(_all_flow, scenes, 0.0), 20, "frames are presented")
         yield
         for scene in scenes:
             for command in reversed(scene.commands):
@@ -132,13 +133,13 @@ def test_frames_stay_fresh_when_a_wall_clock_is_set_by_an_hour(
             steps.append((what, now_s))
             for file in files:
                 step(file, offset_s)
-            wait_until(
-                lambda since_s=now_s: all(scene.flowing(since_s) for scene in scenes),
-                8,
-                f"frames after {what}",
-            )
+            wait_until(partial(_all_flow, scenes, now_s), 8, f"frames after {what}")
     for scene in scenes:
         check(scene, steps, began_s)
         for command in scene.commands:
             assert "Traceback" not in command.err.text
             assert len(command.err.lines) < 12, command.err.text
+
+
+def _all_flow(scenes: list[Scene], since_s: float) -> bool:
+    return all(scene.flowing(since_s) for scene in scenes)

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from common.clock import monotonic_ns
-from producer.source.pacing import MediaClock, Pacer, Thinner, interval_ns, wait_until
+from producer.source.pacing import Backlog, MediaClock, Pacer, Thinner, interval_ns, wait_until
 from tests.support.timing import scaled
 
 MS = 1_000_000
@@ -168,3 +168,45 @@ class TestWaitUntil:
         assert not wait_until(started_ns + round(scaled(60) * 1e9), interrupted)
         assert monotonic_ns() - started_ns < scaled(30) * 1e9
         timer.join()
+
+
+class TestBacklog:
+    @staticmethod
+    def decoded(backlog: Backlog, waits_ms: list[float], *, decoding_ms: float, gop: int = 1) -> list[int]:
+        """Which packets are decoded, if each is waited for so long."""
+        now_ns, decoded = 10**12, []
+        for number, wait_ms in enumerate(waits_ms):
+            came_ns = now_ns + int(wait_ms * MS)
+            key = number % gop == 0
+            now_ns = came_ns
+            if not backlog.leaves_out(asked_ns=came_ns - int(wait_ms * MS), came_ns=came_ns, key=key):
+                decoded.append(number)
+                now_ns += int(decoding_ms * MS)
+        return decoded
+
+    @pytest.mark.parametrize("intra_only", [True, False])
+    def test_what_was_waited_for_is_decoded(self, intra_only: bool) -> None:
+        backlog = Backlog(40 * MS, intra_only=intra_only)
+        assert self.decoded(backlog, [30.0] * 200, decoding_ms=9, gop=30) == [*range(200)]
+
+    @pytest.mark.parametrize("intra_only", [True, False])
+    def test_a_few_at_once_are_decoded(self, intra_only: bool) -> None:
+        backlog = Backlog(40 * MS, intra_only=intra_only)
+        assert self.decoded(backlog, [300.0, *[0.1] * 7] * 20, decoding_ms=9, gop=30) == [*range(160)]
+
+    def test_of_a_flood_of_pictures_that_stand_alone_only_the_nominal_rate_is_decoded(self) -> None:
+        decoded = self.decoded(Backlog(40 * MS, intra_only=True), [0.5] * 1000, decoding_ms=5)
+        # 1000 in about half a second instead of five.
+        assert 8 + 10 <= len(decoded) <= 8 + 20
+        assert self.decoded(Backlog(40 * MS, intra_only=True), [0.5] * 8, decoding_ms=5) == [*range(8)]
+
+    def test_of_a_flood_that_refers_to_itself_whole_groups_are_left_out(self) -> None:
+        decoded = self.decoded(Backlog(40 * MS, intra_only=False), [0.5] * 1000, decoding_ms=5, gop=100)
+        assert len(decoded) < 700
+        # What is decoded after a gap begins with a keyframe.
+        assert all(later % 100 == 0 for early, later in itertools.pairwise(decoded) if later != early + 1)
+
+    def test_after_a_flood_every_picture_is_decoded_again(self) -> None:
+        backlog = Backlog(40 * MS, intra_only=True)
+        waits = [0.5] * 100 + [40.0] * 50
+        assert self.decoded(backlog, waits, decoding_ms=5)[-50:] == [*range(100, 150)]

@@ -1,0 +1,322 @@
+"""Cameras and URLs that stall, flood, send garbage or change their size; pictures that cannot be encoded.
+
+Of devices there is none here: this kernel has neither `vivid` nor `v4l2loopback`. What a camera device has
+in common with a URL (a thread of its own, a limit to its silence) is tested in tests/integration.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import numpy as np
+import pytest
+import simplejpeg
+
+from common.errors import EncodeError, StreamEnded
+from common.pixels import Pixels
+from consumer import Consumer
+from producer import Producer
+from tests.support.broker import tcp_url
+from tests.support.commands import Command, running
+from tests.support.moody_camera import MoodyCamera, age_s, moody_camera
+from tests.support.timing import scaled, wait_until
+
+MAX_AGE_S = 0.5
+HANDOVER_S = 0.1
+RECOVERY_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    at_s: float
+    seq: int
+    width: int
+    age_s: float | None
+
+
+@dataclass
+class Watcher:
+    """A program that notes what it gets; ages are read off the pictures."""
+
+    consumer: Consumer
+    seen: list[Seen] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        self.consumer.start()
+        self._thread = threading.Thread(target=self._watch, name="watcher")
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.consumer.close()
+        self._thread.join()
+
+    def since(self, moment_s: float) -> list[Seen]:
+        return [seen for seen in list(self.seen) if seen.at_s >= moment_s]
+
+    def wait_flow(
+        self, what: str, wanted: Callable[[Seen], bool] = lambda _: True, count: int = 15
+    ) -> float:
+        """Wait for so many frames from now on; how long the first one took."""
+        now_s = time.monotonic()
+        wait_until(lambda: len([s for s in self.since(now_s) if wanted(s)]) >= count, 10, what)
+        return next(seen.at_s for seen in self.since(now_s) if wanted(seen)) - now_s
+
+    def _watch(self) -> None:
+        try:
+            while True:
+                frame = self.consumer.read(timeout_s=1)
+                if frame is not None:
+                    width = frame.image.shape[1]
+                    self.seen.append(Seen(time.monotonic(), frame.seq, width, age_s(frame.image)))
+        except StreamEnded:
+            return
+
+
+@contextmanager
+def watched(source: str, stream: str, *more: str) -> Iterator[tuple[Command, Watcher]]:
+    url = tcp_url("multiplex")
+    with running("producer", "--url", url, "--stream", stream, "--source", source, *more) as producer:
+        producer.wait_line("listening")
+        with Watcher(Consumer(stream=stream, url=url, max_age_s=MAX_AGE_S)) as watcher:
+            watcher.wait_flow("frames come")
+            yield producer, watcher
+        assert "Traceback" not in producer.err.text
+
+
+@pytest.fixture
+def camera() -> Iterator[MoodyCamera]:
+    with moody_camera() as camera:
+        yield camera
+
+
+def ages(seen: list[Seen]) -> list[float]:
+    assert all(one.age_s is not None for one in seen), "a picture is torn"
+    return [one.age_s for one in seen if one.age_s is not None]
+
+
+def test_a_camera_may_change_its_size_send_garbage_stall_and_come_back(
+    camera: MoodyCamera, stream: str
+) -> None:
+    with watched(camera.url, stream) as (producer, watcher):
+        for size, width in (("480x270", 480), ("321x181", 321), ("320x180", 320)):
+            camera.tell(f"size {size}")
+            took_s = watcher.wait_flow(size, width)
+            assert took_s < scaled(RECOVERY_S)
+        camera.tell("garbage 300000")
+        producer.wait_line("undecodable packets skipped so far")
+        assert watcher.wait_flow("after garbage") < scaled(RECOVERY_S)
+        camera.suspend()
+        producer.wait_line("no frame for 3 s; waiting for it to come back")
+        camera.resume()
+        assert watcher.wait_flow("after a stall") < scaled(RECOVERY_S)
+        producer.wait_line("is back")
+        seqs = [seen.seq for seen in watcher.seen]
+        assert seqs == sorted(set(seqs))
+        assert max(ages(watcher.seen)) <= MAX_AGE_S + HANDOVER_S
+    assert len(producer.err.lines) <= 6, producer.err.text
+
+
+def test_a_flood_does_not_make_pictures_old(camera: MoodyCamera, stream: str) -> None:
+    with watched(camera.url, stream) as (_producer, watcher):
+        began_s = time.monotonic()
+        camera.tell("repeat 20")
+        camera.tell("fps 100000")
+        wait_until(lambda: time.monotonic() - began_s > 3, 5)  # so long it floods
+        flood = ages(watcher.since(began_s))
+        calm_s = time.monotonic()
+        camera.tell("repeat 1")
+        camera.tell("fps 25")
+        watcher.wait_flow("after the flood", count=40)
+        calm = ages(watcher.since(calm_s + RECOVERY_S / 2))
+    # Megabytes lie in the buffers between; a reader that decodes them all shows them after seconds.
+    assert np.percentile(flood, 90) < scaled(MAX_AGE_S)
+    assert max(flood) < scaled(1.0)
+    assert max(calm) < scaled(MAX_AGE_S)
+
+
+class Tape:
+    """Serves MPEG-TS over TCP, each piece in a second, over and over."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self._pieces = pieces
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"tcp://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name="tape")
+        self._thread.start()
+
+    def end(self) -> None:
+        self._stopping.set()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join()
+
+    def _serve(self) -> None:
+        try:
+            client, _ = self._listener.accept()
+        except OSError:
+            return
+        with client:
+            try:
+                while True:
+                    for piece in self._pieces:
+                        step = -(-len(piece) // 188 // 25) * 188
+                        for at in range(0, len(piece), step):
+                            client.sendall(piece[at : at + step])
+                            if self._stopping.wait(0.04):
+                                return
+            except OSError:
+                pass
+
+
+@pytest.fixture
+def tape(tmp_path: Path) -> Iterator[Tape]:
+    """H.264 whose size changes every second, with broken bytes in one of them."""
+    pieces = []
+    for size in ("320x180", "480x270"):
+        path = tmp_path / f"{size}.ts"
+        command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", f"testsrc2=size={size}:rate=25", "-t", "1"]
+        encoding = [
+            "-c:v",
+            "libx264",
+            "-preset",
+            "ultrafast",
+            "-tune",
+            "zerolatency",
+            "-pix_fmt",
+            "yuv420p",
+        ]
+        subprocess.run([*command, *encoding, "-f", "mpegts", str(path)], check=True)
+        pieces.append(path.read_bytes())
+    half = len(pieces[0]) // 2
+    broken = pieces[0][:half] + bytes(np.random.default_rng(7).integers(0, 256, 5000, np.uint8))
+    tape = Tape([*pieces, broken + pieces[0][half:], pieces[1]])
+    yield tape
+    tape.end()
+
+
+def test_every_sink_follows_an_h264_stream_that_changes_its_size(
+    tape: Tape, stream: str, tmp_path: Path
+) -> None:
+    url, trace = tcp_url("threads"), tmp_path / "t.csv"
+    with ExitStack() as stack:
+
+        def start(program: str, *flags: str) -> Command:
+            return stack.enter_context(running(program, "--url", url, "--stream", stream, *flags))
+
+        producer = start("producer", "--source", tape.url)
+        producer.wait_line("listening")
+        hub = start("consumer", "--name", "hub", "--sink", "share")
+        plain = start(
+            "consumer", "--name", "plain", "--sink", f"trace:{trace}",
+            "--sink", f"record:{tmp_path}/r.mkv", "--sink", f"snapshot:{tmp_path}/s.png",
+        )  # fmt: skip
+        program = Consumer(stream=stream, name="program", url=url, size=(160, 90), format="grey")
+        watcher = stack.enter_context(Watcher(program))
+        wait_until(lambda: len(list(tmp_path.glob("r*.mkv"))) >= 5, 20, "five sizes are recorded")
+        plain.signal(signal.SIGTERM)
+        assert plain.wait(5) == 0, plain.err.text
+        for command in (hub, producer):
+            command.signal(signal.SIGTERM)
+            assert command.wait(5) == 0, command.err.text
+    sizes = []
+    for number in range(1, 5):
+        with av.open(str(tmp_path / ("r.mkv" if number == 1 else f"r-{number}.mkv"))) as recording:
+            shapes = {(frame.width, frame.height) for frame in recording.decode(video=0)}
+            assert len(shapes) == 1
+            sizes.append(shapes.pop())
+    assert set(sizes) == {(320, 180), (480, 270)}
+    assert all(early != later for early, later in zip(sizes, sizes[1:], strict=False))
+    events = [row.rsplit(",", 1)[1] for row in trace.read_text().splitlines()[1:]]
+    assert "undecodable" not in events
+    assert events.count("presented") > len(events) * 0.7
+    assert {seen.width for seen in watcher.seen} == {160}
+    assert len(hub.err.text.split("slots")) > 4, "a segment for every size"
+    for command in (producer, hub, plain):
+        assert "Traceback" not in command.err.text, command.err.text
+
+
+def test_pictures_that_cannot_be_encoded_are_left_out(stream: str) -> None:
+    url = tcp_url("multiplex")
+    image = np.zeros((90, 160, 3), np.uint8)
+    with (
+        Producer(stream=stream, url=url, fps=30) as producer,
+        Watcher(Consumer(stream=stream, url=url)) as watcher,
+    ):
+
+        def send_until(picture: Pixels, enough: Callable[[], bool]) -> None:
+            def sent() -> bool:
+                producer.send(picture)
+                return enough()
+
+            wait_until(sent, 10)
+
+        send_until(image, lambda: len(watcher.seen) > 10)
+        wide = np.zeros((2, 16_500, 3), np.uint8)
+        send_until(wide, lambda: producer.stats().unencodable > 2)
+        good_s = time.monotonic()
+        send_until(image, lambda: len(watcher.since(good_s)) > 5)
+        assert watcher.since(good_s)[0].at_s - good_s < scaled(RECOVERY_S)
+        tiny_s = time.monotonic()
+        send_until(np.zeros((1, 1, 3), np.uint8), lambda: any(s.width == 1 for s in watcher.since(tiny_s)))
+        assert producer.failure is None
+        assert watcher.consumer.stats().undecodable == 0
+        assert watcher.consumer.stats().lost == 0
+
+
+@pytest.mark.parametrize("bad", ["one", "all"])
+def test_a_folder_with_pictures_that_cannot_be_encoded(bad: str, stream: str, tmp_path: Path) -> None:
+    wide = simplejpeg.encode_jpeg(np.zeros((16, 16_500, 3), np.uint8), 80, "BGR")
+    small = simplejpeg.encode_jpeg(np.zeros((90, 160, 3), np.uint8), 80, "BGR")
+    for number in range(4):
+        data = wide if number == 2 or bad == "all" else small
+        (tmp_path / f"{number}.jpg").write_bytes(data)
+    url = tcp_url("threads")
+    flags = ("--source", str(tmp_path), "--loop", "--fps", "10")
+    with (
+        running("producer", "--url", url, "--stream", stream, *flags) as producer,
+        Watcher(Consumer(stream=stream, url=url)) as watcher,
+    ):
+        line = producer.wait_line(
+            "picture left out: a picture of 16500x16: allowed are 16384 pixels a side"
+        )
+        if bad == "one":
+            watcher.wait_flow("the others come")
+            producer.signal(signal.SIGTERM)
+            assert producer.wait(5) == 0
+            assert "could not be encoded" in producer.err.text
+        else:
+            assert producer.wait(10) == 1
+            end = producer.err.lines[-1]
+            assert end.text == "producer: a picture of 16500x16: allowed are 16384 pixels a side"
+            assert 2.5 < end.at_s - line.at_s < scaled(5)
+    assert len(producer.err.lines) < 15
+
+
+def test_a_program_that_hands_in_nothing_else_is_told(stream: str) -> None:
+    url = tcp_url("threads")
+    wide = np.zeros((2, 16_500, 3), np.uint8)
+    with Producer(stream=stream, url=url, fps=30) as producer, Watcher(Consumer(stream=stream, url=url)):
+
+        def failed() -> bool:
+            try:
+                producer.send(wide)
+            except EncodeError as error:
+                return "allowed are 16384 pixels a side" in str(error)
+            return False
+
+        wait_until(failed, 10)
