@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -67,13 +68,15 @@ class Watcher:
     def since(self, moment_s: float) -> list[Seen]:
         return [seen for seen in list(self.seen) if seen.at_s >= moment_s]
 
-    def wait_flow(
-        self, what: str, wanted: Callable[[Seen], bool] = lambda _: True, count: int = 15
-    ) -> float:
-        """Wait for so many frames from now on; how long the first one took."""
+    def wait_flow(self, what: str, width: int | None = None, count: int = 15) -> float:
+        """Wait for so many frames (of that width) from now on; how long the first one took."""
         now_s = time.monotonic()
-        wait_until(lambda: len([s for s in self.since(now_s) if wanted(s)]) >= count, 10, what)
-        return next(seen.at_s for seen in self.since(now_s) if wanted(seen)) - now_s
+
+        def came() -> list[Seen]:
+            return [seen for seen in self.since(now_s) if width in (None, seen.width)]
+
+        wait_until(lambda: len(came()) >= count, 10, what)
+        return came()[0].at_s - now_s
 
     def _watch(self) -> None:
         try:
@@ -240,7 +243,7 @@ def test_every_sink_follows_an_h264_stream_that_changes_its_size(
             assert len(shapes) == 1
             sizes.append(shapes.pop())
     assert set(sizes) == {(320, 180), (480, 270)}
-    assert all(early != later for early, later in zip(sizes, sizes[1:], strict=False))
+    assert all(early != later for early, later in pairwise(sizes))
     events = [row.rsplit(",", 1)[1] for row in trace.read_text().splitlines()[1:]]
     assert "undecodable" not in events
     assert events.count("presented") > len(events) * 0.7
