@@ -6,9 +6,11 @@ import os
 from collections.abc import Sequence
 from threading import Event
 
+from common.monitor import Health, monitored
 from common.shell.access import with_access
 from common.shell.lean import lean_process
 from common.shell.main import command_line
+from common.shell.options import Operation
 from common.shell.signals import StopSignals
 from consumer.settings import OPTIONS, ConsumerSettings
 from consumer.sinks import default_sinks, preload
@@ -22,16 +24,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         "Receive one stream through a queue of its own and present it, always fresh.",
         OPTIONS,
         argv,
-        lambda values: _run(ConsumerSettings(**with_access(values))),
+        lambda values, operation: _run(ConsumerSettings(**with_access(values)), operation),
     )
 
 
-def _run(settings: ConsumerSettings) -> None:
+def _run(settings: ConsumerSettings, operation: Operation) -> int | None:
+    if operation.doctor:
+        from consumer.doctor import examine
+
+        return examine(settings, operation)
     stopping = Event()
     with StopSignals(stopping.set):
         specs = settings.sinks or default_sinks(os.environ)
         preload(specs)
         # Codecs and the AMQP client are imported late: --help and a bad flag answer at once.
+        from consumer.metrics import figures_of, health_of
         from consumer.presenter import Presenter
 
-        Presenter(settings, specs, stopping).run()
+        presenter = Presenter(settings, specs, stopping)
+        reception = presenter.reception
+        if operation.metrics is not None:
+            reception.count_waiting()
+
+        def health() -> Health:
+            return health_of(reception, operation.stall_s)
+
+        with monitored(operation.metrics, lambda: figures_of(settings, reception, health), health):
+            presenter.run()
+    return None

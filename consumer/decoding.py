@@ -14,6 +14,7 @@ from common.clock import monotonic_ns
 from common.codec import decoder
 from common.errors import DecodeError
 from common.frame import Codec
+from common.histogram import CODEC_BOUNDS_S, Histogram
 from common.pixels import Form, Pixels
 from common.ratelimit import RateLimiter
 from consumer.playout import Arrived
@@ -32,15 +33,18 @@ class Decoding:
     Args:
         form: what the pictures have to look like.
         on_broken: told of a frame that cannot be decoded and that later ones refer to.
+        times: gets the time that each frame took, in seconds, with its conversion if it has one.
     """
 
-    def __init__(self, form: Form, on_broken: Callable[[], None]) -> None:
+    def __init__(self, form: Form, on_broken: Callable[[], None], times: Histogram | None = None) -> None:
         self._form = form
+        self._times = Histogram(CODEC_BOUNDS_S) if times is None else times
         self._on_broken = on_broken
         self._decoder: Decoder | None = None
         self._codec: Codec | None = None
         self._awaiting_key = False
-        self._ahead: deque[tuple[Arrived, Decoded | Event]] = deque()
+        # With the time that each has taken already.
+        self._ahead: deque[tuple[Arrived, Decoded | Event, int]] = deque()
         self._prepared: tuple[Arrived, Pixels | Event] | None = None
         self._complaints = RateLimiter()
 
@@ -52,11 +56,15 @@ class Decoding:
     def skip(self, arrived: Arrived) -> None:
         """Take a frame that is not shown, for later ones may refer to it."""
         if not arrived.header.codec.intra_only and not self._is_prepared(arrived):
-            self._take_or_decode(arrived)
+            began_ns = monotonic_ns()
+            _, earlier_ns = self._take_or_decode(arrived)
+            self._took(began_ns, earlier_ns)
 
     def decode_ahead(self, arrived: Arrived) -> None:
         """Decode a frame before its turn; its pixels can wait."""
-        self._ahead.append((arrived, self._decode(arrived)))
+        began_ns = monotonic_ns()
+        decoded = self._decode(arrived)
+        self._ahead.append((arrived, decoded, monotonic_ns() - began_ns))
 
     def prepare(self, arrived: Arrived) -> None:
         """Work out the pixels of a frame just before its turn."""
@@ -67,13 +75,15 @@ class Decoding:
         if self._prepared is not None and self._is_prepared(arrived):
             image, self._prepared = self._prepared[1], None
             return image
-        decoded = self._take_or_decode(arrived)
+        began_ns = monotonic_ns()
+        decoded, earlier_ns = self._take_or_decode(arrived)
         if isinstance(decoded, Event):
             return decoded
         try:
             image = decoded.pixels(self._form)
         except DecodeError as error:
             return self._refused(arrived, error)
+        self._took(began_ns, earlier_ns)
         # As those that a hub shares are: a program must not work by one way and fail by the other.
         image.flags.writeable = False
         return image
@@ -81,13 +91,17 @@ class Decoding:
     def _is_prepared(self, arrived: Arrived) -> bool:
         return self._prepared is not None and self._prepared[0] is arrived
 
-    def _take_or_decode(self, arrived: Arrived) -> Decoded | Event:
+    def _took(self, began_ns: int, earlier_ns: int) -> None:
+        self._times.observe((monotonic_ns() - began_ns + earlier_ns) / 1e9)
+
+    def _take_or_decode(self, arrived: Arrived) -> tuple[Decoded | Event, int]:
+        """A frame decoded, and the time in ns that this took before now."""
         # Those before it were given up without being mentioned: nothing refers to them.
         while self._ahead:
-            decoded_ahead, decoded = self._ahead.popleft()
+            decoded_ahead, decoded, took_ns = self._ahead.popleft()
             if decoded_ahead is arrived:
-                return decoded
-        return self._decode(arrived)
+                return decoded, took_ns
+        return self._decode(arrived), 0
 
     def _decode(self, arrived: Arrived) -> Decoded | Event:
         header = arrived.frame.header

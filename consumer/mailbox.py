@@ -39,6 +39,12 @@ class Mailbox:
         self._idle = True
         self.closed = False
 
+    @property
+    def held(self) -> int:
+        """How many frames wait for their turn."""
+        with self._lock:
+            return len(self._playout)
+
     def push(self, arrived: Arrived) -> bool:
         """Leave a frame for presentation. False if nothing can be shown before the next keyframe."""
         with self._lock:

@@ -102,6 +102,10 @@ class Playout(Protocol):
         """Take a frame, in stream order; the frames that it makes superfluous."""
         ...
 
+    def __len__(self) -> int:
+        """How many frames it holds."""
+        ...
+
     def take(self, now_ns: int) -> Turn:
         """What to show at `now_ns` (Unix time); `IDLE` if there is nothing before the next `push`."""
         ...
@@ -139,6 +143,9 @@ class LatestPlayout:
         chain.append(arrived)
         self._bytes += len(arrived.frame.body)
         return Pushed(dropped) if dropped else _KEPT
+
+    def __len__(self) -> int:
+        return len(self._chain)
 
     def take(self, now_ns: int) -> Turn:
         chain = self._chain
@@ -191,6 +198,9 @@ class SyncPlayout:
         # The first so many are not to be shown. Frames are told apart by who they are: whoever has decoded
         # one ahead would not know a changed one again, and decode it twice.
         self._set_aside = 0
+
+    def __len__(self) -> int:
+        return len(self._frames)
 
     def push(self, arrived: Arrived) -> Pushed:
         frames = self._frames

@@ -25,7 +25,7 @@ from consumer.playout import MOST_DECODED_AHEAD, Arrived, Dropped, LatestPlayout
 from consumer.receiver import Receiver
 from consumer.settings import ConsumerSettings, PlayoutMode
 from consumer.shared import SharedPictures
-from consumer.stats import ConsumerStats, Event, Meters, Outcome
+from consumer.stats import ConsumerStats, Details, Event, Meters, Outcome
 
 _STOP_S = 1.5
 _FOR_GOOD = 3600.0
@@ -113,7 +113,9 @@ class Reception:
             on_outcome=on_outcome,
             on_encoded=on_encoded,
         )
-        self._decoding = Decoding(settings.form, lambda: self._receiver.broken(Reason.DECODE_ERROR))
+        self._decoding = Decoding(
+            settings.form, lambda: self._receiver.broken(Reason.DECODE_ERROR), self._meters.decoding
+        )
         self._failure: FanlightError | None = None
         self._epoch: int | None = None
         self._highest_seq = -1
@@ -150,6 +152,25 @@ class Reception:
         """The figures as they stand."""
         self._account()
         return self._meters.snapshot(monotonic_ns())
+
+    def details(self) -> Details:
+        """Everything that is counted, as it stands."""
+        self._account()
+        return self._meters.details(monotonic_ns())
+
+    @property
+    def held(self) -> int:
+        """How many frames wait here for their turn."""
+        return self._mailbox.held
+
+    @property
+    def waiting(self) -> int | None:
+        """How many messages wait at the broker; None if not known, or `count_waiting` was not called."""
+        return self._subscriber.waiting
+
+    def count_waiting(self) -> None:
+        """Ask the broker for that, once a second. To be called before `start`."""
+        self._subscriber.count_waiting()
 
     def take(self, timeout_s: float | None = None) -> Frame | None:
         """The next frame to show, when it is time; None if none is in `timeout_s`, or none will be.
@@ -341,6 +362,7 @@ class Reception:
         return wall_ns() if base_ns is None else monotonic_ns() + base_ns
 
     def _request_key(self, reason: Reason) -> None:
+        self._meters.keyframe_requested()
         self._subscriber.send(
             KeyframeRequest(stream=self._settings.stream, name=self._settings.name, reason=reason)
         )

@@ -6,8 +6,17 @@ import threading
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
+from common.histogram import CODEC_BOUNDS_S, Distribution, Histogram
 from common.stats import Jitter, Window, percentile
+
+_AGE_BOUNDS_S: Final = (
+    0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0,
+)  # fmt: skip
+_SKEW_BOUNDS_S: Final = (
+    0.00025, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0,
+)  # fmt: skip
 
 
 class Event(StrEnum):
@@ -92,12 +101,44 @@ class ConsumerStats:
         return self.superseded + self.late + self.awaiting_key
 
 
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What else is counted, for whoever watches over months. Runs since the consumer started.
+
+    Attributes:
+        ages: age of each presented frame, in seconds.
+        skews: distance of each from its scheduled playout time, in seconds; empty without `sync`.
+        decoding: time that each frame took to decode, with its conversion if it was shown, in seconds.
+        keyframe_requests: sent to the producer (PLI).
+        presented_ns: monotonic time of the latest presentation; None before the first.
+        last_fate: what became of the latest frame that had an end.
+    """
+
+    stats: ConsumerStats
+    ages: Distribution
+    skews: Distribution
+    decoding: Distribution
+    keyframe_requests: int
+    presented_ns: int | None
+    last_fate: Event | None
+
+
 class Meters:
-    """The live counters behind `ConsumerStats`. Thread-safe: receiver and presenter both count."""
+    """The live counters behind `ConsumerStats`. Thread-safe: receiver and presenter both count.
+
+    Attributes:
+        decoding: observed by the thread that decodes, and by no other: it needs no lock.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._events: Counter[Event] = Counter()
+        self._last_fate: Event | None = None
+        self._presented_ns: int | None = None
+        self._ages = Histogram(_AGE_BOUNDS_S)
+        self._skews = Histogram(_SKEW_BOUNDS_S)
+        self.decoding = Histogram(CODEC_BOUNDS_S)
+        self._keyframe_requests = 0
         self._ages_s = Window()
         self._skews_s = Window()
         self._jitter = Jitter()
@@ -151,6 +192,11 @@ class Meters:
         """Count the fate of a frame that was not presented."""
         with self._lock:
             self._events[event] += 1
+            self._last_fate = event
+
+    def keyframe_requested(self) -> None:
+        with self._lock:
+            self._keyframe_requests += 1
 
     def overstayed(self) -> None:
         with self._lock:
@@ -161,9 +207,27 @@ class Meters:
         with self._lock:
             self._shared = shared
             self._events[Event.PRESENTED] += 1
+            self._last_fate = Event.PRESENTED
+            self._presented_ns = now_ns
             self._ages_s.add(age_s, now_ns)
+            self._ages.observe(age_s)
             if skew_s is not None:
                 self._skews_s.add(abs(skew_s), now_ns)
+                self._skews.observe(abs(skew_s))
+
+    def details(self, now_ns: int) -> Details:
+        """Everything; `now_ns` is monotonic."""
+        stats = self.snapshot(now_ns)
+        with self._lock:
+            return Details(
+                stats=stats,
+                ages=self._ages.snapshot(),
+                skews=self._skews.snapshot(),
+                decoding=self.decoding.snapshot(),
+                keyframe_requests=self._keyframe_requests,
+                presented_ns=self._presented_ns,
+                last_fate=self._last_fate,
+            )
 
     def snapshot(self, now_ns: int) -> ConsumerStats:
         """The figures as they stand; `now_ns` is monotonic."""

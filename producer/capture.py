@@ -97,6 +97,6 @@ class Capture:
                     _LOG.info("source %s ended after %d pictures", self._source, self._pictures)
                 return
             self._pictures += 1
-            self._meters.captured()
+            self._meters.captured(monotonic_ns())
             if self._slot.put(captured):
                 self._meters.overtaken(watched=self._watched())

@@ -6,9 +6,12 @@ import logging
 import threading
 from collections.abc import Sequence
 
+from common.clock import monotonic_ns
+from common.monitor import Figure, Health, monitored
 from common.shell.access import with_access
 from common.shell.lean import lean_process
 from common.shell.main import command_line
+from common.shell.options import Operation
 from common.shell.signals import StopSignals
 from producer.settings import OPTIONS, ProducerSettings
 from producer.stats import ProducerStats
@@ -24,30 +27,50 @@ def main(argv: Sequence[str] | None = None) -> int:
         "Publish one live picture source to a RabbitMQ fanout exchange, or without a broker.",
         OPTIONS,
         argv,
-        lambda values: _run(ProducerSettings(**with_access(values))),
+        lambda values, operation: _run(ProducerSettings(**with_access(values)), operation),
     )
 
 
-def _run(settings: ProducerSettings) -> None:
+def _run(settings: ProducerSettings, operation: Operation) -> int | None:
+    if operation.doctor:
+        from producer.doctor import examine
+
+        return examine(settings, operation)
     ended = threading.Event()
     with StopSignals(ended.set):
         # Codecs and the AMQP client are imported late: --help and a bad flag answer at once.
+        from producer.metrics import producer_figures, producer_health
         from producer.pipeline import Pipeline
         from producer.source import make_source
 
         source = make_source(settings.source, loop=settings.loop, fps=settings.fps, size=settings.size)
         pipeline = Pipeline(settings, source, ended)
-        _LOG.info("%s as %s to %s, stream %s", source, settings.codec, settings.url_shown, settings.stream)
-        try:
-            pipeline.start()
-            ended.wait(settings.duration_s)
-        finally:
-            pipeline.stop()
+
+        def health() -> Health:
+            return producer_health(
+                pipeline.details(), monotonic_ns(), operation.stall_s, watched=pipeline.watched
+            )
+
+        def figures() -> tuple[Figure, ...]:
+            return producer_figures(
+                settings.stream, pipeline.details(), watched=pipeline.watched, healthy=health().ok
+            )
+
+        with monitored(operation.metrics, figures, health):
+            _LOG.info(
+                "%s as %s to %s, stream %s", source, settings.codec, settings.url_shown, settings.stream
+            )
+            try:
+                pipeline.start()
+                ended.wait(settings.duration_s)
+            finally:
+                pipeline.stop()
     stats = pipeline.stats()
     if stats.published or pipeline.failure is None:
         _report(stats)
     if pipeline.failure is not None:
         raise pipeline.failure
+    return None
 
 
 def _report(stats: ProducerStats) -> None:

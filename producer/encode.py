@@ -121,14 +121,15 @@ class Encode:
             self._refusals.end()
 
     def _encode(self, encode: Encoder, captured: Captured) -> None:
+        began_ns = monotonic_ns()
         picture = self._scaled(captured.picture)
         width, height = size_of(picture)
         if max(width, height) > MAX_SIDE:
             raise EncodeError(f"a picture of {width}x{height}: allowed are {MAX_SIDE} pixels a side")
-        key = self._keyframes.due(monotonic_ns())
-        self._publish(encode.encode(picture, key=key), (width, height), captured.capture_ns)
+        encoded = encode.encode(picture, key=self._keyframes.due(began_ns))
+        self._publish(encoded, (width, height), captured.capture_ns, monotonic_ns() - began_ns)
 
-    def _publish(self, encoded: Encoded, size: tuple[int, int], capture_ns: int) -> None:
+    def _publish(self, encoded: Encoded, size: tuple[int, int], capture_ns: int, encode_ns: int) -> None:
         header = FrameHeader(
             stream=self._settings.stream,
             codec=self._settings.codec,
@@ -143,7 +144,9 @@ class Encode:
         header.check_sizes(len(encoded.body))
         self._seq += 1
         self._publisher.publish(EncodedFrame(header, encoded.body))
-        self._meters.published(len(encoded.body), key=encoded.key, now_ns=monotonic_ns())
+        self._meters.published(
+            len(encoded.body), key=encoded.key, encode_s=encode_ns / 1e9, now_ns=monotonic_ns()
+        )
 
     def _scaled(self, picture: Picture) -> Picture:
         wanted = self._settings.size

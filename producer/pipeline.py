@@ -17,7 +17,7 @@ from producer.encode import Encode
 from producer.keyframes import KeyframeGovernor
 from producer.settings import ProducerSettings
 from producer.source.base import Captured, Source
-from producer.stats import Meters, ProducerStats
+from producer.stats import Details, Meters, ProducerStats
 
 _STOP_S: Final = 1.8
 
@@ -92,6 +92,10 @@ class Pipeline:
         """The figures as they stand."""
         return self._meters.snapshot(monotonic_ns())
 
+    def details(self) -> Details:
+        """Everything that is counted."""
+        return self._meters.details(monotonic_ns())
+
     # What the publisher and the threads tell.
 
     def on_control(self, message: ControlMessage) -> None:
@@ -102,6 +106,7 @@ class Pipeline:
             self._meters.reported(message.name, monotonic_ns())
 
     def on_keyframe_needed(self) -> None:
+        self._meters.wanted(monotonic_ns())
         self._keyframes.force()
 
     def on_stale(self) -> None:
@@ -113,6 +118,16 @@ class Pipeline:
 
     def on_refused(self) -> None:
         self._meters.refused()
+
+    def on_connected(self) -> None:
+        self._meters.connection(up=True, now_ns=monotonic_ns())
+
+    def on_disconnected(self) -> None:
+        if not self._ended.is_set():
+            self._meters.connection(up=False, now_ns=monotonic_ns())
+
+    def on_blocked(self, blocked: bool) -> None:
+        self._meters.blocked(blocked, monotonic_ns())
 
     def _fail(self, error: FanlightError) -> None:
         if self._failure is None:

@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass
 from typing import Final
 
+from common.histogram import CODEC_BOUNDS_S, Distribution, Histogram
 from common.stats import Window
 
 
@@ -26,6 +27,10 @@ class ProducerStats:
         refused: connections that did not keep to the contract; without a broker only.
         keyframe_requests: requests of consumers (PLI).
         consumers: names that sent a receiver report in the last 3 s; a thousand at most.
+        connected: True while there is a connection to publish on; without a broker, while it listens.
+        reconnects: times the connection was lost.
+        blocked: True while the broker takes nothing, being short of memory or disk.
+        blocked_s: for how long it was so, altogether, in seconds.
         fps: published frames per second, over the last 5 s.
     """
 
@@ -41,7 +46,29 @@ class ProducerStats:
     refused: int
     keyframe_requests: int
     consumers: tuple[str, ...]
+    connected: bool
+    reconnects: int
+    blocked: bool
+    blocked_s: float
     fps: float
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What else is counted, for whoever watches over months.
+
+    Attributes:
+        encoding: time that each frame took to scale and encode, in seconds.
+        captured_ns: monotonic time of the latest picture; None before the first.
+        published_ns: likewise of the latest frame.
+        wanted_ns: monotonic time since when somebody watches, if anybody does.
+    """
+
+    stats: ProducerStats
+    encoding: Distribution
+    captured_ns: int | None
+    published_ns: int | None
+    wanted_ns: int | None
 
 
 _REPORT_LIFETIME_NS: Final = 3_000_000_000
@@ -67,10 +94,44 @@ class Meters:
         self._keyframe_requests = 0
         self._reports: dict[str, int] = {}
         self._sizes = Window()
+        self._encoding = Histogram(CODEC_BOUNDS_S)
+        self._captured_ns: int | None = None
+        self._published_ns: int | None = None
+        self._wanted_ns: int | None = None
+        self._connected = False
+        self._reconnects = 0
+        self._blocked_since_ns: int | None = None
+        self._blocked_ns = 0
 
-    def captured(self) -> None:
+    def captured(self, now_ns: int) -> None:
         with self._lock:
             self._captured += 1
+            self._captured_ns = now_ns
+
+    def wanted(self, now_ns: int) -> None:
+        """Somebody watches, from now on; `now_ns` is monotonic."""
+        with self._lock:
+            self._wanted_ns = now_ns
+
+    def connection(self, *, up: bool, now_ns: int) -> None:
+        with self._lock:
+            if self._connected and not up:
+                self._reconnects += 1
+            self._connected = up
+            self._end_blocking(now_ns)
+
+    def blocked(self, blocked: bool, now_ns: int) -> None:
+        """The broker takes nothing, or does again."""
+        with self._lock:
+            if not blocked:
+                self._end_blocking(now_ns)
+            elif self._blocked_since_ns is None:
+                self._blocked_since_ns = now_ns
+
+    def _end_blocking(self, now_ns: int) -> None:
+        if self._blocked_since_ns is not None:
+            self._blocked_ns += now_ns - self._blocked_since_ns
+            self._blocked_since_ns = None
 
     def overtaken(self, *, watched: bool) -> None:
         with self._lock:
@@ -95,8 +156,10 @@ class Meters:
         with self._lock:
             self._refused += 1
 
-    def published(self, size_bytes: int, *, key: bool, now_ns: int) -> None:
+    def published(self, size_bytes: int, *, key: bool, encode_s: float, now_ns: int) -> None:
         with self._lock:
+            self._encoding.observe(encode_s)
+            self._published_ns = now_ns
             self._published += 1
             self._published_bytes += size_bytes
             self._keyframes += key
@@ -125,6 +188,8 @@ class Meters:
         """The figures as they stand; `now_ns` is monotonic."""
         with self._lock:
             self._forget_silent(now_ns)
+            since_ns = self._blocked_since_ns
+            blocked_ns = self._blocked_ns + (0 if since_ns is None else now_ns - since_ns)
             return ProducerStats(
                 captured=self._captured,
                 published=self._published,
@@ -138,5 +203,17 @@ class Meters:
                 refused=self._refused,
                 keyframe_requests=self._keyframe_requests,
                 consumers=tuple(sorted(self._reports)),
+                connected=self._connected,
+                reconnects=self._reconnects,
+                blocked=since_ns is not None,
+                blocked_s=blocked_ns / 1e9,
                 fps=self._sizes.rate(now_ns),
+            )
+
+    def details(self, now_ns: int) -> Details:
+        """Everything; `now_ns` is monotonic."""
+        stats = self.snapshot(now_ns)
+        with self._lock:
+            return Details(
+                stats, self._encoding.snapshot(), self._captured_ns, self._published_ns, self._wanted_ns
             )

@@ -32,6 +32,18 @@ class PublisherEvents(Protocol):
         """A connection was refused, or ended since it broke the contract. Without a broker only."""
         ...
 
+    def on_connected(self) -> None:
+        """There is a connection to publish on; without a broker: consumers can come."""
+        ...
+
+    def on_disconnected(self) -> None:
+        """It is lost, and being restored."""
+        ...
+
+    def on_blocked(self, blocked: bool) -> None:
+        """The broker takes nothing, being short of memory or disk, or does again. With a broker only."""
+        ...
+
 
 class Publisher(Protocol):
     """Sends the frames of one stream to everybody who watches. Never makes its caller wait for them."""
@@ -129,6 +141,15 @@ class Sharing(Protocol):
 
 class Subscriber(Protocol):
     """Receives the frames of one stream, through loss and return of the connection."""
+
+    @property
+    def waiting(self) -> int | None:
+        """How many messages waited at the broker when it was asked last; None where that is not known."""
+        ...
+
+    def count_waiting(self) -> None:
+        """Ask the broker for that, once a second from now on. To be called before `start`."""
+        ...
 
     def follow_stream(self, follow: bool) -> None:
         """Receive the stream itself, or only what a hub of this host shares. Thread-safe."""

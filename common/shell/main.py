@@ -6,11 +6,16 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
+from common.clock import wall_ns
 from common.errors import ConfigError, FanlightError
 from common.settings import OneLineParser, Option, add_flags, resolve
+from common.shell import logs
+from common.shell import options as shell
 from common.shell.argv import has_password, hide_passwords
+from common.shell.logs import LogFormat
+from common.shell.options import Operation
 
 _LOG = logging.getLogger(__name__)
 
@@ -27,52 +32,74 @@ Every setting also comes from the environment, under the name in brackets; flags
 Exit codes: 0 done, 1 failed while running, 2 unusable arguments."""
 
 
+class _Parser(OneLineParser):
+    """Says what is wrong with a command line in the format that it asks for."""
+
+    form = LogFormat.TEXT
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        if message and self.form is LogFormat.JSON:
+            told = message.removeprefix(f"{self.prog}: ").rstrip("\n")
+            message = logs.error_line(self.prog, self.form, told, created_s=wall_ns() / 1e9)
+        super().exit(status, message)
+
+
 def command_line(
     program: str,
     description: str,
     options: Sequence[Option],
     argv: Sequence[str] | None,
-    body: Callable[[Mapping[str, Any]], None],
+    body: Callable[[Mapping[str, Any], Operation], int | None],
 ) -> int:
-    """Read the settings of a command and run its body with them; the exit code to leave with."""
-    parser = OneLineParser(prog=program, description=description, epilog=_EPILOG)
-    add_flags(parser, options)
+    """Read the settings of a command and run its body with them; the exit code to leave with.
+
+    Args:
+        body: is handed the values of `options`, and how it is to be watched.
+    """
+    parser = _Parser(prog=program, description=description, epilog=_EPILOG)
+    all_options = (*options, *shell.OPTIONS)
+    add_flags(parser, all_options)
     told = sys.argv[1:] if argv is None else argv
+    parser.form = logs.wanted(told, os.environ)
     flags = vars(parser.parse_args(told))
     seen = argv is None and has_password(told)
     if seen:
         hide_passwords()
 
-    def run() -> None:
+    def run() -> int | None:
         if seen:
             _LOG.warning(_SEEN)
-        body(resolve(options, flags, os.environ))
+        return body(*shell.split(resolve(all_options, flags, os.environ)))
 
-    return run_command(program, run)
+    return run_command(program, run, parser.form)
 
 
-def run_command(program: str, body: Callable[[], None]) -> int:
+def run_command(program: str, body: Callable[[], int | None], form: LogFormat = LogFormat.TEXT) -> int:
     """Run a command's body; the exit code to leave with.
 
     Returns:
-        0 done, 1 failed while running, 2 unusable arguments.
+        What the body returns, or else 0 done, 1 failed while running, 2 unusable arguments.
     """
     # A log line that cannot be written (closed pipe) is no reason to print a traceback.
     logging.raiseExceptions = False
-    logging.basicConfig(format=f"{program}: %(message)s", level=logging.INFO, stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logs.formatter(program, form))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    if form is LogFormat.JSON:
+        logs.hook_exceptions()
     # pika reports with tracebacks what the link says in one line.
     logging.getLogger("pika").setLevel(logging.CRITICAL + 1)
     try:
-        body()
+        code = body()
     except ConfigError as error:
-        return _say(program, error, UNUSABLE)
+        return _say(program, form, error, UNUSABLE)
     except FanlightError as error:
-        return _say(program, error, FAILED)
+        return _say(program, form, error, FAILED)
     except KeyboardInterrupt:
         return DONE
-    return DONE
+    return DONE if code is None else code
 
 
-def _say(program: str, error: Exception, code: int) -> int:
-    sys.stderr.write(f"{program}: {error}\n")
+def _say(program: str, form: LogFormat, error: Exception, code: int) -> int:
+    sys.stderr.write(logs.error_line(program, form, str(error), created_s=wall_ns() / 1e9))
     return code

@@ -18,8 +18,11 @@ MAX_LINES: Final = 400
 # Source files whose test is not tests/unit/<the same path>/test_<the same name>.py, and why that will do:
 # the test that runs them against the real thing. Both files have to exist.
 TESTED_ELSEWHERE: Final[dict[str, str]] = {
+    "common/doctor/finding.py": "tests/unit/common/doctor/test_run.py",
+    "common/doctor/reach.py": "tests/integration/test_doctor.py",
     "common/fanout/__init__.py": "tests/integration/test_pipeline.py",
     "common/fanout/broker/control.py": "tests/integration/test_pipeline.py",
+    "common/fanout/broker/examination.py": "tests/integration/test_doctor.py",
     "common/fanout/broker/link.py": "tests/fault/test_broker_faults.py",
     "common/fanout/broker/publisher.py": "tests/fault/test_broker_faults.py",
     "common/fanout/broker/sharing.py": "tests/integration/test_hub.py",
@@ -30,12 +33,15 @@ TESTED_ELSEWHERE: Final[dict[str, str]] = {
     "common/fanout/tcp/subscriber.py": "tests/integration/test_pipeline.py",
     "common/fanout/threads/publisher.py": "tests/integration/test_pipeline.py",
     "common/shell/signals.py": "tests/e2e/test_commands.py",
+    "common/monitor/__init__.py": "tests/integration/test_metrics.py",
     "consumer/cli.py": "tests/e2e/test_commands.py",
     "consumer/consumer.py": "tests/integration/test_pipeline.py",
+    "consumer/doctor.py": "tests/integration/test_doctor.py",
     "consumer/presenter.py": "tests/e2e/test_commands.py",
     "consumer/reception.py": "tests/integration/test_pipeline.py",
     "consumer/sinks/share.py": "tests/integration/test_hub.py",
     "producer/cli.py": "tests/e2e/test_commands.py",
+    "producer/doctor.py": "tests/integration/test_doctor.py",
     "producer/pipeline.py": "tests/integration/test_pipeline.py",
     "producer/producer.py": "tests/integration/test_pipeline.py",
     "producer/source/__init__.py": "tests/unit/producer/source/test_make_source.py",
@@ -55,6 +61,7 @@ THIRD_PARTY: Final = {
     "cv2": ("producer/source/camera.py", "consumer/sinks/window.py", "consumer/sinks/overlay.py"),
     "numpy": ("common/", "producer/", "consumer/"),
     "pika": ("common/fanout/broker/",),
+    "prometheus_client": ("common/monitor/exposition.py",),
     "simplejpeg": ("common/codec/",),
 }
 MAY_PRINT: Final = ("scripts/", "tests/")

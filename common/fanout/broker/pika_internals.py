@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from types import MethodType
 from typing import Any, Final
 
-from pika import SelectConnection, data
+from pika import BlockingConnection, SelectConnection, data
 from pika.adapters.select_connection import IOLoop, PollEvents, PollPoller
 from pika.channel import Channel
 from pika.exceptions import InvalidFieldTypeException
@@ -249,3 +249,9 @@ def _decode_table(encoded: bytes, offset: int) -> tuple[dict[str | bytes, Any], 
     except (ValueError, OverflowError, OSError, struct.error, InvalidFieldTypeException):
         # The table says how long it is, so that what follows it can still be read.
         return {}, offset + 4 + int(struct.unpack_from(">I", encoded, offset)[0])
+
+
+def server_properties(connection: BlockingConnection) -> dict[str, Any]:
+    """What the broker says of itself; pika shows only what it can do."""
+    said: dict[str, Any] = connection._impl.server_properties or {}  # noqa: SLF001
+    return said

@@ -124,6 +124,8 @@ class BrokerPublisher:
         )
 
     def on_down(self) -> None:
+        if self._channel is not None:
+            self._events.on_disconnected()
         probing, self._channel, self._probing = self._probing, None, None
         if probing is not None and probing.is_open:
             probing.close()
@@ -140,6 +142,7 @@ class BrokerPublisher:
     def _declared(self, channel: Channel, _frame: object) -> None:
         self._channel = channel
         self._link.established()
+        self._events.on_connected()
         channel.connection.channel(on_open_callback=self._probing_opened)
 
     def _probing_opened(self, channel: Channel) -> None:
@@ -202,6 +205,7 @@ class BrokerPublisher:
         with self._changed:
             self._blocked = blocked
             self._changed.notify_all()
+        self._events.on_blocked(blocked)
         self._send_pending()
 
     def _send_pending(self) -> None:

@@ -90,6 +90,15 @@ class BrokerSubscriber:
         self._known: FrameHeader | None = None
         self._unacked = 0
         self._last_tag = 0
+        self._counts_waiting = self._counting = False
+        self._waiting: int | None = None
+
+    @property
+    def waiting(self) -> int | None:
+        return self._waiting
+
+    def count_waiting(self) -> None:
+        self._counts_waiting = True
 
     def start(self) -> None:
         self._link.start()
@@ -162,7 +171,8 @@ class BrokerSubscriber:
             self._events.on_following()
 
     def on_down(self) -> None:
-        self._channel = None
+        self._channel = self._waiting = None
+        self._counting = False
         self._binding = False
         if self._consuming:
             self._consuming = False
@@ -260,7 +270,22 @@ class BrokerSubscriber:
     def _tick(self, channel: Channel | None) -> None:
         if channel is not None and channel is self._channel:
             self._events.on_tick()
+            if self._counts_waiting:
+                self._count_waiting(channel)
             self._link.call_later(_REPORT_S, partial(self._tick, channel))
+
+    def _count_waiting(self, channel: Channel) -> None:
+        # The broker answers from the queue's own process, in a tenth of a millisecond. One at a time: one
+        # that is blocked does not answer, and pika would keep what is asked meanwhile.
+        if self._counting:
+            self._waiting = None
+        elif channel.is_open:
+            self._counting = True
+            channel.queue_declare(self._queue, passive=True, callback=self._counted)
+
+    def _counted(self, ok: Any) -> None:
+        self._counting = False
+        self._waiting = ok.method.message_count
 
     def _look(self, channel: Channel | None, seen_tag: int) -> None:
         if channel is None or channel is not self._channel:

@@ -74,7 +74,7 @@ class TcpPublisher(DoorOwner):
     # From here on everything runs in the door's thread.
 
     def on_listening(self) -> None:
-        """Nothing to do: whoever comes is admitted."""
+        self._events.on_connected()
 
     def on_control(self, message: ControlMessage) -> None:
         self._events.on_control(message)

@@ -83,3 +83,12 @@ class LocalSharing:
 
     def on_refused(self) -> None:
         """It is logged."""
+
+    def on_connected(self) -> None:
+        """Whoever looks for a hub finds it."""
+
+    def on_disconnected(self) -> None:
+        """A socket of this host is not lost."""
+
+    def on_blocked(self, blocked: bool) -> None:
+        """There is no broker."""

@@ -89,6 +89,13 @@ class TcpSubscriber:
         self._complaints, self._news = RateLimiter(), RateLimiter()
         self._stopping = threading.Event()
 
+    @property
+    def waiting(self) -> int | None:
+        return None
+
+    def count_waiting(self) -> None:
+        """There is no broker where anything could wait."""
+
     def start(self) -> None:
         self._lending.prepare()
         self._thread.start()

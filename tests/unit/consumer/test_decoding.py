@@ -381,7 +381,7 @@ def test_a_frame_that_failed_ahead_of_its_turn_keeps_the_reason(decoding: Decodi
     decoding.prepare(frames[0])
     decoding.decode_ahead(broken(1))
     decoding.decode_ahead(frames[2])
-    damaged, _ = decoding._ahead[0]
+    damaged = decoding._ahead[0][0]
     assert isinstance(decoding.pixels(frames[0]), np.ndarray)
     decoding.prepare(damaged)
     assert decoding.pixels(damaged) is Event.UNDECODABLE

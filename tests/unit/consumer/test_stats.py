@@ -207,3 +207,17 @@ def test_counting_from_several_threads_loses_nothing() -> None:
         thread.join()
     snapshot = meters.snapshot(0)
     assert (snapshot.received, snapshot.lost, snapshot.presented) == (8000, 8000, 8000)
+
+
+def test_details_say_what_happened_last() -> None:
+    meters = Meters()
+    assert (meters.details(0).presented_ns, meters.details(0).last_fate) == (None, None)
+    meters.presented(age_s=0.01, skew_s=None, now_ns=5)
+    meters.ended(Event.AWAITING_KEY)
+    meters.keyframe_requested()
+    meters.decoding.observe(0.002)
+    details = meters.details(6)
+    assert (details.presented_ns, details.last_fate) == (5, Event.AWAITING_KEY)
+    assert (details.keyframe_requests, sum(details.skews.counts)) == (1, 0)
+    assert (sum(details.ages.counts), details.decoding.total) == (1, 0.002)
+    assert details.stats.awaiting_key == 1

@@ -13,7 +13,7 @@ def test_before_anything_happened() -> None:
     assert Meters().snapshot(0) == ProducerStats(
         captured=0, published=0, published_bytes=0, keyframes=0, skipped=0, unwatched=0, unsent=0,
         refused=0,
-        stale=0, unencodable=0,
+        stale=0, unencodable=0, connected=False, reconnects=0, blocked=False, blocked_s=0.0,
         keyframe_requests=0, consumers=(), fps=0.0,
     )  # fmt: skip
 
@@ -21,7 +21,7 @@ def test_before_anything_happened() -> None:
 def test_everything_has_its_own_counter() -> None:
     meters = Meters()
     for _ in range(2):
-        meters.captured()
+        meters.captured(0)
     for _ in range(3):
         meters.overtaken(watched=True)
     for _ in range(4):
@@ -30,8 +30,8 @@ def test_everything_has_its_own_counter() -> None:
         meters.stale()
     for _ in range(6):
         meters.keyframe_requested()
-    meters.published(100, key=True, now_ns=0)
-    meters.published(10, key=False, now_ns=SECOND)
+    meters.published(100, key=True, encode_s=0.004, now_ns=0)
+    meters.published(10, key=False, encode_s=0.004, now_ns=SECOND)
     stats = meters.snapshot(SECOND)
     assert (stats.captured, stats.skipped, stats.unwatched, stats.stale) == (2, 3, 4, 5)
     assert (stats.keyframe_requests, stats.published, stats.published_bytes) == (6, 2, 110)
@@ -41,7 +41,7 @@ def test_everything_has_its_own_counter() -> None:
 def test_the_rate_is_that_of_the_last_seconds() -> None:
     meters = Meters()
     for frame in range(101):
-        meters.published(1, key=False, now_ns=frame * SECOND // 10)
+        meters.published(1, key=False, encode_s=0.004, now_ns=frame * SECOND // 10)
     assert meters.snapshot(10 * SECOND).fps == pytest.approx(10)
     assert meters.snapshot(60 * SECOND).fps == 0
     assert meters.snapshot(60 * SECOND).published == 101
@@ -74,7 +74,33 @@ def test_a_flood_of_names_is_forgotten_and_those_that_were_there_stay() -> None:
 def test_a_snapshot_stays_as_it_was() -> None:
     meters = Meters()
     stats = meters.snapshot(0)
-    meters.captured()
+    meters.captured(0)
     assert stats.captured == 0
     with pytest.raises(FrozenInstanceError):
         stats.captured = 1  # type: ignore[misc]
+
+
+def test_time_blocked_adds_up_and_ends_with_the_connection() -> None:
+    meters = Meters()
+    meters.connection(up=True, now_ns=0)
+    meters.blocked(True, 1 * SECOND)
+    meters.blocked(True, 2 * SECOND)
+    assert meters.snapshot(3 * SECOND).blocked
+    assert meters.snapshot(3 * SECOND).blocked_s == 2.0
+    meters.blocked(False, 4 * SECOND)
+    assert meters.snapshot(9 * SECOND).blocked_s == 3.0
+    meters.blocked(True, 10 * SECOND)
+    meters.connection(up=False, now_ns=11 * SECOND)
+    stats = meters.snapshot(20 * SECOND)
+    assert (stats.blocked, stats.blocked_s, stats.connected, stats.reconnects) == (False, 4.0, False, 1)
+
+
+def test_details_say_when_things_happened() -> None:
+    meters = Meters()
+    assert meters.details(0).captured_ns is None
+    meters.captured(1)
+    meters.wanted(2)
+    meters.published(10, key=True, encode_s=0.004, now_ns=3)
+    details = meters.details(4)
+    assert (details.captured_ns, details.wanted_ns, details.published_ns) == (1, 2, 3)
+    assert (sum(details.encoding.counts), details.encoding.total) == (1, 0.004)

@@ -1,0 +1,48 @@
+"""Values counted by size, for good: what a scraper reads. Pure."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+CODEC_BOUNDS_S: Final = (
+    0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.033, 0.05, 0.1, 0.25,
+)  # fmt: skip
+"""Upper bounds that tell how much of a frame interval a codec takes, in seconds."""
+
+
+class Distribution(NamedTuple):
+    """A `Histogram` as it stood.
+
+    Attributes:
+        bounds: upper bounds of all but the last class, ascending, each inclusive.
+        counts: values in each class; one more than there are bounds.
+        total: sum of all values.
+    """
+
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    total: float
+
+
+class Histogram:
+    """One thread observes at a time; any may look.
+
+    Who looks without the observer's lock may miss a part of the latest value, and nothing else.
+    """
+
+    __slots__ = ("_bounds", "_counts", "_total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = tuple(bounds)
+        self._counts = [0] * (len(self._bounds) + 1)
+        self._total = 0.0
+
+    def observe(self, value: float) -> None:
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self._total += value
+
+    def snapshot(self) -> Distribution:
+        """The figures as they stand."""
+        return Distribution(self._bounds, tuple(self._counts), self._total)

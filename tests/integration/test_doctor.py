@@ -1,0 +1,105 @@
+"""`--doctor` of the real commands, against a real broker, none, and one that refuses or is ill."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pika
+import pytest
+
+from common.address import BrokerAddress
+from common.doctor.finding import Verdict
+from common.fanout.broker.examination import version_finding
+from scripts.lib.ports import free_ports
+from tests.support.commands import running
+from tests.support.display import xvfb
+from tests.support.doctor import examine, problems
+
+ADDRESS: Final = BrokerAddress((("h", 5672),), "u", "v", password="SECRET")
+
+
+def objects(url: str, stream: str) -> bool:
+    """Whether the exchange of a stream is there."""
+    with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+        try:
+            connection.channel().exchange_declare(f"fanlight.{stream}", passive=True)
+        except pika.exceptions.ChannelClosedByBroker:
+            return False
+    return True
+
+
+@pytest.mark.parametrize("program", ["producer", "consumer", "scripts.lib.examination"])
+def test_all_is_well(program: str, broker_url: str, stream: str) -> None:
+    doctor = () if program.startswith("scripts") else ("--doctor",)
+    code, found = examine(program, *doctor, "--url", broker_url, "--stream", stream)
+    assert problems(found) == {}
+    assert code == 0
+    assert {"python", "packages", "codec h264", "alarms", "permissions", "message size"} <= set(found)
+    broker = next(said for check, said in found.items() if check.startswith("broker "))
+    assert "RabbitMQ " in broker["message"]
+    assert "no producer answers" in found["producer"]["message"]
+    assert not objects(broker_url, stream)  # it left nothing behind
+
+
+@pytest.mark.parametrize("design", ["amqp", "tcp+multiplex"])
+def test_the_clock_of_a_producer_is_compared(design: str, broker_url: str, stream: str) -> None:
+    url = broker_url if design == "amqp" else f"{design}://127.0.0.1:{free_ports(1)[0]}"
+    where = ("--url", url, "--stream", stream)
+    with running("producer", *where, "--size", "320x180") as producer:
+        producer.wait_line("connected to" if design == "amqp" else "listening")
+        code, found = examine("consumer", "--doctor", *where)
+        assert (code, problems(found)) == (0, {})
+        assert "its clock is" in found["producer"]["message"]
+        assert found["producer"]["verdict"] == "ok"
+
+
+def test_no_broker_at_all() -> None:
+    (port,) = free_ports(1)
+    url = f"amqp://me:SECRET@127.0.0.1:{port}/v"
+    code, found = examine("consumer", "--doctor", "--url", url)
+    assert code == 1
+    assert "nothing answers" in problems(found)[f"broker 127.0.0.1:{port}"]
+    assert "scripts/broker" in found[f"broker 127.0.0.1:{port}"]["advice"]
+
+
+def test_no_producer_without_a_broker() -> None:
+    (port,) = free_ports(1)
+    code, found = examine("consumer", "--doctor", "--url", f"tcp+threads://127.0.0.1:{port}")
+    assert (code, set(problems(found))) == (1, {"producer"})
+    code, found = examine("producer", "--doctor", "--url", f"tcp+threads://127.0.0.1:{port}")
+    assert (code, found["listening"]["verdict"]) == (0, "ok")
+
+
+def test_a_camera_and_a_display_that_are_not_there(broker_url: str) -> None:
+    code, found = examine("producer", "--doctor", "--url", broker_url, "--source", "97")
+    assert code == 1
+    assert "camera 97" in problems(found)["source"]
+    flags = ("--doctor", "--url", broker_url, "--sink", "window")
+    code, found = examine("consumer", *flags, DISPLAY=":9753")
+    assert code == 1
+    assert set(problems(found)) == {"display"}
+
+
+def test_a_display_that_is_there(broker_url: str) -> None:
+    with xvfb() as display:
+        flags = ("--doctor", "--url", broker_url, "--sink", "window")
+        code, found = examine("consumer", *flags, DISPLAY=display.name)
+    assert (code, problems(found)) == (0, {})
+    assert "a window opens" in found["display"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("product", "version", "verdict"),
+    [
+        ("RabbitMQ", "3.10.8", Verdict.OK),
+        ("RabbitMQ", "4.0.9", Verdict.OK),
+        ("RabbitMQ", "4.3.0", Verdict.NOTE),
+        ("RabbitMQ", "3.9.29", Verdict.PROBLEM),
+        ("LavinMQ", "2.0.0", Verdict.NOTE),
+        ("RabbitMQ", "None", Verdict.NOTE),
+    ],
+)
+def test_versions(product: str, version: str, verdict: Verdict) -> None:
+    found = version_finding("broker", product, version, ADDRESS)
+    assert found.verdict is verdict
+    assert "SECRET" not in found.text

@@ -1,0 +1,139 @@
+"""What producer and consumer tell Prometheus, scraped from the real commands over a real broker."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import signal
+from collections import Counter
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from scripts.lib.ports import free_ports
+from tests.support.commands import ROOT, run, running
+from tests.support.scrape import health, scrape
+from tests.support.timing import wait_until
+
+DASHBOARD: Final = ROOT / "docs" / "grafana" / "fanlight.json"
+SMALL: Final = ("--size", "320x180", "--fps", "30")
+OUTCOMES: Final = ("presented", "superseded", "late", "undecodable", "awaiting_key")
+
+
+def outcomes(trace: Path) -> Counter[str]:
+    with trace.open() as file:
+        return Counter(row[4] for row in csv.reader(file) if len(row) == 5 and row[4] in OUTCOMES)
+
+
+def expressions(dashboard: dict[str, Any]) -> list[str]:
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())]
+    variables = dashboard["templating"]["list"]
+    return queries + [variable["query"]["query"] for variable in variables if variable["type"] == "query"]
+
+
+def test_figures_are_those_of_the_trace_and_fill_the_dashboard(
+    broker_url: str, stream: str, tmp_path: Path
+) -> None:
+    seen, traced = free_ports(2)
+    trace = tmp_path / "trace.csv"
+    where = ("--url", broker_url, "--stream", stream)
+    flags = ("--playout", "sync", "--sink", f"trace:{trace}", "--via", "broker", "--work", "20ms")
+    with (
+        running("producer", *where, *SMALL, "--metrics", f":{seen}") as producer,
+        running("consumer", *where, *flags, "--name", "wall", "--metrics", f":{traced}") as consumer,
+    ):
+        wait_until(lambda: health(traced)[0] == 200, 15, "the consumer is healthy")
+        assert health(seen) == (200, "frames flow")
+        wait_until(
+            lambda: scrape(traced)("consumer_frames_total", outcome="presented") >= 60, 15, "frames come"
+        )
+        wait_until(lambda: scrape(traced).values.get(
+            ("fanlight_consumer_queue_frames", frozenset({("place", "broker")}))
+        ) is not None, 5, "the broker says how many wait")  # fmt: skip
+        before = scrape(seen)
+        producer.signal(signal.SIGSTOP)  # the stream stands still: nothing is on its way
+        wait_until(lambda: scrape(traced)("consumer_queue_frames", place="process") == 0, 5, "all is shown")
+        figures = scrape(traced)
+        consumer.signal(signal.SIGTERM)
+        assert consumer.wait() == 0, consumer.err.text
+        producer.signal(signal.SIGCONT)
+        after = scrape(seen)
+        producer.signal(signal.SIGTERM)
+        assert producer.wait() == 0, producer.err.text
+
+    told = {outcome: figures("consumer_frames_total", outcome=outcome) for outcome in OUTCOMES}
+    assert told == {outcome: outcomes(trace)[outcome] for outcome in OUTCOMES}
+    assert figures("consumer_age_seconds_count") == told["presented"]
+    assert figures("consumer_age_seconds_bucket", le="0.5") == told["presented"]
+    assert figures("consumer_skew_seconds_count") == told["presented"]
+    assert figures("consumer_decode_seconds_count") >= told["presented"]
+    assert figures("consumer_keyframe_requests_total") >= 1
+    assert (figures("consumer_connected"), figures("consumer_healthy")) == (1, 1)
+    assert figures("consumer_received_frames_total") >= sum(told.values())
+    assert before("producer_published_frames_total") <= figures("consumer_received_frames_total") + 8
+    assert after("producer_published_bytes_total") >= figures("consumer_received_bytes_total") > 0
+    assert after("producer_encode_seconds_count") == after("producer_published_frames_total")
+    assert before("producer_watched") == before("producer_consumers") == before("producer_connected") == 1
+
+    dashboard = json.loads(DASHBOARD.read_text())
+    exposed = figures.names | after.names
+    for expression in expressions(dashboard):
+        used = set(re.findall(r"\b(?:fanlight|process)_[a-z_]+\b", expression))
+        assert used, expression
+        assert used <= exposed, (expression, used - exposed)
+
+
+def test_the_dashboard_can_be_loaded() -> None:
+    dashboard = json.loads(DASHBOARD.read_text())
+    ids = [panel["id"] for panel in dashboard["panels"]]
+    assert len(set(ids)) == len(ids)
+    variables = {variable["name"] for variable in dashboard["templating"]["list"]}
+    text = DASHBOARD.read_text()
+    # What Grafana fills in by itself begins with two underscores.
+    assert set(re.findall(r"\$\{?([a-z]\w*)", text)) <= variables
+    for panel in dashboard["panels"]:
+        if panel["type"] != "row":
+            assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+            assert [target["refId"] for target in panel["targets"]] == list("ABC")[: len(panel["targets"])]
+    grid = [panel["gridPos"] for panel in dashboard["panels"]]
+    cells = [
+        (x, y) for g in grid for x in range(g["x"], g["x"] + g["w"]) for y in range(g["y"], g["y"] + g["h"])
+    ]
+    assert len(set(cells)) == len(cells), "panels overlap"
+    assert {x for x, _ in cells} == set(range(24))
+
+
+@pytest.mark.parametrize("program", ["producer", "consumer"])
+def test_an_address_in_use_is_one_line(program: str, broker_url: str) -> None:
+    (port,) = free_ports(1)
+    flags = ("--url", broker_url, "--metrics", f":{port}")
+    with running("producer", *flags, "--stream", "metrics-in-use") as first:
+        wait_until(lambda: health(port)[0] != 0, 15, "the first listens")
+        sink = () if program == "producer" else ("--sink", "null")
+        code, command = run(program, *flags, *sink, environment={"FANLIGHT_LOG_FORMAT": "json"})
+        first.signal(signal.SIGTERM)
+        assert first.wait() == 0
+    assert code == 1
+    (line,) = command.err.lines
+    assert "in use" in json.loads(line.text)["message"]
+
+
+def test_without_a_broker(stream: str) -> None:
+    listening, seen, watching = free_ports(3)
+    where = ("--url", f"tcp+multiplex://127.0.0.1:{listening}", "--stream", stream)
+    with running("producer", *where, *SMALL, "--metrics", f":{seen}") as producer:
+        wait_until(lambda: health(seen) == (200, "nobody watches"), 15, "it listens")
+        with running("consumer", *where, "--sink", "null", "--metrics", f":{watching}") as consumer:
+            wait_until(lambda: health(watching)[0] == 200, 15, "frames flow")
+            assert health(seen) == (200, "frames flow")
+            figures = scrape(watching)
+            assert (
+                "fanlight_consumer_queue_frames",
+                frozenset({("place", "broker")}),
+            ) not in figures.values
+            consumer.signal(signal.SIGTERM)
+            assert consumer.wait() == 0
+        producer.signal(signal.SIGTERM)
+        assert producer.wait() == 0

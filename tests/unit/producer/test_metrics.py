@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+
+from producer.metrics import producer_figures, producer_health
+from producer.stats import Details, Meters
+
+SECOND = 1_000_000_000
+STALL_S = 3.0
+NOW_NS = 10 * SECOND
+
+
+def details(
+    *,
+    connected: bool = True,
+    blocked: bool = False,
+    captured_s: float | None = 10,
+    published_s: float | None = None,
+    wanted_s: float | None = None,
+) -> Details:
+    meters = Meters()
+    meters.connection(up=connected, now_ns=0)
+    if blocked:
+        meters.blocked(True, 8 * SECOND)
+    if captured_s is not None:
+        meters.captured(int(captured_s * SECOND))
+    if published_s is not None:
+        meters.published(1000, key=True, encode_s=0.004, now_ns=int(published_s * SECOND))
+    if wanted_s is not None:
+        meters.wanted(int(wanted_s * SECOND))
+    return meters.details(NOW_NS)
+
+
+@pytest.mark.parametrize(
+    ("found", "watched", "ok", "reason"),
+    [
+        (details(published_s=7), True, True, "frames flow"),
+        (details(published_s=6.9), True, False, "somebody watches, but nothing is published"),
+        (details(wanted_s=7.5), True, True, "somebody has begun to watch"),
+        (details(), False, True, "nobody watches"),
+        (details(connected=False), False, False, "not connected"),
+        (details(blocked=True), False, False, "broker blocked: it is short of memory or disk"),
+        (details(captured_s=None), False, False, "no picture yet from the source"),
+        (details(captured_s=5), False, False, "no picture from the source for 5 s"),
+    ],
+)
+def test_health(found: Details, watched: bool, ok: bool, reason: str) -> None:
+    health = producer_health(found, NOW_NS, STALL_S, watched=watched)
+    assert (health.ok, health.reason) == (ok, reason)
+
+
+def test_figures() -> None:
+    figures = producer_figures("cam", details(blocked=True, published_s=9), watched=True, healthy=False)
+    found = {
+        (figure.name.removeprefix("fanlight_producer_"), sample.labels.get("reason")): sample.value
+        for figure in figures
+        for sample in figure.samples
+    }
+    assert found["published_bytes_total", None] == 1000
+    assert found["blocked_seconds_total", None] == 2.0
+    assert found["dropped_frames_total", "stale"] == 0
+    assert (found["watched", None], found["healthy", None], found["connected", None]) == (1, 0, 1)
+    assert all((figure.kind == "counter") is figure.name.endswith("_total") for figure in figures)
