@@ -21,7 +21,7 @@ from typing import Self
 from common.errors import FanlightError
 from scripts.lib import amqp_login, marked, node_files
 from scripts.lib.node_files import scripts_folder
-from scripts.lib.ports import LOOPBACK
+from scripts.lib.ports import LOOPBACK, is_free
 
 __all__ = ["NodeError", "PrivateNode", "scripts_folder"]
 
@@ -208,8 +208,8 @@ class PrivateNode:
             )
 
     def _start_epmd(self) -> None:
-        if _EPMD in self.processes().values():
-            return
+        if not is_free(self._identity.epmd_port):
+            return  # ours, of before a restart, or that of the cluster
         epmd = shutil.which("epmd")
         if epmd is None:
             raise NodeError("epmd is not installed (it belongs to Erlang: apt-get install erlang-base)")

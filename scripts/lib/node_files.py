@@ -13,15 +13,14 @@ from scripts.lib.ports import LOOPBACK, free_ports
 _BROKER = Path(__file__).resolve().parents[2] / "broker"
 SHARED_CONF = _BROKER / "rabbitmq.conf"
 DEFINITIONS = _BROKER / "definitions.json"
+_COOKIE = ".erlang.cookie"
 # Not Debian's /usr/sbin/rabbitmq-server: that one changes to the user rabbitmq and to fixed folders.
 _SCRIPTS = (Path("/usr/lib/rabbitmq/bin"), Path("/opt/rabbitmq/sbin"))
 # Two schedulers, as tests share few cores with encoders. One thread for files, and threads that spin for
 # some microseconds before they sleep: starting is thousands of small reads, each handed from one
 # thread to another, and takes 2.7 s so in place of 5.5 s (+0.014 cores under 300 deliveries/s).
 # The link that rabbitmqctl uses would listen on every address by default.
-_ERLANG = (
-    "+S 2:2 +SDio 1 +sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}"
-)
+_ERLANG = "+S 2:2 +SDio 1 +sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +60,8 @@ def write(folder: Path, identity: Identity, extra_conf: str) -> None:
     """Write all that the node reads at its start."""
     home = folder / "home"
     home.mkdir(parents=True, exist_ok=True)
-    cookie = home / ".erlang.cookie"
-    if not cookie.exists():
-        # Erlang refuses a cookie that others may read.
-        descriptor = os.open(cookie, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o400)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(20))
+    if not (home / _COOKIE).exists():
+        write_cookie(folder, secrets.token_hex(20))
     conf = [
         _with_definitions(SHARED_CONF.read_text()),
         f"listeners.tcp.1 = {LOOPBACK}:{identity.amqp_port}",
@@ -86,8 +81,26 @@ def _with_definitions(conf: str) -> str:
     return "\n".join([*lines, f"load_definitions = {DEFINITIONS}"])
 
 
+def erlang_address(address: str) -> str:
+    """An IPv4 address as Erlang writes it."""
+    return "{" + address.replace(".", ",") + "}"
+
+
+def write_cookie(folder: Path, cookie: str) -> None:
+    """Nodes that share it may command each other."""
+    file = folder / "home" / _COOKIE
+    file.unlink(missing_ok=True)
+    # Erlang refuses a cookie that others may read.
+    descriptor = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o400)
+    with os.fdopen(descriptor, "w") as opened:
+        opened.write(cookie)
+
+
 def environment(folder: Path, identity: Identity) -> dict[str, str]:
     """For the server and for rabbitmqctl; nothing of the caller's RABBITMQ_* nor of /etc/rabbitmq."""
+    host = identity.name.partition("@")[2]
+    # The nodes of a cluster are named after addresses of their own: see scripts/private_cluster.py.
+    address = LOOPBACK if host == "localhost" else host
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "LANG": "C.UTF-8",
@@ -95,6 +108,7 @@ def environment(folder: Path, identity: Identity) -> dict[str, str]:
         "ERL_EPMD_PORT": str(identity.epmd_port),
         "ERL_EPMD_ADDRESS": LOOPBACK,
         "RABBITMQ_NODENAME": identity.name,
+        "RABBITMQ_USE_LONGNAME": str(host == address).lower(),
         "RABBITMQ_DIST_PORT": str(identity.dist_port),
         "RABBITMQ_CONF_ENV_FILE": os.devnull,
         "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
@@ -105,7 +119,7 @@ def environment(folder: Path, identity: Identity) -> dict[str, str]:
         "RABBITMQ_PLUGINS_EXPAND_DIR": str(folder / "plugins"),
         "RABBITMQ_LOG_BASE": str(folder),
         "RABBITMQ_LOGS": "-",
-        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": _ERLANG,
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{_ERLANG} {erlang_address(address)}",
         "ERL_CRASH_DUMP_SECONDS": "0",  # none: nobody reads it, and writing it takes seconds
         # Makes the start script become the Erlang VM, so that its process is the node.
         "RUNNING_UNDER_SYSTEMD": "true",
