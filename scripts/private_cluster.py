@@ -29,7 +29,15 @@ from typing import Self
 from scripts.lib import marked, node_files
 from scripts.lib.node_files import SHARED_CONF, Identity
 from scripts.lib.ports import LOOPBACK, free_ports
-from scripts.private_node import NOT_INSTALLED, PASSWORD, USER, VHOST, NodeError, PrivateNode, scripts_folder
+from scripts.private_node import (
+    NOT_INSTALLED,
+    PASSWORD,
+    USER,
+    VHOST,
+    NodeError,
+    PrivateNode,
+    scripts_folder,
+)
 
 CLUSTER_CONF = SHARED_CONF.with_name("cluster.conf")
 _SIZE = 3
@@ -138,7 +146,9 @@ class PrivateCluster:
         node_files.write_cookie(folder, cookie)
         # What it asks of another node comes from its own address as well.
         own = node_files.erlang_address(address)
-        (folder / "advanced.config").write_text(f"[{{kernel, [{{inet_dist_connect_options, [{{ip, {own}}}]}}]}}].")
+        (folder / "advanced.config").write_text(
+            f"[{{kernel, [{{inet_dist_connect_options, [{{ip, {own}}}]}}]}}]."
+        )
         return PrivateNode(folder, extra_conf="\n".join(conf))
 
     def _start_epmd(self) -> None:

@@ -93,7 +93,6 @@ def subscriber(
         address,
         stream=stream,
         name=name,
-        suffix=secrets.token_hex(3),
         max_age_s=max_age_s,
         events=events,
         share=share,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -36,12 +37,10 @@ class ControlListener:
         address: BrokerAddress,
         *,
         stream: str,
-        suffix: str,
         on_control: Callable[[control.ControlMessage], None],
     ) -> None:
         self._stream = stream
         self._user = address.user
-        self._queue = control_queue(stream, suffix)
         self._on_control = on_control
         self._complaints = RateLimiter()
         self._channel: Channel | None = None
@@ -62,9 +61,11 @@ class ControlListener:
         self._channel, self._last_tag = channel, 0
         channel.basic_qos(prefetch_count=MOST_AT_ONCE)
         channel.exchange_declare(CONTROL_EXCHANGE, "direct", durable=True)
-        channel.queue_declare(self._queue, exclusive=True, auto_delete=True, arguments=_QUEUE_ARGUMENTS)
-        channel.queue_bind(self._queue, CONTROL_EXCHANGE, self._stream)
-        channel.basic_consume(self._queue, self._delivered, exclusive=True, callback=self._consuming)
+        # Each time another: see the subscriber.
+        queue = control_queue(self._stream, secrets.token_hex(3))
+        channel.queue_declare(queue, exclusive=True, auto_delete=True, arguments=_QUEUE_ARGUMENTS)
+        channel.queue_bind(queue, CONTROL_EXCHANGE, self._stream)
+        channel.basic_consume(queue, self._delivered, exclusive=True, callback=self._consuming)
 
     def on_down(self) -> None:
         """Nothing to take back: the queue went with the channel."""

@@ -9,19 +9,23 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
 from pika import ConnectionParameters, PlainCredentials, SelectConnection
 from pika.adapters.select_connection import IOLoop
 from pika.channel import Channel
+from pika.exceptions import AMQPConnectionError
 
 from common.address import BrokerAddress
 from common.clock import monotonic_ns
 from common.errors import BrokerRefused, FanlightError
+from common.fanout.broker.hosts import HostRotation
 from common.fanout.broker.pika_internals import (
     Turns,
+    give_up,
     peer,
     read_in_large_pieces,
     survive_hostile_tables,
@@ -33,12 +37,10 @@ from common.fanout.broker.tls import Tls
 from common.fanout.cleartext import in_clear
 from common.fanout.lent_loop import LentLoop
 from common.ratelimit import RateLimiter
-from common.retry import backoff
 
 _LOG = logging.getLogger(__name__)
 
 HEARTBEAT_S = 10
-_CONNECT_TIMEOUT_S = 5.0
 _CLOSE_TIMEOUT_S = 1.0
 # Beyond the prefetch limit (0.27 s at 30 fps) messages grow stale at the broker.
 _AWAY_S = 0.15
@@ -98,13 +100,14 @@ class Link:
         # A daemon, so that a program that dies of an exception does not hang on it; its owner joins it.
         self._thread = threading.Thread(target=self._run, name=title, daemon=True)
         # Jitter only: nothing here is a secret.
-        self._rng = random.Random()  # noqa: S311
-        self._delays: Iterator[float] = backoff(self._rng)
+        self._hosts = HostRotation(address.hosts, random.Random())  # noqa: S311
         self._attempt = 0
         self._complaints = RateLimiter()
         self._connection: SelectConnection | None = None
         self._channel: Channel | None = None
         self._ever_stood = False
+        self._standing = False
+        self._setups = 0
         self._stopping = False
         self._ending = threading.Lock()
         self._ended = False
@@ -134,10 +137,10 @@ class Link:
     def established(self) -> None:
         """The owner's set-up is complete: say so, and start the next series of attempts afresh."""
         if self._attempt or not self._ever_stood:
-            _LOG.log(self._level(logging.INFO), "%s: connected to %s", self._title, self._address)
-        self._ever_stood = True
+            _LOG.log(self._level(logging.INFO), "%s: connected to %s", self._title, self._here)
+        self._ever_stood = self._standing = True
         self._attempt = 0
-        self._delays = backoff(self._rng)
+        self._hosts.stood(monotonic_ns())
 
     def renew(self, reason: str) -> None:
         """Close the channel and open a new one: what it stood for (its queue) is gone."""
@@ -192,15 +195,16 @@ class Link:
     def _connect(self) -> None:
         if self._stopping:
             return
-        host, port = self._address.hosts[self._attempt % len(self._address.hosts)]
+        host, port = self._hosts.current
+        timeout_s = self._hosts.timeout_s
         parameters = ConnectionParameters(
             host=host,
             port=port,
             virtual_host=self._address.vhost,
             credentials=PlainCredentials(self._address.user, self._address.password),
             heartbeat=HEARTBEAT_S,
-            socket_timeout=_CONNECT_TIMEOUT_S,
-            stack_timeout=_CONNECT_TIMEOUT_S,
+            socket_timeout=timeout_s,
+            stack_timeout=timeout_s,
             connection_attempts=1,
             client_properties={"connection_name": self._title, "product": "Fanlight"},
             ssl_options=None if self._tls is None else self._tls.options(host),
@@ -212,6 +216,24 @@ class Link:
             on_close_callback=self._lost,
             custom_ioloop=self._loop,
         )
+        self._limit_setup(timeout_s)
+
+    @property
+    def _here(self) -> BrokerAddress:
+        """The address with the one host that is, or was last, connected to."""
+        return replace(self._address, hosts=(self._hosts.current,))
+
+    def _limit_setup(self, timeout_s: float) -> None:
+        """A node that waits for others that it has lost lets us in and answers nothing: another may."""
+        self._setups += 1
+        if self._hosts.several:
+            self._loop.call_later(timeout_s, partial(self._overdue, self._setups, timeout_s))
+
+    def _overdue(self, setup: int, timeout_s: float) -> None:
+        connection = self._connection
+        # While it is not yet open pika sees to it.
+        if setup == self._setups and not self._standing and connection is not None and connection.is_open:
+            give_up(connection, AMQPConnectionError(f"no answer within {timeout_s:.1f} s"))
 
     def _opened(self, connection: SelectConnection) -> None:
         read_in_large_pieces(connection)
@@ -238,21 +260,28 @@ class Link:
             self._owner.on_down()
             self._open_channel()
             return
-        reason = explain(error, self._address)
+        reason = explain(error, self._here)
         if self._refused(reason):
+            return
+        if isinstance(reason, BrokerRefused) and self._hosts.several:
+            give_up(connection, error)
             return
         self._lost_channel(str(reason))
 
     def _lost_channel(self, reason: str) -> None:
         self._channel = None
+        self._standing = False
         self._owner.on_down()
-        delay_s = self._complain(reason)
+        delay_s = self._hosts.hold()
+        self._complain(reason, delay_s)
         self._loop.call_later(delay_s, self._open_channel)
+        self._limit_setup(delay_s + self._hosts.timeout_s)
 
     def _lost(self, connection: SelectConnection, error: BaseException) -> None:
         if connection is not self._connection:
             return
         self._connection = None
+        self._standing = False
         self.turns.forget()
         if self._channel is not None:
             self._channel = None
@@ -260,27 +289,34 @@ class Link:
         if self._stopping:
             self._lending.finish()
             return
-        reason = explain(error, self._address, unread(connection))
+        reason = explain(error, self._here, unread(connection))
         if not self._refused(reason):
-            self._loop.call_later(self._complain(str(reason)), self._connect)
+            delay_s = self._hosts.failed(monotonic_ns())
+            self._complain(str(reason), delay_s)
+            self._loop.call_later(delay_s, self._connect)
 
     def _refused(self, reason: FanlightError) -> bool:
-        if self._ever_stood or not isinstance(reason, BrokerRefused):
+        if self._ever_stood or not isinstance(reason, BrokerRefused) or not self._hosts.refused():
             return False
-        if self._attempt + 1 < len(self._address.hosts):
-            return False  # the others have not been asked yet
         self._owner.on_failed(reason)
         self._shut_down()
         return True
 
-    def _complain(self, reason: str) -> float:
-        """Say what is wrong, at most once a second; returns the delay before the next attempt."""
+    def _complain(self, reason: str, delay_s: float) -> None:
+        """Say what is wrong, at most once a second."""
         self._attempt += 1
-        delay_s = next(self._delays)
         if self._complaints.allow(monotonic_ns()) is not None:
             level = self._level(logging.WARNING)
-            _LOG.log(level, "%s: %s; attempt %d in %.1f s", self._title, reason, self._attempt + 1, delay_s)
-        return delay_s
+            where = " at {}:{}".format(*self._hosts.current) if self._hosts.several else ""
+            _LOG.log(
+                level,
+                "%s: %s; attempt %d%s in %.1f s",
+                self._title,
+                reason,
+                self._attempt + 1,
+                where,
+                delay_s,
+            )
 
     def _level(self, level: int) -> int:
         return logging.DEBUG if self._quiet else level

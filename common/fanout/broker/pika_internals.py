@@ -225,6 +225,11 @@ def _is_plain(transport: Any) -> bool:
     return type(transport).__name__ == "_AsyncPlaintextTransport"
 
 
+def give_up(connection: SelectConnection, error: Exception) -> None:
+    """End a connection whose broker may not answer a farewell, as pika does when heartbeats are missed."""
+    connection._terminate_stream(error)  # noqa: SLF001
+
+
 def unsent_bytes(connection: SelectConnection) -> int:
     """Bytes that the operating system has not yet taken: above 0, the network or broker is slow."""
     return int(connection._get_write_buffer_size())  # noqa: SLF001

@@ -9,7 +9,6 @@ there are no confirms: waiting for them costs latency; RabbitMQ docs/confirms.)
 from __future__ import annotations
 
 import logging
-import secrets
 import threading
 import time
 from functools import partial
@@ -52,9 +51,7 @@ class BrokerPublisher:
         self._max_age_ns = int(max_age_s * 1e9)
         self._events = events
         self._link = Link(address, self, title=f"fanlight producer {stream}")
-        self._control = ControlListener(
-            address, stream=stream, suffix=secrets.token_hex(3), on_control=self._on_control
-        )
+        self._control = ControlListener(address, stream=stream, on_control=self._on_control)
         self._channel: Channel | None = None
         self._probing: Channel | None = None
         self._probe_returned = False

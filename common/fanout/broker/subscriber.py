@@ -7,6 +7,7 @@ queue's length and age limits: lag without bound (rabbitmq-website, docs/maxleng
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -51,8 +52,6 @@ class BrokerSubscriber:
     """See `common.fanout.base.Subscriber`.
 
     Args:
-        suffix: makes the queue's name unique, so that a consumer that comes back never finds its old
-            queue still locked, and two of one name both get every frame.
         share: the queue also gets what the hub tells that shares there (`share_key`).
         follow: it is bound to that of the stream.
         trust: users whose frames are taken, as the broker attests them; empty for everybody's.
@@ -64,7 +63,6 @@ class BrokerSubscriber:
         *,
         stream: str,
         name: str,
-        suffix: str,
         max_age_s: float,
         events: SubscriberEvents,
         share: str | None = None,
@@ -75,7 +73,8 @@ class BrokerSubscriber:
         self._share = None if share is None else share_key(stream, share)
         self._follow = follow
         self._exchange = exchange(stream)
-        self._queue = consumer_queue(stream, name, suffix)
+        self._name = name
+        self._queue = ""
         self._arguments = freshness_arguments(max_age_s)
         self._user = address.user
         self._trust = frozenset(trust)
@@ -127,6 +126,9 @@ class BrokerSubscriber:
         connection = channel.connection
         connection.add_on_connection_blocked_callback(partial(self._set_blocked, channel, True))
         connection.add_on_connection_unblocked_callback(partial(self._set_blocked, channel, False))
+        # Each time another: the broker, or another node, may not have noticed yet that the connection of
+        # the one before is lost. Two consumers of one name both get every frame.
+        self._queue = consumer_queue(self._stream, self._name, secrets.token_hex(3))
         # pika sends each of these when the one before it is answered.
         self._declare(channel, CONTROL_EXCHANGE, "direct")
         channel.basic_qos(prefetch_count=PREFETCH)
