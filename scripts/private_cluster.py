@@ -40,8 +40,8 @@ from scripts.private_node import (
 )
 
 CLUSTER_CONF = SHARED_CONF.with_name("cluster.conf")
+_NODES = "cluster_formation.classic_config.nodes"
 _SIZE = 3
-_EPMD_START_S = 10.0
 
 
 class PrivateCluster:
@@ -140,8 +140,8 @@ class PrivateCluster:
         address = identity.name.partition("@")[2]
         folder = self.folder / address
         known = sorted({first, identity.name})
-        conf = [CLUSTER_CONF.read_text(), "cluster_formation.peer_discovery_backend = classic_config"]
-        conf += [f"cluster_formation.classic_config.nodes.{n} = {name}" for n, name in enumerate(known, 1)]
+        conf = [line for line in CLUSTER_CONF.read_text().splitlines() if not line.startswith(_NODES)]
+        conf += [f"{_NODES}.{number} = {name}" for number, name in enumerate(known, 1)]
         node_files.write(folder, identity, "")
         node_files.write_cookie(folder, cookie)
         # What it asks of another node comes from its own address as well.
