@@ -1,0 +1,76 @@
+"""A cluster of three that loses nodes, and a stream that goes on: killed, restarted one by one, cut off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from scripts.private_cluster import PrivateCluster, missing_for_cut
+from scripts.private_node import scripts_folder
+from tests.support.clustered import Clustered, Log, Moment, clustered
+from tests.support.timing import scaled
+
+# From the kill, the signal to stop, or the cut: what it takes to notice (net_ticktime) included.
+RECOVERY_S = 5.0
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[PrivateCluster]:
+    if scripts_folder() is None:
+        pytest.skip("rabbitmq-server is not installed; scripts/test installs it where it may")
+    cluster = PrivateCluster()
+    cluster.start(scaled(90))
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture
+def stream_on(cluster: PrivateCluster, stream: str) -> Iterator[Clustered]:
+    """A producer at the first node, a watcher at each; nothing wrong with any frame."""
+    for node in cluster.nodes:
+        if not node.answers():  # after a test that failed
+            node.restart(timeout_s=scaled(60))
+    ports = [node.port for node in cluster.nodes]
+    with Log() as log, clustered(cluster.url, ports, stream, log) as running:
+        placed = {client: len(log.moves(client)) for client in running.clients}
+        yield running
+        assert running.wrong() == []
+        for watcher, client in zip(running.watchers, running.clients[1:], strict=True):
+            moves = running.log.moves(client)
+            assert watcher.consumer.stats().reconnects == len(moves) - placed[client]
+
+
+def check(running: Clustered, moment: Moment) -> None:
+    """Whoever was at that node goes on elsewhere, in time; the others stay where they are."""
+    running.wait_moved(moment)
+    running.wait_flow()
+    assert max(running.recovered_s(moment)) < scaled(RECOVERY_S), running.log.text
+    assert running.moved(moment) == {client: int(client in moment.there) for client in running.clients}
+
+
+def test_every_node_killed_in_turn(cluster: PrivateCluster, stream_on: Clustered) -> None:
+    for node in cluster.nodes:
+        moment = stream_on.moment(node.port)
+        node.kill()
+        check(stream_on, moment)
+        node.restart(timeout_s=scaled(60))
+
+
+def test_rolling_restart(cluster: PrivateCluster, stream_on: Clustered) -> None:
+    for node in cluster.nodes:
+        moment = stream_on.moment(node.port)
+        node.restart(timeout_s=scaled(60))
+        check(stream_on, moment)
+
+
+def test_node_cut_off_from_the_others(cluster: PrivateCluster, stream_on: Clustered) -> None:
+    """That of the producer: it takes frames until it knows, and nobody else gets them."""
+    problem = missing_for_cut()
+    if problem is not None:
+        pytest.skip(problem)
+    moment = stream_on.moment(cluster.nodes[0].port)
+    assert len(moment.there) == 2
+    with cluster.cut_off(0):
+        check(stream_on, moment)
+        assert max(stream_on.recovered_s(moment)) > 1.0, "nothing was cut"
