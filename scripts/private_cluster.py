@@ -119,8 +119,11 @@ class PrivateCluster:
         return set(said["running_nodes"])
 
     @contextmanager
-    def cut_off(self, number: int) -> Iterator[None]:
-        """Drop, without a word, every packet between that node and the others. Clients still reach it.
+    def cut_off(self, number: int, *, from_clients: bool = False) -> Iterator[None]:
+        """Drop, without a word, every packet between that node and the others.
+
+        Args:
+            from_clients: also what its clients say to it, and it to them.
 
         Raises:
             NodeError: this machine does not allow it; see `missing_for_cut`.
@@ -130,10 +133,15 @@ class PrivateCluster:
             raise NodeError(problem)
         here = self._addresses[number]
         others = [address for address in self._addresses if address != here]
+        pairs = [(here, other) for other in others] + [(other, here) for other in others]
+        rules = [("-s", source, "-d", destination) for source, destination in pairs]
+        if from_clients:
+            port = str(self.nodes[number].port)
+            rules += [("-d", LOOPBACK, "--dport", port), ("-s", LOOPBACK, "--sport", port)]
         with ExitStack() as stack:
-            for pair in [(here, other) for other in others] + [(other, here) for other in others]:
-                _iptables("-I", *pair)
-                stack.callback(_iptables, "-D", *pair)
+            for rule in rules:
+                _iptables("-I", rule)
+                stack.callback(_iptables, "-D", rule)
             yield
 
     def _prepare(self, identity: Identity, first: str, cookie: str) -> PrivateNode:
@@ -175,6 +183,6 @@ def missing_for_cut() -> str | None:
     return None
 
 
-def _iptables(action: str, source: str, destination: str) -> None:
-    rule = ("INPUT", "-i", "lo", "-p", "tcp", "-s", source, "-d", destination, "-j", "DROP")
-    subprocess.run(("iptables", "-w", "10", action, *rule), check=True, capture_output=True)
+def _iptables(action: str, rule: tuple[str, ...]) -> None:
+    command = ("iptables", "-w", "10", action, "INPUT", "-i", "lo", "-p", "tcp", *rule, "-j", "DROP")
+    subprocess.run(command, check=True, capture_output=True)

@@ -9,7 +9,7 @@ import pytest
 from scripts.private_cluster import PrivateCluster, missing_for_cut
 from scripts.private_node import scripts_folder
 from tests.support.clustered import Clustered, Log, Moment, clustered
-from tests.support.timing import scaled
+from tests.support.timing import scaled, wait_until
 
 # From the kill, the signal to stop, or the cut: what it takes to notice (net_ticktime) included.
 RECOVERY_S = 5.0
@@ -64,13 +64,16 @@ def test_rolling_restart(cluster: PrivateCluster, stream_on: Clustered) -> None:
         check(stream_on, moment)
 
 
-def test_node_cut_off_from_the_others(cluster: PrivateCluster, stream_on: Clustered) -> None:
+@pytest.mark.parametrize("from_clients", [False, True], ids=["from the others", "from everybody"])
+def test_node_cut_off(cluster: PrivateCluster, stream_on: Clustered, from_clients: bool) -> None:
     """That of the producer: it takes frames until it knows, and nobody else gets them."""
     problem = missing_for_cut()
     if problem is not None:
         pytest.skip(problem)
-    moment = stream_on.moment(cluster.nodes[0].port)
+    node = cluster.nodes[0]
+    moment = stream_on.moment(node.port)
     assert len(moment.there) == 2
-    with cluster.cut_off(0):
+    with cluster.cut_off(0, from_clients=from_clients):
         check(stream_on, moment)
         assert max(stream_on.recovered_s(moment)) > 1.0, "nothing was cut"
+    wait_until(node.answers, 30, "the node is back")

@@ -40,6 +40,13 @@ def cut_off(cluster: PrivateCluster, number: int) -> Iterator[None]:
 
 
 @contextmanager
+def unreachable(cluster: PrivateCluster, number: int) -> Iterator[None]:
+    with cluster.cut_off(number, from_clients=True):
+        yield
+    wait_until(lambda: cluster.nodes[number].answers(0.5), 30, "the node is back")
+
+
+@contextmanager
 def suspended(cluster: PrivateCluster, number: int) -> Iterator[None]:
     cluster.nodes[number].suspend()
     yield
@@ -47,7 +54,13 @@ def suspended(cluster: PrivateCluster, number: int) -> Iterator[None]:
     wait_until(lambda: cluster.nodes[number].answers(0.5), 30, "the node is back")
 
 
-FAULTS = {"kill -9": killed, "restart": restarted, "cut off": cut_off, "suspended": suspended}
+FAULTS = {
+    "kill -9": killed,
+    "restart": restarted,
+    "cut off": cut_off,
+    "unreachable": unreachable,
+    "suspended": suspended,
+}
 
 
 def main() -> None:
@@ -57,7 +70,7 @@ def main() -> None:
     options = parser.parse_args()
     names = options.fault or list(FAULTS)
     if missing_for_cut() is not None:
-        names.remove("cut off")
+        names = [name for name in names if name not in ("cut off", "unreachable")]
     with PrivateCluster() as cluster:
         for name in names:
             figures(cluster, name, options.repeat)

@@ -32,6 +32,7 @@ from common.fanout.broker.pika_internals import (
     unread,
     write_at_once,
 )
+from common.fanout.broker.pulse import LOOK_S, Pulse, Verdict
 from common.fanout.broker.refusals import explain
 from common.fanout.broker.tls import Tls
 from common.fanout.cleartext import in_clear
@@ -108,6 +109,7 @@ class Link:
         self._ever_stood = False
         self._standing = False
         self._setups = 0
+        self._excused = False
         self._stopping = False
         self._ending = threading.Lock()
         self._ended = False
@@ -138,6 +140,8 @@ class Link:
         """The owner's set-up is complete: say so, and start the next series of attempts afresh."""
         if self._attempt or not self._ever_stood:
             _LOG.log(self._level(logging.INFO), "%s: connected to %s", self._title, self._here)
+        if self._hosts.several and not self._standing and self._connection is not None:
+            self._look(self._connection, self._setups, Pulse())
         self._ever_stood = self._standing = True
         self._attempt = 0
         self._hosts.stood(monotonic_ns())
@@ -235,7 +239,25 @@ class Link:
         if setup == self._setups and not self._standing and connection is not None and connection.is_open:
             give_up(connection, AMQPConnectionError(f"no answer within {timeout_s:.1f} s"))
 
+    def _look(self, connection: SelectConnection, setup: int, pulse: Pulse) -> None:
+        if setup != self._setups or connection is not self._connection or not connection.is_open:
+            return
+        verdict = pulse.look(connection.bytes_received, excused=self._excused)
+        if verdict is Verdict.LEAVE:
+            give_up(connection, AMQPConnectionError("it has fallen silent"))
+            return
+        if verdict is Verdict.ASK:
+            # Not on our own channel: what was declared there may wait for nodes that are gone.
+            connection.channel(on_open_callback=_close)
+        self._loop.call_later(LOOK_S, partial(self._look, connection, setup, pulse))
+
+    def _set_excused(self, excused: bool, *_notice: object) -> None:
+        self._excused = excused
+
     def _opened(self, connection: SelectConnection) -> None:
+        self._excused = False
+        connection.add_on_connection_blocked_callback(partial(self._set_excused, True))
+        connection.add_on_connection_unblocked_callback(partial(self._set_excused, False))
         read_in_large_pieces(connection)
         write_at_once(connection)
         if self._tls is None:
@@ -337,3 +359,7 @@ class Link:
 
 def _nothing() -> None:
     pass
+
+
+def _close(channel: Channel) -> None:
+    channel.close()
