@@ -25,6 +25,7 @@ from common.errors import BrokerRefused, FanlightError
 from common.fanout.broker.hosts import HostRotation
 from common.fanout.broker.pika_internals import (
     Turns,
+    close_socket,
     give_up,
     peer,
     read_in_large_pieces,
@@ -179,6 +180,8 @@ class Link:
         with self._lending.alone(), self._ending:
             self._ended = True
             self._loop.close()
+            if self._connection is not None:
+                close_socket(self._connection)
 
     def _guarded(self, function: Callable[..., None], *arguments: float) -> None:
         try:

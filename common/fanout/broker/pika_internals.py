@@ -230,6 +230,13 @@ def give_up(connection: SelectConnection, error: Exception) -> None:
     connection._terminate_stream(error)  # noqa: SLF001
 
 
+def close_socket(connection: SelectConnection) -> None:
+    """For an attempt that nobody waits for any more; only when the loop has ended."""
+    transport: Any = connection._transport  # noqa: SLF001
+    if transport is not None and transport._sock is not None:  # noqa: SLF001
+        transport._sock.close()  # noqa: SLF001
+
+
 def unsent_bytes(connection: SelectConnection) -> int:
     """Bytes that the operating system has not yet taken: above 0, the network or broker is slow."""
     return int(connection._get_write_buffer_size())  # noqa: SLF001
