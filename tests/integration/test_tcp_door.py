@@ -209,7 +209,8 @@ def test_it_listens_on_this_machine_only_unless_told_otherwise(
 ) -> None:
     url = tcp_url(design)
     port = place(url)[1]
-    with Producer(stream=stream, url=f"tcp+{design}://{host}:{port}"), RawClient(url, stream):
+    token = "beyond it a token is needed" if host else None
+    with Producer(stream=stream, url=f"tcp+{design}://{host}:{port}", token=token), RawClient(url):
         listening = {
             connection.laddr.ip
             for connection in psutil.Process().net_connections("tcp")

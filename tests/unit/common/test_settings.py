@@ -178,3 +178,15 @@ def test_keys_and_variables_follow_from_the_name(option: Option, key: str, varia
 def test_an_option_cannot_be_changed() -> None:
     with pytest.raises(FrozenInstanceError):
         URL.default = "amqp://elsewhere"  # type: ignore[misc]
+
+
+def test_a_secret_has_no_flag_and_comes_from_the_environment_alone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    secret = Option("password", str, None, "", secret=True)
+    made = OneLineParser(prog="producer")
+    add_flags(made, [secret])
+    with pytest.raises(SystemExit):
+        made.parse_args(["--password", "amqp://ann:s3cret@host"])
+    assert "s3cret" not in capsys.readouterr().err
+    assert resolve([secret], {}, {"FANLIGHT_PASSWORD": "s3cret"}) == {"password": "s3cret"}
