@@ -37,6 +37,7 @@ class Pipeline:
         self._keyframes = KeyframeGovernor()
         self._ended = ended or threading.Event()
         self._failure: FanlightError | None = None
+        self._stopping = False
         slot: Slot[Captured] = Slot()
         self._publisher = fanout.publisher(
             settings.url,
@@ -83,6 +84,7 @@ class Pipeline:
     def stop(self) -> None:
         """End in good order within 2 s. Safe to call twice, and from any thread."""
         deadline_s = time.monotonic() + _STOP_S
+        self._stopping = True
         self._capture.stop(_STOP_S / 3)
         self._encode.stop(_STOP_S / 4)
         self._publisher.stop(max(0.2, deadline_s - time.monotonic()))
@@ -123,7 +125,7 @@ class Pipeline:
         self._meters.connection(up=True, now_ns=monotonic_ns())
 
     def on_disconnected(self) -> None:
-        if not self._ended.is_set():
+        if not self._stopping:  # else nothing was lost
             self._meters.connection(up=False, now_ns=monotonic_ns())
 
     def on_blocked(self, blocked: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -107,4 +108,9 @@ def hook_exceptions() -> None:
     def log(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         logging.getLogger("python").critical("uncaught %s", kind.__name__, exc_info=(kind, error, trace))
 
+    def log_in_thread(failed: threading.ExceptHookArgs) -> None:
+        if failed.exc_value is not None:
+            log(failed.exc_type, failed.exc_value, failed.exc_traceback)
+
     sys.excepthook = log
+    threading.excepthook = log_in_thread

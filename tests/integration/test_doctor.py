@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import Final
 
 import pika
@@ -10,10 +11,12 @@ import pytest
 from common.address import BrokerAddress
 from common.doctor.finding import Verdict
 from common.fanout.broker.examination import version_finding
+from scripts.lib.bootstrap import PYTHON
 from scripts.lib.ports import free_ports
-from tests.support.commands import running
+from tests.support.commands import ROOT, running
 from tests.support.display import xvfb
 from tests.support.doctor import examine, problems
+from tests.support.timing import scaled
 
 ADDRESS: Final = BrokerAddress((("h", 5672),), "u", "v", password="SECRET")
 
@@ -39,6 +42,23 @@ def test_all_is_well(program: str, broker_url: str, stream: str) -> None:
     assert "RabbitMQ " in broker["message"]
     assert "no producer answers" in found["producer"]["message"]
     assert not objects(broker_url, stream)  # it left nothing behind
+
+
+def test_the_script(broker_url: str, stream: str) -> None:
+    """It goes on in the virtual environment, where there is one: it would make one elsewhere."""
+    if not PYTHON.exists():
+        pytest.skip("there is no .venv here; scripts/test makes it")
+    command = ["scripts/doctor", "--url", broker_url, "--stream", stream]
+    done = subprocess.run(
+        ["scripts/doctor", *where],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=scaled(120),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.endswith("doctor: nothing is wrong\n")
 
 
 @pytest.mark.parametrize("design", ["amqp", "tcp+multiplex"])

@@ -4,6 +4,7 @@ import json
 import logging
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -21,10 +22,10 @@ CREATED_S = 1_700_000_000.25
 
 @pytest.fixture(autouse=True)
 def _logging_as_it_was() -> Iterator[None]:
-    hook, raises = sys.excepthook, logging.raiseExceptions
+    hook, in_threads, raises = sys.excepthook, threading.excepthook, logging.raiseExceptions
     levels = {name: logging.getLogger(name).level for name in ("", "pika")}
     yield
-    sys.excepthook, logging.raiseExceptions = hook, raises
+    sys.excepthook, threading.excepthook, logging.raiseExceptions = hook, in_threads, raises
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
 
@@ -122,16 +123,22 @@ def test_bad_arguments_are_told_as_objects(bad: list[str], capsys: pytest.Captur
     assert json.loads(lines[0])["level"] == "error"
 
 
-def test_what_nobody_caught_is_an_object_too() -> None:
+@pytest.mark.parametrize("body", ["lambda: 1 // 0", "failing.run_in_thread"])
+def test_what_nobody_caught_is_an_object_too(body: str) -> None:
     code = (
+        "import threading\n"
+        "class failing:\n"
+        "    def run_in_thread():\n"
+        "        thread = threading.Thread(target=lambda: 1 // 0)\n"
+        "        thread.start()\n"
+        "        thread.join()\n"
         "from common.shell.main import run_command\n"
         "from common.shell.logs import LogFormat\n"
-        "run_command('x', lambda: 1 // 0, LogFormat.JSON)"
+        f"run_command('x', {body}, LogFormat.JSON)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=scaled(30)
     )
-    assert done.returncode == 1
     said = json.loads(done.stderr)
     assert said["level"] == "critical"
     assert "ZeroDivisionError" in said["exception"]
