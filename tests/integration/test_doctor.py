@@ -50,7 +50,7 @@ def test_the_script(broker_url: str, stream: str) -> None:
         pytest.skip("there is no .venv here; scripts/test makes it")
     command = ["scripts/doctor", "--url", broker_url, "--stream", stream]
     done = subprocess.run(
-        ["scripts/doctor", *where],
+        command,
         cwd=ROOT,
         capture_output=True,
         text=True,
