@@ -12,7 +12,7 @@ import pytest
 from common.errors import ListenError
 from common.monitor import server as under_test
 from common.monitor.figures import Health
-from common.monitor.server import MOST_CONNECTIONS, MonitorServer
+from common.monitor.server import CONNECTION_S, MOST_CONNECTIONS, MonitorServer
 from tests.support.timing import scaled, wait_until
 
 HEALTHS = [Health(True, "frames flow")]
@@ -83,30 +83,42 @@ def test_a_host_that_is_not_ours_is_one_line() -> None:
         MonitorServer(("192.0.2.1", 9), metrics=metrics, health=lambda: HEALTHS[0])
 
 
-def test_slow_and_idle_scrapers_have_an_end(
+def test_one_connection_too_many_is_closed_at_once(server: MonitorServer) -> None:
+    held = [connect(server) for _ in range(MOST_CONNECTIONS)]
+    wait_until(lambda: threads() == MOST_CONNECTIONS, 5, "all are taken")
+    began_s = time.monotonic()
+    with connect(server) as refused:
+        assert refused.recv(1) == b""
+    assert time.monotonic() - began_s < CONNECTION_S / 2
+    held.pop().close()
+    wait_until(lambda: threads() == MOST_CONNECTIONS - 1, 5, "one has gone")
+    assert ask(server, "/metrics")[0] == 200
+    for sock in held:
+        sock.close()
+
+
+def test_slow_scrapers_have_an_end(
     server: MonitorServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Also one that always says something, and never a line."""
     monkeypatch.setattr(under_test, "CONNECTION_S", 0.5)
-    silent = [connect(server) for _ in range(MOST_CONNECTIONS - 1)]
-    dripping = connect(server)
-    wait_until(lambda: threads() >= MOST_CONNECTIONS, 5, "all are taken")
-    refused = connect(server)
-    assert refused.recv(1) == b""  # one more is sent away at once
-    began_s = time.monotonic()
-    over = False
-    while not over and time.monotonic() - began_s < scaled(5):
-        try:
-            dripping.send(b"G")  # never a line, always something
-            over = dripping.recv(1, socket.MSG_DONTWAIT) == b""
-        except BlockingIOError:
-            time.sleep(0.02)
-        except OSError:
-            over = True
-    assert over
-    wait_until(lambda: threads() == 0, 5, "their threads end")
-    assert ask(server, "/metrics")[0] == 200
-    for sock in (*silent, dripping, refused):
-        sock.close()
+    with connect(server) as silent, connect(server) as dripping:
+        wait_until(lambda: threads() == 2, 5, "both are taken")
+        dripping.setblocking(False)
+
+        def cut_off() -> bool:
+            try:
+                dripping.send(b"G")
+                return dripping.recv(1) == b""
+            except BlockingIOError:
+                return False
+            except OSError:
+                return True
+
+        # Less than what a socket may wait for a single byte.
+        wait_until(cut_off, CONNECTION_S / 2, "it is cut off")
+        assert silent.recv(1) == b""
+        wait_until(lambda: threads() == 0, 5, "their threads end")
     assert capsys.readouterr().err == ""
 
 
