@@ -48,7 +48,8 @@ def _look(subscribe: Subscribe, stream: str, needs_producer: bool) -> Iterator[F
     finally:
         subscriber.stop(_STOP_S)
     if asking.failure is not None:
-        yield note("producer", f"cannot be asked: {asking.failure}")
+        advice = "asking takes the rights of a consumer: python -m consumer --doctor, as another user"
+        yield note("producer", f"cannot be asked: {asking.failure}", advice)
     elif not asking.connected.is_set():
         judge = problem if needs_producer else note
         yield judge("producer", "cannot be asked: nobody answers there", "start it, or look at --url")
