@@ -10,6 +10,7 @@ import secrets
 import signal
 import statistics
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -43,6 +44,8 @@ def cut_off(cluster: PrivateCluster, number: int) -> Iterator[None]:
 def unreachable(cluster: PrivateCluster, number: int) -> Iterator[None]:
     with cluster.cut_off(number, from_clients=True):
         yield
+        # It pauses as well, unseen: a line that is mended before that gives another figure.
+        time.sleep(3)
     wait_until(lambda: cluster.nodes[number].answers(0.5), 30, "the node is back")
 
 
@@ -51,6 +54,7 @@ def suspended(cluster: PrivateCluster, number: int) -> Iterator[None]:
     cluster.nodes[number].suspend()
     yield
     cluster.nodes[number].resume()
+    wait_until(lambda: not cluster.nodes[number].answers(0.5), 15, "the node learns that it was left")
     wait_until(lambda: cluster.nodes[number].answers(0.5), 30, "the node is back")
 
 

@@ -102,12 +102,14 @@ class Clustered:
 
     Attributes:
         clients: what each is called in the log, the producer first.
+        since_s: since when they are there (Unix time); others of the same names came before.
     """
 
     feeder: Marking
     watchers: list[Watcher]
     clients: list[str]
     log: Log
+    since_s: float
 
     def moment(self, port: int) -> Moment:
         """Now, before something is done to the node with that port."""
@@ -160,7 +162,7 @@ class Clustered:
         if epochs != {self.feeder.producer.epoch}:
             found.append(f"epochs {epochs} of a producer with {self.feeder.producer.epoch}")
         for client in self.clients:
-            said = self.log.complaints_s(client)
+            said = [at_s for at_s in self.log.complaints_s(client) if at_s > self.since_s]
             found += [
                 f"{client} said so twice within {later - earlier:.2f} s"
                 for earlier, later in pairwise(said)
@@ -184,7 +186,7 @@ def clustered(url: str, ports: list[int], stream: str, log: Log) -> Iterator[Clu
                 return Watcher(Consumer(stream=stream, name=name, url=url, max_age_s=MAX_AGE_S))
 
             watchers.append(_placed(stack, watcher, clients[-1], port, log))
-        running = Clustered(feeder, watchers, clients, log)
+        running = Clustered(feeder, watchers, clients, log, time.time())
         running.wait_flow()
         yield running
         assert feeder.producer.failure is None
