@@ -17,7 +17,7 @@ from typing import Protocol
 from pika import ConnectionParameters, PlainCredentials, SelectConnection
 from pika.adapters.select_connection import IOLoop
 from pika.channel import Channel
-from pika.exceptions import AMQPConnectionError
+from pika.exceptions import AMQPConnectionError, StreamLostError
 
 from common.address import BrokerAddress
 from common.clock import monotonic_ns
@@ -187,11 +187,12 @@ class Link:
         try:
             try:
                 function(*arguments)
-            except OSError as error:
-                # pika does not expect that no socket can be had (file descriptors): this attempt is over.
+            except (OSError, ValueError) as error:
+                # pika does not expect that no socket can be had (file descriptors), nor that the broker is
+                # gone again between its answer and the look whom it came from: this attempt is over.
                 if self._connection is None or self._connection.is_open:
                     raise
-                self._lost(self._connection, error)
+                self._lost(self._connection, error if isinstance(error, OSError) else StreamLostError())
         except Exception as error:  # noqa: BLE001 (a thread's last resort: its owner must hear of it)
             _LOG.exception("%s: internal error", self._title)
             self._lending.finish()
