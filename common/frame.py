@@ -65,6 +65,18 @@ _CODECS: Final = {content_type: codec for codec, content_type in _CONTENT_TYPES.
 PROBE_CONTENT_TYPE: Final = "application/x-fanlight-probe"
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a receiver takes at most; checked before any memory is taken for it."""
+
+    max_pixels: int = MAX_PIXELS
+    max_body_bytes: int = MAX_BODY_BYTES
+
+
+LARGEST: Final = Limits()
+"""What the wire allows."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameHeader:
     """What travels beside every body.
@@ -113,6 +125,7 @@ class FrameHeader:
         content_type: str | None,
         app_id: str | None,
         body_size: int,
+        limits: Limits = LARGEST,
     ) -> FrameHeader:
         """Check everything that a stranger may have sent and build the header from it.
 
@@ -149,10 +162,10 @@ class FrameHeader:
             key=key,
             fps=_rate(headers, "fps"),
         )
-        header.check_sizes(body_size)
+        header.check_sizes(body_size, limits)
         return header
 
-    def following(self, seq: int, capture_ns: int, body_size: int) -> FrameHeader:
+    def following(self, seq: int, capture_ns: int, body_size: int, limits: Limits = LARGEST) -> FrameHeader:
         """The header of a later frame that differs in these alone.
 
         Raises:
@@ -172,17 +185,17 @@ class FrameHeader:
             key=self.key,
             fps=self.fps,
         )
-        header.check_sizes(body_size)
+        header.check_sizes(body_size, limits)
         return header
 
-    def check_sizes(self, body_size: int) -> None:
+    def check_sizes(self, body_size: int, limits: Limits = LARGEST) -> None:
         """Raises WireFormatError if the picture or its body is outside what a receiver accepts."""
         pixels = self.width * self.height
-        if pixels > MAX_PIXELS:
+        if pixels > limits.max_pixels:
             size = f"{self.width}x{self.height}"
-            raise WireFormatError("width x height", size, f"up to {MAX_PIXELS} pixels")
-        if not 1 <= body_size <= MAX_BODY_BYTES:
-            raise WireFormatError("body size", body_size, f"1 to {MAX_BODY_BYTES} bytes")
+            raise WireFormatError("width x height", size, f"up to {limits.max_pixels} pixels")
+        if not 1 <= body_size <= limits.max_body_bytes:
+            raise WireFormatError("body size", body_size, f"1 to {limits.max_body_bytes} bytes")
         if self.codec is Codec.RAW and body_size != pixels * 3:
             raise WireFormatError("body size", body_size, f"{pixels * 3} for this raw picture")
 

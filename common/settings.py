@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from common.address import DEFAULT_URL
+from common.frame import MAX_PIXELS
 from common.redact import without_passwords
-from common.units import checked
+from common.units import checked, pixels
 from common.units import flag as flag_value
 from common.units import name as stream_name
 
@@ -61,6 +62,21 @@ URL = Option(
     f"the broker (default: {DEFAULT_URL}); or tcp+multiplex://HOST:PORT or tcp+threads://HOST:PORT, "
     "where the producer listens itself",
     "URL",
+)
+MAX_PIXELS_OPTION = Option(
+    "max-pixels",
+    pixels,
+    MAX_PIXELS,
+    "refuse larger pictures, before any memory is taken for them: a number of pixels, or WIDTHxHEIGHT "
+    "(default: 7680x4320)",
+    "N",
+)
+SUPERVISE = Option(
+    "supervise",
+    str,
+    False,
+    "for services: start this command again when native code (a codec) under it has crashed",
+    switch=True,
 )
 
 

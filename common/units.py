@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from common.errors import ConfigError
-from common.frame import MAX_FPS, MAX_PIXELS, MAX_SIDE, STREAM_NAME, STREAM_NAME_RULE
+from common.frame import MAX_BODY_BYTES, MAX_FPS, MAX_PIXELS, MAX_SIDE, STREAM_NAME, STREAM_NAME_RULE
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
@@ -21,6 +21,8 @@ E = TypeVar("E", bound=StrEnum)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(ms|s|m|h)?")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _MAX_DURATION_H = 1000  # in ms it fits the 32 bits of RabbitMQ's x-message-ttl, in s any timeout
+_BYTES = re.compile(r"([0-9]{1,9})(kB|MB)?")
+_BYTES_IN = {"": 1, "kB": 1000, "MB": 1_000_000}
 _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 
 
@@ -67,6 +69,29 @@ def count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 15) or int(text) < 1:
         raise ValueError("a whole number from 1")
     return int(text)
+
+
+def pixels(text: str) -> int:
+    """A number of pixels, or a size of so many: `2073600`, `1920x1080`."""
+    try:
+        if "x" in text:
+            width, height = size_px(text)
+            return width * height
+        number = count(text)
+    except ValueError:
+        number = 0
+    if not 1 <= number <= MAX_PIXELS:
+        raise ValueError(f"a number of pixels or a size such as 1920x1080, up to {MAX_PIXELS} pixels")
+    return number
+
+
+def body_bytes(text: str) -> int:
+    """`500kB`, `4MB`, or plain bytes; 1 kB is 1000 bytes."""
+    match = _BYTES.fullmatch(text.strip())
+    number = int(match[1]) * _BYTES_IN[match[2] or ""] if match is not None else 0
+    if not 1 <= number <= MAX_BODY_BYTES:
+        raise ValueError(f"a number of bytes such as 4000000, 500kB or 4MB, up to {MAX_BODY_BYTES}")
+    return number
 
 
 def flag(text: str) -> bool:

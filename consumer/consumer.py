@@ -12,6 +12,7 @@ from typing import Final, Self
 from common import units
 from common.address import DEFAULT_URL
 from common.errors import StreamEnded
+from common.frame import MAX_BODY_BYTES, MAX_PIXELS
 from common.pixels import PixelFormat, format_value
 from common.settings import URL
 from common.shell.access import access_of
@@ -45,6 +46,8 @@ class Consumer:
         share: be the hub of this host: what `read` returns is shared before, in `format` and `size`. A
             program that does little else, and reads on at once.
         trust: users of the broker whose frames are taken; empty for everybody's.
+        max_pixels: of a picture; what is larger is refused before any memory is taken for it.
+        max_body_bytes: of an encoded frame, likewise.
         url: the broker; by default `FANLIGHT_URL` or else the local one.
         password, ca, cert, key, token: as of `producer.Producer`.
 
@@ -65,6 +68,8 @@ class Consumer:
         size: tuple[int, int] | None = None,
         share: bool = False,
         trust: Sequence[str] = (),
+        max_pixels: int = MAX_PIXELS,
+        max_body_bytes: int = MAX_BODY_BYTES,
         url: str | None = None,
         password: str | None = None,
         ca: str | None = None,
@@ -86,6 +91,8 @@ class Consumer:
             format=pixel_format,
             size=size,
             trust=(trust,) if isinstance(trust, str) else tuple(trust),
+            max_pixels=max_pixels,
+            max_body_bytes=max_body_bytes,
             url=url or os.environ.get(URL.variable, DEFAULT_URL),
             access=access_of(password=password, ca=ca, cert=cert, key=key, token=token),
         )

@@ -96,6 +96,7 @@ class Reception:
             share=share,
             follow=self._changeover.follows_stream,
             trust=settings.trust,
+            limits=settings.limits,
         )
         self._mailbox = Mailbox(
             _playout(settings),

@@ -10,8 +10,9 @@ from common import access, units
 from common.access import Access
 from common.address import DEFAULT_URL, BrokerAddress
 from common.errors import ConfigError
+from common.frame import MAX_BODY_BYTES, MAX_PIXELS, Limits
 from common.pixels import FULL_BGR, Form, PixelFormat, format_value
-from common.settings import STREAM, URL, Option
+from common.settings import MAX_PIXELS_OPTION, STREAM, URL, Option
 from common.sharing import hosts
 from consumer.changeover import Via, via_value
 from consumer.sinks import SINKS, SinkSpec, parse_sink
@@ -47,6 +48,8 @@ class ConsumerSettings:
         trust: users of the broker whose frames are taken; empty for everybody's.
         url: may hold a password: left out of `repr`.
         access: what lets us in there.
+        max_pixels: of a picture; what is larger is refused before any memory is taken for it.
+        max_body_bytes: of an encoded frame, likewise.
     """
 
     name: str = "consumer"
@@ -66,6 +69,8 @@ class ConsumerSettings:
     trust: tuple[str, ...] = ()
     url: str = field(default=DEFAULT_URL, repr=False)
     access: Access = field(default_factory=Access)
+    max_pixels: int = MAX_PIXELS
+    max_body_bytes: int = MAX_BODY_BYTES
 
     def __post_init__(self) -> None:
         address = self.access.address(self.url)
@@ -83,6 +88,8 @@ class ConsumerSettings:
                 f"allowed is less than --max-age, which is {self.max_age_s * 1000:g}ms",
             )
 
+        units.checked("--max-pixels", str(self.max_pixels), units.pixels)
+        units.checked("--max-body", str(self.max_body_bytes), units.body_bytes)
         self._check_ways()
 
     def _check_ways(self) -> None:
@@ -103,6 +110,11 @@ class ConsumerSettings:
     @property
     def _shared_form(self) -> Form:
         return Form(self.share_format, self.share_size)
+
+    @property
+    def limits(self) -> Limits:
+        """What is accepted at most."""
+        return Limits(self.max_pixels, self.max_body_bytes)
 
     @property
     def shares(self) -> bool:
@@ -223,6 +235,15 @@ OPTIONS: Final = (
         (),
         "take frames of these users of the broker only, which attests them (default: of everybody)",
         "USER[,USER]",
+    ),
+    MAX_PIXELS_OPTION,
+    Option(
+        "max-body",
+        units.body_bytes,
+        MAX_BODY_BYTES,
+        "refuse larger frames as they come, encoded (default: 16777216)",
+        "BYTES",
+        field="max_body_bytes",
     ),
     Option("frames", units.count, None, "end after so many presented frames (default: never)", "N"),
     URL,

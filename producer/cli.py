@@ -43,7 +43,13 @@ def _run(settings: ProducerSettings, operation: Operation) -> int | None:
         from producer.pipeline import Pipeline
         from producer.source import make_source
 
-        source = make_source(settings.source, loop=settings.loop, fps=settings.fps, size=settings.size)
+        source = make_source(
+            settings.source,
+            loop=settings.loop,
+            fps=settings.fps,
+            size=settings.size,
+            max_pixels=settings.max_pixels,
+        )
         pipeline = Pipeline(settings, source, ended)
 
         def health() -> Health:

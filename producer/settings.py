@@ -10,8 +10,8 @@ from common.access import Access
 from common.address import DEFAULT_URL, Design, TcpAddress
 from common.codec import check_quality
 from common.errors import ConfigError
-from common.frame import ENCODINGS, MAX_FPS, Codec
-from common.settings import STREAM, URL, Option
+from common.frame import ENCODINGS, MAX_FPS, MAX_PIXELS, Codec
+from common.settings import MAX_PIXELS_OPTION, STREAM, URL, Option
 
 DEFAULT_SIZE: Final = (1280, 720)
 DEFAULT_FPS: Final = 30.0
@@ -35,6 +35,7 @@ class ProducerSettings:
         payload_frames: how many frames are sent as one; of `tcp+threads` only.
         url: may hold a password: left out of `repr`.
         access: what lets us in there.
+        max_pixels: of a picture in a file or URL; what is larger is refused before any memory is taken.
     """
 
     source: str = "test"
@@ -50,6 +51,7 @@ class ProducerSettings:
     payload_frames: int = 1
     url: str = field(default=DEFAULT_URL, repr=False)
     access: Access = field(default_factory=Access)
+    max_pixels: int = MAX_PIXELS
 
     @property
     def url_shown(self) -> str:
@@ -59,6 +61,7 @@ class ProducerSettings:
     def __post_init__(self) -> None:
         self._check_payload()
         check_quality(self.codec, self.quality)
+        units.checked("--max-pixels", str(self.max_pixels), units.pixels)
         units.checked("--stream", self.stream, units.name)
         if self.fps is not None and not 0 < self.fps <= MAX_FPS:
             raise ConfigError("--fps", self.fps, f"allowed is above 0 and up to {MAX_FPS:g}")
@@ -98,6 +101,7 @@ OPTIONS: Final = (
     ),
     Option("loop", str, False, "start a file or a folder of images again at its end", switch=True),
     STREAM,
+    MAX_PIXELS_OPTION,
     Option("codec", codec_value, Codec.H264, f"{', '.join(ENCODINGS)} (default: h264)", "CODEC"),
     Option("fps", units.rate_fps, None, "frames per second (default: the source's own, or 30)", "FPS"),
     Option("size", units.size_px, None, "scale to WIDTHxHEIGHT (default: the source's own)", "SIZE"),

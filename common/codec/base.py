@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from common.codec.picture import Picture
 from common.errors import DecodeError
 from common.frame import EncodedFrame
 from common.pixels import FULL_BGR, Form, Pixels
+
+# libavcodec compares sizes with its `max_pixels` after it has rounded them up to whole blocks.
+MARGIN_PIXELS: Final = 65536
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
-from common.codec.base import Encoded
+from common.codec.base import MARGIN_PIXELS, Encoded
 from common.codec.picture import Converter, Picture, PixelConverter, plane_view, size_of
 from common.errors import DecodeError, EncodeError
 from common.frame import EncodedFrame
@@ -148,7 +148,11 @@ class DecodedH264:
     def pixels(self, form: Form = FULL_BGR) -> Pixels:
         picture, self._picture = self._picture, None
         assert picture is not None  # noqa: S101 - called at most once
-        return self._converter.convert(picture, form, (self._width, self._height))
+        try:
+            return self._converter.convert(picture, form, (self._width, self._height))
+        except (av.error.FFmpegError, MemoryError) as error:
+            # A stranger's parameter sets may name colours that nobody can convert.
+            raise DecodeError(f"h264 picture cannot be converted: {error}") from error
 
 
 def _open_decoder(width: int, height: int) -> VideoCodecContext:
@@ -158,7 +162,7 @@ def _open_decoder(width: int, height: int) -> VideoCodecContext:
     context.flags |= Flags.low_delay
     # Damage is an error to be told, not to be painted over; and a stranger's SPS may not claim more
     # memory than the header announced.
-    context.options = {"err_detect": "explode", "max_pixels": str(width * height + 65536)}
+    context.options = {"err_detect": "explode", "max_pixels": str(width * height + MARGIN_PIXELS)}
     return context
 
 

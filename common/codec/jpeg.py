@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import simplejpeg
 
@@ -10,6 +12,18 @@ from common.codec.picture import BGR, Converter, Picture, in_form
 from common.errors import DecodeError, EncodeError
 from common.frame import EncodedFrame
 from common.pixels import FULL_BGR, Form, Pixels
+
+# A progressive JPEG is decoded once over for each of its scans, of which some are ten bytes long: one of
+# 16 MiB would take hours. Encoders write ten; the start of one does not occur within the data of another.
+_START_OF_SCAN: Final = b"\xff\xda"
+_MAX_SCANS: Final = 64
+
+
+def check_scans(body: bytes) -> None:
+    """Raises DecodeError if a JPEG has more scans than any encoder writes."""
+    scans = body.count(_START_OF_SCAN)
+    if scans > _MAX_SCANS:
+        raise DecodeError(f"jpeg has {scans} scans: allowed is up to {_MAX_SCANS}")
 
 
 class JpegEncoder:
@@ -40,6 +54,7 @@ class JpegDecoder:
         except ValueError as error:
             raise DecodeError(f"jpeg body cannot be decoded: {error}") from error
         check_announced(frame, int(width), int(height))
+        check_scans(frame.body)
         return DecodedJpeg(frame.body, self._converter)
 
     def reset(self) -> None:

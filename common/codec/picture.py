@@ -117,6 +117,7 @@ class PixelConverter:
         size = size or (frame.width, frame.height)
         coded = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range)
         if (coded, form, size) != self._made_for:
+            self._made_for = ()  # what cannot be built leaves half a graph
             self._build(frame, form, size)
             self._made_for = (coded, form, size)
         source, sink = self._source, self._sink

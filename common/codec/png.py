@@ -11,7 +11,8 @@ import numpy as np
 from av.codec.context import CodecContext
 from av.video.codeccontext import VideoCodecContext
 
-from common.codec.base import Encoded, check_announced
+from common.codec.base import MARGIN_PIXELS, Encoded, check_announced
+from common.codec.chunks import plain
 from common.codec.picture import Converter, Picture, in_form, size_of
 from common.errors import DecodeError, EncodeError
 from common.frame import EncodedFrame
@@ -66,7 +67,7 @@ class PngDecoder:
         if signature != _SIGNATURE or chunk != b"IHDR":
             raise DecodeError("png body does not start like a PNG file")
         check_announced(frame, width, height)
-        return DecodedPng(frame.body, self._converter)
+        return DecodedPng(plain(frame.body), width * height, self._converter)
 
     def reset(self) -> None:
         """Nothing to forget."""
@@ -75,21 +76,27 @@ class PngDecoder:
 class DecodedPng:
     """A PNG whose size is checked; decoded when asked for."""
 
-    __slots__ = ("_body", "_converter")
+    __slots__ = ("_body", "_converter", "_pixels")
 
-    def __init__(self, body: bytes, converter: Converter) -> None:
+    def __init__(self, body: bytes, pixels: int, converter: Converter) -> None:
         self._body = body
+        self._pixels = pixels
         self._converter = converter
 
     def pixels(self, form: Form = FULL_BGR) -> Pixels:
         # A new context for each: FFmpeg 8's PNG decoder gives wrong pixels from its second file on.
         context = CodecContext.create("png", "r")
         context.thread_count = 1
+        # A second header in the file may not claim more than the first one. (libavcodec counts a margin.)
+        context.options = {"max_pixels": str(self._pixels + MARGIN_PIXELS)}
         try:
             pictures = context.decode(av.Packet(self._body))
         except (av.error.FFmpegError, MemoryError) as error:
             raise DecodeError(f"png body cannot be decoded: {error}") from error
         if len(pictures) != 1:
             raise DecodeError(f"png body holds {len(pictures)} pictures: allowed is 1")
-        image = np.ascontiguousarray(self._converter.to_bgr(pictures[0]))
+        try:
+            image = np.ascontiguousarray(self._converter.to_bgr(pictures[0]))
+        except (av.error.FFmpegError, MemoryError) as error:
+            raise DecodeError(f"png picture cannot be converted: {error}") from error
         return in_form(image, form, self._converter)

@@ -7,6 +7,7 @@ from typing import Final
 from common.access import Access
 from common.address import BrokerAddress, Design
 from common.fanout.base import Publisher, PublisherEvents, Sharing, Subscriber, SubscriberEvents
+from common.frame import LARGEST, Limits
 
 __all__ = [
     "Publisher",
@@ -67,6 +68,7 @@ def subscriber(
     share: str | None = None,
     follow: bool = True,
     trust: tuple[str, ...] = (),
+    limits: Limits = LARGEST,
 ) -> Subscriber:
     """The receiving side of the design that `url` names; not yet started.
 
@@ -75,6 +77,7 @@ def subscriber(
         share: see `topology.share_key`: receive what a hub shares there; None if nothing is wanted.
         follow: receive the stream itself, from the beginning.
         trust: the users whose frames are taken; empty for everybody's. With a broker only.
+        limits: of pictures and bodies; what is larger is refused.
 
     Raises:
         ConfigError: the URL cannot be used, or what is to let us in.
@@ -85,7 +88,9 @@ def subscriber(
         from common.fanout.tcp.subscriber import TcpSubscriber
 
         hub = None if share is None else local_place(address, stream, share)
-        return TcpSubscriber(address, stream=stream, name=name, events=events, hub=hub, follow=follow)
+        return TcpSubscriber(
+            address, stream=stream, name=name, events=events, hub=hub, follow=follow, limits=limits
+        )
     from common.fanout.broker.subscriber import BrokerSubscriber
 
     return BrokerSubscriber(
@@ -97,6 +102,7 @@ def subscriber(
         share=share,
         follow=follow,
         trust=trust,
+        limits=limits,
     )
 
 

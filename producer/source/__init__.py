@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from common.errors import ConfigError
+from common.frame import MAX_PIXELS
 from producer.source.base import Captured, Source
 
 __all__ = ["ALLOWED", "Captured", "Source", "make_source"]
@@ -14,7 +15,14 @@ __all__ = ["ALLOWED", "Captured", "Source", "make_source"]
 ALLOWED = "test, a camera's index, a video file, a URL, a folder of images or a pattern such as 'DIR/*.png'"
 
 
-def make_source(spec: str, *, loop: bool, fps: float | None, size: tuple[int, int] | None) -> Source:
+def make_source(
+    spec: str,
+    *,
+    loop: bool,
+    fps: float | None,
+    size: tuple[int, int] | None,
+    max_pixels: int = MAX_PIXELS,
+) -> Source:
     """The source that `--source` names. Opens nothing, but looks whether files are there.
 
     Args:
@@ -22,6 +30,7 @@ def make_source(spec: str, *, loop: bool, fps: float | None, size: tuple[int, in
         fps: files and images play at this rate; a test pattern has it; of a camera or a live URL, no more
             pictures a second are handed on. None: the source's own.
         size: (width, height) of the test pattern, and asked of a camera; the others ignore it.
+        max_pixels: of a picture in a file or URL.
 
     Raises:
         ConfigError: there is no such file or folder, or no image in it.
@@ -37,8 +46,9 @@ def make_source(spec: str, *, loop: bool, fps: float | None, size: tuple[int, in
     if "://" in spec and not spec.startswith("file://"):
         from producer.source.media import UrlSource
 
-        return UrlSource(spec, loop=loop, fps=fps)
-    return _from_disk(unquote(spec.removeprefix("file://")) if "://" in spec else spec, loop, fps)
+        return UrlSource(spec, loop=loop, fps=fps, max_pixels=max_pixels)
+    path = unquote(spec.removeprefix("file://")) if "://" in spec else spec
+    return _from_disk(path, loop, fps, max_pixels)
 
 
 def _camera(device: int | str, fps: float | None, size: tuple[int, int] | None) -> Source:
@@ -47,7 +57,7 @@ def _camera(device: int | str, fps: float | None, size: tuple[int, int] | None) 
     return CameraSource(device, fps=fps, size=size)
 
 
-def _from_disk(spec: str, loop: bool, fps: float | None) -> Source:
+def _from_disk(spec: str, loop: bool, fps: float | None, max_pixels: int) -> Source:
     from producer.source.images import SUFFIXES, ImagesSource, list_images
 
     path = Path(spec)
@@ -59,8 +69,8 @@ def _from_disk(spec: str, loop: bool, fps: float | None) -> Source:
             raise ConfigError(
                 "--source", spec, f"there is no image; known are {', '.join(sorted(SUFFIXES))}"
             )
-        return ImagesSource(spec, loop=loop, fps=fps)
+        return ImagesSource(spec, loop=loop, fps=fps, max_pixels=max_pixels)
 
     from producer.source.media import FileSource
 
-    return FileSource(path, loop=loop, fps=fps)
+    return FileSource(path, loop=loop, fps=fps, max_pixels=max_pixels)

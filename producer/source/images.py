@@ -15,8 +15,11 @@ import numpy as np
 from av.video.codeccontext import VideoCodecContext
 
 from common.clock import monotonic_ns, wall_ns
+from common.codec.chunks import plain
+from common.codec.jpeg import check_scans
 from common.codec.picture import BGR, Converter
-from common.errors import SourceError
+from common.errors import DecodeError, SourceError
+from common.frame import MAX_PIXELS
 from producer.source.base import Captured
 from producer.source.pacing import Pacer, interval_ns, wait_until
 
@@ -26,6 +29,9 @@ DEFAULT_FPS = 30.0
 SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".pbm", ".pnm"}
 )
+
+# More than a picture of 8K takes in any of these formats, with 8 bytes a pixel.
+_MAX_FILE_BYTES = 512 * 1024 * 1024
 
 # A file is what it starts with, whatever its name says.
 _DECODERS = (
@@ -56,11 +62,14 @@ class ImagesSource:
 
     live = False
 
-    def __init__(self, spec: str, *, loop: bool = False, fps: float | None = None) -> None:
+    def __init__(
+        self, spec: str, *, loop: bool = False, fps: float | None = None, max_pixels: int = MAX_PIXELS
+    ) -> None:
         self.fps = fps or DEFAULT_FPS
         self.unreadable = 0
         self._spec = spec
         self._loop = loop
+        self._max_pixels = max_pixels
         self._logged: set[Path] = set()
         self._interrupted = threading.Event()
         self._pacer = Pacer()
@@ -123,8 +132,11 @@ class ImagesSource:
 
     def _decode(self, path: Path, converter: Converter) -> BGR | None:
         try:
-            return to_picture(decode_image(path.read_bytes()), converter)
-        except (OSError, ValueError, av.FFmpegError) as error:
+            size_bytes = path.stat().st_size
+            if size_bytes > _MAX_FILE_BYTES:
+                raise ValueError(f"it has {size_bytes} bytes: allowed is up to {_MAX_FILE_BYTES}")  # noqa: TRY301
+            return to_picture(decode_image(path.read_bytes(), self._max_pixels), converter)
+        except (OSError, ValueError, DecodeError, MemoryError, av.FFmpegError) as error:
             self.unreadable += 1
             if path not in self._logged:
                 self._logged.add(path)
@@ -133,13 +145,14 @@ class ImagesSource:
             return None
 
 
-def decode_image(data: bytes) -> av.VideoFrame:
+def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> av.VideoFrame:
     """Decode one image file.
 
     A decoder alone takes half the time that FFmpeg needs to open the file as a video of one frame.
 
     Raises:
-        ValueError: no image of a known kind.
+        ValueError: no image of a known kind, or too large; no memory was taken for it then.
+        DecodeError: it consists of too many pieces.
         av.FFmpegError: damaged or cut short.
     """
     codec = next((name for start, name in _DECODERS if data.startswith(start)), None)
@@ -147,11 +160,14 @@ def decode_image(data: bytes) -> av.VideoFrame:
         raise ValueError("this is no image of a known kind")
     decoder = cast("VideoCodecContext", av.CodecContext.create(codec, "r"))
     decoder.thread_count = 1
+    options = {"max_pixels": str(max_pixels)}
     if codec == "mjpeg":
         # Else the missing part of a JPEG that was cut short is filled with grey, without a word. For
         # TIFF it would be too strict: a tag that the decoder does not know is enough to fail.
-        decoder.options = {"err_detect": "explode"}
-    frames = decoder.decode(av.Packet(data))
+        options["err_detect"] = "explode"
+        check_scans(data)
+    decoder.options = options
+    frames = decoder.decode(av.Packet(plain(data) if codec == "png" else data))
     if not frames:
         raise ValueError("there is no picture in it")
     return frames[0]

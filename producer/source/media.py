@@ -8,6 +8,7 @@ from pathlib import Path
 
 from common.clock import monotonic_ns
 from common.errors import SourceError
+from common.frame import MAX_PIXELS
 from producer.source.background import Background
 from producer.source.base import Captured
 from producer.source.pacing import Thinner
@@ -33,10 +34,19 @@ class FileSource:
 
     live = False
 
-    def __init__(self, path: Path | str, *, loop: bool = False, fps: float | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        loop: bool = False,
+        fps: float | None = None,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
         self._path = Path(path)
         # Without `file:` FFmpeg would take the part of a name before a colon for a protocol.
-        self._playback = Playback(f"file:{self._path}", str(self), fps=fps, loop=loop)
+        self._playback = Playback(
+            f"file:{self._path}", str(self), fps=fps, loop=loop, max_pixels=max_pixels
+        )
         self._interrupted = threading.Event()
 
     @property
@@ -94,6 +104,7 @@ class UrlSource:
         fps: float | None = None,
         open_s: float = _OPEN_S,
         stall_s: float = _STALL_S,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         self.live = True
         self._url = url
@@ -101,6 +112,7 @@ class UrlSource:
         self._wanted_fps = fps
         self._open_s = open_s
         self._stall_s = stall_s
+        self._max_pixels = max_pixels
         self._native_fps = FALLBACK_FPS
         self._thinner: Thinner | None = None
         self._feed: Background | None = None
@@ -157,6 +169,7 @@ class UrlSource:
             fps=self._wanted_fps,
             loop=self._loop,
             options=options,
+            max_pixels=self._max_pixels,
             # FFmpeg's own limits only make sure that a thread which was left behind ends.
             timeouts_s=(self._open_s + 1, self._stall_s + 1),
         )

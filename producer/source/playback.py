@@ -15,6 +15,7 @@ from av.video.stream import VideoStream
 
 from common.clock import monotonic_ns, wall_ns
 from common.errors import ConfigError, SourceError
+from common.frame import MAX_PIXELS
 from common.ratelimit import RateLimiter
 from producer.source.base import Captured
 from producer.source.pacing import Backlog, MediaClock, Pacer, interval_ns, wait_until
@@ -40,6 +41,7 @@ class Playback:
         loop: start over at the end, without a gap; only where there is an end.
         options: FFmpeg's, for the demuxer.
         timeouts_s: to open, and to wait for data; None to wait for ever.
+        max_pixels: of a picture; FFmpeg refuses what is larger before it takes memory for it.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Playback:
         loop: bool = False,
         options: Mapping[str, str] | None = None,
         timeouts_s: tuple[float, float] | None = None,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         self.endless = False
         self.native_fps = FALLBACK_FPS
@@ -61,6 +64,7 @@ class Playback:
         self._loop = loop
         self._options = dict(options or {})
         self._timeouts_s = timeouts_s
+        self._max_pixels = max_pixels
         self._paced = True
         self._arrived_ns = 0
         self._media_ns = 0
@@ -120,7 +124,8 @@ class Playback:
             container = av.open(
                 self._address,
                 "r",
-                options=self._options,
+                # For the demuxer, and for the decoders that look at the first pictures.
+                options={**self._options, "max_pixels": str(self._max_pixels)},
                 timeout=self._timeouts_s,
                 metadata_errors="replace",  # titles come in any encoding, and we do not read them
             )
@@ -136,6 +141,11 @@ class Playback:
             self._release()
             raise SourceError(f"{self._name}: there is no video in it that FFmpeg can decode")
         stream = streams[0]
+        if stream.width * stream.height > self._max_pixels:
+            self._release()
+            size = f"{stream.width}x{stream.height}"
+            raise SourceError(f"{self._name}: it is {size}: allowed is up to {self._max_pixels} pixels")
+        stream.codec_context.options = {"max_pixels": str(self._max_pixels)}
         if self._timeouts_s is None and stream.width * stream.height > _PIXELS_PER_THREAD:
             stream.codec_context.thread_type = ThreadType.AUTO
         else:

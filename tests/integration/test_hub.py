@@ -172,7 +172,7 @@ def test_with_h264_changes_of_way_show_nothing_old_or_out_of_order(url: str, str
     ):
         comes_by(watcher, shared=False)
         began_s = time.monotonic()
-        for how in (signal.SIGINT, signal.SIGKILL):
+        for how in (signal.SIGINT, signal.SIGKILL, signal.SIGSEGV):
             with hub(url, stream) as command:
                 comes_by(watcher, shared=True)
                 command.signal(how)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import threading
 import time
 from collections.abc import Callable, Sequence
 from types import MethodType
@@ -14,7 +15,7 @@ from typing import Any, Final
 
 from pika import BlockingConnection, SelectConnection, data
 from pika.adapters.select_connection import IOLoop, PollEvents, PollPoller
-from pika.channel import Channel
+from pika.channel import Channel, ContentFrameAssembler
 from pika.exceptions import InvalidFieldTypeException
 
 from common.fanout.broker.deliveries import Delivery, DeliveryReader, Incomplete, NotPlain
@@ -221,6 +222,43 @@ def take_deliveries(
     turns.read_by(connection, readable)
 
 
+class _LeftOut(bytes):
+    """Stands for a body that was too large to be kept."""
+
+    size: int = 0
+
+
+def leave_out_large_bodies(channel: Channel, max_bytes: int) -> None:
+    """Bodies above that size are not kept while they arrive: pika would collect whatever the broker lets
+    through, 128 MiB by its default before RabbitMQ 4. They come as empty ones; see `too_large`.
+    """
+    assembler: Any = channel._content_assembler  # noqa: SLF001
+    if assembler is not None:
+        channel._content_assembler = _Assembler(max_bytes)  # noqa: SLF001
+
+
+def too_large(body: bytes) -> int:
+    """The size of a body that was left out; 0 if it is there."""
+    return body.size if isinstance(body, _LeftOut) else 0
+
+
+class _Assembler(ContentFrameAssembler):
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__()
+        self._max_bytes = max_bytes
+
+    def process(self, frame_value: Any) -> Any:
+        whole: Any = super().process(frame_value)
+        header: Any = self._header_frame
+        if whole is None and header is not None and header.body_size > self._max_bytes:
+            self._body_fragments.clear()
+        elif whole is not None and whole[1].body_size > self._max_bytes:
+            left_out = _LeftOut()
+            left_out.size = int(whole[1].body_size)
+            return (whole[0], whole[1], left_out)
+        return whole
+
+
 def _is_plain(transport: Any) -> bool:
     return type(transport).__name__ == "_AsyncPlaintextTransport"
 
@@ -253,14 +291,38 @@ def survive_hostile_tables() -> None:
 
 
 _decode_table_of_pika = data.decode_table
+_UNREADABLE: Final = (
+    ValueError, OverflowError, OSError, struct.error, InvalidFieldTypeException, RecursionError,
+)  # fmt: skip
+
+
+class _Within(threading.local):
+    """Whether this thread reads a table within a table: pika calls itself by the name that is replaced."""
+
+    table = False
+
+
+_within = _Within()
 
 
 def _decode_table(encoded: bytes, offset: int) -> tuple[dict[str | bytes, Any], int]:
+    # The table says how long it is, so that what follows it can still be read.
+    end = offset + 4 + int(struct.unpack_from(">I", encoded, offset)[0])
+    if _within.table:
+        # Not read on from here: tables that overlap would be read again and again, twice as often for each.
+        found = _decode_table_of_pika(encoded, offset)
+        if found[1] != end:
+            raise ValueError
+        return found
+    _within.table = True
     try:
-        return _decode_table_of_pika(encoded, offset)
-    except (ValueError, OverflowError, OSError, struct.error, InvalidFieldTypeException):
-        # The table says how long it is, so that what follows it can still be read.
-        return {}, offset + 4 + int(struct.unpack_from(">I", encoded, offset)[0])
+        table, found_end = _decode_table_of_pika(encoded, offset)
+    except _UNREADABLE:
+        return {}, end
+    finally:
+        _within.table = False
+    # A value in it that claims to be longer would take what follows along.
+    return (table, end) if found_end == end else ({}, end)
 
 
 def server_properties(connection: BlockingConnection) -> dict[str, Any]:

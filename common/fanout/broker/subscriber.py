@@ -24,7 +24,13 @@ from common.fanout.base import SubscriberEvents
 from common.fanout.broker.declaring import Declaring
 from common.fanout.broker.deliveries import Delivery, Properties
 from common.fanout.broker.link import Link
-from common.fanout.broker.pika_internals import acknowledge, take_deliveries, unsent_bytes
+from common.fanout.broker.pika_internals import (
+    acknowledge,
+    leave_out_large_bodies,
+    take_deliveries,
+    too_large,
+    unsent_bytes,
+)
 from common.fanout.broker.topology import (
     ACK_EVERY,
     CONTROL_EXCHANGE,
@@ -37,7 +43,7 @@ from common.fanout.broker.topology import (
     freshness_arguments,
     share_key,
 )
-from common.frame import PROBE_CONTENT_TYPE, Codec, EncodedFrame, FrameHeader
+from common.frame import LARGEST, PROBE_CONTENT_TYPE, Codec, EncodedFrame, FrameHeader, Limits
 
 _LOG = logging.getLogger(__name__)
 
@@ -68,6 +74,7 @@ class BrokerSubscriber:
         share: str | None = None,
         follow: bool = True,
         trust: tuple[str, ...] = (),
+        limits: Limits = LARGEST,
     ) -> None:
         self._stream = stream
         self._share = None if share is None else share_key(stream, share)
@@ -79,6 +86,7 @@ class BrokerSubscriber:
         self._user = address.user
         self._trust = frozenset(trust)
         self._events = events
+        self._limits = limits
         self._declaring = Declaring()
         self._link = Link(
             address, self, title=f"fanlight consumer {stream} {name}", another_way=self._declaring.again
@@ -129,6 +137,7 @@ class BrokerSubscriber:
         # Each time another: the broker, or another node, may not have noticed yet that the connection of
         # the one before is lost. Two consumers of one name both get every frame.
         self._queue = consumer_queue(self._stream, self._name, secrets.token_hex(3))
+        leave_out_large_bodies(channel, self._limits.max_body_bytes)
         # pika sends each of these when the one before it is answered.
         self._declare(channel, CONTROL_EXCHANGE, "direct")
         channel.basic_qos(prefetch_count=PREFETCH)
@@ -211,7 +220,7 @@ class BrokerSubscriber:
             said = Properties(
                 properties.content_type, properties.app_id, properties.headers, properties.user_id
             )
-            header = self._checked(said, len(body))
+            header = self._checked(said, too_large(body) or len(body))
             if header is not None:
                 self._events.on_frame(EncodedFrame(header, body), received_ns)
         self._took(channel, method.delivery_tag)
@@ -222,7 +231,7 @@ class BrokerSubscriber:
         header: FrameHeader | None
         if properties is None and known is not None:
             try:
-                header = known.following(delivery.seq, delivery.capture_ns, len(body))
+                header = known.following(delivery.seq, delivery.capture_ns, len(body), self._limits)
             except WireFormatError as error:
                 self._events.on_malformed(error)
                 header = None
@@ -240,7 +249,7 @@ class BrokerSubscriber:
         What comes again is recognised byte by byte, its user among them, and need not be checked again.
         """
         try:
-            header = _header(properties, body_size)
+            header = _header(properties, body_size, self._limits)
             if self._trust and properties is not None:
                 self._check_user(header, properties.user_id)
             if header.stream != self._stream:
@@ -325,7 +334,7 @@ class BrokerSubscriber:
             self._events.on_clock(message)
 
 
-def _header(properties: Properties | None, body_size: int) -> FrameHeader:
+def _header(properties: Properties | None, body_size: int, limits: Limits) -> FrameHeader:
     if properties is None:
         raise WireFormatError("properties", None, "those of wire version 1")
     return FrameHeader.from_amqp(
@@ -333,4 +342,5 @@ def _header(properties: Properties | None, body_size: int) -> FrameHeader:
         content_type=properties.content_type,
         app_id=properties.app_id,
         body_size=body_size,
+        limits=limits,
     )

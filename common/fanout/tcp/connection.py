@@ -12,6 +12,7 @@ from common.errors import TokenRefused, WireFormatError
 from common.fanout.tcp import sockets, wire
 from common.fanout.tcp.token import Answer
 from common.fanout.tcp.wire import Hello, Kind, Message, MessageReader
+from common.frame import LARGEST, Limits
 
 _READ_BYTES: Final = 256 * 1024
 _NONCE_BYTES: Final = 16
@@ -34,13 +35,15 @@ class Connection:
         welcomed: whether the other side has let us in.
     """
 
-    def __init__(self, sock: socket.socket, hello: Hello, token: str | None = None) -> None:
+    def __init__(
+        self, sock: socket.socket, hello: Hello, token: str | None = None, limits: Limits = LARGEST
+    ) -> None:
         self.sock = sock
         hello = replace(hello, token=token is not None)
         self._answer = None if token is None else Answer(token, secrets.token_hex(_NONCE_BYTES), hello)
         self._answered = False
         self.welcomed = False
-        self._reader = MessageReader()
+        self._reader = MessageReader(max_body=limits.max_body_bytes)
         self._buffer = bytearray(_READ_BYTES)
         self._view = memoryview(self._buffer)
         self._unsent = bytearray()

@@ -26,6 +26,7 @@ from common.fanout.lent_loop import FOR_GOOD, LentLoop
 from common.fanout.tcp import sockets, wire
 from common.fanout.tcp.connection import Connection, ConnectionLost, connect_local
 from common.fanout.tcp.wire import Hello, Kind, Message
+from common.frame import LARGEST, Limits
 from common.ratelimit import RateLimiter
 from common.retry import backoff
 
@@ -60,11 +61,13 @@ class TcpSubscriber:
         events: SubscriberEvents,
         hub: Path | None = None,
         follow: bool = True,
+        limits: Limits = LARGEST,
     ) -> None:
         self._address = address
         self._stream = stream
         self._name = name
         self._events = events
+        self._limits = limits
         self._hub_path = hub
         self._follow = follow
         self._title = f"fanlight consumer {stream} {name}"
@@ -158,9 +161,8 @@ class TcpSubscriber:
         if sock is None:
             return  # stopped meanwhile
         sockets.tune(sock)
-        self._connection = Connection(
-            sock, Hello(self._stream, self._name, self._follow), self._address.token
-        )
+        hello = Hello(self._stream, self._name, self._follow)
+        self._connection = Connection(sock, hello, self._address.token, self._limits)
         self._welcome_by_s = time.monotonic() + _CONNECT_TIMEOUT_S
         self._watch(self._connection)
 
@@ -270,7 +272,7 @@ class TcpSubscriber:
     def _react(self, message: Message, received_ns: int) -> None:
         try:
             if message.kind is Kind.FRAME:
-                frame = wire.read_frame(message)
+                frame = wire.read_frame(message, self._limits)
                 if frame.header.stream != self._stream:
                     raise WireFormatError("stream", frame.header.stream, repr(self._stream))  # noqa: TRY301
                 self._events.on_frame(frame, received_ns)
@@ -363,7 +365,7 @@ class TcpSubscriber:
             return
         sock = connect_local(self._hub_path)
         if sock is not None:
-            self._hub = Connection(sock, Hello(self._stream, self._name, follow=True))
+            self._hub = Connection(sock, Hello(self._stream, self._name, follow=True), limits=self._limits)
             self._watch(self._hub)
             self._next_look_s = FOR_GOOD
 

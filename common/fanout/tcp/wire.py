@@ -22,12 +22,14 @@ from common import control
 from common.errors import WireFormatError
 from common.frame import (
     APP_ID,
+    LARGEST,
     MAX_BODY_BYTES,
     STREAM_NAME,
     STREAM_NAME_RULE,
     VERSION,
     EncodedFrame,
     FrameHeader,
+    Limits,
 )
 
 MAGIC: Final = b"FL"
@@ -116,7 +118,7 @@ def refusal_message(reason: str, field: str = "") -> bytes:
     return message(Kind.REFUSAL, table | {"field": field} if field else table)
 
 
-def read_frame(received: Message) -> EncodedFrame:
+def read_frame(received: Message, limits: Limits = LARGEST) -> EncodedFrame:
     """Check a frame that a stranger may have sent.
 
     Raises:
@@ -128,6 +130,7 @@ def read_frame(received: Message) -> EncodedFrame:
         content_type=_text(table, "content_type"),
         app_id=_text(table, "app_id"),
         body_size=len(received.body),
+        limits=limits,
     )
     return EncodedFrame(header, received.body)
 

@@ -31,6 +31,7 @@ def test_every_setting_can_be_given_by_variable() -> None:
         "FANLIGHT_VIA": "broker", "FANLIGHT_FORMAT": "grey", "FANLIGHT_SCALE": "640x360",
         "FANLIGHT_SHARE_FORMAT": "i420", "FANLIGHT_SHARE_SIZE": "320x240",
         "FANLIGHT_URL": "amqp://ann:pw@host/video", "FANLIGHT_TRUST": "camera, studio",
+        "FANLIGHT_MAX_PIXELS": "1920x1080", "FANLIGHT_MAX_BODY": "4MB",
     }  # fmt: skip
     assert {option.variable for option in OPTIONS if option not in access.OPTIONS} == set(environment)
     settings = ConsumerSettings(**with_access(resolve(OPTIONS, {}, environment)))
@@ -39,6 +40,7 @@ def test_every_setting_can_be_given_by_variable() -> None:
     assert (settings.duration_s, settings.frames, len(settings.sinks)) == (60, 9, 2)
     assert (settings.via, settings.format, settings.size) == (Via.BROKER, PixelFormat.GREY, (640, 360))
     assert (settings.share_format, settings.share_size) == (PixelFormat.I420, (320, 240))
+    assert (settings.max_pixels, settings.max_body_bytes) == (1920 * 1080, 4_000_000)
     assert settings.url_shown == "amqp://ann@host:5672/video"
     assert settings.trust == ("camera", "studio")
 

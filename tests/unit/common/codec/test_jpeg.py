@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from common.codec import decoder
 from common.codec.jpeg import JpegDecoder, JpegEncoder
 from common.errors import DecodeError, EncodeError
 from common.frame import Codec
@@ -64,3 +65,9 @@ def test_there_is_nothing_to_reset() -> None:
     decoder = JpegDecoder()
     decoder.reset()
     assert decoder.decode(encode(Codec.JPEG, gradient(64, 48))).pixels().shape == (48, 64, 3)
+
+
+def test_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded() -> None:
+    body = encode(Codec.JPEG, gradient(64, 48)).body
+    with pytest.raises(DecodeError, match="scans: allowed is up to 64"):
+        decoder(Codec.JPEG).decode(framed(Codec.JPEG, body[:-2] + b"\xff\xda" * 64 + body[-2:], (64, 48)))

@@ -11,8 +11,10 @@ from PIL import Image
 
 from common.codec.picture import Converter, size_of
 from common.errors import SourceError
+from common.frame import Codec
 from producer.source import images as module
 from producer.source.images import ImagesSource, decode_image, list_images
+from tests.unit.common.codec.build import encode, noise
 from tests.unit.producer.source.footage import number_of, pattern
 
 MS = 1_000_000
@@ -207,3 +209,17 @@ def test_a_name_is_a_name_before_it_is_a_pattern(tmp_path: Path) -> None:
     save(tmp_path / "a[1].png", 1)
     save(tmp_path / "a1.png", 2)
     assert [path.name for path in list_images(str(tmp_path / "a[1].png"))] == ["a[1].png"]
+
+
+def test_a_picture_beyond_the_limit_is_skipped_with_its_reason(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "1.png").write_bytes(encode(Codec.PNG, noise(640, 480)).body)
+    (tmp_path / "2.png").write_bytes(encode(Codec.PNG, noise(32, 24)).body)
+    source = ImagesSource(str(tmp_path), max_pixels=200_000)
+    source.open()
+    captured = source.read()
+    assert captured is not None
+    assert captured.picture.shape == (24, 32, 3)  # type: ignore[union-attr]
+    assert source.unreadable == 1
+    assert "1.png: skipped" in caplog.text

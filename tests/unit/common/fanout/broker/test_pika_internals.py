@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import socket
 import struct
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -113,6 +114,25 @@ def test_a_table_that_pika_cannot_decode_is_empty_and_what_follows_is_still_read
     entry = b"\x01xT" + struct.pack(">Q", 2**63)
     encoded = struct.pack(">I", len(entry)) + entry + b"rest"
     assert data.decode_table(encoded, 0) == ({}, len(encoded) - len(b"rest"))
+
+
+def test_tables_within_tables_that_overlap_are_refused_at_once() -> None:
+    survive_hostile_tables()
+    # Read on after each refusal, what overlaps is read twice as often for each of them: 2^60 steps.
+    overlapping = b"A\x00\x00\xff\xffF\x00\x00\x00\x01\x00"
+    entries = b"\x01a" + overlapping * 60 + b"T" + struct.pack(">Q", 2**63)
+    encoded = struct.pack(">I", len(entries)) + entries
+    began_s = time.thread_time()
+    assert data.decode_table(encoded + b"rest", 0) == ({}, len(encoded))
+    assert time.thread_time() - began_s < 0.1
+
+
+def test_a_table_that_nests_too_deep_is_empty() -> None:
+    survive_hostile_tables()
+    entries = b"\x01a" + b"A\x00\x00\x00\x05" * 20_000
+    encoded = struct.pack(">I", len(entries)) + entries
+    assert data.decode_table(encoded, 0) == ({}, len(encoded))
+    assert data.decode_table(struct.pack(">I", 4) + b"\x01at\x01", 0) == ({"a": True}, 8)
 
 
 def test_an_ordinary_table_is_read_as_ever() -> None:

@@ -1,0 +1,399 @@
+"""The parsers, each with what has to hold of whatever it reads."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from decimal import Decimal
+from typing import Any, Final
+
+from pika import data as pika_data
+from pika import frame as pika_frame
+
+from common import control, units
+from common.address import parse_url
+from common.errors import ConfigError, WireFormatError
+from common.fanout.broker.deliveries import Delivery, DeliveryReader, Incomplete, NotPlain
+from common.fanout.broker.pika_internals import survive_hostile_tables
+from common.fanout.tcp import wire
+from common.fanout.tcp.visitor import Visitor
+from common.fanout.tcp.wire import Kind, Message, MessageReader
+from common.frame import APP_ID, MAX_BODY_BYTES, MAX_PIXELS, Codec, FrameHeader
+from common.pixels import FULL_BGR, format_value
+from common.settings import Option, resolve
+from common.sharing.layout import Reference, SegmentHeader, check_name, is_ours
+from consumer.changeover import via_value
+from consumer.settings import OPTIONS as CONSUMER
+from consumer.settings import ConsumerSettings
+from consumer.sinks import parse_sink
+from producer.settings import OPTIONS as PRODUCER
+from producer.settings import ProducerSettings
+from producer.source.media import without_secrets
+from scripts.fuzzing.target import Broken, Target, golden
+
+_HEADER_WORDS: Final = tuple(
+    f'"{name}":'.encode() for name in ("v", "stream", "epoch", "seq", "key", "fps")
+)
+_CONTENT_TYPES: Final = tuple(codec.content_type for codec in Codec)
+_CHANNEL, _TAG = 1, "ctag1.golden"
+
+
+def _sane(header: FrameHeader, body_size: int) -> None:
+    if header.width * header.height > MAX_PIXELS or not 1 <= body_size <= MAX_BODY_BYTES:
+        raise Broken(header)
+    if not (0 < header.fps <= 1000 and header.seq >= 0 and header.epoch >= 0 and header.capture_ns >= 0):
+        raise Broken(header)
+
+
+# AMQP ------------------------------------------------------------------------------------------------
+
+
+def _amqp_table() -> Callable[[bytes], None]:
+    survive_hostile_tables()
+
+    def run(data: bytes) -> None:
+        # The length stands in front on the wire, where the broker has checked it.
+        table: Any
+        table, end = pika_data.decode_table(struct.pack(">I", len(data)) + data, 0)
+        if end != len(data) + 4:
+            raise Broken(end)
+        for content_type in _CONTENT_TYPES[:2]:
+            try:
+                header = FrameHeader.from_amqp(
+                    table, content_type=content_type, app_id=APP_ID, body_size=99
+                )
+            except WireFormatError as error:
+                _one_line(error)
+                continue
+            _sane(header, 99)
+
+    return run
+
+
+def _tables() -> list[bytes]:
+    pieces: list[bytes] = []
+    header = FrameHeader(
+        stream="cam",
+        codec=Codec.H264,
+        epoch=1,
+        seq=2,
+        capture_ns=3,
+        width=32,
+        height=24,
+        key=True,
+        fps=29.97,
+    )
+    pika_data.encode_table(pieces, header.to_amqp())
+    pika_data.encode_table(pieces, {"a": [1, None, {"b": Decimal("1.5")}], "c": b"\xff", "d": "x"})
+    whole = b"".join(pieces)
+    first = struct.unpack_from(">I", whole)[0] + 4
+    return [whole[4:first], whole[first + 4 :], b"\x01xT" + struct.pack(">Q", 2**63)]
+
+
+def _delivery() -> Callable[[bytes], None]:
+    known = golden("frame-h264.amqp")[0]
+
+    def run(data: bytes) -> None:
+        for remembers in (False, True):
+            reader = DeliveryReader(_CHANNEL, _TAG.encode())
+            if remembers:
+                reader.take(known, 0)
+                reader.remember()
+            try:
+                found = reader.take(data, 0)
+            except (Incomplete, NotPlain):
+                continue
+            _as_pika_reads(data, found)
+
+    return run
+
+
+def _as_pika_reads(data: bytes, found: Delivery) -> None:
+    """The quick reader must never find anything else in the same bytes than pika does."""
+    at, tag, parts, said = 0, -1, [], None
+    while at < found.end:
+        try:
+            frame: Any
+            used, frame = pika_frame.decode_frame(data[at:])
+        except Exception:  # noqa: BLE001 - pika's own, of any kind
+            return  # an exchange or routing key that no broker sends: the quick reader has no use for them
+        at += used
+        if isinstance(frame, pika_frame.Method):
+            tag = frame.method.delivery_tag
+        elif isinstance(frame, pika_frame.Header):
+            said = frame.properties
+        else:
+            parts.append(frame.fragment)
+    if said is None or (at, tag, b"".join(parts)) != (found.end, found.tag, found.body):
+        raise Broken((at, tag, found))
+    if found.properties is None:
+        alike = (found.seq, found.capture_ns) == (said.headers["seq"], said.headers["capture_ns"])
+    else:
+        alike = found.properties == (said.content_type, said.app_id, said.headers, said.user_id)
+    if not alike:
+        raise Broken((said, found))
+
+
+# TCP -------------------------------------------------------------------------------------------------
+
+_READERS: Final[dict[Kind, Callable[[Message], object]]] = {
+    Kind.HELLO: wire.read_hello,
+    Kind.REFUSAL: wire.read_reason,
+    Kind.FRAME: wire.read_frame,
+    Kind.CONTROL: wire.read_control,
+    Kind.FOLLOW: wire.read_follow,
+    Kind.WELCOME: wire.read_object,
+}
+
+
+def _tcp_stream() -> Callable[[bytes], None]:
+    def run(data: bytes) -> None:
+        whole = _messages([data])
+        if whole != _messages([data[: len(data) // 2], data[len(data) // 2 :]]):
+            raise Broken("where it is cut makes a difference")
+        for message in whole or ():
+            try:
+                read = _READERS[message.kind](message)
+            except WireFormatError as error:
+                _one_line(error)
+                continue
+            if message.kind is Kind.FRAME:
+                _sane(read.header, len(message.body))  # type: ignore[attr-defined]
+
+    return run
+
+
+def _messages(parts: Iterable[bytes]) -> list[Message] | None:
+    reader, messages = MessageReader(), []
+    try:
+        for part in parts:
+            messages += reader.feed(memoryview(part))
+    except WireFormatError as error:
+        _one_line(error)
+        return None
+    return messages
+
+
+def _tcp_visitor() -> Callable[[bytes], None]:
+    def run(data: bytes) -> None:
+        visitor = Visitor("cam", 0)
+        for now_ns, start in enumerate(range(0, len(data), 50)):
+            try:
+                said = visitor.hear(memoryview(data)[start : start + 50], now_ns)
+            except WireFormatError as error:
+                _one_line(error)
+                return
+            if said and visitor.name is None:
+                raise Broken("heard before it was introduced")
+        visitor.overdue(2**40)
+
+    return run
+
+
+# Control messages ------------------------------------------------------------------------------------
+
+_TYPES: Final = ("keyframe_request", "receiver_report", "clock_request", "clock_reply")
+
+
+def _control() -> Callable[[bytes], None]:
+    def run(data: bytes) -> None:
+        kind = _TYPES[data[0] & 3] if data else None
+        try:
+            message = control.parse(kind, data[1:])
+        except WireFormatError as error:
+            _one_line(error)
+            return
+        if control.parse(message.TYPE, control.serialize(message)) != message:
+            raise Broken(message)
+
+    return run
+
+
+# Shared memory ---------------------------------------------------------------------------------------
+
+
+def _reference() -> Callable[[bytes], None]:
+    def run(data: bytes) -> None:
+        try:
+            reference = Reference.parse(data)
+            is_ours(reference.segment)
+            check_name(reference.segment, "cam", FULL_BGR)
+        except WireFormatError as error:
+            _one_line(error)
+            return
+        if "/" in reference.segment or Reference.parse(reference.serialize()) != reference:
+            raise Broken(reference)
+
+    return run
+
+
+def _segment() -> Callable[[bytes], None]:
+    def run(data: bytes) -> None:
+        for file_bytes in (4096 * 21, len(data), int.from_bytes(data[-8:], "little")):
+            try:
+                header = SegmentHeader.parse(data, file_bytes)
+            except WireFormatError as error:
+                _one_line(error)
+                continue
+            if header.file_bytes != file_bytes or not data.startswith(header.serialize()[:28]):
+                raise Broken(header)
+
+    return run
+
+
+# What people write -----------------------------------------------------------------------------------
+
+
+def _url() -> Callable[[bytes], None]:
+    def run(data: bytes) -> None:
+        text = data.decode("utf-8", "surrogateescape")
+        without_secrets(text)
+        try:
+            address = parse_url(text)
+        except ConfigError as error:
+            _one_line(error)
+            return
+        str(address)
+
+    return run
+
+
+_READ: Final[tuple[Callable[[str], object], ...]] = (
+    units.duration_s,
+    units.positive_duration_s,
+    units.size_px,
+    units.rate_fps,
+    units.count,
+    units.flag,
+    units.name,
+    parse_sink,
+    format_value,
+    via_value,
+)
+
+
+def _values() -> Callable[[bytes], None]:
+    def run(data: bytes) -> None:
+        text = data.decode("utf-8", "surrogateescape")
+        for read in _READ:
+            try:
+                read(text)
+            except ValueError as error:
+                _one_line(error)
+
+    return run
+
+
+def _settings() -> Callable[[bytes], None]:
+    sides: tuple[tuple[tuple[Option, ...], Any], ...] = (
+        (CONSUMER, ConsumerSettings),
+        (PRODUCER, ProducerSettings),
+    )
+
+    def run(data: bytes) -> None:
+        lines = data.decode("utf-8", "surrogateescape").split("\n")
+        for options, settings in sides:
+            flags = {key: value for key, _, value in (line.partition("=") for line in lines) if value}
+            environment = {f"FANLIGHT_{key.upper()}": value for key, value in flags.items()}
+            for given, variables in (({}, environment), (_flags(options, flags), {})):
+                try:
+                    values = resolve(options, given, variables)
+                    known = {field.name for field in fields(settings)}
+                    settings(**{key: value for key, value in values.items() if key in known})
+                except ConfigError as error:
+                    _one_line(error)
+
+    return run
+
+
+def _flags(options: tuple[Option, ...], given: dict[str, str]) -> dict[str, Any]:
+    return {
+        option.key: [given[option.key]] if option.repeated else given[option.key]
+        for option in options
+        if option.key in given
+    }
+
+
+def _one_line(error: Exception) -> None:
+    if "\n" in str(error) or len(str(error)) > 4096:
+        raise Broken(f"not one clear line: {str(error)[:80]!r}") from error
+
+
+def _control_seeds() -> list[bytes]:
+    return [bytes((at,)) + golden(f"{kind}.json")[0] for at, kind in enumerate(_TYPES)]
+
+
+def _wire_seeds() -> list[bytes]:
+    single = golden("*.tcp")
+    nested = b'{"a":' * 300
+    return [
+        *single,
+        b"".join(single),
+        struct.pack(">2sBBII", b"FL", 1, 4, len(nested), 0) + nested,
+    ]
+
+
+def _visitor_seeds() -> list[bytes]:
+    hello = golden("hello.tcp")[0]
+    asked = [golden(f"{kind}.tcp")[0] for kind in _TYPES]
+    return [hello + b"".join(asked) + golden("follow.tcp")[0], hello, golden("frame-raw.tcp")[0][:600]]
+
+
+def _references() -> list[bytes]:
+    """The body of the golden frame that refers to a shared picture."""
+    message = MessageReader().feed(memoryview(golden("frame-shared.tcp")[0]))[0]
+    return [message.body]
+
+
+_JSON: Final = (b"{", b"}", b"[", b"null", b"true", b"1e999", b"NaN", b"\\ud800", *_HEADER_WORDS)
+PURE: Final = (
+    Target(
+        "amqp_table", _amqp_table, _tables, (b"\x01v", b"\x06stream", b"\x03fps", b"D", b"S", b"T", b"l")
+    ),
+    Target("delivery", _delivery, lambda: golden("*.amqp"), (b"\xce", b"\x00<\x00<"), 4096),
+    Target("tcp_stream", _tcp_stream, _wire_seeds, (b"FL\x01", *_JSON), 4096),
+    Target("tcp_visitor", _tcp_visitor, _visitor_seeds, (b"FL\x01", *_JSON), 2048),
+    Target("control", _control, _control_seeds, _JSON),
+    Target("reference", _reference, _references, (b"fanlight.1.",)),
+    Target("segment", _segment, lambda: golden("segment-*.bin"), (b"FANLIGHT",), 128),
+    Target(
+        "url",
+        _url,
+        lambda: [
+            b"amqp://user:secret@localhost:5672,[::1]:5673/vhost",
+            b"amqps://u%40x@host/%2f?heartbeat=5",
+            b"tcp+threads://0.0.0.0:5000",
+            b"rtsp://u:p@host/path?token=secret",
+        ],
+        (b"amqp://", b"amqps://", b"tcp+multiplex://", b"@", b":", b"%2F", b"[::1]"),
+        256,
+    ),
+    Target(
+        "values",
+        _values,
+        lambda: [
+            b"500ms",
+            b"1.5m",
+            b"1280x720",
+            b"29.97",
+            b"true",
+            b"cam-1",
+            b"record:a.mp4",
+            b"trace:t.csv",
+        ],
+        (b"ms", b"record:", b"snapshot:", b"x"),
+        128,
+    ),
+    Target(
+        "settings",
+        _settings,
+        lambda: [
+            b"stream=cam\nname=desk\nplayout=sync\ndelay_s=100ms\nmax_age_s=1s\nsinks=null",
+            b"codec=h264\nfps=30\nsize=64x48\nquality=23\nurl=tcp+threads://:5000\npayload_frames=3",
+            b"format=i420\nshare_size=64x48\nsinks=share\nvia=broker\nframes=10",
+        ],
+        (b"url=", b"size=", b"codec=", b"fps=", b"format=", b"via=", b"amqp://", b"\n"),
+        512,
+    ),
+)

@@ -1,0 +1,110 @@
+"""Limits of pixels and bytes, on every way that frames come."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from pika import frame
+from pika.channel import ContentFrameAssembler
+from pika.spec import Basic, BasicProperties
+
+from common import units
+from common.errors import ConfigError, WireFormatError
+from common.fanout.broker.pika_internals import leave_out_large_bodies, too_large
+from common.fanout.tcp import wire
+from common.fanout.tcp.wire import MessageReader
+from common.frame import APP_ID, MAX_BODY_BYTES, MAX_PIXELS, Codec, EncodedFrame, FrameHeader, Limits
+from consumer.settings import ConsumerSettings
+from producer.settings import ProducerSettings
+
+HEADER = FrameHeader(
+    stream="cam", codec=Codec.JPEG, epoch=1, seq=0, capture_ns=0, width=64, height=48, key=True, fps=30.0
+)
+TIGHT = Limits(64 * 48, 100)
+
+
+def read(header: FrameHeader, size: int, limits: Limits) -> FrameHeader:
+    said = header.codec.content_type
+    return FrameHeader.from_amqp(
+        header.to_amqp(), content_type=said, app_id=APP_ID, body_size=size, limits=limits
+    )
+
+
+def test_up_to_the_limits_a_frame_is_accepted() -> None:
+    assert read(HEADER, 100, TIGHT) == HEADER
+    assert HEADER.following(1, 1, 100, TIGHT).seq == 1
+
+
+def test_beyond_them_it_is_refused_with_the_limit() -> None:
+    with pytest.raises(WireFormatError, match="'65x48': allowed is up to 3072 pixels"):
+        read(replace(HEADER, width=65), 100, TIGHT)
+    with pytest.raises(WireFormatError, match="body size is 101: allowed is 1 to 100 bytes"):
+        read(HEADER, 101, TIGHT)
+    with pytest.raises(WireFormatError, match="body size is 101"):
+        HEADER.following(1, 1, 101, TIGHT)
+
+
+def test_over_tcp_a_body_is_refused_before_it_comes_and_a_picture_by_its_header() -> None:
+    data = wire.frame_message(EncodedFrame(HEADER, b"x" * 101))
+    with pytest.raises(WireFormatError, match="body size is 101: allowed is up to 100 bytes"):
+        MessageReader(max_body=TIGHT.max_body_bytes).feed(memoryview(data)[: wire.PREFIX_BYTES])
+    (message,) = MessageReader().feed(memoryview(data))
+    with pytest.raises(WireFormatError, match="up to 10 pixels"):
+        wire.read_frame(message, Limits(10))
+
+
+class Opened:
+    """A channel as far as it matters here."""
+
+    def __init__(self) -> None:
+        self._content_assembler = ContentFrameAssembler()
+
+
+@pytest.mark.parametrize(("size", "kept"), [(100, True), (101, False), (5000, False)])
+def test_pika_does_not_collect_a_body_that_is_too_large(size: int, kept: bool) -> None:
+    channel = Opened()
+    leave_out_large_bodies(channel, 100)  # type: ignore[arg-type]
+    assembler = channel._content_assembler
+    for _ in range(2):  # the next message is none the worse for it
+        assert assembler.process(frame.Method(1, Basic.Deliver("c", 1, False, "e", ""))) is None
+        assert assembler.process(frame.Header(1, size, BasicProperties())) is None
+        whole = None
+        for start in range(0, size, 50):
+            assert whole is None
+            whole = assembler.process(frame.Body(1, b"x" * min(50, size - start)))
+            assert sum(map(len, assembler._body_fragments)) <= 100
+        assert whole is not None
+        assert (len(whole[2]), too_large(whole[2])) == ((size, 0) if kept else (0, size))
+
+
+@pytest.mark.parametrize(("text", "number"), [("3072", 3072), ("64x48", 3072), ("7680x4320", MAX_PIXELS)])
+def test_a_number_of_pixels_is_read(text: str, number: int) -> None:
+    assert units.pixels(text) == number
+
+
+@pytest.mark.parametrize(("text", "number"), [("1", 1), ("500kB", 500_000), ("4MB", 4_000_000)])
+def test_a_number_of_bytes_is_read(text: str, number: int) -> None:
+    assert units.body_bytes(text) == number
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "", "x", "1e3", "7681x4320", "99999999", "0x5"])
+def test_other_pixels_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="up to 33177600 pixels"):
+        units.pixels(text)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "", "kB", "4 GB", "17MB", "1.5MB", str(MAX_BODY_BYTES + 1)])
+def test_other_bytes_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=f"up to {MAX_BODY_BYTES}"):
+        units.body_bytes(text)
+
+
+def test_the_settings_check_them() -> None:
+    assert ConsumerSettings(max_pixels=100, max_body_bytes=7).limits == Limits(100, 7)
+    assert ConsumerSettings().limits == Limits(MAX_PIXELS, MAX_BODY_BYTES)
+    for settings in (ConsumerSettings, ProducerSettings):
+        with pytest.raises(ConfigError, match="--max-pixels"):
+            settings(max_pixels=MAX_PIXELS + 1)
+    with pytest.raises(ConfigError, match="--max-body"):
+        ConsumerSettings(max_body_bytes=0)

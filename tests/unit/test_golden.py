@@ -1,0 +1,141 @@
+"""Real messages of every kind, as they were on the wire when that version was made, byte for byte.
+
+A change that fails here breaks clients in every language: it needs a new version, and these stay.
+"""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from common import control
+from common.codec import decoder
+from common.errors import DecodeError, WireFormatError
+from common.fanout.broker.deliveries import DeliveryReader, Incomplete
+from common.fanout.tcp import wire
+from common.fanout.tcp.wire import Kind, Message, MessageReader
+from common.frame import ENCODINGS, VERSION, Codec, FrameHeader
+from common.pixels import FULL_BGR, PixelFormat
+from common.sharing.layout import Reference, SegmentHeader, check_name
+from scripts.fuzzing.target import GOLDEN
+from tests.unit.common.codec.build import gradient, psnr
+
+EPOCH = 0x1122334455667788
+CONTROLS = {kind.TYPE: kind for kind in get_args(control.ControlMessage)}
+
+
+def golden(name: str, version: int = VERSION) -> bytes:
+    return (GOLDEN / f"v{version}" / name).read_bytes()
+
+
+def message(name: str) -> Message:
+    (found,) = MessageReader().feed(memoryview(golden(name)))
+    return found
+
+
+def expected(codec: Codec) -> FrameHeader:
+    seq = list(Codec).index(codec)
+    return FrameHeader(
+        stream="cam", codec=codec, epoch=EPOCH, seq=seq, capture_ns=1_700_000_000_123_456_789 + seq,
+        width=32, height=24, key=True, fps=29.97,
+    )  # fmt: skip
+
+
+def test_every_version_has_its_folder_and_nothing_in_it_is_forgotten() -> None:
+    assert sorted(folder.name for folder in GOLDEN.iterdir()) == [f"v{VERSION}"]
+    names = {f"frame-{codec}.{end}" for codec in Codec for end in ("tcp", "amqp")}
+    names |= {f"{kind}.{end}" for kind in CONTROLS for end in ("tcp", "json")}
+    names |= {f"segment-{form}.bin" for form in PixelFormat}
+    names |= {"hello.tcp", "welcome.tcp", "refusal.tcp", "follow.tcp"}
+    assert {file.name for file in (GOLDEN / "v1").iterdir()} == names
+
+
+@pytest.mark.parametrize("codec", Codec)
+def test_a_frame_is_read_from_tcp_and_written_as_the_same_bytes(codec: Codec) -> None:
+    frame = wire.read_frame(message(f"frame-{codec}.tcp"))
+    assert frame.header == expected(codec)
+    assert wire.frame_message(frame) == golden(f"frame-{codec}.tcp")
+
+
+@pytest.mark.parametrize("codec", Codec)
+def test_a_frame_is_read_from_amqp(codec: Codec) -> None:
+    delivery = DeliveryReader(1, b"ctag1.golden").take(golden(f"frame-{codec}.amqp"), 0)
+    said = delivery.properties
+    assert said is not None
+    header = FrameHeader.from_amqp(
+        said.headers, content_type=said.content_type, app_id=said.app_id, body_size=len(delivery.body)
+    )
+    assert header == expected(codec)
+    assert dict(said.headers or {}) == header.to_amqp()
+    assert delivery.body == message(f"frame-{codec}.tcp").body
+
+
+@pytest.mark.parametrize("codec", Codec)
+def test_a_delivery_cut_at_any_offset_is_waited_for(codec: Codec) -> None:
+    whole = golden(f"frame-{codec}.amqp")
+    for end in range(len(whole)):
+        with pytest.raises(Incomplete):
+            DeliveryReader(1, b"ctag1.golden").take(whole[:end], 0)
+
+
+@pytest.mark.parametrize("codec", ENCODINGS)
+def test_todays_decoders_show_the_picture_of_then(codec: Codec) -> None:
+    frame = wire.read_frame(message(f"frame-{codec}.tcp"))
+    image = decoder(codec).decode(frame).pixels()
+    if codec in (Codec.RAW, Codec.PNG):
+        assert np.array_equal(image, gradient(32, 24))
+    else:
+        assert psnr(image, gradient(32, 24)) > 28
+
+
+@pytest.mark.parametrize("codec", [Codec.JPEG, Codec.PNG, Codec.H264])
+def test_a_body_cut_at_any_offset_or_with_any_byte_changed_is_decoded_or_refused(codec: Codec) -> None:
+    frame = wire.read_frame(message(f"frame-{codec}.tcp"))
+    whole, decoding = frame.body, decoder(codec)
+    cut = [whole[:end] for end in range(1, len(whole))]
+    changed = [whole[:at] + bytes((whole[at] ^ 1 << at % 8,)) + whole[at + 1 :] for at in range(len(whole))]
+    for body in cut + changed:
+        decoding.reset()
+        try:
+            image = decoding.decode(type(frame)(frame.header, body)).pixels()
+        except DecodeError:
+            continue
+        assert image.shape == (24, 32, 3)
+
+
+@pytest.mark.parametrize("kind", CONTROLS)
+def test_control_messages_are_read_and_written_as_the_same_bytes(kind: str) -> None:
+    read = control.parse(kind, golden(f"{kind}.json"))
+    assert type(read) is CONTROLS[kind]
+    assert control.serialize(read) == golden(f"{kind}.json")
+    assert wire.read_control(message(f"{kind}.tcp")) == read
+    assert wire.control_message(read) == golden(f"{kind}.tcp")
+
+
+def test_what_opens_a_connection_is_read_and_written_as_the_same_bytes() -> None:
+    hello = wire.read_hello(message("hello.tcp"))
+    assert (hello, wire.hello_message(hello)) == (wire.Hello("cam", "desk", True), golden("hello.tcp"))
+    assert wire.message(Kind.WELCOME, {}) == golden("welcome.tcp")
+    assert wire.read_reason(message("refusal.tcp")) == "64 clients are here already"
+    assert wire.read_follow(message("follow.tcp")) is False
+
+
+@pytest.mark.parametrize("form", PixelFormat)
+def test_a_segment_is_read_written_as_the_same_bytes_and_refused_when_cut(form: PixelFormat) -> None:
+    page = golden(f"segment-{form}.bin")
+    header = SegmentHeader(format=form, width=32, height=24, slots=20, epoch=EPOCH, grace_ns=500_000_000)
+    assert SegmentHeader.parse(page, header.file_bytes) == header
+    assert header.serialize() == page
+    for end in range(len(page)):
+        with pytest.raises(WireFormatError):
+            SegmentHeader.parse(page[:end], header.file_bytes)
+
+
+def test_a_reference_is_read_and_written_as_the_same_bytes() -> None:
+    body = message("frame-shared.tcp").body
+    reference = Reference.parse(body)
+    assert (reference.slot, reference.generation) == (3, 42)
+    assert check_name(reference.segment, "cam", FULL_BGR) == EPOCH
+    assert reference.serialize() == body
