@@ -96,8 +96,10 @@ def _producer(flags: list[str], levers: Levers) -> int:
         def __str__(self) -> str:
             return "marked pattern"
 
-    def make_source(spec: str, *, loop: bool, fps: float | None, size: tuple[int, int] | None) -> Source:
-        del spec, loop
+    def make_source(
+        spec: str, *, loop: bool, fps: float | None, size: tuple[int, int] | None, max_pixels: int = 0
+    ) -> Source:
+        del spec, loop, max_pixels
         return MarkedSource(size or (640, 360), fps or 30.0)
 
     sources.make_source = make_source
