@@ -96,13 +96,14 @@ class Watcher:
         except StreamEnded:
             pass
 
+    def is_right(self, frame: Frame) -> bool:
+        """Whether these are the pixels of that time."""
+        height, width = frame.image.shape[:2]
+        return np.array_equal(frame.image, marked(frame.capture_ns, width, height))
+
     def _looked_at(self, frame: Frame) -> Seen:
-        right = True
-        if self.exact:
-            height, width = frame.image.shape[:2]
-            right = np.array_equal(frame.image, marked(frame.capture_ns, width, height))
-            # Wrong pixels of a picture that was taken away meanwhile are what `valid` is there to tell.
-            right = right or not frame.valid
+        # Wrong pixels of a picture that was taken away meanwhile are what `valid` is there to tell.
+        right = not self.exact or self.is_right(frame) or not frame.valid
         return Seen(
             time.monotonic(), frame.epoch, frame.seq, frame.capture_ns, frame.age_s,
             frame.held is not None, right, frame.image.shape,

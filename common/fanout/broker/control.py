@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -15,7 +14,13 @@ from common.address import BrokerAddress
 from common.clock import monotonic_ns, wall_ns
 from common.errors import FanlightError, WireFormatError
 from common.fanout.broker.link import Link
-from common.fanout.broker.topology import CONTROL_EXCHANGE, DIRECT_REPLY, control_properties, control_queue
+from common.fanout.broker.topology import (
+    CONTROL_EXCHANGE,
+    DIRECT_REPLY,
+    control_properties,
+    control_queue,
+    new_suffix,
+)
 from common.ratelimit import RateLimiter
 
 _LOG = logging.getLogger(__name__)
@@ -62,7 +67,7 @@ class ControlListener:
         channel.basic_qos(prefetch_count=MOST_AT_ONCE)
         channel.exchange_declare(CONTROL_EXCHANGE, "direct", durable=True)
         # Each time another: see the subscriber.
-        queue = control_queue(self._stream, secrets.token_hex(3))
+        queue = control_queue(self._stream, new_suffix())
         channel.queue_declare(queue, exclusive=True, auto_delete=True, arguments=_QUEUE_ARGUMENTS)
         channel.queue_bind(queue, CONTROL_EXCHANGE, self._stream)
         channel.basic_consume(queue, self._delivered, exclusive=True, callback=self._consuming)

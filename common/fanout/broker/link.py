@@ -27,17 +27,21 @@ from common.fanout.broker.pika_internals import (
     Turns,
     close_socket,
     give_up,
+    line_of,
     peer,
     read_in_large_pieces,
+    send_heartbeat,
     survive_hostile_tables,
     unread,
     write_at_once,
 )
-from common.fanout.broker.pulse import LOOK_S, Pulse, Verdict
-from common.fanout.broker.refusals import explain
+from common.fanout.broker.pulse import LOOK_S, Pulse
+from common.fanout.broker.pulse import Verdict as PulseVerdict
+from common.fanout.broker.refusals import explain, line_is_out
 from common.fanout.broker.tls import Tls
 from common.fanout.cleartext import in_clear
 from common.fanout.lent_loop import LentLoop
+from common.fanout.silence import ATTEMPT_S, CHECK_EVERY_S, PAUSE_S, NetworkSilent, Silence, Verdict
 from common.ratelimit import RateLimiter
 
 _LOG = logging.getLogger(__name__)
@@ -211,7 +215,7 @@ class Link:
             virtual_host=self._address.vhost,
             credentials=PlainCredentials(self._address.user, self._address.password),
             heartbeat=HEARTBEAT_S,
-            socket_timeout=timeout_s,
+            socket_timeout=min(timeout_s, ATTEMPT_S),
             stack_timeout=timeout_s,
             connection_attempts=1,
             client_properties={"connection_name": self._title, "product": "Fanlight"},
@@ -225,6 +229,7 @@ class Link:
             custom_ioloop=self._loop,
         )
         self._limit_setup(timeout_s)
+        self._loop.call_later(CHECK_EVERY_S, partial(self._listen, self._connection, Silence()))
 
     @property
     def _here(self) -> BrokerAddress:
@@ -247,16 +252,28 @@ class Link:
         if setup != self._setups or connection is not self._connection or not connection.is_open:
             return
         verdict = pulse.look(connection.bytes_received, excused=self._excused)
-        if verdict is Verdict.LEAVE:
+        if verdict is PulseVerdict.LEAVE:
             give_up(connection, AMQPConnectionError("it has fallen silent"))
             return
-        if verdict is Verdict.ASK:
+        if verdict is PulseVerdict.ASK:
             # Not on our own channel: what was declared there may wait for nodes that are gone.
             connection.channel(on_open_callback=_close)
         self._loop.call_later(LOOK_S, partial(self._look, connection, setup, pulse))
 
     def _set_excused(self, excused: bool, *_notice: object) -> None:
         self._excused = excused
+
+    def _listen(self, connection: SelectConnection, silence: Silence) -> None:
+        """Give the connection up if the network is silent: heartbeats would take 20 s to tell."""
+        if connection is not self._connection or connection.is_closing or connection.is_closed:
+            return
+        verdict = silence.check(line_of(connection), monotonic_ns() / 1e9)
+        if verdict is Verdict.DEAD:
+            give_up(connection, NetworkSilent())
+            return
+        if verdict is Verdict.ASK:
+            send_heartbeat(connection)
+        self._loop.call_later(CHECK_EVERY_S, partial(self._listen, connection, silence))
 
     def _opened(self, connection: SelectConnection) -> None:
         self._excused = False
@@ -318,6 +335,8 @@ class Link:
         reason = explain(error, self._here, unread(connection))
         if not self._refused(reason):
             delay_s = self._hosts.failed(monotonic_ns())
+            if line_is_out(error):
+                delay_s = min(delay_s, PAUSE_S)
             self._complain(str(reason), delay_s)
             self._loop.call_later(delay_s, self._connect)
 

@@ -13,12 +13,13 @@ from collections.abc import Callable, Sequence
 from types import MethodType
 from typing import Any, Final
 
-from pika import BlockingConnection, SelectConnection, data
+from pika import BlockingConnection, SelectConnection, data, frame
 from pika.adapters.select_connection import IOLoop, PollEvents, PollPoller
 from pika.channel import Channel, ContentFrameAssembler
 from pika.exceptions import InvalidFieldTypeException
 
 from common.fanout.broker.deliveries import Delivery, DeliveryReader, Incomplete, NotPlain
+from common.fanout.tcp_info import TcpInfo, reset_on_close, tcp_info
 
 _MOST_HELD_BYTES: Final = 256 * 1024
 _LONGEST_WAIT_S: Final = 5.0
@@ -263,11 +264,6 @@ def _is_plain(transport: Any) -> bool:
     return type(transport).__name__ == "_AsyncPlaintextTransport"
 
 
-def give_up(connection: SelectConnection, error: Exception) -> None:
-    """End a connection whose broker may not answer a farewell, as pika does when heartbeats are missed."""
-    connection._terminate_stream(error)  # noqa: SLF001
-
-
 def close_socket(connection: SelectConnection) -> None:
     """For an attempt that nobody waits for any more; only when the loop has ended."""
     transport: Any = connection._transport  # noqa: SLF001
@@ -278,6 +274,30 @@ def close_socket(connection: SelectConnection) -> None:
 def unsent_bytes(connection: SelectConnection) -> int:
     """Bytes that the operating system has not yet taken: above 0, the network or broker is slow."""
     return int(connection._get_write_buffer_size())  # noqa: SLF001
+
+
+def line_of(connection: SelectConnection) -> TcpInfo | None:
+    """What the operating system knows of the line to the broker; None before there is one."""
+    transport: Any = connection._transport  # noqa: SLF001
+    sock = transport._sock if transport is not None else None  # noqa: SLF001
+    return tcp_info(sock) if sock is not None else None
+
+
+def send_heartbeat(connection: SelectConnection) -> None:
+    """Now, whenever the next one is due. The broker's system acknowledges it."""
+    if connection.is_open:
+        connection._send_frame(frame.Heartbeat())  # noqa: SLF001
+
+
+def give_up(connection: SelectConnection, error: Exception) -> None:
+    """End a connection that leads nowhere, as pika does that hears no heartbeat.
+
+    What has not arrived yet is not to arrive later, beside what the next connection sends.
+    """
+    transport: Any = connection._transport  # noqa: SLF001
+    if transport is not None and transport._sock is not None:  # noqa: SLF001
+        reset_on_close(transport._sock)  # noqa: SLF001
+        connection._terminate_stream(error)  # noqa: SLF001
 
 
 def survive_hostile_tables() -> None:

@@ -14,7 +14,7 @@ import time
 from functools import partial
 from typing import Any, Final
 
-from pika import BasicProperties
+from pika import BasicProperties, SelectConnection
 from pika.channel import Channel
 from pika.spec import Basic
 
@@ -24,7 +24,7 @@ from common.errors import FanlightError
 from common.fanout.base import PublisherEvents
 from common.fanout.broker.control import ControlListener
 from common.fanout.broker.link import Link
-from common.fanout.broker.pika_internals import unsent_bytes
+from common.fanout.broker.pika_internals import line_of, unsent_bytes
 from common.fanout.broker.topology import TRANSIENT, exchange, frame_properties
 from common.frame import APP_ID, PROBE_CONTENT_TYPE, EncodedFrame
 
@@ -213,7 +213,7 @@ class BrokerPublisher:
             # It was encoded while the connection went away. Whoever watches on its return gets a keyframe.
             self._clear_pending()
             return
-        if unsent_bytes(connection):
+        if unsent_bytes(connection) or _waits_in_the_system(connection):
             self._link.call_later(_DRAIN_INTERVAL_S, self._send_pending)
             return
         if monotonic_ns() - self._captured_ns > self._max_age_ns:
@@ -230,3 +230,9 @@ class BrokerPublisher:
     def _send(self, channel: Channel, frame: EncodedFrame) -> None:
         properties = frame_properties(frame.header, self._user)
         channel.basic_publish(self._exchange, "", frame.body, properties, mandatory=True)
+
+
+def _waits_in_the_system(connection: SelectConnection) -> bool:
+    """Whether it has not sent all that it took: on a slow line it would take seconds of video."""
+    line = line_of(connection)
+    return line is not None and line.not_sent_bytes > 0

@@ -6,10 +6,15 @@ import re
 import socket
 
 from pika import exceptions
-from pika.adapters.utils.connection_workflow import AMQPConnectionWorkflowFailed, AMQPConnectorException
+from pika.adapters.utils.connection_workflow import (
+    AMQPConnectionWorkflowFailed,
+    AMQPConnectorException,
+    AMQPConnectorStackTimeout,
+)
 
 from common.address import BrokerAddress
 from common.errors import BrokerRefused, BrokerUnavailable, FanlightError
+from common.fanout import silence
 from common.fanout.broker import tls
 
 
@@ -63,6 +68,11 @@ def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -
     return BrokerUnavailable(f"{address}: {text}")
 
 
+def line_is_out(error: BaseException) -> bool:
+    """Whether packets do not arrive; see `common.fanout.silence`."""
+    return silence.line_is_out(_root(error))
+
+
 def _root(error: BaseException) -> BaseException:
     """The innermost exception: pika wraps a refused TCP connection three times."""
     while True:
@@ -89,6 +99,10 @@ def _reply_text(error: BaseException) -> str:
         return "the broker fell silent (no heartbeat)"
     if isinstance(error, exceptions.StreamLostError):
         return "the connection was lost"
+    if isinstance(error, TimeoutError) and not error.strerror:
+        return "nothing answers in time: is the network up?"
+    if isinstance(error, AMQPConnectorStackTimeout):
+        return "the broker does not answer in time"
     if isinstance(error, OSError):
         return error.strerror or str(error) or type(error).__name__
     return " ".join(str(argument) for argument in error.args) or type(error).__name__

@@ -41,6 +41,7 @@ from common.fanout.broker.topology import (
     control_properties,
     exchange,
     freshness_arguments,
+    new_suffix,
     share_key,
 )
 from common.frame import LARGEST, PROBE_CONTENT_TYPE, Codec, EncodedFrame, FrameHeader, Limits
@@ -129,6 +130,7 @@ class BrokerSubscriber:
 
     def on_channel(self, channel: Channel) -> None:
         self._channel = channel
+        self._queue = consumer_queue(self._stream, self._name, new_suffix())
         self._unacked = 0
         channel.add_on_cancel_callback(self._cancelled)
         connection = channel.connection

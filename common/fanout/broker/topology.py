@@ -7,6 +7,7 @@ without a prefetch limit (rabbitmq-website, docs/maxlength): the subscriber uses
 from __future__ import annotations
 
 import math
+import secrets
 from typing import Final
 
 from pika import BasicProperties
@@ -43,6 +44,15 @@ def share_key(stream: str, share: str) -> str:
         share: id of the host, and the pictures' form if it is not the usual one: `4f3b.grey-640x360`.
     """
     return f"{stream}.{share}"
+
+
+def new_suffix() -> str:
+    """Makes a queue's name unique: two consumers of one name both get every frame.
+
+    A new one for each connection: after a silence of the network the broker takes the connection before for
+    alive, for up to half a minute, and keeps its queue locked.
+    """
+    return secrets.token_hex(3)
 
 
 def consumer_queue(stream: str, name: str, suffix: str) -> str:

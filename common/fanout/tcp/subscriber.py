@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import os
 import random
 import select
@@ -23,16 +24,26 @@ from common.errors import FanlightError, TokenRefused, WireFormatError
 from common.fanout.base import SubscriberEvents
 from common.fanout.cleartext import in_clear
 from common.fanout.lent_loop import FOR_GOOD, LentLoop
+from common.fanout.silence import (
+    ATTEMPT_S,
+    CHECK_EVERY_S,
+    PAUSE_S,
+    SAYS,
+    Silence,
+    Verdict,
+    line_is_out,
+)
 from common.fanout.tcp import sockets, wire
 from common.fanout.tcp.connection import Connection, ConnectionLost, connect_local
 from common.fanout.tcp.wire import Hello, Kind, Message
+from common.fanout.tcp_info import reset_on_close, tcp_info
 from common.frame import LARGEST, Limits
 from common.ratelimit import RateLimiter
 from common.retry import backoff
 
 _LOG = logging.getLogger(__name__)
 
-_CONNECT_TIMEOUT_S: Final = 5.0
+_WELCOME_TIMEOUT_S: Final = 5.0
 _TICK_S: Final = 1.0
 _LOOK_FOR_HUB_S: Final = 0.2
 # The system's buffers hold little of a large frame, and what they cannot take grows old at the producer.
@@ -81,9 +92,10 @@ class TcpSubscriber:
         self._connection: Connection | None = None
         self._hub: Connection | None = None
         self._by_descriptor: dict[int, Connection] = {}
-        self._next_tick_s = self._next_look_s = FOR_GOOD
+        self._next_tick_s = self._next_look_s = self._next_check_s = FOR_GOOD
         self._welcome_by_s = FOR_GOOD
         self._ever_stood = False
+        self._silence = Silence()
         # Jitter only: nothing here is a secret.
         self._rng = random.Random()  # noqa: S311
         self._delays: Iterator[float] = backoff(self._rng)
@@ -156,14 +168,15 @@ class TcpSubscriber:
         try:
             sock = self._connected()
         except OSError as error:
-            self._complain(_why(error))
+            self._complain(_why(error), line_is_out(error))
             return
         if sock is None:
             return  # stopped meanwhile
         sockets.tune(sock)
+        self._silence, self._next_check_s = Silence(), time.monotonic()
         hello = Hello(self._stream, self._name, self._follow)
         self._connection = Connection(sock, hello, self._address.token, self._limits)
-        self._welcome_by_s = time.monotonic() + _CONNECT_TIMEOUT_S
+        self._welcome_by_s = time.monotonic() + _WELCOME_TIMEOUT_S
         self._watch(self._connection)
 
     def _connected(self) -> socket.socket | None:
@@ -172,10 +185,10 @@ class TcpSubscriber:
         Raises:
             OSError: there is no such host, or nobody answers.
         """
-        refusal: OSError = TimeoutError("nothing answers in time")
+        refusal: OSError = TimeoutError()
         places = socket.getaddrinfo(self._address.host, self._address.port, type=socket.SOCK_STREAM)
         for family, kind, protocol, _, place in places:
-            deadline_s = time.monotonic() + _CONNECT_TIMEOUT_S / len(places)
+            deadline_s = time.monotonic() + ATTEMPT_S
             sock = socket.socket(family, kind, protocol)
             sock.setblocking(False)
             try:
@@ -208,10 +221,10 @@ class TcpSubscriber:
                 self._bell.silence()
         return False
 
-    def _complain(self, reason: str) -> None:
+    def _complain(self, reason: str, line_is_out: bool = False) -> None:
         """Say what is wrong, at most once a second; the next attempt is made after a while."""
         self._attempt += 1
-        self._pause_s = delay_s = next(self._delays)
+        self._pause_s = delay_s = min(next(self._delays), PAUSE_S if line_is_out else math.inf)
         if self._complaints.allow(monotonic_ns()) is not None:
             _LOG.warning(
                 "%s: %s: %s; attempt %d in %.1f s",
@@ -226,7 +239,7 @@ class TcpSubscriber:
     def _turn(self, timeout_s: float) -> None:
         if self._connection is None or self._stopping.is_set():
             return  # lost in a turn of the other thread, while this one waited for its own
-        due_s = min(self._next_tick_s, self._next_look_s, self._welcome_by_s)
+        due_s = min(self._next_tick_s, self._next_look_s, self._welcome_by_s, self._next_check_s)
         wait_s = min(timeout_s, max(0.0, due_s - time.monotonic()))
         for descriptor, events in self._poll.poll(None if wait_s == FOR_GOOD else wait_s * 1000):
             connection = self._by_descriptor.get(descriptor)
@@ -309,7 +322,7 @@ class TcpSubscriber:
         self._lending.finish()
         self._events.on_failed(TokenRefused(f"{self._address}: {error}"))
 
-    def _lost(self, connection: Connection, reason: str) -> None:
+    def _lost(self, connection: Connection, reason: str, *, line_is_out: bool = False) -> None:
         if connection is self._hub:
             self._drop_hub()
             return
@@ -318,13 +331,13 @@ class TcpSubscriber:
         if stood:
             self._events.on_disconnected()
         if not self._stopping.is_set():
-            self._complain(reason)
+            self._complain(reason, line_is_out)
 
     def _drop(self) -> None:
         self._lending.lendable = False
         self._lending.take_back()
         self._drop_hub()
-        self._next_tick_s = self._next_look_s = self._welcome_by_s = FOR_GOOD
+        self._next_tick_s = self._next_look_s = self._welcome_by_s = self._next_check_s = FOR_GOOD
         connection, self._connection = self._connection, None
         if connection is not None:
             self._forget(connection)
@@ -349,6 +362,12 @@ class TcpSubscriber:
         if now_s >= self._welcome_by_s and self._connection is not None:
             self._lost(self._connection, "no welcome: what listens there is not a producer of Fanlight")
             return
+        if now_s >= self._next_check_s and self._connection is not None:
+            self._next_check_s = now_s + CHECK_EVERY_S
+            if self._silence.check(tcp_info(self._connection.sock), now_s) is Verdict.DEAD:
+                reset_on_close(self._connection.sock)
+                self._lost(self._connection, SAYS, line_is_out=True)
+                return
         if now_s >= self._next_tick_s:
             self._next_tick_s = now_s + _TICK_S
             if self._attempt:  # not before: it might let everybody in and end
@@ -395,6 +414,8 @@ def _peer(sock: socket.socket) -> str | None:
 def _why(error: OSError) -> str:
     if isinstance(error, socket.gaierror):
         return "no such host: check --url"
+    if isinstance(error, TimeoutError) and not error.strerror:
+        return "nothing answers in time: is the network up?"
     if isinstance(error, ConnectionRefusedError):
         return "nothing answers (connection refused): is the producer running?"
     return error.strerror or str(error)

@@ -12,7 +12,8 @@ from pika.adapters.utils.connection_workflow import (
 
 from common.address import broker_address
 from common.errors import BrokerRefused, BrokerUnavailable
-from common.fanout.broker.refusals import explain
+from common.fanout.broker.refusals import explain, line_is_out
+from common.fanout.silence import NetworkSilent
 
 ADDRESS = broker_address("amqp://ann:secret@broker:5673/video")
 LOGIN = "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN"
@@ -61,7 +62,8 @@ def test_what_trying_again_will_not_help(error: BaseException, says: str) -> Non
             r"NOT_FOUND - no exchange \(404\)",
         ),
         (OSError(113, "No route to host"), "No route to host"),
-        (TimeoutError(), "TimeoutError"),
+        (TimeoutError(), "nothing answers in time"),
+        (NetworkSilent(), "the network is silent"),
         (exceptions.AMQPConnectionError(), "AMQPConnectionError"),
         (exceptions.AMQPConnectionError("a", 1), "a 1"),
     ],
@@ -122,3 +124,19 @@ def test_the_password_is_never_told() -> None:
         exceptions.StreamLostError(),
     ):
         assert "secret" not in str(explain(error, ADDRESS))
+
+
+@pytest.mark.parametrize(
+    ("error", "out"),
+    [
+        (AMQPConnectorSocketConnectError(TimeoutError("x")), True),
+        (AMQPConnectorSocketConnectError(OSError(113, "No route to host")), True),
+        (NetworkSilent(), True),
+        (AMQPConnectorSocketConnectError(ConnectionRefusedError(111, "Connection refused")), False),
+        (exceptions.StreamLostError("x"), False),
+    ],
+)
+def test_a_line_that_is_out_is_told_from_one_that_refuses(error: BaseException, out: bool) -> None:
+    wrapped = exceptions.AMQPConnectionError(AMQPConnectionWorkflowFailed([error]))
+    assert line_is_out(error) is out
+    assert line_is_out(wrapped) is out

@@ -1,0 +1,130 @@
+"""The namespaces that the tests of network faults stand on: they leave nothing, and lose what they say."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scripts.lib import netns
+from scripts.lib.netns import Netns, remove_leftovers
+from tests.support.commands import ROOT
+from tests.support.timing import scaled
+
+MAKES = """
+import sys
+from scripts.lib.netns import Netns
+net = Netns()
+print(net.name, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _available() -> None:
+    reason = netns.unavailable()
+    if reason is not None:
+        pytest.skip(reason)
+
+
+@pytest.fixture
+def net() -> Iterator[Netns]:
+    with Netns() as made:
+        yield made
+
+
+@pytest.fixture
+def pair(net: Netns) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """The guest's end of a datagram way, and the host's."""
+    host = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with net.entered():
+        guest = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with host, guest:
+        host.bind((net.host_address, 0))
+        guest.bind((net.guest_address, 0))
+        host.connect(guest.getsockname())
+        guest.connect(host.getsockname())
+        yield guest, host
+
+
+def arrived(sender: socket.socket, receiver: socket.socket, count: int, *, size: int = 10) -> int:
+    """How many of so many datagrams arrive."""
+    for _ in range(count):
+        sender.send(bytes(size))
+    receiver.settimeout(0.2)
+    got = 0
+    try:
+        while got < count:
+            receiver.recv(size)
+            got += 1
+    except TimeoutError:
+        pass
+    return got
+
+
+def test_a_good_line_loses_nothing(pair: tuple[socket.socket, socket.socket]) -> None:
+    guest, host = pair
+    assert arrived(guest, host, 50) == 50
+    assert arrived(host, guest, 50) == 50
+
+
+def test_packets_are_dropped_both_ways_until_they_are_not(
+    net: Netns, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    guest, host = pair
+    net.link.drop(True)
+    assert arrived(guest, host, 5) == 0
+    assert arrived(host, guest, 5) == 0
+    net.link.drop(False)
+    assert arrived(guest, host, 5) == 5
+
+
+def test_packets_get_lost_as_often_as_it_is_said(
+    net: Netns, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    net.link.loss(0.3)
+    assert 90 < arrived(*pair, 200) < 190
+    net.link.clear()
+    assert arrived(*pair, 50) == 50
+
+
+def test_a_rate_keeps_what_is_too_much(net: Netns, pair: tuple[socket.socket, socket.socket]) -> None:
+    net.link.rate("100kbit", queue_ms=50)
+    assert 0 < arrived(*pair, 100, size=1000) < 50
+    net.link.rate("200kbit")
+    net.link.clear()
+    assert arrived(*pair, 50, size=1000) == 50
+
+
+def test_two_exist_at_once(net: Netns) -> None:
+    with Netns() as other:
+        assert other.host_address != net.host_address
+
+
+def test_nothing_is_left() -> None:
+    before = Path("/run/netns").exists() and set(Path("/run/netns").iterdir())
+    with Netns() as net:
+        assert (Path("/run/netns") / net.name).exists()
+    net.close()
+    after = set(Path("/run/netns").iterdir())
+    assert not [path for path in after - (before or set()) if path.name == net.name]
+
+
+def test_what_a_killed_process_left_is_removed() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", MAKES], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as maker:
+        assert maker.stdout is not None
+        place = Path("/run/netns") / maker.stdout.readline().strip()
+        assert place.exists()
+        remove_leftovers()
+        assert place.exists(), "it is still somebody's"
+        maker.send_signal(signal.SIGKILL)
+        maker.wait(scaled(10))
+    remove_leftovers()
+    assert not place.exists()
