@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import secrets
 import time
@@ -71,15 +72,17 @@ class Scene(NamedTuple):
 @pytest.fixture(scope="module")
 def scene(broker_url: str) -> Iterator[Scene]:
     stream = f"test-{secrets.token_hex(4)}"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(secrets, "token_hex", lambda _size=None: SUFFIX)
-        marking = Marking(as_user(broker_url, "producer"), stream)
-        watcher = Watcher(
-            Consumer(stream, "w", url=as_user(broker_url, "viewer"), trust=["producer"], via="broker")
-        )
-    with marking, watcher:
-        wait_until(lambda: watcher.last, 15, "the stream is on")
-        wait_until(lambda: "w" in marking.producer.stats().consumers, 10, "its reports are heard")
+    marking = Marking(as_user(broker_url, "producer"), stream)
+    watcher = Watcher(
+        Consumer(stream, "w", url=as_user(broker_url, "viewer"), trust=["producer"], via="broker")
+    )
+    with contextlib.ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(secrets, "token_hex", lambda _size=None: SUFFIX)
+            stack.enter_context(marking)
+            stack.enter_context(watcher)
+            wait_until(lambda: watcher.last, 15, "the stream is on")
+            wait_until(lambda: "w" in marking.producer.stats().consumers, 10, "its reports are heard")
         yield Scene(broker_url, stream, marking, watcher)
     assert not watcher.faults()
 
