@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 
 from common.pixels import Pixels
 from consumer import Consumer, Frame
@@ -84,7 +86,8 @@ def wait_long(seconds: float) -> None:
 @contextmanager
 def made_place() -> Iterator[Place]:
     """A namespace and a private node that listens there too."""
-    with Netns() as net:
+    with Netns() as net, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FANLIGHT_TOKEN", secrets.token_hex(16))  # for producers that listen beyond loopback
         (port,) = free_ports(1)
         node = PrivateNode(extra_conf=f"listeners.tcp.2 = {net.host_address}:{port}")
         node.start(scaled(90))

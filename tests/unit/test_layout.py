@@ -29,6 +29,7 @@ TESTED_ELSEWHERE: Final[dict[str, str]] = {
     "common/fanout/broker/subscriber.py": "tests/fault/test_broker_faults.py",
     "common/fanout/multiplex/publisher.py": "tests/integration/test_pipeline.py",
     "common/fanout/tcp/sharing.py": "tests/integration/test_hub.py",
+    "common/fanout/tcp/reach.py": "tests/fault/test_network_faults.py",
     "common/fanout/tcp/publisher.py": "tests/integration/test_pipeline.py",
     "common/fanout/tcp/subscriber.py": "tests/integration/test_pipeline.py",
     "common/fanout/threads/publisher.py": "tests/integration/test_pipeline.py",

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import math
-import os
 import random
 import select
-import socket
 import threading
 import time
 from collections import deque
@@ -25,7 +22,6 @@ from common.fanout.base import SubscriberEvents
 from common.fanout.cleartext import in_clear
 from common.fanout.lent_loop import FOR_GOOD, LentLoop
 from common.fanout.silence import (
-    ATTEMPT_S,
     CHECK_EVERY_S,
     PAUSE_S,
     SAYS,
@@ -35,6 +31,7 @@ from common.fanout.silence import (
 )
 from common.fanout.tcp import sockets, wire
 from common.fanout.tcp.connection import Connection, ConnectionLost, connect_local
+from common.fanout.tcp.reach import peer, reach, why
 from common.fanout.tcp.wire import Hello, Kind, Message
 from common.fanout.tcp_info import reset_on_close, tcp_info
 from common.frame import LARGEST, Limits
@@ -166,9 +163,9 @@ class TcpSubscriber:
             return
         self._pause_s = 0.0
         try:
-            sock = self._connected()
+            sock = reach(self._address.host, self._address.port, self._bell, self._stopping)
         except OSError as error:
-            self._complain(_why(error), line_is_out(error))
+            self._complain(why(error), line_is_out(error))
             return
         if sock is None:
             return  # stopped meanwhile
@@ -178,48 +175,6 @@ class TcpSubscriber:
         self._connection = Connection(sock, hello, self._address.token, self._limits)
         self._welcome_by_s = time.monotonic() + _WELCOME_TIMEOUT_S
         self._watch(self._connection)
-
-    def _connected(self) -> socket.socket | None:
-        """A socket that is connected; None if it is to stop.
-
-        Raises:
-            OSError: there is no such host, or nobody answers.
-        """
-        refusal: OSError = TimeoutError()
-        places = socket.getaddrinfo(self._address.host, self._address.port, type=socket.SOCK_STREAM)
-        for family, kind, protocol, _, place in places:
-            deadline_s = time.monotonic() + ATTEMPT_S
-            sock = socket.socket(family, kind, protocol)
-            sock.setblocking(False)
-            try:
-                if self._reaches(sock, place, deadline_s):
-                    return sock
-            except OSError as error:
-                refusal = error
-            sock.close()
-            if self._stopping.is_set():
-                return None
-        raise refusal
-
-    def _reaches(self, sock: socket.socket, place: tuple[object, ...], deadline_s: float) -> bool:
-        code = sock.connect_ex(place)
-        if code not in (0, errno.EINPROGRESS):
-            raise OSError(code, os.strerror(code))
-        poll = select.poll()
-        poll.register(sock, select.POLLOUT)
-        poll.register(self._bell, select.POLLIN)
-        while (left_s := deadline_s - time.monotonic()) > 0 and not self._stopping.is_set():
-            for descriptor, _ in poll.poll(left_s * 1000):
-                if descriptor == sock.fileno():
-                    code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                    if code:
-                        raise OSError(code, os.strerror(code))
-                    # Who knocks at a port of its own range while nobody listens may reach itself.
-                    if sock.getsockname() == sock.getpeername():
-                        raise ConnectionRefusedError
-                    return True
-                self._bell.silence()
-        return False
 
     def _complain(self, reason: str, line_is_out: bool = False) -> None:
         """Say what is wrong, at most once a second; the next attempt is made after a while."""
@@ -303,7 +258,7 @@ class TcpSubscriber:
         self._welcome_by_s = FOR_GOOD
         self._ever_stood = True
         if self._connection is not None:
-            in_clear(_peer(self._connection.sock), _IN_CLEAR)
+            in_clear(peer(self._connection.sock), _IN_CLEAR)
         if self._news.allow(monotonic_ns()) is not None:
             _LOG.info("%s: connected to %s", self._title, self._address)
         now_s = time.monotonic()
@@ -402,20 +357,3 @@ class TcpSubscriber:
     def _send(self, message: control.ControlMessage) -> None:
         if self._connection is not None and self._connection.welcomed:
             self._connection.send(wire.control_message(message))
-
-
-def _peer(sock: socket.socket) -> str | None:
-    try:
-        return str(sock.getpeername()[0])
-    except OSError:
-        return None
-
-
-def _why(error: OSError) -> str:
-    if isinstance(error, socket.gaierror):
-        return "no such host: check --url"
-    if isinstance(error, TimeoutError) and not error.strerror:
-        return "nothing answers in time: is the network up?"
-    if isinstance(error, ConnectionRefusedError):
-        return "nothing answers (connection refused): is the producer running?"
-    return error.strerror or str(error)
