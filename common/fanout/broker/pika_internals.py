@@ -297,7 +297,7 @@ def give_up(connection: SelectConnection, error: Exception) -> None:
     transport: Any = connection._transport  # noqa: SLF001
     if transport is not None and transport._sock is not None:  # noqa: SLF001
         reset_on_close(transport._sock)  # noqa: SLF001
-        connection._terminate_stream(error)  # noqa: SLF001
+    connection._terminate_stream(error)  # noqa: SLF001
 
 
 def survive_hostile_tables() -> None:
