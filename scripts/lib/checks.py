@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from common.errors import FanlightError
@@ -25,6 +25,10 @@ Further arguments go to pytest: `scripts/test -k freshness`, `scripts/test tests
 skipped test and a missing Docker engine are failures. Exit codes: 0 passed, 1 failed."""
 _NO_TESTS = 5  # pytest's exit code for "none collected"
 _SUITES = ("integration", "fault", "e2e")
+# Faults of lines and nodes have networks and brokers of their own; the others share one.
+_LINES = tuple(
+    f"tests/fault/test_{name}.py" for name in ("cluster", "several_hosts", "netns", "network_faults")
+)
 _SOAK = ("scripts/soak.py", "--minutes", "3", "--seed", "6")
 _NOT_DOCKER = ("-m", "not docker")
 _BROKER = ("-m", "not docker and not brokerless")
@@ -87,7 +91,6 @@ class Checks:
         elif quick:
             self._pytest("unit", "tests/unit")
         else:
-            self._pytest("unit", "tests/unit")
             self._all_suites()
         if not self._some_ran:
             self.steps.fail("tests", "no test was run")
@@ -100,9 +103,11 @@ class Checks:
         self._tool("mypy --strict", "mypy")
 
     def _all_suites(self) -> None:
-        """Two at a time: they wait most of the time, for brokers and for frames."""
+        """Two or three at a time: they wait most of the time, for brokers and for frames."""
         if scripts_folder() is None:
+            self._pytest("unit", "tests/unit")
             self._with_private_node([(name, [f"tests/{name}"]) for name in _SUITES])
+            self._by_hand()
             self._with_docker()
             return
         node = self._private_node()
@@ -110,12 +115,11 @@ class Checks:
             return
         try:
             with self._beside("integration without a broker", "tests/integration", "-m", "brokerless"):
+                self._pytest("unit", "tests/unit")
                 self._pytest("integration", "tests/integration", *_BROKER, url=node.url)
-            if self._arguments:
-                self._pytest("fault", "tests/fault", *_NOT_DOCKER, url=node.url)
-            else:
-                with self._soaking():
-                    self._pytest("fault", "tests/fault", *_NOT_DOCKER, url=node.url)
+            with self._soaking(), self._beside("faults of lines and nodes", *_LINES):
+                others = [f"--ignore={file}" for file in _LINES]
+                self._pytest("fault", "tests/fault", *_NOT_DOCKER, *others, url=node.url)
             self._by_hand()
             with self._beside("e2e", "tests/e2e", *_NOT_DOCKER, url=node.url):
                 self._with_docker()
@@ -150,6 +154,9 @@ class Checks:
         return self.steps.beside(name, command, cwd=CHECKOUT, environment=environment, good=good)
 
     def _soaking(self) -> AbstractContextManager[None]:
+        """Not where arguments for pytest narrow what is run."""
+        if self._arguments:
+            return nullcontext()
         command = [str(PYTHON), *_SOAK]
         return self.steps.beside("soak of 3 minutes", command, cwd=CHECKOUT, environment=self._environment)
 

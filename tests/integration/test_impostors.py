@@ -50,7 +50,7 @@ POLITE: Final = {
 def test_what_is_no_producer_is_told_and_outlasted(
     stream: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    monkeypatch.setattr(f"{SUBSCRIBER}._CONNECT_TIMEOUT_S", 0.4)
+    monkeypatch.setattr(f"{SUBSCRIBER}._WELCOME_TIMEOUT_S", 0.4)
     caplog.set_level(logging.INFO)
     answer, said = (ANSWERS | POLITE)[what]
     url = tcp_url(next(DESIGNS))

@@ -16,6 +16,8 @@ from tests.support.commands import ROOT
 from tests.support.sharing_stress import LONGEST_S, READERS
 from tests.support.timing import scaled
 
+pytestmark = pytest.mark.brokerless
+
 TIMES = float(os.environ.get("FANLIGHT_STRESS", "1"))
 FRAMES = round(1_000_000 * TIMES)
 LIMIT_S = scaled(LONGEST_S * max(1.0, TIMES))

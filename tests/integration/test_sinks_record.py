@@ -21,9 +21,12 @@ from consumer.sinks.record import RecordSink
 from tests.support.timing import scaled, wait_until
 from tests.unit.consumer.sinks.build import encoded
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("ffmpeg") is None or shutil.which("ffprobe") is None, reason="ffmpeg is not installed"
-)
+pytestmark = [
+    pytest.mark.brokerless,
+    pytest.mark.skipif(
+        shutil.which("ffmpeg") is None or shutil.which("ffprobe") is None, reason="ffmpeg is not installed"
+    ),
+]
 
 MEDIA = Path(__file__).parents[1] / "media" / "bigbuckbunny-720p.mp4"
 FILES = [

@@ -15,6 +15,8 @@ from common.codec.picture import BGR
 from tests.support.display import Display, display
 from tests.support.timing import scaled, wait_until
 
+pytestmark = pytest.mark.brokerless
+
 __all__ = ["display"]
 
 MEDIA = Path(__file__).parents[1] / "media" / "bigbuckbunny-720p.mp4"

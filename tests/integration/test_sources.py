@@ -28,6 +28,8 @@ from producer.source.media import UrlSource
 from tests.support.media_server import CLIP, MediaServer, mjpeg_over_http, mpegts_over_tcp
 from tests.support.timing import scaled, wait_until
 
+pytestmark = pytest.mark.brokerless
+
 ServerMaker = Callable[[], AbstractContextManager[MediaServer]]
 BOTH = pytest.mark.parametrize("serve", [mpegts_over_tcp, mjpeg_over_http])
 
