@@ -49,6 +49,8 @@ class ControlListener:
         self._on_control = on_control
         self._complaints = RateLimiter()
         self._channel: Channel | None = None
+        self._connection: Any = None
+        self._queue = ""
         self._last_tag = 0
         self._link = Link(address, self, title=f"fanlight producer {stream} control", quiet=True)
 
@@ -66,8 +68,9 @@ class ControlListener:
         self._channel, self._last_tag = channel, 0
         channel.basic_qos(prefetch_count=MOST_AT_ONCE)
         channel.exchange_declare(CONTROL_EXCHANGE, "direct", durable=True)
-        # Each time another: see the subscriber.
-        queue = control_queue(self._stream, new_suffix())
+        if channel.connection is not self._connection:  # see the subscriber
+            self._connection, self._queue = channel.connection, control_queue(self._stream, new_suffix())
+        queue = self._queue
         channel.queue_declare(queue, exclusive=True, auto_delete=True, arguments=_QUEUE_ARGUMENTS)
         channel.queue_bind(queue, CONTROL_EXCHANGE, self._stream)
         channel.basic_consume(queue, self._delivered, exclusive=True, callback=self._consuming)

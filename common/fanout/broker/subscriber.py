@@ -7,7 +7,6 @@ queue's length and age limits: lag without bound (rabbitmq-website, docs/maxleng
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -93,6 +92,7 @@ class BrokerSubscriber:
             address, self, title=f"fanlight consumer {stream} {name}", another_way=self._declaring.again
         )
         self._channel: Channel | None = None
+        self._connection: Any = None
         self._consuming = False
         self._binding = False
         self._known: FrameHeader | None = None
@@ -130,15 +130,10 @@ class BrokerSubscriber:
 
     def on_channel(self, channel: Channel) -> None:
         self._channel = channel
-        self._queue = consumer_queue(self._stream, self._name, new_suffix())
+        if channel.connection is not self._connection:
+            self._new_connection(channel.connection)
         self._unacked = 0
         channel.add_on_cancel_callback(self._cancelled)
-        connection = channel.connection
-        connection.add_on_connection_blocked_callback(partial(self._set_blocked, channel, True))
-        connection.add_on_connection_unblocked_callback(partial(self._set_blocked, channel, False))
-        # Each time another: the broker, or another node, may not have noticed yet that the connection of
-        # the one before is lost. Two consumers of one name both get every frame.
-        self._queue = consumer_queue(self._stream, self._name, secrets.token_hex(3))
         leave_out_large_bodies(channel, self._limits.max_body_bytes)
         # pika sends each of these when the one before it is answered.
         self._declare(channel, CONTROL_EXCHANGE, "direct")
@@ -194,8 +189,16 @@ class BrokerSubscriber:
     def on_failed(self, error: FanlightError) -> None:
         self._events.on_failed(error)
 
-    def _set_blocked(self, channel: Channel, blocked: bool, *_frame: object) -> None:
-        if channel is self._channel:
+    def _new_connection(self, connection: Any) -> None:
+        self._connection = connection
+        # Each time another name: the broker, or another node, may not have noticed yet that the connection
+        # of the one before is lost. Two consumers of one name both get every frame.
+        self._queue = consumer_queue(self._stream, self._name, new_suffix())
+        connection.add_on_connection_blocked_callback(partial(self._set_blocked, connection, True))
+        connection.add_on_connection_unblocked_callback(partial(self._set_blocked, connection, False))
+
+    def _set_blocked(self, connection: Any, blocked: bool, *_frame: object) -> None:
+        if connection is self._connection and self._channel is not None:
             self._events.on_blocked(blocked)
 
     def _consume_ok(self, ok: Any) -> None:
