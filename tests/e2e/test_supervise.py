@@ -38,7 +38,9 @@ def supervised(command: Command) -> int:
 
 def again(command: Command, former: int) -> int:
     """Likewise after a crash."""
-    command.wait_line("is up again")
+    begun_s = command.wait_line("is up again").at_s
+    at_work = f"{command.program} is at work again"
+    wait_until(lambda: any(UP in x.text and x.at_s > begun_s for x in command.err.lines), 15, at_work)
     child = child_of(command.process.pid)
     assert child not in (0, former)
     return child
