@@ -29,7 +29,9 @@ _SUITES = ("integration", "fault", "e2e")
 _LINES = tuple(
     f"tests/fault/test_{name}.py" for name in ("cluster", "several_hosts", "netns", "network_faults")
 )
-_SOAK = ("scripts/soak.py", "--minutes", "3", "--seed", "6")
+# Mostly about brokers of their own, of the installed version.
+_ONCE = tuple(f"--ignore=tests/integration/test_{name}.py" for name in ("doctor", "metrics"))
+_SOAK = ("scripts/soak.py", "--minutes", "3", "--seed", "6", "--fps", "20")
 _NOT_DOCKER = ("-m", "not docker")
 _BROKER = ("-m", "not docker and not brokerless")
 _KEPT_VARIABLES = ("FANLIGHT_TEST_", "FANLIGHT_RABBITMQ")
@@ -109,7 +111,8 @@ class Checks:
         if scripts_folder() is None:
             self._pytest("unit", "tests/unit")
             self._with_private_node([(name, [f"tests/{name}"]) for name in _SUITES])
-            self._by_hand()
+            with self._by_hand():
+                pass
             self._with_docker()
             return
         node = self._private_node()
@@ -117,12 +120,12 @@ class Checks:
             return
         try:
             with self._beside("integration without a broker", "tests/integration", "-m", "brokerless"):
-                self._pytest("unit", "tests/unit")
+                with self._by_hand():
+                    self._pytest("unit", "tests/unit")
                 self._pytest("integration", "tests/integration", *_BROKER, url=node.url)
             with self._soaking(), self._beside("faults of lines and nodes", *_LINES):
                 others = [f"--ignore={file}" for file in _LINES]
                 self._pytest("fault", "tests/fault", *_NOT_DOCKER, *others, url=node.url)
-            self._by_hand()
             with self._beside("e2e", "tests/e2e", *_NOT_DOCKER, url=node.url):
                 self._with_docker()
         finally:
@@ -162,9 +165,11 @@ class Checks:
         command = [str(PYTHON), *_SOAK]
         return self.steps.beside("soak of 3 minutes", command, cwd=CHECKOUT, environment=self._environment)
 
-    def _by_hand(self) -> None:
-        if broker_docker.missing() is None:
-            self._pytest("docker compose up, by hand", "tests", "-m", "docker")
+    def _by_hand(self) -> AbstractContextManager[None]:
+        """What starts compose itself, and wants the usual port for it."""
+        if broker_docker.missing() is not None:
+            return nullcontext()
+        return self._beside("docker compose up, by hand", "tests", "-m", "docker")
 
     def _with_docker(self) -> None:
         problem = broker_docker.missing()
@@ -181,7 +186,7 @@ class Checks:
             with self.steps.step(name):
                 url = broker.up(instance, say, only=broker_docker.NAME).url
             if url:
-                self._pytest("integration on RabbitMQ 4", "tests/integration", *_BROKER, url=url)
+                self._pytest("integration on RabbitMQ 4", "tests/integration", *_BROKER, *_ONCE, url=url)
         finally:
             broker.down(instance)
 
