@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import socket
 import tempfile
@@ -24,8 +25,9 @@ from scripts.lib.ports import free_ports
 from scripts.lib.tcp_proxy import TcpProxy
 from scripts.private_node import VHOST, PrivateNode
 
-STREAM: Final = "cam"
-OTHER: Final = "other"
+# Of two streams of one name on a host only one can have a hub: several rigs may run at once.
+STREAM: Final = f"cam-{os.getpid()}"
+OTHER: Final = f"other-{os.getpid()}"
 MAX_AGE_S: Final = 0.5
 _START_S: Final = 60.0
 _DATAGRAM: Final = 512
