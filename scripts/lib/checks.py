@@ -25,9 +25,12 @@ Further arguments go to pytest: `scripts/test -k freshness`, `scripts/test tests
 skipped test and a missing Docker engine are failures. Exit codes: 0 passed, 1 failed."""
 _NO_TESTS = 5  # pytest's exit code for "none collected"
 _SUITES = ("integration", "fault", "e2e")
+# Takes most of a processor while it measures.
+_BENCH = "tests/e2e/test_bench.py"
 # Faults of lines and nodes have networks and brokers of their own; the others share one.
 _LINES = tuple(
-    f"tests/fault/test_{name}.py" for name in ("cluster", "several_hosts", "netns", "network_faults")
+    f"tests/fault/test_{name}.py"
+    for name in ("cluster", "several_hosts", "netns", "network_faults", "source_faults")
 )
 # Mostly about brokers of their own, of the installed version.
 _ONCE = tuple(f"--ignore=tests/integration/test_{name}.py" for name in ("doctor", "metrics"))
@@ -122,11 +125,12 @@ class Checks:
             with self._beside("integration without a broker", "tests/integration", "-m", "brokerless"):
                 with self._by_hand():
                     self._pytest("unit", "tests/unit")
-                self._pytest("integration", "tests/integration", *_BROKER, url=node.url)
+                with self._beside("e2e", "tests/e2e", *_NOT_DOCKER, f"--ignore={_BENCH}", url=node.url):
+                    self._pytest("integration", "tests/integration", *_BROKER, url=node.url)
             with self._soaking(), self._beside("faults of lines and nodes", *_LINES):
                 others = [f"--ignore={file}" for file in _LINES]
                 self._pytest("fault", "tests/fault", *_NOT_DOCKER, *others, url=node.url)
-            with self._beside("e2e", "tests/e2e", *_NOT_DOCKER, url=node.url):
+            with self._beside("benchmarks", _BENCH):
                 self._with_docker()
         finally:
             node.stop()
