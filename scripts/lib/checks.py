@@ -81,7 +81,7 @@ class Checks:
             for name, value in os.environ.items()
             if not name.startswith("FANLIGHT_") or name.startswith(_KEPT_VARIABLES)
         }
-        # Suites run two or three at a time: what takes a second alone may take two.
+        # Several suites run at a time: what takes a second alone may take two.
         self._environment.setdefault("FANLIGHT_TEST_TIMEOUT_SCALE", "2")
 
     def run(self, *, quick: bool) -> None:
@@ -110,7 +110,7 @@ class Checks:
         self._tool("mypy --strict", "mypy")
 
     def _all_suites(self) -> None:
-        """Two or three at a time: they wait most of the time, for brokers and for frames."""
+        """Several at a time: they wait most of the time, for brokers and for frames."""
         if scripts_folder() is None:
             self._pytest("unit", "tests/unit")
             self._with_private_node([(name, [f"tests/{name}"]) for name in _SUITES])
@@ -122,11 +122,13 @@ class Checks:
         if node.pid is None:
             return
         try:
-            with self._beside("integration without a broker", "tests/integration", "-m", "brokerless"):
+            with (
+                self._beside("integration without a broker", "tests/integration", "-m", "brokerless"),
+                self._beside("e2e", "tests/e2e", *_NOT_DOCKER, f"--ignore={_BENCH}", url=node.url),
+            ):
                 with self._by_hand():
                     self._pytest("unit", "tests/unit")
-                with self._beside("e2e", "tests/e2e", *_NOT_DOCKER, f"--ignore={_BENCH}", url=node.url):
-                    self._pytest("integration", "tests/integration", *_BROKER, url=node.url)
+                self._pytest("integration", "tests/integration", *_BROKER, url=node.url)
             with self._soaking(), self._beside("faults of lines and nodes", *_LINES):
                 others = [f"--ignore={file}" for file in _LINES]
                 self._pytest("fault", "tests/fault", *_NOT_DOCKER, *others, url=node.url)
