@@ -32,6 +32,9 @@ _STOP_S: Final = 1.0
 _MIB: Final = 1024 * 1024
 # A source that is faster than it says gets more slots, up to this rate.
 _HIGHEST_FPS: Final = 1000.0
+# And gives them back when it has kept to its rate for so long.
+_CALM_NS: Final = 10_000_000_000
+_CALM_SHARE: Final = 1.1
 
 
 class ShareSink(Sink):
@@ -56,6 +59,7 @@ class ShareSink(Sink):
         self._segment: Segment | None = None
         self._made_for: tuple[object, ...] = ()
         self._fastest_fps = 0.0
+        self._counted_since_ns, self._counted = monotonic_ns(), 0
         self._failed_ns: int | None = None
         self._failure = ""
         self._shared_ns = monotonic_ns()
@@ -81,6 +85,7 @@ class ShareSink(Sink):
         if self._form.format is PixelFormat.I420:
             height = height * 2 // 3
         header = replace(frame.header, codec=Codec.SHARED, width=width, height=height, key=True)
+        self._look_at_rate(header.fps, now_ns)
         segment = self._segment_for(header, now_ns)
         if segment is None:
             return
@@ -91,6 +96,15 @@ class ShareSink(Sink):
             return
         self._shared_ns = now_ns
         self._sharing.publish(EncodedFrame(header, Reference(segment.name, *written).serialize()))
+
+    def _look_at_rate(self, fps: float, now_ns: int) -> None:
+        self._counted += 1
+        passed_ns = now_ns - self._counted_since_ns
+        if passed_ns < _CALM_NS:
+            return
+        if self._counted <= _CALM_SHARE * fps * passed_ns / 1e9:
+            self._fastest_fps = 0.0
+        self._counted_since_ns, self._counted = now_ns, 0
 
     def tick(self) -> bool:
         self._lead()
