@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from typing import Final
 
-from common import fanout
 from common.address import BrokerAddress
 from common.doctor.child import ChildFailed, look_in_child
 from common.doctor.finding import Check, Finding, note, ok, problem
@@ -46,19 +45,15 @@ def consumer_checks(settings: ConsumerSettings) -> list[Check]:
 
         checks += broker_checks(address, role=Role.CONSUMER, stream=settings.stream, name="doctor")
 
-    def subscribe(events: fanout.SubscriberEvents) -> fanout.Subscriber:
-        return fanout.subscriber(
-            settings.url,
-            settings.access,
-            stream=settings.stream,
-            name="doctor",
-            max_age_s=settings.max_age_s,
-            events=events,
-            follow=False,
-        )
-
     needed = not isinstance(address, BrokerAddress)
-    return [*checks, producer_check(subscribe, settings.stream, needs_producer=needed)]
+    clock = producer_check(
+        settings.url,
+        settings.access,
+        stream=settings.stream,
+        max_age_s=settings.max_age_s,
+        needs_producer=needed,
+    )
+    return [*checks, clock]
 
 
 def _display(wants_window: bool) -> Iterator[Finding]:

@@ -6,7 +6,6 @@ import socket
 from collections.abc import Iterator
 from typing import Final
 
-from common import fanout
 from common.address import BrokerAddress, TcpAddress
 from common.doctor.child import ChildFailed, look_in_child
 from common.doctor.finding import Check, Finding, note, ok, problem
@@ -60,17 +59,6 @@ def producer_checks(settings: ProducerSettings) -> list[Check]:
 def _broker(settings: ProducerSettings, address: BrokerAddress) -> list[Check]:
     from common.fanout.broker.examination import Role, broker_checks
 
-    def subscribe(events: fanout.SubscriberEvents) -> fanout.Subscriber:
-        return fanout.subscriber(
-            settings.url,
-            settings.access,
-            stream=settings.stream,
-            name="doctor",
-            max_age_s=settings.max_age_s,
-            events=events,
-            follow=False,
-        )
-
     checks = broker_checks(
         address,
         role=Role.PRODUCER,
@@ -78,7 +66,14 @@ def _broker(settings: ProducerSettings, address: BrokerAddress) -> list[Check]:
         name="doctor",
         message_bytes=largest_message(settings),
     )
-    return [*checks, producer_check(subscribe, settings.stream, needs_producer=False)]
+    clock = producer_check(
+        settings.url,
+        settings.access,
+        stream=settings.stream,
+        max_age_s=settings.max_age_s,
+        needs_producer=False,
+    )
+    return [*checks, clock]
 
 
 def largest_message(settings: ProducerSettings) -> int:

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from common import clocksync
+from common import clocksync, fanout
+from common.access import Access
 from common.clock import monotonic_ns, wall_ns
 from common.clocksync import ClockSample
 from common.control import ClockReply, ClockRequest
@@ -26,15 +27,23 @@ _NOTABLE_NS: Final = 10_000_000
 
 
 Subscribe = Callable[[SubscriberEvents], Subscriber]
-"""Makes a subscriber that does not follow the stream: an idle producer sleeps on."""
 
 
-def producer_check(subscribe: Subscribe, stream: str, *, needs_producer: bool) -> Check:
+def producer_check(
+    url: str, access: Access, *, stream: str, max_age_s: float, needs_producer: bool
+) -> Check:
     """Ask the producer of a stream for the time.
 
     Args:
         needs_producer: True if nobody there is a problem, as without a broker for a consumer.
     """
+
+    def subscribe(events: SubscriberEvents) -> Subscriber:
+        # It does not follow the stream: an idle producer sleeps on.
+        return fanout.subscriber(
+            url, access, stream=stream, name="doctor", max_age_s=max_age_s, events=events, follow=False
+        )
+
     return Check("producer", _LIMIT_S, lambda: _look(subscribe, stream, needs_producer))
 
 

@@ -6,7 +6,7 @@ import random
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +14,7 @@ from common.fanout.broker import topology
 from scripts.faults.judge import STEP_NS
 from scripts.faults.levers import Mode
 from scripts.faults.member import Member
-from scripts.faults.rig import HUB, PRODUCER, RECORDER, REMOTE, STREAM, Rig
+from scripts.faults.rig import HUB, PRODUCER, RECORDER, STREAM, Rig
 from scripts.private_node import VHOST
 
 _QUICK_S: Final = 2.0
@@ -38,7 +38,7 @@ class Fault:
     """
 
     name: str
-    run: Callable[[Rig, random.Random], contextmanager[None]]  # type: ignore[valid-type]
+    run: Callable[[Rig, random.Random], AbstractContextManager[None]]
     hold_s: tuple[float, float] = (0.0, 0.0)
     limit_s: float = _QUICK_S
     weight: int = 2
@@ -259,6 +259,3 @@ def drawn(rng: random.Random, usable: list[Fault]) -> Fault:
 def hold(fault: Fault, rng: random.Random, *, brisk: bool) -> None:
     """Let it last; if `brisk`, no longer than it has to."""
     time.sleep(fault.hold_s[0] if brisk else rng.uniform(*fault.hold_s))
-
-
-__all__ = ["FAULTS", "REMOTE", "Fault", "drawn", "hold"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import shutil
 import socket
 import tempfile
 import threading
@@ -15,7 +16,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from common.clock import monotonic_ns
 from scripts.faults.judge import Judge
 from scripts.faults.member import Level, Member
 from scripts.faults.seen import unpack
@@ -236,9 +236,4 @@ class Rig:
         self._socket.close()
 
     def _remove_folder(self) -> None:
-        import shutil
-
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    def now_ns(self) -> int:
-        return monotonic_ns()

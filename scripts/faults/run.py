@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Final
 
+from common.clock import monotonic_ns
 from scripts.faults.kinds import Fault, drawn, hold
 from scripts.faults.member import Level
 from scripts.faults.rig import Rig
@@ -86,7 +87,7 @@ class Run:
     def begin(self) -> None:
         """Wait until frames come everywhere, and take down what everybody holds then."""
         rig = self._rig
-        if rig.wait_fresh(rig.now_ns(), _BEGIN_S) is None:
+        if rig.wait_fresh(monotonic_ns(), _BEGIN_S) is None:
             raise NodeError(
                 f"no frames at {', '.join(rig.stale_members(1))} within {_BEGIN_S:g} s of the start"
             )
@@ -135,9 +136,9 @@ class Run:
     def _one(self, fault: Fault) -> None:
         rig, judge = self._rig, self._rig.judge
         before = sum(judge.kinds.values())
-        with fault.run(rig, rig.rng):  # type: ignore[attr-defined]
+        with fault.run(rig, rig.rng):
             hold(fault, rig.rng, brisk=self._brisk)
-        end_ns = rig.now_ns()
+        end_ns = monotonic_ns()
         fresh_ns = rig.wait_fresh(end_ns, fault.limit_s * self._scale)
         if fresh_ns is None:
             silent = rig.stale_members(end_ns)
@@ -151,7 +152,7 @@ class Run:
         took = "" if fresh_ns is None else f"{(fresh_ns - end_ns) / 1e9:.2f} s"
         self._log(f"{self._result.faults:4} {fault.name}: {took}")
         time.sleep(0.0 if self._brisk else rig.rng.uniform(*_CALM_S))
-        if silent := rig.stale_members(rig.now_ns() - _SILENCE_NS):
+        if silent := rig.stale_members(monotonic_ns() - _SILENCE_NS):
             judge.fault("silence", f"{fault.name}: nothing at {', '.join(silent)} after it was over")
         for death in rig.ended():
             judge.fault("death", f"{fault.name}: {death}")

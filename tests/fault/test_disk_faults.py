@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,25 +10,28 @@ from pathlib import Path
 import av
 import pytest
 
+from scripts.faults.small_disk import SmallDisk
 from tests.support.broker import tcp_url
 from tests.support.commands import Command, running
 from tests.support.shown import longest_pause_s, presented
 from tests.support.timing import scaled, wait_until
 
-MIB = 1024 * 1024
 SINKS = ("record:r.mkv", "trace:t.csv", "snapshot:s.jpg")
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
+def small(tmp_path: Path) -> Iterator[SmallDisk]:
     """A disk of 8 MiB."""
-    if os.geteuid() != 0:
-        pytest.skip("a small disk can be mounted by root only")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(folder)], check=True)
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with SmallDisk(tmp_path / "disk", 8) as small:
+        if not small.mounted:
+            pytest.skip("a small disk can be mounted by root only")
+        yield small
+
+
+@pytest.fixture
+def disk(small: SmallDisk) -> Path:
+    """Where it is."""
+    return small.path
 
 
 @pytest.fixture
@@ -42,17 +43,6 @@ def url(stream: str) -> Iterator[str]:
     ) as producer:
         producer.wait_line("listening")
         yield url
-
-
-def fill(disk: Path) -> None:
-    """Take all the room there is."""
-    with (disk / "filler").open("ab", buffering=0) as file:
-        for size in (MIB, 4096):
-            try:
-                while file.write(bytes(size)) == size:
-                    pass
-            except OSError:
-                pass
 
 
 def consuming(url: str, stream: str, *sinks: str) -> list[str]:
@@ -75,19 +65,19 @@ def playable(path: Path) -> int:
 
 
 def test_sinks_go_on_by_themselves_when_there_is_room_again(
-    disk: Path, url: str, stream: str, tmp_path: Path
+    small: SmallDisk, disk: Path, url: str, stream: str, tmp_path: Path
 ) -> None:
     other = tmp_path / "other.csv"
     sinks = [sink.replace(":", f":{disk}/") for sink in SINKS]
     with running("consumer", *consuming(url, stream, *sinks, f"trace:{other}")) as command:
         wait_until(lambda: len(presented(other, time.time())) > 60, 15, "frames are presented")
         full_s = time.time()
-        fill(disk)
+        small.fill()
         wait_until(
             lambda: len(said(command, "cannot be written: No space left")) == 3, 10, command.err.text
         )
         wait_until(lambda: time.time() - full_s > 2, 5)  # long enough to see what is said meanwhile
-        (disk / "filler").unlink()
+        small.free()
         room_s = time.time()
         wait_until(lambda: len(said(command, "can be written again")) == 3, 10, command.err.text)
         assert time.time() - room_s < scaled(2.5)
@@ -108,11 +98,11 @@ def test_sinks_go_on_by_themselves_when_there_is_room_again(
 
 
 def test_a_disk_that_is_full_to_the_end_is_an_error_but_not_before(
-    disk: Path, url: str, stream: str
+    small: SmallDisk, disk: Path, url: str, stream: str
 ) -> None:
     with running("consumer", *consuming(url, stream, f"record:{disk}/r.mp4", "null")) as command:
         wait_until(lambda: (disk / "r.mp4").exists() and (disk / "r.mp4").stat().st_size > 20_000, 15)
-        fill(disk)
+        small.fill()
         line = command.wait_line("cannot be written: No space left on device; free some space")
         wait_until(lambda: time.monotonic() > line.at_s + 1.5, 5)
         assert command.process.poll() is None
