@@ -6,17 +6,15 @@ from typing import Final
 
 from common.access import Access
 from common.address import BrokerAddress, Design
-from common.fanout.base import Publisher, PublisherEvents, Sharing, Subscriber, SubscriberEvents
+from common.fanout.base import Publisher, PublisherEvents, Subscriber, SubscriberEvents
 from common.frame import LARGEST, Limits
 
 __all__ = [
     "Publisher",
     "PublisherEvents",
-    "Sharing",
     "Subscriber",
     "SubscriberEvents",
     "publisher",
-    "sharing",
     "subscriber",
 ]
 
@@ -65,7 +63,6 @@ def subscriber(
     name: str,
     max_age_s: float,
     events: SubscriberEvents,
-    share: str | None = None,
     follow: bool = True,
     trust: tuple[str, ...] = (),
     limits: Limits = LARGEST,
@@ -74,7 +71,6 @@ def subscriber(
 
     Args:
         access: what lets us in there.
-        share: see `topology.share_key`: receive what a hub shares there; None if nothing is wanted.
         follow: receive the stream itself, from the beginning.
         trust: the users whose frames are taken; empty for everybody's. With a broker only.
         limits: of pictures and bodies; what is larger is refused.
@@ -84,13 +80,9 @@ def subscriber(
     """
     address = access.address(url)
     if not isinstance(address, BrokerAddress):
-        from common.fanout.tcp.places import local_place
         from common.fanout.tcp.subscriber import TcpSubscriber
 
-        hub = None if share is None else local_place(address, stream, share)
-        return TcpSubscriber(
-            address, stream=stream, name=name, events=events, hub=hub, follow=follow, limits=limits
-        )
+        return TcpSubscriber(address, stream=stream, name=name, events=events, follow=follow, limits=limits)
     from common.fanout.broker.subscriber import BrokerSubscriber
 
     return BrokerSubscriber(
@@ -99,24 +91,7 @@ def subscriber(
         name=name,
         max_age_s=max_age_s,
         events=events,
-        share=share,
         follow=follow,
         trust=trust,
         limits=limits,
     )
-
-
-def sharing(url: str, access: Access = NOTHING, *, stream: str, name: str, share: str) -> Sharing:
-    """A hub's way to the consumers of its host; not yet started. Arguments: as of `subscriber`.
-
-    Raises:
-        ConfigError: the URL cannot be used, or what is to let us in.
-    """
-    address = access.address(url)
-    if not isinstance(address, BrokerAddress):
-        from common.fanout.tcp.sharing import LocalSharing
-
-        return LocalSharing(address, stream=stream, share=share)
-    from common.fanout.broker.sharing import BrokerSharing
-
-    return BrokerSharing(address, stream=stream, name=name, share=share)

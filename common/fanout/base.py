@@ -79,7 +79,7 @@ class Publisher(Protocol):
 
 
 class SubscriberEvents(Protocol):
-    """What a subscriber tells its owner, from its own thread or inside `work`; one call at a time."""
+    """What a subscriber tells its owner. Called from the subscriber's thread: return at once."""
 
     def on_frame(self, frame: EncodedFrame, received_ns: int) -> None:
         """A frame arrived (`received_ns`: Unix time). The next one is read when this returns."""
@@ -118,27 +118,6 @@ class SubscriberEvents(Protocol):
         ...
 
 
-class Sharing(Protocol):
-    """Tells the consumers of this host where the pictures of a stream are in its shared memory."""
-
-    @property
-    def ready(self) -> bool:
-        """Whether `publish` reaches anybody: connected, and not blocked."""
-        ...
-
-    def start(self) -> None:
-        """Start connecting. Returns at once."""
-        ...
-
-    def publish(self, frame: EncodedFrame) -> None:
-        """Send a reference, or drop it if it cannot be sent now."""
-        ...
-
-    def stop(self, timeout_s: float) -> None:
-        """End. Safe to call twice."""
-        ...
-
-
 class Subscriber(Protocol):
     """Receives the frames of one stream, through loss and return of the connection."""
 
@@ -152,23 +131,14 @@ class Subscriber(Protocol):
         ...
 
     def follow_stream(self, follow: bool) -> None:
-        """Receive the stream itself, or only what a hub of this host shares. Thread-safe."""
+        """Receive the stream, or leave it while a hub of this host serves. Thread-safe.
+
+        Without the stream the subscription still stands: the queue exists, reports and clock requests flow.
+        """
         ...
 
     def start(self) -> None:
         """Start connecting. Returns at once."""
-        ...
-
-    def work(self, timeout_s: float) -> None:
-        """Receive in the calling thread, until something has come or time is over; negative: no limit.
-
-        For the thread that waits for frames: it saves a wake-up of another one for each. While it is
-        elsewhere the subscriber receives in a thread of its own.
-        """
-        ...
-
-    def wake(self) -> None:
-        """Make `work` return. Thread-safe."""
         ...
 
     def send(self, message: ControlMessage) -> None:
