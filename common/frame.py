@@ -37,8 +37,6 @@ class Codec(StrEnum):
     JPEG = "jpeg"
     PNG = "png"
     RAW = "raw"
-    SHARED = "shared"
-    """No codec: the body says where in the host's shared memory the picture is. For hubs only."""
 
     @property
     def content_type(self) -> str:
@@ -55,10 +53,8 @@ _CONTENT_TYPES: Final = {
     Codec.JPEG: "image/jpeg",
     Codec.PNG: "image/png",
     Codec.RAW: "application/x-raw-bgr",
-    Codec.SHARED: "application/x-fanlight-shared",
 }
-# What a producer can encode with.
-ENCODINGS: Final = tuple(codec for codec in Codec if codec is not Codec.SHARED)
+ENCODINGS: Final = tuple(Codec)
 _CODECS: Final = {content_type: codec for codec, content_type in _CONTENT_TYPES.items()}
 
 # An empty message that an idle producer publishes to learn whether anybody is bound. Not a frame.

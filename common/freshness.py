@@ -100,6 +100,15 @@ class FreshnessPolicy:
         reset, self._reset_due = self._reset_due, False
         return Decision(Verdict.SHOW if fresh else Verdict.DECODE_ONLY, reset, step.lost)
 
+    def refuses(self, epoch: int, now_ns: int) -> bool:
+        """Whether frames of this epoch are another producer's; see `SequenceTracker`."""
+        return self._sequence.refuses(epoch, now_ns)
+
+    def adopt(self, epoch: int, seq: int, now_ns: int) -> None:
+        """The stream came by another way up to this frame; the next one here has to be a keyframe."""
+        self._sequence.adopt(epoch, seq, now_ns)
+        self._awaiting_key = self._reset_due = True
+
     def asked(self, now_ns: int) -> None:
         """A keyframe was asked for, for a reason of the caller's own (a join)."""
         self._asked_ns = now_ns

@@ -70,7 +70,22 @@ class SequenceTracker:
                 return Step(Continuity.OTHER_PRODUCER)
             if seq <= self._retired[epoch]:
                 return Step(Continuity.REPEATED)
-            del self._retired[epoch]
+        self._enter(epoch, seq, now_ns)
+        return Step(Continuity.FIRST)
+
+    def refuses(self, epoch: int, now_ns: int) -> bool:
+        """Whether frames of this epoch are another producer's now: it was left for one that goes on."""
+        return epoch in self._retired and now_ns - self._last_ns < self._takeover_ns
+
+    def adopt(self, epoch: int, seq: int, now_ns: int) -> None:
+        """The stream came by another way (a hub) up to this frame: what follows is counted from there."""
+        if epoch != self._epoch:
+            self._enter(epoch, seq, now_ns)
+        self._last_seq = max(self._last_seq, seq)
+        self._last_ns = now_ns
+
+    def _enter(self, epoch: int, seq: int, now_ns: int) -> None:
+        self._retired.pop(epoch, None)
         if self._epoch is not None:
             self._retired[self._epoch] = self._last_seq
         if len(self._retired) > _RETIRED_EPOCHS_KEPT:
@@ -78,4 +93,3 @@ class SequenceTracker:
         self._epoch = epoch
         self._last_seq = seq
         self._last_ns = now_ns
-        return Step(Continuity.FIRST)

@@ -16,10 +16,9 @@ from common.frame import MAX_BODY_BYTES, MAX_PIXELS
 from common.pixels import PixelFormat, format_value
 from common.settings import URL
 from common.shell.access import access_of
-from consumer.changeover import Via, via_value
 from consumer.frame import Frame
 from consumer.reception import Reception
-from consumer.settings import ConsumerSettings, playout_value
+from consumer.settings import ConsumerSettings, Via, playout_value, via_value
 from consumer.sinks import SinkSpec
 from consumer.sinks.share import ShareSink
 from consumer.stats import ConsumerStats

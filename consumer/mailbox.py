@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
+from typing import Final
 
 from consumer.playout import IDLE, Arrived, Dropped, Playout, Turn
+
+# A turn that seems to be further away may be a clock that was set meanwhile.
+_LONGEST_WAIT_S: Final = 0.1
 
 
 class Mailbox:
@@ -14,28 +19,22 @@ class Mailbox:
 
     Args:
         now_ns: the clock that frames were stamped with (Unix time).
-        wait: waits until something may have been pushed, or for so many seconds (negative: no limit).
-        wake: makes it return. Thread-safe.
 
     Attributes:
         closed: True once nothing more will be shown.
     """
 
     def __init__(
-        self,
-        playout: Playout,
-        on_dropped: Callable[[Dropped], None],
-        now_ns: Callable[[], int],
-        wait: Callable[[float], None],
-        wake: Callable[[], None],
+        self, playout: Playout, on_dropped: Callable[[Dropped], None], now_ns: Callable[[], int]
     ) -> None:
         self._playout = playout
         self._on_dropped = on_dropped
         self._now_ns = now_ns
         self._lock = threading.Lock()
-        self._wait = wait
-        self._wake = wake
-        # True while nothing can be due: nothing is there, and nothing has been pushed since.
+        # Released to wake the thread that takes: a binary semaphore, cheaper than a condition.
+        self._woken = threading.Lock()
+        self._woken.acquire()
+        # True while only a new frame can change anything: nothing is there, and nothing has been pushed.
         self._idle = True
         self.closed = False
 
@@ -49,14 +48,17 @@ class Mailbox:
         """Leave a frame for presentation. False if nothing can be shown before the next keyframe."""
         with self._lock:
             pushed = self._playout.push(arrived)
-            self._idle = False
+            # Whoever waits for the turn of an earlier frame need not be woken for a later one.
+            wakes, self._idle = self._idle, False
+        if wakes:
+            self._wake()
         for old in pushed.dropped:
             self._on_dropped(old)
         return not pushed.broken
 
-    def take(self, timeout_s: float | None) -> Turn:
+    def take(self, timeout_s: float) -> Turn:
         """Wait until there is something to do. The turn is empty if time runs out or it is closed."""
-        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+        deadline_s = time.monotonic() + timeout_s
         while not self.closed:
             turn = IDLE
             if not self._idle:
@@ -67,17 +69,22 @@ class Mailbox:
                     self._on_dropped(old)
                 if turn.frame or turn.upcoming or turn.ahead or turn.decode:
                     return turn
-            # An absolute playout time, so that waking late once does not delay the next one.
-            wait_s = -1.0 if turn.wait_ns is None else max(0.0, turn.wait_ns / 1e9)
-            if deadline_s is not None:
-                left_s = deadline_s - time.monotonic()
-                if left_s <= 0:
-                    return turn
-                wait_s = left_s if wait_s < 0 else min(wait_s, left_s)
-            self._wait(wait_s)
+            wait_s = deadline_s - time.monotonic()
+            if wait_s <= 0:
+                return turn
+            if turn.wait_ns is not None:
+                # An absolute playout time, so that waking late once does not delay the next one.
+                wait_s = min(wait_s, max(0.0, turn.wait_ns / 1e9), _LONGEST_WAIT_S)
+            elif turn is not IDLE:
+                continue
+            self._woken.acquire(timeout=wait_s)
         return Turn()
 
     def close(self) -> None:
         """Wake whoever waits; nothing more will be shown."""
         self.closed = True
         self._wake()
+
+    def _wake(self) -> None:
+        with contextlib.suppress(RuntimeError):  # it is awake already
+            self._woken.release()

@@ -11,7 +11,7 @@ from collections import deque
 from itertools import islice
 from typing import Final, NamedTuple, Protocol
 
-from common.frame import Codec, EncodedFrame, FrameHeader
+from common.frame import EncodedFrame, FrameHeader
 from consumer.stats import Event
 
 # Frames that `sync` may hold for each second of its delay.
@@ -28,6 +28,8 @@ MOST_DECODED_AHEAD: Final = 4
 _LONGEST_INTERVAL_NS: Final = 3600 * 1_000_000_000
 # A frame captured so long before the one that came before it: the producer's clock was set.
 _STEP_NS: Final = 200_000_000
+# After one frame that was late: whoever is late again within this time cannot keep up.
+_BEHIND_NS: Final = 1_000_000_000
 
 
 class Arrived(NamedTuple):
@@ -165,33 +167,46 @@ class LatestPlayout:
         self._bytes = 0
 
 
+class Lateness:
+    """Whether a frame past its playout time is still shown, the newest that is due.
+
+    One that is late by more than half a frame interval is dropped: by then the next one is nearer to what
+    the other screens show. But where this happens again within a second, this process cannot keep up: it
+    shows whatever it has decoded, late as it is, for dropping it would only waste the work.
+    """
+
+    def __init__(self) -> None:
+        self._late_ns: int | None = None
+
+    def behind(self, now_ns: int) -> bool:
+        """Whether a frame was late within the last second."""
+        return self._late_ns is not None and 0 <= now_ns - self._late_ns <= _BEHIND_NS
+
+    def shows(self, late_ns: int, fps: float, now_ns: int) -> bool:
+        """Whether to show a frame that is so late now."""
+        if late_ns <= 500_000_000 / fps:
+            return True
+        behind = self.behind(now_ns)
+        self._late_ns = now_ns
+        return behind
+
+
 class SyncPlayout:
     """Every frame at `capture_ns + delay`, so that all screens show the same one at the same time.
-
-    A frame that is more than half a frame interval past its time is dropped: by then the next one is
-    nearer to what the other screens show.
 
     Args:
         decoded_ahead: frames that are decoded before their turn is next, up to `MOST_DECODED_AHEAD`. A
             keyframe takes five times as long as another frame: screens of one host that take different
             numbers decode it at different times, and all are in time for the frames before it.
-        shared_ahead: shared frames are handed out so many frame intervals before their time: whoever shows
-            them makes everything ready, and waits.
     """
 
-    def __init__(
-        self,
-        delay_ns: int,
-        max_age_ns: int,
-        decoded_ahead: int = MOST_DECODED_AHEAD,
-        shared_ahead: float = 0.0,
-    ) -> None:
-        self._shared_ahead = shared_ahead
+    def __init__(self, delay_ns: int, max_age_ns: int, decoded_ahead: int = MOST_DECODED_AHEAD) -> None:
         self._decoded_ahead = decoded_ahead
         self._delay_ns = delay_ns
         self._max_age_ns = max_age_ns
         self._capacity = 8 + delay_ns * _HIGHEST_FPS // 1_000_000_000
         self._frames: deque[Arrived] = deque()
+        self._lateness = Lateness()
         # The first so many frames were handed out to be decoded, and the first one for its pixels.
         self._begun = 0
         self._prepared = False
@@ -275,22 +290,15 @@ class SyncPlayout:
         wait_ns = self._due_ns(following) - now_ns
         # A stranger's rate may be as near to 0 as a number can be.
         interval_ns = min(1_000_000_000 / following.header.fps, _LONGEST_INTERVAL_NS)
-        if following.frame.header.codec is Codec.SHARED:
-            ahead_ns = int(self._shared_ahead * interval_ns)
-            if wait_ns > ahead_ns:
-                return Turn(wait_ns=wait_ns - ahead_ns)
-            return Turn(self._pop(), now_ns + wait_ns)
         begin_ns = int(_BEGIN_AHEAD * interval_ns)
         if wait_ns > begin_ns:
             return Turn(wait_ns=wait_ns - begin_ns)
-        if not self._prepared:
+        # Whoever is behind may find a newer frame due when the pixels are there.
+        if not self._prepared and not self._lateness.behind(now_ns):
             self._prepared = True
             self._begun = max(1, self._begun)
             return Turn(wait_ns=wait_ns, upcoming=following)
-        to_decode = (
-            self._begun < min(len(self._frames), 1 + self._decoded_ahead)
-            and self._frames[self._begun].header.codec is not Codec.SHARED
-        )
+        to_decode = self._begun < min(len(self._frames), 1 + self._decoded_ahead)
         if to_decode and wait_ns > _STOP_AHEAD * interval_ns:
             self._begun += 1
             return Turn(wait_ns=wait_ns, ahead=self._frames[self._begun - 1])
@@ -300,9 +308,9 @@ class SyncPlayout:
         return arrived.frame.header.capture_ns + self._delay_ns
 
     def _too_late(self, arrived: Arrived, now_ns: int) -> bool:
-        half_interval_ns = 500_000_000 / arrived.header.fps
-        age_ns = now_ns - arrived.header.capture_ns
-        return now_ns - self._due_ns(arrived) > half_interval_ns or age_ns > self._max_age_ns
+        late_ns = now_ns - self._due_ns(arrived)
+        shows = self._lateness.shows(late_ns, arrived.header.fps, now_ns)
+        return not shows or now_ns - arrived.header.capture_ns > self._max_age_ns
 
 
 IDLE: Final = Turn()

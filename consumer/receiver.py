@@ -1,6 +1,6 @@
-"""The receiving side of a consumer: what arrives is judged and left for presentation, still encoded.
+"""Receives: what arrives is judged and left for presentation, still encoded.
 
-Runs wherever messages are received, which must go on: nothing is decoded here.
+Runs in the subscriber's thread, which must stay free to receive: nothing is decoded here.
 """
 
 from __future__ import annotations
@@ -11,14 +11,17 @@ from collections.abc import Callable
 from typing import Final
 
 from common.clock import monotonic_ns
-from common.control import Reason
+from common.control import ClockReply, ClockRequest, ControlMessage, KeyframeRequest, Reason, ReceiverReport
 from common.errors import FanlightError, WireFormatError
-from common.frame import EncodedFrame, FrameHeader
+from common.frame import EncodedFrame
 from common.freshness import FreshnessPolicy, Verdict
 from common.ratelimit import RateLimiter
+from consumer.account import Account
 from consumer.mailbox import Mailbox
 from consumer.playout import Arrived
-from consumer.stats import Event, Meters, Outcome
+from consumer.producer_clock import ProducerClock
+from consumer.settings import ConsumerSettings
+from consumer.stats import ConsumerStats, Event
 
 _LOG = logging.getLogger(__name__)
 
@@ -29,79 +32,61 @@ _DROPS: Final = {
 
 
 class Receiver:
-    """Follows one stream. Belongs to the receiving thread, but for `broken`.
+    """Follows one stream: the `SubscriberEvents` of a consumer. `pause`, `resume` and `broken` belong to
+    the presenting thread.
 
     Args:
-        now_ns: the clock that frames were stamped with (Unix time).
-        request_key: asks the producer for a keyframe.
-        on_outcome: told the fate of every frame that will not be presented.
-        on_encoded: given every frame that is not missing its references, in order.
+        send: sends a message to the producer. Thread-safe.
+        on_failed: told why there will be no subscription.
+        on_encoded: given every frame whose references came, in order.
     """
 
     def __init__(
         self,
+        settings: ConsumerSettings,
         *,
-        max_age_s: float,
-        now_ns: Callable[[], int],
+        send: Callable[[ControlMessage], None],
+        clock: ProducerClock,
         mailbox: Mailbox,
-        meters: Meters,
-        request_key: Callable[[Reason], None],
-        on_outcome: Callable[[Outcome], None],
+        account: Account,
+        on_failed: Callable[[FanlightError], None],
         on_encoded: Callable[[EncodedFrame], None] | None = None,
     ) -> None:
-        self._policy = FreshnessPolicy(int(max_age_s * 1e9))
-        self._now_ns = now_ns
+        self._settings = settings
+        self._send = send
+        self._clock = clock
         self._mailbox = mailbox
-        self._meters = meters
-        self._request_key = request_key
-        self._on_outcome = on_outcome
+        self._account = account
         self._on_encoded = on_encoded
+        self.on_failed = on_failed
+        # Guards the policy, and `_paused` with it.
         self._judging = threading.Lock()
-        self._lost = 0
+        self._policy = FreshnessPolicy(int(settings.max_age_s * 1e9))
+        self._paused = False
+        self._last: tuple[int, int] | None = None
         self._joining = False
         self._complaints = RateLimiter()
 
-    def on_frame(self, frame: EncodedFrame, received_ns: int) -> None:
-        """Judge one frame; `received_ns` is Unix time."""
-        header = frame.header
-        age_ns = self._now_ns() - header.capture_ns
-        with self._judging:
-            decision = self._policy.offer(header, age_ns=age_ns, now_ns=monotonic_ns())
-        if decision.verdict is Verdict.DROP_REPEATED:
-            # Who joins anew without a broker gets the frames since the last keyframe: some it has had.
-            if not self._joining:
-                self._repeated(header, received_ns)
-            return
-        self._joining = False
-        self._meters.arrived(
-            epoch=header.epoch,
-            seq=header.seq,
-            size_bytes=len(frame.body),
-            capture_ns=header.capture_ns,
-            received_ns=received_ns,
-        )
-        if decision.lost:
-            self._lost += decision.lost
-            self._meters.lost(decision.lost)
-        if decision.request_key:
-            self._request_key(Reason.GAP)
-        if self._on_encoded is not None and decision.verdict is not Verdict.DROP_AWAITING_KEY:
-            self._on_encoded(frame)
-        if decision.verdict in _DROPS:
-            self._end(header, received_ns, _DROPS[decision.verdict])
-            return
-        showable = decision.verdict is Verdict.SHOW
-        if not showable:
-            self._end(header, received_ns, Event.LATE)
-        if not self._mailbox.push(Arrived(frame, received_ns, self._lost, decision.reset, showable)):
-            self.broken(Reason.GAP)
+    # What the presenting thread says.
 
-    def on_joined(self) -> None:
-        """The subscription stands: an idle producer wakes, a busy one sends a keyframe."""
-        self._joining = True
+    def pause(self) -> tuple[int, int] | None:
+        """Frames come from a hub: take no more from the stream. The (epoch, seq) that came last, if any."""
         with self._judging:
-            self._policy.asked(monotonic_ns())
-        self._request_key(Reason.JOIN)
+            self._paused = True
+            return self._last
+
+    def resume(self, last: tuple[int, int] | None) -> None:
+        """Take frames from the stream again, behind the (epoch, seq) that a hub brought last."""
+        with self._judging:
+            self._paused = False
+            if last is not None:
+                self._last = last
+                self._policy.adopt(*last, monotonic_ns())
+
+    def refuses(self, epoch: int) -> bool:
+        """Whether a hub's frames of this epoch are those of a producer that was left for another one."""
+        with self._judging:
+            return self._policy.refuses(epoch, monotonic_ns())
 
     def broken(self, reason: Reason) -> None:
         """References are missing: wait for a keyframe, and ask for one. Thread-safe."""
@@ -110,32 +95,107 @@ class Receiver:
         if asks:
             self._request_key(reason)
 
+    # What the subscriber tells.
+
+    def on_frame(self, frame: EncodedFrame, received_ns: int) -> None:
+        header = frame.header
+        self._clock.on_frame(header)
+        age_ns = self._clock.now_ns() - header.capture_ns
+        with self._judging:
+            if self._paused:
+                return  # it comes from the hub as well
+            decision = self._policy.offer(header, age_ns=age_ns, now_ns=monotonic_ns())
+            if decision.verdict is not Verdict.DROP_REPEATED:
+                self._last = (header.epoch, header.seq)
+        if decision.verdict is Verdict.DROP_REPEATED:
+            # Who joins anew without a broker gets the frames since the last keyframe: some it has had.
+            if not self._joining:
+                self._account.duplicate(header, received_ns)
+                self._warn(
+                    "frame %d of epoch %x came out of order: is there a second producer?",
+                    header.seq,
+                    header.epoch,
+                )
+            return
+        self._joining = False
+        self._account.arrived(header, len(frame.body), received_ns, decision.lost)
+        if decision.request_key:
+            self._request_key(Reason.GAP)
+        if self._on_encoded is not None and decision.verdict is not Verdict.DROP_AWAITING_KEY:
+            self._on_encoded(frame)
+        if decision.verdict in _DROPS:
+            self._account.dropped(header, received_ns, _DROPS[decision.verdict])
+            return
+        showable = decision.verdict is Verdict.SHOW
+        if not showable:
+            self._account.dropped(header, received_ns, Event.LATE)
+        if not self._mailbox.push(
+            Arrived(frame, received_ns, self._account.lost, decision.reset, showable)
+        ):
+            self.broken(Reason.GAP)
+
     def on_malformed(self, error: WireFormatError) -> None:
-        """Count a message that is not ours."""
-        self._meters.malformed()
-        self._complain("message refused: %s", error)
+        self._account.meters.malformed()
+        self._warn("message refused: %s", error)
 
-    def complain(self, error: FanlightError) -> None:
-        """Say what was refused, at most once a second. Thread-safe enough: at worst it is said twice."""
-        self._complain("%s", error)
+    def on_connected(self) -> None:
+        self._account.meters.connection(up=True)
+        if not self._paused:
+            self.on_following()
 
-    def _repeated(self, header: FrameHeader, received_ns: int) -> None:
-        self._meters.repeated()
-        self._on_outcome(_outcome(header, received_ns, Event.SUPERSEDED))
-        self._complain(
-            "frame %d of epoch %x came out of order: is there a second producer?", header.seq, header.epoch
-        )
+    def on_following(self) -> None:
+        # An idle producer wakes, a busy one sends a keyframe.
+        self._joining = True
+        with self._judging:
+            self._policy.asked(monotonic_ns())
+        self._request_key(Reason.JOIN)
 
-    def _end(self, header: FrameHeader, received_ns: int, event: Event) -> None:
-        self._meters.ended(event)
-        self._on_outcome(_outcome(header, received_ns, event))
+    def on_disconnected(self) -> None:
+        if not self._mailbox.closed:
+            self._account.meters.connection(up=False)
 
-    def _complain(self, message: str, *details: object) -> None:
+    def on_blocked(self, blocked: bool) -> None:
+        self._account.meters.blocked(blocked)
+
+    def on_clock(self, reply: ClockReply) -> None:
+        self._clock.on_reply(reply)
+
+    def on_tick(self) -> None:
+        self._send(_report(self._settings, self._account.meters.snapshot(monotonic_ns())))
+        self._clock.on_tick()
+
+    def ask_the_time(self) -> None:
+        """Send a `ClockRequest`; `on_clock` gets the answer."""
+        settings = self._settings
+        self._send(ClockRequest(stream=settings.stream, name=settings.name, asked_ns=monotonic_ns()))
+
+    def _request_key(self, reason: Reason) -> None:
+        self._account.meters.keyframe_requested()
+        settings = self._settings
+        self._send(KeyframeRequest(stream=settings.stream, name=settings.name, reason=reason))
+
+    def _warn(self, message: str, *details: object) -> None:
         held_back = self._complaints.allow(monotonic_ns())
         if held_back is not None:
             suffix = f" (and {held_back} more like it)" if held_back else ""
             _LOG.warning(message + "%s", *details, suffix)
 
 
-def _outcome(header: FrameHeader, received_ns: int, event: Event) -> Outcome:
-    return Outcome(header.seq, header.capture_ns, received_ns, None, event)
+def _report(settings: ConsumerSettings, stats: ConsumerStats) -> ReceiverReport:
+    def milliseconds(seconds: float | None, nothing: float) -> float:
+        return nothing if seconds is None else round(seconds * 1000, 3)
+
+    return ReceiverReport(
+        stream=settings.stream,
+        name=settings.name,
+        epoch=stats.epoch,
+        highest_seq=stats.highest_seq,
+        received=stats.received,
+        lost=stats.lost,
+        presented=stats.presented,
+        late=stats.late,
+        age_p50_ms=milliseconds(stats.age_p50_s, -1.0),
+        age_p99_ms=milliseconds(stats.age_p99_s, -1.0),
+        jitter_ms=milliseconds(stats.jitter_s, 0.0),
+        playout_skew_ms=milliseconds(stats.skew_p50_s, 0.0),
+    )

@@ -8,13 +8,12 @@ from typing import Final
 
 from common import access, units
 from common.access import Access
-from common.address import DEFAULT_URL, BrokerAddress
+from common.address import DEFAULT_URL, Address, BrokerAddress
 from common.errors import ConfigError
 from common.frame import MAX_BODY_BYTES, MAX_PIXELS, Limits
-from common.pixels import FULL_BGR, Form, PixelFormat, format_value
+from common.pixels import Form, PixelFormat, format_value
 from common.settings import MAX_PIXELS_OPTION, STREAM, URL, Option
 from common.sharing import hosts
-from consumer.changeover import Via, via_value
 from consumer.sinks import SINKS, SinkSpec, parse_sink
 
 _NEED_STREAM: Final = frozenset({"share", "record"})
@@ -25,6 +24,15 @@ class PlayoutMode(StrEnum):
 
     LATEST = "latest"
     SYNC = "sync"
+
+
+class Via(StrEnum):
+    """Ways for frames to come."""
+
+    AUTO = "auto"
+    """From a hub of this host where there is one, else as the stream itself."""
+    BROKER = "broker"
+    HOST = "host"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +81,7 @@ class ConsumerSettings:
     max_body_bytes: int = MAX_BODY_BYTES
 
     def __post_init__(self) -> None:
-        address = self.access.address(self.url)
+        address = self.address
         if self.trust and not isinstance(address, BrokerAddress):
             raise ConfigError("--trust", ",".join(self.trust), "only a broker knows users: see --url")
         units.checked("--stream", self.stream, units.name)
@@ -97,8 +105,8 @@ class ConsumerSettings:
         # A hub may be started with its consumers' environment: for it the stream is the only way anyhow.
         if self.via is Via.HOST and "record" in kinds and not self.shares:
             raise ConfigError("--via", str(self.via), "record needs the stream: allowed is auto or broker")
-        if self.via is Via.HOST and hosts.host_id() is None:
-            raise ConfigError("--via", str(self.via), f"there is no {hosts.FOLDER}: allowed is broker")
+        if self.via is Via.HOST and not hosts.can_share():
+            raise ConfigError("--via", str(self.via), "this host cannot share pictures: allowed is broker")
         form, option = self.form, "share-" if self.shares else ""
         if form.format is PixelFormat.I420:
             if kinds & {"window", "snapshot"}:
@@ -131,15 +139,14 @@ class ConsumerSettings:
         """What its pictures look like."""
         return self._shared_form if self.shares else Form(self.format, self.size)
 
-    def share_name(self, host: str) -> str:
-        """How hubs and consumers of one host and one form find each other: part of an exchange's name."""
-        return host if self.form == FULL_BGR else f"{host}.{self.form}"
-
     @property
-    def url_shown(self) -> str:
-        """The broker's address without the password."""
-        return str(self.access.address(self.url))
+    def address(self) -> Address:
+        """Where the stream is to be found. Its `str` has no password."""
+        return self.access.address(self.url)
 
+
+via_value: Final = units.one_of(Via, " or ")
+"""A way by its name."""
 
 playout_value: Final = units.one_of(PlayoutMode, " or ")
 """A playout mode by its name."""

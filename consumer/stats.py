@@ -194,6 +194,12 @@ class Meters:
             self._events[event] += 1
             self._last_fate = event
 
+    def overtaken(self, frames: int) -> None:
+        """Count frames that a hub overwrote before they could be looked at."""
+        with self._lock:
+            self._received += frames
+            self._events[Event.SUPERSEDED] += frames
+
     def keyframe_requested(self) -> None:
         with self._lock:
             self._keyframe_requests += 1

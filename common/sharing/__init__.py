@@ -1,4 +1,5 @@
-"""Pictures in shared memory: one process of a host decodes, the others look.
+"""A ring of pictures in shared memory: one process of a host decodes, the others read.
 
-`layout` says what the bytes mean, `writer` and `reader` map them, `hosts` finds what is there.
+`names` says how a ring is found, `layout` what its bytes mean; `writer` and `reader` map it, `futex` wakes
+the readers, `hosts` looks after the files.
 """

@@ -1,32 +1,48 @@
-"""Which processes share memory, and what they left there."""
+"""The folder of this user's rings, and what living and killed hubs keep in it."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from common.pixels import Form
-from common.sharing.layout import LOCK_SUFFIX, is_ours, prefix
+from common.errors import SharingError
+from common.sharing import futex
+from common.sharing.names import RingName, is_ours
 
-FOLDER: Final = Path("/dev/shm")  # noqa: S108 - memory, not a file of ours that others could foresee
-_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - memory of the host, in which we have a folder
 
 
-def host_id(folder: Path = FOLDER) -> str | None:
-    """12 hex digits that are alike for all processes that see the same shared memory, and for no others.
+def ring_folder() -> Path:
+    """Where the rings of this user are: nobody else may enter it, so nobody else can plant a name in it."""
+    return SHARED_MEMORY / f"fanlight-{os.geteuid()}"
 
-    A container has its own /dev/shm unless it was started with that of another (`docker run --ipc`): what
-    counts is the mounted file system, not the host's name. None where there is no such memory.
+
+def can_share() -> bool:
+    """Whether this system has what sharing takes."""
+    return futex.available and SHARED_MEMORY.is_dir()
+
+
+def make_private(folder: Path) -> None:
+    """Make the folder, or check that the one which is there is this user's own.
+
+    Raises:
+        SharingError: it is somebody else's, or others may enter it.
     """
     try:
-        return hashlib.sha256(f"{_BOOT_ID.read_text()}{os.stat(folder).st_dev}".encode()).hexdigest()[:12]
-    except OSError:
-        return None
+        folder.mkdir(0o700, exist_ok=True)
+        found = os.lstat(folder)
+    except OSError as error:
+        raise SharingError(f"{folder} cannot be used to share pictures: {error.strerror}") from None
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        raise SharingError(
+            f"{folder} is of user {found.st_uid} with mode {found.st_mode & 0o777:o}: pictures are shared "
+            "only in a folder of our own with mode 700; remove it"
+        )
 
 
 def held(file: int) -> bool:
@@ -39,15 +55,15 @@ def held(file: int) -> bool:
     return False
 
 
-def live_segments(stream: str, form: Form, folder: Path = FOLDER) -> list[str]:
-    """Names of the segments of living hubs that share this stream in this form."""
-    return [path.name for path in _ours(folder, prefix(stream, form)) if _is_live(path)]
+def segments(ring: RingName, folder: Path | None = None) -> list[str]:
+    """Names of the segments of a ring, of living hubs or not."""
+    return [path.name for path in _files(folder or ring_folder(), ring.prefix) if path.name != ring.lock]
 
 
-def reclaim(folder: Path = FOLDER) -> int:
+def reclaim(folder: Path | None = None) -> int:
     """Delete what hubs of this user left behind when they were killed; the number of files."""
     count = 0
-    for path in _ours(folder, "fanlight."):
+    for path in _files(folder or ring_folder()):
         with contextlib.suppress(OSError), opened(path, os.O_RDONLY) as file:
             own = is_ours(path.name) and os.fstat(file).st_uid == os.geteuid()
             if own and _lock(file) and is_still(path, file):
@@ -59,14 +75,20 @@ def reclaim(folder: Path = FOLDER) -> int:
 class Leadership:
     """Of several hubs that share the same pictures one serves; the next takes over when it ends."""
 
-    def __init__(self, stream: str, form: Form, folder: Path = FOLDER) -> None:
-        self._path = folder / f"{prefix(stream, form)}{LOCK_SUFFIX}"
+    def __init__(self, ring: RingName, folder: Path | None = None) -> None:
+        self._folder = folder or ring_folder()
+        self._path = self._folder / ring.lock
         self._file: int | None = None
 
     def acquire(self) -> bool:
-        """True if this process leads, from now on or already."""
+        """True if this process leads, from now on or already.
+
+        Raises:
+            SharingError: there is no folder for it.
+        """
         if self._file is not None:
             return True
+        make_private(self._folder)
         try:
             file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError:
@@ -79,12 +101,14 @@ class Leadership:
         return False
 
     def release(self) -> None:
-        """Let the next one lead. Safe to call twice."""
+        """Let the next one lead, and leave no empty folder. Safe to call twice."""
         if self._file is not None:
             if is_still(self._path, self._file):
                 self._path.unlink()
             os.close(self._file)
             self._file = None
+            with contextlib.suppress(OSError):
+                self._folder.rmdir()
 
 
 def is_still(path: Path, file: int) -> bool:
@@ -105,7 +129,7 @@ def opened(path: Path, flags: int) -> Iterator[int]:
         os.close(file)
 
 
-def _ours(folder: Path, beginning: str) -> list[Path]:
+def _files(folder: Path, beginning: str = "") -> list[Path]:
     try:
         return [
             Path(entry.path)
@@ -114,14 +138,6 @@ def _ours(folder: Path, beginning: str) -> list[Path]:
         ]
     except OSError:
         return []
-
-
-def _is_live(path: Path) -> bool:
-    if path.name.endswith(f".{LOCK_SUFFIX}"):
-        return False
-    with contextlib.suppress(OSError), opened(path, os.O_RDONLY) as file:
-        return held(file)
-    return False
 
 
 def _lock(file: int) -> bool:

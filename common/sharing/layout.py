@@ -1,12 +1,19 @@
-"""What the bytes of a segment mean, and those of a reference to one of its pictures. Pure.
+"""What the bytes of a segment mean. Pure.
 
-A segment is a file of the host's shared memory: one page that says what is in it, then slots, each of which
-holds one picture. Written down for other languages in `docs/wire.md`.
+A segment is a file of the host's shared memory: pages that say what is in it, then slots, each of which
+holds one picture. Pictures are numbered from 1 and go round: number n is in slot (n - 1) modulo the number
+of slots. All integers are in native byte order.
+
+    byte   what
+    0      magic, version, pixel format, width, height, slots, stride, epoch, grace time (`_HEADER`)
+    56     number of the newest picture, 64 bits; its low half is the futex that readers wait for
+    64     liveness: monotonic time at which the hub last said that it is at work; 0 once it has left
+    128    64 bytes per slot: number, or 0 while the slot is written; then what belongs to the picture
+    ...    the slots, in whole pages
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from struct import Struct
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -14,89 +21,73 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from common.errors import WireFormatError
-from common.frame import MAX_PIXELS, MAX_SIDE, STREAM_NAME
-from common.pixels import Form, PixelFormat, Pixels, shape, size_bytes
+from common.frame import MAX_PIXELS, MAX_SIDE, Codec
+from common.pixels import PixelFormat, Pixels, shape, size_bytes
 
 if TYPE_CHECKING:
     from mmap import mmap
 
-VERSION: Final = 1
+VERSION: Final = 2
 MAGIC: Final = b"FANLIGHT"
 PAGE: Final = 4096
+MAX_SLOTS: Final = 1024
 # magic, version, pixel format, width, height, slots, (unused), stride, epoch, grace
-_HEADER: Final = Struct("<8sIIIIIIQQQ")
-# The beat, and behind it the generation of every slot: 64 bits each, aligned, native byte order.
-BEAT_AT: Final = 56
-GENERATIONS_AT: Final = 64
-BEAT, GENERATIONS = BEAT_AT // 8, GENERATIONS_AT // 8  # in `words`
-MAX_SLOTS: Final = PAGE // 8 - GENERATIONS
+_HEADER: Final = Struct("@8sIIIIIIQQQ")
+# As indices of 64-bit words, the unit in which both sides read and write: such a load is never torn.
+NEWEST: Final = 7
+LIVENESS: Final = 8
+SLOTS_AT: Final = 16
+SLOT_WORDS: Final = 8
+NEWEST_BYTE: Final = NEWEST * 8
+# Behind a slot's number: seq, capture_ns, captured_ns, written_ns, fps, codec, key.
+_SLOT: Final = Struct("@QQQQdII")
 # Beyond the grace time: one slot is being written, one is spare for a frame that comes early.
 _SPARE_SLOTS: Final = 2
 
 _FORMATS: Final = {1: PixelFormat.BGR, 2: PixelFormat.I420, 3: PixelFormat.GREY}
-_NUMBERS: Final = {pixel_format: number for number, pixel_format in _FORMATS.items()}
-_MAX_UINT64: Final = 2**64 - 1
-_NAME: Final = re.compile(
-    rf"fanlight\.{VERSION}\.({STREAM_NAME.pattern})\.([a-z0-9-]{{1,32}})\.([0-9a-f]{{16}})\.([0-9a-f]{{8}})"
-)
-LOCK_SUFFIX: Final = "lock"
-_LOCK_NAME: Final = re.compile(
-    rf"fanlight\.{VERSION}\.{STREAM_NAME.pattern}\.[a-z0-9-]{{1,32}}\.{LOCK_SUFFIX}"
-)
+_FORMAT_NUMBERS: Final = {pixel_format: number for number, pixel_format in _FORMATS.items()}
+_CODECS: Final = tuple(Codec)
+_CODEC_NUMBERS: Final = {codec: number for number, codec in enumerate(_CODECS)}
 
 
-class Reference(NamedTuple):
-    """The body of a message that refers to a shared picture.
+class Slot(NamedTuple):
+    """What is known of one picture besides its pixels.
 
     Attributes:
-        segment: name of the file.
-        generation: what the slot says while it holds this picture.
+        number: counts the pictures of the segment, from 1.
+        capture_ns: Unix time at capture, by the producer's wall clock.
+        captured_ns: the same moment by this host's monotonic clock, as the hub knows it.
+        written_ns: Unix time at which the hub shared it.
+        codec, key, fps: of the frame that it was decoded from.
     """
 
-    segment: str
-    slot: int
-    generation: int
+    number: int
+    seq: int
+    capture_ns: int
+    captured_ns: int
+    written_ns: int
+    fps: float
+    codec: Codec
+    key: bool
 
-    def serialize(self) -> bytes:
-        """Readable in RabbitMQ's console: `SEGMENT SLOT GENERATION`."""
-        return f"{self.segment} {self.slot} {self.generation}".encode()
+    def pack_into(self, memory: mmap, index: int) -> None:
+        """Write all but the number."""
+        _SLOT.pack_into(
+            memory, _slot_byte(index) + 8,
+            self.seq, self.capture_ns, self.captured_ns, self.written_ns, self.fps,
+            _CODEC_NUMBERS[self.codec], self.key,
+        )  # fmt: skip
 
     @classmethod
-    def parse(cls, body: bytes) -> Reference:
-        """Raises WireFormatError if that is not what it says."""
-        parts = body.split(b" ")
-        if len(parts) == 3 and len(body) <= 256 and parts[1].isdigit() and parts[2].isdigit():
-            slot, generation = int(parts[1]), int(parts[2])
-            if slot < MAX_SLOTS and 0 < generation <= _MAX_UINT64:
-                return cls(parts[0].decode("ascii", "replace"), slot, generation)
-        raise WireFormatError("body", body, "SEGMENT SLOT GENERATION")
+    def unpack_from(cls, memory: mmap, index: int, number: int) -> Slot:
+        """Read what belongs to a picture; right only if the slot still has that number afterwards."""
+        seq, capture_ns, captured_ns, written_ns, fps, codec, key = _SLOT.unpack_from(
+            memory, _slot_byte(index) + 8
+        )
+        # A slot that is being written may hold any codec number; it is refused by its number.
+        codec = _CODECS[codec % len(_CODECS)]
+        return cls(number, seq, capture_ns, captured_ns, written_ns, fps, codec, bool(key))
 
-
-def prefix(stream: str, form: Form) -> str:
-    """How the names of all segments of a stream begin that hold pictures of this form."""
-    return f"fanlight.{VERSION}.{stream}.{form}."
-
-
-def segment_name(stream: str, form: Form, epoch: int, suffix: str) -> str:
-    """Name of a segment; `suffix` is 8 hex digits that tell it from others."""
-    return f"{prefix(stream, form)}{epoch:016x}.{suffix}"
-
-
-def check_name(name: str, stream: str, form: Form) -> int:
-    """The epoch in the name of a segment.
-
-    Raises:
-        WireFormatError: this is not the name of one that holds such pictures.
-    """
-    match = _NAME.fullmatch(name)
-    if match is None or (match[1], match[2]) != (stream, str(form)):
-        raise WireFormatError("segment", name, f"{prefix(stream, form)}EPOCH.SUFFIX")
-    return int(match[3], 16)
-
-
-def is_ours(name: str) -> bool:
-    """Whether a file of that name is a segment, or the lock of a hub, of this version."""
-    return _NAME.fullmatch(name) is not None or _LOCK_NAME.fullmatch(name) is not None
 
 
 def slots_for(grace_s: float, fps: float) -> int:
@@ -128,25 +119,22 @@ class SegmentHeader:
     @property
     def stride(self) -> int:
         """From one slot to the next: whole pages."""
-        return -(-self.picture_bytes // PAGE) * PAGE
+        return _pages(self.picture_bytes)
+
+    @property
+    def head_bytes(self) -> int:
+        """Everything before the first picture."""
+        return _pages(_slot_byte(self.slots))
 
     @property
     def file_bytes(self) -> int:
-        return PAGE + self.slots * self.stride
+        return self.head_bytes + self.slots * self.stride
 
     def serialize(self) -> bytes:
         return _HEADER.pack(
-            MAGIC,
-            VERSION,
-            _NUMBERS[self.format],
-            self.width,
-            self.height,
-            self.slots,
-            0,
-            self.stride,
-            self.epoch,
-            self.grace_ns,
-        )
+            MAGIC, VERSION, _FORMAT_NUMBERS[self.format], self.width, self.height, self.slots, 0,
+            self.stride, self.epoch, self.grace_ns,
+        )  # fmt: skip
 
     @classmethod
     def parse(cls, page: bytes, file_bytes: int) -> SegmentHeader:
@@ -183,18 +171,32 @@ def pictures(memory: mmap, header: SegmentHeader) -> list[Pixels]:
     """The pictures in a mapped segment, slot by slot, without a copy; read-only if the memory is."""
     form = shape(header.format, header.width, header.height)
     return [
-        np.frombuffer(memory, np.uint8, header.picture_bytes, PAGE + slot * header.stride).reshape(form)
+        np.frombuffer(memory, np.uint8, header.picture_bytes, header.head_bytes + slot * header.stride)
+        .reshape(form)
         for slot in range(header.slots)
-    ]
+    ]  # fmt: skip
 
 
-def words(memory: mmap) -> memoryview[int]:
-    """The first page in words of 64 bits: see `BEAT` and `GENERATIONS`."""
-    return memoryview(memory)[:PAGE].cast("Q")
+def words(memory: mmap, header: SegmentHeader) -> memoryview[int]:
+    """What comes before the pictures, in words of 64 bits: see `NEWEST`, `LIVENESS` and `number_at`."""
+    return memoryview(memory)[: header.head_bytes].cast("Q")
+
+
+def number_at(index: int) -> int:
+    """The word that holds the number of the picture in a slot."""
+    return SLOTS_AT + index * SLOT_WORDS
+
+
+def _slot_byte(index: int) -> int:
+    return number_at(index) * 8
+
+
+def _pages(size_bytes: int) -> int:
+    return -(-size_bytes // PAGE) * PAGE
 
 
 class SlotRing:
-    """Which slot may be written next: the one that was written first, once its grace time is over."""
+    """Which slot is written next: the one that was written first, once its grace time is over."""
 
     def __init__(self, slots: int, grace_ns: int) -> None:
         self._grace_ns = grace_ns

@@ -1,55 +1,104 @@
-"""A consumer's side of a segment: maps it, and looks at its pictures without copying them."""
+"""A viewer's side of a segment: maps it read-only, waits for pictures, reads them without a copy."""
 
 from __future__ import annotations
 
 import mmap
 import os
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
 
 from common.errors import SharingError, WireFormatError
 from common.pixels import Form, Pixels
-from common.sharing.hosts import FOLDER, held, is_still, opened
-from common.sharing.layout import BEAT, GENERATIONS, PAGE, SegmentHeader, check_name, pictures, words
+from common.sharing.futex import Futex
+from common.sharing.hosts import held, is_still, opened, ring_folder
+from common.sharing.layout import (
+    LIVENESS,
+    NEWEST,
+    NEWEST_BYTE,
+    PAGE,
+    SegmentHeader,
+    Slot,
+    number_at,
+    pictures,
+    words,
+)
+
+
+class SharedPicture(NamedTuple):
+    """Pixels in a hub's memory.
+
+    Attributes:
+        image: read-only.
+        words, at: where the number of the slot's picture stands.
+        number: what stands there as long as this is the picture.
+    """
+
+    image: Pixels
+    words: memoryview[int]
+    at: int
+    number: int
+
+    @property
+    def valid(self) -> bool:
+        """False once the hub has begun to write another picture there: what was read may be torn."""
+        return self.words[self.at] == self.number
 
 
 class Attachment:
     """A segment that somebody else writes. Its memory stays as long as a picture of it is in use.
 
+    Belongs to one thread.
+
     Args:
-        stream: the one that the segment has to be of.
         form: what its pictures have to look like.
 
     Raises:
         SharingError: it is not there, another user's, or not of this form.
     """
 
-    def __init__(self, name: str, stream: str, form: Form, folder: Path = FOLDER) -> None:
-        self.name = name
+    def __init__(self, name: str, form: Form, folder: Path | None = None) -> None:
         self._file = -1
-        self._path = folder / name
+        self._path = (folder or ring_folder()) / name
         try:
-            epoch = check_name(name, stream, form)
             with opened(self._path, os.O_RDONLY) as file:
-                self.header = _checked(file, form, epoch)
+                self.header = _checked(file, form)
                 self._memory = mmap.mmap(file, self.header.file_bytes, access=mmap.ACCESS_READ)
                 self._file = os.dup(file)
         except OSError as error:
             raise SharingError(f"shared pictures {name} cannot be read: {error.strerror}") from None
         except WireFormatError as error:
             raise SharingError(f"shared pictures {name!r} cannot be used: {error}") from None
-        self._words = words(self._memory)
+        self._words = words(self._memory, self.header)
         self._slots = pictures(self._memory, self.header)
+        self._count = self.header.slots
+        start = np.frombuffer(self._memory, np.uint8).ctypes.data
+        self._futex = Futex(start + NEWEST_BYTE)
 
-    def picture(self, slot: int, generation: int) -> SharedPicture | None:
-        """The picture of that number; None if it has been overwritten, or never was in that slot."""
-        # Generation 0 is that of a slot which is being written, or never was.
-        if (
-            not 0 <= slot < self.header.slots
-            or not generation
-            or self._words[GENERATIONS + slot] != generation
-        ):
+    @property
+    def newest(self) -> int:
+        """The number of the newest picture; 0 before the first one."""
+        return self._words[NEWEST]
+
+    def wait(self, newest: int, timeout_s: float) -> int:
+        """Wait until there is a newer picture than that, or for so long: the number of the newest one."""
+        self._futex.wait(newest, timeout_s)
+        return self._words[NEWEST]
+
+    def slot(self, number: int) -> Slot | None:
+        """What belongs to the picture of that number; None if it has been overwritten."""
+        index = (number - 1) % self._count
+        word = number_at(index)
+        if self._words[word] != number:
             return None
-        return SharedPicture(self._slots[slot].view(), self._words, GENERATIONS + slot, generation)
+        slot = Slot.unpack_from(self._memory, index, number)
+        return slot if self._words[word] == number else None
+
+    def picture(self, slot: Slot) -> SharedPicture:
+        """The pixels of a picture; to be looked at only while they are `valid`."""
+        index = (slot.number - 1) % self._count
+        return SharedPicture(self._slots[index].view(), self._words, number_at(index), slot.number)
 
     @property
     def alive(self) -> bool:
@@ -57,37 +106,16 @@ class Attachment:
         return held(self._file) and is_still(self._path, self._file)
 
     @property
-    def beat_ns(self) -> int:
-        """When its writer last said that it is at work (monotonic time, which is the host's)."""
-        return self._words[BEAT]
+    def liveness_ns(self) -> int:
+        """When the hub last said that it is at work (monotonic time); 0 once it has left."""
+        return self._words[LIVENESS]
 
     def __del__(self) -> None:
         if self._file >= 0:
             os.close(self._file)
 
 
-class SharedPicture:
-    """One picture in a slot.
-
-    Attributes:
-        image: its pixels, read-only and without a copy.
-    """
-
-    __slots__ = ("_at", "_generation", "_words", "image")
-
-    def __init__(self, image: Pixels, words: memoryview[int], at: int, generation: int) -> None:
-        self.image = image
-        self._words = words
-        self._at = at
-        self._generation = generation
-
-    @property
-    def valid(self) -> bool:
-        """False once the hub has begun to write another picture there: what was read may be torn."""
-        return self._words[self._at] == self._generation
-
-
-def _checked(file: int, form: Form, epoch: int) -> SegmentHeader:
+def _checked(file: int, form: Form) -> SegmentHeader:
     """The header of a segment that is this user's own, and nobody else's to write to."""
     status = os.fstat(file)
     if status.st_uid != os.geteuid() or status.st_mode & 0o077:
@@ -96,6 +124,4 @@ def _checked(file: int, form: Form, epoch: int) -> SegmentHeader:
     if header.format is not form.format or form.size not in (None, (header.width, header.height)):
         found = f"{header.format} {header.width}x{header.height}"
         raise WireFormatError("pictures", found, f"{form}, as in its name")
-    if header.epoch != epoch:
-        raise WireFormatError("epoch", header.epoch, f"{epoch}, as in its name")
     return header

@@ -1,4 +1,4 @@
-"""The hub's side of a segment: creates it, writes pictures into it, deletes it."""
+"""The hub's side of a segment: creates it, writes pictures into it, wakes the viewers, deletes it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,19 @@ import numpy as np
 
 from common.errors import SharingError
 from common.pixels import Pixels
-from common.sharing.hosts import FOLDER, is_still, opened
-from common.sharing.layout import BEAT, GENERATIONS, SegmentHeader, SlotRing, pictures, words
+from common.sharing.futex import Futex
+from common.sharing.hosts import is_still, make_private, opened, ring_folder
+from common.sharing.layout import (
+    LIVENESS,
+    NEWEST,
+    NEWEST_BYTE,
+    SegmentHeader,
+    Slot,
+    SlotRing,
+    number_at,
+    pictures,
+    words,
+)
 
 _MIB: Final = 1024 * 1024
 
@@ -30,48 +41,54 @@ class Segment:
         SharingError: there is not enough memory, or no access; says what to do.
     """
 
-    def __init__(self, name: str, header: SegmentHeader, folder: Path = FOLDER) -> None:
-        self.name = name
+    def __init__(self, name: str, header: SegmentHeader, folder: Path | None = None) -> None:
         self.header = header
-        self._path = folder / name
+        self._path = (folder or ring_folder()) / name
+        make_private(self._path.parent)
         self._file, self._memory = _created(self._path, header)
-        self._words = words(self._memory)
+        self._words = words(self._memory, header)
         self._slots = pictures(self._memory, header)
         self._ring = SlotRing(header.slots, header.grace_ns)
-        self._generation = 0
+        start = np.frombuffer(self._memory, np.uint8).ctypes.data
+        self._futex = Futex(start + NEWEST_BYTE)
 
-    def write(self, image: Pixels, now_ns: int) -> tuple[int, int] | None:
-        """Copy a picture into a slot: (slot, generation). None if all are still in their grace time.
+    def write(self, image: Pixels, slot: Slot, now_ns: int) -> bool:
+        """Share a picture and wake all viewers. False if all slots are still in their grace time.
 
         Args:
+            slot: what belongs to the picture; its number is given here.
             now_ns: monotonic time.
         """
-        slot = self._ring.claim(now_ns)
-        if slot is None:
-            return None
-        if image.shape != self._slots[slot].shape:
-            raise ValueError(f"a picture of shape {image.shape}: allowed is {self._slots[slot].shape}")
-        # Whoever still looks at the slot's old picture has overstayed, and learns it from this word: it
+        index = self._ring.claim(now_ns)
+        if index is None:
+            return False
+        if image.shape != self._slots[index].shape:
+            raise ValueError(f"a picture of shape {image.shape}: allowed is {self._slots[index].shape}")
+        # A viewer that still looks at the slot's old picture learns from this word that it has expired: it
         # is written first. (Stores stay in order on x86; elsewhere the grace time has long passed.)
-        word = GENERATIONS + slot
+        word = number_at(index)
         self._words[word] = 0
-        np.copyto(self._slots[slot], image)
-        self._generation += 1
-        self._words[word] = self._generation
-        self._ring.written(slot, now_ns)
-        return slot, self._generation
+        slot.pack_into(self._memory, index)
+        np.copyto(self._slots[index], image)
+        number = self._words[NEWEST] + 1
+        self._words[word] = number
+        self._ring.written(index, now_ns)
+        self._words[NEWEST] = number
+        self._futex.wake_all()
+        return True
 
-    def beat(self, now_ns: int) -> None:
+    def keep_alive(self, now_ns: int) -> None:
         """Say that the hub is at work (monotonic time)."""
-        self._words[BEAT] = now_ns
+        self._words[LIVENESS] = now_ns
 
     def close(self) -> None:
-        """Delete it. Readers keep the pictures that they hold. Safe to call twice."""
+        """Delete it. Viewers keep the pictures that they hold. Safe to call twice."""
         if self._file < 0:
             return
-        self.beat(0)
+        self.keep_alive(0)
         if is_still(self._path, self._file):
             self._path.unlink()
+        self._futex.wake_all()
         self._words.release()
         self._slots.clear()
         with contextlib.suppress(BufferError):

@@ -5,16 +5,14 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from common import fanout
-from common.clock import monotonic_ns
+from common.clock import monotonic_ns, wall_ns
 from common.errors import SharingError, SinkError
-from common.frame import Codec, EncodedFrame, FrameHeader
 from common.pixels import PixelFormat
 from common.sharing import hosts
-from common.sharing.layout import Reference, SegmentHeader, segment_name, slots_for
+from common.sharing.layout import SegmentHeader, Slot, slots_for
+from common.sharing.names import RingName, source_of
 from common.sharing.writer import Segment
 from consumer.sinks.base import Sink
 from consumer.stats import ConsumerStats
@@ -28,7 +26,6 @@ _LOG: Final = logging.getLogger(__name__)
 # With frames coming in and none shared for so long, the others are better off with the stream itself.
 _BEHIND_NS: Final = 500_000_000
 _RETRY_NS: Final = 5_000_000_000
-_STOP_S: Final = 1.0
 _MIB: Final = 1024 * 1024
 # A source that is faster than it says gets more slots, up to this rate.
 _HIGHEST_FPS: Final = 1000.0
@@ -38,7 +35,7 @@ _CALM_SHARE: Final = 1.1
 
 
 class ShareSink(Sink):
-    """Writes every presented frame into shared memory and publishes where it is.
+    """Writes every presented frame into a ring in shared memory, and wakes those who wait there.
 
     A second hub of the same host, stream and form stands by, and takes over when the first one ends.
 
@@ -47,14 +44,13 @@ class ShareSink(Sink):
     """
 
     def __init__(self, settings: ConsumerSettings, stats: Callable[[], ConsumerStats]) -> None:
-        host = hosts.host_id()
-        if host is None:
-            raise SinkError(f"share needs shared memory: there is no {hosts.FOLDER} here")
-        self._stream = settings.stream
+        if not hosts.can_share():
+            raise SinkError(f"share needs Linux and {hosts.SHARED_MEMORY}")
         self._form = settings.form
+        self._ring = RingName(settings.stream, settings.form, source_of(settings.address))
         self._grace_s = settings.max_age_s
         self._stats = stats
-        self._leadership = hosts.Leadership(self._stream, self._form)
+        self._leadership = hosts.Leadership(self._ring)
         self._leads: bool | None = None
         self._segment: Segment | None = None
         self._made_for: tuple[object, ...] = ()
@@ -64,38 +60,33 @@ class ShareSink(Sink):
         self._failure = ""
         self._shared_ns = monotonic_ns()
         self._received = 0
-        left_behind = hosts.reclaim()
-        if left_behind:
-            _LOG.info("share: %d files of a hub that was killed are removed", left_behind)
-        self._sharing = fanout.sharing(
-            settings.url,
-            settings.access,
-            stream=self._stream,
-            name=settings.name,
-            share=settings.share_name(host),
-        )
-        self._sharing.start()
+        self._reclaim()
         self._lead()
 
     def present(self, frame: Frame) -> None:
         if not self._leads:
             return
         now_ns = monotonic_ns()
-        height, width = frame.image.shape[:2]
-        if self._form.format is PixelFormat.I420:
-            height = height * 2 // 3
-        header = replace(frame.header, codec=Codec.SHARED, width=width, height=height, key=True)
-        self._look_at_rate(header.fps, now_ns)
-        segment = self._segment_for(header, now_ns)
+        self._look_at_rate(frame.header.fps, now_ns)
+        segment = self._segment_for(frame, now_ns)
         if segment is None:
             return
-        written = segment.write(frame.image, now_ns)
-        if written is None:
+        header = frame.header
+        slot = Slot(
+            number=0,
+            seq=header.seq,
+            capture_ns=header.capture_ns,
+            captured_ns=max(0, now_ns - (wall_ns() - frame.presented_ns) - int(frame.age_s * 1e9)),
+            written_ns=wall_ns(),
+            fps=header.fps,
+            codec=header.codec,
+            key=header.key,
+        )
+        if segment.write(frame.image, slot, now_ns):
+            self._shared_ns = now_ns
+        else:
             # Frames come faster than they were said to: more slots, from the next one on.
             self._fastest_fps = min(_HIGHEST_FPS, 2 * max(self._fastest_fps, header.fps))
-            return
-        self._shared_ns = now_ns
-        self._sharing.publish(EncodedFrame(header, Reference(segment.name, *written).serialize()))
 
     def _look_at_rate(self, fps: float, now_ns: int) -> None:
         self._counted += 1
@@ -110,38 +101,51 @@ class ShareSink(Sink):
         self._lead()
         now_ns = monotonic_ns()
         if self._segment is not None and self._fit(now_ns):
-            self._segment.beat(now_ns)
+            self._segment.keep_alive(now_ns)
         return True
 
     def close(self) -> None:
         self._drop_segment()
         self._leadership.release()
-        self._sharing.stop(_STOP_S)
 
     def _fit(self, now_ns: int) -> bool:
-        """Whether consumers are well served: connected both ways, and not behind."""
+        """Whether viewers are well served: connected, and not behind."""
         stats = self._stats()
         came, self._received = stats.received > self._received, stats.received
         if not came:
             self._shared_ns = max(self._shared_ns, now_ns - _BEHIND_NS // 2)  # nothing to share
-        return stats.connected and self._sharing.ready and now_ns - self._shared_ns < _BEHIND_NS
+        return stats.connected and now_ns - self._shared_ns < _BEHIND_NS
 
     def _lead(self) -> None:
-        leads = self._leadership.acquire()
+        try:
+            leads = self._leadership.acquire()
+        except SharingError as error:
+            self._failed(error, monotonic_ns())
+            return
         if leads == self._leads:
             return
         if not leads:
             _LOG.info(
-                "share: another hub of this host shares %s (%s); standing by", self._stream, self._form
+                "share: another hub of this host shares %s (%s); standing by", self._ring.stream, self._form
             )
         elif self._leads is not None:
-            _LOG.info("share: taking over %s (%s)", self._stream, self._form)
-            hosts.reclaim()
+            _LOG.info("share: taking over %s (%s)", self._ring.stream, self._form)
+            self._reclaim()
         self._leads = leads
 
-    def _segment_for(self, header: FrameHeader, now_ns: int) -> Segment | None:
-        fps = max(header.fps, self._fastest_fps)
-        made_for = (header.epoch, header.width, header.height, fps)
+    def _reclaim(self) -> None:
+        files = hosts.reclaim()
+        if files:
+            _LOG.info(
+                "share: removed %d leftover %s of a killed hub", files, "file" if files == 1 else "files"
+            )
+
+    def _segment_for(self, frame: Frame, now_ns: int) -> Segment | None:
+        height, width = frame.image.shape[:2]
+        if self._form.format is PixelFormat.I420:
+            height = height * 2 // 3
+        fps = max(frame.header.fps, self._fastest_fps)
+        made_for = (frame.epoch, width, height, fps)
         if made_for == self._made_for and self._segment is not None:
             return self._segment
         if self._failed_ns is not None and now_ns - self._failed_ns < _RETRY_NS:
@@ -149,29 +153,31 @@ class ShareSink(Sink):
         self._drop_segment()
         described = SegmentHeader(
             format=self._form.format,
-            width=header.width,
-            height=header.height,
+            width=width,
+            height=height,
             slots=slots_for(self._grace_s, fps),
-            epoch=header.epoch,
+            epoch=frame.epoch,
             grace_ns=int(self._grace_s * 1e9),
         )
-        name = segment_name(self._stream, self._form, header.epoch, secrets.token_hex(4))
         try:
-            self._segment = Segment(name, described)
+            self._segment = Segment(self._ring.segment(secrets.token_hex(4)), described)
         except SharingError as error:
-            self._failed_ns = now_ns
-            if str(error) != self._failure:
-                self._failure = str(error)
-                _LOG.warning("share: %s; consumers get the stream from the broker", error)
+            self._failed(error, now_ns)
             return None
         self._failed_ns, self._failure, self._made_for = None, "", made_for
-        self._segment.beat(now_ns)
+        self._segment.keep_alive(now_ns)
         _LOG.info(
             "share: %s as %s %dx%d, %d slots, %.0f MiB",
-            self._stream, self._form.format, header.width, header.height, described.slots,
+            self._ring.stream, self._form.format, width, height, described.slots,
             described.file_bytes / _MIB,
         )  # fmt: skip
         return self._segment
+
+    def _failed(self, error: SharingError, now_ns: int) -> None:
+        self._failed_ns = now_ns
+        if str(error) != self._failure:
+            self._failure = str(error)
+            _LOG.warning("share: %s; consumers get the stream itself", error)
 
     def _drop_segment(self) -> None:
         segment, self._segment = self._segment, None

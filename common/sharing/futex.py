@@ -1,0 +1,57 @@
+"""Linux futexes (futex(2)): one process changes a word in shared memory and wakes all that wait for it."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import sys
+from typing import Final
+
+# The numbers of the system call (arch/*/include/asm/unistd.h); its time limit is a timespec of two longs.
+_NUMBERS: Final = {"x86_64": 202, "aarch64": 98, "riscv64": 98, "ppc64le": 221, "s390x": 238}
+_NUMBER: Final = _NUMBERS.get(platform.machine(), -1)
+_WAIT, _WAKE = 0, 1
+_ALL: Final = 2**31 - 1
+# The word is the half of a 64-bit counter that changes with every step.
+_LOW_HALF: Final = 0 if sys.byteorder == "little" else 4
+
+available: Final = sys.platform == "linux" and _NUMBER >= 0 and sys.maxsize > 2**32
+"""Whether this system has them."""
+
+
+class _Timespec(ctypes.Structure):
+    _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
+
+
+class Futex:
+    """The low 32 bits of a 64-bit counter in mapped memory. `wait` belongs to one thread.
+
+    Args:
+        address: of the counter, aligned. The memory has to stay mapped; waiting needs no right to write.
+    """
+
+    def __init__(self, address: int) -> None:
+        self._address = address + _LOW_HALF
+        self._timeout = _Timespec()
+        self._pointer = ctypes.addressof(self._timeout)
+        call = ctypes.CDLL(None).syscall
+        call.argtypes = (
+            ctypes.c_long, ctypes.c_void_p, ctypes.c_int, ctypes.c_uint32, ctypes.c_void_p,
+        )  # fmt: skip
+        self._call = call
+
+    def wait(self, value: int, timeout_s: float) -> None:
+        """Return when the counter is no longer `value`, after a wake-up, a signal, or the time.
+
+        Other threads run meanwhile. Whoever calls looks at the counter again.
+        """
+        if timeout_s <= 0:
+            return
+        seconds = int(timeout_s)
+        self._timeout.seconds = seconds
+        self._timeout.nanoseconds = int((timeout_s - seconds) * 1e9)
+        self._call(_NUMBER, self._address, _WAIT, value & 0xFFFFFFFF, self._pointer)
+
+    def wake_all(self) -> None:
+        """Wake everybody who waits, in all processes."""
+        self._call(_NUMBER, self._address, _WAKE, _ALL, None)

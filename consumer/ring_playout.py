@@ -1,0 +1,124 @@
+"""Which picture of a hub's ring is shown when. Pure: time comes in, decisions go out."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, Protocol
+
+from common.sharing.layout import Slot
+from consumer.playout import Lateness
+
+# In frame intervals before a picture is due under `sync`: whoever shows it makes everything ready and waits,
+# so that nothing is left to be done at the moment itself, which is the same for all screens of the host.
+_AHEAD: Final = 0.75
+
+
+class Ring(Protocol):
+    """What is read of an `Attachment`."""
+
+    @property
+    def newest(self) -> int:
+        """The number of the newest picture; 0 before the first one."""
+        ...
+
+    def slot(self, number: int) -> Slot | None:
+        """What belongs to a picture; None if it has been overwritten."""
+        ...
+
+
+class Choice(NamedTuple):
+    """What to do now.
+
+    Attributes:
+        slot: the picture to show, if any.
+        due_ns: when (monotonic); None for at once.
+        late: True if it is too late for that.
+        skipped: pictures that it overtook.
+        gone: how many more were overwritten before they could be shown.
+        lost: frames of the stream that never came, between these pictures.
+        wait_ns: time until the next picture's turn; None if only a new one can change anything.
+    """
+
+    slot: Slot | None = None
+    due_ns: int | None = None
+    late: bool = False
+    skipped: tuple[Slot, ...] = ()
+    gone: int = 0
+    lost: int = 0
+    wait_ns: int | None = None
+
+
+_NOTHING: Final = Choice()
+
+
+class RingPlayout:
+    """Goes through one ring. Not thread-safe.
+
+    Args:
+        delay_ns: of `sync`; None to show the newest picture at once.
+        after: the seq of this epoch that came last by another way; None if none did.
+    """
+
+    def __init__(self, ring: Ring, delay_ns: int | None, after: int | None, now_ns: int) -> None:
+        self._ring = ring
+        self._delay_ns = delay_ns
+        self._last_seq = after
+        self._lateness = Lateness()
+        self._seen = max(0, ring.newest - 1)
+        if delay_ns is not None:
+            while self._seen and (slot := ring.slot(self._seen)) is not None:
+                if slot.captured_ns + delay_ns <= now_ns:
+                    break
+                self._seen -= 1
+
+    @property
+    def seen(self) -> int:
+        """The number of the last picture that was decided upon."""
+        return self._seen
+
+    @property
+    def last_seq(self) -> int | None:
+        """The seq of the last frame that came, by either way; None if none did."""
+        return self._last_seq
+
+    def choose(self, now_ns: int) -> Choice:
+        """What to show at that time (monotonic)."""
+        newest = self._ring.newest
+        if newest <= self._seen:
+            return _NOTHING
+        passed: list[Slot] = []
+        gone = unexplained = lost = 0
+        wait_ns = None
+        for number in range(self._seen + 1, newest + 1):
+            slot = self._ring.slot(number)
+            if slot is None:
+                gone += 1
+                unexplained += 1
+            elif self._last_seq is not None and slot.seq <= self._last_seq:
+                gone = unexplained = 0  # it came by another way, and so did those before it
+            else:
+                wait_ns = self._wait_ns(slot, now_ns, first=not passed)
+                if wait_ns is not None:
+                    break
+                if self._last_seq is not None:
+                    lost += max(0, slot.seq - self._last_seq - 1 - unexplained)
+                unexplained = 0
+                self._last_seq = slot.seq
+                passed.append(slot)
+            self._seen = number
+        if not passed:
+            return Choice(wait_ns=wait_ns, gone=gone)
+        shown = passed.pop()
+        if self._delay_ns is None:
+            return Choice(shown, None, False, tuple(passed), gone, lost)
+        due_ns = shown.captured_ns + self._delay_ns
+        late = not self._lateness.shows(now_ns - due_ns, shown.fps, now_ns)
+        return Choice(shown, due_ns, late, tuple(passed), gone, lost)
+
+    def _wait_ns(self, slot: Slot, now_ns: int, *, first: bool) -> int | None:
+        """How long its turn is away; None if it has come."""
+        if self._delay_ns is None:
+            return None
+        # Only the first one is handed out ahead: a later one would keep it from being shown.
+        ahead_ns = int(_AHEAD * 1e9 / slot.fps) if first else 0
+        left_ns = slot.captured_ns + self._delay_ns - ahead_ns - now_ns
+        return left_ns if left_ns > 0 else None

@@ -1,0 +1,149 @@
+"""By which way frames come: as the stream, or from a hub of this host. Changes over in both directions."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from common.clock import monotonic_ns
+from common.errors import SharingError
+from common.ratelimit import RateLimiter
+from common.sharing import hosts
+from common.sharing.names import RingName
+from common.sharing.reader import Attachment
+from consumer.account import Account
+from consumer.hub_way import HubWay, at_work
+from consumer.receiver import Receiver
+from consumer.settings import ConsumerSettings, PlayoutMode, Via
+from consumer.stream_way import StreamWay
+from consumer.ways import Ready
+
+_LOG: Final = logging.getLogger(__name__)
+
+# How often to look whether there is a hub.
+_LOOK_NS: Final = 200_000_000
+_LOOK_S: Final = 0.2
+# What cannot be used may become usable: descriptors were short, say.
+_RETRY_NS: Final = 1_000_000_000
+
+
+class Route:
+    """Belongs to the presenting thread.
+
+    Attributes:
+        follows_stream: whether the subscriber is to begin with the stream itself.
+
+    Args:
+        ring: what a hub would share for this consumer; None if none is wanted.
+        follow: to be called after the subscriber was made: has it join or leave the stream. Thread-safe.
+    """
+
+    def __init__(
+        self,
+        settings: ConsumerSettings,
+        ring: RingName | None,
+        stream: StreamWay,
+        receiver: Receiver,
+        account: Account,
+        follow: Callable[[bool], None],
+    ) -> None:
+        self._settings = settings
+        self._ring = ring
+        self._stream = stream
+        self._receiver = receiver
+        self._account = account
+        self._follow = follow
+        self._only_hubs = settings.way is Via.HOST
+        sync = settings.playout is PlayoutMode.SYNC
+        self._delay_ns = int(settings.delay_s * 1e9) if sync else None
+        self._hub: HubWay | None = None
+        # A hub was found, and frames that came as the stream wait for their turn: these come first.
+        self._found: Attachment | None = None
+        self._looked_ns: int | None = None
+        self._unusable: dict[str, int] = {}
+        self._said = ""
+        self._complaints = RateLimiter()
+        if self._only_hubs:
+            receiver.pause()
+        elif ring is not None:
+            self._found = self._find(ring, monotonic_ns())
+            if self._found is not None:
+                receiver.pause()
+        self.follows_stream = self._found is None and not self._only_hubs
+
+    def take(self, timeout_s: float) -> Ready | None:
+        """The next frame to present; None if there is none in that time, or there was other work."""
+        if self._hub is None and self._found is None:
+            self._look()
+        if self._found is not None and self._stream.empty:
+            self._change_to_hub(self._found)
+        hub = self._hub
+        if hub is None:
+            return self._stream.take(timeout_s if self._ring is None else min(timeout_s, _LOOK_S))
+        ready = hub.take(timeout_s)
+        if ready is None and hub.silent and hub.left:
+            self._leave(hub)
+        return ready
+
+    def _look(self) -> None:
+        now_ns = monotonic_ns()
+        if self._ring is None or (self._looked_ns is not None and now_ns - self._looked_ns < _LOOK_NS):
+            return
+        self._looked_ns = now_ns
+        self._found = self._find(self._ring, now_ns)
+        if self._found is not None:
+            self._receiver.pause()
+            self._follow(False)
+
+    def _find(self, ring: RingName, now_ns: int) -> Attachment | None:
+        for name in hosts.segments(ring):
+            if name in self._unusable and now_ns < self._unusable[name]:
+                continue
+            try:
+                attachment = Attachment(name, ring.form)
+                self._check(attachment)
+            except SharingError as error:
+                self._unusable = {name: now_ns + _RETRY_NS}
+                # Once for each reason: it may stay as it is for days.
+                if str(error) != self._said and self._complaints.allow(now_ns) is not None:
+                    self._said = str(error)
+                    _LOG.warning("%s; the stream itself will do", error)
+                continue
+            # A segment without a picture yet may stay so: its hub gets no frames.
+            if attachment.newest and at_work(attachment.liveness_ns, now_ns) and attachment.alive:
+                return attachment
+        return None
+
+    def _check(self, attachment: Attachment) -> None:
+        grace_ns, needed_ns = attachment.header.grace_ns, self._delay_ns or 0
+        if grace_ns < needed_ns:
+            raise SharingError(
+                f"the hub keeps shared pictures for {grace_ns / 1e6:.0f} ms, here they are needed for "
+                f"{needed_ns / 1e6:.0f}: give it a longer --max-age"
+            )
+        if self._receiver.refuses(attachment.header.epoch):
+            raise SharingError("the hub shares frames of a producer that this consumer has left")
+
+    def _change_to_hub(self, attachment: Attachment, after: tuple[int, int] | None = None) -> None:
+        self._found = None
+        self._stream.rest()
+        self._hub = HubWay(
+            attachment,
+            self._settings.stream,
+            self._account,
+            delay_ns=self._delay_ns,
+            after=after or self._receiver.pause(),
+        )
+
+    def _leave(self, hub: HubWay) -> None:
+        """It has left: for its successor if there is one, else for the stream."""
+        assert self._ring is not None  # noqa: S101 - else there would be no hub
+        successor = self._find(self._ring, monotonic_ns())
+        if successor is not None:
+            self._change_to_hub(successor, hub.last)
+        elif hub.overdue:
+            self._hub = None
+            if not self._only_hubs:
+                self._receiver.resume(hub.last)
+                self._follow(True)
