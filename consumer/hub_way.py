@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 from typing import Final
 
-from common.clock import monotonic_ns, wall_ns
+from common.clock import monotonic_ns
 from common.frame import FrameHeader
 from common.sharing.layout import Slot
 from common.sharing.reader import Attachment
 from consumer.account import Account
-from consumer.ring_playout import RingPlayout
-from consumer.stats import Event
-from consumer.ways import Ready
+from consumer.frame import Frame
+from consumer.ring_playout import Choice, RingPlayout
+from consumer.ways import Present
 
 # The hub says so ten times a second.
 LIVENESS_TIMEOUT_NS: Final = 600_000_000
@@ -41,6 +41,7 @@ class HubWay:
         attachment: Attachment,
         stream: str,
         account: Account,
+        present: Present,
         *,
         delay_ns: int | None,
         after: tuple[int, int] | None,
@@ -48,12 +49,14 @@ class HubWay:
         self._attachment = attachment
         self._stream = stream
         self._account = account
+        self._present = present
+        self._wait = attachment.wait
         header = attachment.header
         self._epoch, self._width, self._height = header.epoch, header.width, header.height
         after_seq = after[1] if after is not None and after[0] == header.epoch else None
         now_ns = monotonic_ns()
         self._playout = RingPlayout(attachment, delay_ns, after_seq, now_ns)
-        self._newest, self._newest_ns = attachment.newest, now_ns
+        self._newest_ns = now_ns
         self._pause = threading.Lock()
         self._pause.acquire()
 
@@ -82,41 +85,42 @@ class HubWay:
         """Whether a hub that has left would have a successor by now."""
         return monotonic_ns() - self._newest_ns >= SILENT_NS
 
-    def take(self, timeout_s: float) -> Ready | None:
-        """The next frame to present; None if there is none in that time, or in a moment."""
+    def take(self, timeout_s: float) -> Frame | None:
+        """The next frame; None if there is none in that time, or in a moment."""
         attachment, playout = self._attachment, self._playout
-        newest = attachment.newest
-        if newest == playout.seen:
-            longest_s = _LONGEST_WAIT_S if attachment.liveness_ns else _SUCCESSOR_WAIT_S
-            newest = attachment.wait(newest, min(timeout_s, longest_s))
+        newest = self._wait(playout.seen, min(timeout_s, _LONGEST_WAIT_S))
         now_ns = monotonic_ns()
-        if newest != self._newest:
-            self._newest, self._newest_ns = newest, now_ns
-        choice = playout.choose(now_ns)
-        account = self._account
-        for skipped in choice.skipped:
-            self._arrived(skipped, 0)
-            account.dropped(self._header(skipped), skipped.written_ns, Event.SUPERSEDED)
-        if choice.gone:
-            account.overtaken(choice.gone)
-        slot = choice.slot
+        due_ns = None
+        # Nearly always it is the next one, to be shown at once. Each line and object less counts, a hundred
+        # times for each frame: nothing of this is in a processor's cache when it wakes up.
+        slot = playout.next(newest)
         if slot is None:
-            if choice.wait_ns is not None:
-                self._pause.acquire(timeout=min(timeout_s, choice.wait_ns / 1e9))
-            return None
-        header = self._arrived(slot, choice.lost)
-        if choice.late:
-            account.dropped(header, slot.written_ns, Event.LATE)
-            return None
-        picture = attachment.picture(slot)
-        return Ready(
-            header, picture.image, slot.written_ns, slot.captured_ns, choice.due_ns, account.lost, picture
+            choice = playout.choose(newest, now_ns)
+            self._count(choice)
+            slot, due_ns = choice.slot, choice.due_ns
+            if slot is None:
+                if choice.wait_ns is not None:
+                    self._pause.acquire(timeout=min(timeout_s, choice.wait_ns / 1e9))
+                elif not attachment.liveness_ns:
+                    self._pause.acquire(timeout=min(timeout_s, _SUCCESSOR_WAIT_S))
+                return None
+        self._newest_ns = now_ns
+        header = self._header(slot)
+        picture = attachment.picture(slot.number)
+        return self._present(
+            header, picture.image, slot.written_ns, slot.captured_ns, due_ns, self._account.lost, picture
         )
 
-    def _arrived(self, slot: Slot, lost: int) -> FrameHeader:
-        header = self._header(slot)
-        self._account.arrived(header, 0, slot.written_ns, lost)  # nothing crossed a line
-        return header
+    def _count(self, choice: Choice) -> None:
+        account = self._account
+        for slot, event in choice.dropped:
+            header = self._header(slot)
+            account.arrived(header, 0, slot.written_ns)
+            account.dropped(header, slot.written_ns, event)
+        if choice.gone:
+            account.meters.overtaken(choice.gone)
+        if choice.lost:
+            account.missed(choice.lost)
 
     def _header(self, slot: Slot) -> FrameHeader:
         return FrameHeader(
@@ -127,6 +131,6 @@ class HubWay:
             capture_ns=slot.capture_ns,
             width=self._width,
             height=self._height,
-            key=slot.key,
+            key=slot.keyframe == 1,
             fps=slot.fps,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ from typing import Final
 from common.frame import EncodedFrame
 from consumer.frame import Frame
 from consumer.reception import Reception
-from consumer.settings import ConsumerSettings
+from consumer.settings import ConsumerSettings, PlayoutMode
 from consumer.sinks import SinkSpec, open_sink
 from consumer.sinks.base import Sink, SinkContext
 from consumer.stats import Outcome
@@ -42,8 +43,9 @@ class Presenter:
         self._outcome_sinks: list[Sink] = []
         self._shown = 0
         self._presenting: list[Callable[[Frame], None]] = []
-        self.reception = Reception(settings, on_outcome=self._outcomes.append, on_encoded=self._on_encoded)
+        self.reception = Reception(settings, on_encoded=self._on_encoded)
         self._specs = specs
+        self._let_others_show = settings.playout is PlayoutMode.SYNC
 
     def run(self) -> None:
         """Open the sinks, receive and present, close everything.
@@ -64,7 +66,9 @@ class Presenter:
             ]
             self._encoded_sinks = [sink for sink in self._sinks if sink.wants_encoded]
             self._outcome_sinks = [sink for sink in self._sinks if sink.wants_outcomes]
-            stack.callback(self._hand_out_outcomes)
+            if self._outcome_sinks:
+                self.reception.on_outcome(self._outcomes.append)
+                stack.callback(self._hand_out_outcomes)
             stack.callback(self.reception.stop)
             self.reception.start()
             self._present_all()
@@ -72,24 +76,23 @@ class Presenter:
             raise self.reception.failure
 
     def _present_all(self) -> None:
-        end_s = None if self._settings.duration_s is None else time.monotonic() + self._settings.duration_s
-        next_tick_s = 0.0
-        shown = False
-        while not self._stopping.is_set() and not self.reception.ended:
-            now_s = time.monotonic()
-            if end_s is not None and now_s >= end_s:
-                return
-            if now_s >= next_tick_s - (_EARLY_TICK_S if shown else 0.0):
+        now_s = next_tick_s = time.monotonic()
+        end_s = math.inf if self._settings.duration_s is None else now_s + self._settings.duration_s
+        while now_s < end_s and self._shown != self._settings.frames:
+            if now_s >= next_tick_s:
+                if self._stopping.is_set() or self.reception.ended:
+                    return
                 next_tick_s = now_s + _TICK_S
                 self._hand_out_outcomes()
                 # Every sink gets its tick, also behind one that asks to end.
                 going_on = [sink.tick() for sink in self._sinks]
                 if not all(going_on):
                     return
-            until_s = next_tick_s if end_s is None else min(next_tick_s, end_s)
-            shown = self._show_next(max(0.0, until_s - now_s))
-            if self._shown == self._settings.frames:
-                return
+            shown = self._show_next(min(_TICK_S, end_s - now_s))
+            now_s = time.monotonic()
+            if shown:
+                # Together with a frame, if a tick is due soon: one wake-up less.
+                next_tick_s -= _EARLY_TICK_S if next_tick_s - now_s < _EARLY_TICK_S else 0.0
 
     def _show_next(self, timeout_s: float) -> bool:
         # In a function of its own: while the next frame is decoded, nobody holds this one's memory.
@@ -98,16 +101,17 @@ class Presenter:
             return False
         for present in self._presenting:
             present(frame)
-        self.reception.let_others_show()
         self._shown += 1
+        if self._let_others_show:
+            self.reception.let_others_show()
         if self._settings.work_s:
             self._stopping.wait(self._settings.work_s)
         return True
 
     def _hand_out_outcomes(self) -> None:
         if not self._outcome_sinks:
-            self._outcomes.clear()
             return
+        self.reception.settle()
         while self._outcomes:
             outcome = self._outcomes.popleft()
             for sink in self._outcome_sinks:

@@ -118,7 +118,9 @@ class Receiver:
                 )
             return
         self._joining = False
-        self._account.arrived(header, len(frame.body), received_ns, decision.lost)
+        self._account.arrived(header, len(frame.body), received_ns)
+        if decision.lost:
+            self._account.missed(decision.lost)
         if decision.request_key:
             self._request_key(Reason.GAP)
         if self._on_encoded is not None and decision.verdict is not Verdict.DROP_AWAITING_KEY:
@@ -161,7 +163,7 @@ class Receiver:
         self._clock.on_reply(reply)
 
     def on_tick(self) -> None:
-        self._send(_report(self._settings, self._account.meters.snapshot(monotonic_ns())))
+        self._send(_report(self._settings, self._account.stats()))
         self._clock.on_tick()
 
     def ask_the_time(self) -> None:

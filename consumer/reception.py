@@ -15,11 +15,12 @@ from common import fanout
 from common.clock import monotonic_ns, wall_ns
 from common.control import ControlMessage
 from common.errors import FanlightError
-from common.frame import EncodedFrame
+from common.frame import EncodedFrame, FrameHeader
+from common.pixels import Pixels
 from common.sharing import hosts
 from common.sharing.names import RingName, source_of
 from common.sharing.reader import SharedPicture
-from consumer.account import Account
+from consumer.account import MOST_NOTED, Account, Shown
 from consumer.frame import Frame
 from consumer.mailbox import Mailbox
 from consumer.playout import MOST_DECODED_AHEAD, Dropped, LatestPlayout, Playout, SyncPlayout
@@ -29,7 +30,6 @@ from consumer.route import Route
 from consumer.settings import ConsumerSettings, PlayoutMode, Via
 from consumer.stats import ConsumerStats, Details, Event, Outcome
 from consumer.stream_way import StreamWay
-from consumer.ways import Ready
 
 _STOP_S = 1.5
 _FOR_GOOD_S = 3600.0
@@ -43,7 +43,6 @@ class Reception:
     """Receives one stream until it is stopped. `take` belongs to one thread, the presenting one.
 
     Args:
-        on_outcome: told the fate of every frame that arrived; from either thread, must not wait.
         on_encoded: given every frame whose references came, in order; from the receiving thread.
     """
 
@@ -51,12 +50,12 @@ class Reception:
         self,
         settings: ConsumerSettings,
         *,
-        on_outcome: Callable[[Outcome], None] = lambda _outcome: None,
         on_encoded: Callable[[EncodedFrame], None] | None = None,
     ) -> None:
         self._max_age_ns = int(settings.max_age_s * 1e9)
-        self._account = Account(on_outcome)
-        self._clock = ProducerClock(self._max_age_ns, lambda: self._receiver.ask_the_time())
+        self._account = Account()
+        self._note = self._account.shown.append
+        self._clock = ProducerClock(self._max_age_ns, self._ask_the_time)
         self._mailbox = Mailbox(_playout(settings), self._dropped, self._clock.now_ns)
         self._receiver = Receiver(
             settings,
@@ -73,9 +72,12 @@ class Reception:
         self._route = Route(
             settings,
             ring,
-            StreamWay(settings.form, self._mailbox, self._receiver, self._clock, self._account),
+            StreamWay(
+                settings.form, self._mailbox, self._receiver, self._clock, self._account, self._present
+            ),
             self._receiver,
             self._account,
+            self._present,
             follow=self._follow,
         )
         self._subscriber = fanout.subscriber(
@@ -91,7 +93,7 @@ class Reception:
         )
         self._failure: FanlightError | None = None
         self._held: SharedPicture | None = None
-        self._lost_presented = 0
+        self._lost = 0
         self._let_show_s = 0.0
         self._pause = threading.Lock()
         self._pause.acquire()
@@ -106,6 +108,14 @@ class Reception:
         """True once no more frames will come."""
         return self._mailbox.closed
 
+    def on_outcome(self, told: Callable[[Outcome], None]) -> None:
+        """Have the fate of every frame that arrives told, by either thread. To be called before `start`."""
+        self._account.on_outcome = told
+
+    def settle(self) -> None:
+        """Have what was presented so far counted and told."""
+        self._account.settle()
+
     def start(self) -> None:
         """Start receiving; returns at once."""
         self._subscriber.start()
@@ -117,11 +127,11 @@ class Reception:
 
     def stats(self) -> ConsumerStats:
         """The figures as they stand."""
-        return self._account.meters.snapshot(monotonic_ns())
+        return self._account.stats()
 
     def details(self) -> Details:
         """Everything that is counted, as it stands."""
-        return self._account.meters.details(monotonic_ns())
+        return self._account.details()
 
     @property
     def held(self) -> int:
@@ -142,23 +152,35 @@ class Reception:
 
         The frame counts as presented with its return.
         """
-        self.let_others_show()
+        if self._let_show_s:
+            self.let_others_show()
         held, self._held = self._held, None
         if held is not None and not held.valid:
             self._account.meters.overstayed()
+        if len(self._account.shown) >= MOST_NOTED:
+            self._account.settle()
         left_s = _FOR_GOOD_S if timeout_s is None else timeout_s
         deadline_s = time.monotonic() + left_s
+        take = self._route.take
         while True:
-            ready = self._route.take(left_s)
-            frame = None if ready is None else self._present(ready)
+            frame = take(left_s)
             if frame is not None:
                 return frame
             left_s = deadline_s - time.monotonic()
             if self.ended or left_s <= 0:
                 return None
 
-    def _present(self, ready: Ready) -> Frame | None:
-        header, due_ns, picture = ready.header, ready.due_ns, ready.picture
+    def _present(
+        self,
+        header: FrameHeader,
+        image: Pixels,
+        received_ns: int,
+        captured_ns: int,
+        due_ns: int | None,
+        lost: int,
+        picture: SharedPicture | None = None,
+    ) -> Frame | None:
+        """See `Present`."""
         now_ns = monotonic_ns()
         if due_ns is not None and due_ns > now_ns:
             if picture is not None:
@@ -166,23 +188,19 @@ class Reception:
                 self._let_show_s = min(_LET_SHOW_S, _LET_SHOW_SHARE / header.fps)
             self._pause.acquire(timeout=min(due_ns - now_ns, _LONGEST_PAUSE_NS) / 1e9)
             now_ns = monotonic_ns()
-        age_ns = now_ns - ready.captured_ns
+        age_ns = now_ns - captured_ns
         if age_ns > self._max_age_ns or (picture is not None and not picture.valid):
-            self._account.dropped(header, ready.received_ns, Event.LATE)
+            account = self._account
+            if picture is not None:
+                account.arrived(header, 0, received_ns)
+            account.dropped(header, received_ns, Event.LATE)
             return None
         presented_ns = wall_ns()
-        lost = max(0, ready.lost - self._lost_presented)
-        self._lost_presented = ready.lost
+        skew_ns = None if due_ns is None else now_ns - due_ns
+        self._note(Shown(header, received_ns, presented_ns, age_ns, skew_ns, now_ns, picture is not None))
         self._held = picture
-        self._account.presented(
-            header,
-            ready.received_ns,
-            presented_ns,
-            age_ns=age_ns,
-            skew_ns=None if due_ns is None else now_ns - due_ns,
-            shared=picture is not None,
-        )
-        return Frame(ready.image, header, ready.received_ns, presented_ns, age_ns / 1e9, lost, picture)
+        lost_before, self._lost = self._lost, lost
+        return Frame(image, header, received_ns, presented_ns, age_ns / 1e9, lost - lost_before, picture)
 
     def let_others_show(self) -> None:
         """All screens of this host show the same shared frame now: what is left to do here can wait.
@@ -198,6 +216,9 @@ class Reception:
 
     def _send(self, message: ControlMessage) -> None:
         self._subscriber.send(message)
+
+    def _ask_the_time(self) -> None:
+        self._receiver.ask_the_time()
 
     def _failed(self, error: FanlightError) -> None:
         self._failure = error

@@ -6,9 +6,10 @@ from typing import Final, NamedTuple, Protocol
 
 from common.sharing.layout import Slot
 from consumer.playout import Lateness
+from consumer.stats import Event
 
-# In frame intervals before a picture is due under `sync`: whoever shows it makes everything ready and waits,
-# so that nothing is left to be done at the moment itself, which is the same for all screens of the host.
+# In frame intervals before a picture is due under `sync`: whoever shows it makes everything ready and
+# waits, so that nothing is left to be done at the moment itself, which is that of all screens of the host.
 _AHEAD: Final = 0.75
 
 
@@ -31,8 +32,7 @@ class Choice(NamedTuple):
     Attributes:
         slot: the picture to show, if any.
         due_ns: when (monotonic); None for at once.
-        late: True if it is too late for that.
-        skipped: pictures that it overtook.
+        dropped: pictures that are not shown, and why: overtaken, or too late.
         gone: how many more were overwritten before they could be shown.
         lost: frames of the stream that never came, between these pictures.
         wait_ns: time until the next picture's turn; None if only a new one can change anything.
@@ -40,8 +40,7 @@ class Choice(NamedTuple):
 
     slot: Slot | None = None
     due_ns: int | None = None
-    late: bool = False
-    skipped: tuple[Slot, ...] = ()
+    dropped: tuple[tuple[Slot, Event], ...] = ()
     gone: int = 0
     lost: int = 0
     wait_ns: int | None = None
@@ -80,15 +79,25 @@ class RingPlayout:
         """The seq of the last frame that came, by either way; None if none did."""
         return self._last_seq
 
-    def choose(self, now_ns: int) -> Choice:
-        """What to show at that time (monotonic)."""
-        newest = self._ring.newest
-        if newest <= self._seen:
+    def next(self, newest: int) -> Slot | None:
+        """The newest picture, if it is the next one and is to be shown at once; else see `choose`."""
+        if newest != self._seen + 1 or self._delay_ns is not None:
+            return None
+        slot = self._ring.slot(newest)
+        if slot is None or slot.seq - 1 != self._last_seq:
+            return None
+        self._seen, self._last_seq = newest, slot.seq
+        return slot
+
+    def choose(self, newest: int, now_ns: int) -> Choice:
+        """What to show at that time (monotonic), with that picture as the newest."""
+        seen = self._seen
+        if newest <= seen:
             return _NOTHING
         passed: list[Slot] = []
         gone = unexplained = lost = 0
         wait_ns = None
-        for number in range(self._seen + 1, newest + 1):
+        for number in range(seen + 1, newest + 1):
             slot = self._ring.slot(number)
             if slot is None:
                 gone += 1
@@ -108,11 +117,13 @@ class RingPlayout:
         if not passed:
             return Choice(wait_ns=wait_ns, gone=gone)
         shown = passed.pop()
+        dropped = tuple((slot, Event.SUPERSEDED) for slot in passed)
         if self._delay_ns is None:
-            return Choice(shown, None, False, tuple(passed), gone, lost)
+            return Choice(shown, None, dropped, gone, lost)
         due_ns = shown.captured_ns + self._delay_ns
-        late = not self._lateness.shows(now_ns - due_ns, shown.fps, now_ns)
-        return Choice(shown, due_ns, late, tuple(passed), gone, lost)
+        if self._lateness.shows(now_ns - due_ns, shown.fps, now_ns):
+            return Choice(shown, due_ns, dropped, gone, lost)
+        return Choice(None, None, (*dropped, (shown, Event.LATE)), gone, lost)
 
     def _wait_ns(self, slot: Slot, now_ns: int, *, first: bool) -> int | None:
         """How long its turn is away; None if it has come."""

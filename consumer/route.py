@@ -13,11 +13,12 @@ from common.sharing import hosts
 from common.sharing.names import RingName
 from common.sharing.reader import Attachment
 from consumer.account import Account
+from consumer.frame import Frame
 from consumer.hub_way import HubWay, at_work
 from consumer.receiver import Receiver
 from consumer.settings import ConsumerSettings, PlayoutMode, Via
 from consumer.stream_way import StreamWay
-from consumer.ways import Ready
+from consumer.ways import Present
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class Route:
         stream: StreamWay,
         receiver: Receiver,
         account: Account,
+        present: Present,
         follow: Callable[[bool], None],
     ) -> None:
         self._settings = settings
@@ -53,6 +55,7 @@ class Route:
         self._stream = stream
         self._receiver = receiver
         self._account = account
+        self._present = present
         self._follow = follow
         self._only_hubs = settings.way is Via.HOST
         sync = settings.playout is PlayoutMode.SYNC
@@ -72,19 +75,19 @@ class Route:
                 receiver.pause()
         self.follows_stream = self._found is None and not self._only_hubs
 
-    def take(self, timeout_s: float) -> Ready | None:
-        """The next frame to present; None if there is none in that time, or there was other work."""
-        if self._hub is None and self._found is None:
-            self._look()
-        if self._found is not None and self._stream.empty:
-            self._change_to_hub(self._found)
+    def take(self, timeout_s: float) -> Frame | None:
+        """The next frame; None if there is none in that time, or there was other work."""
         hub = self._hub
         if hub is None:
-            return self._stream.take(timeout_s if self._ring is None else min(timeout_s, _LOOK_S))
-        ready = hub.take(timeout_s)
-        if ready is None and hub.silent and hub.left:
+            if self._found is None:
+                self._look()
+            if self._found is None or not self._stream.empty:
+                return self._stream.take(timeout_s if self._ring is None else min(timeout_s, _LOOK_S))
+            hub = self._change_to_hub(self._found)
+        frame = hub.take(timeout_s)
+        if frame is None and hub.silent and hub.left:
             self._leave(hub)
-        return ready
+        return frame
 
     def _look(self) -> None:
         now_ns = monotonic_ns()
@@ -125,16 +128,18 @@ class Route:
         if self._receiver.refuses(attachment.header.epoch):
             raise SharingError("the hub shares frames of a producer that this consumer has left")
 
-    def _change_to_hub(self, attachment: Attachment, after: tuple[int, int] | None = None) -> None:
+    def _change_to_hub(self, attachment: Attachment, after: tuple[int, int] | None = None) -> HubWay:
         self._found = None
         self._stream.rest()
-        self._hub = HubWay(
+        self._hub = hub = HubWay(
             attachment,
             self._settings.stream,
             self._account,
+            self._present,
             delay_ns=self._delay_ns,
             after=after or self._receiver.pause(),
         )
+        return hub
 
     def _leave(self, hub: HubWay) -> None:
         """It has left: for its successor if there is one, else for the stream."""

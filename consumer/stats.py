@@ -6,8 +6,9 @@ import threading
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
+from common.frame import FrameHeader
 from common.histogram import CODEC_BOUNDS_S, Distribution, Histogram
 from common.stats import Jitter, Window, percentile
 
@@ -32,8 +33,7 @@ class Event(StrEnum):
     """Its references never came; nothing can be shown before the next keyframe."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """One line of a trace."""
 
     seq: int
@@ -155,15 +155,15 @@ class Meters:
         self._epoch = 0
         self._highest_seq = -1
 
-    def arrived(self, *, epoch: int, seq: int, size_bytes: int, capture_ns: int, received_ns: int) -> None:
+    def arrived(self, header: FrameHeader, size_bytes: int, received_ns: int) -> None:
         with self._lock:
             self._received += 1
             self._received_bytes += size_bytes
-            if epoch != self._epoch:
-                self._epoch = epoch
+            if header.epoch != self._epoch:
+                self._epoch = header.epoch
                 self._jitter.restart()
-            self._highest_seq = seq
-            self._jitter.observe(capture_ns, received_ns)
+            self._highest_seq = header.seq
+            self._jitter.observe(header.capture_ns, received_ns)
 
     def lost(self, frames: int) -> None:
         with self._lock:

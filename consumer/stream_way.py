@@ -6,23 +6,31 @@ from common.control import Reason
 from common.pixels import Form
 from consumer.account import Account
 from consumer.decoding import Decoding
+from consumer.frame import Frame
 from consumer.mailbox import Mailbox
 from consumer.playout import Arrived
 from consumer.producer_clock import ProducerClock
 from consumer.receiver import Receiver
 from consumer.stats import Event
-from consumer.ways import Ready
+from consumer.ways import Present
 
 
 class StreamWay:
     """Belongs to the presenting thread."""
 
     def __init__(
-        self, form: Form, mailbox: Mailbox, receiver: Receiver, clock: ProducerClock, account: Account
+        self,
+        form: Form,
+        mailbox: Mailbox,
+        receiver: Receiver,
+        clock: ProducerClock,
+        account: Account,
+        present: Present,
     ) -> None:
         self._mailbox = mailbox
         self._clock = clock
         self._account = account
+        self._present = present
         self._decoding = Decoding(
             form, lambda: receiver.broken(Reason.DECODE_ERROR), account.meters.decoding
         )
@@ -32,13 +40,13 @@ class StreamWay:
         """Whether no frame waits for its turn."""
         return not self._mailbox.held
 
-    def take(self, timeout_s: float) -> Ready | None:
-        """The next frame to present; None if there is none in that time, or there was other work."""
+    def take(self, timeout_s: float) -> Frame | None:
+        """The next frame; None if there is none in that time, or there was other work."""
         turn = self._mailbox.take(timeout_s)
         for referred_to in turn.decode:
             self._decoding.skip(referred_to)
         if turn.frame is not None:
-            return self._ready(turn.frame, turn.due_ns)
+            return self._show(turn.frame, turn.due_ns)
         if turn.upcoming is not None:
             self._decoding.prepare(turn.upcoming)
         elif turn.ahead is not None:
@@ -49,7 +57,7 @@ class StreamWay:
         """Let go of the decoder: frames come from a hub now."""
         self._decoding.rest()
 
-    def _ready(self, arrived: Arrived, due_ns: int | None) -> Ready | None:
+    def _show(self, arrived: Arrived, due_ns: int | None) -> Frame | None:
         header = arrived.frame.header
         image = self._decoding.pixels(arrived)
         if isinstance(image, Event):
@@ -60,7 +68,7 @@ class StreamWay:
         if not self._clock.believes(self._clock.now_ns() - header.capture_ns):
             self._account.dropped(header, arrived.received_ns, Event.LATE)
             return None
-        return Ready(
+        return self._present(
             header,
             image,
             arrived.received_ns,

@@ -1,29 +1,35 @@
-"""What both ways for frames to come, the stream and a hub, give to whoever presents."""
+"""What both ways for frames to come, the stream and a hub, hand their frames to."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Protocol
 
 from common.frame import FrameHeader
 from common.pixels import Pixels
 from common.sharing.reader import SharedPicture
+from consumer.frame import Frame
 
 
-class Ready(NamedTuple):
-    """A frame with its pixels, to be presented now or in a moment.
+class Present(Protocol):
+    """Makes a frame of what has come, at its time."""
 
-    Attributes:
-        received_ns: Unix time of arrival.
-        captured_ns: when it was captured, by our monotonic clock.
-        due_ns: when it is to be presented, likewise; None for at once.
-        lost: frames of the stream that never arrived before this one, since the consumer started.
-        picture: where the pixels are, if a hub shares them.
-    """
+    def __call__(
+        self,
+        header: FrameHeader,
+        image: Pixels,
+        received_ns: int,
+        captured_ns: int,
+        due_ns: int | None,
+        lost: int,
+        picture: SharedPicture | None = None,
+    ) -> Frame | None:
+        """The frame, now that it is presented; None if it has become too old.
 
-    header: FrameHeader
-    image: Pixels
-    received_ns: int
-    captured_ns: int
-    due_ns: int | None
-    lost: int
-    picture: SharedPicture | None = None
+        Args:
+            received_ns: Unix time of arrival.
+            captured_ns: when it was captured, by our monotonic clock.
+            due_ns: when it is to be presented, likewise, if that is not past; None for at once.
+            lost: frames of the stream that never arrived before this one, since the consumer started.
+            picture: where the pixels are, if a hub shares them.
+        """
+        ...

@@ -7,6 +7,8 @@ import platform
 import sys
 from typing import Final
 
+import numpy as np
+
 # The numbers of the system call (arch/*/include/asm/unistd.h); its time limit is a timespec of two longs.
 _NUMBERS: Final = {"x86_64": 202, "aarch64": 98, "riscv64": 98, "ppc64le": 221, "s390x": 238}
 _NUMBER: Final = _NUMBERS.get(platform.machine(), -1)
@@ -24,15 +26,19 @@ class _Timespec(ctypes.Structure):
 
 
 class Futex:
-    """The low 32 bits of a 64-bit counter in mapped memory. `wait` belongs to one thread.
+    """A 64-bit counter in mapped memory, for whose change other processes wait. `wait` is for one thread.
 
     Args:
-        address: of the counter, aligned. The memory has to stay mapped; waiting needs no right to write.
+        words: the memory, in words of 64 bits; has to stay mapped. Waiting needs no right to write.
+        at: which of them is the counter.
     """
 
-    def __init__(self, address: int) -> None:
-        self._address = address + _LOW_HALF
+    def __init__(self, words: memoryview[int], at: int) -> None:
+        self._words = words
+        self._at = at
+        self._address = np.frombuffer(words, np.uint64).ctypes.data + 8 * at + _LOW_HALF
         self._timeout = _Timespec()
+        self._timeout_s = -1.0
         self._pointer = ctypes.addressof(self._timeout)
         call = ctypes.CDLL(None).syscall
         call.argtypes = (
@@ -40,17 +46,19 @@ class Futex:
         )  # fmt: skip
         self._call = call
 
-    def wait(self, value: int, timeout_s: float) -> None:
-        """Return when the counter is no longer `value`, after a wake-up, a signal, or the time.
+    def wait(self, value: int, timeout_s: float) -> int:
+        """Wait until the counter is no longer `value`, for so long at most, or until a signal comes.
 
-        Other threads run meanwhile. Whoever calls looks at the counter again.
+        Other threads run meanwhile. Returns the counter.
         """
-        if timeout_s <= 0:
-            return
-        seconds = int(timeout_s)
-        self._timeout.seconds = seconds
-        self._timeout.nanoseconds = int((timeout_s - seconds) * 1e9)
-        self._call(_NUMBER, self._address, _WAIT, value & 0xFFFFFFFF, self._pointer)
+        words, at = self._words, self._at
+        if words[at] == value and timeout_s > 0:
+            if timeout_s != self._timeout_s:
+                self._timeout_s = timeout_s
+                self._timeout.seconds = seconds = int(timeout_s)
+                self._timeout.nanoseconds = int((timeout_s - seconds) * 1e9)
+            self._call(_NUMBER, self._address, _WAIT, value & 0xFFFFFFFF, self._pointer)
+        return words[at]
 
     def wake_all(self) -> None:
         """Wake everybody who waits, in all processes."""

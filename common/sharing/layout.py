@@ -38,7 +38,6 @@ NEWEST: Final = 7
 LIVENESS: Final = 8
 SLOTS_AT: Final = 16
 SLOT_WORDS: Final = 8
-NEWEST_BYTE: Final = NEWEST * 8
 # Behind a slot's number: seq, capture_ns, captured_ns, written_ns, fps, codec, key.
 _SLOT: Final = Struct("@QQQQdII")
 # Beyond the grace time: one slot is being written, one is spare for a frame that comes early.
@@ -47,7 +46,6 @@ _SPARE_SLOTS: Final = 2
 _FORMATS: Final = {1: PixelFormat.BGR, 2: PixelFormat.I420, 3: PixelFormat.GREY}
 _FORMAT_NUMBERS: Final = {pixel_format: number for number, pixel_format in _FORMATS.items()}
 _CODECS: Final = tuple(Codec)
-_CODEC_NUMBERS: Final = {codec: number for number, codec in enumerate(_CODECS)}
 
 
 class Slot(NamedTuple):
@@ -58,7 +56,8 @@ class Slot(NamedTuple):
         capture_ns: Unix time at capture, by the producer's wall clock.
         captured_ns: the same moment by this host's monotonic clock, as the hub knows it.
         written_ns: Unix time at which the hub shared it.
-        codec, key, fps: of the frame that it was decoded from.
+        fps: of the stream.
+        codec_number, keyframe: of the frame that it was decoded from; see `codec` and `key`.
     """
 
     number: int
@@ -67,27 +66,26 @@ class Slot(NamedTuple):
     captured_ns: int
     written_ns: int
     fps: float
-    codec: Codec
-    key: bool
+    codec_number: int
+    keyframe: int
 
-    def pack_into(self, memory: mmap, index: int) -> None:
-        """Write all but the number."""
-        _SLOT.pack_into(
-            memory, _slot_byte(index) + 8,
-            self.seq, self.capture_ns, self.captured_ns, self.written_ns, self.fps,
-            _CODEC_NUMBERS[self.codec], self.key,
-        )  # fmt: skip
+    @property
+    def codec(self) -> Codec:
+        return _CODECS[self.codec_number]
+
+    def pack_into(self, memory: mmap, word: int) -> None:
+        """Write all but the number, behind the word that holds it."""
+        _SLOT.pack_into(memory, 8 * word + 8, *self[1:])
 
     @classmethod
-    def unpack_from(cls, memory: mmap, index: int, number: int) -> Slot:
+    def unpack_from(cls, memory: mmap, word: int, number: int) -> Slot:
         """Read what belongs to a picture; right only if the slot still has that number afterwards."""
-        seq, capture_ns, captured_ns, written_ns, fps, codec, key = _SLOT.unpack_from(
-            memory, _slot_byte(index) + 8
-        )
-        # A slot that is being written may hold any codec number; it is refused by its number.
-        codec = _CODECS[codec % len(_CODECS)]
-        return cls(number, seq, capture_ns, captured_ns, written_ns, fps, codec, bool(key))
+        return cls._make((number, *_SLOT.unpack_from(memory, 8 * word + 8)))
 
+
+def codec_number(codec: Codec) -> int:
+    """How a slot names a codec."""
+    return _CODECS.index(codec)
 
 
 def slots_for(grace_s: float, fps: float) -> int:
@@ -124,7 +122,7 @@ class SegmentHeader:
     @property
     def head_bytes(self) -> int:
         """Everything before the first picture."""
-        return _pages(_slot_byte(self.slots))
+        return _pages(8 * number_at(self.slots))
 
     @property
     def file_bytes(self) -> int:
@@ -185,10 +183,6 @@ def words(memory: mmap, header: SegmentHeader) -> memoryview[int]:
 def number_at(index: int) -> int:
     """The word that holds the number of the picture in a slot."""
     return SLOTS_AT + index * SLOT_WORDS
-
-
-def _slot_byte(index: int) -> int:
-    return number_at(index) * 8
 
 
 def _pages(size_bytes: int) -> int:

@@ -7,8 +7,6 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from common.errors import SharingError, WireFormatError
 from common.pixels import Form, Pixels
 from common.sharing.futex import Futex
@@ -16,7 +14,6 @@ from common.sharing.hosts import held, is_still, opened, ring_folder
 from common.sharing.layout import (
     LIVENESS,
     NEWEST,
-    NEWEST_BYTE,
     PAGE,
     SegmentHeader,
     Slot,
@@ -73,32 +70,27 @@ class Attachment:
         self._words = words(self._memory, self.header)
         self._slots = pictures(self._memory, self.header)
         self._count = self.header.slots
-        start = np.frombuffer(self._memory, np.uint8).ctypes.data
-        self._futex = Futex(start + NEWEST_BYTE)
+        self._at = [number_at(index) for index in range(self._count)]
+        # (number, timeout_s): waits for a newer picture than that one, and returns the number of the newest.
+        self.wait = Futex(self._words, NEWEST).wait
 
     @property
     def newest(self) -> int:
         """The number of the newest picture; 0 before the first one."""
         return self._words[NEWEST]
 
-    def wait(self, newest: int, timeout_s: float) -> int:
-        """Wait until there is a newer picture than that, or for so long: the number of the newest one."""
-        self._futex.wait(newest, timeout_s)
-        return self._words[NEWEST]
-
     def slot(self, number: int) -> Slot | None:
         """What belongs to the picture of that number; None if it has been overwritten."""
-        index = (number - 1) % self._count
-        word = number_at(index)
-        if self._words[word] != number:
+        words, at = self._words, self._at[(number - 1) % self._count]
+        if words[at] != number:
             return None
-        slot = Slot.unpack_from(self._memory, index, number)
-        return slot if self._words[word] == number else None
+        slot = Slot.unpack_from(self._memory, at, number)
+        return slot if words[at] == number else None
 
-    def picture(self, slot: Slot) -> SharedPicture:
+    def picture(self, number: int) -> SharedPicture:
         """The pixels of a picture; to be looked at only while they are `valid`."""
-        index = (slot.number - 1) % self._count
-        return SharedPicture(self._slots[index].view(), self._words, number_at(index), slot.number)
+        index = (number - 1) % self._count
+        return SharedPicture(self._slots[index].view(), self._words, self._at[index], number)
 
     @property
     def alive(self) -> bool:

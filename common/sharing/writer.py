@@ -19,7 +19,6 @@ from common.sharing.hosts import is_still, make_private, opened, ring_folder
 from common.sharing.layout import (
     LIVENESS,
     NEWEST,
-    NEWEST_BYTE,
     SegmentHeader,
     Slot,
     SlotRing,
@@ -49,8 +48,7 @@ class Segment:
         self._words = words(self._memory, header)
         self._slots = pictures(self._memory, header)
         self._ring = SlotRing(header.slots, header.grace_ns)
-        start = np.frombuffer(self._memory, np.uint8).ctypes.data
-        self._futex = Futex(start + NEWEST_BYTE)
+        self._futex = Futex(self._words, NEWEST)
 
     def write(self, image: Pixels, slot: Slot, now_ns: int) -> bool:
         """Share a picture and wake all viewers. False if all slots are still in their grace time.
@@ -68,7 +66,7 @@ class Segment:
         # is written first. (Stores stay in order on x86; elsewhere the grace time has long passed.)
         word = number_at(index)
         self._words[word] = 0
-        slot.pack_into(self._memory, index)
+        slot.pack_into(self._memory, word)
         np.copyto(self._slots[index], image)
         number = self._words[NEWEST] + 1
         self._words[word] = number
