@@ -71,13 +71,6 @@ MAX_PIXELS_OPTION = Option(
     "(default: 7680x4320)",
     "N",
 )
-SUPERVISE = Option(
-    "supervise",
-    str,
-    False,
-    "for services: start this command again when native code (a codec) under it has crashed",
-    switch=True,
-)
 
 
 class OneLineParser(argparse.ArgumentParser):

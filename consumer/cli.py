@@ -32,7 +32,7 @@ def _run(settings: ConsumerSettings, operation: Operation) -> int | None:
     if operation.doctor:
         from consumer.doctor import examine
 
-        return examine(settings, operation)
+        return examine(settings)
     stopping = Event()
     with StopSignals(stopping.set):
         specs = settings.sinks or default_sinks(os.environ)

@@ -1,68 +1,64 @@
-"""`python -m consumer --doctor`: is everything there that this consumer needs?"""
+"""`python -m consumer --doctor`; as a program of its own, `in_child`, it opens the window."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import sys
+from functools import partial
 from typing import Final
 
 from common.address import BrokerAddress
-from common.doctor.child import ChildFailed, look_in_child
-from common.doctor.finding import Check, Finding, note, ok, problem
-from common.doctor.machine import machine_checks
-from common.doctor.reach import producer_check
-from common.doctor.run import report
-from common.shell.options import Operation
+from common.doctor.clock import ask_producer
+from common.doctor.machine import in_child, machine_checks
+from common.doctor.report import Check, Finding, note, ok, problem, report
+from common.errors import FanlightError
 from consumer.settings import ConsumerSettings
 
-_WINDOW_S: Final = 8.0
-_NO_WINDOW: Final = "--sink status, null, record:FILE and others need no display"
-# Opens the window that frames would be shown in, with its notice, and closes it again.
-_OPEN_WINDOW: Final = """
-def look(given):
-    from consumer.settings import ConsumerSettings
+_LIMIT_S: Final = 8.0
+
+
+def examine(settings: ConsumerSettings) -> int:
+    """Check, report to stdout; the exit code: 0, or 1 if there is a problem."""
+    return report("consumer", machine_checks() | consumer_checks(settings))
+
+
+def consumer_checks(settings: ConsumerSettings) -> dict[str, Check]:
+    """Those of a consumer alone."""
+    required = any(spec.kind == "window" for spec in settings.sinks)
+    checks: dict[str, Check] = {"display": partial(_display, required)}
+    address = settings.access.address(settings.url)
+    if by_broker := isinstance(address, BrokerAddress):
+        from common.fanout.broker.check import broker_checks
+
+        checks |= broker_checks(address, "consumer", settings.stream)
+    ask = partial(ask_producer, settings.url, settings.access, stream=settings.stream)
+    return checks | {"producer": partial(ask, max_age_s=settings.max_age_s, required=not by_broker)}
+
+
+def _display(required: bool) -> Finding:
+    display = f"DISPLAY={os.environ.get('DISPLAY')}"
+    try:
+        return ok(f"{display}: {in_child('consumer.doctor', {}, _LIMIT_S)}")
+    except FanlightError as error:
+        return (problem if required else note)(f"{display}: {error}")
+
+
+def _open_window() -> None:
+    """Opens the window that frames would be shown in, with its notice, and closes it again."""
     from consumer.sinks.base import SinkContext
     from consumer.sinks.window import WindowSink
-    sink = WindowSink(SinkContext(ConsumerSettings(name="doctor"), lambda: None))
+    from consumer.stats import ConsumerStats
+
+    def no_stats() -> ConsumerStats:
+        raise NotImplementedError
+
+    sink = WindowSink(SinkContext(ConsumerSettings(name="doctor"), no_stats))
     sink.tick()
     sink.close()
-    return "a window opens"
-"""
 
 
-def examine(settings: ConsumerSettings, operation: Operation) -> int:
-    """Look, report to stdout; the exit code: 0, or 1 if there is a problem."""
-    return report("consumer", [*machine_checks(), *consumer_checks(settings)], operation.log_format)
-
-
-def consumer_checks(settings: ConsumerSettings) -> list[Check]:
-    """Those of a consumer alone."""
-    wants_window = any(spec.kind == "window" for spec in settings.sinks)
-    address = settings.access.address(settings.url)
-    checks = [Check("display", _WINDOW_S + 1, lambda: _display(wants_window))]
-    if isinstance(address, BrokerAddress):
-        from common.fanout.broker.examination import Role, broker_checks
-
-        checks += broker_checks(address, role=Role.CONSUMER, stream=settings.stream, name="doctor")
-
-    needed = not isinstance(address, BrokerAddress)
-    clock = producer_check(
-        settings.url,
-        settings.access,
-        stream=settings.stream,
-        max_age_s=settings.max_age_s,
-        needs_producer=needed,
-    )
-    return [*checks, clock]
-
-
-def _display(wants_window: bool) -> Iterator[Finding]:
-    display = os.environ.get("DISPLAY")
-    judge = problem if wants_window else note
-    if not display and not os.environ.get("WAYLAND_DISPLAY"):
-        yield judge("display", "there is none (DISPLAY is not set)", _NO_WINDOW)
-        return
-    try:
-        yield ok("display", f"DISPLAY={display}: {look_in_child(_OPEN_WINDOW, {}, _WINDOW_S)}")
-    except ChildFailed as error:
-        yield judge("display", f"DISPLAY={display}: {error}", _NO_WINDOW)
+if __name__ == "__main__":
+    _open_window()
+    sys.stdout.write("a window opens")
+    sys.stdout.flush()
+    os._exit(0)  # Qt's threads may not end

@@ -35,7 +35,7 @@ def _run(settings: ProducerSettings, operation: Operation) -> int | None:
     if operation.doctor:
         from producer.doctor import examine
 
-        return examine(settings, operation)
+        return examine(settings)
     ended = threading.Event()
     with StopSignals(ended.set):
         # Codecs and the AMQP client are imported late: --help and a bad flag answer at once.

@@ -53,13 +53,11 @@ def json_line(
     *,
     created_s: float,
     exception: str | None = None,
-    more: Mapping[str, object] | None = None,
 ) -> str:
     """One line of JSON, without a line break at its end.
 
     Args:
         created_s: Unix time.
-        more: further fields, after the usual ones.
     """
     fields: dict[str, object] = {
         "time": datetime.fromtimestamp(created_s, UTC).isoformat(timespec="milliseconds")[:-6] + "Z",
@@ -67,7 +65,6 @@ def json_line(
         "program": program,
         "logger": logger,
         "message": message,
-        **(more or {}),
     }
     if exception is not None:
         fields["exception"] = exception

@@ -11,13 +11,12 @@ from typing import Any, NoReturn
 
 from common.clock import wall_ns
 from common.errors import ConfigError, FanlightError
-from common.settings import SUPERVISE, OneLineParser, Option, add_flags, resolve
+from common.settings import OneLineParser, Option, add_flags, resolve
 from common.shell import logs
 from common.shell import options as shell
 from common.shell.argv import has_password, hide_passwords
 from common.shell.logs import LogFormat
 from common.shell.options import Operation
-from common.shell.supervisor import take_over
 
 _LOG = logging.getLogger(__name__)
 
@@ -60,7 +59,7 @@ def command_line(
         body: is handed the values of `options`, and how it is to be watched.
     """
     parser = _Parser(prog=program, description=description, epilog=_EPILOG)
-    all_options = (*options, *shell.OPTIONS, SUPERVISE)
+    all_options = (*options, *shell.OPTIONS)
     add_flags(parser, all_options)
     told = sys.argv[1:] if argv is None else argv
     parser.form = logs.wanted(told, os.environ)
@@ -73,10 +72,6 @@ def command_line(
         if seen:
             _LOG.warning(_SEEN)
         values = resolve(all_options, flags, os.environ)
-        if values.pop(SUPERVISE.key):
-            if argv is not None:
-                raise ConfigError("--supervise", "1", "allowed is a command line of its own")
-            take_over(program, os.environ)
         # A crash in native code is no refusal: where it happened is said before the process is gone.
         faulthandler.enable(file=_STDERR, all_threads=False)
         return body(*shell.split(values))

@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from common.frame import EncodedFrame, FrameHeader
+from common.frame import EncodedFrame
 from consumer.sinks.files import require_suffix, unusable
 from consumer.sinks.muxer import FORMATS, Muxer
 
@@ -30,7 +30,6 @@ class Recording:
         self._path = path
         self._shape: tuple[object, ...] | None = None
         self._muxer: Muxer | None = None
-        self._abandoned = False
         try:
             self._file = self._create()
         except OSError as error:
@@ -49,17 +48,20 @@ class Recording:
         Raises:
             OSError, FFmpegError: it cannot be written.
         """
-        shape = _shape(frame.header)
+        header = frame.header
+        shape = (header.codec, header.width, header.height)
         if shape != self._shape:
-            if not frame.header.key:
+            if not header.key:
                 return
-            if self._muxer is not None:
-                self._next_file(frame.header)
-            elif self._abandoned:
+            self._finish()
+            if self._file.closed:
                 self._file = self._create()
-                self._abandoned = False
-            self._muxer = Muxer(self._file, frame.header)
-            self._shape = shape
+            if self._shape is not None:
+                shown = f"{header.codec} {header.width}x{header.height}"
+                _log.warning(
+                    "record: the stream is now %s, recording goes on in %s", shown, self._file.name
+                )
+            self._muxer, self._shape = Muxer(self._file, header), shape
         assert self._muxer is not None  # noqa: S101 - a shape is known, so its file is open
         self._muxer.write(frame, arrival_ns)
 
@@ -69,18 +71,14 @@ class Recording:
         Raises:
             OSError, FFmpegError: it cannot be written.
         """
-        if self._abandoned:
-            return
-        if self._muxer is not None:
-            self._muxer.close()
-            return
-        self._file.close()
-        Path(self._file.name).unlink(missing_ok=True)
+        self._finish()
+        if not self._file.closed:
+            self._file.close()
+            Path(self._file.name).unlink(missing_ok=True)
 
     def abandon(self) -> None:
         """Leave the file as it stands, after a write has failed; the next keyframe opens the next one."""
         muxer, self._muxer, self._shape = self._muxer, None, None
-        self._abandoned = True
         try:
             if muxer is not None:
                 muxer.abandon()
@@ -90,13 +88,10 @@ class Recording:
             if path.exists() and not path.stat().st_size:
                 path.unlink()
 
-    def _next_file(self, header: FrameHeader) -> None:
-        assert self._muxer is not None  # noqa: S101
+    def _finish(self) -> None:
         muxer, self._muxer = self._muxer, None
-        muxer.close()
-        self._file = self._create()
-        shape = f"{header.codec} {header.width}x{header.height}"
-        _log.warning("record: the stream is now %s, recording goes on in %s", shape, self._file.name)
+        if muxer is not None:
+            muxer.close()
 
     def _create(self) -> BinaryIO:
         """The first of FILE, FILE-2, FILE-3, ... that does not exist.
@@ -112,7 +107,3 @@ class Recording:
             except FileExistsError:
                 continue
         raise AssertionError
-
-
-def _shape(header: FrameHeader) -> tuple[object, ...]:
-    return header.codec, header.width, header.height

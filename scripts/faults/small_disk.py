@@ -7,7 +7,6 @@ import errno
 import os
 import subprocess
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 _CHUNK: Final = bytes(1 << 16)
@@ -34,9 +33,7 @@ class SmallDisk:
             self.mounted = done.returncode == 0
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self.mounted:
             # Lazily: whoever still has a file open there does not matter any more.
             subprocess.run(["umount", "--lazy", str(self.path)], check=False, capture_output=True)

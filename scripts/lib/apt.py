@@ -11,6 +11,7 @@ from pathlib import Path
 
 from common.errors import FanlightError
 from scripts.lib.locked import locked
+from scripts.lib.quietly import run_quietly
 
 # invoke-rc.d and deb-systemd-invoke ask this program; exit code 101 says "do not start anything".
 POLICY = Path("/usr/sbin/policy-rc.d")
@@ -57,21 +58,10 @@ def _apt(action: str, *packages: str) -> str | None:
     command = ["apt-get", "-y", "-qq", "-o", "Dpkg::Use-Pty=0", "-o", "DPkg::Lock::Timeout=300", action]
     if action == "install":
         command.append("--no-install-recommends")
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    done = subprocess.run(
-        [*command, *packages],
-        check=False,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    if done.returncode == 0:
+    lines = run_quietly([*command, *packages], {"DEBIAN_FRONTEND": "noninteractive"})
+    if lines is None:
         return None
-    lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("E:")]
-    return (errors or lines or [f"exit code {done.returncode}"])[-1]
+    return ([line for line in lines if line.startswith("E:")] or lines)[-1]
 
 
 @contextmanager

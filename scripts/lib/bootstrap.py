@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 
@@ -12,6 +10,7 @@ from common.errors import FanlightError
 from scripts.lib import apt
 from scripts.lib.instance import CHECKOUT
 from scripts.lib.locked import locked
+from scripts.lib.quietly import run_quietly
 
 VENV = CHECKOUT / ".venv"
 PYTHON = VENV / "bin" / "python"
@@ -63,17 +62,7 @@ def _make_venv() -> None:
 
 
 def _run(command: list[str], what: str) -> None:
-    done = subprocess.run(
-        command,
-        check=False,
-        cwd=CHECKOUT,
-        env={**os.environ, "PIP_NO_INPUT": "1"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    if done.returncode != 0:
-        lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
+    lines = run_quietly(command, {"PIP_NO_INPUT": "1"}, CHECKOUT)
+    if lines is not None:
         errors = [line for line in lines if line.upper().startswith("ERROR")]
-        raise BootstrapFailed(f"{what} failed: {(errors or lines or ['no output'])[-1]}")
+        raise BootstrapFailed(f"{what} failed: {(errors or lines)[-1]}")

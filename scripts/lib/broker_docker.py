@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-import subprocess
 from collections.abc import Callable
 
 from common.errors import FanlightError
 from scripts.lib.instance import CHECKOUT, Instance, Record
 from scripts.lib.ports import free_ports, is_free
+from scripts.lib.quietly import run_quietly
 
 NAME = "docker"
 IMAGE = "rabbitmq:4-management"  # as in docker-compose.yml
@@ -26,9 +25,9 @@ def missing() -> str | None:
     """Why this way is not open; None if it is."""
     if shutil.which("docker") is None:
         return "Docker is not installed"
-    if _run("docker", "info", timeout_s=_ASK_S)[0] != 0:
+    if not _works("docker", "info"):
         return "no Docker engine answers"
-    if _run("docker", "compose", "version", timeout_s=_ASK_S)[0] != 0:
+    if not _works("docker", "compose", "version"):
         return "Docker lacks Compose v2 (docker compose)"
     return None
 
@@ -47,13 +46,13 @@ def up(instance: Instance, say: Callable[[str], None]) -> Record:
         console=f"http://localhost:{management}",
     )
     instance.write(record)
-    if _run("docker", "image", "inspect", IMAGE, timeout_s=_ASK_S)[0] != 0:
+    if not _works("docker", "image", "inspect", IMAGE):
         say(f"fetching the image {IMAGE}")
     say(f"starting {IMAGE} with docker compose")
     ports = {"FANLIGHT_AMQP_PORT": str(amqp), "FANLIGHT_MANAGEMENT_PORT": str(management)}
-    code, said = _compose(record, "up", "--detach", "--wait", timeout_s=_UP_S, environment=ports)
-    if code != 0:
-        raise DockerFailed(f"docker compose up failed: {said}")
+    failed = _compose(record, "up", "--detach", "--wait", environment=ports)
+    if failed is not None:
+        raise DockerFailed(f"docker compose up failed: {failed[-1]}")
     return record
 
 
@@ -66,9 +65,9 @@ def down(instance: Instance) -> None:
     record = instance.read()
     if record is None:
         return
-    code, said = _compose(record, "down", "--volumes", "--remove-orphans", timeout_s=_UP_S)
-    if code != 0:
-        raise DockerFailed(f"docker compose down failed: {said}")
+    failed = _compose(record, "down", "--volumes", "--remove-orphans")
+    if failed is not None:
+        raise DockerFailed(f"docker compose down failed: {failed[-1]}")
 
 
 def describe(instance: Instance) -> str:
@@ -84,27 +83,12 @@ def _project(instance: Instance) -> str:
 
 
 def _compose(
-    record: Record, *arguments: str, timeout_s: float, environment: dict[str, str] | None = None
-) -> tuple[int, str]:
+    record: Record, *arguments: str, environment: dict[str, str] | None = None
+) -> list[str] | None:
     files = ("--project-directory", str(CHECKOUT), "--file", str(CHECKOUT / "docker-compose.yml"))
     command = ("docker", "compose", *files, "--project-name", record.project, *arguments)
-    return _run(*command, timeout_s=timeout_s, environment=environment)
+    return run_quietly(command, environment or {}, timeout_s=_UP_S)
 
 
-def _run(*command: str, timeout_s: float, environment: dict[str, str] | None = None) -> tuple[int, str]:
-    """Exit code, and the last line that it printed."""
-    try:
-        done = subprocess.run(
-            command,
-            check=False,
-            env={**os.environ, **(environment or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=timeout_s,
-        )
-    except subprocess.TimeoutExpired:
-        return 1, f"no answer within {timeout_s:g} s"
-    lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
-    return done.returncode, lines[-1] if lines else f"exit code {done.returncode}"
+def _works(*command: str) -> bool:
+    return run_quietly(command, {}, timeout_s=_ASK_S) is None

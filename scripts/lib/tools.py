@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from scripts.lib import apt, netns
 from scripts.lib.bootstrap import PYTHON
 from scripts.lib.instance import CHECKOUT
+from scripts.lib.quietly import run_quietly
 from scripts.private_node import scripts_folder
 
 NODE_FOLDER = CHECKOUT / "tests" / "integration" / "node"
@@ -64,19 +64,9 @@ def _ensure_node_client(say: Callable[[str], None]) -> None:
     say(f"installing {', '.join(wanted)} with npm")
     # No lock file: it would record the address of whatever registry this machine uses.
     options = ["--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"]
-    done = subprocess.run(
-        [npm, "install", *options],
-        check=False,
-        cwd=NODE_FOLDER,
-        env={**os.environ, "CI": "1"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    if done.returncode != 0:
-        lines = [line for line in done.stdout.splitlines() if line.strip()]
-        say(f"npm install failed: {lines[0] if lines else done.returncode}")
+    lines = run_quietly([npm, "install", *options], {"CI": "1"}, NODE_FOLDER)
+    if lines is not None:
+        say(f"npm install failed: {lines[0]}")
 
 
 def _installed_version(name: str) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
 from typing import Any, Final, Self
 
 from common.errors import FanlightError
@@ -61,9 +60,7 @@ class ContainerBroker:
             else:
                 return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._container.stop()
 
     def processes(self) -> dict[int, str]:

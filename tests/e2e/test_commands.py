@@ -295,3 +295,13 @@ def test_producer_of_a_file_ends_with_it(on_stream: tuple[str, ...], tmp_path: P
     assert code == 0, producer.err.text
     (line,) = [line.text for line in producer.err.lines if "ended" in line.text]
     assert "short.mp4" in line
+
+
+@pytest.mark.parametrize("program", BOTH)
+def test_a_crash_in_native_code_says_where_and_ends_with_its_signal(program: str, silent_url: str) -> None:
+    with running(program, "--url", silent_url) as command:
+        command.wait_line("nothing answers")
+        command.signal(signal.SIGSEGV)
+        assert command.wait(10) == -signal.SIGSEGV
+        assert "Segmentation fault" in command.err.text
+        assert "(most recent call first)" in command.err.text

@@ -13,25 +13,24 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import av
 import numpy as np
 import pytest
 import simplejpeg
 
-from common.errors import EncodeError, StreamEnded
+from common.errors import EncodeError
 from common.pixels import Pixels
-from consumer import Consumer
+from consumer import Consumer, Frame
 from producer import Producer
 from tests.support.broker import tcp_url
 from tests.support.commands import Command, running
 from tests.support.moody_camera import MoodyCamera, age_s, moody_camera
 from tests.support.timing import scaled, wait_until
+from tests.support.watching import Watching
 
 MAX_AGE_S = 0.5
 HANDOVER_S = 0.1
@@ -46,47 +45,21 @@ class Seen:
     age_s: float | None
 
 
-@dataclass
-class Watcher:
-    """A program that notes what it gets; ages are read off the pictures."""
+class Watcher(Watching[Seen]):
+    """Ages are read off the pictures."""
 
-    consumer: Consumer
-    seen: list[Seen] = field(default_factory=list)
+    def look(self, frame: Frame) -> Seen:
+        return Seen(time.monotonic(), frame.seq, frame.image.shape[1], age_s(frame.image))
 
-    def __enter__(self) -> Self:
-        self.consumer.start()
-        self._thread = threading.Thread(target=self._watch, name="watcher")
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.consumer.close()
-        self._thread.join()
-
-    def since(self, moment_s: float) -> list[Seen]:
-        return [seen for seen in list(self.seen) if seen.at_s >= moment_s]
-
-    def wait_flow(self, what: str, width: int | None = None, count: int = 15) -> float:
+    def first_after_s(self, what: str, width: int | None = None, count: int = 15) -> float:
         """Wait for so many frames (of that width) from now on; how long the first one took."""
         now_s = time.monotonic()
 
         def came() -> list[Seen]:
-            return [seen for seen in self.since(now_s) if width in (None, seen.width)]
+            return [seen for seen in self.after(now_s) if width in (None, seen.width)]
 
         wait_until(lambda: len(came()) >= count, 10, what)
         return came()[0].at_s - now_s
-
-    def _watch(self) -> None:
-        try:
-            while True:
-                frame = self.consumer.read(timeout_s=1)
-                if frame is not None:
-                    width = frame.image.shape[1]
-                    self.seen.append(Seen(time.monotonic(), frame.seq, width, age_s(frame.image)))
-        except StreamEnded:
-            return
 
 
 @contextmanager
@@ -95,7 +68,7 @@ def watched(source: str, stream: str, *more: str) -> Iterator[tuple[Command, Wat
     with running("producer", "--url", url, "--stream", stream, "--source", source, *more) as producer:
         producer.wait_line("listening")
         with Watcher(Consumer(stream=stream, url=url, max_age_s=MAX_AGE_S)) as watcher:
-            watcher.wait_flow("frames come")
+            watcher.first_after_s("frames come")
             yield producer, watcher
         assert "Traceback" not in producer.err.text
 
@@ -117,7 +90,7 @@ def test_a_camera_may_change_its_size_send_garbage_stall_and_come_back(
     with watched(camera.url, stream) as (producer, watcher):
         for size, width in (("480x270", 480), ("321x181", 321), ("320x180", 320)):
             camera.tell(f"size {size}")
-            took_s = watcher.wait_flow(size, width)
+            took_s = watcher.first_after_s(size, width)
             assert took_s < scaled(RECOVERY_S)
         # Some of it is passed over without a word, between two pictures: until a piece is taken for one.
         for _ in range(6):
@@ -126,11 +99,11 @@ def test_a_camera_may_change_its_size_send_garbage_stall_and_come_back(
                 break
         else:
             raise AssertionError(f"the producer never said what it skipped:\n{producer.err.text}")
-        assert watcher.wait_flow("after garbage") < scaled(RECOVERY_S)
+        assert watcher.first_after_s("after garbage") < scaled(RECOVERY_S)
         camera.suspend()
         producer.wait_line("no frame for 3 s; waiting for it to come back")
         camera.resume()
-        assert watcher.wait_flow("after a stall") < scaled(RECOVERY_S)
+        assert watcher.first_after_s("after a stall") < scaled(RECOVERY_S)
         producer.wait_line("is back")
         seqs = [seen.seq for seen in watcher.seen]
         assert seqs == sorted(set(seqs))
@@ -144,12 +117,12 @@ def test_a_flood_does_not_make_pictures_old(camera: MoodyCamera, stream: str) ->
         camera.tell("repeat 20")
         camera.tell("fps 100000")
         wait_until(lambda: time.monotonic() - began_s > 3, 5)  # so long it floods
-        flood = ages(watcher.since(began_s))
+        flood = ages(watcher.after(began_s))
         calm_s = time.monotonic()
         camera.tell("repeat 1")
         camera.tell("fps 25")
-        watcher.wait_flow("after the flood", count=40)
-        calm = ages(watcher.since(calm_s + RECOVERY_S / 2))
+        watcher.first_after_s("after the flood", count=40)
+        calm = ages(watcher.after(calm_s + RECOVERY_S / 2))
     # Megabytes lie in the buffers between; a reader that decodes them all shows them after seconds.
     assert np.percentile(flood, 90) < scaled(MAX_AGE_S)
     assert max(flood) < scaled(1.0)
@@ -277,10 +250,10 @@ def test_pictures_that_cannot_be_encoded_are_left_out(stream: str) -> None:
         wide = np.zeros((2, 16_500, 3), np.uint8)
         send_until(wide, lambda: producer.stats().unencodable > 2)
         good_s = time.monotonic()
-        send_until(image, lambda: len(watcher.since(good_s)) > 5)
-        assert watcher.since(good_s)[0].at_s - good_s < scaled(RECOVERY_S)
+        send_until(image, lambda: len(watcher.after(good_s)) > 5)
+        assert watcher.after(good_s)[0].at_s - good_s < scaled(RECOVERY_S)
         tiny_s = time.monotonic()
-        send_until(np.zeros((1, 1, 3), np.uint8), lambda: any(s.width == 1 for s in watcher.since(tiny_s)))
+        send_until(np.zeros((1, 1, 3), np.uint8), lambda: any(s.width == 1 for s in watcher.after(tiny_s)))
         assert producer.failure is None
         assert watcher.consumer.stats().undecodable == 0
         assert watcher.consumer.stats().lost == 0
@@ -303,7 +276,7 @@ def test_a_folder_with_pictures_that_cannot_be_encoded(bad: str, stream: str, tm
             "picture left out: a picture of 16500x16: allowed are 16384 pixels a side"
         )
         if bad == "one":
-            watcher.wait_flow("the others come")
+            watcher.first_after_s("the others come")
             producer.signal(signal.SIGTERM)
             assert producer.wait(5) == 0
             assert "could not be encoded" in producer.err.text

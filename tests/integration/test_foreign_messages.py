@@ -24,8 +24,9 @@ from common.codec.picture import BGR
 from common.frame import Codec
 from consumer import Consumer
 from producer import Producer
-from tests.integration.test_pipeline import Camera, of_epoch, on_air, psnr, raw_channel, read, small
+from tests.integration.test_pipeline import Camera, of_epoch, on_air, psnr, read, small
 from tests.support.broker import tcp_url
+from tests.support.roles import channel_of
 from tests.support.tcp_producer import EPOCH, HandMadeStream, TcpProducer
 from tests.support.tcp_wire import FRAME, packed
 from tests.support.timing import wait_until
@@ -115,7 +116,7 @@ class BrokerStranger:
             app_id=message.app_id,
             headers=None if message.bare else headers,
         )
-        with raw_channel(self._url) as channel:
+        with channel_of(self._url) as channel:
             channel.confirm_delivery()
             channel.basic_publish(f"fanlight.{self._stream}", "", message.body, properties, mandatory=True)
 
@@ -356,7 +357,7 @@ GARBAGE = {
 def test_garbage_on_the_control_exchange_is_ignored(
     stream: str, broker_url: str, headers: Raw | None
 ) -> None:
-    with broker_scene(stream, broker_url) as (out, on), raw_channel(broker_url) as channel:
+    with broker_scene(stream, broker_url) as (out, on), channel_of(broker_url) as channel:
         channel.confirm_delivery()
         table = None if headers is None else {"x": headers}
         # The producer listens from now on, and has read the consumer's own request.

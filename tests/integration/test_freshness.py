@@ -20,9 +20,10 @@ from common.codec import encoder
 from common.frame import Codec
 from consumer import Consumer, Frame
 from producer import Producer
-from tests.integration.test_pipeline import Camera, on_air, raw_channel, small
+from tests.integration.test_pipeline import Camera, on_air, small
 from tests.support.commands import running
 from tests.support.marked_stream import Marking
+from tests.support.roles import channel_of
 from tests.support.tcp_producer import TcpProducer
 from tests.support.tcp_wire import FRAME, packed
 from tests.support.timing import scaled, wait_until
@@ -83,7 +84,7 @@ class TcpOutlet:
 @contextmanager
 def outlet(url: str, stream: str) -> Iterator[Outlet]:
     if url.startswith("amqp"):
-        with raw_channel(url) as channel:
+        with channel_of(url) as channel:
             yield BrokerOutlet(channel, stream)
     else:
         with TcpProducer(url) as server:

@@ -13,15 +13,14 @@ from typing import Protocol
 
 import av
 import numpy as np
-import pika
 import pytest
-from pika.adapters.blocking_connection import BlockingChannel
 
 from common.codec.picture import BGR
 from common.frame import PROBE_CONTENT_TYPE
 from consumer import Consumer, Frame
 from producer import Producer
 from tests.support.media_server import CLIP
+from tests.support.roles import channel_of
 from tests.support.timing import scaled, wait_until
 
 # Tests of what a picture looks like must not lose one because the machine is busy.
@@ -126,17 +125,6 @@ def of_epoch(epoch: int) -> Callable[[Frame], bool]:
     return lambda frame: frame.epoch == epoch
 
 
-@contextmanager
-def raw_channel(url: str) -> Iterator[BlockingChannel]:
-    """A client that knows nothing of Fanlight."""
-    connection = pika.BlockingConnection(pika.URLParameters(url))
-    try:
-        yield connection.channel()
-    finally:
-        if connection.is_open:
-            connection.close()
-
-
 def exchange_one_by_one(stream: str, url: str, codec: str, pictures: list[BGR]) -> list[tuple[BGR, Frame]]:
     """Send each picture when the one before it has arrived; pairs of what was sent and what came."""
     pairs: list[tuple[BGR, Frame]] = []
@@ -232,7 +220,7 @@ def test_nothing_is_published_while_nobody_watches(stream: str, url: str) -> Non
 
 
 def test_a_client_that_only_binds_wakes_the_producer(stream: str, broker_url: str) -> None:
-    with on_air(stream, broker_url) as (out, _), raw_channel(broker_url) as channel:
+    with on_air(stream, broker_url) as (out, _), channel_of(broker_url) as channel:
         wait_until(lambda: out.stats().unwatched >= 5, 10, "the producer is idle")
         assert not out.watched
         assert out.stats().published == 0

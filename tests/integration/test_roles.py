@@ -7,7 +7,6 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Final, NamedTuple
 
 import pytest
@@ -15,9 +14,10 @@ from pika import BasicProperties
 from pika.adapters.blocking_connection import BlockingChannel
 
 from common.fanout.broker.topology import frame_properties
-from common.frame import Codec, FrameHeader
+from common.frame import Codec
 from consumer import Consumer
 from tests.integration.test_hub import comes_by, hub
+from tests.support.headers import header
 from tests.support.marked_stream import Marking, Watcher
 from tests.support.roles import as_user, channel_of, refusal
 from tests.support.timing import wait_until
@@ -62,11 +62,8 @@ class Scene(NamedTuple):
         assert self.marking.producer.failure is None
 
     def frame(self, user: str) -> BasicProperties:
-        header = FrameHeader(
-            stream=self.stream, codec=Codec.RAW, epoch=1, seq=1, capture_ns=time.time_ns(),
-            width=2, height=1, key=True, fps=30,
-        )  # fmt: skip
-        return frame_properties(header, user)
+        made = header(1, Codec.RAW, (2, 1), stream=self.stream, capture_ns=time.time_ns())
+        return frame_properties(made, user)
 
 
 @pytest.fixture(scope="module")
@@ -301,13 +298,9 @@ def test_frames_of_a_user_who_is_not_trusted_are_refused(
         channel_of(broker_url) as forging,
     ):
         wait_until(lambda: watcher.last and trusting.last, 15, "the stream is on")
-        header = FrameHeader(
-            stream=stream, codec=Codec.RAW, epoch=2**60, seq=0, capture_ns=time.time_ns(),
-            width=64, height=48, key=True, fps=30,
-        )  # fmt: skip
         forging.confirm_delivery()
         for seq in range(30):
-            forged = replace(header, seq=seq, capture_ns=time.time_ns())
+            forged = header(seq, Codec.RAW, stream=stream, epoch=2**60, capture_ns=time.time_ns())
             properties = frame_properties(forged, "fanlight")
             properties.priority = None if plain else 1
             forging.basic_publish(f"fanlight.{stream}", "", bytes(64 * 48 * 3), properties)

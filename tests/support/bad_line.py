@@ -63,7 +63,7 @@ class Scene:
 
     def shown_since(self, since_s: float) -> int:
         """Frames that the watcher got since that moment."""
-        return len([seen for seen in list(self.watcher.seen) if seen.at_s >= since_s])
+        return len(self.watcher.after(since_s))
 
     def wait_flow(self, frames: int = 10, timeout_s: float = 10.0) -> None:
         """Wait for so many frames, from now on, at every watcher."""

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import json
+import re
 import subprocess
 import sys
 import time
-from typing import Any, Final
+from typing import Final
 
 from tests.support.commands import ROOT, clean_environment
 from tests.support.timing import scaled
 
 LIMIT_S: Final = 15.0
 
-Found = dict[str, dict[str, Any]]
+Found = dict[str, tuple[str, str]]
+"""By what was checked: the severity, and what was found, with the advice."""
 
 
 def examine(program: str, *flags: str, **environment: str) -> tuple[int, Found]:
-    """The exit code, and the findings by what was looked at.
+    """The exit code and the findings.
 
     The URL goes by way of the environment: one with a password in a command line is warned of.
     """
@@ -26,7 +27,7 @@ def examine(program: str, *flags: str, **environment: str) -> tuple[int, Found]:
     flags = flags[:at] + flags[at + 2 :]
     began_s = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", program, *flags, "--log-format", "json"],
+        [sys.executable, "-m", program, *flags],
         cwd=ROOT,
         env=clean_environment() | environment,
         capture_output=True,
@@ -37,8 +38,11 @@ def examine(program: str, *flags: str, **environment: str) -> tuple[int, Found]:
     assert time.monotonic() - began_s < scaled(LIMIT_S)
     assert done.stderr == ""
     assert "SECRET" not in done.stdout
-    return done.returncode, {said["check"]: said for said in map(json.loads, done.stdout.splitlines())}
+    *lines, summary = done.stdout.splitlines()
+    assert summary.endswith("nothing is wrong") == (done.returncode == 0)
+    found = (re.fullmatch(r"(ok|note|PROBLEM) +(\w[\w ]*(?: at \S+)?): (.*)", line) for line in lines)
+    return done.returncode, {match[2]: (match[1], match[3]) for match in found if match}
 
 
 def problems(found: Found) -> dict[str, str]:
-    return {check: said["message"] for check, said in found.items() if said["verdict"] == "problem"}
+    return {check: text for check, (severity, text) in found.items() if severity == "PROBLEM"}

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
 from common.clock import wall_ns
-from common.errors import StreamEnded
 from common.fanout.broker import topology
 from common.pixels import Pixels
-from consumer import Consumer
+from consumer import Consumer, Frame
 from producer import Producer
 from scripts.private_node import VHOST, PrivateNode
 from tests.support.feeder import Feeder
-from tests.support.timing import wait_until
+from tests.support.watching import Watching
 
 FPS = 30
 MAX_AGE_S = 0.5
@@ -51,46 +47,17 @@ class Fading(Feeder):
         return self._image
 
 
-class Watcher:
-    """A program that takes every frame it can get, and keeps what a frame was like."""
-
+class Watcher(Watching[Seen]):
     def __init__(self, url: str, stream: str) -> None:
-        self.consumer = Consumer(stream=stream, name="watcher", url=url, max_age_s=MAX_AGE_S)
-        self.seen: list[Seen] = []  # appended to by one thread, read by the other
-        self._thread = threading.Thread(target=self._watch, name="watcher")
+        super().__init__(Consumer(stream=stream, name="watcher", url=url, max_age_s=MAX_AGE_S))
 
-    def __enter__(self) -> Self:
-        self.consumer.start()
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.consumer.close()
-        self._thread.join()
-
-    def after(self, moment_s: float) -> list[Seen]:
-        return [seen for seen in list(self.seen) if seen.at_s > moment_s]
-
-    def wait_flow(self, timeout_s: float, *, frames: int = 10) -> None:
-        """Wait for so many frames from now on."""
-        now_s = time.monotonic()
-        wait_until(lambda: len(self.after(now_s)) >= frames, timeout_s, f"{frames} frames arrive")
+    def look(self, frame: Frame) -> Seen:
+        age_s = (wall_ns() - frame.capture_ns) / 1e9
+        return Seen(time.monotonic(), frame.epoch, frame.seq, age_s)
 
     def silent_s(self) -> float:
         """For how long nothing has come."""
         return time.monotonic() - self.seen[-1].at_s
-
-    def _watch(self) -> None:
-        try:
-            while True:
-                frame = self.consumer.read(timeout_s=1.0)
-                if frame is not None:
-                    age_s = (wall_ns() - frame.capture_ns) / 1e9
-                    self.seen.append(Seen(time.monotonic(), frame.epoch, frame.seq, age_s))
-        except StreamEnded:
-            return
 
 
 @contextmanager

@@ -8,7 +8,6 @@ import socket
 import struct
 import threading
 import time
-from types import TracebackType
 from typing import Final, Self
 from urllib.parse import urlsplit
 
@@ -48,9 +47,7 @@ class Flood:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stopping.set()
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)

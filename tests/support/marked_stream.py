@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
-from common.errors import StreamEnded
 from common.pixels import Pixels
 from consumer import Consumer, Frame
 from producer import Producer
 from tests.support.feeder import Feeder
+from tests.support.watching import Watching
 
 
 def marked(capture_ns: int, width: int, height: int) -> Pixels:
@@ -72,36 +69,23 @@ class Seen:
     shape: tuple[int, ...]
 
 
-@dataclass
-class Watcher:
-    """Reads a consumer in a thread of its own and takes down what it got.
+class Watcher(Watching[Seen]):
+    """Compares pixels, too.
 
     Attributes:
         exact: compare the pixels with those that were sent (raw or PNG, no scaling).
     """
 
-    consumer: Consumer
-    exact: bool = True
-    seen: list[Seen] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
-
-    def _run(self) -> None:
-        try:
-            while True:
-                frame = self.consumer.read(timeout_s=1.0)
-                if frame is not None:
-                    self.seen.append(self._looked_at(frame))
-        except StreamEnded:
-            pass
+    def __init__(self, consumer: Consumer, exact: bool = True) -> None:
+        super().__init__(consumer)
+        self.exact = exact
 
     def is_right(self, frame: Frame) -> bool:
         """Whether these are the pixels of that time."""
         height, width = frame.image.shape[:2]
         return np.array_equal(frame.image, marked(frame.capture_ns, width, height))
 
-    def _looked_at(self, frame: Frame) -> Seen:
+    def look(self, frame: Frame) -> Seen:
         # Wrong pixels of a picture that was taken away meanwhile are what `valid` is there to tell.
         right = not self.exact or self.is_right(frame) or not frame.valid
         return Seen(
@@ -109,24 +93,13 @@ class Watcher:
             frame.held is not None, right, frame.image.shape,
         )  # fmt: skip
 
-    def __enter__(self) -> Self:
-        self.consumer.start()
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.consumer.close()
-        self._thread.join()
-
     @property
     def last(self) -> Seen | None:
         return self.seen[-1] if self.seen else None
 
     def longest_pause_s(self, since_s: float) -> float:
         """The longest time without a frame since then."""
-        times = [since_s, *(seen.at_s for seen in self.seen if seen.at_s > since_s)]
+        times = [since_s, *(seen.at_s for seen in self.after(since_s))]
         return max((later - earlier for earlier, later in pairwise(times)), default=0.0)
 
     def faults(self, max_age_s: float = 0.5) -> list[str]:

@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import socket
 import threading
-from types import TracebackType
 from typing import Final, Self
 
 from tests.support.tcp_wire import hello, place
@@ -43,9 +42,7 @@ class Strangers:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stopping.set()
         self._thread.join()
         for sock in self._sockets:

@@ -7,7 +7,6 @@ import json
 import socket
 import threading
 import time
-from types import TracebackType
 from typing import Any, Final, Self
 
 from common.codec import encoder
@@ -53,9 +52,7 @@ class Server:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _accept(self) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from common.frame import Codec, FrameHeader
 from common.freshness import Decision, Verdict
 from common.sequence import Continuity, Step
+from tests.support.headers import header
 
 MS = 1_000_000
 SECOND = 1000 * MS
@@ -38,10 +39,7 @@ class Arrival:
 
     @property
     def header(self) -> FrameHeader:
-        return FrameHeader(
-            stream="cam", codec=self.codec, epoch=self.epoch, seq=self.seq, capture_ns=0,
-            width=16, height=16, key=self.key or self.codec.intra_only, fps=30.0,
-        )  # fmt: skip
+        return header(self.seq, self.codec, epoch=self.epoch, key=self.key or self.codec.intra_only)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,12 @@ from common.errors import ConfigError, WireFormatError
 from common.fanout.broker.pika_internals import leave_out_large_bodies, too_large
 from common.fanout.tcp import wire
 from common.fanout.tcp.wire import MessageReader
-from common.frame import APP_ID, MAX_BODY_BYTES, MAX_PIXELS, Codec, EncodedFrame, FrameHeader, Limits
+from common.frame import APP_ID, MAX_BODY_BYTES, MAX_PIXELS, EncodedFrame, FrameHeader, Limits
 from consumer.settings import ConsumerSettings
 from producer.settings import ProducerSettings
+from tests.support.headers import header
 
-HEADER = FrameHeader(
-    stream="cam", codec=Codec.JPEG, epoch=1, seq=0, capture_ns=0, width=64, height=48, key=True, fps=30.0
-)
+HEADER = header()
 TIGHT = Limits(64 * 48, 100)
 
 

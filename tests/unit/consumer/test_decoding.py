@@ -8,11 +8,12 @@ import pytest
 from common.codec import decoder, encoder
 from common.codec.base import Decoded, Decoder, Encoder
 from common.errors import DecodeError
-from common.frame import ENCODINGS, Codec, EncodedFrame, FrameHeader
+from common.frame import ENCODINGS, Codec, EncodedFrame
 from common.pixels import FULL_BGR, Form, Pixels
 from consumer.decoding import Decoding
 from consumer.playout import Arrived
 from consumer.stats import Event
+from tests.support.headers import header
 from tests.unit.common.codec.build import gradient, psnr
 
 SECOND = 1_000_000_000
@@ -23,11 +24,7 @@ INTRA_ONLY = [codec for codec in ENCODINGS if codec.intra_only]
 def arrived(
     codec: Codec, seq: int, body: bytes, *, key: bool = True, epoch: int = 1, reset: bool = False
 ) -> Arrived:
-    header = FrameHeader(
-        stream="cam", codec=codec, epoch=epoch, seq=seq, capture_ns=0,
-        width=64, height=48, key=key, fps=30.0,
-    )  # fmt: skip
-    return Arrived(EncodedFrame(header, body), 0, 0, reset)
+    return Arrived(EncodedFrame(header(seq, codec, epoch=epoch, key=key), body), 0, 0, reset)
 
 
 def film(

@@ -12,7 +12,8 @@ from av.video.reformatter import ColorRange, Colorspace
 from common.codec import encoder
 from common.codec.base import Encoded
 from common.codec.picture import BGR, Picture, size_of
-from common.frame import Codec, EncodedFrame, FrameHeader
+from common.frame import Codec, EncodedFrame
+from tests.support.headers import header
 
 CLIP = Path(__file__).parents[3] / "media" / "bigbuckbunny-720p.mp4"
 
@@ -49,11 +50,7 @@ def psnr(one: BGR, other: BGR) -> float:
 
 
 def framed(codec: Codec, body: bytes, size: tuple[int, int], *, key: bool = True) -> EncodedFrame:
-    header = FrameHeader(
-        stream="cam", codec=codec, epoch=1, seq=0, capture_ns=0,
-        width=size[0], height=size[1], key=key, fps=30.0,
-    )  # fmt: skip
-    return EncodedFrame(header, body)
+    return EncodedFrame(header(codec=codec, size=size, key=key), body)
 
 
 def encode(codec: Codec, picture: Picture) -> EncodedFrame:

@@ -9,10 +9,12 @@ import pytest
 
 from common.codec import check_quality, decoder, encoder
 from common.codec.picture import BGR
-from common.errors import ConfigError
+from common.errors import ConfigError, DecodeError
 from common.frame import ENCODINGS, Codec
 from common.pixels import Form, PixelFormat, Pixels, shape
-from tests.unit.common.codec.build import film, framed, gradient, psnr
+from tests.unit.common.codec.build import encode, film, framed, gradient, psnr
+
+STILLS = (Codec.JPEG, Codec.PNG)
 
 
 @pytest.mark.parametrize("codec", ENCODINGS)
@@ -21,6 +23,40 @@ def test_every_codec_has_both_directions(codec: Codec) -> None:
     assert encoded.key
     image = decoder(codec).decode(framed(codec, encoded.body, (64, 48))).pixels()
     assert psnr(image, gradient(64, 48)) >= 30
+
+
+@pytest.mark.parametrize("codec", STILLS)
+def test_every_still_stands_alone(codec: Codec) -> None:
+    coder = encoder(codec, fps=30, gop_s=1)
+    assert all(coder.encode(gradient(64, 48), key=key).key for key in (True, False))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.0001, 0.01, 0.1, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize("codec", STILLS)
+def test_a_still_that_is_cut_off_is_an_error(codec: Codec, share: float) -> None:
+    body = encode(codec, film()[0]).body
+    with pytest.raises(DecodeError):
+        decoder(codec).decode(framed(codec, body[: int(len(body) * share)], (1280, 720))).pixels()
+
+
+@pytest.mark.parametrize("start_bytes", [0, 4, 33, 200])
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("codec", STILLS)
+def test_random_bytes_are_an_error(codec: Codec, seed: int, start_bytes: int) -> None:
+    start = encode(codec, gradient(64, 48)).body[:start_bytes]
+    body = start + np.random.default_rng(seed).bytes(3000)
+    with pytest.raises(DecodeError):
+        decoder(codec).decode(framed(codec, body, (64, 48))).pixels()
+
+
+@pytest.mark.parametrize("claimed", [(48, 64), (64, 47), (65, 48), (1280, 720)])
+@pytest.mark.parametrize("codec", STILLS)
+def test_a_still_of_another_size_than_its_header_is_refused_before_it_is_decoded(
+    codec: Codec, claimed: tuple[int, int]
+) -> None:
+    body = encode(codec, gradient(64, 48)).body
+    with pytest.raises(DecodeError, match=f"64x48: its header says {claimed[0]}x{claimed[1]}"):
+        decoder(codec).decode(framed(codec, body, claimed))
 
 
 def seen(image: Pixels, form: Form) -> BGR:

@@ -28,34 +28,6 @@ def test_quality_costs_bytes() -> None:
     assert sizes == sorted(sizes)
 
 
-def test_every_frame_stands_alone() -> None:
-    assert all(JpegEncoder(quality=80).encode(gradient(64, 48), key=key).key for key in (True, False))
-
-
-@pytest.mark.parametrize("share", [0.0, 0.01, 0.1, 0.5, 0.9, 0.99])
-def test_a_cut_off_body_is_an_error(share: float) -> None:
-    body = encode(Codec.JPEG, film()[0]).body
-    with pytest.raises(DecodeError):
-        JpegDecoder().decode(framed(Codec.JPEG, body[: int(len(body) * share)], (1280, 720))).pixels()
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_random_bytes_are_an_error(seed: int) -> None:
-    body = np.random.default_rng(seed).bytes(3000)
-    for start in (b"", b"\xff\xd8\xff\xe0", encode(Codec.JPEG, gradient(64, 48)).body[:200]):
-        with pytest.raises(DecodeError):
-            JpegDecoder().decode(framed(Codec.JPEG, start + body, (64, 48))).pixels()
-
-
-@pytest.mark.parametrize("claimed", [(48, 64), (64, 47), (65, 48), (1280, 720)])
-def test_a_body_of_another_size_than_its_header_is_refused_before_it_is_decoded(
-    claimed: tuple[int, int],
-) -> None:
-    body = encode(Codec.JPEG, gradient(64, 48)).body
-    with pytest.raises(DecodeError, match=f"64x48: its header says {claimed[0]}x{claimed[1]}"):
-        JpegDecoder().decode(framed(Codec.JPEG, body, claimed))
-
-
 def test_a_size_that_the_codec_cannot_have_is_an_encode_error() -> None:
     with pytest.raises(EncodeError, match="70000x1"):
         JpegEncoder(quality=80).encode(np.zeros((1, 70000, 3), np.uint8), key=False)

@@ -1,36 +1,42 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from common.doctor import machine
-from common.doctor.finding import Verdict
-from common.doctor.machine import machine_checks
-from common.errors import DecodeError
+from common.doctor.machine import in_child, machine_checks
+from common.errors import FanlightError
+from tests.support.timing import scaled
+
+CHILD = "tests.support.doctor_child"
 
 
-def findings() -> dict[str, Verdict]:
-    return {found.check: found.verdict for check in machine_checks() for found in check.look()}
+def child(limit_s: float = 20.0, **given: object) -> str:
+    return in_child(CHILD, given, limit_s)
 
 
 def test_all_is_well_here() -> None:
-    found = findings()
-    assert {"python", "packages", "codec h264", "codec jpeg", "codec png", "codec raw"} <= set(found)
-    assert {verdict for check, verdict in found.items() if check != "shared memory"} == {Verdict.OK}
+    found = {title: check() for title, check in machine_checks().items()}
+    assert {"python", "packages", "codecs"} <= {
+        title for title, each in found.items() if each.severity == "ok"
+    }
+    assert "PROBLEM" not in {each.severity for each in found.values()}
 
 
-def test_a_package_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "_PACKAGES", ("pika", "no-such-package"))
-    (check,) = [check for check in machine_checks() if check.title == "python"]
-    last = list(check.look())[-1]
-    assert (last.verdict, last.text) == (Verdict.PROBLEM, "not installed: no-such-package")
+def test_a_child_is_given_its_values_but_not_in_the_process_list() -> None:
+    assert child(work="arguments", url="SECRET") == "[] SECRET"
 
 
-@pytest.mark.parametrize(("raises", "limit"), [(True, 8.0), (False, -1.0)])
-def test_a_codec_that_does_not_work(monkeypatch: pytest.MonkeyPatch, raises: bool, limit: float) -> None:
-    def refuse(*_arguments: object) -> None:
-        raise DecodeError("no")
+@pytest.mark.parametrize(
+    ("work", "reason"), [("raise", "SourceError: no camera"), ("abort", r"crashed \(signal 6\)")]
+)
+def test_a_child_fails_with_a_reason(work: str, reason: str) -> None:
+    with pytest.raises(FanlightError, match=reason):
+        child(scaled(20.0), work=work)
 
-    if raises:
-        monkeypatch.setattr("common.codec.jpeg.JpegDecoder.decode", refuse)
-    monkeypatch.setattr(machine, "_MOST_ERROR", limit)
-    assert findings()["codec jpeg"] is Verdict.PROBLEM
+
+def test_a_child_that_hangs_is_ended() -> None:
+    began_s = time.monotonic()
+    with pytest.raises(FanlightError, match="hangs"):
+        child(0.5, work="hang")
+    assert time.monotonic() - began_s < scaled(10)

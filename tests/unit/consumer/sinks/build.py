@@ -14,33 +14,23 @@ from common.pixels import Pixels
 from consumer.frame import Frame, Held
 from consumer.settings import ConsumerSettings
 from consumer.sinks import SinkContext
-from consumer.stats import ConsumerStats
+from consumer.stats import ConsumerStats, Meters
+from tests.support import headers
 
 START_NS = 1_700_000_000_000_000_000
 FPS = 30.0
 STEP_NS = 33_333_333
 
-STATS = ConsumerStats(
+STATS = replace(
+    Meters().snapshot(0),
     connected=True,
-    blocked=False,
     received=310,
     received_bytes=4_000_000,
     presented=300,
-    superseded=0,
-    late=0,
-    undecodable=0,
-    awaiting_key=0,
-    malformed=0,
-    repeated=0,
-    lost=0,
-    reconnects=0,
-    overstayed=0,
-    shared=False,
     fps=30.0,
     age_p50_s=0.012,
     age_p99_s=0.031,
     jitter_s=0.001,
-    skew_p50_s=None,
     epoch=7,
     highest_seq=309,
 )
@@ -51,17 +41,7 @@ def context(stats: ConsumerStats = STATS) -> SinkContext:
 
 
 def header(seq: int = 0, *, size: tuple[int, int] = (64, 48), of: Codec = Codec.H264) -> FrameHeader:
-    return FrameHeader(
-        stream="cam",
-        codec=of,
-        epoch=7,
-        seq=seq,
-        capture_ns=START_NS + seq * STEP_NS,
-        width=size[0],
-        height=size[1],
-        key=True,
-        fps=FPS,
-    )
+    return headers.header(seq, of, size, epoch=7, capture_ns=START_NS + seq * STEP_NS)
 
 
 def picture(seq: int = 0, size: tuple[int, int] = (64, 48)) -> BGR:

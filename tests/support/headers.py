@@ -1,0 +1,18 @@
+"""The header of a frame that a test has at hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Final
+
+from common.frame import Codec, FrameHeader
+
+_BASE: Final = FrameHeader(
+    stream="cam", codec=Codec.JPEG, epoch=1, seq=0, capture_ns=0, width=64, height=48, key=True, fps=30.0
+)
+
+
+def header(
+    seq: int = 0, codec: Codec = Codec.JPEG, size: tuple[int, int] = (64, 48), **more: Any
+) -> FrameHeader:
+    return replace(_BASE, seq=seq, codec=codec, width=size[0], height=size[1], **more)

@@ -1,0 +1,61 @@
+"""A program that takes every frame it can get, and takes down what each was like."""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import abstractmethod
+from typing import Generic, Protocol, Self, TypeVar
+
+from common.errors import StreamEnded
+from consumer import Consumer, Frame
+from tests.support.timing import wait_until
+
+
+class Noted(Protocol):
+    """What is kept of a frame: at least when it came (monotonic)."""
+
+    @property
+    def at_s(self) -> float: ...
+
+
+SeenT = TypeVar("SeenT", bound=Noted)
+
+
+class Watching(Generic[SeenT]):
+    """Reads a consumer in a thread of its own while it is entered."""
+
+    def __init__(self, consumer: Consumer) -> None:
+        self.consumer = consumer
+        self.seen: list[SeenT] = []  # appended to by one thread, read by the other
+        self._thread = threading.Thread(target=self._watch, name="watcher", daemon=True)
+
+    @abstractmethod
+    def look(self, frame: Frame) -> SeenT:
+        """What is kept of a frame."""
+
+    def __enter__(self) -> Self:
+        self.consumer.start()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.consumer.close()
+        self._thread.join()
+
+    def after(self, moment_s: float) -> list[SeenT]:
+        return [seen for seen in list(self.seen) if seen.at_s > moment_s]
+
+    def wait_flow(self, timeout_s: float = 10.0, *, frames: int = 10) -> None:
+        """Wait for so many frames from now on."""
+        now_s = time.monotonic()
+        wait_until(lambda: len(self.after(now_s)) >= frames, timeout_s, f"{frames} frames arrive")
+
+    def _watch(self) -> None:
+        try:
+            while True:
+                frame = self.consumer.read(timeout_s=1.0)
+                if frame is not None:
+                    self.seen.append(self.look(frame))
+        except StreamEnded:
+            return
