@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from zlib import crc32
 
-from common.fanout.threads.ring import Cursor, Payload, PayloadRing
+from common.fanout.tcp.ring import Cursor, Payload, PayloadRing
 
 CAPACITY: Final = 8
 LAPS: Final = 2_000

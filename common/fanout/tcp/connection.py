@@ -1,15 +1,16 @@
-"""A consumer's end of one connection to a producer, or to a hub of its host."""
+"""A consumer's end of one connection to a producer."""
 
 from __future__ import annotations
 
+import errno
 import secrets
 import socket
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
 from common.errors import TokenRefused, WireFormatError
-from common.fanout.tcp import sockets, wire
+from common.fanout.liveness import network_is_out
+from common.fanout.tcp import wire
 from common.fanout.tcp.token import Answer
 from common.fanout.tcp.wire import Hello, Kind, Message, MessageReader
 from common.frame import LARGEST, Limits
@@ -21,14 +22,22 @@ _MOST_UNSENT: Final = 64 * 1024
 
 
 class ConnectionLost(Exception):
-    """The connection has ended. `str()` says why, for people."""
+    """The connection has ended, or could not be made. `str()` says why, for people.
+
+    Attributes:
+        network_is_out: it is not the other side that ended it.
+    """
+
+    def __init__(self, why: str, cause: OSError | None = None) -> None:
+        super().__init__(why)
+        self.network_is_out = cause is not None and network_is_out(cause)
 
 
 class Connection:
-    """Owned by one thread at a time.
+    """Owned by one thread.
 
     Args:
-        sock: connected; is made non-blocking, and closed with this.
+        sock: connected; is made non-blocking.
         token: what the other side has to know too; None: it need not, and must not ask for one.
 
     Attributes:
@@ -81,16 +90,17 @@ class Connection:
         except BlockingIOError:
             return [], False
         except OSError as error:
-            raise ConnectionLost(error.strerror or str(error)) from None
+            silent = error.errno == errno.ETIMEDOUT
+            why = (
+                "the network is silent: nothing is acknowledged" if silent else error.strerror or str(error)
+            )
+            raise ConnectionLost(why, error) from None
         if not count:
             raise ConnectionLost("the other side ended the connection")
         messages = self._reader.feed(self._view[:count])
         if messages and not self.welcomed:
             messages = self._let_in(messages)
         return messages, count == _READ_BYTES
-
-    def close(self) -> None:
-        self.sock.close()
 
     def _let_in(self, messages: list[Message]) -> list[Message]:
         first = messages[0]
@@ -113,19 +123,3 @@ class Connection:
             )
         self.welcomed = True
         return messages[1:]
-
-
-def connect_local(path: Path) -> socket.socket | None:
-    """Connect to a hub's socket; None if nobody listens there, or no descriptor is left."""
-    try:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    except OSError:
-        return None
-    try:
-        sock.setblocking(False)
-        sock.connect(str(path))
-        sockets.tune(sock)
-    except OSError:
-        sock.close()
-        return None
-    return sock

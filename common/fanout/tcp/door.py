@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
-import os
 import secrets
 import selectors
 import socket
@@ -13,7 +12,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 from common.address import TcpAddress
@@ -112,14 +110,10 @@ class DoorOwner(Protocol):
 
 
 class Door:
-    """Owns the listening sockets, every client's socket, and the thread that sees to them.
+    """Owns the listening sockets, every client's socket, and the thread that sees to them."""
 
-    Args:
-        place: where to listen: an address, or a path for a Unix socket.
-    """
-
-    def __init__(self, place: TcpAddress | Path, owner: DoorOwner, *, stream: str, title: str) -> None:
-        self._place = place
+    def __init__(self, address: TcpAddress, owner: DoorOwner, *, stream: str, title: str) -> None:
+        self._address = address
         self._owner = owner
         self._stream = stream
         self._title = title
@@ -127,7 +121,6 @@ class Door:
         self._bell = sockets.Bell()
         self._calls: deque[Callable[[], None]] = deque()
         self._listening: list[socket.socket] = []
-        self._made: os.stat_result | None = None
         self._listen_again_s: float | None = None
         # In the order in which they came.
         self._clients: dict[Client, None] = {}
@@ -205,16 +198,12 @@ class Door:
 
     def _listen(self) -> None:
         try:
-            if isinstance(self._place, Path):
-                self._listening = [sockets.listen_at(self._place, _BACKLOG)]
-                self._made = os.stat(self._place)
-            else:
-                self._listening = sockets.listen(self._place.host, self._place.port, _BACKLOG)
+            self._listening = sockets.listen(self._address.host, self._address.port, _BACKLOG)
         except OSError as error:
-            raise ListenError(f"{self._place}: cannot listen there: {_why(error)}") from None
+            raise ListenError(f"{self._address}: cannot listen there: {_why(error)}") from None
         for sock in self._listening:
             self._selector.register(sock, selectors.EVENT_READ, sock)
-        _LOG.info("%s: listening at %s", self._title, self._place)
+        _LOG.info("%s: listening at %s", self._title, self._address)
 
     def _stop_listening(self, *, for_good: bool = False) -> None:
         for sock in self._listening:
@@ -222,8 +211,6 @@ class Door:
                 self._selector.unregister(sock)
             if for_good:
                 sock.close()
-        if for_good and self._listening and isinstance(self._place, Path):
-            sockets.remove(self._place, self._made)
 
     def _turn(self) -> None:
         for key, events in self._selector.select(_LAST_LOOKS_S if self._stopping else _LOOK_ROUND_S):
@@ -255,17 +242,17 @@ class Door:
         if self._stopping:
             sock.close()
             return
-        counted_as = peer_of(peer[0]) if isinstance(peer, tuple) else None
+        shown, counted_as = f"{peer[0]}:{peer[1]}", peer_of(peer[0])
         reason = self._turnstile.enter(counted_as, monotonic_ns())
         if reason is not None:
-            self._turn_away(sock, _shown(peer), reason)
+            self._turn_away(sock, shown, reason)
             return
         self._arrivals += 1
         if self._arrivals == MOST_ARRIVALS:
             self._stop_listening()
             self._listen_again_s = time.monotonic()
-        sockets.tune(sock)
-        client = Client(sock, _shown(peer), Visitor(self._stream, monotonic_ns(), self._challenge()))
+        sockets.tune(sock, sockets.TAKES_NOTHING_MS)
+        client = Client(sock, shown, Visitor(self._stream, monotonic_ns(), self._challenge()))
         client.counted_as = counted_as
         if not self._make_room():
             self._turnstile.leave(counted_as)
@@ -302,7 +289,9 @@ class Door:
             return
         except OSError as error:
             if error.errno == errno.ETIMEDOUT:
-                self._complain("%s put out: it took nothing for %d s", client.peer, sockets.SILENCE_S)
+                self._complain(
+                    "%s put out: it took nothing for %d s", client.peer, sockets.TAKES_NOTHING_MS // 1000
+                )
             data = b""
         if not data:
             self.leave(client)
@@ -321,7 +310,7 @@ class Door:
             self._react(client, one, received_ns)
 
     def _challenge(self) -> Challenge | None:
-        token = self._place.token if isinstance(self._place, TcpAddress) else None
+        token = self._address.token
         return None if token is None else Challenge(token, secrets.token_hex(_NONCE_BYTES))
 
     def _react(
@@ -382,7 +371,3 @@ def _why(error: OSError) -> str:
     if error.errno == errno.EADDRNOTAVAIL:
         return "it is no address of this machine; 0.0.0.0 stands for all that it has"
     return error.strerror or str(error)
-
-
-def _shown(peer: Any) -> str:
-    return f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "a local client"

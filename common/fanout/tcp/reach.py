@@ -9,7 +9,8 @@ import socket
 import threading
 import time
 
-from common.fanout.silence import ATTEMPT_S
+from common.fanout.liveness import ATTEMPT_S
+from common.fanout.tcp.connection import ConnectionLost
 from common.fanout.tcp.sockets import Bell
 
 
@@ -20,21 +21,24 @@ def reach(host: str, port: int, bell: Bell, stopping: threading.Event) -> socket
         bell: rung when there is something else to look at, such as `stopping`.
 
     Raises:
-        OSError: there is no such host, or nobody answers.
+        ConnectionLost: there is no such host, or nobody answers.
     """
     refusal: OSError = TimeoutError()
-    for family, kind, protocol, _, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        sock = socket.socket(family, kind, protocol)
-        sock.setblocking(False)
-        try:
-            if _connects(sock, place, bell, stopping):
-                return sock
-        except OSError as error:
-            refusal = error
-        sock.close()
-        if stopping.is_set():
-            return None
-    raise refusal
+    try:
+        for family, kind, protocol, _, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            sock = socket.socket(family, kind, protocol)
+            sock.setblocking(False)
+            try:
+                if _connects(sock, place, bell, stopping):
+                    return sock
+            except OSError as error:
+                refusal = error
+            sock.close()
+            if stopping.is_set():
+                return None
+    except OSError as error:
+        refusal = error
+    raise ConnectionLost(_why(refusal), refusal)
 
 
 def _connects(
@@ -61,15 +65,7 @@ def _connects(
     return False
 
 
-def peer(sock: socket.socket) -> str | None:
-    """The address at the other end; None if it is gone already."""
-    try:
-        return str(sock.getpeername()[0])
-    except OSError:
-        return None
-
-
-def why(error: OSError) -> str:
+def _why(error: OSError) -> str:
     """Why there is no connection, for people."""
     if isinstance(error, socket.gaierror):
         return "no such host: check --url"

@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import resource
 import socket
-from pathlib import Path
 from typing import Any, Final
 
-# Whoever does not acknowledge for so long is gone, or stuck: packets are dropped silently somewhere.
-SILENCE_S: Final = 10
-_PROBE_AFTER_S: Final = 4
-_PROBE_EVERY_S: Final = 2
-_PROBES: Final = 3
+from common.fanout.liveness import SILENT_MS, TCP_OPTIONS
+
+# A client that takes nothing for so long has its connection ended. Longer than `liveness.SILENT_MS`: the
+# kernel does not tell a network that is out from a client that is suspended or reads too slowly, and such a
+# client is to go on where it is. The consumer, to which everything is sent, has no such doubt.
+TAKES_NOTHING_MS: Final = 10_000
 # What the operating system takes but has not sent grows stale beyond our reach; most of what waits is to
 # wait where it can still be dropped (TCP_NOTSENT_LOWAT, tcp(7)).
 _UNSENT_BYTES: Final = 128 * 1024
-_OPTIONS: Final = (
-    ("TCP_NODELAY", 1),
-    ("TCP_KEEPIDLE", _PROBE_AFTER_S),
-    ("TCP_KEEPINTVL", _PROBE_EVERY_S),
-    ("TCP_KEEPCNT", _PROBES),
-    ("TCP_USER_TIMEOUT", SILENCE_S * 1000),
-    ("TCP_NOTSENT_LOWAT", _UNSENT_BYTES),
-)
 
 # File descriptors that are left to the rest of the process: camera, files, a hub's memory.
 _FILES_KEPT: Final = 128
@@ -64,12 +55,12 @@ def room_for(most: int) -> int:
     return most if files == resource.RLIM_INFINITY else min(most, max(1, files - _FILES_KEPT))
 
 
-def tune(sock: socket.socket) -> None:
+def tune(sock: socket.socket, silent_ms: int = SILENT_MS) -> None:
     """Small messages leave at once, a dead peer is noticed, little waits beyond our reach."""
-    if sock.family == socket.AF_UNIX:
-        return
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _OPTIONS:
+    options = {**TCP_OPTIONS, "TCP_USER_TIMEOUT": silent_ms}
+    options |= {"TCP_NODELAY": 1, "TCP_NOTSENT_LOWAT": _UNSENT_BYTES}
+    for name, value in options.items():
         option = getattr(socket, name, None)  # not every system has each of them
         if option is not None:
             sock.setsockopt(socket.IPPROTO_TCP, option, value)
@@ -113,25 +104,3 @@ def _listening(
         sock.close()
         raise
     return sock
-
-
-def listen_at(path: Path, backlog: int) -> socket.socket:
-    """Listen at a Unix socket, for this user alone; replaces what is there. Raises OSError."""
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)
-        path.unlink(missing_ok=True)
-        sock.bind(str(path))
-        os.chmod(path, 0o600)
-        sock.listen(backlog)
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
-def remove(path: Path, made: os.stat_result | None) -> None:
-    """Delete a Unix socket, unless another one has taken its place since."""
-    with contextlib.suppress(OSError):
-        if made is not None and os.path.samestat(os.stat(path), made):
-            path.unlink()

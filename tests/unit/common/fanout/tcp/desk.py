@@ -6,7 +6,6 @@ import queue
 import socket
 import threading
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Final
 
 from common.address import Design, TcpAddress
@@ -87,14 +86,13 @@ class Desk:
 
 
 class House:
-    """A door at a free port, or at a path, and everybody who knocks there. Closed as a context."""
+    """A door at a free port, and everybody who knocks there. Closed as a context."""
 
-    def __init__(self, desk: Desk, place: Path | None = None) -> None:
+    def __init__(self, desk: Desk) -> None:
         self.desk = desk
         (self.port,) = free_ports(1)
         self.address = TcpAddress(Design.THREADS, LOOPBACK, self.port)
-        self._place = place
-        self.door = Door(place or self.address, desk, stream=STREAM, title=TITLE)
+        self.door = Door(self.address, desk, stream=STREAM, title=TITLE)
         self._peers = ExitStack()
 
     def __enter__(self) -> House:
@@ -118,12 +116,7 @@ class House:
 
     def knock(self, data: bytes = b"") -> Peer:
         """Somebody connects, and says this."""
-        if self._place is None:
-            sock = socket.create_connection((LOOPBACK, self.port), scaled(5))
-        else:
-            sock = socket.socket(socket.AF_UNIX)
-            sock.settimeout(scaled(5))
-            sock.connect(str(self._place))
+        sock = socket.create_connection((LOOPBACK, self.port), scaled(5))
         peer = Peer(self._peers.enter_context(sock))
         peer.send(data)
         return peer

@@ -2,14 +2,13 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from common.errors import TokenRefused, WireFormatError
 from common.fanout.tcp import connection as connections
-from common.fanout.tcp import sockets, wire
-from common.fanout.tcp.connection import Connection, ConnectionLost, connect_local
+from common.fanout.tcp import wire
+from common.fanout.tcp.connection import Connection, ConnectionLost
 from common.fanout.tcp.token import Challenge
 from common.fanout.tcp.wire import Hello, Kind, Message, message
 from tests.unit.common.fanout.tcp.build import (
@@ -285,48 +284,3 @@ def test_sending_to_nobody_is_noticed_when_it_receives(ours: Connection, peer: P
     ours.flush()
     with pytest.raises(ConnectionLost):
         ours.receive()
-
-
-def test_closing_closes(ours: Connection, peer: Peer) -> None:
-    ours.close()
-    assert peer.message() == read_one(HELLO)
-    assert peer.ended
-
-
-# A hub of this host --------------------------------------------------------------------------------------
-
-
-def test_connects_to_a_hub(tmp_path: Path) -> None:
-    place = tmp_path / "hub.sock"
-    with sockets.listen_at(place, 5) as listening:
-        sock = connect_local(place)
-        assert sock is not None
-        with sock:
-            inside, _ = listening.accept()
-            with inside:
-                inside.sendall(b"x")
-                assert sock.recv(1) == b"x"
-                with pytest.raises(BlockingIOError):
-                    sock.recv(1)
-
-
-def test_where_nobody_listens_there_is_no_hub(tmp_path: Path) -> None:
-    place = tmp_path / "hub.sock"
-    assert connect_local(place) is None
-    sockets.listen_at(place, 5).close()
-    assert connect_local(place) is None, "a dead one left this behind"
-    place.unlink()
-    place.write_text("no socket")
-    assert connect_local(place) is None
-    assert connect_local(tmp_path / ("x" * 120)) is None
-
-
-def test_a_hub_that_is_swamped_is_none(tmp_path: Path) -> None:
-    """Connecting does not wait: it is tried again soon."""
-    place = tmp_path / "hub.sock"
-    with sockets.listen_at(place, 0):
-        connected = [connect_local(place) for _ in range(20)]
-    for sock in connected:
-        if sock is not None:
-            sock.close()
-    assert None in connected

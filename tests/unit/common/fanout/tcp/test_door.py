@@ -2,11 +2,9 @@ from __future__ import annotations
 
 import errno
 import socket
-import stat
 import struct
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +14,7 @@ from common.errors import FanlightError, ListenError
 from common.fanout.tcp import door as doors
 from common.fanout.tcp import sockets, wire
 from common.fanout.tcp.door import Client
-from common.fanout.tcp.wire import Hello, read_hello
+from common.fanout.tcp.wire import Hello
 from scripts.lib.ports import LOOPBACK, is_free
 from tests.support.timing import scaled, wait_until
 from tests.unit.common.fanout.tcp.build import (
@@ -27,7 +25,6 @@ from tests.unit.common.fanout.tcp.build import (
     STREAM,
     Peer,
     follow,
-    read_one,
 )
 from tests.unit.common.fanout.tcp.desk import TITLE, Desk, House
 
@@ -302,25 +299,3 @@ def test_a_door_that_was_never_open_can_be_closed(desk: Desk) -> None:
     house.door.stop(1)
     house.door.stop(1)
     assert desk.quiet
-
-
-# A Unix socket -------------------------------------------------------------------------------------------
-
-
-def test_a_hub_listens_at_a_path_and_leaves_nothing_there(desk: Desk, tmp_path: Path) -> None:
-    place = tmp_path / "hub.sock"
-    place.write_text("left behind")
-    with House(desk, place) as house:
-        assert stat.S_IMODE(place.stat().st_mode) == 0o600
-        _, client = house.enter()
-        assert client.peer == "a local client"
-        assert read_hello(read_one(HELLO)).name == client.visitor.name
-    assert not place.exists()
-
-
-def test_a_path_that_cannot_be_is_told(desk: Desk, tmp_path: Path) -> None:
-    place = tmp_path / "missing" / "hub.sock"
-    door = doors.Door(place, desk, stream=STREAM, title=TITLE)
-    door.start()
-    assert str(desk.expect("failed")) == f"{place}: cannot listen there: No such file or directory"
-    door.stop(scaled(5))

@@ -3,13 +3,12 @@ from __future__ import annotations
 import resource
 import select
 import socket
-import stat
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
+from common.fanout import liveness
 from common.fanout.tcp import sockets
 from common.fanout.tcp.sockets import Bell
 from scripts.lib.ports import LOOPBACK, free_ports, is_free
@@ -61,7 +60,7 @@ def test_nobody_hears_a_bell_that_is_closed() -> None:
 # Listening -----------------------------------------------------------------------------------------------
 
 
-def greeted(listening: socket.socket, place: tuple[str, int] | str) -> bool:
+def greeted(listening: socket.socket, place: tuple[str, int]) -> bool:
     """Whether who connects to `place` comes in there."""
     with socket.socket(listening.family) as sock:
         sock.settimeout(scaled(5))
@@ -128,72 +127,31 @@ def test_a_port_can_be_listened_at_again_at_once() -> None:
             assert sock.recv(1) == b""
 
 
-# Listening at a path -------------------------------------------------------------------------------------
-
-
-def test_a_path_is_for_this_user_alone(tmp_path: Path) -> None:
-    place = tmp_path / "hub.sock"
-    with sockets.listen_at(place, 5) as listening:
-        assert stat.S_IMODE(place.stat().st_mode) == 0o600
-        assert greeted(listening, str(place))
-        with pytest.raises(BlockingIOError):
-            listening.accept()
-
-
-def test_what_a_dead_hub_left_there_is_replaced(tmp_path: Path) -> None:
-    place = tmp_path / "hub.sock"
-    sockets.listen_at(place, 5).close()
-    assert place.exists()
-    with sockets.listen_at(place, 5) as listening:
-        assert greeted(listening, str(place))
-
-
-def test_a_path_that_cannot_be_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="No such file"):
-        sockets.listen_at(tmp_path / "missing" / "hub.sock", 5)
-    with pytest.raises(OSError, match="too long"):
-        sockets.listen_at(tmp_path / ("x" * 120), 5)
-
-
 # Tuning --------------------------------------------------------------------------------------------------
 
-SECONDS = {"TCP_KEEPIDLE": 4, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3}
 
-
-def test_small_messages_leave_at_once_and_silence_is_noticed() -> None:
+@pytest.mark.parametrize("silent_ms", [liveness.SILENT_MS, sockets.TAKES_NOTHING_MS])
+def test_small_messages_leave_at_once_and_silence_is_noticed(silent_ms: int) -> None:
     with socket.socket() as sock:
-        sockets.tune(sock)
+        sockets.tune(sock, silent_ms)
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-        for name, value in SECONDS.items():
+        for name, value in {
+            **liveness.TCP_OPTIONS, "TCP_NODELAY": 1, "TCP_USER_TIMEOUT": silent_ms
+        }.items():  # fmt: skip
             assert sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) == value, name
-        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
-        # Probes notice a dead peer in the time that unacknowledged data has.
-        assert SECONDS["TCP_KEEPIDLE"] + 3 * SECONDS["TCP_KEEPINTVL"] == sockets.SILENCE_S
 
 
 def test_little_waits_where_it_cannot_be_dropped() -> None:
     with socket.socket() as sock:
-        before = set(sockets._OPTIONS)
-        assert ("TCP_NOTSENT_LOWAT", 128 * 1024) in before
         sockets.tune(sock)
-        option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
-        if option is not None:
-            assert sock.getsockopt(socket.IPPROTO_TCP, option) == 128 * 1024
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == 128 * 1024
 
 
 def test_an_option_that_this_system_does_not_have_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sockets, "_OPTIONS", (("TCP_NO_SUCH", 1), ("TCP_NODELAY", 1)))
+    monkeypatch.delattr(socket, "TCP_USER_TIMEOUT")
     with socket.socket() as sock:
         sockets.tune(sock)
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-
-
-def test_a_local_connection_needs_nothing_of_it() -> None:
-    ours, peer = socket.socketpair()
-    with ours, peer:
-        sockets.tune(ours)
-        assert not ours.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 
 
 @pytest.mark.parametrize(("files", "room"), [(1024, 896), (4096, 1000), (100, 1)])

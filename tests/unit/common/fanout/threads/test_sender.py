@@ -3,13 +3,14 @@ from __future__ import annotations
 import queue
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import pytest
 
 from common.clock import monotonic_ns
-from common.fanout.threads.ring import Payload, PayloadRing
+from common.fanout.tcp.feed import Feed
+from common.fanout.tcp.ring import Payload, PayloadRing
 from common.fanout.threads.sender import Sender
 from tests.support.ring_stress import hurried_switching
 from tests.support.timing import scaled, wait_until
@@ -24,23 +25,30 @@ TITLE: Final = "sender x"
 class Rig:
     """A sender, its ring, and the client's end of the connection."""
 
-    def __init__(self, ring: PayloadRing | None = None, *, stale_ns: int = NEVER_STALE) -> None:
+    def __init__(self, ring: PayloadRing | None = None) -> None:
         self.ours, self.peer = socket.socketpair()
         self.peer.settimeout(scaled(5))
         self.ring = ring or PayloadRing(CAPACITY)
         self.lost: list[int] = []
         self.needs: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self.sender = Sender(
-            self.ours,
+        self.feed = Feed(
             self.ring,
-            stale_ns=stale_ns,
-            name="x",
+            stale_ns=NEVER_STALE,
             on_lost=self.lost.append,
             on_needs_key=lambda: self.needs.put(threading.current_thread().name),
         )
+        self.sender = Sender(self.ours, self.feed, "x")
 
-    def put(self, data: bytes, *, key: bool = False, frames: int = 1, age_ns: int = 0) -> None:
-        self.ring.put(data, frames=frames, key=key, captured_ns=monotonic_ns() - age_ns)
+    def follow(self, wanted: bool) -> None:
+        self.feed.follow(wanted)
+        self.sender.wake()
+
+    def put(self, data: bytes, *, key: bool = False, frames: int = 1) -> None:
+        self.ring.put(data, frames=frames, key=key, captured_ns=monotonic_ns())
+        self.sender.wake()
+
+    def say(self, message: Callable[[], bytes]) -> None:
+        self.feed.say(message)
         self.sender.wake()
 
     def read(self, count: int) -> bytes:
@@ -53,7 +61,7 @@ class Rig:
 
     def silent(self) -> bool:
         """Nothing more comes: a saying, which comes after all that is there, is the next."""
-        self.sender.say(lambda: b"?")
+        self.say(lambda: b"?")
         return self.read(1) == b"?"
 
     @property
@@ -78,50 +86,12 @@ def rig() -> Iterator[Rig]:
 
 def test_sends_what_is_written_while_it_follows(rig: Rig) -> None:
     rig.put(b"0", key=True)
-    rig.sender.follow(True)
+    rig.follow(True)
     assert rig.read(1) == b"0"
     for data in (b"1", b"2", b"3", b"4", b"5"):
         rig.put(data)
         assert rig.read(1) == data
     assert rig.lost == []
-
-
-def test_sends_no_frames_before_it_follows(rig: Rig) -> None:
-    rig.put(b"0", key=True)
-    assert rig.silent()
-
-
-def test_begins_with_a_keyframe(rig: Rig) -> None:
-    rig.sender.follow(True)
-    rig.put(b"0")
-    rig.put(b"1")
-    assert rig.silent()
-    rig.put(b"2", key=True)
-    assert rig.read(1) == b"2"
-
-
-def test_stops_when_it_is_not_to_follow_and_goes_on_with_the_newest_keyframe(rig: Rig) -> None:
-    rig.sender.follow(True)
-    rig.put(b"0", key=True)
-    assert rig.read(1) == b"0"
-    rig.sender.follow(False)
-    for number in range(1, 20):
-        rig.put(b"%d" % number, key=number == 18)
-    assert rig.silent()
-    rig.sender.follow(True)
-    assert rig.read(4) == b"1819"
-    assert rig.lost == [], "what it did not want is not lost"
-
-
-def test_sayings_come_before_frames_and_in_order() -> None:
-    rig = Rig()
-    rig.sender.say(lambda: b"welcome ")
-    rig.put(b"frame", key=True)
-    rig.sender.follow(True)
-    rig.sender.say(lambda: b"and a reply ")
-    rig.sender.start()
-    assert rig.read(25) == b"welcome and a reply frame"
-    rig.end()
 
 
 def test_a_saying_is_made_when_its_turn_has_come_in_its_own_thread(rig: Rig) -> None:
@@ -133,8 +103,8 @@ def test_a_saying_is_made_when_its_turn_has_come_in_its_own_thread(rig: Rig) -> 
         made.put(threading.current_thread().name)
         return b"reply"
 
-    rig.sender.say(lambda: before)
-    rig.sender.say(reply)
+    rig.say(lambda: before)
+    rig.say(reply)
     assert rig.read(1) == b"\0"
     assert made.empty(), "the large one is still on its way"
     rig.read(LARGE - 1)
@@ -143,7 +113,7 @@ def test_a_saying_is_made_when_its_turn_has_come_in_its_own_thread(rig: Rig) -> 
 
 
 def test_a_slow_client_is_told_to_have_lost_frames_and_goes_on_with_a_keyframe(rig: Rig) -> None:
-    rig.sender.follow(True)
+    rig.follow(True)
     rig.put(b"k" * LARGE, key=True, frames=2)
     assert rig.read(1) == b"k", "it is being sent"
     for number in range(9):
@@ -156,7 +126,7 @@ def test_a_slow_client_is_told_to_have_lost_frames_and_goes_on_with_a_keyframe(r
 
 
 def test_if_there_is_no_keyframe_to_go_on_with_it_asks_for_one(rig: Rig) -> None:
-    rig.sender.follow(True)
+    rig.follow(True)
     rig.put(b"k" * LARGE, key=True)
     assert rig.read(1) == b"k"
     for number in range(9):
@@ -171,22 +141,12 @@ def test_if_there_is_no_keyframe_to_go_on_with_it_asks_for_one(rig: Rig) -> None
     assert rig.lost == [9]
 
 
-def test_what_is_stale_is_left_out() -> None:
-    rig = Rig(stale_ns=1_000_000_000)
-    rig.put(b"old", key=True, age_ns=1_500_000_000)
-    rig.sender.follow(True)
-    rig.put(b"new", key=True)
-    rig.sender.start()
-    assert rig.read(3) == b"new"
-    rig.end()
-
-
 def test_finishing_sends_what_is_there_and_says_goodbye() -> None:
     rig = Rig()
     rig.put(b"k" * LARGE, key=True)
     rig.put(b"last")
-    rig.sender.follow(True)
-    rig.sender.say(lambda: b"said ")
+    rig.follow(True)
+    rig.say(lambda: b"said ")
     rig.sender.start()
     rig.sender.finish()
     assert rig.read(5 + LARGE + 4) == b"said " + b"k" * LARGE + b"last"
@@ -211,7 +171,7 @@ def test_what_is_written_just_before_it_is_to_finish_is_sent() -> None:
             return found
 
     late = Rig(LastMoment(CAPACITY))
-    late.sender.follow(True)
+    late.follow(True)
     late.sender.start()
     try:
         assert late.peer.recv(10) == b"last"
@@ -221,7 +181,7 @@ def test_what_is_written_just_before_it_is_to_finish_is_sent() -> None:
 
 @pytest.mark.parametrize("sending", [False, True])
 def test_a_client_that_is_gone_ends_it(rig: Rig, sending: bool) -> None:
-    rig.sender.follow(True)
+    rig.follow(True)
     if sending:
         rig.put(bytes(LARGE), key=True)
         rig.read(1)
@@ -233,7 +193,7 @@ def test_a_client_that_is_gone_ends_it(rig: Rig, sending: bool) -> None:
 
 def test_a_shutdown_of_the_socket_ends_one_that_is_stuck(rig: Rig) -> None:
     """As the door does when it sends a client away."""
-    rig.sender.follow(True)
+    rig.follow(True)
     rig.put(bytes(LARGE), key=True)
     assert rig.read(1) == b"\0"
     rig.ours.shutdown(socket.SHUT_RDWR)
@@ -244,7 +204,7 @@ def test_a_shutdown_of_the_socket_ends_one_that_is_stuck(rig: Rig) -> None:
 
 def test_nobody_who_wakes_it_waits_or_fails(rig: Rig) -> None:
     """From two threads at once; nothing that was written is overlooked."""
-    rig.sender.follow(True)
+    rig.follow(True)
     rig.put(b"k", key=True)
     assert rig.read(1) == b"k"
     done = threading.Event()

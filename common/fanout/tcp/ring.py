@@ -19,14 +19,14 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from common.fanout.tcp.behind import Behind
-
 CAPACITY: Final = 128
 # Large frames: older payloads than the newest keyframe are given up beyond this.
 MAX_BYTES: Final = 64 * 1024 * 1024
 # What is sent first to a new client may be so old: a second between keyframes, and some more. Anything
 # older is from before a pause.
 _HISTORY_NS: Final = 2_000_000_000
+# Whoever stays behind for so long asks for a keyframe, and as often.
+ASK_EVERY_NS: Final = 500_000_000
 
 
 class Payload(NamedTuple):
@@ -119,7 +119,9 @@ class Cursor:
         self._index = ring.written
         self.awaits_key = True
         self.needs_key = False
-        self._behind = Behind()
+        self._behind_since_ns: int | None = (
+            None  # a new client, which gets old frames first, is not at once
+        )
         key = ring.at(ring.newest_key) if ring.newest_key >= 0 else None
         if key is not None and key.key and key.data is not None and now_ns - key.captured_ns <= _HISTORY_NS:
             self._index = key.number
@@ -137,8 +139,7 @@ class Cursor:
             elif now_ns - payload.captured_ns > self._stale_ns and self._ring.newest_key > self._index:
                 self._index = self._ring.newest_key
             else:
-                stale = now_ns - payload.captured_ns > self._stale_ns
-                self.needs_key |= self._behind.needs_key(stale, now_ns)
+                self._look_behind(now_ns - payload.captured_ns > self._stale_ns, now_ns)
                 self._take(payload)
                 return payload
 
@@ -149,6 +150,15 @@ class Cursor:
         else:
             self._index = max(self._ring.written, self._index + 1)
             self.awaits_key = self.needs_key = True
+
+    def _look_behind(self, stale: bool, now_ns: int) -> None:
+        if not stale:
+            self._behind_since_ns = None
+        elif self._behind_since_ns is None:
+            self._behind_since_ns = now_ns
+        elif now_ns - self._behind_since_ns >= ASK_EVERY_NS:
+            self._behind_since_ns = now_ns
+            self.needs_key = True
 
     def _take(self, payload: Payload) -> None:
         if self._due is not None:

@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from common.fanout.threads.ring import Cursor, Payload, PayloadRing
+from common.fanout.tcp.ring import ASK_EVERY_NS, Cursor, Payload, PayloadRing
 from tests.support.ring_stress import CAPACITY as STRESS_CAPACITY
 from tests.support.ring_stress import PACES, made, run, wrong_with
 from tests.support.timing import scaled
@@ -289,6 +289,18 @@ def test_whoever_is_behind_and_has_no_keyframe_to_go_on_with_asks_for_one_twice_
         asked += cursor.needs_key
         cursor.needs_key = False
     assert asked == 2
+
+
+def test_whoever_catches_up_is_not_behind_any_more(writer: Writer) -> None:
+    writer.put("K")
+    cursor = writer.cursor()
+    for now_ns in (NOW + STALE + 1, NOW, NOW + ASK_EVERY_NS + 1, NOW + 2 * ASK_EVERY_NS):
+        writer.put("p")
+        assert cursor.next(now_ns) is not None
+        assert not cursor.needs_key
+    writer.put("p")
+    assert cursor.next(NOW + 2 * ASK_EVERY_NS + 1) is not None
+    assert cursor.needs_key
 
 
 def test_a_new_reader_that_gets_what_is_old_at_first_asks_for_nothing(writer: Writer) -> None:
