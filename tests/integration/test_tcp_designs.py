@@ -115,8 +115,7 @@ def test_who_comes_late_is_given_all_since_the_last_keyframe(url: str, stream: s
 def test_who_waits_for_its_first_keyframe_is_not_too_slow(
     url: str, stream: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("threads.ring", "multiplex.publisher"):
-        monkeypatch.setattr(f"common.fanout.{module}._HISTORY_NS", -1)  # what was sent before is too old
+    monkeypatch.setattr("common.fanout.tcp.ring._HISTORY_NS", -1)  # what was sent before is too old
     with Marking(url, stream, codec="h264", gop_s=60) as marking, RawClient(url, stream) as early:
         early.frame()
         with RawClient(url, stream) as late:
