@@ -32,7 +32,6 @@ class Visitor:
         welcome: what to greet it with, once it is let in.
         name: as it introduced itself; None until it did.
         follows: whether it wants frames.
-        since_ns: when it came.
     """
 
     def __init__(self, stream: str, now_ns: int, challenge: Challenge | None = None) -> None:
@@ -44,7 +43,6 @@ class Visitor:
         self._owes_since_ns: int | None = now_ns
         self._may_say = float(MESSAGES_AT_ONCE)
         self._heard_ns = now_ns
-        self.since_ns = now_ns
         self.name: str | None = None
         self.follows = False
 
