@@ -38,7 +38,10 @@ class ConfigError(FanlightError):
         self.name = name
         self.value = without_passwords(value) if isinstance(value, str) else value
         self.allowed = allowed
-        super().__init__(f"{name} {self.value!r} cannot be used: {allowed}")
+        super().__init__(name, self.value, allowed)  # what `pickle` makes another one of
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.value!r} cannot be used: {self.allowed}"
 
 
 class WireFormatError(FanlightError):
@@ -48,7 +51,10 @@ class WireFormatError(FanlightError):
         self.field = field
         self.value = value
         self.allowed = allowed
-        super().__init__(f"{field} is {_shortened(value)}: allowed is {allowed}")
+        super().__init__(field, value, allowed)
+
+    def __str__(self) -> str:
+        return f"{self.field} is {_shortened(self.value)}: allowed is {self.allowed}"
 
 
 class DecodeError(FanlightError):

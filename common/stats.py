@@ -25,20 +25,23 @@ class Window:
         self._values: deque[tuple[int, float]] = deque(maxlen=capacity)
 
     def add(self, value: float, now_ns: int) -> None:
+        while self._values and now_ns - self._values[0][0] > self._span_ns:
+            self._values.popleft()
         self._values.append((now_ns, value))
 
     def values(self, now_ns: int) -> list[float]:
         """What is left of the window at `now_ns`, oldest first."""
-        while self._values and now_ns - self._values[0][0] > self._span_ns:
-            self._values.popleft()
-        return [value for _, value in self._values]
+        return [value for _, value in self._left(now_ns)]
 
     def rate(self, now_ns: int) -> float:
         """Values per second over the window; over the time since the first one while it fills."""
-        values = self.values(now_ns)
-        if len(values) < 2:
+        left = self._left(now_ns)
+        if len(left) < 2:
             return 0.0
-        return (len(values) - 1) / max((now_ns - self._values[0][0]) / 1e9, 1e-9)
+        return (len(left) - 1) / max((now_ns - left[0][0]) / 1e9, 1e-9)
+
+    def _left(self, now_ns: int) -> list[tuple[int, float]]:
+        return [entry for entry in self._values if now_ns - entry[0] <= self._span_ns]
 
 
 # No network holds a frame for so long: a wall clock was set.

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+__all__ = ["Consumer", "Frame"]
 
 if TYPE_CHECKING:
     from consumer.consumer import Consumer
     from consumer.frame import Frame
+else:
 
-__all__ = ["Consumer", "Frame"]
+    def __getattr__(name: str) -> object:
+        # Imported when asked for: `python -m consumer --help` has no use for codecs.
+        if name == "Consumer":
+            from consumer.consumer import Consumer
+
+            return Consumer
+        if name == "Frame":
+            from consumer.frame import Frame
+
+            return Frame
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def __getattr__(name: str) -> Any:
-    # Imported when asked for: `python -m consumer --help` has no use for codecs.
-    if name == "Consumer":
-        from consumer.consumer import Consumer
-
-        return Consumer
-    if name == "Frame":
-        from consumer.frame import Frame
-
-        return Frame
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __dir__() -> list[str]:
+    return __all__

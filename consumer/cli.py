@@ -13,7 +13,7 @@ from common.shell.main import command_line
 from common.shell.options import Operation
 from common.shell.signals import StopSignals
 from consumer.settings import OPTIONS, ConsumerSettings
-from consumer.sinks import default_sinks, preload
+from consumer.sinks import default_sinks
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,7 +36,6 @@ def _run(settings: ConsumerSettings, operation: Operation) -> int | None:
     stopping = Event()
     with StopSignals(stopping.set):
         specs = settings.sinks or default_sinks(os.environ)
-        preload(specs)
         # Codecs and the AMQP client are imported late: --help and a bad flag answer at once.
         from consumer.metrics import figures_of, health_of
         from consumer.presenter import Presenter

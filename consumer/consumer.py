@@ -16,12 +16,15 @@ from common.frame import MAX_BODY_BYTES, MAX_PIXELS
 from common.pixels import PixelFormat, format_value
 from common.settings import URL
 from common.shell.access import access_of
+from common.shell.x_libraries import unify_x_libraries
 from consumer.frame import Frame
 from consumer.reception import Reception
 from consumer.settings import ConsumerSettings, Via, playout_value, via_value
 from consumer.sinks import SinkSpec
 from consumer.sinks.share import ShareSink
 from consumer.stats import ConsumerStats
+
+unify_x_libraries()  # the program may show its pictures in a window
 
 # A hub is expected to say ten times a second that it is at work.
 _TICK_S: Final = 0.1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Protocol
 
 import numpy as np
@@ -21,9 +21,11 @@ class Held(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """The picture to show now.
+
+    Frames are equal if their headers and pixels are. A pickled frame has pixels of its own, as of `copy()`.
 
     Attributes:
         image: uint8, read-only; (height, width, 3), BGR, unless another `format` was asked for. It may be
@@ -43,6 +45,18 @@ class Frame:
     age_s: float
     lost: int
     held: Held | None = None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Frame):
+            return NotImplemented
+        return self.header == other.header and np.array_equal(self.image, other.image)
+
+    def __hash__(self) -> int:
+        return hash((self.header.stream, self.epoch, self.seq))
+
+    def __reduce__(self) -> tuple[type[Frame], tuple[object, ...]]:
+        owned = self if self.held is None else self.copy()
+        return Frame, tuple(getattr(owned, field.name) for field in fields(owned))
 
     @property
     def seq(self) -> int:

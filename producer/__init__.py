@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from producer.producer import Producer
+from typing import TYPE_CHECKING
 
 __all__ = ["Producer"]
 
+if TYPE_CHECKING:
+    from producer.producer import Producer
+else:
 
-def __getattr__(name: str) -> Any:
-    # Imported when asked for: `python -m producer --help` has no use for codecs.
-    if name == "Producer":
-        from producer.producer import Producer
+    def __getattr__(name: str) -> object:
+        # Imported when asked for: `python -m producer --help` has no use for codecs.
+        if name == "Producer":
+            from producer.producer import Producer
 
-        return Producer
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return Producer
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -11,9 +11,7 @@ from common.clock import monotonic_ns
 from common.errors import FanlightError, SourceError
 from common.ratelimit import RateLimiter
 from common.retry import backoff
-from common.shell.slot import Slot
 from producer.source.base import Captured, Source
-from producer.stats import Meters
 
 _LOG = logging.getLogger(__name__)
 
@@ -28,17 +26,15 @@ class Capture:
     def __init__(
         self,
         source: Source,
-        slot: Slot[Captured],
-        meters: Meters,
         *,
-        watched: Callable[[], bool],
+        on_picture: Callable[[Captured], None],
         on_failed: Callable[[FanlightError], None],
+        on_ended: Callable[[], None],
     ) -> None:
         self._source = source
-        self._slot = slot
-        self._meters = meters
-        self._watched = watched
+        self._on_picture = on_picture
         self._on_failed = on_failed
+        self._on_ended = on_ended
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
 
@@ -60,7 +56,7 @@ class Capture:
             self._on_failed(FanlightError(f"capture: internal error: {error!r}"))
         finally:
             self._source.close()
-            self._slot.close()
+            self._on_ended()
 
     def _capture(self) -> None:
         # Jitter only: nothing here is a secret.
@@ -97,6 +93,4 @@ class Capture:
                     _LOG.info("source %s ended after %d pictures", self._source, self._pictures)
                 return
             self._pictures += 1
-            self._meters.captured(monotonic_ns())
-            if self._slot.put(captured):
-                self._meters.overtaken(watched=self._watched())
+            self._on_picture(captured)

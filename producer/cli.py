@@ -94,10 +94,12 @@ def _report(stats: ProducerStats) -> None:
 
 
 def _seldom(stats: ProducerStats) -> str:
-    """What is seldom: pictures that could not be encoded; without a broker, what befell single clients."""
+    """What is seldom."""
     told = [
         (stats.unencodable, "could not be encoded"),
-        (stats.unsent, "frames not sent to clients that were too slow"),
+        (stats.unreadable, "unreadable"),
+        (stats.limited, "beyond the rate of --fps"),
+        (stats.unsent, "frames not sent in time"),
         (stats.refused, "refused"),
     ]
     return "".join(f", {number} {what}" for number, what in told if number)

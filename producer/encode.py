@@ -25,7 +25,7 @@ from common.shell.slot import Slot
 from producer.keyframes import KeyframeGovernor
 from producer.settings import ProducerSettings
 from producer.source.base import Captured
-from producer.stats import Meters
+from producer.stats import Drop, Meters
 
 _LOG = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ class Encode:
                     break
                 continue
             if monotonic_ns() - captured.captured_ns > self._max_age_ns:
-                self._meters.stale()
+                self._meters.dropped(Drop.STALE)
                 continue
             if encode is None:
                 encode = encoder(
@@ -113,7 +113,7 @@ class Encode:
             except (EncodeError, WireFormatError, MemoryError, av.error.FFmpegError) as error:
                 # Who knows what the encoder remembers of it: a new one starts with a keyframe.
                 encode = None
-                self._meters.unencodable()
+                self._meters.dropped(Drop.UNENCODABLE)
                 self._refusals.refused(error, monotonic_ns())
             else:
                 self._refusals.encoded()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from common.monitor.figures import Figure, Figures, Health, Kind
-from producer.stats import Details
+from producer.stats import Details, Drop
 
 _BLOCKED: Final = "broker blocked: it is short of memory or disk"
 
@@ -15,7 +15,7 @@ def producer_figures(stream: str, details: Details, *, watched: bool, healthy: b
     stats = details.stats
     figures = Figures("fanlight_producer", {"stream": stream})
     add = figures.add
-    add("captured_frames_total", Kind.COUNTER, "Pictures that the source gave.", stats.captured)
+    add("captured_frames_total", Kind.COUNTER, "Pictures of the source.", stats.captured)
     add(
         "published_frames_total",
         Kind.COUNTER,
@@ -28,14 +28,8 @@ def producer_figures(stream: str, details: Details, *, watched: bool, healthy: b
         "reason",
         "dropped_frames_total",
         Kind.COUNTER,
-        "Pictures and frames that were not published, or not sent to a slow client.",
-        {
-            "skipped": stats.skipped,
-            "unwatched": stats.unwatched,
-            "stale": stats.stale,
-            "unencodable": stats.unencodable,
-            "unsent": stats.unsent,
-        },
+        "Pictures that were not published, and published frames that were not sent.",
+        {**{why: getattr(stats, why) for why in Drop}, "unsent": stats.unsent},
     )
     add("refused_connections_total", Kind.COUNTER, "Connections that broke the contract.", stats.refused)
     add(

@@ -15,30 +15,34 @@ from common.shell.slot import Slot
 from producer.capture import Capture
 from producer.encode import Encode
 from producer.keyframes import KeyframeGovernor
-from producer.settings import ProducerSettings
+from producer.settings import DEFAULT_FPS, ProducerSettings
 from producer.source.base import Captured, Source
-from producer.stats import Details, Meters, ProducerStats
+from producer.stats import Details, Drop, Meters, ProducerStats
 
 _STOP_S: Final = 1.8
 
 
 class Pipeline:
-    """Publishes one source until it is stopped, the source ends, or something fails for good.
+    """Publishes pictures until it is stopped, their source ends, or something fails for good.
 
     Args:
+        source: None if pictures are handed in with `offer`.
         ended: set once no more frames will come; of its own if left out.
     """
 
     def __init__(
-        self, settings: ProducerSettings, source: Source, ended: threading.Event | None = None
+        self,
+        settings: ProducerSettings,
+        source: Source | None = None,
+        ended: threading.Event | None = None,
     ) -> None:
         self.epoch = secrets.randbits(62)
-        self._meters = Meters()
+        self._meters = Meters(source.drops if source else None)
         self._keyframes = KeyframeGovernor()
         self._ended = ended or threading.Event()
         self._failure: FanlightError | None = None
         self._stopping = False
-        slot: Slot[Captured] = Slot()
+        self._slot: Slot[Captured] = Slot()
         self._publisher = fanout.publisher(
             settings.url,
             settings.access,
@@ -47,14 +51,14 @@ class Pipeline:
             events=self,
             payload_frames=settings.payload_frames,
         )
-        self._capture = Capture(
-            source, slot, self._meters, watched=lambda: self._publisher.watched, on_failed=self._fail
+        self._capture = source and Capture(
+            source, on_picture=self.offer, on_failed=self._fail, on_ended=self._slot.close
         )
         self._encode = Encode(
             settings,
             epoch=self.epoch,
-            fps=lambda: source.fps,
-            slot=slot,
+            fps=lambda: source.fps if source else settings.fps or DEFAULT_FPS,
+            slot=self._slot,
             publisher=self._publisher,
             keyframes=self._keyframes,
             meters=self._meters,
@@ -78,15 +82,30 @@ class Pipeline:
 
     def start(self) -> None:
         """Start the threads; returns at once."""
-        for part in (self._publisher, self._capture, self._encode):
-            part.start()
+        self._publisher.start()
+        if self._capture:
+            self._capture.start()
+        self._encode.start()
+
+    def offer(self, captured: Captured) -> None:
+        """Take the newest picture; one that was not encoded yet is dropped for it. Never waits."""
+        self._meters.captured(monotonic_ns())
+        if self._slot.put(captured):
+            self._overtaken()
+
+    def _overtaken(self) -> None:
+        self._meters.dropped(Drop.SKIPPED if self._publisher.watched else Drop.UNWATCHED)
 
     def stop(self) -> None:
         """End in good order within 2 s. Safe to call twice, and from any thread."""
         deadline_s = time.monotonic() + _STOP_S
         self._stopping = True
-        self._capture.stop(_STOP_S / 3)
+        if self._capture:
+            self._capture.stop(_STOP_S / 3)
+        self._slot.close()
         self._encode.stop(_STOP_S / 4)
+        if self._slot.take(0) is not None:
+            self._overtaken()
         self._publisher.stop(max(0.2, deadline_s - time.monotonic()))
         self._ended.set()
 
@@ -112,7 +131,7 @@ class Pipeline:
         self._keyframes.force()
 
     def on_stale(self) -> None:
-        self._meters.stale()
+        self._meters.unsent(1)
         self._keyframes.force()
 
     def on_unsent(self, frames: int) -> None:

@@ -11,14 +11,19 @@ import numpy.typing as npt
 
 from common import units
 from common.address import DEFAULT_URL
+from common.clock import wall_ns
+from common.codec.picture import as_bgr
 from common.errors import FanlightError, StreamEnded
 from common.frame import Codec
 from common.settings import URL
 from common.shell.access import access_of
+from common.shell.x_libraries import unify_x_libraries
 from producer.pipeline import Pipeline
 from producer.settings import DEFAULT_FPS, ProducerSettings, codec_value
-from producer.source.pushed import PushedSource
+from producer.source.base import Captured
 from producer.stats import ProducerStats
+
+unify_x_libraries()  # the program may show its pictures in a window
 
 
 class Producer:
@@ -77,8 +82,7 @@ class Producer:
             url=url or os.environ.get(URL.variable, DEFAULT_URL),
             access=access_of(password=password, ca=ca, cert=cert, key=key, token=token),
         )
-        self._source = PushedSource(fps=fps)
-        self._pipeline = Pipeline(settings, self._source)
+        self._pipeline = Pipeline(settings)
 
     @property
     def epoch(self) -> int:
@@ -116,7 +120,12 @@ class Producer:
             raise self._pipeline.failure
         if self._pipeline.ended.is_set():
             raise StreamEnded("this producer was stopped: it takes no more pictures")
-        self._source.push(image, capture_ns)
+        if capture_ns is None:
+            capture_ns = wall_ns()
+        picture = as_bgr(image)
+        if np.may_share_memory(picture, image):
+            picture = picture.copy()
+        self._pipeline.offer(Captured(picture, capture_ns))
 
     def stop(self) -> None:
         """End in good order within 2 s. Safe to call twice, and from any thread."""

@@ -3,27 +3,51 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from dataclasses import dataclass
-from typing import Final
+from enum import StrEnum
+from typing import Final, TypeAlias
 
 from common.histogram import CODEC_BOUNDS_S, Distribution, Histogram
 from common.stats import Window
+
+
+class Drop(StrEnum):
+    """Why a picture was not published; see the attributes of `ProducerStats`."""
+
+    SKIPPED = "skipped"
+    UNWATCHED = "unwatched"
+    STALE = "stale"
+    UNENCODABLE = "unencodable"
+    UNREADABLE = "unreadable"
+    LIMITED = "limited"
+
+
+Drops: TypeAlias = Counter[Drop]
+"""How many pictures were dropped, by reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProducerStats:
     """A snapshot. Counters run since the producer started.
 
+    Every picture is counted as captured, and once for what became of it: captured = published + skipped +
+    unwatched + stale + unencodable + unreadable + limited. While it runs, up to two more are captured: one
+    waits to be encoded, and one is being encoded.
+
     Attributes:
-        captured: pictures that the source gave.
-        published: frames handed to the broker.
+        captured: pictures of the source, or that the program sent.
+        published: frames encoded and handed to the publisher.
         published_bytes: their bodies.
         keyframes: those of them that stand alone.
-        skipped: pictures that a newer one overtook because encoding or publishing was slower.
+        skipped: pictures that a newer one overtook because decoding, encoding or publishing was slower.
         unwatched: pictures that were not encoded because nobody watched.
-        stale: pictures or frames that grew too old while the broker took none.
+        stale: pictures that grew too old while the publisher took none.
         unencodable: pictures that the codec refused.
-        unsent: frames that single clients did not get since they were too slow; without a broker only.
+        unreadable: images, or packets of a video, that cannot be decoded.
+        limited: pictures of a camera or live stream that were more than the asked-for rate.
+        unsent: published frames that grew too old before the broker took them; without a broker, frames
+            that single clients were too slow for, counted for each client.
         refused: connections that did not keep to the contract; without a broker only.
         keyframe_requests: requests of consumers (PLI).
         consumers: names that sent a receiver report in the last 3 s; a thousand at most.
@@ -42,6 +66,8 @@ class ProducerStats:
     unwatched: int
     stale: int
     unencodable: int
+    unreadable: int
+    limited: int
     unsent: int
     refused: int
     keyframe_requests: int
@@ -77,18 +103,20 @@ MOST_NAMES: Final = 1000
 
 
 class Meters:
-    """The live counters behind `ProducerStats`. Thread-safe."""
+    """The live counters behind `ProducerStats`. Thread-safe.
 
-    def __init__(self) -> None:
+    Args:
+        source_drops: what the source drops by itself; it goes on counting there.
+    """
+
+    def __init__(self, source_drops: Drops | None = None) -> None:
         self._lock = threading.Lock()
+        self._source_drops = Drops() if source_drops is None else source_drops
+        self._drops = Drops()
         self._captured = 0
         self._published = 0
         self._published_bytes = 0
         self._keyframes = 0
-        self._skipped = 0
-        self._unwatched = 0
-        self._stale = 0
-        self._unencodable = 0
         self._unsent = 0
         self._refused = 0
         self._keyframe_requests = 0
@@ -133,20 +161,9 @@ class Meters:
             self._blocked_ns += now_ns - self._blocked_since_ns
             self._blocked_since_ns = None
 
-    def overtaken(self, *, watched: bool) -> None:
+    def dropped(self, why: Drop) -> None:
         with self._lock:
-            if watched:
-                self._skipped += 1
-            else:
-                self._unwatched += 1
-
-    def stale(self) -> None:
-        with self._lock:
-            self._stale += 1
-
-    def unencodable(self) -> None:
-        with self._lock:
-            self._unencodable += 1
+            self._drops[why] += 1
 
     def unsent(self, frames: int) -> None:
         with self._lock:
@@ -173,36 +190,32 @@ class Meters:
         """A consumer's receiver report arrived; `now_ns` is monotonic."""
         with self._lock:
             self._reports.pop(name, None)  # the latest one goes to the end
-            self._forget_silent(now_ns)
+            while self._reports:
+                oldest = next(iter(self._reports))
+                if now_ns - self._reports[oldest] <= _REPORT_LIFETIME_NS:
+                    break
+                del self._reports[oldest]
             if len(self._reports) < MOST_NAMES:
                 self._reports[name] = now_ns
-
-    def _forget_silent(self, now_ns: int) -> None:
-        while self._reports:
-            name = next(iter(self._reports))  # the one that has been silent for longest
-            if now_ns - self._reports[name] <= _REPORT_LIFETIME_NS:
-                break
-            del self._reports[name]
 
     def snapshot(self, now_ns: int) -> ProducerStats:
         """The figures as they stand; `now_ns` is monotonic."""
         with self._lock:
-            self._forget_silent(now_ns)
+            lost = {why: self._source_drops[why] for why in Drop}
             since_ns = self._blocked_since_ns
             blocked_ns = self._blocked_ns + (0 if since_ns is None else now_ns - since_ns)
             return ProducerStats(
-                captured=self._captured,
+                captured=self._captured + sum(lost.values()),
                 published=self._published,
                 published_bytes=self._published_bytes,
                 keyframes=self._keyframes,
-                skipped=self._skipped,
-                unwatched=self._unwatched,
-                stale=self._stale,
-                unencodable=self._unencodable,
+                **{why: lost[why] + self._drops[why] for why in Drop},
                 unsent=self._unsent,
                 refused=self._refused,
                 keyframe_requests=self._keyframe_requests,
-                consumers=tuple(sorted(self._reports)),
+                consumers=tuple(
+                    sorted(n for n, at_ns in self._reports.items() if now_ns - at_ns <= _REPORT_LIFETIME_NS)
+                ),
                 connected=self._connected,
                 reconnects=self._reconnects,
                 blocked=since_ns is not None,

@@ -17,8 +17,10 @@ class Slot(Generic[T]):
         self._closed = False
 
     def put(self, item: T) -> bool:
-        """Leave an item. True if it took the place of one that nobody had taken."""
+        """Leave an item. True if one is lost by that: the one before it, or this one if it is closed."""
         with self._changed:
+            if self._closed:
+                return True
             replaced = self._item is not None
             self._item = item
             self._changed.notify()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +16,6 @@ __all__ = [
     "default_sinks",
     "open_sink",
     "parse_sink",
-    "preload",
 ]
 
 SINKS: Final = "window, status, null, share, snapshot:FILE, record:FILE or trace:FILE"
@@ -65,18 +64,6 @@ def default_sinks(environment: Mapping[str, str]) -> tuple[SinkSpec, ...]:
     that run X programs set `DISPLAY` as well.
     """
     return (SinkSpec("window" if environment.get("DISPLAY") else "status"),)
-
-
-def preload(specs: Iterable[SinkSpec]) -> None:
-    """Load what has to be in the process before any codec is. Call it before anything imports av.
-
-    Raises:
-        SinkError: a window is wanted, and OpenCV does not load.
-    """
-    if any(spec.kind == "window" for spec in specs):
-        # The wheels of av and opencv-python each bring a libxcb-shm under the same name, and a process
-        # keeps the one that it loads first: with av's, cv2.namedWindow never returns.
-        import consumer.sinks.window  # noqa: F401 - imports cv2
 
 
 def open_sink(spec: SinkSpec, context: SinkContext) -> Sink:

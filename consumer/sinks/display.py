@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from common.errors import SinkError
+from common.shell.x_libraries import unify_x_libraries
 
 _INSTEAD = "use --sink status"
 
@@ -23,6 +24,7 @@ def require_display() -> None:
     if not display:
         raise SinkError(f"window cannot be opened: DISPLAY is not set, {_INSTEAD}")
     try:
+        unify_x_libraries()
         plugins = os.environ.get("QT_QPA_PLATFORM_PLUGIN_PATH")
         if plugins:
             ctypes.CDLL(str(Path(plugins, "platforms", "libqxcb.so")))
@@ -37,21 +39,3 @@ def require_display() -> None:
         raise SinkError(f"window cannot be opened: no X server answers at DISPLAY={display}, {_INSTEAD}")
     # Left open until the process ends: an X server without other clients (Xvfb) resets itself when its
     # last one leaves, and would throw out whoever connects in that moment, Qt included.
-    _refuse_mixed_libraries()
-
-
-def _refuse_mixed_libraries() -> None:
-    """Qt hangs for good in its first window where it got X libraries of another wheel.
-
-    The wheels of av and opencv-python bring libxcb-shm, -shape and -xfixes under the same names, but
-    bound to different libxcb; the loader takes those that it has already.
-
-    Raises:
-        SinkError: that has happened to this process.
-    """
-    with Path("/proc/self/maps").open(encoding="utf-8", errors="replace") as maps:
-        mapped = {Path(line.split(maxsplit=5)[5].rstrip()) for line in maps if "/lib" in line}
-    qt = next((path.parent for path in mapped if path.name.startswith("libQt5XcbQpa-")), None)
-    mixed = (path for path in mapped if path.name.startswith("libxcb-") and path.parent != qt)
-    if qt is not None and any((qt / path.name).exists() for path in mixed):
-        raise SinkError("window cannot be opened: av was imported before cv2, import cv2 first")

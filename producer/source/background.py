@@ -7,6 +7,7 @@ from typing import Protocol
 
 from common.errors import SourceError
 from producer.source.base import Captured
+from producer.stats import Drop, Drops
 
 _JOIN_S = 0.5
 
@@ -34,8 +35,8 @@ class Background:
     never returns cannot keep the process alive.
     """
 
-    def __init__(self, grabber: Grabber, name: str) -> None:
-        self.skipped = 0
+    def __init__(self, grabber: Grabber, name: str, drops: Drops) -> None:
+        self._drops = drops
         self._grabber = grabber
         self._name = name
         self._changed = threading.Condition()
@@ -87,6 +88,8 @@ class Background:
         """Make `open` and `take` return, and the thread end when it can. Thread-safe, permanent."""
         with self._changed:
             self._stop.set()
+            self._drops[Drop.SKIPPED] += self._newest is not None
+            self._newest = None
             self._changed.notify_all()
 
     def close(self) -> None:
@@ -115,6 +118,8 @@ class Background:
 
     def _offer(self, captured: Captured) -> None:
         with self._changed:
-            self.skipped += self._newest is not None
+            if self._stop.is_set():
+                return
+            self._drops[Drop.SKIPPED] += self._newest is not None
             self._newest = captured
             self._changed.notify_all()

@@ -7,9 +7,10 @@ from typing import Protocol
 
 from common.clock import monotonic_of
 from common.codec.picture import Picture
+from producer.stats import Drops
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Captured:
     """One picture and the moment it stands for.
 
@@ -22,7 +23,7 @@ class Captured:
 
     picture: Picture
     capture_ns: int
-    captured_ns: int = field(init=False, compare=False)
+    captured_ns: int = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "captured_ns", monotonic_of(self.capture_ns))
@@ -32,7 +33,12 @@ class Source(Protocol):
     """Gives one picture after the other, at its own pace.
 
     `open`, `read` and `close` are called by one thread, the capture thread; `interrupt` by any other.
+
+    Attributes:
+        drops: pictures that it did not hand on.
     """
+
+    drops: Drops
 
     @property
     def live(self) -> bool:

@@ -15,6 +15,7 @@ from producer.source.background import Background
 from producer.source.base import Captured
 from producer.source.pacing import Thinner
 from producer.source.playback import FALLBACK_FPS
+from producer.stats import Drop, Drops
 
 if TYPE_CHECKING:
     import cv2
@@ -46,6 +47,7 @@ class CameraSource:
         stall_s: float = _STALL_S,
     ) -> None:
         self.fps = fps or FALLBACK_FPS
+        self.drops = Drops()
         self._device = device
         self._wanted_fps = fps
         self._size = size
@@ -58,7 +60,7 @@ class CameraSource:
     def open(self) -> None:
         self.close()
         grabber = _CvGrabber(self._device, str(self), self._wanted_fps, self._size)
-        self._feed = Background(grabber, str(self))
+        self._feed = Background(grabber, str(self), self.drops)
         if self._interrupted.is_set():
             return
         self._feed.open(self._open_s)
@@ -70,6 +72,7 @@ class CameraSource:
             captured = self._feed.take(self._stall_s)
             if captured is None or self._thinner is None or self._thinner.admits(monotonic_ns()):
                 return captured
+            self.drops[Drop.LIMITED] += 1
         return None
 
     def interrupt(self) -> None:

@@ -22,6 +22,7 @@ from common.errors import DecodeError, SourceError
 from common.frame import MAX_PIXELS
 from producer.source.base import Captured
 from producer.source.pacing import Pacer, interval_ns, wait_until
+from producer.stats import Drop, Drops
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class ImagesSource:
     """Images in their natural order (`2.png` before `10.png`), as BGR arrays of the size they have.
 
     Grey, palette and 16-bit images become 8-bit BGR; alpha is left out. One that cannot be read is
-    skipped: counted in `unreadable`, and logged once.
+    left out: counted, and logged once.
 
     Args:
         spec: a folder, a pattern such as `shots/*.png`, or one image.
@@ -66,7 +67,7 @@ class ImagesSource:
         self, spec: str, *, loop: bool = False, fps: float | None = None, max_pixels: int = MAX_PIXELS
     ) -> None:
         self.fps = fps or DEFAULT_FPS
-        self.unreadable = 0
+        self.drops = Drops()
         self._spec = spec
         self._loop = loop
         self._max_pixels = max_pixels
@@ -137,7 +138,7 @@ class ImagesSource:
                 raise ValueError(f"it has {size_bytes} bytes: allowed is up to {_MAX_FILE_BYTES}")  # noqa: TRY301
             return to_picture(decode_image(path.read_bytes(), self._max_pixels), converter)
         except (OSError, ValueError, DecodeError, MemoryError, av.FFmpegError) as error:
-            self.unreadable += 1
+            self.drops[Drop.UNREADABLE] += 1
             if path not in self._logged:
                 self._logged.add(path)
                 reason = error.strerror if isinstance(error, (OSError, av.FFmpegError)) else error

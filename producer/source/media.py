@@ -13,6 +13,7 @@ from producer.source.background import Background
 from producer.source.base import Captured
 from producer.source.pacing import Thinner
 from producer.source.playback import FALLBACK_FPS, Playback
+from producer.stats import Drop, Drops
 
 # Enough to find the streams of a 40 Mbit/s feed, but not to wait for a second of it: two pictures
 # suffice to learn the rate. Opening an MPEG-TS feed takes 0.1 s so, 0.8 s by default.
@@ -42,21 +43,17 @@ class FileSource:
         fps: float | None = None,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
+        self.drops = Drops()
         self._path = Path(path)
         # Without `file:` FFmpeg would take the part of a name before a colon for a protocol.
         self._playback = Playback(
-            f"file:{self._path}", str(self), fps=fps, loop=loop, max_pixels=max_pixels
+            f"file:{self._path}", str(self), self.drops, fps=fps, loop=loop, max_pixels=max_pixels
         )
         self._interrupted = threading.Event()
 
     @property
     def fps(self) -> float:
         return self._playback.fps
-
-    @property
-    def undecodable(self) -> int:
-        """Packets that were skipped because they could not be decoded."""
-        return self._playback.undecodable
 
     def open(self) -> None:
         """Open the file.
@@ -107,6 +104,7 @@ class UrlSource:
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         self.live = True
+        self.drops = Drops()
         self._url = url
         self._loop = loop
         self._wanted_fps = fps
@@ -127,7 +125,7 @@ class UrlSource:
     def open(self) -> None:
         self.close()
         playback = self._playback()
-        self._feed = Background(playback, str(self))
+        self._feed = Background(playback, str(self), self.drops)
         if self._interrupted.is_set():
             return
         self._feed.open(self._open_s)
@@ -143,6 +141,7 @@ class UrlSource:
                 return None
             if self._thinner is None or self._thinner.admits(monotonic_ns()):
                 return captured
+            self.drops[Drop.LIMITED] += 1
         return None
 
     def interrupt(self) -> None:
@@ -166,6 +165,7 @@ class UrlSource:
         return Playback(
             self._url,
             str(self),
+            self.drops,
             fps=self._wanted_fps,
             loop=self._loop,
             options=options,

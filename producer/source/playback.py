@@ -19,6 +19,7 @@ from common.frame import MAX_PIXELS
 from common.ratelimit import RateLimiter
 from producer.source.base import Captured
 from producer.source.pacing import Backlog, MediaClock, Pacer, interval_ns, wait_until
+from producer.stats import Drop, Drops
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ class Playback:
     Args:
         address: file or URL, as FFmpeg takes it.
         name: for messages; without a password.
+        drops: pictures that are not handed on are counted here.
         fps: play every picture at this rate instead of at its own; ignored where there is no end.
         loop: start over at the end, without a gap; only where there is an end.
         options: FFmpeg's, for the demuxer.
@@ -48,6 +50,7 @@ class Playback:
         self,
         address: str,
         name: str,
+        drops: Drops,
         *,
         fps: float | None = None,
         loop: bool = False,
@@ -57,7 +60,7 @@ class Playback:
     ) -> None:
         self.endless = False
         self.native_fps = FALLBACK_FPS
-        self.undecodable = 0
+        self._drops = drops
         self._address = address
         self._name = name
         self._fps = fps
@@ -197,6 +200,7 @@ class Playback:
                     asked_ns=asked_ns, came_ns=came_ns, key=packet.is_keyframe
                 )
                 if left_out:
+                    self._drops[Drop.SKIPPED] += 1
                     asked_ns = monotonic_ns()
                     continue
                 try:
@@ -218,13 +222,13 @@ class Playback:
             _log.warning("%s: cannot be read to its end: %s", self._name, error.strerror)
 
     def _skip(self, error: av.FFmpegError) -> None:
-        self.undecodable += 1
+        self._drops[Drop.UNREADABLE] += 1
         held_back = self._warnings.allow(monotonic_ns())
         if held_back is not None:
             _log.warning(
                 "%s: %d undecodable packets skipped so far (%s)",
                 self._name,
-                self.undecodable,
+                self._drops[Drop.UNREADABLE],
                 error.strerror,
             )
 

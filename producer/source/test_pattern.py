@@ -13,6 +13,7 @@ from producer.source.base import Captured
 from producer.source.digits import Digits
 from producer.source.frame_code import code_top, draw_frame_number, read_frame_number
 from producer.source.pacing import Pacer, interval_ns, wait_until
+from producer.stats import Drops
 
 __all__ = ["DEFAULT_FPS", "DEFAULT_SIZE", "TestPattern", "TestPatternSource", "read_frame_number"]
 
@@ -104,6 +105,7 @@ class TestPatternSource:
 
     def __init__(self, size: tuple[int, int] = DEFAULT_SIZE, fps: float = DEFAULT_FPS) -> None:
         self.fps = fps
+        self.drops = Drops()
         self._size = size
         self._interrupted = threading.Event()
         self._pattern: TestPattern | None = None

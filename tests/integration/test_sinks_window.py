@@ -206,27 +206,6 @@ def test_a_picture_that_stands_still_is_marked(display: Display, child: Child, f
     shown(display, child, footage)
 
 
-def test_libav_loaded_before_opencv_is_refused_instead_of_hanging(display: Display) -> None:
-    program = (
-        "import av, signal\n"
-        f"signal.alarm({round(scaled(20))})\n"
-        "from consumer.sinks import open_sink, parse_sink\n"
-        "from tests.unit.consumer.sinks.build import context\n"
-        "open_sink(parse_sink('window'), context())\n"
-    )
-    run = subprocess.run(
-        [sys.executable, "-c", program],
-        env=display.environment,
-        capture_output=True,
-        text=True,
-        timeout=scaled(30),
-        check=False,
-    )
-    last = run.stderr.splitlines()[-1]
-    expected = "window cannot be opened: av was imported before cv2, import cv2 first"
-    assert last == f"common.errors.SinkError: {expected}"
-
-
 def test_an_orderly_life_writes_nothing_to_stderr(display: Display, child: Child, footage: BGR) -> None:
     for _ in range(10):
         child.show(footage)

@@ -10,8 +10,6 @@ from __future__ import annotations
 import signal
 import sys
 
-# First of all, as `consumer.sinks.preload` does for the consumer: the frames below bring libav with them.
-import cv2  # noqa: F401
 import numpy as np
 
 from common.errors import FanlightError

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+import importlib
+import inspect
+import pickle
 import re
+from collections.abc import Callable
 from inspect import getdoc
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 import common.errors
 from common.errors import ConfigError, FanlightError, WireFormatError
+from tests.support.ways import EVERY_WAY
 
 
 def nested(depth: int) -> list[object]:
@@ -112,3 +119,45 @@ def test_a_wire_format_error_shows_a_strangers_value_on_one_short_line(case: str
     assert error.field == "seq"
     assert error.value is value
     assert error.allowed == "a whole number"
+
+
+# Between processes -------------------------------------------------------------------------------------
+
+Way = Callable[[FanlightError], FanlightError]
+ROOT = Path(__file__).parents[3]
+PACKAGES = ("common", "producer", "consumer")
+ARGUMENTS = {"str": "one", "object": 2, "int": 3}
+
+
+def all_errors() -> list[type[FanlightError]]:
+    """Every class of the project, wherever it is defined."""
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            if re.search(r"^class \w+\(.*Error\)", path.read_text(), re.MULTILINE):
+                importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    classes = [FanlightError]
+    for cls in classes:
+        classes += cls.__subclasses__()
+    return [cls for cls in classes if cls.__module__.partition(".")[0] in PACKAGES]
+
+
+def made(cls: type[FanlightError]) -> FanlightError:
+    if cls.__init__ is FanlightError.__init__:
+        return cls("camera 0 cannot be opened")
+    parameters = inspect.signature(cls).parameters.values()
+    arguments: list[Any] = [ARGUMENTS[parameter.annotation] for parameter in parameters]
+    return cls(*arguments)
+
+
+@pytest.mark.parametrize("cls", all_errors(), ids=lambda cls: cls.__name__)
+@EVERY_WAY
+def test_an_error_arrives_in_another_process_as_it_was(cls: type[FanlightError], way: Way) -> None:
+    error = made(cls)
+    arrived = way(error)
+    assert type(arrived) is cls
+    assert (str(arrived), vars(arrived)) == (str(error), vars(error))
+
+
+def test_a_password_stays_hidden_on_the_way() -> None:
+    error = ConfigError("--url", "amqp://user:secret@host/", "allowed is another")
+    assert b"secret" not in pickle.dumps(error)

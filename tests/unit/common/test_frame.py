@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -23,6 +24,7 @@ from common.frame import (
     EncodedFrame,
     FrameHeader,
 )
+from tests.support.ways import EVERY_WAY
 
 INT63 = 2**63 - 1
 
@@ -389,3 +391,19 @@ def test_an_error_about_one_changed_field_names_that_field(field: str, value: ob
     header = attempt(table(**{field: value}), "video/h264", APP_ID, 100)
     if isinstance(header, WireFormatError):
         assert header.field in (field, "width x height")
+
+
+# In a program, and between processes -------------------------------------------------------------------
+
+
+@EVERY_WAY
+def test_frames_are_equal_by_value_and_survive_the_way_to_another_process(
+    way: Callable[[Any], Any],
+) -> None:
+    frame = EncodedFrame(HEADER, b"body")
+    arrived = way(frame)
+    assert arrived == frame
+    assert hash(arrived) == hash(frame)
+    assert arrived.header == HEADER
+    assert frame != replace(frame, body=b"other")
+    assert replace(HEADER, seq=HEADER.seq + 1) != HEADER

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import copy
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
@@ -12,6 +16,8 @@ from common.pixels import FULL_BGR
 from common.sharing.reader import Attachment
 from common.sharing.writer import Segment
 from consumer.frame import Frame, Held
+from tests.support.timing import scaled
+from tests.support.ways import EVERY_WAY
 from tests.unit.common.sharing.build import EPOCH, GRACE_NS, STREAM, described, new_name, noise
 
 EXPIRED = (
@@ -57,6 +63,39 @@ def test_it_is_valid_as_long_as_what_it_lies_in() -> None:
     assert [shown.valid] == [True]
     slot.valid = False
     assert not shown.valid
+
+
+def test_frames_are_equal_if_headers_and_pixels_are() -> None:
+    one, other = frame(), replace(frame(), received_ns=1, lost=7)
+    assert one == other
+    assert hash(one) == hash(other)
+    assert {one, other} == {one}
+    assert one != replace(one, image=~one.image)
+    assert one != replace(one, image=one.image[:4])
+    assert one != replace(one, header=replace(one.header, seq=43))
+    assert one != "frame"
+
+
+@EVERY_WAY
+def test_a_shared_frame_travels_with_pixels_of_its_own(way: Callable[[Frame], Frame]) -> None:
+    slot = Slot()
+    shown = frame(slot)
+    arrived = way(shown)
+    slot.valid = False
+    assert arrived == shown
+    assert arrived.valid
+    assert arrived.held is None
+    assert not np.shares_memory(arrived.image, shown.image)
+    with pytest.raises(FrameExpired):
+        way(shown)
+
+
+def test_frames_go_to_other_processes_and_back() -> None:
+    shown = frame()
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        arrived = pool.submit(copy.copy, shown).result(scaled(60))
+    assert replace(arrived, image=shown.image) == shown
+    assert (arrived.received_ns, arrived.age_s, arrived.lost) == (2_000_000, 0.002, 1)
 
 
 @pytest.mark.parametrize("held", [None, Slot()])

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 from common.errors import ConfigError, FanlightError, SourceError
-from common.shell.slot import Slot
 from producer.capture import Capture
 from producer.source.base import Captured
-from producer.stats import Meters
+from producer.stats import Drops
 
 PICTURE = np.zeros((4, 4, 3), np.uint8)
 
@@ -27,6 +26,7 @@ class ScriptedSource:
 
     def __init__(self, *openings: Script, live: bool = False) -> None:
         self.live = live
+        self.drops = Drops()
         self.opened = 0
         self.closed = 0
         self.waiting = threading.Event()
@@ -61,28 +61,30 @@ class ScriptedSource:
 
 
 class Bench:
-    def __init__(self, source: ScriptedSource, *, watched: bool = True) -> None:
+    def __init__(self, source: ScriptedSource) -> None:
         self.source = source
-        self.slot: Slot[Captured] = Slot()
-        self.meters = Meters()
+        self.pictures: list[Captured] = []
+        self.ended = threading.Event()
         self.failures: list[FanlightError] = []
         self.capture = Capture(
-            source, self.slot, self.meters, watched=lambda: watched, on_failed=self.failures.append
+            source,
+            on_picture=self.pictures.append,
+            on_failed=self.failures.append,
+            on_ended=self.ended.set,
         )
 
     def run(self) -> Bench:
         """Until the source ends, fails, or waits."""
         self.capture.start()
         for _ in range(3000):
-            if self.slot.closed or self.source.waiting.wait(0.01):
+            if self.ended.is_set() or self.source.waiting.wait(0.01):
                 break
         self.capture.stop(10)
         return self
 
     @property
-    def newest(self) -> int | None:
-        captured = self.slot.take(0)
-        return None if captured is None else captured.capture_ns
+    def times(self) -> list[int]:
+        return [captured.capture_ns for captured in self.pictures]
 
 
 @pytest.fixture(autouse=True)
@@ -93,19 +95,12 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("producer.capture.backoff", no_delay)
 
 
-def test_a_source_that_ends_closes_the_slot_and_leaves_its_last_picture() -> None:
+def test_all_pictures_are_handed_on_until_the_source_ends() -> None:
     bench = Bench(ScriptedSource([1, 2, 3, None])).run()
-    assert bench.slot.closed
-    assert (bench.newest, bench.failures) == (3, [])
+    assert bench.ended.is_set()
+    assert (bench.times, bench.failures) == ([1, 2, 3], [])
     assert bench.source.opened == 1
     assert bench.source.closed >= 1
-    stats = bench.meters.snapshot(0)
-    assert (stats.captured, stats.skipped, stats.unwatched) == (3, 2, 0)
-
-
-def test_pictures_that_nobody_wanted_are_counted_apart() -> None:
-    stats = Bench(ScriptedSource([1, 2, 3, None]), watched=False).run().meters.snapshot(0)
-    assert (stats.captured, stats.skipped, stats.unwatched) == (3, 0, 2)
 
 
 @pytest.mark.parametrize("live", [False, True])
@@ -113,21 +108,21 @@ def test_pictures_that_nobody_wanted_are_counted_apart() -> None:
 def test_a_source_that_never_gave_a_picture_is_reported(live: bool, script: Script) -> None:
     bench = Bench(ScriptedSource(script, live=live)).run()
     assert [type(error) for error in bench.failures] == [SourceError]
-    assert bench.slot.closed
+    assert bench.ended.is_set()
     assert bench.source.opened == 1
 
 
 def test_a_file_that_breaks_off_is_reported() -> None:
     bench = Bench(ScriptedSource([1, SourceError("damaged")])).run()
     assert [str(error) for error in bench.failures] == ["damaged"]
-    assert bench.newest == 1
+    assert bench.times == [1]
 
 
 def test_a_camera_that_fails_is_opened_again_until_it_is_back(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     lost = SourceError("camera 0 is gone")
     bench = Bench(ScriptedSource([1, lost], [-1], [-1], [2, 3], live=True)).run()
-    assert (bench.failures, bench.newest) == ([], 3)
+    assert (bench.failures, bench.times) == ([], [1, 2, 3])
     assert bench.source.opened == 4
     assert bench.source.closed >= 4
     assert caplog.messages == ["camera 0 is gone; waiting for it to come back", "source camera 0 is back"]
@@ -143,7 +138,7 @@ def test_a_blocked_source_is_interrupted() -> None:
     bench = Bench(ScriptedSource([1], live=True)).run()
     assert bench.source.waiting.is_set()
     assert not bench.capture._thread.is_alive()
-    assert (bench.failures, bench.slot.closed) == ([], True)
+    assert (bench.failures, bench.ended.is_set()) == ([], True)
 
 
 def test_a_mistake_of_ours_is_told_to_the_owner(caplog: pytest.LogCaptureFixture) -> None:
@@ -152,4 +147,4 @@ def test_a_mistake_of_ours_is_told_to_the_owner(caplog: pytest.LogCaptureFixture
         "capture: internal error: ZeroDivisionError('oops')"
     ]
     assert caplog.messages == ["capture: internal error"]
-    assert bench.slot.closed
+    assert bench.ended.is_set()

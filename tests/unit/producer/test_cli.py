@@ -17,12 +17,10 @@ NOTHING = Meters().snapshot(0)
         (NOTHING, ""),
         (replace(NOTHING, published=100, skipped=3, stale=2), ""),
         (replace(NOTHING, unencodable=4), ", 4 could not be encoded"),
-        (replace(NOTHING, unsent=3), ", 3 frames not sent to clients that were too slow"),
+        (replace(NOTHING, unreadable=5, limited=6), ", 5 unreadable, 6 beyond the rate of --fps"),
+        (replace(NOTHING, unsent=3), ", 3 frames not sent in time"),
         (replace(NOTHING, refused=2), ", 2 refused"),
-        (
-            replace(NOTHING, unsent=1, refused=1),
-            ", 1 frames not sent to clients that were too slow, 1 refused",
-        ),
+        (replace(NOTHING, unsent=1, refused=1), ", 1 frames not sent in time, 1 refused"),
     ],
 )
 def test_what_happened_to_clients_is_told_if_anything_did(stats: ProducerStats, told: str) -> None:

@@ -4,17 +4,16 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from producer.stats import MOST_NAMES, Meters, ProducerStats
+from producer.stats import MOST_NAMES, Drop, Drops, Meters, ProducerStats
 
 SECOND = 1_000_000_000
 
 
 def test_before_anything_happened() -> None:
     assert Meters().snapshot(0) == ProducerStats(
-        captured=0, published=0, published_bytes=0, keyframes=0, skipped=0, unwatched=0, unsent=0,
-        refused=0,
-        stale=0, unencodable=0, connected=False, reconnects=0, blocked=False, blocked_s=0.0,
-        keyframe_requests=0, consumers=(), fps=0.0,
+        captured=0, published=0, published_bytes=0, keyframes=0, skipped=0, unwatched=0, stale=0,
+        unencodable=0, unreadable=0, limited=0, unsent=0, refused=0, connected=False,
+        reconnects=0, blocked=False, blocked_s=0.0, keyframe_requests=0, consumers=(), fps=0.0,
     )  # fmt: skip
 
 
@@ -22,20 +21,40 @@ def test_everything_has_its_own_counter() -> None:
     meters = Meters()
     for _ in range(2):
         meters.captured(0)
-    for _ in range(3):
-        meters.overtaken(watched=True)
-    for _ in range(4):
-        meters.overtaken(watched=False)
-    for _ in range(5):
-        meters.stale()
+    for count, why in enumerate(Drop, 3):
+        for _ in range(count):
+            meters.dropped(why)
     for _ in range(6):
         meters.keyframe_requested()
     meters.published(100, key=True, encode_s=0.004, now_ns=0)
     meters.published(10, key=False, encode_s=0.004, now_ns=SECOND)
     stats = meters.snapshot(SECOND)
     assert (stats.captured, stats.skipped, stats.unwatched, stats.stale) == (2, 3, 4, 5)
+    assert (stats.unencodable, stats.unreadable, stats.limited) == (6, 7, 8)
     assert (stats.keyframe_requests, stats.published, stats.published_bytes) == (6, 2, 110)
     assert (stats.keyframes, stats.fps) == (1, 1.0)
+
+
+def test_what_the_source_drops_was_captured_too() -> None:
+    drops = Drops({Drop.UNREADABLE: 2})
+    meters = Meters(drops)
+    meters.captured(0)
+    meters.dropped(Drop.SKIPPED)
+    drops[Drop.SKIPPED] += 3
+    stats = meters.snapshot(0)
+    assert (stats.captured, stats.skipped, stats.unreadable) == (6, 4, 2)
+    assert meters.details(0).captured_ns == 0
+
+
+def test_a_look_at_the_figures_changes_nothing() -> None:
+    meters, unseen = Meters(), Meters()
+    for each in (meters, unseen):
+        each.reported("wall", 0)
+        each.published(1, key=True, encode_s=0.004, now_ns=0)
+        each.published(1, key=True, encode_s=0.004, now_ns=SECOND)
+    meters.details(60 * SECOND)
+    assert meters.details(2 * SECOND) == unseen.details(2 * SECOND)
+    assert meters.snapshot(2 * SECOND).fps > 0
 
 
 def test_the_rate_is_that_of_the_last_seconds() -> None:

@@ -116,35 +116,6 @@ def test_importing_the_package_loads_no_codec_and_no_opencv() -> None:
     assert printed(program) == "[]"
 
 
-@pytest.mark.parametrize(
-    ("texts", "loaded"), [(["status", "window"], "['cv2']"), (["status", "null"], "[]"), ([], "[]")]
-)
-def test_preload_loads_opencv_for_a_window_and_never_libav(texts: list[str], loaded: str) -> None:
-    program = (
-        "import sys\n"
-        "from consumer.sinks import parse_sink, preload\n"
-        f"preload([parse_sink(text) for text in {texts}])\n"
-        "print(sorted({'av', 'cv2'} & set(sys.modules)))\n"
-    )
-    assert printed(program) == loaded
-
-
-def test_the_command_line_loads_opencv_before_libav() -> None:
-    program = (
-        "import sys\n"
-        "from consumer.cli import main\n"
-        "first = []\n"
-        "class Watch:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name in ('av', 'cv2'):\n"
-        "            first.append(name)\n"
-        "sys.meta_path.insert(0, Watch())\n"
-        "main(['--sink', 'record:/nope/x.mkv', '--sink', 'window'])\n"
-        "print(list(dict.fromkeys(first)))\n"
-    )
-    assert printed(program) == "['cv2', 'av']"
-
-
 def test_only_a_window_loads_opencv(tmp_path: Path) -> None:
     texts = ["status", "null", *(f"{kind}:{tmp_path}/a.{end}" for kind, end in FILES)]
     program = (

@@ -54,6 +54,17 @@ def packet_positions(path: Path) -> list[tuple[int, int]]:
         return [(p.pos or 0, p.size) for p in packets]
 
 
+def wipe_packets(path: Path, indices: list[int] | range) -> None:
+    """Make pictures of the file undecodable."""
+    data = bytearray(path.read_bytes())
+    positions = packet_positions(path)
+    for index in indices:
+        offset, size = positions[index]
+        # Matroska's block header is a few bytes long and stays, or the demuxer would lose its place.
+        data[offset + 16 : offset + size] = bytes(size - 16)
+    path.write_bytes(data)
+
+
 def number_of(captured: Captured | None) -> int | None:
     assert captured is not None
     return read_frame_number(np.ascontiguousarray(Converter().to_bgr(captured.picture)))

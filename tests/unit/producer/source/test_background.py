@@ -9,6 +9,7 @@ import pytest
 from common.errors import ConfigError, SourceError
 from producer.source.background import Background
 from producer.source.base import Captured
+from producer.stats import Drop, Drops
 from tests.support.timing import scaled, wait_until
 
 
@@ -47,8 +48,8 @@ class FakeGrabber:
         self.closed.set()
 
 
-def opened(grabber: FakeGrabber) -> Background:
-    background = Background(grabber, "cam")
+def opened(grabber: FakeGrabber, drops: Drops | None = None) -> Background:
+    background = Background(grabber, "cam", Drops() if drops is None else drops)
     background.open(scaled(10))
     return background
 
@@ -63,25 +64,37 @@ def finish(grabber: FakeGrabber, background: Background) -> None:
 
 def test_hands_on_one_picture_after_the_other() -> None:
     grabber = FakeGrabber(captured(1), captured(2))
-    background = opened(grabber)
+    drops = Drops()
+    background = opened(grabber, drops)
     for number in (1, 2):
         grabber.permits.release()
         taken = background.take(scaled(10))
         assert taken is not None
         assert taken.capture_ns == number
-    assert background.skipped == 0
     finish(grabber, background)
+    assert not drops.total()
 
 
 def test_the_newest_picture_wins_and_the_others_are_counted() -> None:
+    drops = Drops()
     grabber = FakeGrabber(captured(1), captured(2), captured(3))
-    background = opened(grabber)
+    background = opened(grabber, drops)
     grabber.permits.release(3)
-    wait_until(lambda: background.skipped == 2, 10)
+    wait_until(lambda: drops[Drop.SKIPPED] == 2, 10)
     taken = background.take(scaled(10))
     assert taken is not None
     assert taken.capture_ns == 3
     finish(grabber, background)
+
+
+def test_a_picture_that_nobody_took_before_the_close_is_counted() -> None:
+    drops = Drops()
+    grabber = FakeGrabber(captured(1), captured(2))
+    background = opened(grabber, drops)
+    grabber.permits.release(2)
+    wait_until(lambda: drops[Drop.SKIPPED] == 1, 10)
+    finish(grabber, background)
+    assert drops == {Drop.SKIPPED: 2}
 
 
 def test_the_last_picture_is_handed_on_before_the_end() -> None:
@@ -115,7 +128,7 @@ def test_a_surprise_on_the_thread_reaches_the_reader() -> None:
 def test_a_failure_to_open_is_raised_by_open(error: Exception) -> None:
     grabber = FakeGrabber(open_error=error)
     with pytest.raises(type(error), match=str(error)[:5]):
-        Background(grabber, "cam").open(scaled(10))
+        Background(grabber, "cam", Drops()).open(scaled(10))
     assert grabber.closed.wait(scaled(10))
 
 
@@ -130,7 +143,7 @@ def test_no_picture_in_time_is_a_failure() -> None:
 def test_no_answer_in_time_is_a_failure_and_the_thread_cleans_up_when_it_can() -> None:
     grabber = FakeGrabber()
     grabber.may_open.clear()
-    background = Background(grabber, "cam")
+    background = Background(grabber, "cam", Drops())
     with pytest.raises(SourceError, match=r"^cam: no answer for 0\.05 s$"):
         background.open(0.05)
     background.close()
@@ -153,7 +166,7 @@ def test_interrupt_ends_a_take_and_close_does_not_wait_for_a_hanging_grab() -> N
 def test_interrupt_ends_an_open() -> None:
     grabber = FakeGrabber()
     grabber.may_open.clear()
-    background = Background(grabber, "cam")
+    background = Background(grabber, "cam", Drops())
     with ThreadPoolExecutor() as pool:
         opening = pool.submit(background.open, scaled(60))
         background.interrupt()

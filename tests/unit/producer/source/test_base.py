@@ -8,7 +8,6 @@ from producer.source.base import Captured, Source
 from producer.source.camera import CameraSource
 from producer.source.images import ImagesSource
 from producer.source.media import FileSource, UrlSource
-from producer.source.pushed import PushedSource
 from producer.source.test_pattern import TestPatternSource
 from tests.unit.producer.source.footage import pattern
 
@@ -18,7 +17,6 @@ ALL: list[Source] = [
     FileSource("clip.mp4"),
     UrlSource("tcp://127.0.0.1:1"),
     ImagesSource("shots"),
-    PushedSource(),
 ]
 
 

@@ -14,6 +14,7 @@ from common.errors import SourceError
 from common.frame import Codec
 from producer.source import images as module
 from producer.source.images import ImagesSource, decode_image, list_images
+from producer.stats import Drop
 from tests.unit.common.codec.build import encode, noise
 from tests.unit.producer.source.footage import number_of, pattern
 
@@ -114,7 +115,7 @@ class TestUnreadable:
         source.open()
         with caplog.at_level(logging.WARNING):
             assert [number_of(source.read()) for _ in range(5)] == [0, 3, 0, 3, 0]
-        assert source.unreadable == 4
+        assert source.drops == {Drop.UNREADABLE: 4}
         assert [record.message for record in caplog.records] == [
             f"{tmp_path}/1.png: skipped, it cannot be read: Invalid data found when processing input",
             f"{tmp_path}/2.png: skipped, it cannot be read: this is no image of a known kind",
@@ -221,5 +222,5 @@ def test_a_picture_beyond_the_limit_is_skipped_with_its_reason(
     captured = source.read()
     assert captured is not None
     assert captured.picture.shape == (24, 32, 3)  # type: ignore[union-attr]
-    assert source.unreadable == 1
+    assert source.drops == {Drop.UNREADABLE: 1}
     assert "1.png: skipped" in caplog.text

@@ -11,7 +11,8 @@ from common.errors import ConfigError, SourceError
 from producer.source import playback as module
 from producer.source.base import Captured
 from producer.source.playback import Playback
-from tests.unit.producer.source.footage import number_of, packet_positions, write_clip
+from producer.stats import Drop, Drops
+from tests.unit.producer.source.footage import number_of, wipe_packets, write_clip
 
 MS = 1_000_000
 
@@ -33,7 +34,7 @@ def deadlines(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def play(
     path: Path, count: int | None = None, *, fps: float | None = None, loop: bool = False
 ) -> list[Captured]:
-    playback = Playback(str(path), path.name, fps=fps, loop=loop)
+    playback = Playback(str(path), path.name, Drops(), fps=fps, loop=loop)
     playback.open()
     stop = threading.Event()
     played: list[Captured] = []
@@ -79,7 +80,7 @@ def test_a_loop_has_no_gap(
 
 
 def test_where_seeking_ends_up_elsewhere_a_loop_opens_the_file_anew(tmp_path: Path) -> None:
-    playback = Playback(str(write_clip(tmp_path / "clip.mkv", 3)), "clip.mkv", loop=True)
+    playback = Playback(str(write_clip(tmp_path / "clip.mkv", 3)), "clip.mkv", Drops(), loop=True)
     playback.open()
     container = playback._container
     assert container is not None
@@ -101,13 +102,14 @@ def test_an_undecodable_packet_is_skipped_counted_and_said(
 ) -> None:
     clip = write_clip(tmp_path / "clip.mkv", 8)
     wipe_packets(clip, [3, 4])
-    playback = Playback(str(clip), "clip.mkv")
+    drops = Drops()
+    playback = Playback(str(clip), "clip.mkv", drops)
     playback.open()
     with caplog.at_level(logging.WARNING):
         numbers = [number_of(c) for c in iter(lambda: playback.grab(threading.Event()), None)]
     playback.close()
     assert numbers == [0, 1, 2, 5, 6, 7]
-    assert playback.undecodable == 2
+    assert drops == {Drop.UNREADABLE: 2}
     # Time stands still here, so the second one is within a second of the first: one line.
     assert [record.message.partition(" (")[0] for record in caplog.records] == [
         "clip.mkv: 1 undecodable packets skipped so far"
@@ -141,7 +143,7 @@ def test_a_file_without_its_index_is_a_failure(tmp_path: Path) -> None:
 
 
 def test_stop_ends_it(tmp_path: Path) -> None:
-    playback = Playback(str(write_clip(tmp_path / "clip.mkv")), "clip.mkv")
+    playback = Playback(str(write_clip(tmp_path / "clip.mkv")), "clip.mkv", Drops())
     playback.open()
     stop = threading.Event()
     stop.set()
@@ -150,7 +152,7 @@ def test_stop_ends_it(tmp_path: Path) -> None:
 
 
 def test_it_can_be_opened_again(tmp_path: Path) -> None:
-    playback = Playback(str(write_clip(tmp_path / "clip.mkv")), "clip.mkv")
+    playback = Playback(str(write_clip(tmp_path / "clip.mkv")), "clip.mkv", Drops())
     for _ in range(2):
         playback.open()
         assert number_of(playback.grab(threading.Event())) == 0
@@ -159,11 +161,11 @@ def test_it_can_be_opened_again(tmp_path: Path) -> None:
 
 def test_the_rate_is_known_after_opening(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", fps=12)
-    playback = Playback(str(clip), "clip.mp4")
+    playback = Playback(str(clip), "clip.mp4", Drops())
     playback.open()
     assert (playback.fps, playback.native_fps) == (12, 12)
     playback.close()
-    faster = Playback(str(clip), "clip.mp4", fps=90)
+    faster = Playback(str(clip), "clip.mp4", Drops(), fps=90)
     faster.open()
     assert (faster.fps, faster.native_fps) == (90, 12)
     faster.close()
@@ -171,14 +173,4 @@ def test_the_rate_is_known_after_opening(tmp_path: Path) -> None:
 
 def test_an_unknown_protocol_can_never_work() -> None:
     with pytest.raises(ConfigError, match="FFmpeg knows no protocol 'gopherx'"):
-        Playback("gopherx://host/x", "gopherx://host/x").open()
-
-
-def wipe_packets(path: Path, indices: list[int] | range) -> None:
-    data = bytearray(path.read_bytes())
-    positions = packet_positions(path)
-    for index in indices:
-        offset, size = positions[index]
-        # Matroska's block header is a few bytes long and stays, or the demuxer would lose its place.
-        data[offset + 16 : offset + size] = bytes(size - 16)
-    path.write_bytes(data)
+        Playback("gopherx://host/x", "gopherx://host/x", Drops()).open()

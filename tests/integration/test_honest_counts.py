@@ -1,0 +1,125 @@
+"""Every picture that a producer got is counted, once, for what became of it."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from common.frame import MAX_SIDE, Codec
+from producer import Producer
+from producer.pipeline import Pipeline
+from producer.settings import ProducerSettings
+from producer.source import make_source
+from producer.stats import Drop, ProducerStats
+from tests.support.broker import tcp_url
+from tests.support.media_server import mjpeg_over_http
+from tests.support.tcp_wire import RawClient
+from tests.support.timing import scaled, wait_until
+from tests.unit.producer.source.footage import wipe_packets, write_clip
+
+pytestmark = pytest.mark.brokerless
+
+PICTURE = np.random.default_rng(1).integers(0, 256, (48, 64, 3), np.uint8)
+
+
+@pytest.fixture(params=["threads", "multiplex"])
+def url(request: pytest.FixtureRequest) -> str:
+    return tcp_url(request.param)
+
+
+@contextmanager
+def viewer(url: str) -> Iterator[None]:
+    """Somebody who watches stream `cam`."""
+    with RawClient(url, "cam") as client:
+
+        def read() -> None:
+            with contextlib.suppress(EOFError, OSError):
+                while True:
+                    client.read()
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        yield
+        client.sock.shutdown(socket.SHUT_RDWR)
+        thread.join(scaled(10))
+
+
+def accounted(stats: ProducerStats) -> int:
+    dropped: int = sum(getattr(stats, why) for why in Drop)
+    return stats.published + dropped
+
+
+def played(url: str, source: str, pictures: int | None = None, fps: float | None = 200) -> ProducerStats:
+    """What a watched producer counts until its source ends, or has given so many pictures."""
+    settings = ProducerSettings(url=url, codec=Codec.JPEG)
+    pipeline = Pipeline(settings, make_source(source, loop=False, fps=fps, size=None))
+    pipeline.start()
+    try:
+        with viewer(url):
+            if pictures is None:
+                assert pipeline.ended.wait(scaled(20))
+            else:
+                wait_until(lambda: pipeline.stats().captured >= pictures, 20, f"{pictures} pictures")
+    finally:
+        pipeline.stop()
+    return pipeline.stats()
+
+
+def test_of_a_program_that_nobody_watches(url: str) -> None:
+    with Producer(url=url) as out:
+        for _ in range(300):
+            out.send(PICTURE)
+    stats = out.stats()
+    assert (stats.captured, stats.unwatched, stats.published) == (300, 300, 0)
+
+
+def test_of_a_program_that_somebody_watches(url: str) -> None:
+    huge = np.zeros((2, MAX_SIDE + 2, 3), np.uint8)
+    with Producer(url=url, max_age_s=0.2) as out, viewer(url):
+        wait_until(lambda: out.watched, 10, "a viewer")
+        for number in range(300):
+            out.send(huge if number % 50 == 25 else PICTURE, capture_ns=1 if number % 50 == 26 else None)
+            if number % 10 == 0:
+                wait_until(lambda: out.stats().captured - accounted(out.stats()) == 0, 10, "its turn")
+    stats = out.stats()
+    assert stats.captured == accounted(stats) == 300
+    assert stats.published >= 20
+    assert stats.skipped > 0
+
+
+def test_while_it_runs_two_pictures_at_most_are_neither_published_nor_dropped(url: str) -> None:
+    with Producer(url=url) as out, viewer(url):
+        for _ in range(300):
+            out.send(PICTURE)
+            stats = out.stats()
+            assert 0 <= stats.captured - accounted(stats) <= 2
+
+
+def test_of_a_folder_with_images_that_cannot_be_read(url: str, tmp_path: Path) -> None:
+    for number in range(40):
+        (tmp_path / f"{number}.pgm").write_bytes(b"P5 64 48 255 " + bytes(64 * 48 if number % 4 else 9))
+    stats = played(url, str(tmp_path))
+    assert stats.captured == accounted(stats) == 40
+    assert stats.unreadable == 10
+
+
+def test_of_a_video_with_packets_that_cannot_be_decoded(url: str, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mkv", 40)
+    wipe_packets(clip, range(5, 8))
+    stats = played(url, str(clip))
+    assert stats.captured == accounted(stats) == 40
+    assert stats.unreadable == 3
+
+
+def test_of_a_live_stream_of_which_fewer_are_wanted(url: str) -> None:
+    with mjpeg_over_http(fps=30) as server:
+        stats = played(url, server.url, pictures=60, fps=5)
+    assert stats.captured == accounted(stats)
+    assert stats.limited >= 30

@@ -1,0 +1,46 @@
+"""What a type checker says about programs that use the classes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.timing import scaled
+
+ROOT = Path(__file__).parents[2]
+
+RIGHT = """
+from consumer import Consumer, Frame
+from producer import Producer
+
+def relay(out: Producer, frame: Frame, source: Consumer) -> None: out.send(frame.image)
+"""
+
+
+def checked(program: str, folder: Path) -> str:
+    """What mypy prints."""
+    path = folder / "program.py"
+    path.write_text(program)
+    return subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", str(path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=scaled(300),
+        check=False,
+    ).stdout
+
+
+def test_a_right_program_passes(tmp_path: Path) -> None:
+    said = checked(RIGHT, tmp_path)
+    assert "checked 1 source file" in said or said.startswith("Success")
+    assert "program.py:" not in said
+
+
+@pytest.mark.parametrize("package", ["consumer", "producer"])
+def test_a_name_that_is_not_there_fails(package: str, tmp_path: Path) -> None:
+    said = checked(f"from {package} import Typo\nTypo().start()\nprint(Typo)\n", tmp_path)
+    assert f'program.py:1: error: Module "{package}" has no attribute "Typo"' in said
