@@ -170,7 +170,9 @@ def test_a_slow_line_drops_of_a_stream_that_does_not_fit(
         for scene, far in zip(entered, EVERYBODY, strict=True):
             stats = scene.feeder.producer.stats()
             seen = scene.watcher.consumer.stats()
-            dropped = stats.skipped + stats.stale + stats.unsent if far == "producer" else seen.lost + seen.late
+            dropped = (
+                stats.skipped + stats.stale + stats.unsent if far == "producer" else seen.lost + seen.late
+            )
             assert dropped > 20
 
 

@@ -393,17 +393,8 @@ def test_an_error_about_one_changed_field_names_that_field(field: str, value: ob
         assert header.field in (field, "width x height")
 
 
-# In a program, and between processes -------------------------------------------------------------------
-
-
 @EVERY_WAY
-def test_frames_are_equal_by_value_and_survive_the_way_to_another_process(
-    way: Callable[[Any], Any],
-) -> None:
+def test_frames_are_equal_by_value_in_other_processes_too(way: Callable[[Any], Any]) -> None:
     frame = EncodedFrame(HEADER, b"body")
-    arrived = way(frame)
-    assert arrived == frame
-    assert hash(arrived) == hash(frame)
-    assert arrived.header == HEADER
-    assert frame != replace(frame, body=b"other")
-    assert replace(HEADER, seq=HEADER.seq + 1) != HEADER
+    assert way(frame) == frame != replace(frame, body=b"other")
+    assert hash(way(frame)) == hash(frame)
