@@ -44,6 +44,7 @@ def _producer(flags: list[str], levers: Levers) -> int:
     from producer.source.frame_code import MODULUS, draw_frame_number
     from producer.source.pacing import Pacer, interval_ns, wait_until
     from producer.source.test_pattern import TestPattern
+    from producer.stats import Drops
 
     class MarkedSource:
         """The test pattern; the time of its capture is burnt in three times."""
@@ -52,6 +53,7 @@ def _producer(flags: list[str], levers: Levers) -> int:
 
         def __init__(self, size: tuple[int, int], fps: float) -> None:
             self.fps = fps
+            self.drops = Drops()
             self._patterns = {
                 Mode.STEADY: TestPattern(size, fps),
                 Mode.SMALL: TestPattern((size[0] // 2, size[1] // 2), fps),
