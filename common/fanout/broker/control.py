@@ -1,4 +1,4 @@
-"""The producer's ear: what consumers ask and report, on a connection of its own."""
+"""Hears what consumers ask and report, and tells them the time, on a connection of its own."""
 
 from __future__ import annotations
 
@@ -49,10 +49,17 @@ class ControlListener:
         self._on_control = on_control
         self._complaints = RateLimiter()
         self._channel: Channel | None = None
+        self._replies: Channel | None = None
         self._connection: Any = None
         self._queue = ""
         self._last_tag = 0
-        self._link = Link(address, self, title=f"fanlight producer {stream} control", quiet=True)
+        self._link = Link(
+            address,
+            self,
+            title=f"fanlight producer {stream} control",
+            quiet=True,
+            on_unreadable=self._refuse,
+        )
 
     def start(self) -> None:
         self._link.start()
@@ -73,22 +80,46 @@ class ControlListener:
         queue = self._queue
         channel.queue_declare(queue, exclusive=True, auto_delete=True, arguments=_QUEUE_ARGUMENTS)
         channel.queue_bind(queue, CONTROL_EXCHANGE, self._stream)
-        channel.basic_consume(queue, self._delivered, exclusive=True, callback=self._consuming)
+        channel.basic_consume(
+            queue, self._delivered, exclusive=True, callback=partial(self._consuming, channel)
+        )
 
     def on_down(self) -> None:
-        """Nothing to take back: the queue went with the channel."""
+        replies, self._channel, self._replies = self._replies, None, None
+        if replies is not None and replies.is_open:
+            replies.close()
 
     def on_failed(self, error: FanlightError) -> None:
         """The publishing connection is refused alike, and says so."""
 
-    def _consuming(self, _frame: object) -> None:
-        self._link.established()
+    def _consuming(self, channel: Channel, _frame: object) -> None:
+        if self._link.usable(channel):
+            self._link.established()
+            self._open_replies(channel)
+
+    def _open_replies(self, channel: Channel) -> None:
+        # The broker closes a channel over a reply address that it cannot use, and anybody can send one: it
+        # must not be the channel that listens.
+        if self._link.usable(channel):
+            self._link.further_channel(partial(self._replies_opened, channel))
+
+    def _replies_opened(self, beside: Channel, replies: Channel) -> None:
+        if beside is not self._channel:
+            replies.close()
+            return
+        self._replies = replies
+        replies.add_on_close_callback(partial(self._replies_closed, beside))
+
+    def _replies_closed(self, beside: Channel, replies: Channel, _error: Exception) -> None:
+        if replies is self._replies:
+            self._replies = None
+            self._link.call_later(INTERVAL_S, partial(self._open_replies, beside))
 
     def _cancelled(self, _frame: object) -> None:
         self._link.renew("the control queue was deleted")
 
     def _acknowledge(self, channel: Channel) -> None:
-        if channel is self._channel and channel.is_open:
+        if self._link.usable(channel):
             channel.basic_ack(self._last_tag, multiple=True)
             self._last_tag = 0
 
@@ -101,22 +132,27 @@ class ControlListener:
         try:
             message = control.parse(properties.type, body)
         except WireFormatError as error:
-            if self._complaints.allow(monotonic_ns()) is not None:
-                _LOG.warning("control message refused: %s", error)
+            self._refuse(error)
             return
         if message.stream != self._stream:
             return
         if isinstance(message, control.ClockRequest):
-            self._tell_the_time(channel, message, properties.reply_to, received_ns)
+            self._tell_the_time(message, properties.reply_to, received_ns)
         else:
             self._on_control(message)
 
-    def _tell_the_time(
-        self, channel: Channel, request: control.ClockRequest, reply_to: str | None, received_ns: int
-    ) -> None:
+    def _refuse(self, error: WireFormatError) -> None:
+        if self._complaints.allow(monotonic_ns()) is not None:
+            _LOG.warning("control message refused: %s", error)
+
+    def _tell_the_time(self, request: control.ClockRequest, reply_to: object, received_ns: int) -> None:
+        replies = self._replies
+        if replies is None or not replies.is_open:
+            return
         # To the asking channel and nowhere else: no stranger shall have us write to a queue of his choice.
-        if reply_to is None or not reply_to.startswith(f"{DIRECT_REPLY}."):
+        # pika leaves bytes what is not UTF-8.
+        if not isinstance(reply_to, str) or not reply_to.startswith(f"{DIRECT_REPLY}."):
             return
         reply = control.answer(request, received_ns=received_ns, now_ns=wall_ns())
         properties = control_properties(reply, self._user)
-        channel.basic_publish("", reply_to, control.serialize(reply), properties)
+        replies.basic_publish("", reply_to, control.serialize(reply), properties)

@@ -1,4 +1,4 @@
-"""Which of a cluster's nodes to try next, after how long, and for how long to wait for its answer.
+"""Which of a cluster's nodes to try next, after how long, how long to wait for it, and when to leave it.
 
 Pure: time comes in, decisions go out. Every link begins at a host drawn at random, so that a load of
 viewers spreads over the nodes. A frame crosses from node to node once for each node that has viewers, not
@@ -25,6 +25,9 @@ _SPREAD_S: Final = 0.05
 # A connection that stood for less was none: without a delay, a host that lets everybody in and
 # throws everybody out again would keep its clients busy.
 _BRIEF_NS: Final = 1_000_000_000
+LOOK_S: Final = 0.5
+# Looks, not seconds: a process that was suspended itself has missed the looks as well.
+_DEAD_AFTER: Final = 5
 
 
 class HostRotation:
@@ -90,3 +93,32 @@ class HostRotation:
         """The current host said no. True if that is final: all others have said so too."""
         self._refused.add(self.current)
         return len(self._refused) == len(set(self._hosts))
+
+
+class NodeLiveness:
+    """Whether the node at the other end still answers. One connection; not thread-safe.
+
+    A node that is suspended keeps its connections, and its kernel acknowledges what it gets. Heartbeats
+    notice after 15 to 30 s: too long where there is another node to go to.
+    """
+
+    def __init__(self) -> None:
+        self._received_bytes = -1
+        self._silent_looks = 0
+
+    @property
+    def dead(self) -> bool:
+        """Whether it has not answered what it was asked 2 s ago."""
+        return self._silent_looks >= _DEAD_AFTER
+
+    def look(self, received_bytes: int, *, excused: bool) -> bool:
+        """To be called every `LOOK_S`. Returns whether to ask something that every node answers by itself.
+
+        Args:
+            received_bytes: in all, so far.
+            excused: the node has said that it will not answer: an alarm keeps it from reading.
+        """
+        heard = excused or received_bytes != self._received_bytes
+        self._received_bytes = received_bytes
+        self._silent_looks = 0 if heard else self._silent_looks + 1
+        return self._silent_looks == 1

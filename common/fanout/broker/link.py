@@ -1,7 +1,6 @@
 """One AMQP connection with one channel, the thread that owns them, and their way back after a loss.
 
-Channels are not thread-safe: everything that touches one runs in the link's thread, by `call`, or in the
-thread that does its work in its stead, by `work`; never in both at once.
+Channels are not thread-safe: everything that touches one runs in the link's thread, by `call`.
 """
 
 from __future__ import annotations
@@ -21,38 +20,26 @@ from pika.exceptions import AMQPConnectionError, StreamLostError
 
 from common.address import BrokerAddress
 from common.clock import monotonic_ns
-from common.errors import BrokerRefused, FanlightError
-from common.fanout.broker.hosts import HostRotation
-from common.fanout.broker.pika_internals import (
-    Turns,
-    close_socket,
-    give_up,
-    line_of,
-    peer,
-    read_in_large_pieces,
-    send_heartbeat,
-    survive_hostile_tables,
-    unread,
-    write_at_once,
-)
-from common.fanout.broker.pulse import LOOK_S, Pulse
-from common.fanout.broker.pulse import Verdict as PulseVerdict
+from common.errors import BrokerRefused, FanlightError, WireFormatError
+from common.fanout.broker.hosts import LOOK_S, HostRotation, NodeLiveness
 from common.fanout.broker.refusals import explain, line_is_out
 from common.fanout.broker.tls import Tls
+from common.fanout.broker.transport import TransportServices
 from common.fanout.cleartext import in_clear
-from common.fanout.lent_loop import LentLoop
-from common.fanout.silence import ATTEMPT_S, CHECK_EVERY_S, PAUSE_S, NetworkSilent, Silence, Verdict
+from common.fanout.liveness import ATTEMPT_S, PAUSE_S, TCP_OPTIONS
 from common.ratelimit import RateLimiter
 
 _LOG = logging.getLogger(__name__)
 
 HEARTBEAT_S = 10
 _CLOSE_TIMEOUT_S = 1.0
-# Beyond the prefetch limit (0.27 s at 30 fps) messages grow stale at the broker.
-_AWAY_S = 0.15
 _IN_CLEAR = (
     "the password and every frame cross the network to %s in clear: write amqps:// (docs/security.md)"
 )
+
+
+def _ignore(_error: WireFormatError) -> None:
+    pass
 
 
 class LinkOwner(Protocol):
@@ -82,6 +69,7 @@ class Link:
         quiet: True for the second connection of a process: one of them complaining is enough.
         another_way: asked when the broker has closed the channel, with its reply code: True if its owner
             will do better on a new one, which it gets at once and without a word.
+        on_unreadable: told, and nobody else, when a message that pika cannot parse has cost the connection.
 
     Raises:
         ConfigError: a file of the address's TLS cannot be used.
@@ -95,6 +83,7 @@ class Link:
         title: str,
         quiet: bool = False,
         another_way: Callable[[int | None], bool] = lambda _code: False,
+        on_unreadable: Callable[[WireFormatError], None] = _ignore,
     ) -> None:
         self._address = address
         self._tls = Tls(address) if address.tls else None
@@ -102,7 +91,9 @@ class Link:
         self._title = title
         self._quiet = quiet
         self._another_way = another_way
+        self._on_unreadable = on_unreadable
         self._loop = IOLoop()
+        self._services = TransportServices(self._loop)
         # A daemon, so that a program that dies of an exception does not hang on it; its owner joins it.
         self._thread = threading.Thread(target=self._run, name=title, daemon=True)
         # Jitter only: nothing here is a secret.
@@ -114,21 +105,19 @@ class Link:
         self._ever_stood = False
         self._standing = False
         self._setups = 0
-        self._excused = False
+        self._blocked = False
         self._stopping = False
+        self._finished = False
         self._ending = threading.Lock()
         self._ended = False
-        self.turns = Turns(self._loop)
-        self._lending = LentLoop(partial(self._guarded, self.turns.run), self.wake, away_s=_AWAY_S)
 
     @property
-    def connection(self) -> SelectConnection | None:
-        """The open connection, for its owner in the link's thread; None while there is none."""
-        return self._connection if self._channel is not None else None
+    def unsent_bytes(self) -> int:
+        """What waits here since the network or the broker is slow. In the link's thread."""
+        transport = self._services.transport
+        return 0 if transport is None else transport.unsent_bytes
 
     def start(self) -> None:
-        survive_hostile_tables()
-        self._lending.prepare()
         self._thread.start()
 
     def call(self, function: Callable[[], None]) -> None:
@@ -138,15 +127,27 @@ class Link:
                 self._loop.add_callback_threadsafe(function)
 
     def call_later(self, delay_s: float, function: Callable[[], None]) -> None:
-        """Run `function` after a while. To be called in the link's thread."""
+        """Run `function` after a while. To be called in the link's thread.
+
+        By then the channel may be another, or closing: whoever uses one asks `usable`.
+        """
         self._loop.call_later(delay_s, function)
+
+    def usable(self, channel: Channel | None) -> bool:
+        """Whether something may be declared, sent and acknowledged there. In the link's thread."""
+        return channel is not None and channel is self._channel and channel.is_open
+
+    def further_channel(self, on_open: Callable[[Channel], None]) -> None:
+        """Open one beside the link's own; it goes with the connection. In the link's thread."""
+        if self._connection is not None and self._connection.is_open:
+            self._connection.channel(on_open_callback=on_open)
 
     def established(self) -> None:
         """The owner's set-up is complete: say so, and start the next series of attempts afresh."""
         if self._attempt or not self._ever_stood:
             _LOG.log(self._level(logging.INFO), "%s: connected to %s", self._title, self._here)
         if self._hosts.several and not self._standing and self._connection is not None:
-            self._look(self._connection, self._setups, Pulse())
+            self._look(self._connection, self._setups, NodeLiveness())
         self._ever_stood = self._standing = True
         self._attempt = 0
         self._hosts.stood(monotonic_ns())
@@ -158,51 +159,41 @@ class Link:
             self._lost_channel(reason)
             channel.close()
 
-    def work(self, timeout_s: float) -> None:
-        """Do the link's work in the calling thread, until something has come: see `LentLoop.work`."""
-        self._lending.work(timeout_s)
-
-    def wake(self) -> None:
-        """Make whoever runs the loop look up. Thread-safe."""
-        self.call(_nothing)
-
     def stop(self, timeout_s: float) -> None:
         """Close in good order, or without it if the broker does not answer, and join the thread."""
         if self._thread.is_alive():
             self.call(self._shut_down)
-            self._lending.close()
             self._thread.join(timeout_s)
 
-    def _run(self) -> None:
-        try:
-            self._loop.activate_poller()
-            self._guarded(self._connect)
-        finally:
-            self._lending.begin()
-        while not self._lending.finished:
-            self._lending.own_turn()
-        with self._lending.alone(), self._ending:
-            self._ended = True
-            self._loop.close()
-            if self._connection is not None:
-                close_socket(self._connection)
+    # From here on everything runs in the link's thread.
 
-    def _guarded(self, function: Callable[..., None], *arguments: float) -> None:
+    def _run(self) -> None:
+        self._loop.add_callback_threadsafe(self._connect)
         try:
-            try:
-                function(*arguments)
-            except (OSError, ValueError) as error:
-                # pika does not expect that no socket can be had (file descriptors), nor that the broker is
-                # gone again between its answer and the look whom it came from: this attempt is over.
-                if self._connection is None or self._connection.is_open:
-                    raise
-                self._lost(self._connection, error if isinstance(error, OSError) else StreamLostError())
+            while not self._finished:
+                self._run_loop()
         except Exception as error:  # noqa: BLE001 (a thread's last resort: its owner must hear of it)
             _LOG.exception("%s: internal error", self._title)
-            self._lending.finish()
             self._owner.on_failed(FanlightError(f"{self._title}: internal error: {error!r}"))
+        finally:
+            with self._ending:
+                self._ended = True
+                self._loop.close()
+            self._services.close_attempt()
 
-    # From here on everything runs in the link's thread, or in the one that works in its stead.
+    def _run_loop(self) -> None:
+        try:
+            self._loop.start()
+        except (OSError, ValueError) as error:
+            # pika does not expect that no socket can be had (file descriptors), nor that the broker is
+            # gone again between its answer and the look whom it came from: this attempt is over.
+            if self._connection is None or self._connection.is_open:
+                raise
+            self._lost(self._connection, error if isinstance(error, OSError) else StreamLostError())
+
+    def _finish(self) -> None:
+        self._finished = True
+        self._loop.stop()
 
     def _connect(self) -> None:
         if self._stopping:
@@ -220,21 +211,26 @@ class Link:
             connection_attempts=1,
             client_properties={"connection_name": self._title, "product": "Fanlight"},
             ssl_options=None if self._tls is None else self._tls.options(host),
+            tcp_options=TCP_OPTIONS,
         )
+        self._services.transport = None
         self._connection = SelectConnection(
             parameters,
             on_open_callback=self._opened,
             on_open_error_callback=self._lost,
             on_close_callback=self._lost,
-            custom_ioloop=self._loop,
+            custom_ioloop=self._services,
         )
         self._limit_setup(timeout_s)
-        self._loop.call_later(CHECK_EVERY_S, partial(self._listen, self._connection, Silence()))
 
     @property
     def _here(self) -> BrokerAddress:
         """The address with the one host that is, or was last, connected to."""
         return replace(self._address, hosts=(self._hosts.current,))
+
+    def _give_up(self, cause: BaseException) -> None:
+        if self._services.transport is not None:
+            self._services.transport.give_up(cause)
 
     def _limit_setup(self, timeout_s: float) -> None:
         """A node that waits for others that it has lost lets us in and answers nothing: another may."""
@@ -246,48 +242,32 @@ class Link:
         connection = self._connection
         # While it is not yet open pika sees to it.
         if setup == self._setups and not self._standing and connection is not None and connection.is_open:
-            give_up(connection, AMQPConnectionError(f"no answer within {timeout_s:.1f} s"))
+            self._give_up(AMQPConnectionError(f"no answer within {timeout_s:.1f} s"))
 
-    def _look(self, connection: SelectConnection, setup: int, pulse: Pulse) -> None:
+    def _look(self, connection: SelectConnection, setup: int, liveness: NodeLiveness) -> None:
         if setup != self._setups or connection is not self._connection or not connection.is_open:
             return
-        verdict = pulse.look(connection.bytes_received, excused=self._excused)
-        if verdict is PulseVerdict.LEAVE:
-            give_up(connection, AMQPConnectionError("it has fallen silent"))
-            return
-        if verdict is PulseVerdict.ASK:
+        if liveness.look(connection.bytes_received, excused=self._blocked):
             # Not on our own channel: what was declared there may wait for nodes that are gone.
-            connection.channel(on_open_callback=_close)
-        self._loop.call_later(LOOK_S, partial(self._look, connection, setup, pulse))
-
-    def _set_excused(self, excused: bool, *_notice: object) -> None:
-        self._excused = excused
-
-    def _listen(self, connection: SelectConnection, silence: Silence) -> None:
-        """Give the connection up if the network is silent: heartbeats would take 20 s to tell."""
-        if connection is not self._connection or connection.is_closing or connection.is_closed:
+            connection.channel(on_open_callback=Channel.close)
+        elif liveness.dead:
+            self._give_up(AMQPConnectionError("it does not answer any more"))
             return
-        verdict = silence.check(line_of(connection), monotonic_ns() / 1e9)
-        if verdict is Verdict.DEAD:
-            give_up(connection, NetworkSilent())
-            return
-        if verdict is Verdict.ASK:
-            send_heartbeat(connection)
-        self._loop.call_later(CHECK_EVERY_S, partial(self._listen, connection, silence))
+        self._loop.call_later(LOOK_S, partial(self._look, connection, setup, liveness))
+
+    def _set_blocked(self, blocked: bool, *_notice: object) -> None:
+        self._blocked = blocked
 
     def _opened(self, connection: SelectConnection) -> None:
-        self._excused = False
-        connection.add_on_connection_blocked_callback(partial(self._set_excused, True))
-        connection.add_on_connection_unblocked_callback(partial(self._set_excused, False))
-        read_in_large_pieces(connection)
-        write_at_once(connection)
+        self._blocked = False
+        connection.add_on_connection_blocked_callback(partial(self._set_blocked, True))
+        connection.add_on_connection_unblocked_callback(partial(self._set_blocked, False))
         if self._tls is None:
-            in_clear(peer(connection), _IN_CLEAR)
+            in_clear(self._services.peer, _IN_CLEAR)
         self._open_channel()
 
     def _open_channel(self) -> None:
-        if self._connection is not None and self._connection.is_open:
-            self._connection.channel(on_open_callback=self._channel_opened)
+        self.further_channel(self._channel_opened)
 
     def _channel_opened(self, channel: Channel) -> None:
         self._channel = channel
@@ -307,7 +287,7 @@ class Link:
         if self._refused(reason):
             return
         if isinstance(reason, BrokerRefused) and self._hosts.several:
-            give_up(connection, error)
+            self._give_up(error)
             return
         self._lost_channel(str(reason))
 
@@ -325,20 +305,32 @@ class Link:
             return
         self._connection = None
         self._standing = False
-        self.turns.forget()
         if self._channel is not None:
             self._channel = None
             self._owner.on_down()
         if self._stopping:
-            self._lending.finish()
+            self._finish()
             return
-        reason = explain(error, self._here, unread(connection))
-        if not self._refused(reason):
-            delay_s = self._hosts.failed(monotonic_ns())
-            if line_is_out(error):
+        transport = self._services.transport
+        # To pika every loss of an open connection is the same, whatever the system said.
+        found = transport.cause if transport is not None and isinstance(error, StreamLostError) else None
+        cause = found or error
+        delay_s = self._hosts.failed(monotonic_ns())
+        if transport is not None and transport.unreadable and found is not None:
+            self._unreadable(found)
+        else:
+            reason = explain(cause, self._here, b"" if transport is None else transport.first)
+            if self._refused(reason):
+                return
+            if line_is_out(cause):
                 delay_s = min(delay_s, PAUSE_S)
             self._complain(str(reason), delay_s)
-            self._loop.call_later(delay_s, self._connect)
+        self._loop.call_later(delay_s, self._connect)
+
+    def _unreadable(self, cause: BaseException) -> None:
+        _LOG.debug("%s: what pika cannot parse", self._title, exc_info=cause)
+        self._attempt += 1
+        self._on_unreadable(WireFormatError("message", cause, "what an AMQP client can parse"))
 
     def _refused(self, reason: FanlightError) -> bool:
         if self._ever_stood or not isinstance(reason, BrokerRefused) or not self._hosts.refused():
@@ -371,18 +363,16 @@ class Link:
             return  # somebody else stops it too: the connection may be about to close in good order
         self._stopping = True
         connection = self._connection
-        if connection is None or not connection.is_open:
-            # Nothing stands yet, and pika cannot abandon an attempt without an assertion of its own.
-            self._lending.finish()
-            return
-        # A broker that does not answer must not keep the process.
-        self._loop.call_later(_CLOSE_TIMEOUT_S, self._lending.finish)
-        connection.close()
+        if connection is not None and connection.is_open:
+            # A broker that does not answer must not keep the process.
+            self._loop.call_later(_CLOSE_TIMEOUT_S, self._abandon)
+            connection.close()
+        else:
+            self._abandon()
 
-
-def _nothing() -> None:
-    pass
-
-
-def _close(channel: Channel) -> None:
-    channel.close()
+    def _abandon(self) -> None:
+        """End without an answer. Pika cannot abandon an attempt without an assertion of its own."""
+        if self._services.transport is not None:
+            self._services.transport.detach(StreamLostError())
+        # Pika closes the socket in the next turn of the loop.
+        self._loop.add_callback_threadsafe(self._finish)

@@ -14,7 +14,7 @@ import time
 from functools import partial
 from typing import Any, Final
 
-from pika import BasicProperties, SelectConnection
+from pika import BasicProperties
 from pika.channel import Channel
 from pika.spec import Basic
 
@@ -24,7 +24,6 @@ from common.errors import FanlightError
 from common.fanout.base import PublisherEvents
 from common.fanout.broker.control import ControlListener
 from common.fanout.broker.link import Link
-from common.fanout.broker.pika_internals import line_of, unsent_bytes
 from common.fanout.broker.topology import TRANSIENT, exchange, frame_properties
 from common.frame import APP_ID, PROBE_CONTENT_TYPE, EncodedFrame
 
@@ -137,12 +136,17 @@ class BrokerPublisher:
             self._changed.notify_all()
 
     def _declared(self, channel: Channel, _frame: object) -> None:
+        if not self._link.usable(channel):
+            return
         self._channel = channel
         self._link.established()
         self._events.on_connected()
-        channel.connection.channel(on_open_callback=self._probing_opened)
+        self._link.further_channel(partial(self._probing_opened, channel))
 
-    def _probing_opened(self, channel: Channel) -> None:
+    def _probing_opened(self, beside: Channel, channel: Channel) -> None:
+        if beside is not self._channel:
+            channel.close()
+            return
         self._probing = channel
         channel.add_on_close_callback(self._probing_closed)
         channel.add_on_return_callback(self._probe_came_back)
@@ -206,14 +210,14 @@ class BrokerPublisher:
         self._send_pending()
 
     def _send_pending(self) -> None:
-        frame, channel, connection = self._pending, self._channel, self._link.connection
+        frame, channel = self._pending, self._channel
         if frame is None or self._blocked:
             return
-        if channel is None or connection is None or not channel.is_open:
+        if channel is None or not channel.is_open:
             # It was encoded while the connection went away. Whoever watches on its return gets a keyframe.
             self._clear_pending()
             return
-        if unsent_bytes(connection) or _waits_in_the_system(connection):
+        if self._link.unsent_bytes:
             self._link.call_later(_DRAIN_INTERVAL_S, self._send_pending)
             return
         if monotonic_ns() - self._captured_ns > self._max_age_ns:
@@ -230,9 +234,3 @@ class BrokerPublisher:
     def _send(self, channel: Channel, frame: EncodedFrame) -> None:
         properties = frame_properties(frame.header, self._user)
         channel.basic_publish(self._exchange, "", frame.body, properties, mandatory=True)
-
-
-def _waits_in_the_system(connection: SelectConnection) -> bool:
-    """Whether it has not sent all that it took: on a slow line it would take seconds of video."""
-    line = line_of(connection)
-    return line is not None and line.not_sent_bytes > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import socket
 
@@ -14,7 +15,7 @@ from pika.adapters.utils.connection_workflow import (
 
 from common.address import BrokerAddress
 from common.errors import BrokerRefused, BrokerUnavailable, FanlightError
-from common.fanout import silence
+from common.fanout import liveness
 from common.fanout.broker import tls
 
 
@@ -69,8 +70,8 @@ def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -
 
 
 def line_is_out(error: BaseException) -> bool:
-    """Whether packets do not arrive; see `common.fanout.silence`."""
-    return silence.line_is_out(_root(error))
+    """Whether packets do not arrive; see `common.fanout.liveness`."""
+    return liveness.network_is_out(_root(error))
 
 
 def _root(error: BaseException) -> BaseException:
@@ -97,8 +98,10 @@ def _reply_text(error: BaseException) -> str:
         return "nothing answers (connection refused): is the broker running?"
     if isinstance(error, exceptions.AMQPHeartbeatTimeout):
         return "the broker fell silent (no heartbeat)"
-    if isinstance(error, exceptions.StreamLostError):
+    if isinstance(error, (exceptions.StreamLostError, ConnectionError)):
         return "the connection was lost"
+    if isinstance(error, TimeoutError) and error.errno == errno.ETIMEDOUT:
+        return "the network is silent: nothing is acknowledged"
     if isinstance(error, TimeoutError) and not error.strerror:
         return "nothing answers in time: is the network up?"
     if isinstance(error, AMQPConnectorStackTimeout):

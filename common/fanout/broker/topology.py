@@ -13,12 +13,10 @@ from typing import Final
 from pika import BasicProperties
 
 from common import control
-from common.frame import APP_ID, FrameHeader
+from common.errors import WireFormatError
+from common.frame import APP_ID, FrameHeader, Limits
 
 CONTROL_EXCHANGE: Final = "fanlight.control"
-# One for all streams and hosts, so that a consumer need not be allowed to declare it
-# (broker/definitions.json). No stream's: their names have no dot.
-SHARED_EXCHANGE: Final = "fanlight.shared.pictures"
 # RabbitMQ's pseudo-queue for answers to the asking channel (docs/direct-reply-to).
 DIRECT_REPLY: Final = "amq.rabbitmq.reply-to"
 TRANSIENT: Final = 1
@@ -35,15 +33,6 @@ _HIGHEST_USUAL_FPS: Final = 60
 def exchange(stream: str) -> str:
     """The fanout exchange of a stream."""
     return f"fanlight.{stream}"
-
-
-def share_key(stream: str, share: str) -> str:
-    """The routing key, on the direct exchange `SHARED_EXCHANGE`, of a hub's references to its pictures.
-
-    Args:
-        share: id of the host, and the pictures' form if it is not the usual one: `4f3b.grey-640x360`.
-    """
-    return f"{stream}.{share}"
 
 
 def new_suffix() -> str:
@@ -84,6 +73,31 @@ def frame_properties(header: FrameHeader, user: str) -> BasicProperties:
         user_id=user,
         app_id=APP_ID,
     )
+
+
+def frame_header(
+    properties: BasicProperties, body_size: int, stream: str, trust: frozenset[str], limits: Limits
+) -> FrameHeader:
+    """The header of a message that holds a frame of the stream.
+
+    Args:
+        trust: users whose frames are taken, as the broker attests them; empty for everybody's.
+
+    Raises:
+        WireFormatError: it holds none, or one of somebody else.
+    """
+    header = FrameHeader.from_amqp(
+        properties.headers,
+        content_type=properties.content_type,
+        app_id=properties.app_id,
+        body_size=body_size,
+        limits=limits,
+    )
+    if trust and properties.user_id not in trust:
+        raise WireFormatError("user_id", properties.user_id, f"--trust, which is {','.join(sorted(trust))}")
+    if header.stream != stream:
+        raise WireFormatError("stream", header.stream, repr(stream))
+    return header
 
 
 def control_properties(
