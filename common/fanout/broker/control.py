@@ -1,8 +1,9 @@
-"""Hears what consumers ask and report, and tells them the time, on a connection of its own."""
+"""Hears what consumers ask and report, and tells them the time, on connections of its own."""
 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -32,6 +33,9 @@ _QUEUE_ARGUMENTS: Final = {"x-max-length": 1000, "x-message-ttl": 2000, "x-overf
 # are three times what a hundred consumers say; a flood of ten thousand would take this process a core.
 MOST_AT_ONCE: Final = 100
 INTERVAL_S: Final = 0.1
+_MOST_UNSENT_BYTES: Final = 16 * 1024
+
+_REPLY_ADDRESS: Final = re.compile(rf"{re.escape(DIRECT_REPLY)}\.[\w+/-]+=*\.[\w+/-]+=*", re.ASCII)
 
 
 class ControlListener:
@@ -45,11 +49,9 @@ class ControlListener:
         on_control: Callable[[control.ControlMessage], None],
     ) -> None:
         self._stream = stream
-        self._user = address.user
         self._on_control = on_control
         self._complaints = RateLimiter()
         self._channel: Channel | None = None
-        self._replies: Channel | None = None
         self._connection: Any = None
         self._queue = ""
         self._last_tag = 0
@@ -60,12 +62,16 @@ class ControlListener:
             quiet=True,
             on_unreadable=self._refuse,
         )
+        self._replies = _Replies(address, stream)
 
     def start(self) -> None:
         self._link.start()
+        self._replies.link.start()
 
-    def stop(self, timeout_s: float) -> None:
-        self._link.stop(timeout_s)
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """To be stopped by the owner, in this order."""
+        return (self._replies.link, self._link)
 
     # From here on everything runs in the link's thread.
 
@@ -85,9 +91,7 @@ class ControlListener:
         )
 
     def on_down(self) -> None:
-        replies, self._channel, self._replies = self._replies, None, None
-        if replies is not None and replies.is_open:
-            replies.close()
+        self._channel = None
 
     def on_failed(self, error: FanlightError) -> None:
         """The publishing connection is refused alike, and says so."""
@@ -95,25 +99,6 @@ class ControlListener:
     def _consuming(self, channel: Channel, _frame: object) -> None:
         if self._link.usable(channel):
             self._link.established()
-            self._open_replies(channel)
-
-    def _open_replies(self, channel: Channel) -> None:
-        # The broker closes a channel over a reply address that it cannot use, and anybody can send one: it
-        # must not be the channel that listens.
-        if self._link.usable(channel):
-            self._link.further_channel(partial(self._replies_opened, channel))
-
-    def _replies_opened(self, beside: Channel, replies: Channel) -> None:
-        if beside is not self._channel:
-            replies.close()
-            return
-        self._replies = replies
-        replies.add_on_close_callback(partial(self._replies_closed, beside))
-
-    def _replies_closed(self, beside: Channel, replies: Channel, _error: Exception) -> None:
-        if replies is self._replies:
-            self._replies = None
-            self._link.call_later(INTERVAL_S, partial(self._open_replies, beside))
 
     def _cancelled(self, _frame: object) -> None:
         self._link.renew("the control queue was deleted")
@@ -146,13 +131,38 @@ class ControlListener:
             _LOG.warning("control message refused: %s", error)
 
     def _tell_the_time(self, request: control.ClockRequest, reply_to: object, received_ns: int) -> None:
-        replies = self._replies
-        if replies is None or not replies.is_open:
-            return
         # To the asking channel and nowhere else: no stranger shall have us write to a queue of his choice.
         # pika leaves bytes what is not UTF-8.
-        if not isinstance(reply_to, str) or not reply_to.startswith(f"{DIRECT_REPLY}."):
+        if isinstance(reply_to, str) and _REPLY_ADDRESS.fullmatch(reply_to):
+            self._replies.link.call(partial(self._replies.send, request, reply_to, received_ns))
+
+
+class _Replies:
+    """Tells the time over a connection of its own.
+
+    RabbitMQ closes the whole connection over some reply addresses that it cannot read, and anybody can send
+    one: that must not be the connection that listens.
+    """
+
+    def __init__(self, address: BrokerAddress, stream: str) -> None:
+        self._user = address.user
+        self._channel: Channel | None = None
+        self.link = Link(address, self, title=f"fanlight producer {stream} replies", quiet=True)
+
+    def on_channel(self, channel: Channel) -> None:
+        self._channel = channel
+        self.link.established()
+
+    def on_down(self) -> None:
+        self._channel = None
+
+    def on_failed(self, error: FanlightError) -> None:
+        """The publishing connection is refused alike, and says so."""
+
+    def send(self, request: control.ClockRequest, reply_to: str, received_ns: int) -> None:
+        channel = self._channel
+        # What waits here would tell the wrong time.
+        if channel is None or not channel.is_open or self.link.unsent_bytes > _MOST_UNSENT_BYTES:
             return
         reply = control.answer(request, received_ns=received_ns, now_ns=wall_ns())
-        properties = control_properties(reply, self._user)
-        replies.basic_publish("", reply_to, control.serialize(reply), properties)
+        channel.basic_publish("", reply_to, control.serialize(reply), control_properties(reply, self._user))

@@ -159,10 +159,14 @@ class Link:
             self._lost_channel(reason)
             channel.close()
 
+    def close(self) -> None:
+        """Begin to close in good order, or without it if the broker does not answer. Thread-safe."""
+        self.call(self._shut_down)
+
     def stop(self, timeout_s: float) -> None:
-        """Close in good order, or without it if the broker does not answer, and join the thread."""
+        """Close, and wait for the end of the thread."""
         if self._thread.is_alive():
-            self.call(self._shut_down)
+            self.close()
             self._thread.join(timeout_s)
 
     # From here on everything runs in the link's thread.

@@ -38,8 +38,8 @@ _DRAIN_INTERVAL_S: Final = 0.002
 class BrokerPublisher:
     """See `common.fanout.base.Publisher`.
 
-    Uses two connections, as RabbitMQ advises (docs/production-checklist): an alarm that blocks this
-    publisher must not keep it from hearing its consumers.
+    Hears its consumers over other connections, as RabbitMQ advises (docs/production-checklist): an alarm
+    that blocks this one must not keep it from that.
     """
 
     def __init__(
@@ -97,8 +97,11 @@ class BrokerPublisher:
             self._changed.wait_for(lambda: self._pending is None or not self._watched, timeout_s / 4)
             self._stopped = True
             self._changed.notify_all()
-        for part in (self._control, self._link):
-            part.stop(max(0.1, deadline_s - time.monotonic()))
+        links = (*self._control.links, self._link)
+        for link in links:  # a broker that does not answer keeps all of them at once
+            link.close()
+        for link in links:
+            link.stop(max(0.1, deadline_s - time.monotonic()))
 
     @property
     def _ready(self) -> bool:
