@@ -161,29 +161,6 @@ class FrameHeader:
         header.check_sizes(body_size, limits)
         return header
 
-    def following(self, seq: int, capture_ns: int, body_size: int, limits: Limits = LARGEST) -> FrameHeader:
-        """The header of a later frame that differs in these alone.
-
-        Raises:
-            WireFormatError: one of them is out of range.
-        """
-        if not (0 <= seq <= _MAX_INT63 and 0 <= capture_ns <= _MAX_INT63):
-            field, value = ("seq", seq) if not 0 <= seq <= _MAX_INT63 else ("capture_ns", capture_ns)
-            raise WireFormatError(field, value, f"a whole number from 0 to {_MAX_INT63}")
-        header = FrameHeader(
-            stream=self.stream,
-            codec=self.codec,
-            epoch=self.epoch,
-            seq=seq,
-            capture_ns=capture_ns,
-            width=self.width,
-            height=self.height,
-            key=self.key,
-            fps=self.fps,
-        )
-        header.check_sizes(body_size, limits)
-        return header
-
     def check_sizes(self, body_size: int, limits: Limits = LARGEST) -> None:
         """Raises WireFormatError if the picture or its body is outside what a receiver accepts."""
         pixels = self.width * self.height

@@ -152,13 +152,13 @@ def test_on_the_command_line_it_works_is_hidden_and_warned_of(node: PrivateNode,
 
 CRASH = """
 import sys
-from common.fanout.broker.link import Turns
+from common.fanout.broker.hosts import HostRotation
 from consumer.cli import main
 
-def broken(turns, timeout_s):
+def broken(hosts, now_ns):
     raise RuntimeError("broken on purpose")
 
-Turns.run = broken
+HostRotation.stood = broken
 sys.exit(main())
 """
 

@@ -319,15 +319,16 @@ class Link:
         # To pika every loss of an open connection is the same, whatever the system said.
         found = transport.cause if transport is not None and isinstance(error, StreamLostError) else None
         cause = found or error
+        unreadable = transport is not None and transport.unreadable and found is not None
+        reason = explain(cause, self._here, b"" if transport is None else transport.first)
+        if not unreadable and self._refused(reason):
+            return
         delay_s = self._hosts.failed(monotonic_ns())
-        if transport is not None and transport.unreadable and found is not None:
-            self._unreadable(found)
+        if line_is_out(cause):
+            delay_s = min(delay_s, PAUSE_S)
+        if unreadable:
+            self._unreadable(cause)
         else:
-            reason = explain(cause, self._here, b"" if transport is None else transport.first)
-            if self._refused(reason):
-                return
-            if line_is_out(cause):
-                delay_s = min(delay_s, PAUSE_S)
             self._complain(str(reason), delay_s)
         self._loop.call_later(delay_s, self._connect)
 

@@ -29,7 +29,9 @@ def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -
         BrokerRefused where trying again with the same settings will not help, else BrokerUnavailable.
     """
     cause = _root(error)
-    text = _reply_text(cause)
+    # Not within an error of pika's: then it is no attempt to connect.
+    lost = isinstance(error, TimeoutError) and error.errno == errno.ETIMEDOUT
+    text = "the network is silent: nothing is acknowledged" if lost else _reply_text(cause)
     told = tls.meaning(" ".join(str(argument) for argument in cause.args)) if address.tls else None
     if told is not None:
         return BrokerRefused(f"{address}: {told}")
@@ -100,11 +102,9 @@ def _reply_text(error: BaseException) -> str:
         return "the broker fell silent (no heartbeat)"
     if isinstance(error, (exceptions.StreamLostError, ConnectionError)):
         return "the connection was lost"
-    if isinstance(error, TimeoutError) and error.errno == errno.ETIMEDOUT:
-        return "the network is silent: nothing is acknowledged"
-    if isinstance(error, TimeoutError) and not error.strerror:
+    if isinstance(error, TimeoutError):
         return "nothing answers in time: is the network up?"
-    if isinstance(error, AMQPConnectorStackTimeout):
+    if isinstance(error, (AMQPConnectorStackTimeout, exceptions.ConnectionOpenAborted)):
         return "the broker does not answer in time"
     if isinstance(error, OSError):
         return error.strerror or str(error) or type(error).__name__

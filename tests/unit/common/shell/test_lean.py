@@ -6,8 +6,6 @@ import os
 import subprocess
 import sys
 
-import pytest
-
 from tests.support.timing import scaled
 
 _LOADED = """
@@ -31,8 +29,8 @@ def run(code: str, **environment: str) -> str:
     return done.stdout.strip()
 
 
-def test_a_consumer_without_a_window_loads_neither_asyncio_nor_what_draws() -> None:
-    assert run(_LOADED.format(names=("asyncio", "cv2", "matplotlib", "simplejpeg"))) == ""
+def test_a_consumer_without_a_window_loads_nothing_that_draws() -> None:
+    assert run(_LOADED.format(names=("cv2", "matplotlib", "simplejpeg"))) == ""
 
 
 def test_numpy_starts_no_threads() -> None:
@@ -52,14 +50,3 @@ def test_what_the_user_has_set_stays() -> None:
         "import os; print(os.environ['OPENBLAS_NUM_THREADS'])"
     )
     assert run(code, OPENBLAS_NUM_THREADS="3") == "3"
-
-
-@pytest.mark.parametrize("first", ["", "import pika\n"])
-def test_pika_works_as_before(first: str) -> None:
-    code = (
-        f"{first}from common.shell.lean import lean_process\n"
-        "lean_process()\n"
-        "import pika\n"
-        "print(pika.SelectConnection.__name__, pika.BlockingConnection.__name__)"
-    )
-    assert run(code) == "SelectConnection BlockingConnection"

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from common.fanout.broker.hosts import Host, HostRotation
+from common.fanout.broker.hosts import LOOK_S, Host, HostRotation, NodeLiveness
 
 A, B, C = ("a", 1), ("b", 2), ("c", 3)
 SECOND_NS = 1_000_000_000
@@ -130,3 +130,25 @@ def test_what_does_not_concern_the_host_does_not_change_it() -> None:
     here = hosts.current
     assert 0.05 <= hosts.hold() <= 0.1
     assert hosts.current == here
+
+
+def looks(*received_bytes: int, excused: bool = False) -> list[tuple[bool, bool]]:
+    liveness = NodeLiveness()
+    return [(liveness.look(count, excused=excused), liveness.dead) for count in received_bytes]
+
+
+def test_a_node_that_says_something_is_neither_asked_nor_left() -> None:
+    assert looks(0, 5, 6, 7, 8, 9, 10) == [(False, False)] * 7
+
+
+def test_a_silent_node_is_asked_once_and_left_after_2_seconds_more() -> None:
+    assert looks(5, 5, 5, 5, 5, 5) == [(False, False), (True, False), *[(False, False)] * 3, (False, True)]
+    assert 2 <= 4 * LOOK_S <= 3
+
+
+def test_a_node_that_answers_is_asked_again_when_it_pauses_again() -> None:
+    assert [asked for asked, _ in looks(5, 5, 9, 9, 9, 12)] == [False, True, False, True, False, False]
+
+
+def test_a_node_that_is_blocked_is_excused() -> None:
+    assert looks(*[5] * 8, excused=True) == [(False, False)] * 8

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 
@@ -13,7 +14,6 @@ from pika.adapters.utils.connection_workflow import (
 from common.address import broker_address
 from common.errors import BrokerRefused, BrokerUnavailable
 from common.fanout.broker.refusals import explain, line_is_out
-from common.fanout.silence import NetworkSilent
 
 ADDRESS = broker_address("amqp://ann:secret@broker:5673/video")
 LOGIN = "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN"
@@ -63,7 +63,13 @@ def test_what_trying_again_will_not_help(error: BaseException, says: str) -> Non
         ),
         (OSError(113, "No route to host"), "No route to host"),
         (TimeoutError(), "nothing answers in time"),
-        (NetworkSilent(), "the network is silent"),
+        (exceptions.ConnectionOpenAborted("Connection.close() called"), "does not answer in time"),
+        (OSError(errno.ETIMEDOUT, "Connection timed out"), "the network is silent"),
+        (
+            AMQPConnectorSocketConnectError(OSError(errno.ETIMEDOUT, "Connection timed out")),
+            "nothing answers in time",
+        ),
+        (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), "the connection was lost"),
         (exceptions.AMQPConnectionError(), "AMQPConnectionError"),
         (exceptions.AMQPConnectionError("a", 1), "a 1"),
     ],
@@ -131,7 +137,7 @@ def test_the_password_is_never_told() -> None:
     [
         (AMQPConnectorSocketConnectError(TimeoutError("x")), True),
         (AMQPConnectorSocketConnectError(OSError(113, "No route to host")), True),
-        (NetworkSilent(), True),
+        (OSError(errno.ETIMEDOUT, "Connection timed out"), True),
         (AMQPConnectorSocketConnectError(ConnectionRefusedError(111, "Connection refused")), False),
         (exceptions.StreamLostError("x"), False),
     ],

@@ -3,32 +3,15 @@ from __future__ import annotations
 import pytest
 from pika import BasicProperties
 
-from common import units
+from common.errors import WireFormatError
 from common.fanout.broker import topology
-from common.frame import Codec, FrameHeader
+from common.frame import LARGEST, Codec, FrameHeader, Limits
 
 
 def test_names_are_readable_for_operators() -> None:
     assert topology.exchange("cam") == "fanlight.cam"
     assert topology.consumer_queue("cam", "wall", "ab12") == "fanlight.cam.wall.ab12"
     assert topology.control_queue("cam", "ab12") == "fanlight.control.cam.ab12"
-
-
-@pytest.mark.parametrize(
-    ("share", "name"),
-    [
-        ("4f3b00112233", "cam.4f3b00112233"),
-        ("4f3b00112233.grey-640x360", "cam.4f3b00112233.grey-640x360"),
-    ],
-)
-def test_a_hub_has_a_routing_key_for_its_host_and_form(share: str, name: str) -> None:
-    assert topology.share_key("cam", share) == name
-
-
-def test_no_stream_has_the_exchange_of_the_hubs() -> None:
-    """A stream's name has no dot."""
-    with pytest.raises(ValueError, match="letters"):
-        units.name(topology.SHARED_EXCHANGE.removeprefix("fanlight."))
 
 
 @pytest.mark.parametrize("codec", Codec)
@@ -53,7 +36,7 @@ def test_the_properties_of_a_frame_are_what_its_reader_expects(codec: Codec) -> 
 
 def test_the_properties_of_a_frame_survive_the_wire() -> None:
     header = FrameHeader(
-        stream="cam", codec=Codec.SHARED, epoch=2**62, seq=2**40, capture_ns=1_700_000_000_000_000_001,
+        stream="cam", codec=Codec.RAW, epoch=2**62, seq=2**40, capture_ns=1_700_000_000_000_000_001,
         width=640, height=360, key=True, fps=30.0,
     )  # fmt: skip
     sent = topology.frame_properties(header, "ann")
@@ -61,6 +44,33 @@ def test_the_properties_of_a_frame_survive_the_wire() -> None:
     received.decode(b"".join(sent.encode()))
     assert received == sent
     assert received.headers == header.to_amqp()
+
+
+def taken(
+    properties: BasicProperties, trust: tuple[str, ...] = (), stream: str = "cam", limits: Limits = LARGEST
+) -> FrameHeader:
+    return topology.frame_header(properties, 24, stream, frozenset(trust), limits)
+
+
+def test_frames_are_taken_of_this_stream_and_of_users_that_are_trusted() -> None:
+    header = FrameHeader(
+        stream="cam", codec=Codec.JPEG, epoch=5, seq=7, capture_ns=1, width=4, height=2, key=True, fps=30.0
+    )
+    properties = topology.frame_properties(header, "ann")
+    assert taken(properties) == taken(properties, ("bob", "ann")) == header
+    with pytest.raises(WireFormatError, match="user_id is 'ann': allowed is --trust, which is bob,eve"):
+        taken(properties, ("eve", "bob"))
+    with pytest.raises(WireFormatError, match="stream is 'cam': allowed is 'door'"):
+        taken(properties, stream="door")
+    with pytest.raises(WireFormatError, match="body size is 24: allowed is 1 to 23 bytes"):
+        taken(properties, limits=Limits(100, 23))
+
+
+@pytest.mark.parametrize("user", [None, b"\xff"])
+def test_a_frame_without_a_user_is_of_nobody_who_is_trusted(user: str | None) -> None:
+    properties = BasicProperties(app_id="fanlight", user_id=user)
+    with pytest.raises(WireFormatError):
+        taken(properties, ("ann",))
 
 
 def test_no_stream_of_this_contract_shares_the_control_exchange_queue_names() -> None:
