@@ -20,7 +20,6 @@ import pika.exceptions
 import psutil
 import pytest
 import simplejpeg
-from pika.adapters.blocking_connection import BlockingChannel
 
 from common.codec.picture import BGR
 from common.frame import Codec
@@ -174,10 +173,6 @@ def claims(body: bytes, width: int, height: int) -> bytes:
     """The same JPEG with another size in its frame header (SOF0)."""
     at = body.index(b"\xff\xc0") + 5
     return body[:at] + struct.pack(">HH", height, width) + body[at + 4 :]
-
-
-def control_body(**changes: object) -> bytes:
-    return json.dumps({"v": 1, "stream": "s", "name": "c1", "reason": "join"} | changes).encode()
 
 
 GOOD = Message(jpeg())
@@ -350,88 +345,3 @@ def test_a_hostile_header_table_costs_one_reconnect_at_most(
             for record in caplog.records
             if record.name == "common.fanout.broker.link" and record.levelno >= logging.WARNING
         ], "told once, by the receiver"
-
-
-GARBAGE = {
-    "nothing": (None, b""),
-    "no JSON": ("keyframe_request", b"\xff\xfe{"),
-    "no object": ("keyframe_request", b"[]"),
-    "another version": ("keyframe_request", control_body(v=2)),
-    "unknown type": ("teapot", control_body()),
-    "unknown reason": ("keyframe_request", control_body(reason="boredom")),
-    "deeply nested": ("keyframe_request", b"[" * 4000),
-    "too long": ("keyframe_request", control_body() + b" " * 5000),
-    "15 MiB": ("receiver_report", b"[" * (15 * MIB)),
-    "report without figures": ("receiver_report", control_body()),
-}
-
-
-@pytest.mark.usefixtures("raw_values")
-@pytest.mark.parametrize("headers", [None, HOSTILE["timestamp 2^63"]], ids=["plain", "hostile-table"])
-def test_garbage_on_the_control_exchange_is_ignored(
-    stream: str, broker_url: str, headers: Raw | None
-) -> None:
-    with broker_scene(stream, broker_url) as (out, on), channel_of(broker_url) as channel:
-        channel.confirm_delivery()
-        table = None if headers is None else {"x": headers}
-        # The producer listens from now on, and has read the consumer's own request.
-        wait_until(lambda: out.stats().consumers == ("c1",), 10, "the producer hears its consumer")
-        before = out.stats().keyframe_requests
-        for kind, body in GARBAGE.values():
-            properties = pika.BasicProperties(type=kind, headers=table)
-            channel.basic_publish("fanlight.control", stream, body, properties)
-        genuine = pika.BasicProperties(type="keyframe_request", app_id="fanlight")
-
-        def ask() -> bool:
-            channel.basic_publish("fanlight.control", stream, control_body(stream=stream), genuine)
-            return out.stats().keyframe_requests > before
-
-        if headers is None:
-            # Control messages are read in order, so when this one has arrived the others have, too.
-            ask()
-            wait_until(lambda: out.stats().keyframe_requests > before, 5, "the request is counted")
-            assert out.stats().keyframe_requests == before + 1
-        else:
-            wait_until(ask, 5, "the listener is back")
-        assert out.failure is None
-        on.goes_on()
-
-
-HOSTILE_REPLIES = (
-    b"\xff\xfe",
-    "amq.rabbitmq.reply-to.",
-    "amq.rabbitmq.reply-to.no.such",
-    "amq.rabbitmq.reply-to.g1h2AAAAAAAA.AAAA",
-    "amq.rabbitmq.reply-to." + "x" * 200,
-    "",
-)
-
-
-def test_a_hostile_reply_address_does_not_cut_the_listener(
-    stream: str, broker_url: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.DEBUG, "common.fanout.broker.link")
-    asks = control_body(stream=stream, asked_ns=1)
-    replies: list[bytes] = []
-
-    def ask(channel: BlockingChannel, reply_to: Any) -> None:
-        properties = pika.BasicProperties(type="clock_request", reply_to=reply_to)
-        channel.basic_publish("fanlight.control", stream, asks, properties)
-
-    with broker_scene(stream, broker_url) as (out, on), raw_channel(broker_url) as channel:
-        wait_until(lambda: out.stats().consumers == ("c1",), 10, "the producer hears its consumer")
-        channel.basic_consume(
-            "amq.rabbitmq.reply-to", lambda _c, _m, _p, body: replies.append(body), auto_ack=True
-        )
-
-        def answered() -> bool:
-            ask(channel, "amq.rabbitmq.reply-to")
-            channel.connection.process_data_events(0.1)
-            return bool(replies)
-
-        for address in HOSTILE_REPLIES:
-            ask(channel, address)
-            replies.clear()
-            wait_until(answered, 5, "an honest question is answered")
-        on.goes_on()
-    assert not [line for line in caplog.messages if "control: " in line and "attempt" in line]

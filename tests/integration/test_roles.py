@@ -1,4 +1,4 @@
-"""What the users `producer`, `viewer` and `hub` of broker/definitions.json may do, and may not."""
+"""What the users `producer` and `viewer` of broker/definitions.json may do, and may not."""
 
 from __future__ import annotations
 
@@ -16,14 +16,12 @@ from pika.adapters.blocking_connection import BlockingChannel
 from common.fanout.broker.topology import frame_properties
 from common.frame import Codec
 from consumer import Consumer
-from tests.integration.test_hub import comes_by, hub
 from tests.support.headers import header
 from tests.support.marked_stream import Marking, Watcher
 from tests.support.roles import as_user, channel_of, refusal
 from tests.support.timing import wait_until
 
 REFUSED, MISSING, LOCKED, WRONG = 403, 404, 405, 406
-SHARED: Final = "fanlight.shared.pictures"
 CONTROL: Final = "fanlight.control"
 SUFFIX: Final = "abcdef"
 
@@ -106,10 +104,6 @@ VIEWER: Final[dict[str, tuple[int, Action]]] = {
         REFUSED,
         lambda c, s: c.basic_publish("", s.queue, b"6bytes", s.frame("viewer")),
     ),
-    "publish a reference": (
-        REFUSED,
-        lambda c, s: c.basic_publish(SHARED, f"{s.stream}.4f3b00112233", b"x", s.frame("viewer")),
-    ),
     "publish by a server's exchange": (
         REFUSED,
         lambda c, s: c.basic_publish("amq.fanout", "", b"x", s.frame("viewer")),
@@ -120,7 +114,6 @@ VIEWER: Final[dict[str, tuple[int, Action]]] = {
     ),
     "delete the exchange": (REFUSED, lambda c, s: c.exchange_delete(s.exchange)),
     "delete the control exchange": (REFUSED, lambda c, _: c.exchange_delete(CONTROL)),
-    "delete the hubs' exchange": (REFUSED, lambda c, _: c.exchange_delete(SHARED)),
     "declare the exchange": (REFUSED, lambda c, s: c.exchange_declare(s.exchange, "fanout", durable=True)),
     "declare the exchange otherwise": (
         REFUSED,
@@ -167,23 +160,10 @@ PRODUCER: Final[dict[str, tuple[int, Action]]] = {
         WRONG,
         lambda c, s: c.basic_publish(s.exchange, "", b"x", BasicProperties(user_id="viewer")),
     ),
-    "publish a reference": (
-        REFUSED,
-        lambda c, s: c.basic_publish(SHARED, f"{s.stream}.4f3b00112233", b"x", s.frame("producer")),
-    ),
-}
-HUB: Final[dict[str, tuple[int, Action]]] = {
-    "publish a frame": (REFUSED, lambda c, s: c.basic_publish(s.exchange, "", b"6bytes", s.frame("hub"))),
-    "publish into another's queue": (
-        REFUSED,
-        lambda c, s: c.basic_publish("", s.queue, b"6bytes", s.frame("hub")),
-    ),
-    "delete the exchange": (REFUSED, lambda c, s: c.exchange_delete(s.exchange)),
-    "read the control queue": (REFUSED, lambda c, s: next(c.consume(s.control_queue))),
 }
 DENIALS: Final = [
     pytest.param(user, code, action, id=f"{user}: {what}")
-    for user, table in (("viewer", VIEWER), ("producer", PRODUCER), ("hub", HUB))
+    for user, table in (("viewer", VIEWER), ("producer", PRODUCER))
     for what, (code, action) in table.items()
 ]
 
@@ -266,29 +246,8 @@ def test_a_viewer_waits_for_the_producer_and_for_one_that_comes_back(
     assert not [record for record in caplog.records if record.exc_info or record.levelno >= logging.ERROR]
 
 
-def test_a_viewer_uses_a_hub_that_it_may_not_pretend_to_be(broker_url: str, stream: str) -> None:
-    viewer = as_user(broker_url, "viewer")
-    with (
-        Marking(as_user(broker_url, "producer"), stream),
-        Watcher(Consumer(stream, "w", url=viewer, trust=["producer", "hub"])) as watcher,
-        Watcher(Consumer(stream, "v", url=viewer, trust=["producer"])) as wary,
-    ):
-        with hub(viewer, stream, name="false") as command:
-            command.wait_line("a hub logs in as `hub`")
-            comes_by(watcher, shared=False)
-        with hub(as_user(broker_url, "hub"), stream, "--trust", "producer"):
-            comes_by(watcher, shared=True)
-            comes_by(wary, shared=False)
-        comes_by(watcher, shared=False)
-        assert watcher.consumer.stats().malformed == 0
-        assert wary.consumer.stats().malformed > 0, "references of a user that it does not trust"
-    assert not watcher.faults()
-    assert not wary.faults()
-
-
-@pytest.mark.parametrize("plain", [True, False], ids=["as ours", "read by pika"])
 def test_frames_of_a_user_who_is_not_trusted_are_refused(
-    broker_url: str, stream: str, caplog: pytest.LogCaptureFixture, plain: bool
+    broker_url: str, stream: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     producer, viewer = as_user(broker_url, "producer"), as_user(broker_url, "viewer")
     with (
@@ -302,7 +261,6 @@ def test_frames_of_a_user_who_is_not_trusted_are_refused(
         for seq in range(30):
             forged = header(seq, Codec.RAW, stream=stream, epoch=2**60, capture_ns=time.time_ns())
             properties = frame_properties(forged, "fanlight")
-            properties.priority = None if plain else 1
             forging.basic_publish(f"fanlight.{stream}", "", bytes(64 * 48 * 3), properties)
         count = len(watcher.seen)
         wait_until(lambda: len(watcher.seen) > count + 3, 10, "the stream goes on")

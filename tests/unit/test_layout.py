@@ -20,12 +20,11 @@ MAX_LINES: Final = 400
 TESTED_ELSEWHERE: Final[dict[str, str]] = {
     "common/doctor/clock.py": "tests/integration/test_doctor.py",
     "common/fanout/__init__.py": "tests/integration/test_pipeline.py",
-    "common/fanout/broker/control.py": "tests/integration/test_pipeline.py",
+    "common/fanout/broker/control.py": "tests/integration/test_broker_control.py",
     "common/fanout/broker/check.py": "tests/integration/test_doctor.py",
-    "common/fanout/broker/link.py": "tests/fault/test_broker_faults.py",
-    "common/fanout/broker/publisher.py": "tests/fault/test_broker_faults.py",
-    "common/fanout/broker/sharing.py": "tests/integration/test_hub.py",
-    "common/fanout/broker/subscriber.py": "tests/fault/test_broker_faults.py",
+    "common/fanout/broker/link.py": "tests/integration/test_broker_link.py",
+    "common/fanout/broker/publisher.py": "tests/integration/test_broker_publisher.py",
+    "common/fanout/broker/subscriber.py": "tests/integration/test_broker_subscriber.py",
     "common/fanout/multiplex/publisher.py": "tests/unit/common/fanout/tcp/test_publisher.py",
     "common/fanout/tcp/reach.py": "tests/fault/test_network_faults.py",
     "common/fanout/threads/publisher.py": "tests/unit/common/fanout/tcp/test_publisher.py",
@@ -100,6 +99,19 @@ def configures_logging(path: str, source: str) -> Iterator[str]:
         yield f"{path} configures logging: the command does, the library asks"
 
 
+def private_pika(path: str, source: str) -> Iterator[str]:
+    """What ties us to one version of pika, or changes it for everybody in the process."""
+    modules = list(_imports(path, source))
+    imports_pika = any(module.partition(".")[0] == "pika" for module in modules)
+    for module in modules:
+        if module.startswith("pika.") and any(part.startswith("_") for part in module.split(".")):
+            yield f"{path} imports {module}"
+    if imports_pika and re.search(r"noqa:.*SLF001", source):
+        yield f"{path} uses a private name, and imports pika"
+    for target in _assigned(source, set(_imported_names(source))):
+        yield f"{path} assigns to {target}, which it imported"
+
+
 def too_long(path: str, text: str) -> Iterator[str]:
     lines = len(text.splitlines())
     if lines > MAX_LINES:
@@ -143,6 +155,31 @@ def _imports(path: str, source: str) -> Iterator[str]:
             base = ".".join([*above, *([node.module] if node.module else [])])
             yield base
             yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def _imported_names(source: str) -> Iterator[str]:
+    """Of other libraries; the standard library has hooks to be set."""
+    ours = {*sys.stdlib_module_names, *PACKAGES, "scripts", "tests"}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            base = getattr(node, "module", None)
+            for alias in node.names:
+                if (base or alias.name).partition(".")[0] not in ours:
+                    yield alias.asname or alias.name.partition(".")[0]
+
+
+def _assigned(source: str, imported: set[str]) -> Iterator[str]:
+    """What is assigned to an attribute of an imported module or class, or put into `sys.modules`."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "setattr":
+            targets = node.args[:1]
+        else:
+            targets = node.targets if isinstance(node, (ast.Assign, ast.Delete)) else []
+        for target in targets:
+            text = ast.unparse(target)
+            patched = isinstance(target, ast.Attribute) or isinstance(node, ast.Call)
+            if (patched and text.partition(".")[0] in imported) or text.startswith("sys.modules["):
+                yield text
 
 
 def _uses(source: str, name: str) -> bool:
@@ -214,6 +251,10 @@ def test_source_files_keep_the_rule(check: Callable[..., Iterator[str]]) -> None
     assert violations(check, SOURCE) == []
 
 
+def test_other_libraries_are_used_as_they_are_published() -> None:
+    assert violations(private_pika, texts("*.py", *PACKAGES, "scripts")) == []
+
+
 def test_files_are_short_enough_to_be_read() -> None:
     assert violations(too_long, ALL_PYTHON) == []
 
@@ -260,6 +301,13 @@ def test_the_top_level_is_the_one_of_the_design() -> None:
         (sleeps, "consumer/x.py", "import time\ntime.sleep(1)"),
         (sleeps, "consumer/x.py", "from time import sleep as nap"),
         (configures_logging, "producer/cli.py", "import logging\nlogging.basicConfig()"),
+        (private_pika, "common/x.py", "from pika.channel import _OnCancelCallback"),
+        (private_pika, "common/x.py", "import pika._hidden"),
+        (private_pika, "scripts/x.py", "import pika\nx = pika.y._z  # noqa: SLF001"),
+        (private_pika, "common/x.py", "import pika.data\npika.data.decode_table = f"),
+        (private_pika, "common/x.py", "from pika import data\ndel data.decode_table"),
+        (private_pika, "common/x.py", "from pika import Channel\nsetattr(Channel, 'basic_ack', f)"),
+        (private_pika, "common/x.py", "import sys\nsys.modules['pika.x'] = None"),
         (too_long, "common/x.py", "x = 1\n" * 401),
     ],
 )
@@ -276,6 +324,7 @@ def test_a_check_finds(check: Callable[..., Iterator[str]], path: str, source: s
         (prints, "producer/x.py", "# print('hello')\npprint = 'print()'"),
         (sleeps, "consumer/x.py", "event.wait(1)"),
         (configures_logging, "scripts/demo.py", "import logging\nlogging.basicConfig()"),
+        (private_pika, "common/x.py", "from pika import spec\nself.channel = spec.Basic\nx = self._y"),
         (too_long, "common/x.py", "x = 1\n" * 400),
     ],
 )

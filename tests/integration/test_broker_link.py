@@ -1,0 +1,121 @@
+"""One link alone, against a real broker: its thread, its channels, and the end of both."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+
+import pytest
+from pika.channel import Channel
+
+from common.address import broker_address
+from common.errors import BrokerRefused, FanlightError
+from common.fanout.broker.link import Link
+from tests.support.timing import scaled
+
+
+class Owner:
+    """Takes down what its link tells it."""
+
+    def __init__(self, url: str) -> None:
+        self.told: queue.Queue[Channel | FanlightError | None] = queue.Queue()
+        self.link = Link(broker_address(url), self, title="test link")
+
+    def on_channel(self, channel: Channel) -> None:
+        self.link.established()
+        self.told.put(channel)
+
+    def on_down(self) -> None:
+        self.told.put(None)
+
+    def on_failed(self, error: FanlightError) -> None:
+        self.told.put(error)
+
+    def next(self) -> Channel | FanlightError | None:
+        return self.told.get(timeout=scaled(5))
+
+    def channel(self) -> Channel:
+        told = self.next()
+        assert isinstance(told, Channel)
+        return told
+
+    def usable(self, channel: Channel) -> bool:
+        """As the link's thread sees it."""
+        answers: queue.Queue[bool] = queue.Queue()
+        self.link.call(lambda: answers.put(self.link.usable(channel)))
+        return answers.get(timeout=scaled(5))
+
+
+@pytest.fixture
+def owner(broker_url: str) -> Iterator[Owner]:
+    made = Owner(broker_url)
+    made.link.start()
+    yield made
+    made.link.stop(2)
+    assert "test link" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_a_channel_that_is_renewed_is_not_usable_any_more(owner: Owner) -> None:
+    first = owner.channel()
+    assert owner.usable(first)
+    owner.link.call(lambda: owner.link.renew("the test says so"))
+    assert owner.next() is None
+    second = owner.channel()
+    assert owner.usable(second)
+    assert not owner.usable(first)
+
+
+def test_a_timer_of_a_link_that_closes_finds_its_channel_unusable(owner: Owner) -> None:
+    channel = owner.channel()
+    found: queue.Queue[bool] = queue.Queue()
+
+    def close() -> None:
+        owner.link.close()
+        owner.link.call(lambda: found.put(owner.link.usable(channel)))  # the close is under way
+
+    owner.link.call(close)
+    owner.link.stop(2)
+    assert found.get(timeout=scaled(5)) is False
+
+
+def test_a_further_channel_may_be_closed_by_the_broker_without_harm(owner: Owner) -> None:
+    channel = owner.channel()
+    closed: queue.Queue[str] = queue.Queue()
+
+    def opened(further: Channel) -> None:
+        further.add_on_close_callback(lambda _channel, error: closed.put(str(error)))
+        further.exchange_declare("no-such-exchange", passive=True)
+
+    owner.link.call(lambda: owner.link.further_channel(opened))
+    assert "NOT_FOUND" in closed.get(timeout=scaled(5))
+    assert owner.usable(channel)
+
+
+def test_what_is_called_after_the_end_is_ignored(owner: Owner) -> None:
+    owner.channel()
+    owner.link.stop(2)
+    assert owner.next() is None
+    owner.link.call(lambda: owner.told.put(None))
+    owner.link.stop(2)
+    assert owner.told.empty()
+
+
+def test_a_refusal_is_final_and_told_once(broker_url: str) -> None:
+    refused = Owner(broker_url.replace(":fanlight@", ":wrong@"))
+    refused.link.start()
+    told = refused.next()
+    assert isinstance(told, BrokerRefused)
+    refused.link.stop(2)
+    assert refused.told.empty()
+
+
+def test_an_error_of_its_owner_ends_it_and_is_told(broker_url: str) -> None:
+    broken = Owner(broker_url)
+    broken.link.start()
+    broken.channel()
+    broken.link.call(lambda: broken.told.put(1 / 0))  # type: ignore[arg-type]
+    told = broken.next()
+    assert isinstance(told, FanlightError)
+    assert "internal error: ZeroDivisionError" in str(told)
+    broken.link.stop(2)

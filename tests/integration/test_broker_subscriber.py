@@ -1,0 +1,95 @@
+"""A subscriber alone, against a real broker: when it follows, and what flows while it does not."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from common import fanout
+from common.control import ClockRequest
+from common.fanout.broker.subscriber import BrokerSubscriber
+from tests.support.fanout_events import Events, frame
+from tests.support.timing import wait_until
+
+
+class Pair:
+    """A publisher, and a subscriber that is not connected yet."""
+
+    def __init__(self, url: str, stream: str, *, follow: bool) -> None:
+        self.stream = stream
+        self.sent, self.got = Events(), Events()
+        self.publisher = fanout.publisher(url, stream=stream, max_age_s=0.5, events=self.sent)
+        subscriber = fanout.subscriber(
+            url, stream=stream, name="w", max_age_s=0.5, events=self.got, follow=follow
+        )
+        assert isinstance(subscriber, BrokerSubscriber)
+        self.subscriber = subscriber
+
+    def sends(self, seq: int) -> None:
+        assert self.publisher.wait_ready(10)
+        self.publisher.publish(frame(self.stream, seq))
+
+    def comes(self, seq: int) -> None:
+        self.sends(seq)
+        assert self.got.frame().header.seq == seq
+
+
+@contextmanager
+def pair(url: str, stream: str, *, follow: bool) -> Iterator[Pair]:
+    made = Pair(url, stream, follow=follow)
+    made.publisher.start()
+    made.sent.wait("connected")
+    try:
+        yield made
+    finally:
+        made.subscriber.stop(2)
+        made.publisher.stop(2)
+
+
+def test_it_follows_from_the_beginning(broker_url: str, stream: str) -> None:
+    with pair(broker_url, stream, follow=True) as made:
+        made.subscriber.start()
+        made.got.wait("connected")
+        for seq in range(10):
+            made.comes(seq)
+        assert made.got.threads == {f"fanlight consumer {stream} w"}
+    made.got.wait("disconnected")
+
+
+def test_without_following_it_stands_and_only_frames_are_missing(broker_url: str, stream: str) -> None:
+    with pair(broker_url, stream, follow=False) as made:
+        made.subscriber.count_waiting()
+        made.subscriber.start()
+        made.got.wait("connected")
+        made.subscriber.send(ClockRequest(stream=stream, name="w", asked_ns=7))
+        made.got.wait("clock 7")
+        assert not made.publisher.wait_ready(0.3), "nobody watches"
+        wait_until(lambda: made.subscriber.waiting == 0, 5, "its queue is there")
+        assert made.got.frames.empty()
+        made.subscriber.follow_stream(True)
+        made.got.wait("following")
+        made.comes(1)
+        made.subscriber.follow_stream(False)
+        made.subscriber.send(ClockRequest(stream=stream, name="w", asked_ns=8))
+        made.got.wait("clock 8")  # the queue is unbound by then
+        made.sends(2)
+        wait_until(lambda: not made.publisher.watched, 5, "the frame came back")
+        assert made.got.frames.empty()
+
+
+@pytest.mark.parametrize("follow", [True, False])
+def test_it_may_be_told_while_it_is_being_set_up(broker_url: str, stream: str, follow: bool) -> None:
+    with pair(broker_url, stream, follow=not follow) as made:
+        made.subscriber.start()
+        for number in range(20):  # whenever the last one arrives, it counts
+            made.subscriber.follow_stream(bool(number % 2) is follow)
+        made.got.wait("connected")
+        if follow:
+            made.comes(1)
+        else:
+            with pytest.raises(queue.Empty):
+                made.got.frames.get(timeout=0.5)
+            wait_until(lambda: not made.publisher.wait_ready(0.0), 5, "nobody watches")
