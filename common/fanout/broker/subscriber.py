@@ -134,12 +134,13 @@ class BrokerSubscriber:
         channel.queue_bind(self._queue, self._exchange, callback=partial(self._bound, channel, tell))
 
     def _bound(self, channel: Channel, tell: bool, _frame: object) -> None:
-        if channel is not self._channel:
+        if not self._link.usable(channel):
             return
         self._binding = False
         # Not before: a keyframe that is asked for earlier may come too early as well.
         if tell and self._follow:
             self._events.on_following()
+        self._change_binding(channel)
 
     def _declare(self, channel: Channel, name: str, kind: str) -> None:
         channel.exchange_declare(name, kind, durable=True, passive=self._declaring.passive)
@@ -152,13 +153,15 @@ class BrokerSubscriber:
             self._change_binding(channel)
 
     def _change_binding(self, channel: Channel) -> None:
-        if self._follows == self._follow:
+        # One at a time: a broker that stands still answers none, and only the last one counts.
+        if self._binding or self._follows == self._follow:
             return
         self._follows = self._follow
         if self._follow:
             self._bind(channel, tell=True)
         else:
-            channel.queue_unbind(self._queue, self._exchange)
+            self._binding = True
+            channel.queue_unbind(self._queue, self._exchange, callback=partial(self._bound, channel, False))
 
     def on_down(self) -> None:
         self._channel = self._waiting = None
@@ -251,7 +254,6 @@ class BrokerSubscriber:
                 self._acknowledge(channel)
             # Silence may mean that an operator deleted the exchange and our binding with it. The
             # producer declares it again; nobody but us can bind again. Both are without effect else.
-            # One at a time: pika keeps what a broker that is blocked does not answer.
             if self._follow and not self._binding:
                 self._bind(channel)
         self._link.call_later(_LOOK_S, partial(self._look, channel, self._last_tag))
