@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from common.errors import WireFormatError
 
@@ -54,7 +54,6 @@ _CONTENT_TYPES: Final = {
     Codec.PNG: "image/png",
     Codec.RAW: "application/x-raw-bgr",
 }
-ENCODINGS: Final = tuple(Codec)
 _CODECS: Final = {content_type: codec for codec, content_type in _CONTENT_TYPES.items()}
 
 # An empty message that an idle producer publishes to learn whether anybody is bound. Not a frame.
@@ -73,9 +72,8 @@ LARGEST: Final = Limits()
 """What the wire allows."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FrameHeader:
-    """What travels beside every body.
+class FrameHeader(NamedTuple):
+    """What travels beside every body. A tuple, since one is made for every frame: in a third of the time.
 
     Attributes:
         stream: name of the stream, as in the exchange `fanlight.<stream>`.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -21,8 +20,7 @@ class Held(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Frame:
+class Frame(NamedTuple):
     """The picture to show now.
 
     Frames are equal if their headers and pixels are. A pickled frame has pixels of its own, as of `copy()`.
@@ -51,12 +49,15 @@ class Frame:
             return NotImplemented
         return self.header == other.header and np.array_equal(self.image, other.image)
 
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
     def __hash__(self) -> int:
         return hash((self.header.stream, self.epoch, self.seq))
 
     def __reduce__(self) -> tuple[type[Frame], tuple[object, ...]]:
         owned = self if self.held is None else self.copy()
-        return Frame, tuple(getattr(owned, field.name) for field in fields(owned))
+        return Frame, tuple(owned)
 
     @property
     def seq(self) -> int:
@@ -91,4 +92,4 @@ class Frame:
                 f"frame {self.seq} was held for longer than its hub keeps pictures: copy it at once, "
                 "or give the hub a longer --max-age"
             )
-        return replace(self, image=image, held=None)
+        return self._replace(image=image, held=None)

@@ -10,7 +10,7 @@ from common.access import Access
 from common.address import DEFAULT_URL, Design, TcpAddress
 from common.codec import check_quality
 from common.errors import ConfigError
-from common.frame import ENCODINGS, MAX_FPS, MAX_PIXELS, Codec
+from common.frame import MAX_FPS, MAX_PIXELS, Codec
 from common.settings import MAX_PIXELS_OPTION, STREAM, URL, Option
 
 DEFAULT_SIZE: Final = (1280, 720)
@@ -80,7 +80,7 @@ class ProducerSettings:
             )
 
 
-codec_value: Final = units.one_of(ENCODINGS)
+codec_value: Final = units.one_of(Codec)
 """A codec by its name."""
 
 
@@ -102,7 +102,7 @@ OPTIONS: Final = (
     Option("loop", str, False, "start a file or a folder of images again at its end", switch=True),
     STREAM,
     MAX_PIXELS_OPTION,
-    Option("codec", codec_value, Codec.H264, f"{', '.join(ENCODINGS)} (default: h264)", "CODEC"),
+    Option("codec", codec_value, Codec.H264, f"{', '.join(Codec)} (default: h264)", "CODEC"),
     Option("fps", units.rate_fps, None, "frames per second (default: the source's own, or 30)", "FPS"),
     Option("size", units.size_px, None, "scale to WIDTHxHEIGHT (default: the source's own)", "SIZE"),
     Option(

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from common.doctor.report import Check, Finding, note, ok, problem
 from common.errors import FanlightError
-from common.frame import ENCODINGS, EncodedFrame, FrameHeader
+from common.frame import Codec, EncodedFrame, FrameHeader
 
 _ROOT: Final = Path(__file__).parents[2]
 _PACKAGES: Final = ("av", "numpy", "opencv-python", "pika", "simplejpeg", "prometheus-client")
@@ -82,7 +82,7 @@ def _codecs() -> Finding:
         from common.codec import decoder, encoder
 
         picture = np.full((360, 640, 3), 128, np.uint8)
-        for codec in ENCODINGS:
+        for codec in Codec:
             body = encoder(codec, fps=30.0, gop_s=1.0).encode(picture, key=True).body
             header = FrameHeader(
                 stream="doctor", codec=codec, epoch=1, seq=0, capture_ns=1, width=640, height=360,
@@ -91,7 +91,7 @@ def _codecs() -> Finding:
             decoder(codec).decode(EncodedFrame(header, body)).pixels()
     except (ImportError, FanlightError) as error:
         return problem(str(error), _REINSTALL)
-    return ok(f"{', '.join(ENCODINGS)} work")
+    return ok(f"{', '.join(Codec)} work")
 
 
 def _shared_memory() -> Finding:

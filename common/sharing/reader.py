@@ -71,7 +71,7 @@ class Attachment:
         self._slots = pictures(self._memory, self.header)
         self._count = self.header.slots
         self._at = [number_at(index) for index in range(self._count)]
-        # (number, timeout_s): waits for a newer picture than that one, and returns the number of the newest.
+        # (number, timeout_s): waits for a newer picture than that one, returns the number of the newest.
         self.wait = Futex(self._words, NEWEST).wait
 
     @property

@@ -8,6 +8,7 @@ from dataclasses import fields
 from decimal import Decimal
 from typing import Any, Final
 
+from consumer.changeover import via_value
 from pika import data as pika_data
 
 from common import control, units
@@ -20,7 +21,6 @@ from common.frame import APP_ID, MAX_BODY_BYTES, MAX_PIXELS, Codec, FrameHeader
 from common.pixels import FULL_BGR, format_value
 from common.settings import Option, resolve
 from common.sharing.layout import Reference, SegmentHeader, check_name, is_ours
-from consumer.changeover import via_value
 from consumer.settings import OPTIONS as CONSUMER
 from consumer.settings import ConsumerSettings
 from consumer.sinks import parse_sink

@@ -11,7 +11,6 @@ import signal
 import sys
 import threading
 import time
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -56,7 +55,7 @@ def main(url: str, path: str, fps: float) -> None:
         if stopping.wait(max(0.0, began_s + seq / fps - time.monotonic())):
             break
         frame = frames[seq % len(frames)]
-        header = replace(frame.header, seq=seq, capture_ns=time.time_ns())
+        header = frame.header._replace(seq=seq, capture_ns=time.time_ns())
         if publisher.wait_ready(_WAIT_S):
             publisher.publish(EncodedFrame(header, frame.body))
     publisher.stop(1.0)

@@ -140,6 +140,7 @@ class BrokerSubscriber:
         # Not before: a keyframe that is asked for earlier may come too early as well.
         if tell and self._follow:
             self._events.on_following()
+            self._look(channel, -1)
         self._change_binding(channel)
 
     def _declare(self, channel: Channel, name: str, kind: str) -> None:
@@ -194,7 +195,7 @@ class BrokerSubscriber:
         self._events.on_connected()
         self._change_binding(channel)
         self._link.call_later(_REPORT_S, partial(self._tick, channel))
-        self._link.call_later(_LOOK_S, partial(self._look, channel, 0))
+        self._look(channel, -1)
 
     def _cancelled(self, _frame: object) -> None:
         self._link.renew("the queue was deleted")
@@ -228,6 +229,8 @@ class BrokerSubscriber:
             self._events.on_tick()
             if self._counts_waiting:
                 self._count_waiting(channel)
+            if not self._follow:
+                self._pause(channel)
             self._link.call_later(_REPORT_S, partial(self._tick, channel))
 
     def _count_waiting(self, channel: Channel) -> None:
@@ -245,18 +248,24 @@ class BrokerSubscriber:
             self._waiting = ok.method.message_count
 
     def _look(self, channel: Channel, seen_tag: int) -> None:
-        if not self._link.usable(channel):
+        # While a hub serves there is nothing to look at: a hundred viewers of a host need not wake for it.
+        if not self._link.usable(channel) or not self._follow:
             return
-        # An unacknowledged message closes the channel after half an hour (docs/consumers):
-        # acknowledge the rest of a batch when the stream pauses.
         if seen_tag == self._last_tag:
-            if self._unacked:
-                self._acknowledge(channel)
+            self._pause(channel)
             # Silence may mean that an operator deleted the exchange and our binding with it. The
             # producer declares it again; nobody but us can bind again. Both are without effect else.
-            if self._follow and not self._binding:
+            if not self._binding:
                 self._bind(channel)
         self._link.call_later(_LOOK_S, partial(self._look, channel, self._last_tag))
+
+    def _pause(self, channel: Channel) -> None:
+        """The stream pauses: acknowledge the rest of a batch.
+
+        An unacknowledged message closes the channel after half an hour (docs/consumers).
+        """
+        if self._unacked:
+            self._acknowledge(channel)
 
     def _publish_control(self, message: control.ControlMessage) -> None:
         channel = self._channel
