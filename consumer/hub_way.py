@@ -7,7 +7,7 @@ from typing import Final
 
 from common.clock import monotonic_ns
 from common.frame import FrameHeader
-from common.sharing.layout import Slot
+from common.sharing.layout import CODECS, Slot
 from common.sharing.reader import Attachment
 from consumer.account import Account
 from consumer.frame import Frame
@@ -126,7 +126,7 @@ class HubWay:
         # By position: one is made for every frame of a hundred viewers.
         return FrameHeader(
             self._stream,
-            slot.codec,
+            CODECS[slot.codec_number],
             self._epoch,
             slot.seq,
             slot.capture_ns,

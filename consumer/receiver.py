@@ -17,6 +17,7 @@ from common.frame import EncodedFrame
 from common.freshness import FreshnessPolicy, Verdict
 from common.ratelimit import RateLimiter
 from consumer.account import Account
+from consumer.lag_detector import Figures, LagDetector
 from consumer.mailbox import Mailbox
 from consumer.playout import Arrived
 from consumer.producer_clock import ProducerClock
@@ -29,6 +30,13 @@ _DROPS: Final = {
     Verdict.DROP_LATE: Event.LATE,
     Verdict.DROP_AWAITING_KEY: Event.AWAITING_KEY,
 }
+
+# In seconds; less often than a producer forgets a consumer.
+_VIEWER_REPORT_TICKS: Final = 2
+_TOO_SLOW: Final = (
+    "this machine is too slow for all that it decodes: %.0f of %.0f frames per second are shown; a hub "
+    "(--sink share), a smaller picture (the producer's --size), or with --playout sync a longer --delay helps"
+)
 
 
 class Receiver:
@@ -65,6 +73,8 @@ class Receiver:
         self._paused = False
         self._last: tuple[int, int] | None = None
         self._joining = False
+        self._ticks = 0
+        self._lag = LagDetector()
         self._complaints = RateLimiter()
 
     # What the presenting thread says.
@@ -163,7 +173,16 @@ class Receiver:
         self._clock.on_reply(reply)
 
     def on_tick(self) -> None:
-        self._send(_report(self._settings, self._account.stats()))
+        self._ticks += 1
+        # How the stream arrives, its hub reports; a viewer only says that it is there.
+        if not self._paused or self._ticks % _VIEWER_REPORT_TICKS == 0:
+            stats = self._account.stats()
+            self._send(_report(self._settings, stats))
+            decoding_s = self._account.meters.decoding.snapshot().total
+            figures = Figures(stats.received, stats.superseded + stats.late, decoding_s)
+            lag = self._lag.observe(figures, monotonic_ns() / 1e9)
+            if lag is not None:
+                _LOG.warning(_TOO_SLOW, *lag)
         self._clock.on_tick()
 
     def ask_the_time(self) -> None:

@@ -182,14 +182,16 @@ class Reception:
     ) -> Frame | None:
         """See `Present`."""
         now_ns = monotonic_ns()
+        torn = False
         if due_ns is not None and due_ns > now_ns:
             if picture is not None:
                 # All the others wait for the same moment: what is left to do afterwards can wait.
                 self._let_show_s = min(_LET_SHOW_S, _LET_SHOW_SHARE / header.fps)
             self._pause.acquire(timeout=min(due_ns - now_ns, _LONGEST_PAUSE_NS) / 1e9)
             now_ns = monotonic_ns()
+            torn = picture is not None and not picture.valid
         age_ns = now_ns - captured_ns
-        if age_ns > self._max_age_ns or (picture is not None and not picture.valid):
+        if age_ns > self._max_age_ns or torn:
             account = self._account
             if picture is not None:
                 account.arrived(header, 0, received_ns)

@@ -88,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     many.add_argument(
         "--via", choices=viewers.USUAL, default="broker", help="host: with a hub, peers beside it"
     )
+    many.add_argument("--before", type=Path, metavar="DIR", help="another checkout, for the paired cases")
     many.add_argument(
         "cases", nargs="*", metavar="CASE", help=f"of {', '.join(viewers.CASES)} (default: as --via says)"
     )
@@ -211,6 +212,7 @@ def _viewers(arguments: argparse.Namespace, node: PrivateNode, results: Path) ->
         large_clip=lambda: clip.repeated(results / "clip-1080p60.mp4", lasts_s, (1920, 1080), 60),
         viewers=arguments.viewers,
         score=Score(),
+        before=arguments.before,
     )
     began = time.monotonic()
     failed = False

@@ -45,7 +45,7 @@ _SPARE_SLOTS: Final = 2
 
 _FORMATS: Final = {1: PixelFormat.BGR, 2: PixelFormat.I420, 3: PixelFormat.GREY}
 _FORMAT_NUMBERS: Final = {pixel_format: number for number, pixel_format in _FORMATS.items()}
-_CODECS: Final = tuple(Codec)
+CODECS: Final = tuple(Codec)
 
 
 class Slot(NamedTuple):
@@ -57,7 +57,7 @@ class Slot(NamedTuple):
         captured_ns: the same moment by this host's monotonic clock, as the hub knows it.
         written_ns: Unix time at which the hub shared it.
         fps: of the stream.
-        codec_number, keyframe: of the frame that it was decoded from; see `codec` and `key`.
+        codec_number, keyframe: of the frame that it was decoded from; the first is an index of `CODECS`.
     """
 
     number: int
@@ -69,10 +69,6 @@ class Slot(NamedTuple):
     codec_number: int
     keyframe: int
 
-    @property
-    def codec(self) -> Codec:
-        return _CODECS[self.codec_number]
-
     def pack_into(self, memory: mmap, word: int) -> None:
         """Write all but the number, behind the word that holds it."""
         _SLOT.pack_into(memory, 8 * word + 8, *self[1:])
@@ -81,11 +77,6 @@ class Slot(NamedTuple):
     def unpack_from(cls, memory: mmap, word: int, number: int) -> Slot:
         """Read what belongs to a picture; right only if the slot still has that number afterwards."""
         return cls._make((number, *_SLOT.unpack_from(memory, 8 * word + 8)))
-
-
-def codec_number(codec: Codec) -> int:
-    """How a slot names a codec."""
-    return _CODECS.index(codec)
 
 
 def slots_for(grace_s: float, fps: float) -> int:

@@ -11,7 +11,7 @@ from common.clock import monotonic_ns, wall_ns
 from common.errors import SharingError, SinkError
 from common.pixels import PixelFormat
 from common.sharing import hosts
-from common.sharing.layout import SegmentHeader, Slot, codec_number, slots_for
+from common.sharing.layout import CODECS, SegmentHeader, Slot, slots_for
 from common.sharing.names import RingName, source_of
 from common.sharing.writer import Segment
 from consumer.sinks.base import Sink
@@ -79,7 +79,7 @@ class ShareSink(Sink):
             captured_ns=max(0, now_ns - (wall_ns() - frame.presented_ns) - int(frame.age_s * 1e9)),
             written_ns=wall_ns(),
             fps=header.fps,
-            codec_number=codec_number(header.codec),
+            codec_number=CODECS.index(header.codec),
             keyframe=header.key,
         )
         if segment.write(frame.image, slot, now_ns):

@@ -6,9 +6,9 @@ import struct
 from collections.abc import Callable, Iterable
 from dataclasses import fields
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Final
 
-from consumer.changeover import via_value
 from pika import data as pika_data
 
 from common import control, units
@@ -18,11 +18,12 @@ from common.fanout.tcp import wire
 from common.fanout.tcp.visitor import Visitor
 from common.fanout.tcp.wire import Kind, Message, MessageReader
 from common.frame import APP_ID, MAX_BODY_BYTES, MAX_PIXELS, Codec, FrameHeader
-from common.pixels import FULL_BGR, format_value
+from common.pixels import format_value
 from common.settings import Option, resolve
-from common.sharing.layout import Reference, SegmentHeader, check_name, is_ours
+from common.sharing.layout import SegmentHeader
+from common.sharing.names import is_ours
 from consumer.settings import OPTIONS as CONSUMER
-from consumer.settings import ConsumerSettings
+from consumer.settings import ConsumerSettings, via_value
 from consumer.sinks import parse_sink
 from producer.settings import OPTIONS as PRODUCER
 from producer.settings import ProducerSettings
@@ -164,21 +165,6 @@ def _control() -> Callable[[bytes], None]:
 # Shared memory ---------------------------------------------------------------------------------------
 
 
-def _reference() -> Callable[[bytes], None]:
-    def run(data: bytes) -> None:
-        try:
-            reference = Reference.parse(data)
-            is_ours(reference.segment)
-            check_name(reference.segment, "cam", FULL_BGR)
-        except WireFormatError as error:
-            _one_line(error)
-            return
-        if "/" in reference.segment or Reference.parse(reference.serialize()) != reference:
-            raise Broken(reference)
-
-    return run
-
-
 def _segment() -> Callable[[bytes], None]:
     def run(data: bytes) -> None:
         for file_bytes in (4096 * 21, len(data), int.from_bytes(data[-8:], "little")):
@@ -189,6 +175,15 @@ def _segment() -> Callable[[bytes], None]:
                 continue
             if header.file_bytes != file_bytes or not data.startswith(header.serialize()[:28]):
                 raise Broken(header)
+
+    return run
+
+
+def _ring_file() -> Callable[[bytes], None]:
+    def run(data: bytes) -> None:
+        name = data.decode("utf-8", "surrogateescape")
+        if is_ours(name) and (Path(name).name != name or not name.isascii()):
+            raise Broken(name)
 
     return run
 
@@ -291,12 +286,6 @@ def _visitor_seeds() -> list[bytes]:
     return [hello + b"".join(asked) + golden("follow.tcp")[0], hello, golden("frame-raw.tcp")[0][:600]]
 
 
-def _references() -> list[bytes]:
-    """The body of the golden frame that refers to a shared picture."""
-    message = MessageReader().feed(memoryview(golden("frame-shared.tcp")[0]))[0]
-    return [message.body]
-
-
 _JSON: Final = (b"{", b"}", b"[", b"null", b"true", b"1e999", b"NaN", b"\\ud800", *_HEADER_WORDS)
 PURE: Final = (
     Target(
@@ -305,7 +294,12 @@ PURE: Final = (
     Target("tcp_stream", _tcp_stream, _wire_seeds, (b"FL\x01", *_JSON), 4096),
     Target("tcp_visitor", _tcp_visitor, _visitor_seeds, (b"FL\x01", *_JSON), 2048),
     Target("control", _control, _control_seeds, _JSON),
-    Target("reference", _reference, _references, (b"fanlight.1.",)),
+    Target(
+        "ring_file",
+        _ring_file,
+        lambda: [b"cam.bgr-64x48.0123abcd.lock", b"c.i420.0123abcd.89abcdef"],
+        (b"/",),
+    ),
     Target("segment", _segment, lambda: golden("segment-*.bin"), (b"FANLIGHT",), 128),
     Target(
         "url",

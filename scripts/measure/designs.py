@@ -69,37 +69,33 @@ def fanlight(
     playout: Sequence[str] = (),
     extra: Callable[[int], Sequence[str]] = lambda _consumer: (),
     start: Callable[[int], Sequence[str]] = lambda _consumer: ("-m", "consumer"),
+    checkout: Path | None = None,
 ) -> Design:
     """Ours: over RabbitMQ, with a hub if `via="host"`, or by the design `tcp` without a broker. `producing`
-    are flags of the producer; `extra` and `start` give single consumers other flags or another entry.
+    are flags of the producer; `extra` and `start` give single consumers other flags or another entry;
+    `checkout` is that of another commit, to be compared with.
     """
+
+    def python(*arguments: str) -> list[str]:
+        command = [sys.executable, *arguments]
+        return command if checkout is None else ["env", "-C", str(checkout), *command]
 
     def url(place: Place) -> str:
         return place.url if tcp is None else place.tcp(tcp)
 
     def producer(place: Place) -> list[str]:
         source = ["--source", str(place.clip), "--fps", str(fps)]
-        return [
-            sys.executable,
-            "-m",
-            "producer",
-            "--url",
-            url(place),
-            "--codec",
-            codec,
-            *source,
-            *producing,
-        ]
+        return python("-m", "producer", "--url", url(place), "--codec", codec, *source, *producing)
 
     def consumer(place: Place, number: int) -> list[str]:
         sinks = ["--sink", "null", "--sink", f"trace:{place.trace(number)}"]
         flags = ["--url", url(place), "--name", f"c{number}", "--via", via]
         flags += [*sinks, *playout, *extra(number)]
-        return [sys.executable, *start(number), *flags]
+        return python(*start(number), *flags)
 
     def hub(place: Place) -> list[str]:
         sharing = ["--url", url(place), "--name", "hub", "--sink", "share"]
-        return [sys.executable, "-m", "consumer", *sharing]
+        return python("-m", "consumer", *sharing)
 
     way = f"tcp+{tcp}" if tcp is not None else f"via {via}, prefetch and queue limits by default"
     shown = " ".join(["codec", codec, way, *playout])
@@ -115,6 +111,18 @@ def tutorial(name: str = "tutorial") -> Design:
         name,
         "pika BlockingConnection, fanout exchange, auto-ack, JPEG 80 by OpenCV",
         lambda place: [sys.executable, "-m", peer, "publish", place.url, str(place.clip)],
+        lambda place, n: [sys.executable, "-m", peer, "consume", place.url, str(place.trace(n))],
+        uses_broker=True,
+    )
+
+
+def bare_pika(name: str = "bare pika") -> Design:
+    """The least that a viewer costs that the broker wakes."""
+    peer = "scripts.measure.peers.bare_pika"
+    return Design(
+        name,
+        "pika BlockingConnection, messages of 16 bytes, prefetch 8, nothing decoded, a zero-copy view",
+        lambda place: [sys.executable, "-m", peer, "publish", place.url],
         lambda place, n: [sys.executable, "-m", peer, "consume", place.url, str(place.trace(n))],
         uses_broker=True,
     )

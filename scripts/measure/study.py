@@ -24,6 +24,7 @@ class Study:
 
     Attributes:
         rows: one per run, for the CSV.
+        before: the checkout of another commit that cases named `paired` are compared with.
         kept: the result of the last run of a design, by name, for ratios and plots.
     """
 
@@ -36,6 +37,7 @@ class Study:
     rows: list[Mapping[str, object]] = field(default_factory=list)
     kept: dict[str, Result] = field(default_factory=dict)
     floor_cores: float = float("nan")
+    before: Path | None = None
 
     def run(self, case: str, design: Design, viewers: int, clip: Path, **options: Any) -> Result:
         """One run on the bench (its options: `Bench.run`), kept under the name of the case."""

@@ -18,7 +18,7 @@ from common.stats import percentile
 from scripts.lib.instance import CHECKOUT
 from scripts.measure import designs, hosts
 from scripts.measure.goals import Goal
-from scripts.measure.processes import cpu_s, memory_kib
+from scripts.measure.processes import RunFailed, cpu_s, memory_kib
 from scripts.measure.runs import Running
 from scripts.measure.study import HOLDS_FPS, SYNC, Study
 
@@ -89,6 +89,39 @@ def clocks(study: Study) -> None:
     study.fps_and_cores(case, result, worst=HOLDS_FPS)
     study.score.add(Goal(case, "out of step p50", "ms", 10), _at(apart, 0.5))
     study.score.add(Goal(case, "out of step p99", "ms", 10), _at(apart, 0.99))
+
+
+def paired(study: Study) -> None:
+    """The main case beside the commit before, in turn."""
+    if study.before is None:
+        raise RunFailed("h264-paired needs --before DIR")
+    results = {}
+    for name, checkout in (("before", study.before), ("now", None)):
+        design = designs.fanlight(f"h264-{name}", checkout=checkout)
+        results[name] = study.run(f"{name}, H.264 x {study.viewers}", design, study.viewers, study.clip)
+        case = f"{name}, H.264 x {study.viewers}"
+        study.fps_and_cores(case, results[name])
+        study.score.add(Goal(case, "CPU, consumers", "cores"), results[name].cores["consumers"])
+        pss = statistics.median(results[name].pss_mib)
+        study.score.add(Goal(case, "PSS per consumer", "MiB", 31 if name == "now" else None), pss)
+    ratio = results["now"].cores["consumers"] / results["before"].cores["consumers"]
+    study.score.add(Goal("H.264, paired", "CPU of consumers, ratio to before", "", 1.03), ratio)
+
+
+def overload(study: Study) -> None:
+    """More decoders than the machine has processors for: `sync` is to bend as `latest` does."""
+    viewers = study.viewers + study.viewers // 2
+    rates = {}
+    for name, playout in (("latest", ()), ("sync", SYNC)):
+        case = f"overload, {name} x {viewers}"
+        result = study.run(case, designs.fanlight(f"overload-{name}", playout=playout), viewers, study.clip)
+        rates[name] = statistics.median(result.figures.fps)
+        study.score.add(Goal(case, "fps, median", "fps"), rates[name])
+        study.score.add(Goal(case, "age, worst frame", "ms", MAX_AGE_MS), result.figures.age_ms[2])
+        study.skew(case, result)
+        study.score.add(Goal(case, "off the median p50", "ms"), result.figures.off_median_ms[0])
+    ratio = rates["sync"] / rates["latest"]
+    study.score.add(Goal("overload", "frames of sync, ratio to latest", "", 0.9, at_least=True), ratio)
 
 
 def single(study: Study) -> None:
@@ -202,6 +235,8 @@ CASES: Final[dict[str, Callable[[Study], None]]] = {
     "codec": codec_work,
     "gstreamer": gstreamer,
     "h264": h264,
+    "h264-paired": paired,
+    "overload": overload,
     "sync": sync,
     "clocks": clocks,
     "single": single,
@@ -212,6 +247,7 @@ CASES: Final[dict[str, Callable[[Study], None]]] = {
     "peers": peers,
     "most": most_viewers,
     "hub": hosts.viewers,
+    "hub-paired": hosts.paired,
     "hub-looking": hosts.looking,
     "hub-sync": hosts.sync,
     "hub-1080p60": hosts.large,
@@ -219,7 +255,7 @@ CASES: Final[dict[str, Callable[[Study], None]]] = {
 }
 # What `--via` stands for if no cases are named.
 USUAL: Final = {
-    "broker": tuple(name for name in CASES if not name.startswith("hub")),
+    "broker": tuple(name for name in CASES if not name.startswith("hub") and "paired" not in name),
     "host": ("gstreamer", "h264", "hub", "hub-looking", "hub-sync", "hub-1080p60", "peers", "hub-most"),
 }
 

@@ -1,16 +1,14 @@
-"""What the Python peers share: OpenCV reads the clip at its own rate; consumers write traces like ours."""
+"""What the Python peers share: OpenCV reads the clip at its own rate."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import cv2
 
 QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 80]
-_HEADER = "seq,capture_ns,received_ns,presented_ns,event\n"
 
 
 def jpegs(clip: str, fps: float = 30.0) -> Iterator[tuple[int, int, bytes]]:
@@ -33,20 +31,3 @@ def decode(jpeg: bytes) -> Any:
     import numpy as np
 
     return cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-
-
-class TraceFile:
-    """Written through about once a second."""
-
-    def __init__(self, path: str) -> None:
-        cv2.setNumThreads(1)
-        self._file = Path(path).open("w", encoding="ascii")  # noqa: SIM115 (open as long as the process runs)
-        self._file.write(_HEADER)
-        self._flushed_s = 0.0
-
-    def presented(self, seq: int, capture_ns: int, received_ns: int) -> None:
-        self._file.write(f"{seq},{capture_ns},{received_ns},{time.time_ns()},presented\n")
-        now_s = time.monotonic()
-        if now_s - self._flushed_s > 1.0:
-            self._flushed_s = now_s
-            self._file.flush()

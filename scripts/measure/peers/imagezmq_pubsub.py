@@ -16,7 +16,8 @@ from typing import Any
 
 import imagezmq as untyped
 
-from scripts.measure.peers.footage import TraceFile, decode, jpegs
+from scripts.measure.peers.footage import decode, jpegs
+from scripts.measure.peers.trace_file import TraceFile
 
 imagezmq: Any = untyped
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import pika
 
-from scripts.measure.peers.footage import TraceFile, decode, jpegs
+from scripts.measure.peers.footage import decode, jpegs
+from scripts.measure.peers.trace_file import TraceFile
 
 _EXCHANGE = "tutorial"
 
