@@ -123,7 +123,6 @@ class HubWay:
             account.missed(choice.lost)
 
     def _header(self, slot: Slot) -> FrameHeader:
-        # By position: one is made for every frame of a hundred viewers.
         return FrameHeader(
             self._stream,
             CODECS[slot.codec_number],

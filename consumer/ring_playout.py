@@ -62,6 +62,8 @@ class RingPlayout:
         self._delay_ns = delay_ns
         self._last_seq = after
         self._lateness = Lateness()
+        # Pictures behind the last frame that came: what they were, the next one tells.
+        self._overwritten = 0
         self._seen = max(0, ring.newest - 1)
         if delay_ns is not None:
             while self._seen and (slot := ring.slot(self._seen)) is not None:
@@ -95,27 +97,27 @@ class RingPlayout:
         if newest <= seen:
             return _NOTHING
         passed: list[Slot] = []
-        gone = unexplained = lost = 0
+        gone = lost = 0
         wait_ns = None
         for number in range(seen + 1, newest + 1):
             slot = self._ring.slot(number)
             if slot is None:
-                gone += 1
-                unexplained += 1
+                self._overwritten += 1
             elif self._last_seq is not None and slot.seq <= self._last_seq:
-                gone = unexplained = 0  # it came by another way, and so did those before it
+                self._overwritten = 0  # it came by another way, and so did those before it
             else:
                 wait_ns = self._wait_ns(slot, now_ns, first=not passed)
                 if wait_ns is not None:
                     break
-                if self._last_seq is not None:
-                    lost += max(0, slot.seq - self._last_seq - 1 - unexplained)
-                unexplained = 0
+                missing = self._overwritten if self._last_seq is None else slot.seq - self._last_seq - 1
+                overwritten, self._overwritten = min(self._overwritten, missing), 0
+                gone += overwritten
+                lost += missing - overwritten
                 self._last_seq = slot.seq
                 passed.append(slot)
             self._seen = number
         if not passed:
-            return Choice(wait_ns=wait_ns, gone=gone)
+            return Choice(wait_ns=wait_ns)
         shown = passed.pop()
         dropped = tuple((slot, Event.SUPERSEDED) for slot in passed)
         if self._delay_ns is None:

@@ -149,6 +149,8 @@ class Route:
             self._change_to_hub(successor, hub.last)
         elif hub.overdue:
             self._hub = None
-            if not self._only_hubs:
-                self._receiver.resume(hub.last)
+            self._receiver.resume(hub.last)
+            if self._only_hubs:
+                self._receiver.pause()  # nothing is shown again by the next hub
+            else:
                 self._follow(True)

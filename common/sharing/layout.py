@@ -38,8 +38,8 @@ NEWEST: Final = 7
 LIVENESS: Final = 8
 SLOTS_AT: Final = 16
 SLOT_WORDS: Final = 8
-# Behind a slot's number: seq, capture_ns, captured_ns, written_ns, fps, codec, key.
-_SLOT: Final = Struct("@QQQQdII")
+# number, seq, capture_ns, captured_ns, written_ns, fps, codec, key
+SLOT: Final = Struct("@QQQQQdII")
 # Beyond the grace time: one slot is being written, one is spare for a frame that comes early.
 _SPARE_SLOTS: Final = 2
 
@@ -52,7 +52,7 @@ class Slot(NamedTuple):
     """What is known of one picture besides its pixels.
 
     Attributes:
-        number: counts the pictures of the segment, from 1.
+        number: counts the pictures of the segment, from 1; 0 while the slot is written.
         capture_ns: Unix time at capture, by the producer's wall clock.
         captured_ns: the same moment by this host's monotonic clock, as the hub knows it.
         written_ns: Unix time at which the hub shared it.
@@ -68,15 +68,6 @@ class Slot(NamedTuple):
     fps: float
     codec_number: int
     keyframe: int
-
-    def pack_into(self, memory: mmap, word: int) -> None:
-        """Write all but the number, behind the word that holds it."""
-        _SLOT.pack_into(memory, 8 * word + 8, *self[1:])
-
-    @classmethod
-    def unpack_from(cls, memory: mmap, word: int, number: int) -> Slot:
-        """Read what belongs to a picture; right only if the slot still has that number afterwards."""
-        return cls._make((number, *_SLOT.unpack_from(memory, 8 * word + 8)))
 
 
 def slots_for(grace_s: float, fps: float) -> int:

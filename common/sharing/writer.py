@@ -19,6 +19,7 @@ from common.sharing.hosts import is_still, make_private, opened, ring_folder
 from common.sharing.layout import (
     LIVENESS,
     NEWEST,
+    SLOT,
     SegmentHeader,
     Slot,
     SlotRing,
@@ -66,7 +67,7 @@ class Segment:
         # is written first. (Stores stay in order on x86; elsewhere the grace time has long passed.)
         word = number_at(index)
         self._words[word] = 0
-        slot.pack_into(self._memory, word)
+        SLOT.pack_into(self._memory, 8 * word, 0, *slot[1:])
         np.copyto(self._slots[index], image)
         number = self._words[NEWEST] + 1
         self._words[word] = number

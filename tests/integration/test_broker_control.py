@@ -11,7 +11,7 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
 from tests.integration.test_foreign_messages import HOSTILE, MIB, Raw, broker_scene, raw_values
-from tests.integration.test_pipeline import raw_channel
+from tests.support.roles import channel_of
 from tests.support.timing import wait_until
 
 __all__ = ["raw_values"]
@@ -40,7 +40,7 @@ GARBAGE = {
 def test_garbage_on_the_control_exchange_is_ignored(
     stream: str, broker_url: str, headers: Raw | None
 ) -> None:
-    with broker_scene(stream, broker_url) as (out, on), raw_channel(broker_url) as channel:
+    with broker_scene(stream, broker_url) as (out, on), channel_of(broker_url) as channel:
         channel.confirm_delivery()
         table = None if headers is None else {"x": headers}
         # The producer listens from now on, and has read the consumer's own request.
@@ -87,7 +87,7 @@ def test_a_hostile_reply_address_does_not_cut_the_listener(
         properties = pika.BasicProperties(type="clock_request", reply_to=reply_to)
         channel.basic_publish("fanlight.control", stream, asks, properties)
 
-    with broker_scene(stream, broker_url) as (out, on), raw_channel(broker_url) as channel:
+    with broker_scene(stream, broker_url) as (out, on), channel_of(broker_url) as channel:
         wait_until(lambda: out.stats().consumers == ("c1",), 10, "the producer hears its consumer")
         channel.basic_consume(
             "amq.rabbitmq.reply-to", lambda _c, _m, _p, body: replies.append(body), auto_ack=True

@@ -10,8 +10,8 @@ import pytest
 from common import fanout
 from common.errors import BrokerRefused
 from common.fanout.base import Publisher
-from tests.integration.test_pipeline import raw_channel
 from tests.support.fanout_events import Events, frame
+from tests.support.roles import channel_of
 from tests.support.timing import wait_until
 
 
@@ -27,7 +27,7 @@ def publishing(url: str, stream: str, max_age_s: float = 0.5) -> Iterator[tuple[
 
 
 def test_it_knows_whether_a_queue_is_bound(broker_url: str, stream: str) -> None:
-    with publishing(broker_url, stream) as (publisher, events), raw_channel(broker_url) as channel:
+    with publishing(broker_url, stream) as (publisher, events), channel_of(broker_url) as channel:
         events.wait("connected")
         assert not publisher.wait_ready(0.3)
         queue = channel.queue_declare("", exclusive=True).method.queue
@@ -48,7 +48,7 @@ def test_it_knows_whether_a_queue_is_bound(broker_url: str, stream: str) -> None
 
 
 def test_what_grew_too_old_is_not_sent(broker_url: str, stream: str) -> None:
-    with publishing(broker_url, stream) as (publisher, events), raw_channel(broker_url) as channel:
+    with publishing(broker_url, stream) as (publisher, events), channel_of(broker_url) as channel:
         events.wait("connected")
         queue = channel.queue_declare("", exclusive=True).method.queue
         channel.queue_bind(queue, f"fanlight.{stream}")
@@ -59,7 +59,7 @@ def test_what_grew_too_old_is_not_sent(broker_url: str, stream: str) -> None:
 
 
 def test_an_exchange_that_is_deleted_is_declared_again(broker_url: str, stream: str) -> None:
-    with publishing(broker_url, stream) as (publisher, events), raw_channel(broker_url) as channel:
+    with publishing(broker_url, stream) as (publisher, events), channel_of(broker_url) as channel:
         events.wait("connected")
         channel.exchange_delete(f"fanlight.{stream}")
         events.wait("disconnected")

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import signal
-import socket
-import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import pika
 import pytest
 
 from common.errors import ConfigError, FrameExpired
 from common.pixels import Form, PixelFormat
-from common.sharing.hosts import host_id
+from common.sharing.hosts import ring_folder
 from consumer import Consumer
 from tests.support.broker import tcp_url
-from tests.support.commands import Command, running
+from tests.support.hubs import comes_by, files_of, hub
 from tests.support.marked_stream import Marking, Watcher, marked
-from tests.support.tcp_wire import hello
 from tests.support.timing import scaled, wait_until
 
 
@@ -35,32 +28,6 @@ def with_broker_and(design: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("url", ["broker", without], indirect=True)
 
 
-SHM = Path("/dev/shm")  # noqa: S108 - the very thing
-
-
-def files_of(stream: str) -> list[Path]:
-    return sorted(SHM.glob(f"fanlight.*.{stream}.*"))
-
-
-@contextmanager
-def hub(url: str, stream: str, *options: str, name: str = "hub") -> Iterator[Command]:
-    with running(
-        "consumer", "--url", url, "--stream", stream, "--name", name, "--sink", "share", *options
-    ) as command:
-        yield command
-
-
-def comes_by(watcher: Watcher, *, shared: bool) -> None:
-    """Wait until the newest frame came by that way."""
-    asked_s = time.monotonic()
-    wait_until(
-        lambda: watcher.last and watcher.last.at_s > asked_s and watcher.last.shared is shared,
-        15,
-        f"frames {'from the hub' if shared else 'from the broker'}",
-    )
-
-
-@with_broker_and("threads")
 def test_a_hub_that_appears_is_used_and_one_that_ends_is_left(url: str, stream: str) -> None:
     with (
         Marking(url, stream),
@@ -71,6 +38,7 @@ def test_a_hub_that_appears_is_used_and_one_that_ends_is_left(url: str, stream: 
         with hub(url, stream) as command:
             comes_by(watcher, shared=True)
             modes = {path.stat().st_mode & 0o777 for path in files_of(stream)}
+            assert ring_folder().stat().st_mode & 0o777 == 0o700
             command.signal(signal.SIGINT)
             assert command.wait() == 0
             assert not files_of(stream), "an orderly end leaves nothing"
@@ -80,7 +48,6 @@ def test_a_hub_that_appears_is_used_and_one_that_ends_is_left(url: str, stream: 
     assert not watcher.faults()
 
 
-@with_broker_and("multiplex")
 def test_a_hub_that_is_killed_is_left_and_its_successor_tidies_up(url: str, stream: str) -> None:
     with (
         Marking(url, stream),
@@ -103,62 +70,38 @@ def test_a_hub_that_is_killed_is_left_and_its_successor_tidies_up(url: str, stre
     assert not watcher.faults()
 
 
-def test_a_second_hub_stands_by_and_takes_over(broker_url: str, stream: str) -> None:
-    with (
-        Marking(broker_url, stream),
-        Watcher(Consumer(stream=stream, name="w", url=broker_url)) as watcher,
-        hub(broker_url, stream) as first,
-    ):
-        comes_by(watcher, shared=True)
-        with hub(broker_url, stream, name="hub2") as second:
-            second.wait_line("standing by")
-            killed_s = time.monotonic()
-            first.signal(signal.SIGKILL)
-            second.wait_line("taking over")
-            comes_by(watcher, shared=True)
-            assert watcher.longest_pause_s(killed_s) < scaled(1.0)
-            second.signal(signal.SIGINT)
-            assert second.wait() == 0
-    assert not files_of(stream)
-    assert not watcher.faults()
-
-
-@pytest.mark.brokerless
-def test_a_hub_that_ends_slowly_does_not_hide_the_next_one(stream: str) -> None:
-    """It waits a little for clients to go; the next one listens at the same place by then."""
-    url = tcp_url("multiplex")
-    others = set(SHM.glob("*.sock"))
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_second_hub_stands_by_and_takes_over(url: str, stream: str, how: signal.Signals) -> None:
     with (
         Marking(url, stream),
         Watcher(Consumer(stream=stream, name="w", url=url)) as watcher,
         hub(url, stream) as first,
     ):
         comes_by(watcher, shared=True)
-        (place,) = set(SHM.glob("*.sock")) - others
-        with hub(url, stream, name="hub2") as second, socket.socket(socket.AF_UNIX) as suspended:
+        with hub(url, stream, name="hub2") as second:
             second.wait_line("standing by")
-            suspended.connect(str(place))
-            suspended.sendall(hello(stream))
-            first.signal(signal.SIGINT)
-            assert first.wait() == 0
+            ended_s = time.monotonic()
+            first.signal(how)
+            second.wait_line("taking over")
             comes_by(watcher, shared=True)
-            with Consumer(stream=stream, name="v", url=url, via="host") as late:
-                assert late.read(scaled(5)) is not None
+            assert watcher.longest_pause_s(ended_s) < scaled(1.0)
             second.signal(signal.SIGINT)
             assert second.wait() == 0
-        assert not place.exists()
+    assert not files_of(stream)
     assert not watcher.faults()
 
 
-def test_a_hub_that_is_suspended_is_left_and_used_again_afterwards(broker_url: str, stream: str) -> None:
+def test_a_hub_that_is_suspended_is_left_and_used_again_afterwards(url: str, stream: str) -> None:
     with (
-        Marking(broker_url, stream),
-        Watcher(Consumer(stream=stream, name="w", url=broker_url)) as watcher,
-        hub(broker_url, stream) as command,
+        Marking(url, stream),
+        Watcher(Consumer(stream=stream, name="w", url=url)) as watcher,
+        hub(url, stream) as command,
     ):
         comes_by(watcher, shared=True)
+        stopped_s = time.monotonic()
         command.signal(signal.SIGSTOP)
         comes_by(watcher, shared=False)
+        assert watcher.longest_pause_s(stopped_s) < scaled(1.0)
         command.signal(signal.SIGCONT)
         comes_by(watcher, shared=True)
     assert not watcher.faults()
@@ -181,18 +124,19 @@ def test_with_h264_changes_of_way_show_nothing_old_or_out_of_order(url: str, str
     assert not watcher.faults()
 
 
-def test_a_change_of_size_and_a_new_producer_pass_through_a_hub(broker_url: str, stream: str) -> None:
+@with_broker_and("threads")
+def test_a_change_of_size_and_a_new_producer_pass_through_a_hub(url: str, stream: str) -> None:
     with (
-        Watcher(Consumer(stream=stream, name="w", url=broker_url)) as watcher,
-        hub(broker_url, stream),
+        Watcher(Consumer(stream=stream, name="w", url=url)) as watcher,
+        hub(url, stream),
     ):
-        with Marking(broker_url, stream) as marking:
+        with Marking(url, stream) as marking:
             comes_by(watcher, shared=True)
             marking.size = (96, 64)
             wait_until(lambda: watcher.last and watcher.last.shape == (64, 96, 3), 10)
             comes_by(watcher, shared=True)
             assert len(files_of(stream)) == 2, "the segment of the old size is gone"
-        with Marking(broker_url, stream):
+        with Marking(url, stream):
             wait_until(lambda: len({seen.epoch for seen in watcher.seen}) == 2, 15)
             comes_by(watcher, shared=True)
     assert not watcher.faults()
@@ -317,35 +261,6 @@ def test_a_full_shared_memory_is_one_line_and_the_broker_serves(broker_url: str,
     assert len(complaints) == 1, done.stderr
     assert "MiB left" in complaints[0]
     assert done.stdout == "", "nothing was left in that /dev/shm"
-
-
-def test_a_client_without_our_code_finds_the_pixels(broker_url: str, stream: str) -> None:
-    """By what docs/wire.md says alone."""
-    connection = pika.BlockingConnection(pika.URLParameters(broker_url))
-    channel = connection.channel()
-    exchange = "fanlight.shared.pictures"
-    channel.exchange_declare(exchange, "direct", durable=True)
-    queue = channel.queue_declare("", exclusive=True).method.queue
-    channel.queue_bind(queue, exchange, f"{stream}.{host_id()}")
-    with Marking(broker_url, stream), hub(broker_url, stream):
-        messages = channel.consume(queue, inactivity_timeout=scaled(15))
-        method, properties, body = next(itertools.islice(messages, 3, None))
-        assert method is not None, "no reference came"
-        assert properties is not None
-        assert body is not None
-        assert properties.content_type == "application/x-fanlight-shared"
-        assert properties.app_id == "fanlight"
-        headers = properties.headers
-        name, slot, generation = body.decode().split(" ")
-        memory = (SHM / name).read_bytes()
-    connection.close()
-    magic, version, pixel_format, width, height, slots, _, stride = struct.unpack_from("<8sIIIIIIQ", memory)
-    assert (magic, version, pixel_format) == (b"FANLIGHT", 1, 1)
-    assert (width, height) == (headers["width"], headers["height"]) == (64, 48)
-    assert int(slot) < slots
-    assert struct.unpack_from("<Q", memory, 64 + 8 * int(slot)) == (int(generation),)
-    pixels = np.frombuffer(memory, np.uint8, 64 * 48 * 3, 4096 + int(slot) * stride).reshape(48, 64, 3)
-    assert np.array_equal(pixels, marked(int(headers["capture_ns"]), 64, 48))
 
 
 @pytest.mark.brokerless

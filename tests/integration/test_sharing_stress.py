@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from common.sharing.hosts import FOLDER, reclaim
+from common.sharing.hosts import reclaim, ring_folder
 from tests.support.commands import ROOT
 from tests.support.sharing_stress import LONGEST_S, READERS
 from tests.support.timing import scaled
@@ -56,4 +56,4 @@ def test_no_picture_is_torn_unnoticed_while_readers_and_writers_are_killed(
     with pytest.raises(ProcessLookupError):
         os.killpg(program.pid, 0)
     reclaim()
-    assert [path.name for path in FOLDER.iterdir() if f".{stream}." in path.name] == []
+    assert list(ring_folder().glob(f"{stream}.*")) == []

@@ -118,7 +118,7 @@ sink = RecordSink(sys.argv[1])
 print("recording", flush=True)
 for seq in range(3000):
     frame = frames[seq % 30]
-    header = replace(frame.header, seq=seq, capture_ns=frames[0].header.capture_ns + seq * STEP_NS)
+    header = frame.header._replace(seq=seq, capture_ns=frames[0].header.capture_ns + seq * STEP_NS)
     sink.receive(EncodedFrame(header, frame.body))
     sink.tick()
     time.sleep(0.004)  # a camera eight times as fast as its own clock says

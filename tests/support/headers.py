@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Final
 
 from common.frame import Codec, FrameHeader
@@ -15,4 +14,4 @@ _BASE: Final = FrameHeader(
 def header(
     seq: int = 0, codec: Codec = Codec.JPEG, size: tuple[int, int] = (64, 48), **more: Any
 ) -> FrameHeader:
-    return replace(_BASE, seq=seq, codec=codec, width=size[0], height=size[1], **more)
+    return _BASE._replace(seq=seq, codec=codec, width=size[0], height=size[1], **more)

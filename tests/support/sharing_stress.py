@@ -2,21 +2,18 @@
 
 A program of its own: `python -m tests.support.sharing_stress STREAM FRAMES LIMIT_S RESULTS` ends by itself
 and writes down what was seen. Every reader counts in a row of a shared table, so that a killed one has not
-counted in vain. References go through short pipes; when one is full its reader misses some.
+counted in vain. Readers follow the ring as viewers do: they wait at it, and read what is new.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import mmap
 import multiprocessing
-import os
 import random
 import select
 import sys
 import time
-from collections import deque
 from multiprocessing import connection
 from multiprocessing.context import ForkProcess
 from pathlib import Path
@@ -28,8 +25,9 @@ import numpy.typing as npt
 
 from common.errors import SharingError
 from common.pixels import FULL_BGR, PixelFormat, Pixels
-from common.sharing.hosts import reclaim
-from common.sharing.layout import Reference, SegmentHeader, segment_name
+from common.sharing.hosts import reclaim, segments
+from common.sharing.layout import SegmentHeader, Slot
+from common.sharing.names import RingName
 from common.sharing.reader import Attachment
 from common.sharing.writer import Segment
 
@@ -42,62 +40,58 @@ COLUMNS: Final = ("checked", "torn", "overtaken", "noticed", "gone", "refused", 
 _SIDE: Final = 16
 _GRACE_NS: Final = 2_000_000
 _SLOTS: Final = 48
-_BATCH: Final = 16
 _LONGEST_HOLD_S: Final = 0.006
 _READER_KILLS: Final = 30
 _WRITER_KILLS: Final = 8
-# A pipe of one page: what is written to it at once is there as a whole or not at all, and is read so.
-_PIPE_BYTES: Final = 4096
+# Without a picture for so long a reader looks for another ring.
+_SILENT_S: Final = 0.05
 
 Words = npt.NDArray[np.uint64]
 Counts = npt.NDArray[np.int64]
 
-# All but the last eight bytes of a picture. Every word of it changes with the generation.
+# All but the last eight bytes of a picture. Every word of it changes with its number.
 _BASE: Final[Words] = np.random.default_rng(0).integers(
     0, 2**64 - 1, _SIDE * _SIDE * 3 // 8 - 1, np.uint64, endpoint=True
 )
 _FACTOR: Final = 0x9E3779B97F4A7C15
 
 
-def _fill(words: Words, generation: int) -> None:
-    np.add(_BASE, np.uint64(generation * _FACTOR % 2**64), out=words[:-1])
+def _fill(words: Words, number: int) -> None:
+    np.add(_BASE, np.uint64(number * _FACTOR % 2**64), out=words[:-1])
     words[-1] = crc32(words[:-1].data)
 
 
-def _is_whole(words: Words, generation: int, scratch: Words) -> bool:
-    np.add(_BASE, np.uint64(generation * _FACTOR % 2**64), out=scratch)
+def _is_whole(words: Words, number: int, scratch: Words) -> bool:
+    np.add(_BASE, np.uint64(number * _FACTOR % 2**64), out=scratch)
     pixels = words[:-1]
     return bool((pixels == scratch).all()) and crc32(pixels.data) == int(words[-1])
+
+
+def _slot(number: int) -> Slot:
+    """What belongs to a picture: every field changes with its number."""
+    return Slot(number, number, 3 * number, 5 * number, 7 * number, float(number), number % 3, number % 2)
 
 
 # The hub -------------------------------------------------------------------------------------------------
 
 
-def _write(name: str, epoch: int, pipes: list[int]) -> None:
-    """Write as fast as there are slots, and send every reader in turn the latest references."""
+def _write(name: str, epoch: int) -> None:
+    """Write as fast as there are slots."""
     segment = Segment(
         name,
         SegmentHeader(
             format=PixelFormat.BGR, width=_SIDE, height=_SIDE, slots=_SLOTS, epoch=epoch, grace_ns=_GRACE_NS
         ),
-    )  # fmt: skip
+    )
     image: Pixels = np.zeros((_SIDE, _SIDE, 3), np.uint8)
     words = image.reshape(-1).view(np.uint64)
-    latest: deque[bytes] = deque(maxlen=_BATCH)
-    generation = turn = 0
+    number = 1
     while True:
-        _fill(words, generation + 1)
+        _fill(words, number)
         now_ns = time.monotonic_ns()
-        written = segment.write(image, now_ns)
-        if written is not None:
-            generation = written[1]
-            segment.beat(now_ns)
-            latest.append(Reference(name, *written).serialize() + b"\n")
-        turn = (turn + 1) % len(pipes)
-        try:
-            os.write(pipes[turn], b"".join(latest))
-        except BlockingIOError:
-            continue
+        if segment.write(image, _slot(number), now_ns):
+            segment.keep_alive(now_ns)
+            number += 1
 
 
 # A reader ------------------------------------------------------------------------------------------------
@@ -106,32 +100,47 @@ def _write(name: str, epoch: int, pipes: list[int]) -> None:
 class _Reader:
     """Looks at pictures, some of them for too long, and counts what it saw."""
 
-    def __init__(self, stream: str, counts: Counts, seed: int) -> None:
-        self._stream = stream
+    def __init__(self, ring: RingName, counts: Counts, seed: int) -> None:
+        self._ring = ring
         self._counts = counts
         self._random = random.Random(seed)
         self._hold_chance = self._random.choice((0.0005, 0.002, 0.01))
-        self._attachment: Attachment | None = None
-        self._refused = ""
         self._scratch = np.empty_like(_BASE)
+        self._refused = self._followed = ""
 
-    def run(self, pipe: int) -> None:
+    def run(self) -> None:
+        attachment = None
         while True:
-            for line in os.read(pipe, 2 * _PIPE_BYTES).splitlines():
-                self._look(Reference.parse(line))
+            following = self._other(attachment)
+            if following is not None:
+                # A ring appears when the writer of the one before is dead and gone.
+                self._counts[UNDEAD] += attachment is not None and attachment.alive
+                attachment = following
+            if attachment is None:
+                select.select((), (), (), _SILENT_S)
+            else:
+                self._follow(attachment)
 
-    def _look(self, reference: Reference) -> None:
+    def _follow(self, attachment: Attachment) -> None:
+        """Until it falls silent."""
+        seen = max(0, attachment.newest - _SLOTS)
+        while (newest := attachment.wait(seen, _SILENT_S)) != seen:
+            for number in range(max(seen, newest - _SLOTS) + 1, newest + 1):
+                self._look(attachment, number)
+            seen = newest
+
+    def _look(self, attachment: Attachment, number: int) -> None:
         counts = self._counts
-        attachment = self._attached(reference.segment)
-        if attachment is None:
-            return
-        picture = attachment.picture(reference.slot, reference.generation)
-        if picture is None:
+        slot = attachment.slot(number)
+        if slot is None:
             counts[GONE] += 1
             return
+        picture = attachment.picture(number)
         if self._random.random() < self._hold_chance:
             select.select((), (), (), self._random.uniform(0, _LONGEST_HOLD_S))
-        whole = _is_whole(picture.image.reshape(-1).view(np.uint64), reference.generation, self._scratch)
+        whole = _is_whole(picture.image.reshape(-1).view(np.uint64), number, self._scratch)
+        # Fields were read at once, pixels may have been overwritten since.
+        counts[TORN] += slot != _slot(number)
         if picture.valid:
             counts[CHECKED] += 1
             counts[TORN] += not whole
@@ -139,26 +148,25 @@ class _Reader:
             counts[OVERTAKEN] += 1
             counts[NOTICED] += not whole
 
-    def _attached(self, name: str) -> Attachment | None:
-        before = self._attachment
-        if before is not None and before.name == name:
-            return before
-        if name == self._refused:
-            return None
-        try:
-            self._attachment = Attachment(name, self._stream, FULL_BGR)
-        except SharingError:  # its writer was killed, and what it left behind is deleted
-            self._refused = name
-            self._counts[REFUSED] += 1
-            return None
-        # A reference to another segment comes when the writer of the one before is dead and gone.
-        if before is not None and before.alive:
-            self._counts[UNDEAD] += 1
-        return self._attachment
+    def _other(self, attachment: Attachment | None) -> Attachment | None:
+        """Another ring than that one, if there is any."""
+        for name in segments(self._ring):
+            if name in (self._refused, self._followed):
+                continue
+            try:
+                found = Attachment(name, FULL_BGR)
+            except SharingError:  # its writer was killed, and what it left behind is deleted
+                self._refused = name
+                self._counts[REFUSED] += 1
+                continue
+            if found.newest:
+                self._followed = name
+                return found
+        return None
 
 
-def _read(stream: str, counts: Counts, seed: int, pipe: int) -> None:
-    _Reader(stream, counts, seed).run(pipe)
+def _read(ring: RingName, counts: Counts, seed: int) -> None:
+    _Reader(ring, counts, seed).run()
 
 
 # Who starts and kills them -------------------------------------------------------------------------------
@@ -166,15 +174,11 @@ def _read(stream: str, counts: Counts, seed: int, pipe: int) -> None:
 
 class _Stress:
     def __init__(self, stream: str) -> None:
-        self._stream = stream
+        self._ring = RingName(stream, FULL_BGR, "00000000")
         self._fork = multiprocessing.get_context("fork")
         self._random = random.Random(1)
         self._shared = mmap.mmap(-1, READERS * len(COLUMNS) * 8)
         self.table: Counts = np.frombuffer(self._shared, np.int64).reshape(READERS, len(COLUMNS))
-        self._pipes = [os.pipe() for _ in range(READERS)]
-        for _, into in self._pipes:
-            os.set_blocking(into, False)
-            fcntl.fcntl(into, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self._started = 0
         self._readers = [self._reader(number) for number in range(READERS)]
         self._writer = self._new_writer()
@@ -219,12 +223,11 @@ class _Stress:
 
     def _reader(self, number: int) -> ForkProcess:
         self._started += 1
-        return self._begun(_read, self._stream, self.table[number], self._started, self._pipes[number][0])
+        return self._begun(_read, self._ring, self.table[number], self._started)
 
     def _new_writer(self) -> ForkProcess:
         self._started += 1
-        name = segment_name(self._stream, FULL_BGR, self._started, f"{self._started:08x}")
-        return self._begun(_write, name, self._started, [into for _, into in self._pipes])
+        return self._begun(_write, self._ring.segment(f"{self._started:08x}"), self._started)
 
     def _begun(self, target: object, *arguments: object) -> ForkProcess:
         process = self._fork.Process(target=target, args=arguments, daemon=True)  # type: ignore[arg-type]

@@ -34,7 +34,6 @@ TESTED_ELSEWHERE: Final[dict[str, str]] = {
     "consumer/consumer.py": "tests/integration/test_pipeline.py",
     "consumer/doctor.py": "tests/integration/test_doctor.py",
     "consumer/presenter.py": "tests/e2e/test_commands.py",
-    "consumer/reception.py": "tests/integration/test_pipeline.py",
     "consumer/sinks/share.py": "tests/integration/test_hub.py",
     "producer/cli.py": "tests/e2e/test_commands.py",
     "producer/doctor.py": "tests/integration/test_doctor.py",

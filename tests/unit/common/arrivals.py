@@ -151,8 +151,8 @@ _ages = st.sampled_from(
 )
 _keys = st.sampled_from([True, False, False])
 _breaks = st.sampled_from([False] * 7 + [True])
-_shared = st.sampled_from([False] * 7 + [True])
-_events = st.lists(st.tuples(_epochs, _jumps, _pauses, _ages, _keys, _breaks, _shared), max_size=60)
+_alone = st.sampled_from([False] * 7 + [True])
+_events = st.lists(st.tuples(_epochs, _jumps, _pauses, _ages, _keys, _breaks, _alone), max_size=60)
 
 
 def _assemble(
@@ -161,11 +161,11 @@ def _assemble(
     arrivals: list[Arrival] = []
     epoch, now_ns = 0, START
     seqs = dict.fromkeys(range(4), -1)
-    for switch, jump, pause_ns, age_ns, key, breaks, shared in events:
+    for switch, jump, pause_ns, age_ns, key, breaks, alone in events:
         epoch = epoch if switch is None else switch
         now_ns += pause_ns
         seqs[epoch] = max(0, seqs[epoch] + jump)
-        codec = Codec.SHARED if shared else codecs[epoch]
+        codec = Codec.JPEG if alone else codecs[epoch]
         arrivals.append(Arrival(100 + epoch, seqs[epoch], now_ns, age_ns, key, codec, breaks))
     return arrivals
 
@@ -178,5 +178,5 @@ CODECS_BY_EPOCH = [
 streams = st.builds(_assemble, _events, st.sampled_from(CODECS_BY_EPOCH))
 """Frames of up to four producers: mostly in order, some lost, repeated, overtaken, stale or broken.
 
-Some come by way of a hub of this host.
+Some are of another codec than those around them.
 """

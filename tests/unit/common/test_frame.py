@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -14,7 +13,6 @@ from hypothesis import strategies as st
 from common.errors import WireFormatError
 from common.frame import (
     APP_ID,
-    ENCODINGS,
     MAX_BODY_BYTES,
     MAX_FPS,
     MAX_PIXELS,
@@ -108,7 +106,6 @@ def test_parses_the_golden_table() -> None:
         (Codec.JPEG, "image/jpeg", True),
         (Codec.PNG, "image/png", True),
         (Codec.RAW, "application/x-raw-bgr", True),
-        (Codec.SHARED, "application/x-fanlight-shared", True),
     ],
 )
 def test_content_types_are_those_of_the_contract(codec: Codec, content_type: str, intra_only: bool) -> None:
@@ -119,14 +116,13 @@ def test_content_types_are_those_of_the_contract(codec: Codec, content_type: str
 
 
 def test_every_codec_is_in_the_table_above() -> None:
-    assert list(Codec) == ["h264", "jpeg", "png", "raw", "shared"]
-    assert list(ENCODINGS) == ["h264", "jpeg", "png", "raw"], "what a producer can encode with"
+    assert list(Codec) == ["h264", "jpeg", "png", "raw"]
 
 
 def test_a_header_and_a_frame_cannot_be_changed() -> None:
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         HEADER.seq = 8  # type: ignore[misc]
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         EncodedFrame(HEADER, b"x").body = b""  # type: ignore[misc]
 
 
@@ -148,7 +144,7 @@ def test_any_kind_of_number_will_do_for_fps(fps: object) -> None:
     ],
 )  # fmt: skip
 def test_fps_is_written_in_the_types_that_pika_has(fps: float, written: str) -> None:
-    value = replace(HEADER, fps=fps).to_amqp()["fps"]
+    value = HEADER._replace(fps=fps).to_amqp()["fps"]
     assert isinstance(value, (int, Decimal))
     assert not isinstance(value, bool)
     assert f"{Decimal(value):f}" == written
@@ -242,7 +238,7 @@ def test_a_message_without_headers_is_refused(headers: dict[str, object] | None)
 def test_an_unknown_content_type_is_refused(content_type: str | None) -> None:
     with pytest.raises(WireFormatError) as caught:
         read(GOLDEN[1], content_type=content_type)
-    known = "application/x-fanlight-shared, application/x-raw-bgr, image/jpeg, image/png, video/h264"
+    known = "application/x-raw-bgr, image/jpeg, image/png, video/h264"
     assert str(caught.value) == f"content_type is {content_type!r}: allowed is {known}"
 
 
@@ -299,7 +295,7 @@ def test_a_raw_body_has_exactly_the_bytes_of_its_picture(off_by: int) -> None:
 def test_the_producer_checks_sizes_with_the_same_rule() -> None:
     HEADER.check_sizes(100)
     with pytest.raises(WireFormatError, match="width x height"):
-        replace(HEADER, width=MAX_SIDE, height=MAX_SIDE).check_sizes(100)
+        HEADER._replace(width=MAX_SIDE, height=MAX_SIDE).check_sizes(100)
     with pytest.raises(WireFormatError, match="body size"):
         HEADER.check_sizes(0)
 
@@ -363,7 +359,7 @@ def test_what_is_written_is_what_is_read(header: FrameHeader, body_size: int) ->
         header.to_amqp(), content_type=header.codec.content_type, app_id=APP_ID, body_size=body_size
     )
     assert again.fps == pytest.approx(header.fps, rel=1e-8, abs=1e-6)
-    assert replace(again, fps=header.fps) == header
+    assert again._replace(fps=header.fps) == header
 
 
 @given(any_table | nearly_right, content_types, app_ids, body_sizes)
@@ -396,5 +392,5 @@ def test_an_error_about_one_changed_field_names_that_field(field: str, value: ob
 @EVERY_WAY
 def test_frames_are_equal_by_value_in_other_processes_too(way: Callable[[Any], Any]) -> None:
     frame = EncodedFrame(HEADER, b"body")
-    assert way(frame) == frame != replace(frame, body=b"other")
+    assert way(frame) == frame != EncodedFrame(frame.header, b"other")
     assert hash(way(frame)) == hash(frame)

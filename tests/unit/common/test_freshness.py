@@ -33,10 +33,6 @@ def delta(seq: int, at_ms: int = 0, *, epoch: int = 1, age_ms: float = 10, break
     return replace(key(seq, at_ms, epoch=epoch, age_ms=age_ms, breaks=breaks), key=False)
 
 
-def shared(seq: int, at_ms: int = 0, *, epoch: int = 1, age_ms: float = 10) -> Arrival:
-    return replace(key(seq, at_ms, epoch=epoch, age_ms=age_ms), codec=Codec.SHARED)
-
-
 def jpeg(seq: int, at_ms: int = 0, *, epoch: int = 1, age_ms: float = 10, breaks: bool = False) -> Arrival:
     return replace(key(seq, at_ms, epoch=epoch, age_ms=age_ms, breaks=breaks), codec=Codec.JPEG)
 
@@ -173,9 +169,9 @@ def test_lost_frames_are_counted_while_waiting_for_a_keyframe_too() -> None:
 
 
 @pytest.mark.parametrize("codec", [codec for codec in Codec if codec.intra_only])
-def test_pictures_that_came_otherwise_are_nothing_to_refer_to(codec: Codec) -> None:
+def test_pictures_of_another_codec_are_nothing_to_refer_to(codec: Codec) -> None:
     """Though no frame is missing: the decoder has never seen those before."""
-    assert decisions(replace(shared(0), codec=codec), delta(1), delta(2), key(3), delta(4)) == [
+    assert decisions(replace(jpeg(0), codec=codec), delta(1), delta(2), key(3), delta(4)) == [
         Decision(SHOW, reset=True),
         Decision(AWAITING, request_key=True),
         Decision(AWAITING),
@@ -184,8 +180,8 @@ def test_pictures_that_came_otherwise_are_nothing_to_refer_to(codec: Codec) -> N
     ]
 
 
-def test_a_keyframe_right_after_shared_pictures_is_shown_at_once_and_nothing_is_asked() -> None:
-    assert decisions(shared(0), shared(1), key(2), delta(3)) == [
+def test_a_keyframe_right_after_another_codec_is_shown_at_once_and_nothing_is_asked() -> None:
+    assert decisions(jpeg(0), jpeg(1), key(2), delta(3)) == [
         Decision(SHOW, reset=True),
         Decision(SHOW),
         Decision(SHOW, reset=True),
@@ -193,36 +189,55 @@ def test_a_keyframe_right_after_shared_pictures_is_shown_at_once_and_nothing_is_
     ]
 
 
-def test_shared_pictures_are_shown_at_once_whatever_came_before_them() -> None:
-    assert decisions(key(0), delta(1), shared(2), shared(3)) == [
+def test_pictures_that_stand_alone_are_shown_at_once_whatever_came_before_them() -> None:
+    assert decisions(key(0), delta(1), jpeg(2), jpeg(3)) == [
         Decision(SHOW, reset=True),
         *[Decision(SHOW)] * 3,
     ]
-    assert verdicts(delta(0), shared(1)) == [AWAITING, SHOW], "it need not wait for a keyframe any more"
+    assert verdicts(delta(0), jpeg(1)) == [AWAITING, SHOW], "it need not wait for a keyframe any more"
 
 
-def test_shared_pictures_are_no_older_than_others_may_be() -> None:
-    assert verdicts(shared(0), shared(1, age_ms=500.000001)) == [SHOW, LATE]
-
-
-def test_a_stream_between_shared_pictures_has_to_begin_anew_each_time() -> None:
-    frames = [key(0), shared(1), delta(2, 33), shared(3), delta(4, 66), key(5, 99), delta(6, 132)]
+def test_a_stream_between_pictures_of_another_codec_has_to_begin_anew_each_time() -> None:
+    frames = [key(0), jpeg(1), delta(2, 33), jpeg(3), delta(4, 66), key(5, 99), delta(6, 132)]
     assert verdicts(*frames) == [SHOW, SHOW, AWAITING, SHOW, AWAITING, SHOW, SHOW]
     assert [one.reset for one in decisions(*frames)] == [True, False, False, True, False, True, False]
-    # The shared picture is an answer as good as a keyframe: the next wait may ask again.
+    # A picture that stands alone is an answer as good as a keyframe: the next wait may ask again.
     assert requests_ms(*frames) == [33, 66]
 
 
 def test_a_frame_that_is_out_of_order_does_not_count_as_the_one_before() -> None:
-    """Hub and broker overlap for a moment: what was shown already comes by the other way again."""
-    assert verdicts(key(0), delta(1), shared(1), shared(0), delta(2)) == [
+    assert verdicts(key(0), delta(1), jpeg(1), jpeg(0), delta(2)) == [
         SHOW, SHOW, REPEATED, REPEATED, SHOW,
     ]  # fmt: skip
-    assert verdicts(shared(0), shared(1), delta(1), delta(2)) == [SHOW, SHOW, REPEATED, AWAITING]
+    assert verdicts(jpeg(0), jpeg(1), delta(1), delta(2)) == [SHOW, SHOW, REPEATED, AWAITING]
 
 
 def test_codecs_that_stand_alone_may_change_at_any_time() -> None:
-    assert decisions(jpeg(0), shared(1), jpeg(2)) == [Decision(SHOW, reset=True), *[Decision(SHOW)] * 2]
+    assert decisions(jpeg(0), replace(jpeg(1), codec=Codec.PNG), jpeg(2)) == [
+        Decision(SHOW, reset=True),
+        *[Decision(SHOW)] * 2,
+    ]
+
+
+# A stream that came by way of a hub for a while -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("after", "decision"),
+    [
+        (delta(5), Decision(AWAITING, request_key=True)),
+        (delta(4), Decision(REPEATED)),
+        (key(7), Decision(SHOW, reset=True, lost=2)),
+    ],
+)
+def test_behind_a_hub_the_stream_has_to_begin_anew_with_what_the_hub_has_not_brought(
+    after: Arrival, decision: Decision
+) -> None:
+    policy = FreshnessPolicy(MAX_AGE)
+    policy.offer(key(0).header, age_ns=0, now_ns=0)
+    policy.adopt(1, 4, 0)
+    assert (policy.awaiting_key, policy.refuses(1, 0)) == (True, False)
+    assert policy.offer(after.header, age_ns=0, now_ns=0) == decision
 
 
 # Decoder errors ----------------------------------------------------------------------------------------

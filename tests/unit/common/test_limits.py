@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from common import units
@@ -32,7 +30,7 @@ def test_up_to_the_limits_a_frame_is_accepted() -> None:
 
 def test_beyond_them_it_is_refused_with_the_limit() -> None:
     with pytest.raises(WireFormatError, match="'65x48': allowed is up to 3072 pixels"):
-        read(replace(HEADER, width=65), 100, TIGHT)
+        read(HEADER._replace(width=65), 100, TIGHT)
     with pytest.raises(WireFormatError, match="body size is 101: allowed is 1 to 100 bytes"):
         read(HEADER, 101, TIGHT)
 

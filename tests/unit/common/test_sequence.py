@@ -118,6 +118,76 @@ def test_an_epoch_that_came_back_and_left_again_is_remembered_from_then_on() -> 
     assert tracker.observe(2, 1, 5 * SECOND) == FIRST, "the ninth one back"
 
 
+# A stream that came by way of a hub for a while -----------------------------------------------------------
+
+
+def adopted(epoch: int, seq: int, now_ns: int = 0) -> SequenceTracker:
+    """Followed epoch 1 up to frame 9, which a hub then brought up to this one."""
+    tracker = SequenceTracker(takeover_ns=SECOND)
+    tracker.observe(1, 9, 0)
+    tracker.adopt(epoch, seq, now_ns)
+    return tracker
+
+
+def test_frames_that_a_hub_brought_are_neither_lost_nor_new() -> None:
+    assert adopted(1, 12).observe(1, 12, 0) == REPEATED
+    assert adopted(1, 12).observe(1, 13, 0) == NEXT
+    assert adopted(1, 12).observe(1, 15, 0) == gap(2)
+
+
+def test_a_hub_that_was_behind_makes_nothing_new_again() -> None:
+    assert adopted(1, 7).observe(1, 9, 0) == REPEATED
+    assert adopted(1, 7).observe(1, 10, 0) == NEXT
+
+
+def test_a_producer_that_a_hub_showed_is_the_one_that_is_followed() -> None:
+    tracker = adopted(2, 4)
+    assert tracker.observe(1, 10, 0) == OTHER
+    assert tracker.observe(2, 5, 0) == NEXT
+
+
+def test_a_hub_keeps_the_epoch_that_was_left_from_coming_back() -> None:
+    tracker = adopted(2, 4)
+    tracker.adopt(2, 40, SECOND)
+    assert tracker.observe(1, 10, 2 * SECOND - 1) == OTHER
+    assert tracker.observe(1, 10, 2 * SECOND) == FIRST
+
+
+def test_a_hub_that_comes_first_begins_the_count() -> None:
+    tracker = SequenceTracker()
+    tracker.adopt(1, 4, 0)
+    assert [tracker.observe(1, seq, 0) for seq in (4, 5)] == [REPEATED, NEXT]
+
+
+def test_frames_are_refused_as_long_as_their_epoch_may_not_come_back() -> None:
+    tracker = SequenceTracker(takeover_ns=SECOND)
+    assert not tracker.refuses(1, 0)
+    tracker.observe(1, 0, 0)
+    tracker.observe(2, 0, 0)
+    assert [tracker.refuses(epoch, SECOND - 1) for epoch in (1, 2, 3)] == [True, False, False]
+    assert not tracker.refuses(1, SECOND)
+
+
+@given(streams, st.lists(st.booleans(), min_size=60, max_size=60))
+def test_by_whichever_way_frames_come_they_are_followed_in_order(
+    arrivals: list[Arrival], shared: list[bool]
+) -> None:
+    tracker = SequenceTracker(SECOND)
+    last: dict[int, int] = {}
+    for frame, by_hub in zip(arrivals, shared, strict=False):
+        newer = frame.seq > last.get(frame.epoch, -1)
+        if by_hub:
+            follows = newer and not tracker.refuses(frame.epoch, frame.now_ns)
+            if follows:
+                tracker.adopt(frame.epoch, frame.seq, frame.now_ns)
+        else:
+            step = tracker.observe(frame.epoch, frame.seq, frame.now_ns)
+            follows = step.continuity in ACCEPTED
+            assert newer or not follows
+        if follows:
+            last[frame.epoch] = frame.seq
+
+
 def observed(arrivals: list[Arrival], takeover_ns: int = SECOND) -> list[tuple[Arrival, Step]]:
     tracker = SequenceTracker(takeover_ns)
     return [(frame, tracker.observe(frame.epoch, frame.seq, frame.now_ns)) for frame in arrivals]

@@ -8,7 +8,7 @@ import pytest
 from common.codec import decoder, encoder
 from common.codec.base import Decoded, Decoder, Encoder
 from common.errors import DecodeError
-from common.frame import ENCODINGS, Codec, EncodedFrame
+from common.frame import Codec, EncodedFrame
 from common.pixels import FULL_BGR, Form, Pixels
 from consumer.decoding import Decoding
 from consumer.playout import Arrived
@@ -18,7 +18,7 @@ from tests.unit.common.codec.build import gradient, psnr
 
 SECOND = 1_000_000_000
 PICTURE = gradient(64, 48)
-INTRA_ONLY = [codec for codec in ENCODINGS if codec.intra_only]
+INTRA_ONLY = [codec for codec in Codec if codec.intra_only]
 
 
 def arrived(
@@ -115,7 +115,7 @@ def same(image: Pixels | Event, expected: Pixels | Event) -> bool:
 # Pixels ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("codec", ENCODINGS)
+@pytest.mark.parametrize("codec", Codec)
 def test_every_codec_is_decoded(decoding: Decoding, told: Told, codec: Codec) -> None:
     for seq, frame in enumerate(film(3, codec=codec)):
         image = decoding.pixels(frame)
@@ -181,7 +181,7 @@ def test_a_reset_is_obeyed_by_frames_that_are_skipped_or_decoded_ahead_too(
 # Before its turn ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("codec", ENCODINGS)
+@pytest.mark.parametrize("codec", Codec)
 def test_work_before_its_turn_does_not_change_a_frame(decoding: Decoding, log: Log, codec: Codec) -> None:
     frames = film(8, codec=codec)
     expected = straight(frames)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from common.frame import ENCODINGS, Codec
+from common.frame import Codec
 from common.pixels import FULL_BGR, Form, PixelFormat, shape
 from consumer.decoding import Decoding
 from tests.unit.consumer.test_decoding import film
@@ -17,7 +17,7 @@ def unbroken() -> None:
 
 @pytest.mark.parametrize("way", ["at once", "prepare", "decode_ahead"])
 @pytest.mark.parametrize("form", [FULL_BGR, Form(PixelFormat.GREY), Form(PixelFormat.I420, (32, 24))])
-@pytest.mark.parametrize("codec", ENCODINGS)
+@pytest.mark.parametrize("codec", Codec)
 def test_pictures_are_of_the_form_that_is_wanted_and_read_only(codec: Codec, form: Form, way: str) -> None:
     """As those that a hub shares are: a program must not work by one way and fail by the other."""
     decoding = Decoding(form, unbroken)

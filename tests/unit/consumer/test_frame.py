@@ -66,13 +66,13 @@ def test_it_is_valid_as_long_as_what_it_lies_in() -> None:
 
 
 def test_frames_are_equal_if_headers_and_pixels_are() -> None:
-    one, other = frame(), replace(frame(), received_ns=1, lost=7)
+    one, other = frame(), frame()._replace(received_ns=1, lost=7)
     assert one == other
     assert hash(one) == hash(other)
     assert {one, other} == {one}
     assert one != replace(one, image=~one.image)
     assert one != replace(one, image=one.image[:4])
-    assert one != replace(one, header=replace(one.header, seq=43))
+    assert one != one._replace(header=one.header._replace(seq=43))
     assert one != "frame"
 
 
@@ -152,7 +152,7 @@ def test_a_shared_picture_expires_when_its_slot_is_written_again(tmp_path: Path)
     assert segment.write(noise(header, 1), 0) == (0, 1)
     picture = attachment.picture(0, 1)
     assert picture is not None
-    shown = replace(frame(picture), image=picture.image)
+    shown = frame(picture)._replace(image=picture.image)
     copied = shown.copy()
     assert [shown.valid] == [True]
     segment.write(noise(header, 2), GRACE_NS)

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
-from types import SimpleNamespace
 
 import pytest
 
@@ -16,6 +16,7 @@ from tests.unit.consumer.test_playout import (
     DELAY,
     INTERVAL,
     MAX_AGE,
+    MS,
     alone,
     arrived,
     fates,
@@ -32,53 +33,9 @@ class Wall:
         return self.now_ns
 
 
-class Waiting:
-    """Takes down how long it was asked to wait; the clock has moved on when it returns.
-
-    What stands in `receives` is done instead, one thing for each wait: whoever waits also receives.
-    """
-
-    def __init__(self, wall: Wall) -> None:
-        self.wall = wall
-        self.waits: list[float] = []
-        self.wakes = 0
-        self.receives: list[Callable[[], object]] = []
-
-    def wait(self, seconds: float) -> None:
-        self.waits.append(seconds)
-        if self.receives:
-            self.receives.pop(0)()
-            return
-        assert seconds >= 0, "it would wait for ever"
-        self.wall.now_ns += round(seconds * 1e9)
-
-    def wake(self) -> None:
-        self.wakes += 1
-
-
-class Blocking:
-    """Really waits, until it is woken."""
-
-    def __init__(self) -> None:
-        self.begun, self.woken = threading.Event(), threading.Event()
-
-    def wait(self, seconds: float) -> None:
-        self.begun.set()
-        assert self.woken.wait(scaled(10)), f"nobody woke it; asked for {seconds} s"
-        self.woken.clear()
-
-    def wake(self) -> None:
-        self.woken.set()
-
-
 @pytest.fixture
 def wall() -> Wall:
     return Wall()
-
-
-@pytest.fixture
-def waiting(wall: Wall) -> Waiting:
-    return Waiting(wall)
 
 
 @pytest.fixture
@@ -87,20 +44,33 @@ def dropped() -> list[Dropped]:
 
 
 @pytest.fixture
-def latest(wall: Wall, waiting: Waiting, dropped: list[Dropped]) -> Mailbox:
-    return Mailbox(LatestPlayout(MAX_AGE), dropped.append, wall, waiting.wait, waiting.wake)
+def latest(wall: Wall, dropped: list[Dropped]) -> Mailbox:
+    return Mailbox(LatestPlayout(MAX_AGE), dropped.append, wall)
 
 
 @pytest.fixture
-def sync(wall: Wall, waiting: Waiting, dropped: list[Dropped]) -> Mailbox:
-    return Mailbox(SyncPlayout(DELAY, MAX_AGE), dropped.append, wall, waiting.wait, waiting.wake)
+def sync(wall: Wall, dropped: list[Dropped]) -> Mailbox:
+    return Mailbox(SyncPlayout(DELAY, MAX_AGE), dropped.append, wall)
+
+
+def wakes(mailbox: Mailbox) -> bool:
+    """Whether whoever waits has been woken since this was asked last."""
+    return mailbox._woken.acquire(blocking=False)
+
+
+def meanwhile(work: Callable[[], object]) -> threading.Thread:
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
 
 
 def test_a_frame_is_taken_once(latest: Mailbox) -> None:
     frame = alone(0, NOW)
     assert latest.push(frame)
+    assert latest.held == 1
     assert latest.take(0) == Turn(frame)
     assert latest.take(0) == Turn()
+    assert latest.held == 0
 
 
 def test_what_is_given_up_is_told(latest: Mailbox, wall: Wall, dropped: list[Dropped]) -> None:
@@ -122,96 +92,114 @@ def test_it_says_so_if_references_had_to_be_given_up(
     assert fates(tuple(dropped)) == told
 
 
-def test_whoever_waits_gets_the_frame_that_comes(latest: Mailbox, waiting: Waiting) -> None:
-    waiting.receives = [lambda: latest.push(alone(5, NOW))]
-    assert seq_of(latest.take(None).frame) == 5
-    assert waiting.waits == [-1], "without a limit"
+def test_whoever_waits_gets_the_frame_that_comes(latest: Mailbox) -> None:
+    turns: list[Turn] = []
+    thread = meanwhile(lambda: turns.append(latest.take(scaled(60))))
+    latest.push(alone(5, NOW))
+    thread.join(scaled(10))
+    assert [seq_of(turn.frame) for turn in turns] == [5]
 
 
-def test_a_wait_that_brought_nothing_is_repeated(latest: Mailbox, waiting: Waiting) -> None:
-    waiting.receives = [lambda: None, lambda: None, lambda: latest.push(alone(0, NOW))]
-    assert seq_of(latest.take(None).frame) == 0
-    assert waiting.waits == [-1] * 3
-
-
-def test_frames_that_come_together_are_one_turn_and_none_is_overlooked(
-    latest: Mailbox, waiting: Waiting
+def test_many_frames_pass_from_one_thread_to_the_other_and_the_last_one_is_shown(
+    latest: Mailbox, dropped: list[Dropped]
 ) -> None:
+    thread = meanwhile(lambda: [latest.push(alone(n, NOW)) for n in range(500)])
+    shown: list[int] = []
+    while not shown or shown[-1] < 499:
+        seq = seq_of(latest.take(scaled(10)).frame)
+        assert seq is not None
+        shown.append(seq)
+    thread.join(scaled(10))
+    assert sorted([*shown, *(old.frame.header.seq for old in dropped)]) == list(range(500))
+
+
+def test_frames_that_come_together_are_one_turn_and_none_is_overlooked(latest: Mailbox) -> None:
     for n in range(3):
         latest.push(alone(n, NOW))
-    assert seq_of(latest.take(None).frame) == 2
+    assert seq_of(latest.take(0).frame) == 2
     assert latest.take(0) == Turn()
     latest.push(alone(3, NOW))
-    assert seq_of(latest.take(None).frame) == 3
-    assert waiting.waits == [], "there was no need to"
+    assert seq_of(latest.take(0).frame) == 3
 
 
-def test_pushing_wakes_nobody(latest: Mailbox, waiting: Waiting) -> None:
-    """Who waits receives what is pushed, and so is awake."""
+def test_a_frame_wakes_whoever_has_nothing(latest: Mailbox) -> None:
+    latest.take(0)
     latest.push(alone(0, NOW))
-    assert waiting.wakes == 0
+    assert wakes(latest)
+    latest.push(alone(1, NOW))
+    assert not wakes(latest), "whoever was woken takes both"
 
 
-def test_it_waits_no_longer_than_its_time(
-    latest: Mailbox, waiting: Waiting, monkeypatch: pytest.MonkeyPatch
+def test_a_later_frame_does_not_wake_whoever_waits_for_the_turn_of_an_earlier_one(
+    sync: Mailbox, wall: Wall
 ) -> None:
-    now_s = [100.0]
-    monkeypatch.setattr("consumer.mailbox.time", SimpleNamespace(monotonic=lambda: now_s[0]))
-
-    def passes(seconds: float) -> Callable[[], None]:
-        return lambda: now_s.__setitem__(0, now_s[0] + seconds)
-
-    waiting.receives = [passes(0.5), passes(1.25), passes(0.5)]
-    assert latest.take(2) == Turn()
-    assert waiting.waits == [2, 1.5, 0.25]
-
-
-def test_a_frame_that_is_due_later_than_its_time_is_left(
-    sync: Mailbox, waiting: Waiting, wall: Wall, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        "consumer.mailbox.time", SimpleNamespace(monotonic=lambda: (wall.now_ns - NOW) / 1e9)
-    )
     sync.push(alone(0, NOW))
-    half_s = (DELAY - BEGIN) / 2e9
-    assert sync.take(half_s).frame is None
-    assert waiting.waits == [pytest.approx(half_s)]
+    assert wakes(sync)
+    assert sync.take(0).wait_ns == DELAY - BEGIN
+    sync.push(alone(1, NOW + INTERVAL))
+    assert not wakes(sync)
+    wall.now_ns += DELAY + INTERVAL
+    assert seq_of(sync.take(0).frame) == 1
+    assert sync.take(0) == Turn()
+    sync.push(alone(2, wall.now_ns))
+    assert wakes(sync), "nothing was left to wait for"
+
+
+def test_it_waits_no_longer_than_its_time(latest: Mailbox, sync: Mailbox) -> None:
+    sync.push(alone(0, NOW + MAX_AGE))  # its turn never comes: the clock stands still
+    for mailbox in (latest, sync):
+        began_s = time.monotonic()
+        assert mailbox.take(0.02).frame is None
+        assert time.monotonic() - began_s >= 0.02
+
+
+def test_a_frame_is_handed_out_when_it_is_due_and_not_before(dropped: list[Dropped]) -> None:
+    """One wait until there is work to do for it, one until it is due: absolute times, both."""
+    mailbox = Mailbox(SyncPlayout(20 * MS, MAX_AGE), dropped.append, time.time_ns)
+    frames = [alone(n, time.time_ns() + n * 10 * MS, fps=100) for n in range(2)]
+    for frame in frames:
+        mailbox.push(frame)
+    turns: list[Turn] = []
+    while len([turn for turn in turns if turn.frame]) + len(dropped) < 2:
+        turn = mailbox.take(scaled(10))
+        assert turn.frame is None or (turn.due_ns is not None and time.time_ns() >= turn.due_ns)
+        turns.append(turn)
+    upcoming = [turn.upcoming for turn in turns if turn.upcoming]
+    assert all(frame in frames for frame in upcoming)
+
+
+def test_a_clock_that_was_set_is_noticed_though_a_turn_seemed_to_be_far_away(
+    sync: Mailbox, wall: Wall
+) -> None:
+    """A wait is never longer than 100 ms, whoever sets the clock."""
+    hour = 3600 * 1000 * MS
+    sync.push(alone(0, NOW + hour))
+    turns: list[Turn] = []
+    thread = meanwhile(lambda: turns.append(sync.take(scaled(60))))
+    wall.now_ns += hour + DELAY
+    thread.join(scaled(10))
+    assert [seq_of(turn.frame) for turn in turns] == [0]
 
 
 def test_an_open_one_says_so(latest: Mailbox) -> None:
     assert not latest.closed
 
 
-def test_closing_wakes_whoever_waits(wall: Wall, dropped: list[Dropped]) -> None:
-    blocking = Blocking()
-    mailbox = Mailbox(LatestPlayout(MAX_AGE), dropped.append, wall, blocking.wait, blocking.wake)
+def test_closing_wakes_whoever_waits(latest: Mailbox) -> None:
     turns: list[Turn] = []
-    thread = threading.Thread(target=lambda: turns.append(mailbox.take(None)))
-    thread.start()
-    assert blocking.begun.wait(scaled(10))
-    mailbox.close()
+    thread = meanwhile(lambda: turns.append(latest.take(scaled(60))))
+    latest.close()
     thread.join(scaled(10))
     assert turns == [Turn()]
-    assert mailbox.closed
-    mailbox.close()
-    assert mailbox.take(None) == Turn()
-
-
-def test_whoever_closes_it_is_heard_by_a_wait_that_is_just_about_to_begin(
-    latest: Mailbox, waiting: Waiting
-) -> None:
-    """It is closed before anybody is woken: who then looks sees it."""
-    seen: list[bool] = []
-    waiting.receives = [latest.close]
-    latest._wake = lambda: seen.append(latest.closed)
-    assert latest.take(None) == Turn()
-    assert seen == [True]
+    assert latest.closed
+    latest.close()
+    assert latest.take(scaled(60)) == Turn()
 
 
 def test_nothing_is_shown_once_it_is_closed(latest: Mailbox) -> None:
     latest.push(alone(0, NOW))
     latest.close()
-    assert latest.take(None) == Turn()
+    assert latest.take(scaled(60)) == Turn()
 
 
 def test_a_frame_whose_time_has_not_come_stays(sync: Mailbox, wall: Wall) -> None:
@@ -223,47 +211,32 @@ def test_a_frame_whose_time_has_not_come_stays(sync: Mailbox, wall: Wall) -> Non
     assert turn.due_ns == NOW + DELAY
 
 
-def test_it_waits_for_the_time_of_the_next_frame(sync: Mailbox, waiting: Waiting) -> None:
-    """One wait until there is work to do for it, one until it is due: absolute times, both."""
-    sync.push(alone(0, NOW))
-    sync.push(alone(1, NOW + INTERVAL))
-    turns = [sync.take(None) for _ in range(5)]
-    assert [seq_of(turn.upcoming) for turn in turns] == [0, None, None, 1, None]
-    assert [seq_of(turn.ahead) for turn in turns] == [None, 1, None, None, None]
-    assert [seq_of(turn.frame) for turn in turns] == [None, None, 0, None, 1]
-    waits_ns = [DELAY - BEGIN, BEGIN, INTERVAL - BEGIN, BEGIN]
-    assert waiting.waits == [pytest.approx(wait_ns / 1e9) for wait_ns in waits_ns]
-
-
-def test_waking_late_does_not_delay_the_next_frame(sync: Mailbox, wall: Wall, waiting: Waiting) -> None:
+def test_work_before_a_turn_is_handed_out_at_once(sync: Mailbox, wall: Wall) -> None:
     for n in range(2):
         sync.push(alone(n, NOW + n * INTERVAL))
-    wall.now_ns = NOW + DELAY + INTERVAL // 4
-    assert seq_of(sync.take(None).frame) == 0
-    turns = [sync.take(None) for _ in range(2)]
-    assert seq_of(turns[-1].frame) == 1
-    assert turns[-1].due_ns == wall.now_ns == NOW + DELAY + INTERVAL
-    assert waiting.waits == [pytest.approx(0.75 * INTERVAL / 1e9)]
+    wall.now_ns += DELAY - BEGIN
+    turns = [sync.take(0) for _ in range(3)]
+    assert [seq_of(turn.upcoming) for turn in turns] == [0, None, None]
+    assert [seq_of(turn.ahead) for turn in turns] == [None, 1, None]
 
 
 def test_what_is_only_to_be_decoded_is_handed_out_too(latest: Mailbox) -> None:
     old = arrived(0, NOW, key=True, showable=False)
     latest.push(old)
-    assert latest.take(None) == Turn(decode=(old,))
+    assert latest.take(scaled(60)) == Turn(decode=(old,))
 
 
 @pytest.mark.parametrize("how", ["push", "take"])
-def test_dropped_frames_are_told_without_the_lock(wall: Wall, waiting: Waiting, how: str) -> None:
+def test_dropped_frames_are_told_without_the_lock(wall: Wall, how: str) -> None:
     """Whoever is told may ask the mailbox something."""
     free: list[bool] = []
 
     def told(_: Dropped) -> None:
-        thread = threading.Thread(target=mailbox.take, args=(0,))
-        thread.start()
+        thread = meanwhile(lambda: mailbox.held)
         thread.join(scaled(10))
         free.append(not thread.is_alive())
 
-    mailbox = Mailbox(LatestPlayout(MAX_AGE), told, wall, waiting.wait, waiting.wake)
+    mailbox = Mailbox(LatestPlayout(MAX_AGE), told, wall)
     mailbox.push(alone(0, NOW))
     if how == "push":
         mailbox.push(alone(1, NOW))

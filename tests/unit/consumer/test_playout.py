@@ -4,7 +4,16 @@ import pytest
 
 from common.frame import Codec, EncodedFrame, FrameHeader
 from consumer import playout as playouts
-from consumer.playout import Arrived, Dropped, LatestPlayout, Playout, Pushed, SyncPlayout, Turn
+from consumer.playout import (
+    Arrived,
+    Dropped,
+    Lateness,
+    LatestPlayout,
+    Playout,
+    Pushed,
+    SyncPlayout,
+    Turn,
+)
 from consumer.stats import Event
 
 MS = 1_000_000
@@ -249,6 +258,37 @@ def test_sync_drops_what_is_more_than_half_an_interval_past_its_time(past_ns: in
     turn = sync(arrived(0, 0, key=True)).take(DELAY + past_ns)
     assert (turn.frame is not None) is shown
     assert fates(turn.dropped) == ([] if shown else [(0, Event.LATE)])
+
+
+def test_sync_shows_what_is_late_again_within_a_second_for_it_cannot_keep_up() -> None:
+    playout = sync(*run(3))
+    assert fates(playout.take(DELAY + 21 * MS).dropped) == [(0, Event.LATE)]
+    for n in (1, 2):
+        turn = playout.take(DELAY + n * INTERVAL + 39 * MS)
+        assert (seq_of(turn.frame), turn.due_ns, turn.dropped) == (n, DELAY + n * INTERVAL, ())
+
+
+def test_sync_that_is_behind_shows_nothing_older_than_max_age() -> None:
+    playout = sync(alone(0, 0), alone(1, INTERVAL))
+    playout.take(DELAY + 21 * MS)
+    assert fates(playout.take(INTERVAL + MAX_AGE + 1).dropped) == [(1, Event.LATE)]
+
+
+@pytest.mark.parametrize(("after_ns", "again"), [(SECOND, True), (SECOND + 1, False), (-1, False)])
+def test_one_late_frame_makes_the_next_second_lenient(after_ns: int, again: bool) -> None:
+    """Unless the clock was set back in between."""
+    lateness, now_ns = Lateness(), 5 * SECOND
+    assert not lateness.behind(now_ns)
+    assert not lateness.shows(21 * MS, FPS, now_ns)
+    assert lateness.behind(now_ns + after_ns) is again
+    assert lateness.shows(20 * MS, FPS, now_ns + after_ns), "half an interval is not late"
+    assert lateness.shows(21 * MS, FPS, now_ns + after_ns) is again
+
+
+def test_whoever_stays_behind_goes_on_showing() -> None:
+    lateness = Lateness()
+    assert [lateness.shows(SECOND, FPS, n * SECOND) for n in range(5)] == [False, True, True, True, True]
+    assert not lateness.shows(SECOND, FPS, 6 * SECOND), "it had caught up"
 
 
 def test_sync_drops_what_is_too_old_even_if_its_interval_is_long() -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
-from common.frame import Codec
-from consumer.playout import IDLE, SyncPlayout, Turn
+from consumer.playout import SyncPlayout, Turn
 from consumer.stats import Event
 from tests.unit.consumer.test_playout import (
     BEGIN,
@@ -101,6 +98,16 @@ def test_sync_does_not_hand_out_again_ahead_what_was_given_up_before_it() -> Non
     assert [turn.ahead for turn in turns] == [None, frames[5], frames[6]]
 
 
+def test_sync_that_is_behind_decodes_ahead_and_leaves_the_pixels_until_it_knows_whether_to_show() -> None:
+    frames = run(6)
+    playout = sync(*frames)
+    late_ns = DELAY + INTERVAL // 2 + 1
+    assert fates(playout.take(late_ns).dropped) == [(0, Event.LATE)]
+    turns = worked_on(playout, late_ns)
+    assert [turn.upcoming for turn in turns] == [None] * (1 + DECODED_AHEAD)
+    assert [turn.ahead for turn in turns] == frames[1:]
+
+
 # a reset must not be lost with the frame that brought it -------------------------------------------------
 
 
@@ -124,28 +131,6 @@ def test_a_rate_next_to_nothing_is_survived() -> None:
     turn = playout.take(0)
     assert turn.wait_ns is not None
     assert 0 <= turn.wait_ns <= DELAY
-
-
-def test_sync_hands_a_shared_frame_out_a_little_early_and_says_when_it_is_due() -> None:
-    playout = SyncPlayout(DELAY, MAX_AGE, shared_ahead=0.5)
-    frame = arrived(0, 0)
-    shared = frame._replace(frame=replace(frame.frame, header=replace(frame.header, codec=Codec.SHARED)))
-    due = shared.header.capture_ns + DELAY
-    playout.push(shared)
-    early = due - INTERVAL
-    waiting = playout.take(early)
-    assert waiting == Turn(wait_ns=INTERVAL - INTERVAL // 2)
-    assert waiting.upcoming is None, "there is nothing to decode"
-    assert playout.take(due - INTERVAL // 2) == Turn(shared, due)
-    assert playout.take(due) == IDLE
-
-
-def test_sync_has_nothing_to_decode_ahead_in_shared_frames() -> None:
-    first, second, *_ = run(2)
-    header = replace(second.frame.header, codec=Codec.SHARED)
-    playout = sync(first, second._replace(frame=replace(second.frame, header=header)))
-    assert playout.take(DELAY - BEGIN) == Turn(wait_ns=BEGIN, upcoming=first)
-    assert playout.take(DELAY - BEGIN) == Turn(wait_ns=BEGIN)
 
 
 def test_frames_that_were_decoded_ahead_are_still_the_same_when_the_clock_is_set_back() -> None:

@@ -2,74 +2,48 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from common.codec import encoder
 from common.codec.base import Encoder
-from common.control import Reason
+from common.control import KeyframeRequest, Reason, ReceiverReport
 from common.errors import WireFormatError
 from common.frame import Codec, EncodedFrame, FrameHeader
 from common.freshness import Decision, FreshnessPolicy
 from consumer import playout as playouts
-from consumer.mailbox import Mailbox
-from consumer.playout import Arrived, Dropped, LatestPlayout
-from consumer.receiver import Receiver
-from consumer.stats import ConsumerStats, Event, Meters, Outcome
+from consumer.playout import Arrived
+from consumer.settings import ConsumerSettings
+from consumer.stats import ConsumerStats, Event
+from tests.unit.consumer.build import MS, SECOND, Receiving, encoded
 
-MS = 1_000_000
-SECOND = 1000 * MS
 NOW = 1_700_000_000 * SECOND
 MAX_AGE_S = 0.5
 PICTURE = np.random.default_rng(1).integers(0, 256, (48, 64, 3), np.uint8)
 
 
-def never(*_: float) -> None:
-    raise AssertionError("nobody waits here")
-
-
-class Bench:
-    """A receiver, its clocks, and what came out of it."""
+class Bench(Receiving):
+    """A receiver, its clocks, and what came out of it. Nothing waits: what arrives is taken at once."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now_ns = NOW
-        monkeypatch.setattr("consumer.receiver.monotonic_ns", lambda: self.now_ns - NOW + SECOND)
-        self.meters = Meters()
-        self.asked: list[Reason] = []
-        self.outcomes: list[Outcome] = []
-        self.dropped: list[Dropped] = []
-        self.encoded: list[int] = []
+        for module in ("receiver", "producer_clock", "account"):
+            monkeypatch.setattr(f"consumer.{module}.monotonic_ns", self.monotonic_ns)
+        monkeypatch.setattr("consumer.producer_clock.wall_ns", lambda: self.now_ns)
         self.referred_to: list[int] = []
-        # Nothing here waits: what arrives is taken at once, or not at all.
-        self.mailbox = Mailbox(
-            LatestPlayout(int(MAX_AGE_S * 1e9)), self.dropped.append, self.clock_ns, wait=never, wake=never
-        )
-        self.receiver = Receiver(
-            max_age_s=MAX_AGE_S,
-            now_ns=self.clock_ns,
-            mailbox=self.mailbox,
-            meters=self.meters,
-            request_key=self.ask,
-            on_outcome=self.outcomes.append,
-            on_encoded=lambda frame: self.encoded.append(frame.header.seq),
-        )
+        super().__init__(ConsumerSettings(stream="cam", name="desk", max_age_s=MAX_AGE_S))
 
-    def clock_ns(self) -> int:
-        return self.now_ns
-
-    def ask(self, reason: Reason) -> None:
-        assert not self.receiver._judging.locked(), "whoever is asked may take their time"
-        self.asked.append(reason)
+    def monotonic_ns(self) -> int:
+        return self.now_ns - NOW + SECOND
 
     def receive(self, frame: EncodedFrame, *, age_ms: int = 10) -> None:
         """Let a frame arrive a thirtieth of a second after the one before."""
         self.now_ns += SECOND // 30
-        header = replace(frame.header, capture_ns=self.now_ns - age_ms * MS)
+        header = frame.header._replace(capture_ns=self.clock.now_ns() - age_ms * MS)
         self.receiver.on_frame(EncodedFrame(header, frame.body), self.now_ns)
 
-    def send(self, frame: EncodedFrame, *, age_ms: int = 10) -> Arrived | None:
+    def send_on(self, frame: EncodedFrame, *, age_ms: int = 10) -> Arrived | None:
         """Likewise, and what is to be shown then."""
         self.receive(frame, age_ms=age_ms)
         turn = self.mailbox.take(0)
@@ -77,13 +51,21 @@ class Bench:
         return turn.frame
 
     @property
+    def asked(self) -> list[Reason]:
+        return [message.reason for message in self.sent if isinstance(message, KeyframeRequest)]
+
+    @property
+    def reports(self) -> list[ReceiverReport]:
+        return [message for message in self.sent if isinstance(message, ReceiverReport)]
+
+    @property
     def stats(self) -> ConsumerStats:
-        return self.meters.snapshot(0)
+        return self.account.stats()
 
     @property
     def events(self) -> list[tuple[int, Event]]:
         assert all(outcome.presented_ns is None for outcome in self.outcomes)
-        return [(outcome.seq, outcome.event) for outcome in self.outcomes]
+        return self.fates
 
 
 @pytest.fixture
@@ -91,30 +73,22 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
     return Bench(monkeypatch)
 
 
-def frame(codec: Codec, seq: int, body: bytes, *, key: bool = True, epoch: int = 1) -> EncodedFrame:
-    header = FrameHeader(
-        stream="cam", codec=codec, epoch=epoch, seq=seq, capture_ns=0,
-        width=64, height=48, key=key, fps=30.0,
-    )  # fmt: skip
-    return EncodedFrame(header, body)
-
-
 def raw(seq: int, *, epoch: int = 1) -> EncodedFrame:
-    return frame(Codec.RAW, seq, PICTURE.tobytes(), epoch=epoch)
+    return encoded(Codec.RAW, seq, PICTURE.tobytes(), epoch=epoch)
 
 
 def film(count: int, *, keys: tuple[int, ...] = (0,), epoch: int = 1) -> list[EncodedFrame]:
     coder: Encoder = encoder(Codec.H264, fps=1000, gop_s=10)
     frames = []
     for seq in range(count):
-        encoded = coder.encode(np.roll(PICTURE, seq, 1), key=seq in keys)
-        frames.append(frame(Codec.H264, seq, encoded.body, key=encoded.key, epoch=epoch))
+        coded = coder.encode(np.roll(PICTURE, seq, 1), key=seq in keys)
+        frames.append(encoded(Codec.H264, seq, coded.body, key=coded.key, epoch=epoch))
     return frames
 
 
 def test_a_frame_in_order_is_to_be_shown(bench: Bench) -> None:
     for seq in range(3):
-        shown = bench.send(raw(seq))
+        shown = bench.send_on(raw(seq))
         assert shown is not None
         assert (shown.header.seq, shown.received_ns, shown.lost_before) == (seq, bench.now_ns, 0)
         assert shown.frame.body == PICTURE.tobytes(), "as it came: still encoded"
@@ -124,7 +98,7 @@ def test_a_frame_in_order_is_to_be_shown(bench: Bench) -> None:
 
 @pytest.mark.parametrize("codec", Codec)
 def test_nothing_is_decoded_whatever_the_body_holds(bench: Bench, codec: Codec) -> None:
-    shown = bench.send(frame(codec, 0, b"nonsense"))
+    shown = bench.send_on(encoded(codec, 0, b"nonsense"))
     assert shown is not None
     assert shown.frame.body == b"nonsense"
     assert (bench.outcomes, bench.asked, bench.encoded) == ([], [], [0])
@@ -132,7 +106,7 @@ def test_nothing_is_decoded_whatever_the_body_holds(bench: Bench, codec: Codec) 
 
 def test_the_codec_may_change_with_the_producer(bench: Bench) -> None:
     sent = [film(1)[0], raw(0, epoch=2), film(1, epoch=3)[0]]
-    shown = [bench.send(first) for first in sent]
+    shown = [bench.send_on(first) for first in sent]
     assert [one and (one.header.codec, one.reset) for one in shown] == [
         (Codec.H264, True),
         (Codec.RAW, True),
@@ -143,30 +117,30 @@ def test_the_codec_may_change_with_the_producer(bench: Bench) -> None:
 
 def test_only_the_first_frame_and_those_after_a_gap_reset_the_decoder(bench: Bench) -> None:
     frames = film(6, keys=(0, 2, 4))
-    shown = [bench.send(one) for one in (*frames[:3], *frames[4:])]
+    shown = [bench.send_on(one) for one in (*frames[:3], *frames[4:])]
     assert [one and one.reset for one in shown] == [True, False, False, True, False]
 
 
 def test_the_age_of_a_frame_is_told_by_the_clock_that_stamped_it(bench: Bench) -> None:
     """Not by the time of its arrival, which is this host's."""
-    header = replace(raw(0).header, capture_ns=bench.now_ns - 10 * MS)
+    header = raw(0).header._replace(capture_ns=bench.now_ns - 10 * MS)
     bench.receiver.on_frame(EncodedFrame(header, PICTURE.tobytes()), bench.now_ns + 60 * SECOND)
     assert bench.mailbox.take(0).frame is not None
     assert bench.outcomes == []
 
 
 def test_an_old_frame_that_stands_alone_is_dropped(bench: Bench) -> None:
-    assert bench.send(raw(0), age_ms=501) is None
+    assert bench.send_on(raw(0), age_ms=501) is None
     assert bench.events == [(0, Event.LATE)]
     assert bench.encoded == [0], "whoever keeps the stream as it came wants it all the same"
-    assert bench.send(raw(1), age_ms=500) is not None
+    assert bench.send_on(raw(1), age_ms=500) is not None
 
 
 def test_an_old_frame_that_others_refer_to_is_decoded_and_not_shown(bench: Bench) -> None:
     frames = film(3)
-    assert bench.send(frames[0], age_ms=800) is None
-    assert bench.send(frames[1], age_ms=600) is None
-    assert bench.send(frames[2]) is not None
+    assert bench.send_on(frames[0], age_ms=800) is None
+    assert bench.send_on(frames[1], age_ms=600) is None
+    assert bench.send_on(frames[2]) is not None
     assert bench.referred_to == [0, 1]
     assert bench.events == [(0, Event.LATE), (1, Event.LATE)]
     assert bench.dropped == [], "each has one fate"
@@ -175,21 +149,21 @@ def test_an_old_frame_that_others_refer_to_is_decoded_and_not_shown(bench: Bench
 
 def test_a_gap_is_counted_and_a_keyframe_asked_for_once(bench: Bench) -> None:
     frames = film(10, keys=(0, 8))
-    assert bench.send(frames[0]) is not None
+    assert bench.send_on(frames[0]) is not None
     for late in frames[4:8]:
-        assert bench.send(late) is None
-    shown = bench.send(frames[8])
+        assert bench.send_on(late) is None
+    shown = bench.send_on(frames[8])
     assert shown is not None
     assert shown.lost_before == 3
-    assert bench.send(frames[9]) is not None
+    assert bench.send_on(frames[9]) is not None
     assert bench.asked == [Reason.GAP]
     assert bench.events == [(n, Event.AWAITING_KEY) for n in (4, 5, 6, 7)]
     assert (bench.stats.lost, bench.stats.awaiting_key, bench.encoded) == (3, 4, [0, 8, 9])
 
 
 def test_a_gap_does_not_matter_where_frames_stand_alone(bench: Bench) -> None:
-    bench.send(raw(0))
-    shown = bench.send(raw(5))
+    bench.send_on(raw(0))
+    shown = bench.send_on(raw(5))
     assert shown is not None
     assert shown.lost_before == 4
     assert (bench.asked, bench.stats.lost) == ([], 4)
@@ -197,20 +171,20 @@ def test_a_gap_does_not_matter_where_frames_stand_alone(bench: Bench) -> None:
 
 def test_the_request_is_repeated_while_no_keyframe_comes(bench: Bench) -> None:
     for late in film(70)[1:]:
-        bench.send(late)
+        bench.send_on(late)
     assert bench.asked == [Reason.GAP] * 3
 
 
 def test_joining_asks_and_the_wait_after_it_does_not_ask_again(bench: Bench) -> None:
-    bench.receiver.on_joined()
+    bench.receiver.on_following()
     for late in film(10)[1:]:
-        bench.send(late)
+        bench.send_on(late)
     assert bench.asked == [Reason.JOIN]
 
 
 def test_repeated_frames_are_dropped(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     for seq in (0, 1, 1, 0):
-        bench.send(raw(seq))
+        bench.send_on(raw(seq))
     assert bench.events == [(1, Event.SUPERSEDED), (0, Event.SUPERSEDED)]
     assert (bench.stats.repeated, bench.stats.superseded) == (2, 0)
     assert caplog.messages == ["frame 1 of epoch 1 came out of order: is there a second producer?"]
@@ -223,22 +197,22 @@ def test_who_joins_anew_may_get_what_it_has_had_and_says_nothing_of_it(
     frames = film(6)
     for one in frames[:4]:
         bench.receiver.on_frame(one, 0)
-    bench.receiver.on_joined()
+    bench.receiver.on_following()
     for one in frames:
         bench.receiver.on_frame(one, 0)
-    stats = bench.meters.snapshot(0)
+    stats = bench.stats
     assert (stats.received, stats.repeated, stats.lost) == (6, 0, 0)
     assert not caplog.text
     bench.receiver.on_frame(frames[2], 0)
-    assert bench.meters.snapshot(0).repeated == 1, "afterwards it is somebody else's"
+    assert bench.stats.repeated == 1, "afterwards it is somebody else's"
 
 
 def test_a_restarted_producer_is_followed_and_the_one_before_left(bench: Bench) -> None:
-    bench.send(raw(7))
-    shown = bench.send(raw(0, epoch=2))
+    bench.send_on(raw(7))
+    shown = bench.send_on(raw(0, epoch=2))
     assert shown is not None
     assert shown.header.epoch == 2
-    assert bench.send(raw(8)) is None
+    assert bench.send_on(raw(8)) is None
     assert bench.stats.repeated == 1
     assert bench.stats.lost == 0
 
@@ -246,11 +220,11 @@ def test_a_restarted_producer_is_followed_and_the_one_before_left(bench: Bench) 
 def test_after_a_decode_error_nothing_is_left_for_presentation_before_a_keyframe(bench: Bench) -> None:
     frames = film(6, keys=(0, 4))
     for good in frames[:2]:
-        assert bench.send(good) is not None
+        assert bench.send_on(good) is not None
     bench.receiver.broken(Reason.DECODE_ERROR)
     for late in frames[2:4]:
-        assert bench.send(late) is None
-    shown = [bench.send(good) for good in frames[4:]]
+        assert bench.send_on(late) is None
+    shown = [bench.send_on(good) for good in frames[4:]]
     assert [one and one.reset for one in shown] == [True, False]
     assert bench.asked == [Reason.DECODE_ERROR]
     assert bench.events == [(2, Event.AWAITING_KEY), (3, Event.AWAITING_KEY)]
@@ -259,7 +233,7 @@ def test_after_a_decode_error_nothing_is_left_for_presentation_before_a_keyframe
 
 def test_broken_keyframes_do_not_become_a_storm_of_requests(bench: Bench) -> None:
     for seq in range(61):
-        assert bench.send(frame(Codec.H264, seq, b"nonsense")) is not None
+        assert bench.send_on(encoded(Codec.H264, seq, b"nonsense")) is not None
         bench.receiver.broken(Reason.DECODE_ERROR)
     assert 2 <= len(bench.asked) <= 3
     assert set(bench.asked) == {Reason.DECODE_ERROR}
@@ -306,11 +280,11 @@ def test_a_mailbox_that_had_to_give_up_references_asks_for_a_keyframe(
     for one in frames[:6]:
         bench.receive(one)
     assert bench.asked == [Reason.GAP]
-    assert bench.send(frames[6]) is None
+    assert bench.send_on(frames[6]) is None
     fates = [(old.frame.header.seq, old.event) for old in bench.dropped]
     assert fates == [*((n, Event.SUPERSEDED) for n in range(3)), (3, Event.AWAITING_KEY)]
     assert bench.events == [(n, Event.AWAITING_KEY) for n in (4, 5, 6)]
-    shown = [bench.send(good) for good in frames[7:]]
+    shown = [bench.send_on(good) for good in frames[7:]]
     assert [one and one.reset for one in shown] == [True, False]
     assert bench.referred_to == []
     assert bench.asked == [Reason.GAP]

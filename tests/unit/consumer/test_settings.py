@@ -11,8 +11,7 @@ from common.pixels import FULL_BGR, Form, PixelFormat
 from common.settings import resolve
 from common.sharing import hosts
 from common.shell.access import with_access
-from consumer.changeover import Via
-from consumer.settings import OPTIONS, ConsumerSettings, PlayoutMode, playout_value
+from consumer.settings import OPTIONS, ConsumerSettings, PlayoutMode, Via, playout_value
 from consumer.sinks import SinkSpec
 
 WINDOW, NULL, SHARE = (SinkSpec(kind) for kind in ("window", "null", "share"))
@@ -41,7 +40,7 @@ def test_every_setting_can_be_given_by_variable() -> None:
     assert (settings.via, settings.format, settings.size) == (Via.BROKER, PixelFormat.GREY, (640, 360))
     assert (settings.share_format, settings.share_size) == (PixelFormat.I420, (320, 240))
     assert (settings.max_pixels, settings.max_body_bytes) == (1920 * 1080, 4_000_000)
-    assert settings.url_shown == "amqp://ann@host:5672/video"
+    assert str(settings.address) == "amqp://ann@host:5672/video"
     assert settings.trust == ("camera", "studio")
 
 
@@ -121,10 +120,11 @@ def test_what_is_meant_for_a_hub_or_for_its_consumers_does_not_stop_the_other() 
 
 
 def test_without_shared_memory_frames_cannot_come_that_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hosts, "host_id", lambda: None)
+    monkeypatch.setattr(hosts, "can_share", lambda: False)
     with pytest.raises(ConfigError) as refused:
         ConsumerSettings(via=Via.HOST)
-    assert str(refused.value) == "--via 'host' cannot be used: there is no /dev/shm: allowed is broker"
+    text = "--via 'host' cannot be used: this host cannot share pictures: allowed is broker"
+    assert str(refused.value) == text
     assert ConsumerSettings().way is Via.AUTO, "whether there is a hub is found out later"
     assert ConsumerSettings(via=Via.BROKER).way is Via.BROKER
 
@@ -156,10 +156,7 @@ def test_a_hub_and_a_recording_follow_the_stream_itself(via: Via, sinks: tuple[S
 
 
 @pytest.mark.parametrize("sinks", [(), (NULL,), (WINDOW, SNAPSHOT)])
-def test_others_take_the_way_that_they_are_told(
-    sinks: tuple[SinkSpec, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(hosts, "host_id", lambda: "4f3b00112233")
+def test_others_take_the_way_that_they_are_told(sinks: tuple[SinkSpec, ...]) -> None:
     assert [ConsumerSettings(via=via, sinks=sinks).way for via in Via] == list(Via)
 
 
@@ -176,21 +173,6 @@ def test_the_pictures_of_a_hub_are_those_that_it_shares() -> None:
     assert ConsumerSettings(**own).form == Form(PixelFormat.GREY, (640, 360))
     assert ConsumerSettings(**own, **shared, sinks=(SHARE,)).form == Form(PixelFormat.I420, (320, 180))
     assert ConsumerSettings(**own, sinks=(SHARE,)).form == FULL_BGR
-
-
-@pytest.mark.parametrize(
-    ("settings", "name"),
-    [
-        ({}, "4f3b"),
-        ({"format": PixelFormat.GREY}, "4f3b.grey"),
-        ({"size": (640, 360)}, "4f3b.bgr-640x360"),
-        ({"format": PixelFormat.I420, "size": (640, 360)}, "4f3b.i420-640x360"),
-    ],
-)
-def test_a_hub_and_who_wants_its_pictures_find_each_other(settings: dict[str, Any], name: str) -> None:
-    assert ConsumerSettings(**settings).share_name("4f3b") == name
-    sharing = {f"share_{key}": value for key, value in settings.items()}
-    assert ConsumerSettings(**sharing, sinks=(SHARE,)).share_name("4f3b") == name
 
 
 @pytest.mark.parametrize(
@@ -219,9 +201,8 @@ def test_no_secret_is_shown() -> None:
         url="amqp://ann:s3cret@host/video", access=access.Access(token="s3cret-" * 3)
     )
     assert "s3cret" not in repr(settings)
-    assert ConsumerSettings(access=access.Access(password="pw")).url_shown == str(
-        broker_address(DEFAULT_URL)
-    )
+    settings_shown = str(ConsumerSettings(access=access.Access(password="pw")).address)
+    assert settings_shown == str(broker_address(DEFAULT_URL))
     with pytest.raises(ConfigError, match="leave one of them out"):
         ConsumerSettings(url=settings.url, access=access.Access(password="another"))
 

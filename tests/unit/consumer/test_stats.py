@@ -6,6 +6,7 @@ from dataclasses import FrozenInstanceError, fields, replace
 import pytest
 
 from consumer.stats import ConsumerStats, Event, Meters
+from tests.support.headers import header
 
 SECOND = 1_000_000_000
 MS = 1_000_000
@@ -37,13 +38,7 @@ FRESH = ConsumerStats(
 
 
 def arrive(meters: Meters, seq: int, *, epoch: int = 9, transit_ns: int = 0, capture_ns: int = 0) -> None:
-    meters.arrived(
-        epoch=epoch,
-        seq=seq,
-        size_bytes=100,
-        capture_ns=capture_ns,
-        received_ns=capture_ns + transit_ns,
-    )
+    meters.arrived(header(seq, epoch=epoch, capture_ns=capture_ns), 100, capture_ns + transit_ns)
 
 
 def test_before_anything_happened() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from common.codec import decoder
 from common.errors import BrokerRefused, FanlightError
-from common.frame import ENCODINGS, MAX_SIDE, Codec, EncodedFrame
+from common.frame import MAX_SIDE, Codec, EncodedFrame
 from common.shell.slot import Slot
 from producer.encode import Encode
 from producer.keyframes import KeyframeGovernor
@@ -98,7 +98,7 @@ def shot(age_ms: int = 10, picture: Any = PICTURE) -> Captured:
     return Captured(picture, NOW - age_ms * MS)
 
 
-@pytest.mark.parametrize("codec", ENCODINGS)
+@pytest.mark.parametrize("codec", Codec)
 def test_frames_carry_what_a_receiver_needs(codec: Codec) -> None:
     bench = Bench(shot(30), shot(20), shot(10), codec=codec, stream="door")
     frames = bench.run()

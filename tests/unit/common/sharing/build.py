@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import itertools
+import mmap
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from common.pixels import Form, PixelFormat, Pixels, shape
-from common.sharing.layout import SegmentHeader, segment_name
+from common.frame import Codec
+from common.pixels import FULL_BGR, PixelFormat, Pixels, shape
+from common.sharing.layout import CODECS, SegmentHeader, Slot
+from common.sharing.names import RingName
 
 ROOT = Path(__file__).parents[4]
 STREAM = "cam"
 EPOCH = 0x5EED
 GRACE_NS = 1000
+RING = RingName(STREAM, FULL_BGR, "0123abcd")
 
 _numbers = itertools.count(os.getpid() << 12)
 
@@ -37,9 +42,16 @@ def described(
     )
 
 
-def new_name(stream: str = STREAM, form: Form | None = None, epoch: int = EPOCH) -> str:
+def new_name(ring: RingName = RING) -> str:
     """Another one at every call, and in every process."""
-    return segment_name(stream, form or Form(), epoch, f"{next(_numbers) % 2**32:08x}")
+    return ring.segment(f"{next(_numbers) % 2**32:08x}")
+
+
+def noted(seq: int = 1) -> Slot:
+    """What belongs to a picture, other for every seq."""
+    return Slot(
+        0, seq, 1_000_000 + seq, 2000 + seq, 3_000_000 + seq, 29.97, CODECS.index(Codec.H264), seq % 2
+    )
 
 
 def noise(header: SegmentHeader, seed: int = 0) -> Pixels:
@@ -47,19 +59,33 @@ def noise(header: SegmentHeader, seed: int = 0) -> Pixels:
     return np.random.default_rng(seed).integers(0, 256, form_shape, np.uint8)
 
 
+def names(folder: Path) -> set[str]:
+    """Of what is in it; nothing if it is not there."""
+    return set(os.listdir(folder)) if folder.exists() else set()
+
+
 def open_files() -> int:
     return len(os.listdir("/proc/self/fd"))
+
+
+def in_futex(waiter: threading.Thread | int) -> bool:
+    """Whether a thread, or a process, is in FUTEX_WAIT on shared memory: Python's own locks are not."""
+    number = waiter if isinstance(waiter, int) else waiter.native_id
+    if number is None:
+        return False
+    call = Path(f"/proc/{number}/syscall").read_text().split()
+    return len(call) > 2 and int(call[1], 16) > mmap.PAGESIZE and call[2] == "0x0"
 
 
 # Creates a segment and says so; lives until its input ends.
 WRITER = """
 import sys
 from pathlib import Path
-from tests.unit.common.sharing.build import described, noise
+from tests.unit.common.sharing.build import described, noise, noted
 from common.sharing.writer import Segment
 header = described()
 segment = Segment(sys.argv[2], header, Path(sys.argv[1]))
-segment.write(noise(header), 0)
+segment.write(noise(header), noted(), 0)
 print("ready", flush=True)
 sys.stdin.read()
 """
@@ -68,9 +94,9 @@ sys.stdin.read()
 LEADER = """
 import sys
 from pathlib import Path
-from common.pixels import FULL_BGR
+from tests.unit.common.sharing.build import RING
 from common.sharing.hosts import Leadership
-print(Leadership("cam", FULL_BGR, Path(sys.argv[1])).acquire(), flush=True) or sys.stdin.read()
+print(Leadership(RING, Path(sys.argv[1])).acquire(), flush=True) or sys.stdin.read()
 """
 
 

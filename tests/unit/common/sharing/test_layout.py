@@ -1,165 +1,46 @@
 from __future__ import annotations
 
+import mmap
 import struct
 from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import WireFormatError
-from common.pixels import FULL_BGR, Form, PixelFormat
+from common.pixels import PixelFormat, shape
 from common.sharing.layout import (
-    BEAT_AT,
-    GENERATIONS_AT,
-    LOCK_SUFFIX,
+    CODECS,
+    LIVENESS,
     MAX_SLOTS,
+    NEWEST,
     PAGE,
-    Reference,
+    SLOT,
+    SLOT_WORDS,
     SegmentHeader,
+    Slot,
     SlotRing,
-    check_name,
-    prefix,
-    segment_name,
+    number_at,
+    pictures,
     slots_for,
+    words,
 )
-from tests.unit.common.sharing.build import described
+from tests.unit.common.sharing.build import described, noise
 
-NAME = "fanlight.1.cam.bgr.0000000000005eed.0123abcd"
 SECOND = 1_000_000_000
 
 uint64 = st.integers(0, 2**64 - 1)
-streams = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
 sides = st.integers(1, 16384)
-forms = st.builds(Form, st.sampled_from(PixelFormat), st.none() | st.tuples(sides, sides))
-suffixes = st.integers(0, 2**32 - 1).map("{:08x}".format)
-
-# References ----------------------------------------------------------------------------------------------
-
-
-def test_a_reference_can_be_read_by_people() -> None:
-    assert Reference(NAME, 7, 4711).serialize() == f"{NAME} 7 4711".encode()
-
-
-@given(
-    st.builds(segment_name, streams, forms, uint64, suffixes),
-    st.integers(0, MAX_SLOTS - 1),
-    st.integers(1, 2**64 - 1),
-)
-def test_a_reference_comes_back_as_it_was(segment: str, slot: int, generation: int) -> None:
-    reference = Reference(segment, slot, generation)
-    assert len(reference.serialize()) <= 256
-    assert Reference.parse(reference.serialize()) == reference
-
-
-@given(st.binary(max_size=300) | st.text(" 0123456789a", max_size=40).map(str.encode))
-def test_any_bytes_are_a_reference_or_refused(body: bytes) -> None:
-    try:
-        reference = Reference.parse(body)
-    except WireFormatError:
-        return
-    assert 0 <= reference.slot < MAX_SLOTS
-    assert 1 <= reference.generation < 2**64
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"  ",
-        NAME.encode(),
-        f"{NAME} 1".encode(),
-        f"{NAME} 1 2 ".encode(),
-        f"{NAME} 1 2 3".encode(),
-        f"{NAME} 1  2".encode(),
-        f"{NAME} 1 2\n".encode(),
-        f"{NAME} -1 2".encode(),
-        f"{NAME} +1 2".encode(),
-        f"{NAME} 1_0 2".encode(),
-        f"{NAME} 0x1 2".encode(),
-        f"{NAME} 1 0".encode(),
-        f"{NAME} {MAX_SLOTS} 1".encode(),
-        f"{NAME} 1 {2**64}".encode(),
-        f"{NAME} 1 ".encode() + "²".encode(),
-        f"{NAME} 1 {'0' * 256}1".encode(),
-    ],
-)
-def test_a_reference_that_is_none_is_refused(body: bytes) -> None:
-    with pytest.raises(WireFormatError, match=r"^body is b'.*: allowed is SEGMENT SLOT GENERATION$"):
-        Reference.parse(body)
-
-
-# Names ---------------------------------------------------------------------------------------------------
-
-
-def test_a_name_says_what_is_in_it() -> None:
-    assert segment_name("cam", FULL_BGR, 0x5EED, "0123abcd") == NAME
-    small = Form(PixelFormat.GREY, (640, 360))
-    assert segment_name("a_B-1", small, 2**64 - 1, "00000000") == (
-        "fanlight.1.a_B-1.grey-640x360.ffffffffffffffff.00000000"
-    )
-    assert prefix("cam", small) == "fanlight.1.cam.grey-640x360."
-
-
-@given(streams, forms, uint64, suffixes)
-def test_a_name_is_accepted_for_its_own_stream_and_form_alone(
-    stream: str, form: Form, epoch: int, suffix: str
-) -> None:
-    name = segment_name(stream, form, epoch, suffix)
-    assert name.startswith(prefix(stream, form))
-    check_name(name, stream, form)
-    other = Form(form.format, (1, 1) if form.size is None else None)
-    for wrong_stream, wrong_form in ((f"{stream}x", form), (stream[:-1], form), (stream, other)):
-        with pytest.raises(WireFormatError):
-            check_name(name, wrong_stream, wrong_form)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "",
-        ".",
-        "..",
-        f"../{NAME}",
-        f"/etc/{NAME}",
-        f"./{NAME}",
-        "fanlight.1.../../etc/passwd.bgr.0000000000005eed.0123abcd",
-        "fanlight.1.cam.bgr/../x.0000000000005eed.0123abcd",
-        f"{NAME}/..",
-        f"{NAME}\n",
-        f"{NAME}\0",
-        f" {NAME}",
-        NAME.upper(),
-        NAME.replace(".cam.", ".other."),
-        NAME.replace(".bgr.", ".grey."),
-        NAME.replace(".bgr.", ".bgr-16x8."),
-        NAME.replace(".1.", ".2."),
-        NAME.replace(".1.", ".11."),
-        NAME.replace(".", "x"),
-        NAME.replace("0123abcd", "0123ABCD"),
-        NAME[:-1],
-        f"{NAME}0",
-        f"{prefix('cam', FULL_BGR)}{LOCK_SUFFIX}",
-    ],
-)
-def test_a_name_that_leads_elsewhere_is_refused(name: str) -> None:
-    with pytest.raises(WireFormatError, match=r"allowed is fanlight\.1\.cam\.bgr\.EPOCH\.SUFFIX$"):
-        check_name(name, "cam", FULL_BGR)
-
-
-@given(st.text(max_size=80))
-def test_any_text_is_a_name_or_refused(name: str) -> None:
-    with pytest.raises(WireFormatError):
-        check_name(name, "cam", FULL_BGR)
-
 
 # The first page ------------------------------------------------------------------------------------------
 
 GOLDEN = described(PixelFormat.I420, width=640, height=360, slots=20, epoch=0x1122334455667788, grace_ns=10)
 GOLDEN_BYTES = bytes.fromhex(
     "46414e4c49474854"  # FANLIGHT
-    "01000000 02000000 80020000 68010000 14000000 00000000"
+    "02000000 02000000 80020000 68010000 14000000 00000000"
     "0050050000000000"  # 345600 bytes in whole pages: 348160
     "8877665544332211"
     "0a00000000000000"
@@ -189,10 +70,12 @@ def test_the_first_page_is_the_one_that_is_written_down() -> None:
     assert SegmentHeader.parse(GOLDEN_BYTES, PAGE + 20 * 348160) == GOLDEN
 
 
-def test_what_changes_while_it_is_used_lies_behind_the_header_and_is_aligned() -> None:
-    assert (BEAT_AT, GENERATIONS_AT) == (56, 64)
-    assert len(GOLDEN_BYTES) <= BEAT_AT
-    assert GENERATIONS_AT + 8 * MAX_SLOTS == PAGE
+def test_what_changes_while_it_is_used_lies_behind_the_header() -> None:
+    assert (8 * NEWEST, 8 * LIVENESS, 8 * number_at(0)) == (len(GOLDEN_BYTES), 64, 128)
+    assert number_at(1) - number_at(0) == SLOT_WORDS == 8, (
+        "a slot's words share no cache line with another's"
+    )
+    assert (NEWEST, LIVENESS) < (8, 16), "nor do the words that all read and those of the slots"
 
 
 @given(headers, st.binary(max_size=100))
@@ -208,7 +91,9 @@ def test_a_header_comes_back_as_it_was_whatever_follows(header: SegmentHeader, r
 def test_slots_are_whole_pages_and_hold_a_picture(header: SegmentHeader) -> None:
     assert header.stride % PAGE == 0
     assert header.picture_bytes <= header.stride < header.picture_bytes + PAGE
-    assert header.file_bytes == PAGE + header.slots * header.stride
+    assert header.head_bytes % PAGE == 0
+    assert 8 * number_at(header.slots) <= header.head_bytes < 8 * number_at(header.slots) + PAGE
+    assert header.file_bytes == header.head_bytes + header.slots * header.stride
 
 
 @pytest.mark.parametrize("length", range(len(GOLDEN_BYTES)))
@@ -243,7 +128,7 @@ def test_a_page_with_any_bytes_changed_is_a_segment_or_refused(
     [
         (b"fanlight" + GOLDEN_BYTES[8:], "segment"),
         (changed(VERSION_AT, 0), "segment version"),
-        (changed(VERSION_AT, 2), "segment version"),
+        (changed(VERSION_AT, 1), "segment version"),
         (changed(FORMAT_AT, 0), "pixel format"),
         (changed(FORMAT_AT, 4), "pixel format"),
         (changed(WIDTH_AT, 0), "width x height"),
@@ -286,6 +171,40 @@ def test_the_largest_picture_is_accepted() -> None:
 # Slots ---------------------------------------------------------------------------------------------------
 
 
+def mapped(header: SegmentHeader) -> mmap.mmap:
+    return mmap.mmap(-1, header.file_bytes)
+
+
+def test_a_slot_is_written_as_it_is_written_down() -> None:
+    packed = SLOT.pack(*Slot(9, 1, 2, 3, 4, 29.97, 1, 1))
+    assert packed == struct.pack("=QQQQQdII", 9, 1, 2, 3, 4, 29.97, 1, 1)
+    assert len(packed) <= 8 * SLOT_WORDS
+
+
+def test_every_codec_has_its_number() -> None:
+    """Hubs and viewers of other versions may meet at one ring."""
+    assert [CODECS.index(codec) for codec in ("h264", "jpeg", "png", "raw")] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("slots", [1, 3, 62, 63, MAX_SLOTS])
+@pytest.mark.parametrize("pixel_format", PixelFormat)
+def test_pictures_lie_behind_the_words_and_beside_each_other(pixel_format: PixelFormat, slots: int) -> None:
+    header = described(pixel_format, slots=slots)
+    memory = mapped(header)
+    heads, images = words(memory, header), pictures(memory, header)
+    assert len(images) == slots
+    assert len(heads) >= number_at(slots)
+    heads[number_at(slots - 1)] = 77
+    for index in {0, slots - 1}:
+        images[index][:] = noise(header, index)
+    assert heads[number_at(slots - 1)] == 77
+    for index in {0, slots - 1}:
+        begin = header.head_bytes + index * header.stride
+        assert memory[begin : begin + header.picture_bytes] == noise(header, index).tobytes()
+        assert images[index].shape == shape(pixel_format, 16, 8)
+        assert images[index].dtype == np.uint8
+
+
 @pytest.mark.parametrize(
     ("grace_s", "fps", "slots"),
     [
@@ -294,7 +213,8 @@ def test_the_largest_picture_is_accepted() -> None:
         (0.5, 25.0, 15),
         (0.5, 29.97, 17),
         (2.0, 0.1, 3),
-        (16.7, 30.0, MAX_SLOTS),
+        (34.0, 30.0, 1023),
+        (34.1, 30.0, MAX_SLOTS),
         (3600.0, 1000.0, MAX_SLOTS),
     ],
 )

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,17 +13,18 @@ import pytest
 from common.errors import SharingError
 from common.pixels import PixelFormat, Pixels
 from common.sharing.hosts import held
-from common.sharing.layout import BEAT_AT, GENERATIONS_AT, PAGE, SegmentHeader
+from common.sharing.layout import LIVENESS, NEWEST, PAGE, SLOT, SegmentHeader, number_at
 from common.sharing.writer import Segment
-from tests.unit.common.sharing.build import GRACE_NS, described, new_name, noise, open_files
+from tests.unit.common.sharing.build import GRACE_NS, described, new_name, noise, noted, open_files
 
 
-def word(path: Path, offset: int) -> int:
-    return int.from_bytes(path.read_bytes()[offset : offset + 8], "little")
+def word(path: Path, at: int) -> int:
+    return int.from_bytes(path.read_bytes()[8 * at : 8 * at + 8], sys.byteorder)
 
 
-def generation(path: Path, slot: int) -> int:
-    return word(path, GENERATIONS_AT + 8 * slot)
+def numbers(path: Path, slots: int) -> list[int]:
+    """Of the pictures in the slots, as others read them."""
+    return [word(path, number_at(index)) for index in range(slots)]
 
 
 def failing(number: int) -> object:
@@ -31,10 +34,15 @@ def failing(number: int) -> object:
     return call
 
 
-def test_it_is_this_users_alone_and_as_large_as_it_says(tmp_path: Path) -> None:
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / new_name()
+
+
+def test_it_is_this_users_alone_and_as_large_as_it_says(path: Path) -> None:
     header = described()
-    segment = Segment(new_name(), header, tmp_path)
-    status = (tmp_path / segment.name).stat()
+    segment = Segment(path.name, header, path.parent)
+    status = path.stat()
     assert status.st_mode & 0o7777 == 0o600
     assert status.st_uid == os.geteuid()
     assert status.st_size == header.file_bytes
@@ -43,18 +51,16 @@ def test_it_is_this_users_alone_and_as_large_as_it_says(tmp_path: Path) -> None:
     segment.close()
 
 
-def test_it_begins_with_its_header_and_without_pictures(tmp_path: Path) -> None:
+def test_it_begins_with_its_header_and_without_pictures(path: Path) -> None:
     header = described()
-    segment = Segment(new_name(), header, tmp_path)
-    content = (tmp_path / segment.name).read_bytes()
+    segment = Segment(path.name, header, path.parent)
+    content = path.read_bytes()
     assert SegmentHeader.parse(content[:PAGE], len(content)) == header
     assert not any(content[len(header.serialize()) :])
     segment.close()
 
 
-def test_nothing_is_to_be_seen_before_it_is_complete(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_to_be_seen_before_it_is_complete(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     header = described()
     link = os.link
     seen: list[tuple[list[str], bytes, bool]] = []
@@ -63,15 +69,15 @@ def test_nothing_is_to_be_seen_before_it_is_complete(
         source: str, target: Path, *, src_dir_fd: int | None = None, follow_symlinks: bool = True
     ) -> None:
         nameless = os.open(f"/proc/self/fd/{source}", os.O_RDONLY)
-        seen.append((os.listdir(tmp_path), os.pread(nameless, header.file_bytes + 1, 0), held(nameless)))
+        seen.append((os.listdir(path.parent), os.pread(nameless, header.file_bytes + 1, 0), held(nameless)))
         os.close(nameless)
         link(source, target, src_dir_fd=src_dir_fd, follow_symlinks=follow_symlinks)
 
     monkeypatch.setattr(os, "link", watched)
-    segment = Segment(new_name(), header, tmp_path)
+    segment = Segment(path.name, header, path.parent)
     whole = header.serialize().ljust(header.file_bytes, b"\0")
     assert seen == [([], whole, True)]
-    assert os.listdir(tmp_path) == [segment.name]
+    assert os.listdir(path.parent) == [path.name]
     segment.close()
 
 
@@ -89,105 +95,108 @@ def test_nothing_is_left_of_one_that_could_not_be_completed(
 
 
 @pytest.mark.parametrize("pixel_format", PixelFormat)
-def test_pictures_lie_where_the_layout_says(tmp_path: Path, pixel_format: PixelFormat) -> None:
+def test_pictures_lie_where_the_layout_says(path: Path, pixel_format: PixelFormat) -> None:
     header = described(pixel_format, width=64, height=32)
-    segment = Segment(new_name(), header, tmp_path)
+    segment = Segment(path.name, header, path.parent)
     images = [noise(header, seed) for seed in range(3)]
-    assert [segment.write(image, 0) for image in images] == [(0, 1), (1, 2), (2, 3)]
-    content = (tmp_path / segment.name).read_bytes()
-    for slot, image in enumerate(images):
-        begin = PAGE + slot * header.stride
-        assert content[begin : begin + header.picture_bytes] == image.tobytes()
-        assert generation(tmp_path / segment.name, slot) == slot + 1
+    for count, image in enumerate(images, 1):
+        assert segment.write(image, noted(10 * count), 0)
+        assert word(path, NEWEST) == count
+    with path.open("rb") as file:
+        memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    for index, image in enumerate(images):
+        begin = header.head_bytes + index * header.stride
+        assert memory[begin : begin + header.picture_bytes] == image.tobytes()
+        expected = noted(10 * index + 10)._replace(number=index + 1)
+        assert SLOT.unpack_from(memory, 8 * number_at(index)) == expected
+    assert numbers(path, 3) == [1, 2, 3]
     segment.close()
 
 
-def test_a_picture_may_be_a_view_of_something_larger(tmp_path: Path) -> None:
+def test_a_picture_may_be_a_view_of_something_larger(path: Path) -> None:
     header = described()
-    segment = Segment(new_name(), header, tmp_path)
+    segment = Segment(path.name, header, path.parent)
     image = noise(described(width=32, height=16))[::2, ::2]
     image.flags.writeable = False
-    assert segment.write(image, 0) == (0, 1)
-    content = (tmp_path / segment.name).read_bytes()
-    assert content[PAGE : PAGE + header.picture_bytes] == image.tobytes()
+    assert segment.write(image, noted(), 0)
+    content = path.read_bytes()
+    assert content[header.head_bytes : header.head_bytes + header.picture_bytes] == image.tobytes()
     segment.close()
 
 
-def test_the_generation_is_zero_while_a_picture_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_number_is_zero_while_a_picture_is_written(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     header = described(slots=1)
-    segment = Segment(new_name(), header, tmp_path)
-    path = tmp_path / segment.name
+    segment = Segment(path.name, header, path.parent)
     copy = np.copyto
-    seen: list[int] = []
+    seen: list[tuple[int, int]] = []
 
     def watched(into: Pixels, image: Pixels) -> None:
-        seen.append(generation(path, 0))
+        seen.append((numbers(path, 1)[0], word(path, NEWEST)))
         copy(into, image)
-        seen.append(generation(path, 0))
+        seen.append((numbers(path, 1)[0], word(path, NEWEST)))
 
     monkeypatch.setattr(np, "copyto", watched)
     for turn in range(3):
-        assert segment.write(noise(header, turn), turn * GRACE_NS) == (0, turn + 1)
-        assert generation(path, 0) == turn + 1
-    assert seen == [0] * 6
+        assert segment.write(noise(header, turn), noted(), turn * GRACE_NS)
+        assert numbers(path, 1) == [turn + 1]
+    assert seen == [(0, turn) for turn in range(3) for _ in range(2)]
     segment.close()
 
 
-def test_a_picture_is_not_written_while_all_are_in_their_grace_time(tmp_path: Path) -> None:
+def test_a_picture_is_not_written_while_all_are_in_their_grace_time(path: Path) -> None:
     header = described(slots=2)
-    segment = Segment(new_name(), header, tmp_path)
-    assert [segment.write(noise(header, n), n) for n in range(2)] == [(0, 1), (1, 2)]
-    before = (tmp_path / segment.name).read_bytes()
-    assert segment.write(noise(header, 2), 2) is None
-    assert segment.write(noise(header, 2), GRACE_NS - 1) is None
-    assert (tmp_path / segment.name).read_bytes() == before
-    assert segment.write(noise(header, 2), GRACE_NS) == (0, 3)
-    assert segment.write(noise(header, 3), GRACE_NS) is None
-    assert segment.write(noise(header, 3), GRACE_NS + 1) == (1, 4)
+    segment = Segment(path.name, header, path.parent)
+    assert [segment.write(noise(header, n), noted(n), n) for n in range(2)] == [True, True]
+    before = path.read_bytes()
+    assert not segment.write(noise(header, 2), noted(), 2)
+    assert not segment.write(noise(header, 2), noted(), GRACE_NS - 1)
+    assert path.read_bytes() == before
+    assert segment.write(noise(header, 2), noted(), GRACE_NS)
+    assert not segment.write(noise(header, 3), noted(), GRACE_NS)
+    assert segment.write(noise(header, 3), noted(), GRACE_NS + 1)
+    assert numbers(path, 2) == [3, 4]
     segment.close()
 
 
-def test_a_picture_of_another_size_is_an_error_and_changes_nothing(tmp_path: Path) -> None:
+def test_a_picture_of_another_size_is_an_error_and_changes_nothing(path: Path) -> None:
     header = described(slots=1)
-    segment = Segment(new_name(), header, tmp_path)
-    assert segment.write(noise(header), 0) == (0, 1)
+    segment = Segment(path.name, header, path.parent)
+    assert segment.write(noise(header), noted(), 0)
+    before = path.read_bytes()
     with pytest.raises(ValueError, match="allowed is"):
-        segment.write(noise(described(width=18)), GRACE_NS)
+        segment.write(noise(described(width=18)), noted(), GRACE_NS)
     with pytest.raises(ValueError, match="allowed is"):
-        segment.write(noise(described(width=1)), GRACE_NS)  # would fill every column
-    assert generation(tmp_path / segment.name, 0) == 1
-    assert segment.write(noise(header), GRACE_NS) == (0, 2)
+        segment.write(noise(described(width=1)), noted(), GRACE_NS)  # would fill every column
+    assert path.read_bytes() == before
+    assert segment.write(noise(header), noted(), GRACE_NS)
     segment.close()
 
 
-def test_it_says_when_it_was_at_work(tmp_path: Path) -> None:
-    segment = Segment(new_name(), described(), tmp_path)
-    segment.beat(123_456_789)
-    assert word(tmp_path / segment.name, BEAT_AT) == 123_456_789
+def test_it_says_when_it_was_at_work(path: Path) -> None:
+    segment = Segment(path.name, described(), path.parent)
+    segment.keep_alive(123_456_789)
+    assert word(path, LIVENESS) == 123_456_789
     segment.close()
 
 
-def test_closing_deletes_it_and_may_be_repeated(tmp_path: Path) -> None:
+def test_closing_deletes_it_and_may_be_repeated(path: Path) -> None:
     before = open_files()
-    segment = Segment(new_name(), described(), tmp_path)
-    path = tmp_path / segment.name
-    segment.beat(7)
+    segment = Segment(path.name, described(), path.parent)
+    segment.keep_alive(7)
     with path.open("rb") as file:
         segment.close()
-        assert file.read(BEAT_AT + 8)[BEAT_AT:] == bytes(8), "it is not at work any more"
+        assert file.read(8 * LIVENESS + 8)[8 * LIVENESS :] == bytes(8), "it is not at work any more"
         assert not held(file.fileno())
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(path.parent) == []
     path.touch()
     segment.close()
     assert path.exists(), "that is somebody else's"
     assert open_files() == before
 
 
-def test_one_that_was_deleted_by_others_can_be_closed(tmp_path: Path) -> None:
-    segment = Segment(new_name(), described(), tmp_path)
-    (tmp_path / segment.name).unlink()
+def test_one_that_was_deleted_by_others_can_be_closed(path: Path) -> None:
+    segment = Segment(path.name, described(), path.parent)
+    path.unlink()
     segment.close()
 
 
@@ -196,7 +205,7 @@ def test_no_files_stay_open(tmp_path: Path) -> None:
     mapped = Path("/proc/self/maps").read_text().count(str(tmp_path))
     for _ in range(200):
         segment = Segment(new_name(), described(), tmp_path)
-        segment.write(noise(segment.header), 0)
+        segment.write(noise(segment.header), noted(), 0)
         segment.close()
     assert open_files() == before
     assert Path("/proc/self/maps").read_text().count(str(tmp_path)) == mapped == 0
@@ -220,12 +229,15 @@ def test_memory_that_is_not_there_is_told_with_what_can_be_done(
     )
 
 
-def test_a_folder_that_is_missing_is_told(tmp_path: Path) -> None:
-    folder = tmp_path / "missing"
-    with pytest.raises(SharingError) as caught:
+def test_the_folder_is_made_and_kept_private(tmp_path: Path) -> None:
+    folder = tmp_path / "rings"
+    segment = Segment(new_name(), described(), folder)
+    assert folder.stat().st_mode & 0o7777 == 0o700
+    segment.close()
+    folder.chmod(0o755)
+    with pytest.raises(SharingError, match="only in a folder of our own with mode 700"):
         Segment(new_name(), described(), folder)
-    told = f"3 pictures of 16x8 bgr cannot be shared in {folder}: No such file or directory"
-    assert str(caught.value) == told
+    assert os.listdir(folder) == []
 
 
 def test_a_folder_that_may_not_be_written_to_is_told(
@@ -249,12 +261,11 @@ def test_a_name_that_is_taken_is_left_alone(tmp_path: Path) -> None:
         assert (tmp_path / taken).read_bytes() == b"precious"
 
 
-def test_the_writer_never_runs_out_of_memory_later(tmp_path: Path) -> None:
+def test_the_writer_never_runs_out_of_memory_later(path: Path) -> None:
     """What is mapped was allocated: writing to it allocates nothing any more."""
-    segment = Segment(new_name(), described(width=640, height=480), tmp_path)
-    path = tmp_path / segment.name
+    segment = Segment(path.name, described(width=640, height=480), path.parent)
     before = path.stat().st_blocks
     for _ in range(3):
-        segment.write(noise(segment.header), 0)
+        segment.write(noise(segment.header), noted(), 0)
     assert path.stat().st_blocks == before
     segment.close()

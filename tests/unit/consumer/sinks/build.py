@@ -79,5 +79,5 @@ def encoded(
     for seq in range(count):
         image = picture(seq, size) if pictures is None else pictures[seq]
         body = encoder.encode(image, key=False)
-        frames.append(EncodedFrame(replace(header(seq, size=size, of=of), key=body.key), body.body))
+        frames.append(EncodedFrame(header(seq, size=size, of=of)._replace(key=body.key), body.body))
     return frames

@@ -102,7 +102,7 @@ def test_times_are_those_of_capture_also_across_a_pause(tmp_path: Path, name: st
     frames = encoded(12)
     late_ns = 5_000_000_000
     moved = [
-        replace(f, header=replace(f.header, capture_ns=f.header.capture_ns + (i >= 6) * late_ns))
+        replace(f, header=f.header._replace(capture_ns=f.header.capture_ns + (i >= 6) * late_ns))
         for i, f in enumerate(frames)
     ]
     muxer = Muxer((tmp_path / name).open("xb", buffering=0), moved[0].header)

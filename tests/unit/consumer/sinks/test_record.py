@@ -42,7 +42,7 @@ def test_it_starts_at_a_keyframe_and_so_does_every_epoch(tmp_path: Path) -> None
     for frame in frames[1:]:
         sink.receive(frame)
     for frame in frames[10:]:
-        sink.receive(replace(frame, header=replace(frame.header, epoch=8)))
+        sink.receive(replace(frame, header=frame.header._replace(epoch=8)))
     sink.close()
     assert count(tmp_path / "r.mp4") == 10
     assert sink.left_out == 0, "what came before the recording began is not missing from it"

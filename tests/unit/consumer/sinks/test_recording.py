@@ -49,7 +49,7 @@ def test_a_change_of_size_or_codec_opens_the_next_file_and_says_so(
 def test_a_new_epoch_of_the_same_shape_goes_on_in_the_same_file(tmp_path: Path) -> None:
     recording = Recording(tmp_path / "r.mkv")
     record(recording, encoded(9))
-    record(recording, [replace(f, header=replace(f.header, epoch=8)) for f in encoded(9)])
+    record(recording, [replace(f, header=f.header._replace(epoch=8)) for f in encoded(9)])
     recording.close()
     assert content(tmp_path / "r.mkv")[3] == 18
     assert [p.name for p in tmp_path.iterdir()] == ["r.mkv"]

@@ -1,14 +1,23 @@
-"""`share`: how much memory it takes. What it does for consumers is in tests/integration/test_hub.py."""
+"""`share`: what it writes, where and when. What viewers get is in tests/integration/test_hub.py."""
 
 from __future__ import annotations
 
-import secrets
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from common.sharing.hosts import FOLDER
+from common.clock import monotonic_ns, wall_ns
+from common.errors import SinkError
+from common.pixels import FULL_BGR
+from common.sharing import hosts
+from common.sharing.hosts import ring_folder, segments
+from common.sharing.layout import CODECS
+from common.sharing.names import RingName, source_of
+from common.sharing.reader import Attachment
 from consumer.frame import Frame
 from consumer.settings import ConsumerSettings
 from consumer.sinks import SinkSpec
@@ -16,31 +25,156 @@ from consumer.sinks.share import ShareSink
 from tests.unit.consumer.sinks.build import FPS, STATS, header
 
 INTERVAL_NS = round(1e9 / FPS)
+IMAGE = np.arange(48 * 64 * 3, dtype=np.uint8).reshape(48, 64, 3)
 
 
-def test_slots_that_a_burst_needed_are_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def settings(stream: str) -> ConsumerSettings:
+    return ConsumerSettings(stream=stream, url="tcp+multiplex://127.0.0.1:7999", sinks=(SinkSpec("share"),))
+
+
+@pytest.fixture
+def ring(settings: ConsumerSettings) -> RingName:
+    return RingName(settings.stream, settings.form, source_of(settings.address))
+
+
+@pytest.fixture
+def sink(settings: ConsumerSettings) -> Iterator[ShareSink]:
+    sink = ShareSink(settings, lambda: STATS)
+    yield sink
+    sink.close()
+
+
+def frame(seq: int) -> Frame:
+    presented_ns = wall_ns()
+    return Frame(IMAGE, header(seq), presented_ns - 1000, presented_ns, 0.25, 0)
+
+
+def test_a_picture_is_shared_with_what_belongs_to_it(sink: ShareSink, ring: RingName) -> None:
+    assert segments(ring) == [], "nothing to look at before the first frame"
+    before_ns = monotonic_ns()
+    sink.present(frame(0))
+    sink.present(frame(1))
+    after_ns = monotonic_ns()
+    (name,) = segments(ring)
+    attachment = Attachment(name, FULL_BGR)
+    assert attachment.newest == 2
+    assert attachment.header.epoch == header().epoch
+    assert before_ns <= attachment.liveness_ns <= after_ns
+    slot = attachment.slot(2)
+    assert slot is not None
+    expected = header(1)
+    assert (slot.seq, slot.capture_ns, slot.fps) == (1, expected.capture_ns, expected.fps)
+    assert (CODECS[slot.codec_number], slot.keyframe) == (expected.codec, expected.key)
+    assert before_ns <= slot.captured_ns + 250_000_000 <= after_ns, "by the clock of this host"
+    assert np.array_equal(attachment.picture(2).image, IMAGE)
+    sink.close()
+    assert not attachment.liveness_ns
+    assert not list(ring_folder().glob(f"{ring.stream}.*"))
+
+
+def test_it_is_at_work_as_long_as_its_viewers_are_well_served(
+    settings: ConsumerSettings, ring: RingName, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now_ns = 1_000_000_000_000
     monkeypatch.setattr("consumer.sinks.share.monotonic_ns", lambda: now_ns)
-    stream = f"test-{secrets.token_hex(4)}"
-    settings = ConsumerSettings(
-        stream=stream, url="tcp+multiplex://127.0.0.1:7999", sinks=(SinkSpec("share"),)
-    )
+    stats = STATS
+    sink = ShareSink(settings, lambda: stats)
+    try:
+        sink.present(frame(0))
+        attachment = Attachment(segments(ring)[0], FULL_BGR)
+        for step_ns, connected, frames_come, at_work in (
+            (100_000_000, True, False, True),
+            (5_000_000_000, True, False, True),  # nothing to share
+            (100_000_000, False, False, False),
+            (100_000_000, True, True, True),
+            (400_000_000, True, True, False),  # frames come and none is shared
+        ):
+            now_ns += step_ns
+            stats = replace(stats, connected=connected, received=stats.received + frames_come)
+            assert sink.tick()
+            assert (attachment.liveness_ns == now_ns) == at_work
+        sink.present(frame(1))
+        sink.tick()
+        assert attachment.liveness_ns == now_ns
+    finally:
+        sink.close()
+
+
+def test_a_second_one_stands_by_and_takes_over(
+    sink: ShareSink, settings: ConsumerSettings, ring: RingName, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    second = ShareSink(settings, lambda: STATS)
+    second.present(frame(0))
+    assert segments(ring) == []
+    sink.present(frame(0))
+    sink.close()
+    assert second.tick()
+    second.present(frame(1))
+    assert len(segments(ring)) == 1
+    second.close()
+    said = [message for message in caplog.messages if "standing by" in message or "taking over" in message]
+    assert said == [
+        f"share: another hub of this host shares {ring.stream} (bgr); standing by",
+        f"share: taking over {ring.stream} (bgr)",
+    ]
+
+
+def test_a_folder_that_is_not_ours_is_said_once_and_used_when_it_is(
+    settings: ConsumerSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    now_ns = 1_000_000_000_000
+    monkeypatch.setattr("consumer.sinks.share.monotonic_ns", lambda: now_ns)
+    monkeypatch.setattr(hosts, "SHARED_MEMORY", tmp_path)
+    ring_folder().mkdir()
+    ring_folder().chmod(0o755)
     sink = ShareSink(settings, lambda: STATS)
-    image = np.zeros((48, 64, 3), np.uint8)
+    for _ in range(3):
+        assert sink.tick()
+        sink.present(frame(0))
+    (said,) = caplog.messages
+    assert "remove it; consumers get the stream itself" in said
+    ring_folder().chmod(0o700)
+    now_ns += 5_000_000_000
+    sink.tick()
+    sink.present(frame(1))
+    assert len(list(ring_folder().iterdir())) == 2
+    sink.close()
+    assert not ring_folder().exists()
+
+
+def test_without_shared_memory_there_is_no_sink(
+    settings: ConsumerSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hosts, "SHARED_MEMORY", tmp_path / "missing")
+    with pytest.raises(SinkError, match="share needs Linux and"):
+        ShareSink(settings, lambda: STATS)
+
+
+def test_slots_that_a_burst_needed_are_given_back(
+    settings: ConsumerSettings, stream: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_ns = 1_000_000_000_000
+    monkeypatch.setattr("consumer.sinks.share.monotonic_ns", lambda: now_ns)
+    sink = ShareSink(settings, lambda: STATS)
 
     def size() -> int:
-        return sum(file.stat().st_size for file in Path(FOLDER).glob(f"*{stream}*"))
+        return sum(file.stat().st_size for file in ring_folder().glob(f"{stream}.*"))
 
     def present(step_ns: int, frames: int) -> None:
         nonlocal now_ns
         for seq in range(frames):
             now_ns += step_ns
-            sink.present(Frame(image, header(seq), now_ns, now_ns, 0.01, 0))
+            sink.present(Frame(IMAGE, header(seq), now_ns, now_ns, 0.01, 0))
 
     try:
         present(INTERVAL_NS, 60)
         usual = size()
-        assert usual > image.nbytes * FPS // 2
+        assert usual > IMAGE.nbytes * FPS // 2
         present(INTERVAL_NS // 5, 200)
         assert size() > 2 * usual
         present(INTERVAL_NS, 60)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import replace
 from typing import Final
 
 from common.control import ClockRequest, KeyframeRequest, Reason
@@ -38,7 +37,7 @@ def follow(wanted: bool) -> bytes:
 def frame_of(codec: Codec, *, fps: float = 29.97) -> EncodedFrame:
     """A small one, as that codec's have to be."""
     body = bytes(range(24)) if codec is Codec.RAW else b"picture"
-    return EncodedFrame(replace(HEADER, codec=codec, width=4, height=2, fps=fps), body)
+    return EncodedFrame(HEADER._replace(codec=codec, width=4, height=2, fps=fps), body)
 
 
 def read_all(data: bytes) -> list[Message]:

@@ -7,7 +7,6 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from itertools import count
 from typing import Final
 
@@ -81,7 +80,7 @@ class Rig:
     def publish(self, *, key: bool = True, size: int = 10) -> int:
         """Once it may; the number of the frame."""
         assert self.publisher.wait_ready(scaled(5))
-        header = replace(HEADER, seq=next(self._seq), key=key, capture_ns=wall_ns())
+        header = HEADER._replace(seq=next(self._seq), key=key, capture_ns=wall_ns())
         self.publisher.publish(EncodedFrame(header, bytes([header.seq]) * size))
         return header.seq
 

@@ -175,7 +175,7 @@ def test_a_message_that_is_not_ours_is_told_and_the_connection_kept(
     make()
     peer = producer.welcome()
     owner.expect("connected")
-    other = EncodedFrame(replace(FRAME.header, stream="other"), FRAME.body)
+    other = EncodedFrame(FRAME.header._replace(stream="other"), FRAME.body)
     peer.send(wire.frame_message(other) + WELCOME + wire.message(Kind.FRAME, {}))
     told = [str(owner.expect("malformed")) for _ in range(3)]
     assert told[0].startswith("stream is 'other'")

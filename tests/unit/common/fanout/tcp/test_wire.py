@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Final
 
@@ -228,7 +227,7 @@ def test_frames_of_all_codecs_are_read_as_they_were_written(codec: Codec, fps: f
 
 @given(st.floats(0, MAX_FPS, exclude_min=True), st.binary(min_size=1, max_size=300), st.booleans())
 def test_any_frame_is_read_as_it_was_written(fps: float, body: bytes, key: bool) -> None:
-    frame = EncodedFrame(replace(HEADER, fps=fps, key=key), body)
+    frame = EncodedFrame(HEADER._replace(fps=fps, key=key), body)
     assert wire.read_frame(read_one(wire.frame_message(frame))) == frame
 
 

@@ -1,0 +1,127 @@
+"""What viewers of a hub keep doing: their queues, their reports, their counts, their end."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from contextlib import ExitStack
+
+import pytest
+
+from common.errors import StreamEnded
+from consumer import Consumer
+from scripts.private_node import VHOST, PrivateNode
+from tests.support.hubs import comes_by, hub
+from tests.support.marked_stream import Marking, Watcher
+from tests.support.timing import scaled, wait_until
+from tests.unit.common.sharing.build import in_futex
+
+VIEWERS = 10
+
+
+def bound(node: PrivateNode, stream: str) -> set[str]:
+    """Names of the consumers whose queues are bound to the stream."""
+    lines = node.ctl("list_bindings", "-p", VHOST, "source_name", "destination_name").splitlines()
+    pairs = [line.split("\t") for line in lines]
+    return {queue.split(".")[2] for source, queue in pairs if source == f"fanlight.{stream}"}
+
+
+def test_a_viewer_keeps_its_queue_unbound_while_a_hub_serves_it(
+    private_node: PrivateNode, stream: str
+) -> None:
+    url = private_node.url
+
+    def queues() -> list[str]:
+        names = private_node.ctl("list_queues", "-p", VHOST, "name").splitlines()
+        return [name for name in names if name.startswith(f"fanlight.{stream}.w.")]
+
+    with (
+        Marking(url, stream),
+        Watcher(Consumer(stream=stream, name="w", url=url)) as watcher,
+    ):
+        comes_by(watcher, shared=False)
+        assert bound(private_node, stream) == {"w"}
+        before = queues()
+        assert len(before) == 1
+        with hub(url, stream) as command:
+            comes_by(watcher, shared=True)
+            wait_until(lambda: bound(private_node, stream) == {"hub"}, 10, "the viewer is unbound")
+            assert queues() == before, "its own, for operators to see"
+            ended_s = time.monotonic()
+            command.signal(signal.SIGKILL)
+            comes_by(watcher, shared=False)
+            assert watcher.longest_pause_s(ended_s) < scaled(1.0)
+        assert bound(private_node, stream) == {"w"}
+        assert queues() == before
+    assert watcher.consumer.stats().reconnects == 0
+    assert not watcher.faults()
+
+
+def test_viewers_of_a_hub_report_to_the_producer(url: str, stream: str) -> None:
+    with (
+        Marking(url, stream) as marking,
+        hub(url, stream),
+        Watcher(Consumer(stream=stream, name="w", url=url)) as watcher,
+    ):
+        comes_by(watcher, shared=True)
+        since_s = time.monotonic()
+        # What was reported before is forgotten by then.
+        wait_until(
+            lambda: watcher.last and watcher.last.at_s > since_s + 3.5, 15, "it is served for a while"
+        )
+        assert {seen.shared for seen in watcher.after(since_s)} == {True}
+        assert set(marking.producer.stats().consumers) == {"hub", "w"}
+        assert watcher.consumer.stats().connected
+
+
+def test_every_frame_reaches_ten_viewers_of_one_hub(url: str, stream: str) -> None:
+    with Marking(url, stream) as marking, hub(url, stream), ExitStack() as stack:
+        watchers = [
+            stack.enter_context(Watcher(Consumer(stream=stream, name=f"w{number}", url=url)))
+            for number in range(VIEWERS)
+        ]
+        for watcher in watchers:
+            comes_by(watcher, shared=True)
+        before = [watcher.consumer.stats() for watcher in watchers]
+        wait_until(
+            lambda: all(
+                watcher.consumer.stats().received >= stats.received + 60
+                for watcher, stats in zip(watchers, before, strict=True)
+            ),
+            30,
+            "sixty more frames for each",
+        )
+        for watcher, earlier in zip(watchers, before, strict=True):
+            now = watcher.consumer.stats()
+            # Each frame is shown, or overtaken by a newer one on a machine that is too slow.
+            assert now.received - earlier.received == now.highest_seq - earlier.highest_seq
+            assert (now.lost, now.late) == (earlier.lost, earlier.late)
+            assert now.presented - earlier.presented >= 30
+        assert marking.producer.failure is None
+    for watcher in watchers:
+        assert not watcher.faults()
+
+
+@pytest.mark.parametrize("fps", [0.5, 30])
+def test_a_viewer_that_waits_for_a_hubs_frame_can_be_closed(url: str, stream: str, fps: float) -> None:
+    consumer = Consumer(stream=stream, name="w", url=url, via="host")
+    ended = threading.Event()
+
+    def read() -> None:
+        try:
+            while True:
+                consumer.read()
+        except StreamEnded:
+            ended.set()
+
+    with Marking(url, stream, fps=fps), hub(url, stream), consumer:
+        assert consumer.read(scaled(20)) is not None
+        thread = threading.Thread(target=read, daemon=True)
+        thread.start()
+        wait_until(lambda: in_futex(thread), 10, "it waits at the ring")
+        began_s = time.monotonic()
+        consumer.close()
+        assert ended.wait(scaled(5))
+        thread.join()
+        assert time.monotonic() - began_s < scaled(2.0)

@@ -1,0 +1,209 @@
+"""The way by a hub, with a real ring in this host's shared memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from threading import Thread
+
+import numpy as np
+import pytest
+
+from common.clock import monotonic_ns
+from common.frame import Codec
+from common.sharing.reader import Attachment
+from consumer.account import Account
+from consumer.hub_way import LIVENESS_TIMEOUT_NS, SILENT_NS, HubWay, at_work
+from tests.support.timing import scaled
+from tests.unit.consumer.build import FPS, HEIGHT, MS, SECOND, WIDTH, Hub, Screen, own_ring, sharing
+
+DELAY = 150 * MS
+
+
+class Viewer:
+    """One way, its account, and what it presented; time stands still unless it is told otherwise."""
+
+    def __init__(
+        self, hub: Hub, *, delay_ns: int | None = None, after: tuple[int, int] | None = None
+    ) -> None:
+        self.account, self.screen = Account(), Screen()
+        self.way = HubWay(
+            Attachment(hub.name, own_ring().form),
+            "cam",
+            self.account,
+            self.screen,
+            delay_ns=delay_ns,
+            after=after,
+        )
+
+    def take(self) -> int | None:
+        frame = self.way.take(0)
+        return None if frame is None else frame.seq
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_ns = monotonic_ns()
+
+    def __call__(self) -> int:
+        return self.now_ns
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("consumer.hub_way.monotonic_ns", clock)
+    return clock
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    with sharing(own_ring()) as hub:
+        yield hub
+
+
+def test_a_picture_becomes_a_frame_of_the_stream(hub: Hub) -> None:
+    hub.share(7)
+    frame = Viewer(hub).way.take(0)
+    assert frame is not None
+    header = frame.header
+    assert (header.stream, header.codec, header.epoch, header.seq, header.capture_ns) == (
+        "cam", Codec.H264, 1, 7, 1_000_007,
+    )  # fmt: skip
+    assert (header.width, header.height, header.key, header.fps) == (WIDTH, HEIGHT, False, FPS)
+    assert frame.received_ns == 2_000_007
+    assert np.array_equal(frame.image, np.full((HEIGHT, WIDTH, 3), 7, np.uint8))
+    assert not frame.image.flags.writeable
+    assert frame.valid
+
+
+def test_its_age_is_told_by_the_clock_of_this_host(hub: Hub) -> None:
+    now_ns = monotonic_ns()
+    hub.share(0, age_ms=12, now_ns=now_ns)
+    viewer = Viewer(hub)
+    viewer.take()
+    assert viewer.screen.captured_ns == [now_ns - 12 * MS]
+    assert viewer.screen.due_ns == [None]
+
+
+def test_frames_come_one_after_the_other_and_each_once(hub: Hub) -> None:
+    hub.share(0)
+    viewer = Viewer(hub)
+    taken = [viewer.take(), viewer.take()]
+    for seq in (1, 2):
+        hub.share(seq)
+        taken += [viewer.take(), viewer.take()]
+    assert taken == [0, None, 1, None, 2, None]
+    assert viewer.way.last == (1, 2)
+
+
+def test_whoever_waits_is_woken_by_the_next_picture(hub: Hub) -> None:
+    hub.share(0)
+    viewer = Viewer(hub)
+    viewer.take()
+    thread = Thread(target=lambda: hub.share(1))
+    thread.start()
+    frame = None
+    while frame is None:
+        frame = viewer.way.take(scaled(10))
+    thread.join(scaled(10))
+    assert frame.seq == 1
+
+
+def test_what_was_overtaken_and_what_never_came_is_counted(hub: Hub) -> None:
+    hub.share(0)
+    viewer = Viewer(hub)
+    viewer.take()
+    hub.share(1, 2, 5)
+    assert viewer.take() == 5
+    stats = viewer.account.stats()
+    assert (stats.received, stats.superseded, stats.lost) == (2, 2, 2)
+    assert viewer.screen.frames[-1].lost == 2
+    hub.share(6)
+    assert viewer.take() == 6
+
+
+def test_pictures_that_were_overwritten_are_counted_too() -> None:
+    with sharing(own_ring(), slots=3, grace_ns=0) as hub:
+        hub.share(0)
+        viewer = Viewer(hub)
+        viewer.take()
+        hub.share(*range(1, 10))
+        assert viewer.take() == 9
+        stats = viewer.account.stats()
+        assert (stats.received, stats.superseded, stats.lost) == (8, 8, 0)
+
+
+def test_what_came_as_the_stream_is_not_shown_again(hub: Hub) -> None:
+    hub.share(4, 5)
+    viewer = Viewer(hub, after=(1, 5))
+    assert (viewer.take(), viewer.way.last) == (None, (1, 5))
+    hub.share(6)
+    assert viewer.take() == 6
+
+
+def test_what_came_from_another_producer_is_of_no_interest(hub: Hub) -> None:
+    hub.share(0)
+    viewer = Viewer(hub, after=(9, 500))
+    assert viewer.way.last is None
+    assert viewer.take() == 0
+
+
+def test_under_sync_a_picture_is_handed_out_ahead_with_its_time(hub: Hub, clock: Clock) -> None:
+    hub.share(0, age_ms=0, now_ns=clock.now_ns)
+    viewer = Viewer(hub, delay_ns=DELAY)
+    due_ns = clock.now_ns + DELAY
+    assert viewer.take() is None
+    clock.now_ns = due_ns - int(0.75 * SECOND / FPS)
+    assert viewer.take() == 0
+    assert viewer.screen.due_ns == [due_ns]
+
+
+def test_under_sync_a_picture_that_is_late_is_counted(hub: Hub, clock: Clock) -> None:
+    hub.share(0, age_ms=0, now_ns=clock.now_ns)
+    viewer = Viewer(hub, delay_ns=DELAY)
+    clock.now_ns += DELAY + 17 * MS
+    assert viewer.take() is None
+    stats = viewer.account.stats()
+    assert (stats.received, stats.late) == (1, 1)
+
+
+# Whether the hub is still there ------------------------------------------------------------------------
+
+
+def test_a_hub_that_says_so_is_at_work() -> None:
+    assert at_work(5 * SECOND, 5 * SECOND + LIVENESS_TIMEOUT_NS)
+    assert not at_work(5 * SECOND, 5 * SECOND + LIVENESS_TIMEOUT_NS + 1)
+
+
+def test_a_hub_is_silent_once_no_picture_came_for_a_while(hub: Hub, clock: Clock) -> None:
+    hub.share(0, now_ns=clock.now_ns)
+    viewer = Viewer(hub)
+    clock.now_ns += SILENT_NS
+    assert not viewer.way.silent, "there is one to be seen to"
+    viewer.take()
+    assert (viewer.way.silent, viewer.way.overdue) == (False, False)
+    clock.now_ns += SILENT_NS
+    assert (viewer.way.silent, viewer.way.overdue) == (True, True)
+    hub.share(1, now_ns=clock.now_ns)
+    assert not viewer.way.silent
+
+
+def test_a_hub_that_closes_is_silent_at_once_and_its_successor_has_a_moment(hub: Hub, clock: Clock) -> None:
+    hub.share(0, now_ns=clock.now_ns)
+    viewer = Viewer(hub)
+    hub.segment.close()
+    assert not viewer.way.silent, "its last picture is shown yet"
+    assert viewer.take() == 0
+    assert (viewer.way.silent, viewer.way.left, viewer.way.overdue) == (True, True, False)
+    assert viewer.screen.frames[0].valid, "it stays as long as it is held"
+
+
+def test_a_hub_that_does_not_get_on_has_left(hub: Hub, clock: Clock) -> None:
+    hub.keep_alive(clock.now_ns)
+    viewer = Viewer(hub)
+    left = [viewer.way.left]
+    clock.now_ns += LIVENESS_TIMEOUT_NS + 1
+    left.append(viewer.way.left)
+    hub.keep_alive(clock.now_ns)
+    left.append(viewer.way.left)
+    assert left == [False, True, False]

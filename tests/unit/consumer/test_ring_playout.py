@@ -1,0 +1,343 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.sharing.layout import Slot
+from consumer.ring_playout import Choice, RingPlayout
+from consumer.stats import Event
+from tests.unit.consumer.build import MS, SECOND
+
+FPS = 25.0
+INTERVAL = 40 * MS
+AHEAD = 30 * MS  # before a frame is due
+DELAY = 150 * MS
+NOW = 100 * SECOND
+
+
+class Ring:
+    """Pictures of which the oldest are overwritten."""
+
+    def __init__(self, slots: int = 8) -> None:
+        self.newest = 0
+        self._count = slots
+        self._slots: dict[int, Slot] = {}
+
+    def slot(self, number: int) -> Slot | None:
+        return self._slots.get(number)
+
+    def write(self, *seqs: int, captured_ns: int = NOW) -> None:
+        """One after the other, an interval apart."""
+        for at, seq in enumerate(seqs):
+            self.newest += 1
+            self._slots.pop(self.newest - self._count, None)
+            self._slots[self.newest] = Slot(
+                self.newest, seq, seq, captured_ns + at * INTERVAL, 0, FPS, 0, 0
+            )
+
+
+def ring(*seqs: int, slots: int = 8, captured_ns: int = NOW) -> Ring:
+    made = Ring(slots)
+    made.write(*seqs, captured_ns=captured_ns)
+    return made
+
+
+def seq_of(choice: Choice) -> int | None:
+    return None if choice.slot is None else choice.slot.seq
+
+
+def fates(choice: Choice) -> list[tuple[int, Event]]:
+    return [(slot.seq, event) for slot, event in choice.dropped]
+
+
+# latest ------------------------------------------------------------------------------------------------
+
+
+def test_latest_begins_with_the_newest_picture() -> None:
+    shared = ring(5, 6, 7)
+    playout = RingPlayout(shared, None, None, NOW)
+    assert (playout.seen, playout.last_seq) == (2, None)
+    choice = playout.choose(3, NOW)
+    assert choice == Choice(shared.slot(3))
+    assert (playout.seen, playout.last_seq) == (3, 7)
+    assert playout.choose(3, NOW) == Choice(), "once"
+
+
+def test_latest_of_a_ring_without_a_picture_waits_for_the_first() -> None:
+    shared = Ring()
+    playout = RingPlayout(shared, None, None, NOW)
+    assert playout.choose(0, NOW) == Choice()
+    shared.write(0)
+    assert seq_of(playout.choose(1, NOW)) == 0
+
+
+def test_the_next_picture_takes_the_short_way() -> None:
+    shared = ring(5)
+    playout = RingPlayout(shared, None, None, NOW)
+    assert playout.next(1) is None, "nothing came before it"
+    playout.choose(1, NOW)
+    assert playout.next(1) is None
+    shared.write(6)
+    assert playout.next(2) == shared.slot(2)
+    assert (playout.seen, playout.last_seq) == (2, 6)
+    shared.write(8)
+    assert playout.next(3) is None, "a frame is missing before it"
+    assert playout.choose(3, NOW).lost == 1
+    shared.write(9, 10)
+    assert playout.next(5) is None, "there are two"
+
+
+def test_under_sync_there_is_no_short_way() -> None:
+    shared = ring(5, 6)
+    assert RingPlayout(shared, DELAY, 5, NOW).next(2) is None
+
+
+def test_latest_skips_what_was_overtaken_and_says_so() -> None:
+    shared = ring(5)
+    playout = RingPlayout(shared, None, None, NOW)
+    playout.choose(1, NOW)
+    shared.write(6, 7, 8)
+    choice = playout.choose(4, NOW)
+    assert (seq_of(choice), fates(choice)) == (8, [(6, Event.SUPERSEDED), (7, Event.SUPERSEDED)])
+    assert (choice.gone, choice.lost) == (0, 0)
+
+
+def test_what_was_overwritten_meanwhile_is_gone_and_not_lost() -> None:
+    shared = ring(5, slots=2)
+    playout = RingPlayout(shared, None, None, NOW)
+    playout.choose(1, NOW)
+    shared.write(6, 7, 8, 9)
+    choice = playout.choose(5, NOW)
+    assert (seq_of(choice), fates(choice)) == (9, [(8, Event.SUPERSEDED)])
+    assert (choice.gone, choice.lost) == (2, 0)
+
+
+def test_what_is_gone_and_what_is_lost_are_told_apart() -> None:
+    shared = ring(5, slots=2)
+    playout = RingPlayout(shared, None, None, NOW)
+    playout.choose(1, NOW)
+    shared.write(6, 9, 11, 12)  # 7, 8 and 10 never came
+    choice = playout.choose(5, NOW)
+    assert (seq_of(choice), choice.gone, choice.lost) == (12, 2, 3)
+
+
+def test_what_was_gone_when_all_was_overwritten_is_not_lost_as_well() -> None:
+    """Whoever was stopped between looking at the number and at the slots."""
+    shared = ring(5, slots=2)
+    playout = RingPlayout(shared, None, None, NOW)
+    playout.choose(1, NOW)
+    shared.write(6, 7)
+    newest = shared.newest
+    shared.write(8, 9)
+    assert playout.choose(newest, NOW) == Choice()
+    choice = playout.choose(shared.newest, NOW)
+    assert (seq_of(choice), fates(choice)) == (9, [(8, Event.SUPERSEDED)])
+    assert (choice.gone, choice.lost) == (2, 0)
+
+
+# sync --------------------------------------------------------------------------------------------------
+
+
+def test_sync_hands_a_picture_out_a_little_early_and_says_when_it_is_due() -> None:
+    shared = ring(5)
+    playout = RingPlayout(shared, DELAY, None, NOW)
+    due_ns = NOW + DELAY
+    assert playout.choose(1, NOW) == Choice(wait_ns=DELAY - AHEAD)
+    assert playout.choose(1, due_ns - AHEAD - 1) == Choice(wait_ns=1)
+    assert playout.choose(1, due_ns - AHEAD) == Choice(shared.slot(1), due_ns)
+    assert playout.choose(1, due_ns) == Choice()
+
+
+def test_sync_begins_with_what_is_not_due_yet() -> None:
+    shared = ring(*range(8))
+    assert RingPlayout(shared, DELAY, None, NOW + DELAY + 3 * INTERVAL).seen == 4
+    assert RingPlayout(shared, DELAY, None, NOW + DELAY + 100 * INTERVAL).seen == 7
+    assert RingPlayout(shared, DELAY, None, NOW).seen == 0
+
+
+def test_sync_shows_one_after_the_other() -> None:
+    shared = ring(0, 1, 2)
+    playout = RingPlayout(shared, DELAY, None, NOW)
+    for n in range(3):
+        due_ns = NOW + n * INTERVAL + DELAY
+        choice = playout.choose(3, due_ns - AHEAD)
+        assert (seq_of(choice), choice.due_ns, choice.dropped) == (n, due_ns, ())
+
+
+def test_sync_does_not_hand_out_a_picture_ahead_instead_of_the_one_that_is_due() -> None:
+    playout = RingPlayout(ring(0, 1), DELAY, None, NOW)
+    assert seq_of(playout.choose(2, NOW + DELAY + INTERVAL // 2 - 1)) == 0
+    assert seq_of(playout.choose(2, NOW + DELAY + INTERVAL // 2)) == 1
+
+
+def test_sync_skips_to_the_picture_whose_time_it_is() -> None:
+    playout = RingPlayout(ring(0, 1, 2), DELAY, None, NOW)
+    choice = playout.choose(3, NOW + DELAY + INTERVAL)
+    assert (seq_of(choice), fates(choice)) == (1, [(0, Event.SUPERSEDED)])
+
+
+def test_sync_drops_one_that_is_late_and_shows_the_next_one_though_it_is_late_too() -> None:
+    shared = ring(0)
+    playout = RingPlayout(shared, DELAY, None, NOW)
+    late_ns = INTERVAL // 2 + 1
+    assert fates(playout.choose(1, NOW + DELAY + late_ns)) == [(0, Event.LATE)]
+    shared.write(1, captured_ns=NOW + INTERVAL)
+    again = playout.choose(2, NOW + DELAY + INTERVAL + late_ns)
+    assert (seq_of(again), again.due_ns, again.dropped) == (1, NOW + DELAY + INTERVAL, ())
+    shared.write(30, captured_ns=NOW + 30 * INTERVAL)
+    assert fates(playout.choose(3, NOW + DELAY + 30 * INTERVAL + late_ns)) == [(30, Event.LATE)], (
+        "a second later it is a single one again"
+    )
+
+
+# after another way -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("delay_ns", [None, DELAY])
+def test_what_came_by_another_way_is_not_shown_again(delay_ns: int | None) -> None:
+    shared = ring(5, 6)
+    now_ns = NOW + DELAY + INTERVAL
+    playout = RingPlayout(shared, delay_ns, 6, NOW)
+    assert playout.last_seq == 6
+    assert playout.choose(2, now_ns) == Choice()
+    assert playout.seen == 2
+    shared.write(7, captured_ns=now_ns - DELAY)
+    assert playout.choose(3, now_ns).slot == shared.slot(3)
+
+
+def test_a_gap_between_the_other_way_and_this_one_is_lost() -> None:
+    playout = RingPlayout(ring(9), None, 6, NOW)
+    choice = playout.choose(1, NOW)
+    assert (seq_of(choice), choice.lost) == (9, 2)
+
+
+def test_what_was_overwritten_before_a_picture_that_came_by_another_way_came_so_too() -> None:
+    shared = ring(5, slots=2)
+    playout = RingPlayout(shared, None, 8, NOW)
+    shared.write(6, 7, 8, 9)
+    choice = playout.choose(4, NOW)
+    assert (choice.slot, choice.gone, choice.lost) == (None, 0, 0)
+    choice = playout.choose(5, NOW)
+    assert (seq_of(choice), choice.gone, choice.lost) == (9, 0, 0)
+
+
+# Properties: any pace, gaps, viewers that are away, pictures that are overwritten ------------------------
+
+
+@dataclass(frozen=True)
+class Step:
+    """The stream advances, a picture may come, time passes, the viewer may look."""
+
+    jump: int
+    writes: int
+    pause_ns: int
+    looks: int
+    overwritten_meanwhile: bool
+
+
+_STEPS = st.lists(
+    st.builds(
+        Step,
+        jump=st.sampled_from([1] * 6 + [2, 5]),
+        writes=st.sampled_from([0, 1, 1, 1, 2, 6, 20]),
+        pause_ns=st.sampled_from([0, 1, AHEAD, INTERVAL, INTERVAL, 3 * INTERVAL, SECOND]),
+        looks=st.sampled_from([0, 1, 1, 2, 9]),
+        overwritten_meanwhile=st.sampled_from([False] * 5 + [True]),
+    ),
+    max_size=40,
+)
+
+
+_SLOTS = st.sampled_from([3, 6, 12])
+
+
+@dataclass
+class Bench:
+    """A hub at work, a viewer that looks, and what becomes of every picture."""
+
+    delay_ns: int | None
+    slots: int
+    begins_with: int
+    after: int | None
+    now_ns: int = NOW
+    seq: int = 10
+    seqs: dict[int, int] = field(default_factory=dict)
+    shown: list[int] = field(default_factory=list)
+    dropped: list[int] = field(default_factory=list)
+    gone: int = 0
+    lost: int = 0
+    late_ns: int | None = None
+
+    def __post_init__(self) -> None:
+        self.ring = Ring(self.slots)
+        self.write(self.begins_with, 1)
+        self.playout = RingPlayout(self.ring, self.delay_ns, self.after, self.now_ns)
+        self.before = self.playout.seen
+
+    def write(self, count: int, jump: int) -> None:
+        for _ in range(count):
+            self.seq += jump
+            self.ring.write(self.seq, captured_ns=self.now_ns - 10 * MS)
+            self.seqs[self.ring.newest] = self.seq
+
+    def look(self, newest: int) -> None:
+        slot = self.playout.next(newest)
+        if slot is not None:
+            self.shown.append(slot.number)
+            return
+        choice = self.playout.choose(newest, self.now_ns)
+        assert choice.wait_ns is None or (choice.wait_ns > 0 and choice.slot is None)
+        for slot, event in choice.dropped:
+            self.dropped.append(slot.number)
+            if event is Event.LATE:
+                assert not self.late_again(), "a second one in vain"
+        self.gone += choice.gone
+        self.lost += choice.lost
+        if choice.slot is not None:
+            self.shown.append(choice.slot.number)
+            if self.delay_ns is None:
+                assert (choice.due_ns, choice.slot.number) == (None, newest)
+            else:
+                assert choice.due_ns == choice.slot.captured_ns + self.delay_ns
+                assert choice.due_ns - self.now_ns <= AHEAD
+                assert self.now_ns - choice.due_ns <= INTERVAL // 2 or self.late_again()
+
+    def late_again(self) -> bool:
+        last_ns, self.late_ns = self.late_ns, self.now_ns
+        return last_ns is not None and self.now_ns - last_ns <= SECOND
+
+
+@pytest.mark.parametrize("delay_ns", [None, DELAY])
+@given(steps=_STEPS, slots=_SLOTS, begins_with=st.integers(0, 15), after=st.integers(0, 5))
+def test_every_picture_is_shown_dropped_gone_or_came_by_another_way_exactly_once(
+    delay_ns: int | None, steps: list[Step], slots: int, begins_with: int, after: int
+) -> None:
+    # The frame that came last by another way: none, or one of about when the hub was found.
+    bench = Bench(delay_ns, slots, begins_with, None if after == 0 else 10 + begins_with - 3 + after)
+    for step in steps:
+        bench.write(step.writes, step.jump)
+        bench.now_ns += step.pause_ns
+        newest = bench.ring.newest
+        if step.overwritten_meanwhile:
+            bench.write(step.writes, step.jump)
+        for _ in range(step.looks):
+            bench.look(newest)
+    for _ in range(3):
+        bench.now_ns += 10 * SECOND
+        bench.look(bench.ring.newest)
+    seen = sorted(bench.shown + bench.dropped)
+    assert bench.shown == sorted(set(bench.shown))
+    assert len(seen) == len(set(seen))
+    considered = {number for number in bench.seqs if number > bench.before}
+    last = bench.playout.last_seq
+    if bench.after is None:
+        assert len(seen) + bench.gone == len(considered)
+    else:
+        assert not [number for number in seen if bench.seqs[number] <= bench.after]
+        assert len(seen) + bench.gone <= len(considered)
+        # What was overwritten unseen may have been lost as well as have come.
+        assert last is not None
+        assert len(seen) + bench.gone + bench.lost == last - bench.after
