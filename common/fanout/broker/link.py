@@ -174,8 +174,10 @@ class Link:
     def _run(self) -> None:
         self._loop.add_callback_threadsafe(self._connect)
         try:
+            # Once, not by `start` again after an error: a poller takes a file descriptor.
+            self._loop.activate_poller()
             while not self._finished:
-                self._run_loop()
+                self._turn()
         except Exception as error:  # noqa: BLE001 (a thread's last resort: its owner must hear of it)
             _LOG.exception("%s: internal error", self._title)
             self._owner.on_failed(FanlightError(f"{self._title}: internal error: {error!r}"))
@@ -185,9 +187,10 @@ class Link:
                 self._loop.close()
             self._services.close_attempt()
 
-    def _run_loop(self) -> None:
+    def _turn(self) -> None:
         try:
-            self._loop.start()
+            self._loop.poll()
+            self._loop.process_timeouts()
         except (OSError, ValueError) as error:
             # pika does not expect that no socket can be had (file descriptors), nor that the broker is
             # gone again between its answer and the look whom it came from: this attempt is over.
@@ -197,7 +200,6 @@ class Link:
 
     def _finish(self) -> None:
         self._finished = True
-        self._loop.stop()
 
     def _connect(self) -> None:
         if self._stopping:

@@ -11,11 +11,18 @@ import contextlib
 import socket
 import struct
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from pika.adapters.select_connection import IOLoop
-from pika.adapters.utils.nbio_interface import AbstractStreamProtocol, AbstractStreamTransport
+from pika.adapters.utils.nbio_interface import (
+    AbstractIOReference,
+    AbstractStreamProtocol,
+    AbstractStreamTransport,
+)
 from pika.adapters.utils.selector_ioloop_adapter import SelectorIOServicesAdapter
+
+from common.fanout.broker.plain import PlainTransport
 
 # What the system takes and does not send yet can neither be counted nor dropped: on a slow network it would
 # be seconds of video.
@@ -78,9 +85,20 @@ class Transport(AbstractStreamProtocol):
             self.first = data
         try:
             self.connection.data_received(data)
-        except Exception as error:  # noqa: BLE001 - pika has no error of its own for what it cannot parse
+        except Exception as error:
+            # pika has no error of its own for what it cannot parse.
+            if not _raised_by_pika(error):
+                raise
             self.unreadable = self.cause is None
             self.give_up(error)
+
+
+def _raised_by_pika(error: Exception) -> bool:
+    """Whether it comes from pika alone, and from none of the callbacks that it calls."""
+    trace = None if error.__traceback__ is None else error.__traceback__.tb_next
+    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("pika."):
+        trace = trace.tb_next
+    return trace is None
 
 
 class TransportServices(SelectorIOServicesAdapter):
@@ -124,4 +142,28 @@ class TransportServices(SelectorIOServicesAdapter):
             # Pika takes the protocol that it gets back for its connection.
             on_done(result if isinstance(result, BaseException) else (result[0], result[1].connection))
 
-        return super().create_streaming_connection(made, sock, done, ssl_context, server_hostname)
+        if ssl_context is not None:
+            return super().create_streaming_connection(made, sock, done, ssl_context, server_hostname)
+        return _Linking(self, partial(self._link, sock, made(), done))
+
+    def _link(self, sock: socket.socket, transport: Transport, done: Callable[[Any], None]) -> None:
+        below = PlainTransport(self, sock, transport)
+        transport.connection_made(below)
+        done((below, transport))
+
+
+class _Linking(AbstractIOReference):
+    """Links a transport up in the next turn of the loop, unless it is cancelled before."""
+
+    def __init__(self, services: SelectorIOServicesAdapter, link: Callable[[], None]) -> None:
+        self._link: Callable[[], None] | None = link
+        services.add_callback_threadsafe(self._run)
+
+    def cancel(self) -> bool:
+        found, self._link = self._link, None
+        return found is not None
+
+    def _run(self) -> None:
+        if self._link is not None:
+            self._link()
+            self._link = None

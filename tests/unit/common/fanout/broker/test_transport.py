@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 from pika.adapters.select_connection import IOLoop
 from pika.adapters.utils.nbio_interface import AbstractStreamProtocol, AbstractStreamTransport
+from pika.data import decode_value
 
 from common.errors import FanlightError
 from common.fanout.broker.transport import Transport, TransportServices
@@ -34,8 +36,8 @@ class Connection(AbstractStreamProtocol):
         return False
 
     def data_received(self, data: bytes) -> None:
-        if data == b"hostile":
-            raise OverflowError("beyond a date")
+        if data == b"bug":
+            raise OverflowError("in a callback of ours")
         self.received += data
 
 
@@ -123,12 +125,22 @@ def test_a_connection_that_is_given_up_is_lost_with_the_reason(scene: Scene) -> 
     assert scene.peer.recv(1) == b""
 
 
-def test_what_pika_cannot_parse_ends_the_connection_with_the_error(scene: Scene) -> None:
+def test_what_pika_cannot_parse_ends_the_connection_with_the_error(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scene.connection, "data_received", partial(decode_value, b"T"))
     scene.peer.sendall(b"hostile")
     scene.turn()
     assert scene.transport.unreadable
-    assert isinstance(scene.transport.cause, OverflowError)
+    assert isinstance(scene.transport.cause, TypeError)
     assert scene.connection.lost == [scene.transport.cause]
+
+
+def test_an_error_of_our_own_is_not_taken_for_one_of_pikas(scene: Scene) -> None:
+    scene.peer.sendall(b"bug")
+    with pytest.raises(OverflowError, match="in a callback of ours"):
+        scene.turn()
+    assert not scene.transport.unreadable
 
 
 def test_the_end_of_the_line_is_told_with_what_the_system_says(scene: Scene) -> None:
