@@ -8,7 +8,7 @@ from threading import Event
 
 from common.monitor import Health, monitored
 from common.shell.access import with_access
-from common.shell.lean import give_back_memory, lean_process
+from common.shell.lean import lean_process
 from common.shell.main import command_line
 from common.shell.options import Operation
 from common.shell.signals import StopSignals
@@ -49,6 +49,5 @@ def _run(settings: ConsumerSettings, operation: Operation) -> int | None:
             return health_of(reception, operation.stall_s)
 
         with monitored(operation.metrics, lambda: figures_of(settings, reception, health), health):
-            give_back_memory()
             presenter.run()
     return None

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 # So many seconds in succession: a start, or another program's burst, is no lasting lag.
 _LASTING_S: Final = 5
 _SKIPPED_SHARE: Final = 0.1
-# Of the time. A program that takes long for a frame skips some on purpose; then little time goes on decoding.
+# Of the time. Where a program takes long for each frame, little time goes on decoding.
 _DECODING_SHARE: Final = 0.5
 
 

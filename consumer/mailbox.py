@@ -49,7 +49,7 @@ class Mailbox:
         with self._lock:
             pushed = self._playout.push(arrived)
             # Whoever waits for the turn of an earlier frame need not be woken for a later one.
-            wakes, self._idle = self._idle, False
+            wakes, self._idle = self._idle or self._playout.eager, False
         if wakes:
             self._wake()
         for old in pushed.dropped:

@@ -100,6 +100,11 @@ class Turn(NamedTuple):
 class Playout(Protocol):
     """Decides which frame is shown when. Not thread-safe."""
 
+    @property
+    def eager(self) -> bool:
+        """Whether there is something to do as soon as another frame is there, before any one's turn."""
+        ...
+
     def push(self, arrived: Arrived) -> Pushed:
         """Take a frame, in stream order; the frames that it makes superfluous."""
         ...
@@ -118,6 +123,8 @@ class LatestPlayout:
 
     What the newest frame refers to is kept until it is taken, or a keyframe comes.
     """
+
+    eager = False
 
     def __init__(self, max_age_ns: int) -> None:
         self._max_age_ns = max_age_ns
@@ -178,8 +185,12 @@ class Lateness:
     def __init__(self) -> None:
         self._late_ns: int | None = None
 
+    def fell_behind(self, now_ns: int) -> None:
+        """A frame was overtaken before it could be shown."""
+        self._late_ns = now_ns
+
     def behind(self, now_ns: int) -> bool:
-        """Whether a frame was late within the last second."""
+        """Whether a frame was late, or overtaken, within the last second."""
         return self._late_ns is not None and 0 <= now_ns - self._late_ns <= _BEHIND_NS
 
     def shows(self, late_ns: int, fps: float, now_ns: int) -> bool:
@@ -207,6 +218,7 @@ class SyncPlayout:
         self._capacity = 8 + delay_ns * _HIGHEST_FPS // 1_000_000_000
         self._frames: deque[Arrived] = deque()
         self._lateness = Lateness()
+        self.eager = False
         # The first so many frames were handed out to be decoded, and the first one for its pixels.
         self._begun = 0
         self._prepared = False
@@ -243,12 +255,15 @@ class SyncPlayout:
         if not due:
             return self._between(now_ns)
         dropped = [Dropped(old, Event.SUPERSEDED) for old in due[set_aside:-1] if old.showable]
+        overtaken = bool(dropped)
         newest: Arrived | None = due[-1]
         if not due[-1].showable or set_aside >= len(due):
             newest = None
         elif self._too_late(due[-1], now_ns):
             newest = None
             dropped.append(Dropped(due[-1], Event.LATE))
+        if overtaken:
+            self._lateness.fell_behind(now_ns)
         decode = _since_keyframe(due, begun)
         if newest is not None:
             newest = decode.pop()
@@ -290,16 +305,18 @@ class SyncPlayout:
         wait_ns = self._due_ns(following) - now_ns
         # A stranger's rate may be as near to 0 as a number can be.
         interval_ns = min(1_000_000_000 / following.header.fps, _LONGEST_INTERVAL_NS)
+        # Whoever is behind decodes what there is as soon as it can, and works out no pixels before their time:
+        # by then a newer frame may be due.
+        self.eager = self._lateness.behind(now_ns)
         begin_ns = int(_BEGIN_AHEAD * interval_ns)
-        if wait_ns > begin_ns:
+        if wait_ns > begin_ns and not self.eager:
             return Turn(wait_ns=wait_ns - begin_ns)
-        # Whoever is behind may find a newer frame due when the pixels are there.
-        if not self._prepared and not self._lateness.behind(now_ns):
+        if not self._prepared and not self.eager:
             self._prepared = True
             self._begun = max(1, self._begun)
             return Turn(wait_ns=wait_ns, upcoming=following)
         to_decode = self._begun < min(len(self._frames), 1 + self._decoded_ahead)
-        if to_decode and wait_ns > _STOP_AHEAD * interval_ns:
+        if to_decode and (self.eager or wait_ns > _STOP_AHEAD * interval_ns):
             self._begun += 1
             return Turn(wait_ns=wait_ns, ahead=self._frames[self._begun - 1])
         return Turn(wait_ns=wait_ns)

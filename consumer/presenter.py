@@ -11,6 +11,7 @@ from threading import Event as Signal
 from typing import Final
 
 from common.frame import EncodedFrame
+from common.shell.lean import give_back_memory
 from consumer.frame import Frame
 from consumer.reception import Reception
 from consumer.settings import ConsumerSettings, PlayoutMode
@@ -22,6 +23,8 @@ from consumer.stats import Outcome
 # together with one of them: one wake-up less.
 _TICK_S: Final = 0.1
 _EARLY_TICK_S: Final = 0.04
+# By then everything is imported, also what only the first frame asks for.
+_SETTLED_TICKS: Final = 20
 # Many fates at a time cost a third of one at a time.
 _OUTCOME_TICKS: Final = 5
 # Fates of frames that wait for the next tick; a minute of 60 fps, should a sink block that long.
@@ -87,6 +90,8 @@ class Presenter:
                     return
                 next_tick_s = now_s + _TICK_S
                 ticks += 1
+                if ticks == _SETTLED_TICKS:
+                    give_back_memory()
                 if ticks % _OUTCOME_TICKS == 0:
                     self._hand_out_outcomes()
                 # Every sink gets its tick, also behind one that asks to end.

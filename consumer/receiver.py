@@ -35,7 +35,7 @@ _DROPS: Final = {
 _VIEWER_REPORT_TICKS: Final = 2
 _TOO_SLOW: Final = (
     "this machine is too slow for all that it decodes: %.0f of %.0f frames per second are shown; a hub "
-    "(--sink share), a smaller picture (the producer's --size), or with --playout sync a longer --delay helps"
+    "(--sink share), smaller pictures (the producer's --size) or, under sync, a longer --delay would help"
 )
 
 

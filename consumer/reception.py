@@ -37,6 +37,8 @@ _LONGEST_PAUSE_NS = 100_000_000
 # After a shared frame is shown, and at most such a share of a frame interval.
 _LET_SHOW_S = 0.006
 _LET_SHOW_SHARE = 0.2
+# What the constructor of a named tuple calls; see `common.sharing.reader`.
+_new = tuple.__new__
 
 
 class Reception:
@@ -199,10 +201,12 @@ class Reception:
             return None
         presented_ns = wall_ns()
         skew_ns = None if due_ns is None else now_ns - due_ns
-        self._note(Shown(header, received_ns, presented_ns, age_ns, skew_ns, now_ns, picture is not None))
+        shared = picture is not None
+        self._note(_new(Shown, (header, received_ns, presented_ns, age_ns, skew_ns, now_ns, shared)))
         self._held = picture
         lost_before, self._lost = self._lost, lost
-        return Frame(image, header, received_ns, presented_ns, age_ns / 1e9, lost - lost_before, picture)
+        lost -= lost_before
+        return _new(Frame, (image, header, received_ns, presented_ns, age_ns / 1e9, lost, picture))
 
     def let_others_show(self) -> None:
         """All screens of this host show the same shared frame now: what is left to do here can wait.

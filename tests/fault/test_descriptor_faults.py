@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from common.sharing.hosts import FOLDER
+from common.sharing.hosts import ring_folder
 from tests.support.broker import tcp_url
 from tests.support.commands import Command, running
 from tests.support.relay import Relay, relaying
@@ -176,4 +176,4 @@ def test_sinks_and_shared_memory_do_without_descriptors_and_go_on(
 
 def _maps_shared(command: Command) -> bool:
     maps = psutil.Process(command.process.pid).memory_maps()
-    return any(mapped.path.startswith(f"{FOLDER}/fanlight.") for mapped in maps)
+    return any(mapped.path.startswith(f"{ring_folder()}/") for mapped in maps)

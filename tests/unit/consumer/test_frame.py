@@ -4,7 +4,6 @@ import copy
 import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from common.sharing.writer import Segment
 from consumer.frame import Frame, Held
 from tests.support.timing import scaled
 from tests.support.ways import EVERY_WAY
-from tests.unit.common.sharing.build import EPOCH, GRACE_NS, STREAM, described, new_name, noise
+from tests.unit.common.sharing.build import EPOCH, GRACE_NS, STREAM, described, new_name, noise, noted
 
 EXPIRED = (
     "frame 42 was held for longer than its hub keeps pictures: copy it at once, or give the hub a longer "
@@ -35,7 +34,7 @@ class Slot:
 
 def frame(held: Held | None = None) -> Frame:
     header = FrameHeader(
-        stream=STREAM, codec=Codec.SHARED, epoch=EPOCH, seq=42, capture_ns=1_000_000, width=16, height=8,
+        stream=STREAM, codec=Codec.H264, epoch=EPOCH, seq=42, capture_ns=1_000_000, width=16, height=8,
         key=True, fps=30.0,
     )  # fmt: skip
     image = noise(described())
@@ -49,7 +48,7 @@ def test_it_tells_what_its_header_says() -> None:
 
 
 def test_it_cannot_be_changed() -> None:
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         frame().lost = 2  # type: ignore[misc]
 
 
@@ -70,8 +69,8 @@ def test_frames_are_equal_if_headers_and_pixels_are() -> None:
     assert one == other
     assert hash(one) == hash(other)
     assert {one, other} == {one}
-    assert one != replace(one, image=~one.image)
-    assert one != replace(one, image=one.image[:4])
+    assert one != one._replace(image=~one.image)
+    assert one != one._replace(image=one.image[:4])
     assert one != one._replace(header=one.header._replace(seq=43))
     assert one != "frame"
 
@@ -94,7 +93,7 @@ def test_frames_go_to_other_processes_and_back() -> None:
     shown = frame()
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         arrived = pool.submit(copy.copy, shown).result(scaled(60))
-    assert replace(arrived, image=shown.image) == shown
+    assert arrived._replace(image=shown.image) == shown
     assert (arrived.received_ns, arrived.age_s, arrived.lost) == (2_000_000, 0.002, 1)
 
 
@@ -109,7 +108,7 @@ def test_a_copy_is_the_same_frame_with_memory_of_its_own_to_draw_on(held: Held |
     assert copied.image.flags.writeable
     copied.image[:] = 0
     assert shown.image.any()
-    assert replace(copied, image=shown.image, held=held) == shown
+    assert copied._replace(image=shown.image, held=held) == shown
     assert copied.held is None
 
 
@@ -147,15 +146,15 @@ def test_what_is_overwritten_during_the_copy_is_refused(monkeypatch: pytest.Monk
 
 def test_a_shared_picture_expires_when_its_slot_is_written_again(tmp_path: Path) -> None:
     header = described(slots=1)
-    segment = Segment(new_name(), header, tmp_path)
-    attachment = Attachment(segment.name, STREAM, FULL_BGR, tmp_path)
-    assert segment.write(noise(header, 1), 0) == (0, 1)
-    picture = attachment.picture(0, 1)
-    assert picture is not None
+    name, folder = new_name(), tmp_path / "rings"
+    segment = Segment(name, header, folder)
+    attachment = Attachment(name, FULL_BGR, folder)
+    segment.write(noise(header, 1), noted(), 0)
+    picture = attachment.picture(1)
     shown = frame(picture)._replace(image=picture.image)
     copied = shown.copy()
     assert [shown.valid] == [True]
-    segment.write(noise(header, 2), GRACE_NS)
+    segment.write(noise(header, 2), noted(), GRACE_NS)
     assert not shown.valid
     with pytest.raises(FrameExpired):
         shown.copy()

@@ -139,8 +139,8 @@ def test_another_producer_with_other_settings_is_recorded_on(tmp_path: Path, nam
     for frame, source in zip(first, pictures, strict=True):
         body = worse.encode(source, key=False)
         later_ns = frame.header.capture_ns + 20 * STEP_NS
-        header = replace(
-            frame.header, epoch=8, key=body.key, capture_ns=later_ns, seq=frame.header.seq + 20
+        header = frame.header._replace(
+            epoch=8, key=body.key, capture_ns=later_ns, seq=frame.header.seq + 20
         )
         second.append(EncodedFrame(header, body.body))
     mux(tmp_path / name, first + second)
