@@ -305,7 +305,7 @@ class SyncPlayout:
         wait_ns = self._due_ns(following) - now_ns
         # A stranger's rate may be as near to 0 as a number can be.
         interval_ns = min(1_000_000_000 / following.header.fps, _LONGEST_INTERVAL_NS)
-        # Whoever is behind decodes at once what is there, and works out no pixels before their time: by then a
+        # Whoever is behind decodes at once what is there, and works out no pixels early: by then a
         # newer frame may be due.
         self.eager = self._lateness.behind(now_ns)
         begin_ns = int(_BEGIN_AHEAD * interval_ns)
