@@ -166,10 +166,10 @@ class Reception:
         take = self._route.take
         while True:
             frame = take(left_s)
-            if frame is not None:
+            if frame is not None and not self._mailbox.closed:
                 return frame
             left_s = deadline_s - time.monotonic()
-            if self.ended or left_s <= 0:
+            if self._mailbox.closed or left_s <= 0:
                 return None
 
     def _present(
@@ -184,16 +184,14 @@ class Reception:
     ) -> Frame | None:
         """See `Present`."""
         now_ns = monotonic_ns()
-        torn = False
         if due_ns is not None and due_ns > now_ns:
             if picture is not None:
                 # All the others wait for the same moment: what is left to do afterwards can wait.
                 self._let_show_s = min(_LET_SHOW_S, _LET_SHOW_SHARE / header.fps)
             self._pause.acquire(timeout=min(due_ns - now_ns, _LONGEST_PAUSE_NS) / 1e9)
             now_ns = monotonic_ns()
-            torn = picture is not None and not picture.valid
         age_ns = now_ns - captured_ns
-        if age_ns > self._max_age_ns or torn:
+        if age_ns > self._max_age_ns or (picture is not None and not picture.valid):
             account = self._account
             if picture is not None:
                 account.arrived(header, 0, received_ns)

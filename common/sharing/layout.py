@@ -38,7 +38,8 @@ NEWEST: Final = 7
 LIVENESS: Final = 8
 SLOTS_AT: Final = 16
 SLOT_WORDS: Final = 8
-# number, seq, capture_ns, captured_ns, written_ns, fps, codec, key
+# seq, capture_ns, captured_ns, written_ns, fps, codec, key; behind the number, with which they are read
+FIELDS: Final = Struct("@QQQQdII")
 SLOT: Final = Struct("@QQQQQdII")
 # Beyond the grace time: one slot is being written, one is spare for a frame that comes early.
 _SPARE_SLOTS: Final = 2

@@ -17,9 +17,9 @@ from common.pixels import Pixels
 from common.sharing.futex import Futex
 from common.sharing.hosts import is_still, make_private, opened, ring_folder
 from common.sharing.layout import (
+    FIELDS,
     LIVENESS,
     NEWEST,
-    SLOT,
     SegmentHeader,
     Slot,
     SlotRing,
@@ -67,7 +67,7 @@ class Segment:
         # is written first. (Stores stay in order on x86; elsewhere the grace time has long passed.)
         word = number_at(index)
         self._words[word] = 0
-        SLOT.pack_into(self._memory, 8 * word, 0, *slot[1:])
+        FIELDS.pack_into(self._memory, 8 * word + 8, *slot[1:])
         np.copyto(self._slots[index], image)
         number = self._words[NEWEST] + 1
         self._words[word] = number

@@ -84,6 +84,7 @@ class BrokerSubscriber:
         self._consuming = False
         self._follows = False  # as this channel was told
         self._binding = False
+        self._looks = 0
         self._unacked = 0
         self._last_tag = 0
         self._counts_waiting = self._counting = False
@@ -140,7 +141,7 @@ class BrokerSubscriber:
         # Not before: a keyframe that is asked for earlier may come too early as well.
         if tell and self._follow:
             self._events.on_following()
-            self._look(channel, -1)
+            self._begin_to_look(channel)
         self._change_binding(channel)
 
     def _declare(self, channel: Channel, name: str, kind: str) -> None:
@@ -195,7 +196,7 @@ class BrokerSubscriber:
         self._events.on_connected()
         self._change_binding(channel)
         self._link.call_later(_REPORT_S, partial(self._tick, channel))
-        self._look(channel, -1)
+        self._begin_to_look(channel)
 
     def _cancelled(self, _frame: object) -> None:
         self._link.renew("the queue was deleted")
@@ -247,9 +248,13 @@ class BrokerSubscriber:
             self._counting = False
             self._waiting = ok.method.message_count
 
-    def _look(self, channel: Channel, seen_tag: int) -> None:
+    def _begin_to_look(self, channel: Channel) -> None:
+        self._looks += 1  # what looked before, looks no more
+        self._look(channel, -1, self._looks)
+
+    def _look(self, channel: Channel, seen_tag: int, looks: int) -> None:
         # While a hub serves there is nothing to look at: a hundred viewers of a host need not wake for it.
-        if not self._link.usable(channel) or not self._follow:
+        if not self._link.usable(channel) or not self._follow or looks != self._looks:
             return
         if seen_tag == self._last_tag:
             self._pause(channel)
@@ -257,7 +262,7 @@ class BrokerSubscriber:
             # producer declares it again; nobody but us can bind again. Both are without effect else.
             if not self._binding:
                 self._bind(channel)
-        self._link.call_later(_LOOK_S, partial(self._look, channel, self._last_tag))
+        self._link.call_later(_LOOK_S, partial(self._look, channel, self._last_tag, looks))
 
     def _pause(self, channel: Channel) -> None:
         """The stream pauses: acknowledge the rest of a batch.
