@@ -57,6 +57,7 @@ class HubWay:
         now_ns = monotonic_ns()
         self._playout = RingPlayout(attachment, delay_ns, after_seq, now_ns)
         self._newest_ns = now_ns
+        self._longest_wait_s = _LONGEST_WAIT_S
         self._pause = threading.Lock()
         self._pause.acquire()
 
@@ -88,7 +89,7 @@ class HubWay:
     def take(self, timeout_s: float) -> Frame | None:
         """The next frame; None if there is none in that time, or in a moment."""
         attachment, playout = self._attachment, self._playout
-        newest = self._wait(playout.seen, min(timeout_s, _LONGEST_WAIT_S))
+        newest = self._wait(playout.seen, min(timeout_s, self._longest_wait_s))
         now_ns = monotonic_ns()
         due_ns = None
         # Nearly always it is the next one, to be shown at once. Each line and object less counts, a hundred
@@ -102,7 +103,7 @@ class HubWay:
                 if choice.wait_ns is not None:
                     self._pause.acquire(timeout=min(timeout_s, choice.wait_ns / 1e9))
                 elif not attachment.liveness_ns:
-                    self._pause.acquire(timeout=min(timeout_s, _SUCCESSOR_WAIT_S))
+                    self._longest_wait_s = _SUCCESSOR_WAIT_S
                 return None
         self._newest_ns = now_ns
         header = self._header(slot)

@@ -100,14 +100,16 @@ class Route:
             self._follow(False)
 
     def _find(self, ring: RingName, now_ns: int) -> Attachment | None:
-        for name in hosts.segments(ring):
-            if name in self._unusable and now_ns < self._unusable[name]:
+        names = hosts.segments(ring)
+        self._unusable = {name: until for name, until in self._unusable.items() if name in names}
+        for name in names:
+            if now_ns < self._unusable.get(name, 0):
                 continue
             try:
                 attachment = Attachment(name, ring.form)
                 self._check(attachment)
             except SharingError as error:
-                self._unusable = {name: now_ns + _RETRY_NS}
+                self._unusable[name] = now_ns + _RETRY_NS
                 # Once for each reason: it may stay as it is for days.
                 if str(error) != self._said and self._complaints.allow(now_ns) is not None:
                     self._said = str(error)
