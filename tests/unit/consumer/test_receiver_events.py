@@ -134,3 +134,22 @@ def test_why_there_will_be_no_subscription_is_handed_on(bench: Bench) -> None:
     error = BrokerRefused("no")
     bench.receiver.on_failed(error)
     assert bench.failures == [error]
+
+
+def test_a_machine_that_is_too_slow_is_told_once_with_what_would_help(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    seq = 0
+    for _ in range(12):
+        for _ in range(5):
+            bench.receive(raw(seq))
+            bench.receive(raw(seq + 1))
+            bench.mailbox.take(0)
+            seq += 2
+        bench.account.meters.decoding.observe(0.9)
+        bench.now_ns += SECOND - 10 * (SECOND // 30)
+        bench.receiver.on_tick()
+    (line,) = [record.getMessage() for record in caplog.records if "too slow" in record.getMessage()]
+    assert "5 of 10 frames per second" in line
+    assert "--sink share" in line
+    assert "--delay" in line
