@@ -6,6 +6,7 @@ import pytest
 
 from common.control import ClockReply, ClockRequest, Reason
 from common.errors import BrokerRefused
+from consumer.stats import Event
 from tests.unit.consumer.build import SECOND
 from tests.unit.consumer.test_receiver import Bench, film, raw
 
@@ -145,6 +146,8 @@ def test_a_machine_that_is_too_slow_is_told_once_with_what_would_help(
             bench.receive(raw(seq))
             bench.receive(raw(seq + 1))
             bench.mailbox.take(0)
+            overtaken = bench.dropped.pop().frame
+            bench.account.dropped(overtaken.header, overtaken.received_ns, Event.SUPERSEDED)
             seq += 2
         bench.account.meters.decoding.observe(0.9)
         bench.now_ns += SECOND - 10 * (SECOND // 30)
