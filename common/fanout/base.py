@@ -21,7 +21,7 @@ class PublisherEvents(Protocol):
         ...
 
     def on_stale(self) -> None:
-        """A frame was dropped since it grew too old before it could be sent."""
+        """A frame was dropped before it could be sent: it grew too old, or the connection was lost."""
         ...
 
     def on_unsent(self, frames: int) -> None:

@@ -128,6 +128,8 @@ class BrokerPublisher:
         probing, self._channel, self._probing = self._probing, None, None
         if probing is not None and probing.is_open:
             probing.close()
+        if self._pending is not None:
+            self._events.on_stale()
         with self._changed:
             self._pending = None
             self._watched = self._blocked = False
@@ -217,7 +219,8 @@ class BrokerPublisher:
         if frame is None or self._blocked:
             return
         if channel is None or not channel.is_open:
-            # It was encoded while the connection went away. Whoever watches on its return gets a keyframe.
+            # It was encoded while the connection went away.
+            self._events.on_stale()
             self._clear_pending()
             return
         if self._link.unsent_bytes:
