@@ -100,7 +100,11 @@ class Route:
             self._follow(False)
 
     def _find(self, ring: RingName, now_ns: int) -> Attachment | None:
-        names = hosts.segments(ring)
+        try:
+            names = hosts.segments(ring)
+        except SharingError as error:
+            self._warn(error, now_ns)
+            return None
         self._unusable = {name: until for name, until in self._unusable.items() if name in names}
         for name in names:
             if now_ns < self._unusable.get(name, 0):
@@ -110,15 +114,18 @@ class Route:
                 self._check(attachment)
             except SharingError as error:
                 self._unusable[name] = now_ns + _RETRY_NS
-                # Once for each reason: it may stay as it is for days.
-                if str(error) != self._said and self._complaints.allow(now_ns) is not None:
-                    self._said = str(error)
-                    _LOG.warning("%s; the stream itself will do", error)
+                self._warn(error, now_ns)
                 continue
             # A segment without a picture yet may stay so: its hub gets no frames.
             if attachment.newest and at_work(attachment.liveness_ns, now_ns) and attachment.alive:
                 return attachment
         return None
+
+    def _warn(self, error: SharingError, now_ns: int) -> None:
+        """Once for each reason: it may stay as it is for days."""
+        if str(error) != self._said and self._complaints.allow(now_ns) is not None:
+            self._said = str(error)
+            _LOG.warning("%s; the stream itself will do", error)
 
     def _check(self, attachment: Attachment) -> None:
         grace_ns, needed_ns = attachment.header.grace_ns, self._delay_ns or 0

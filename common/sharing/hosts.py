@@ -56,14 +56,27 @@ def held(file: int) -> bool:
 
 
 def segments(ring: RingName, folder: Path | None = None) -> list[str]:
-    """Names of the segments of a ring, of living hubs or not."""
-    return [path.name for path in _files(folder or ring_folder(), ring.prefix) if path.name != ring.lock]
+    """Names of the segments of a ring, of living hubs or not.
+
+    Raises:
+        SharingError: the folder is there and cannot be read (descriptors are short).
+    """
+    folder = folder or ring_folder()
+    try:
+        names = [path.name for path in _files(folder)]
+    except OSError as error:
+        raise SharingError(f"shared pictures in {folder} cannot be read: {error.strerror}") from None
+    return [name for name in names if name.startswith(ring.prefix) and name != ring.lock]
 
 
 def reclaim(folder: Path | None = None) -> int:
     """Delete what hubs of this user left behind when they were killed; the number of files."""
     count = 0
-    for path in _files(folder or ring_folder()):
+    try:
+        paths = _files(folder or ring_folder())
+    except OSError:
+        return 0
+    for path in paths:
         with contextlib.suppress(OSError), opened(path, os.O_RDONLY) as file:
             own = is_ours(path.name) and os.fstat(file).st_uid == os.geteuid()
             if own and _lock(file) and is_still(path, file):
@@ -129,14 +142,10 @@ def opened(path: Path, flags: int) -> Iterator[int]:
         os.close(file)
 
 
-def _files(folder: Path, beginning: str = "") -> list[Path]:
+def _files(folder: Path) -> list[Path]:
     try:
-        return [
-            Path(entry.path)
-            for entry in os.scandir(folder)
-            if entry.name.startswith(beginning) and entry.is_file(follow_symlinks=False)
-        ]
-    except OSError:
+        return [Path(entry.path) for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False)]
+    except FileNotFoundError:
         return []
 
 
