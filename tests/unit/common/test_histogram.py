@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from common.histogram import CODEC_BOUNDS_S, Distribution, Histogram
+from common.histogram import Distribution, Histogram
 
 
 def test_values_fall_into_the_first_class_that_holds_them() -> None:
@@ -16,7 +16,3 @@ def test_a_snapshot_stays_as_it_was() -> None:
     histogram.observe(0.5)
     assert before.counts == (0, 0)
     assert histogram.snapshot().counts == (1, 0)
-
-
-def test_bounds_ascend() -> None:
-    assert list(CODEC_BOUNDS_S) == sorted(set(CODEC_BOUNDS_S))

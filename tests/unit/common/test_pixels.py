@@ -13,10 +13,6 @@ formats = st.sampled_from(PixelFormat)
 sides = st.integers(1, 16384)
 
 
-def test_a_program_gets_full_bgr_unless_it_asks_for_something_else() -> None:
-    assert Form() == FULL_BGR == Form(PixelFormat.BGR, None)
-
-
 @pytest.mark.parametrize(
     ("form", "text"),
     [

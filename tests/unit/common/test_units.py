@@ -146,17 +146,6 @@ def test_any_text_is_read_or_refused_with_a_value_error_of_ours(text: str) -> No
     assert {refusal(read, text) for read in READERS} <= rules | {None}
 
 
-@given(st.integers(1, 16384), st.integers(1, 2000))
-def test_a_size_is_read_as_it_is_written(width: int, height: int) -> None:
-    assert size_px(f"{width}x{height}") == (width, height)
-
-
-@given(st.integers(0, 3_600_000))
-def test_milliseconds_and_seconds_agree(milliseconds: int) -> None:
-    assert duration_s(f"{milliseconds}ms") == pytest.approx(milliseconds / 1000)
-    assert duration_s(f"{milliseconds / 1000:f}") == pytest.approx(milliseconds / 1000)
-
-
 class Colour(StrEnum):
     RED = "red"
     BLUE = "blue"

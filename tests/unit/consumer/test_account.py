@@ -62,20 +62,6 @@ def test_fates_are_told_in_the_order_in_which_they_came() -> None:
     assert (stats.presented, stats.late, stats.repeated, stats.superseded) == (2, 1, 1, 0)
 
 
-def test_nobody_needs_to_be_told() -> None:
-    account = Account()
-    account.shown.append(shown(0))
-    account.dropped(header(1), 0, Event.UNDECODABLE)
-    assert account.stats().undecodable == 1
-
-
-def test_missed_frames_add_up() -> None:
-    account = Account()
-    account.missed(2)
-    account.missed(3)
-    assert (account.lost, account.stats().lost) == (5, 5)
-
-
 def test_threads_that_settle_at_once_count_each_frame_once() -> None:
     account, told = Account(), list[Outcome]()
     account.on_outcome = told.append

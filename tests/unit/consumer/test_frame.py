@@ -42,28 +42,6 @@ def frame(held: Held | None = None) -> Frame:
     return Frame(image, header, 2_000_000, 3_000_000, 0.002, 1, held)
 
 
-def test_it_tells_what_its_header_says() -> None:
-    shown = frame()
-    assert (shown.seq, shown.epoch, shown.capture_ns) == (42, EPOCH, 1_000_000)
-
-
-def test_it_cannot_be_changed() -> None:
-    with pytest.raises(AttributeError):
-        frame().lost = 2  # type: ignore[misc]
-
-
-def test_memory_of_its_own_is_always_valid() -> None:
-    assert frame().valid
-
-
-def test_it_is_valid_as_long_as_what_it_lies_in() -> None:
-    slot = Slot()
-    shown = frame(slot)
-    assert [shown.valid] == [True]
-    slot.valid = False
-    assert not shown.valid
-
-
 def test_frames_are_equal_if_headers_and_pixels_are() -> None:
     one, other = frame(), frame()._replace(received_ns=1, lost=7)
     assert one == other
@@ -110,14 +88,6 @@ def test_a_copy_is_the_same_frame_with_memory_of_its_own_to_draw_on(held: Held |
     assert shown.image.any()
     assert copied._replace(image=shown.image, held=held) == shown
     assert copied.held is None
-
-
-def test_a_copy_stays_valid_when_the_frame_does_not() -> None:
-    slot = Slot()
-    copied = frame(slot).copy()
-    slot.valid = False
-    assert copied.valid
-    assert (copied.copy().image == copied.image).all()
 
 
 def test_what_is_no_longer_there_cannot_be_copied() -> None:

@@ -24,15 +24,6 @@ from tests.unit.consumer.test_playout import (
 # sync: work before a frame is due ----------------------------------------------------------------------
 
 
-def test_sync_tells_the_upcoming_frame_once_and_only_shortly_before_it_is_due() -> None:
-    frames = run(1)
-    playout = sync(*frames)
-    assert playout.take(DELAY - BEGIN - 1) == Turn(wait_ns=1)
-    assert playout.take(DELAY - BEGIN) == Turn(wait_ns=BEGIN, upcoming=frames[0])
-    assert playout.take(DELAY - BEGIN) == Turn(wait_ns=BEGIN)
-    assert playout.take(DELAY - 1) == Turn(wait_ns=1)
-
-
 def test_sync_tells_the_upcoming_frame_however_little_time_is_left() -> None:
     frames = run(1)
     assert sync(*frames).take(DELAY - 1) == Turn(wait_ns=1, upcoming=frames[0])

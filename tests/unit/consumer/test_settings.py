@@ -11,7 +11,7 @@ from common.pixels import FULL_BGR, Form, PixelFormat
 from common.settings import resolve
 from common.sharing import hosts
 from common.shell.access import with_access
-from consumer.settings import OPTIONS, ConsumerSettings, PlayoutMode, Via, playout_value
+from consumer.settings import OPTIONS, ConsumerSettings, PlayoutMode, Via
 from consumer.sinks import SinkSpec
 
 WINDOW, NULL, SHARE = (SinkSpec(kind) for kind in ("window", "null", "share"))
@@ -160,12 +160,6 @@ def test_others_take_the_way_that_they_are_told(sinks: tuple[SinkSpec, ...]) -> 
     assert [ConsumerSettings(via=via, sinks=sinks).way for via in Via] == list(Via)
 
 
-def test_a_hub_is_who_has_something_to_share() -> None:
-    assert ConsumerSettings(sinks=(NULL, SHARE)).shares
-    assert not ConsumerSettings(sinks=(NULL, RECORD)).shares
-    assert not ConsumerSettings().shares
-
-
 def test_the_pictures_of_a_hub_are_those_that_it_shares() -> None:
     assert ConsumerSettings().form == FULL_BGR
     own: dict[str, Any] = {"format": PixelFormat.GREY, "size": (640, 360)}
@@ -188,12 +182,6 @@ def test_the_pictures_of_a_hub_are_those_that_it_shares() -> None:
 def test_a_refusal_names_the_flag_and_what_is_allowed(key: str, flag: str, text: str, allowed: str) -> None:
     with pytest.raises(ConfigError, match=f"^--{flag} '{text}' cannot be used: .*{allowed}"):
         resolve(OPTIONS, {key: text}, {})
-
-
-def test_modes_are_known_by_name() -> None:
-    assert [playout_value(name) for name in ("latest", "sync")] == list(PlayoutMode)
-    with pytest.raises(ValueError, match=r"^latest or sync$"):
-        playout_value("late")
 
 
 def test_no_secret_is_shown() -> None:

@@ -15,15 +15,6 @@ from consumer.stats import Event, Outcome
 PRESENTED = Outcome(3, 100, 120, 125, Event.PRESENTED)
 
 
-@pytest.mark.parametrize("event", list(Event))
-def test_a_line_has_the_five_columns(event: Event) -> None:
-    assert line(Outcome(3, 100, 120, 125, event)) == f"3,100,120,125,{event.value}\n"
-
-
-def test_what_was_not_presented_has_no_time_of_it() -> None:
-    assert line(Outcome(3, 100, 120, None, Event.LATE)) == "3,100,120,,late\n"
-
-
 def test_a_file_has_the_header_and_every_outcome_in_order(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     sink = TraceSink(str(path))
@@ -34,10 +25,6 @@ def test_a_file_has_the_header_and_every_outcome_in_order(tmp_path: Path) -> Non
     assert path.read_bytes() == (
         b"seq,capture_ns,received_ns,presented_ns,event\n3,100,120,125,presented\n4,133,150,,awaiting_key\n"
     )
-
-
-def test_it_asks_for_outcomes_only() -> None:
-    assert (TraceSink.wants_outcomes, TraceSink.wants_encoded) == (True, False)
 
 
 def test_an_older_trace_is_replaced(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from common.errors import FanlightError, ListenError
 from common.fanout.tcp import door as doors
 from common.fanout.tcp import sockets, wire
 from common.fanout.tcp.door import Client
-from common.fanout.tcp.wire import Hello
 from scripts.lib.ports import LOOPBACK, is_free
 from tests.support.timing import scaled, wait_until
 from tests.unit.common.fanout.tcp.build import (
@@ -51,18 +50,6 @@ def test_who_says_hello_is_admitted(house: House) -> None:
     assert not client.leaving
     assert house.inside == [client]
     assert house.desk.quiet
-
-
-def test_a_client_is_known_by_its_hello_however_it_comes(house: House) -> None:
-    peer = house.knock()
-    for n in range(len(HELLO)):
-        peer.send(HELLO[n : n + 1])
-    assert house.desk.admitted().visitor.name == NAME
-
-
-def test_a_client_may_come_without_following(house: House) -> None:
-    house.knock(wire.hello_message(Hello(STREAM, "other", follow=False)))
-    assert not house.desk.admitted().visitor.follows
 
 
 def test_its_socket_blocks_and_is_tuned(house: House) -> None:

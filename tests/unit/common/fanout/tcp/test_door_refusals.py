@@ -29,30 +29,6 @@ def refused(house: House, data: bytes) -> str:
     return reason
 
 
-def test_another_stream_is_refused_and_told_which_one_is_here(house: House) -> None:
-    reason = refused(house, wire.hello_message(Hello("door", NAME, follow=True)))
-    assert reason == "stream is 'door': allowed is 'cam', which is published here"
-
-
-@pytest.mark.parametrize(
-    ("data", "why"),
-    [
-        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "magic is b'GE'"),
-        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "magic is b'\\x16\\x03'"),
-        (b"AMQP\0\0\x09\x01", "magic is b'AM'"),
-        (b"x", "magic is b'x'"),
-        (b"FL\x02\x01" + bytes(8), "version is 2"),
-        (b"FL\x01\x09" + bytes(8), "kind is 9"),
-        (b"FL\x01\x01\xff\xff\xff\xff\x00\x00\x00\x00", "header size is 4294967295"),
-        (b"FL\x01\x01\x00\x00\x00\x02\x7f\xff\xff\xff", "body size is 2147483647"),
-        (wire.message(Kind.HELLO, {"stream": STREAM}), "name is None"),
-        (REQUEST, "kind is 'control': allowed is hello, first of all"),
-    ],
-)
-def test_what_is_no_client_is_refused_and_counted(house: House, data: bytes, why: str) -> None:
-    assert refused(house, data).startswith(why)
-
-
 def test_random_bytes_let_nobody_in_and_real_clients_still_come(house: House) -> None:
     rng = random.Random(1)
     for size in (1, 12, 100, 1_000, 20_000):
@@ -137,14 +113,6 @@ def test_of_too_many_strangers_the_oldest_goes_and_a_client_still_gets_in(house:
     assert house.desk.admitted().visitor.name == NAME
     house.enter()
     assert house.desk.quiet, "the client is no stranger any more: there was room for one"
-
-
-def test_clients_are_no_strangers(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doors, "MOST_STRANGERS", 2)
-    for _ in range(5):
-        house.enter()
-    assert len(house.inside) == 5
-    assert house.desk.quiet
 
 
 def test_with_no_place_left_strangers_make_room_and_clients_do_not(

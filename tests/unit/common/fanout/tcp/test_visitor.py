@@ -17,7 +17,6 @@ from common.fanout.tcp.visitor import (
     Visitor,
 )
 from common.fanout.tcp.wire import Hello, Kind
-from common.frame import Codec
 from tests.unit.common.fanout.tcp.build import (
     CLOCK_REQUEST,
     HELLO,
@@ -26,7 +25,6 @@ from tests.unit.common.fanout.tcp.build import (
     STREAM,
     WELCOME,
     follow,
-    frame_of,
     read_one,
 )
 
@@ -100,14 +98,6 @@ def test_who_has_another_one_is_told_so_and_no_more(asked: Visitor, challenge: C
     assert asked.name is None
 
 
-def test_an_answer_to_another_challenge_or_for_another_name_is_worth_nothing(asked: Visitor) -> None:
-    hear(asked, wire.hello_message(KNOWING))
-    assert "another one" in refusal(asked, answer(Challenge(TOKEN, "2" * 32)))
-    assert "another one" in refusal(
-        asked, answer(Challenge(TOKEN, "0" * 32), hello=replace(KNOWING, name="x"))
-    )
-
-
 @pytest.mark.parametrize("data", [REQUEST, follow(True), wire.hello_message(KNOWING)])
 def test_nothing_but_an_answer_follows_a_challenge(asked: Visitor, data: bytes) -> None:
     hear(asked, wire.hello_message(KNOWING))
@@ -132,10 +122,6 @@ def test_of_another_stream_nothing_is_said_to_who_has_no_token(
 # What it says --------------------------------------------------------------------------------------------
 
 
-def test_nobody_is_known_at_first(stranger: Visitor) -> None:
-    assert (stranger.name, stranger.follows) == (None, False)
-
-
 @pytest.mark.parametrize("wanted", [True, False])
 def test_a_hello_makes_it_known(stranger: Visitor, wanted: bool) -> None:
     hello = Hello(STREAM, NAME, wanted)
@@ -157,11 +143,6 @@ def test_a_hello_comes_first(stranger: Visitor, data: bytes) -> None:
 @pytest.mark.parametrize("data", [HELLO, WELCOME, wire.message(Kind.REFUSAL, {"reason": "no"})])
 def test_what_is_not_for_clients_to_say_is_refused(client: Visitor, data: bytes) -> None:
     assert refusal(client, data).endswith("allowed is control or follow, from a client")
-
-
-def test_frames_come_from_nobody(client: Visitor) -> None:
-    small = wire.frame_message(frame_of(Codec.JPEG))
-    assert refusal(client, small).startswith("kind is 'frame'")
 
 
 def test_what_it_wants_is_told_when_it_changes(client: Visitor) -> None:
@@ -202,11 +183,6 @@ def test_what_a_client_says_is_short(stranger: Visitor, header: int, body: int) 
 
 
 # How long it may take ------------------------------------------------------------------------------------
-
-
-def test_who_says_nothing_has_to_go(stranger: Visitor) -> None:
-    assert stranger.overdue(CAME + SAY_WITHIN_NS) is None
-    assert stranger.overdue(CAME + SAY_WITHIN_NS + 1) == NO_HELLO
 
 
 def test_saying_it_slowly_does_not_help_a_stranger(stranger: Visitor) -> None:
