@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -28,24 +27,6 @@ def written(folder: Path, text: str | bytes, mode: int = 0o600) -> str:
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     path.chmod(mode)
     return str(path)
-
-
-@pytest.fixture(autouse=True)
-def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
-        if name.startswith("FANLIGHT_"):
-            monkeypatch.delenv(name)
-
-
-def test_without_anything_there_is_nothing() -> None:
-    assert settled() == Access() == access_of()
-
-
-def test_other_settings_stay() -> None:
-    assert with_access({"stream": "cam", **resolve(OPTIONS, {}, {})}) == {
-        "stream": "cam",
-        "access": Access(),
-    }
 
 
 @pytest.mark.parametrize("name", ["password", "token"])

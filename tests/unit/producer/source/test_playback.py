@@ -4,7 +4,6 @@ import logging
 import threading
 from pathlib import Path
 
-import av
 import pytest
 
 from common.errors import ConfigError, SourceError
@@ -49,11 +48,6 @@ def test_every_picture_comes_once_in_order_and_then_the_end(tmp_path: Path) -> N
     assert [number_of(captured) for captured in played] == list(range(12))
 
 
-def test_plays_at_the_rate_of_the_file(tmp_path: Path, deadlines: list[float]) -> None:
-    play(write_clip(tmp_path / "clip.mp4", 5, fps=20))
-    assert deadlines == [0, 50, 100, 150, 200]
-
-
 def test_plays_by_its_timestamps_where_the_rate_varies(tmp_path: Path, deadlines: list[float]) -> None:
     play(write_clip(tmp_path / "clip.mkv", 5, timestamps=[0, 40, 200, 210, 1500]))
     assert deadlines == [0, 40, 200, 210, 1500]
@@ -88,13 +82,6 @@ def test_where_seeking_ends_up_elsewhere_a_loop_opens_the_file_anew(tmp_path: Pa
     assert again is not container
     assert [frame.pts for frame in frames] == [0, 40, 80]
     playback.close()
-
-
-def test_pictures_are_handed_on_as_they_were_decoded(tmp_path: Path) -> None:
-    played = play(write_clip(tmp_path / "clip.mkv", 1, size=(641, 481)))
-    picture = played[0].picture
-    assert isinstance(picture, av.VideoFrame)
-    assert (picture.format.name, picture.width, picture.height) == ("yuvj420p", 641, 481)
 
 
 def test_an_undecodable_packet_is_skipped_counted_and_said(
@@ -149,14 +136,6 @@ def test_stop_ends_it(tmp_path: Path) -> None:
     stop.set()
     assert playback.grab(stop) is None
     playback.close()
-
-
-def test_it_can_be_opened_again(tmp_path: Path) -> None:
-    playback = Playback(str(write_clip(tmp_path / "clip.mkv")), "clip.mkv", Drops())
-    for _ in range(2):
-        playback.open()
-        assert number_of(playback.grab(threading.Event())) == 0
-        playback.close()
 
 
 def test_the_rate_is_known_after_opening(tmp_path: Path) -> None:

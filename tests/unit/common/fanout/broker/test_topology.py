@@ -34,18 +34,6 @@ def test_the_properties_of_a_frame_are_what_its_reader_expects(codec: Codec) -> 
     assert again == header
 
 
-def test_the_properties_of_a_frame_survive_the_wire() -> None:
-    header = FrameHeader(
-        stream="cam", codec=Codec.RAW, epoch=2**62, seq=2**40, capture_ns=1_700_000_000_000_000_001,
-        width=640, height=360, key=True, fps=30.0,
-    )  # fmt: skip
-    sent = topology.frame_properties(header, "ann")
-    received = BasicProperties()
-    received.decode(b"".join(sent.encode()))
-    assert received == sent
-    assert received.headers == header.to_amqp()
-
-
 def taken(
     properties: BasicProperties, trust: tuple[str, ...] = (), stream: str = "cam", limits: Limits = LARGEST
 ) -> FrameHeader:
@@ -73,10 +61,6 @@ def test_a_frame_without_a_user_is_of_nobody_who_is_trusted(user: str | None) ->
         taken(properties, ("ann",))
 
 
-def test_no_stream_of_this_contract_shares_the_control_exchange_queue_names() -> None:
-    assert topology.consumer_queue("cam", "x", "y") != topology.control_queue("cam", "y")
-
-
 @pytest.mark.parametrize(
     ("max_age_s", "length", "ttl_ms"),
     [
@@ -94,7 +78,3 @@ def test_a_queue_holds_what_may_still_be_shown(max_age_s: float, length: int, tt
         "x-message-ttl": ttl_ms,
         "x-overflow": "drop-head",
     }
-
-
-def test_acknowledging_several_at_once_does_not_use_up_the_prefetch() -> None:
-    assert 1 <= topology.ACK_EVERY < topology.PREFETCH
