@@ -204,11 +204,3 @@ def test_a_picture_that_stands_still_is_marked(display: Display, child: Child, f
 
     wait_until(dimmed, 20, "a darker picture")
     shown(display, child, footage)
-
-
-def test_an_orderly_life_writes_nothing_to_stderr(display: Display, child: Child, footage: BGR) -> None:
-    for _ in range(10):
-        child.show(footage)
-        assert child.goes_on()
-    assert child.ask("close") == "closed"
-    assert child.end() == (0, "")

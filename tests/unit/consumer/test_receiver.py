@@ -174,20 +174,6 @@ def test_who_joins_anew_may_get_what_it_has_had_and_says_nothing_of_it(
     assert bench.stats.repeated == 1, "afterwards it is somebody else's"
 
 
-def test_after_a_decode_error_nothing_is_left_for_presentation_before_a_keyframe(bench: Bench) -> None:
-    frames = film(6, keys=(0, 4))
-    for good in frames[:2]:
-        assert bench.send_on(good) is not None
-    bench.receiver.broken(Reason.DECODE_ERROR)
-    for late in frames[2:4]:
-        assert bench.send_on(late) is None
-    shown = [bench.send_on(good) for good in frames[4:]]
-    assert [one and one.reset for one in shown] == [True, False]
-    assert bench.asked == [Reason.DECODE_ERROR]
-    assert bench.events == [(2, Event.AWAITING_KEY), (3, Event.AWAITING_KEY)]
-    assert bench.encoded == [0, 1, 4, 5]
-
-
 def test_decode_errors_told_by_many_threads_at_once_ask_once(bench: Bench) -> None:
     together = threading.Barrier(8)
 

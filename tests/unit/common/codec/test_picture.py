@@ -80,15 +80,6 @@ def test_what_needs_no_conversion_is_not_copied() -> None:
     assert Converter().to_frame(frame, "yuv420p") is frame
 
 
-def test_pictures_are_scaled() -> None:
-    converter = Converter()
-    image = converter.to_bgr(gradient(640, 480), (320, 241))
-    assert image.shape == (241, 320, 3)
-    assert psnr(image, gradient(320, 241)) > 35
-    frame = converter.to_frame(gradient(640, 480), "yuv420p", (320, 240))
-    assert (frame.width, frame.height, frame.format.name) == (320, 240, "yuv420p")
-
-
 def test_one_converter_follows_changes_of_size_and_form() -> None:
     converter = Converter()
     for size in ((64, 48), (48, 64), (641, 481)):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,6 +28,13 @@ def written(folder: Path, text: str | bytes, mode: int = 0o600) -> str:
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     path.chmod(mode)
     return str(path)
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("FANLIGHT_"):
+            monkeypatch.delenv(name)
 
 
 @pytest.mark.parametrize("name", ["password", "token"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import ConfigError, SinkError
+from common.errors import ConfigError
 from consumer.sinks import trace
 from consumer.sinks.trace import TraceSink, line
 from consumer.stats import Event, Outcome
@@ -55,23 +55,6 @@ def test_lines_reach_the_file_once_a_second_not_at_once(
 def test_a_file_that_cannot_be_written_is_refused_at_open(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match=r"--sink 'trace:.*' cannot be used: allowed is a file that can"):
         TraceSink(str(tmp_path / name))
-
-
-def test_a_full_disk_is_told_once_and_at_the_end(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    now_ns = 5_000_000_000
-    monkeypatch.setattr(trace, "monotonic_ns", lambda: now_ns)
-    sink = TraceSink("/dev/full")
-    for _ in range(5):
-        sink.outcome(PRESENTED)
-        now_ns += 1_000_000_000
-        assert sink.tick()
-    assert caplog.messages == [
-        "trace:/dev/full cannot be written: No space left on device; free some space, it goes on by itself"
-    ]
-    with pytest.raises(SinkError, match="trace:/dev/full cannot be written any further: No space left"):
-        sink.close()
 
 
 class Disk:

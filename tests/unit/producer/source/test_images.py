@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import threading
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from common.codec.picture import Converter, size_of
+from common.errors import SourceError
 from common.frame import Codec
 from producer.source import images as module
 from producer.source.images import ImagesSource, decode_image, list_images
@@ -45,6 +47,28 @@ def numbers(source: ImagesSource) -> list[int | None]:
     return found
 
 
+@pytest.mark.usefixtures("deadlines")
+class TestOrder:
+    def test_2_comes_before_10(self, tmp_path: Path) -> None:
+        for number in (10, 2, 1, 33):
+            save(tmp_path / f"shot{number}.png", number)
+        assert numbers(ImagesSource(str(tmp_path))) == [1, 2, 10, 33]
+
+    def test_a_pattern_chooses(self, tmp_path: Path) -> None:
+        save(tmp_path / "a1.png", 1)
+        save(tmp_path / "b2.png", 2)
+        save(tmp_path / "a3.jpg", 3)
+        assert numbers(ImagesSource(str(tmp_path / "a*"))) == [1, 3]
+        assert numbers(ImagesSource(str(tmp_path / "*.png"))) == [1, 2]
+
+    def test_a_folder_gives_its_images_and_nothing_else(self, tmp_path: Path) -> None:
+        save(tmp_path / "1.PNG", 1)
+        save(tmp_path / ".hidden.png", 2)
+        (tmp_path / "notes.txt").write_text("x")
+        (tmp_path / "folder.png").mkdir()
+        assert numbers(ImagesSource(str(tmp_path))) == [1]
+
+
 def test_plays_at_30_a_second_or_as_asked(tmp_path: Path, deadlines: list[float]) -> None:
     for number in range(4):
         save(tmp_path / f"{number}.png", number)
@@ -73,6 +97,51 @@ def test_sizes_may_differ(tmp_path: Path) -> None:
     source = ImagesSource(str(tmp_path))
     source.open()
     assert [size_of(captured.picture) for captured in iter(source.read, None)] == sizes
+
+
+@pytest.mark.usefixtures("deadlines")
+class TestUnreadable:
+    def test_is_skipped_counted_and_said_once(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        for number in range(4):
+            save(tmp_path / f"{number}.png", number)
+        (tmp_path / "1.png").write_bytes((tmp_path / "1.png").read_bytes()[:300])
+        (tmp_path / "2.png").write_text("no image")
+        source = ImagesSource(str(tmp_path), loop=True)
+        source.open()
+        with caplog.at_level(logging.WARNING):
+            assert [number_of(source.read()) for _ in range(5)] == [0, 3, 0, 3, 0]
+        assert source.drops == {Drop.UNREADABLE: 4}
+        assert [record.message for record in caplog.records] == [
+            f"{tmp_path}/1.png: skipped, it cannot be read: Invalid data found when processing input",
+            f"{tmp_path}/2.png: skipped, it cannot be read: this is no image of a known kind",
+        ]
+
+    @pytest.mark.parametrize("suffix", ["jpg", "png", "bmp", "tiff", "webp", "ppm"])
+    def test_an_image_that_was_cut_short_is_not_shown_half(self, tmp_path: Path, suffix: str) -> None:
+        save(tmp_path / f"0.{suffix}", 0)
+        data = save(tmp_path / f"1.{suffix}", 1).read_bytes()
+        (tmp_path / f"1.{suffix}").write_bytes(data[: len(data) // 2])
+        assert numbers(ImagesSource(str(tmp_path))) == [0]
+
+    def test_a_file_that_vanished_is_skipped(self, tmp_path: Path) -> None:
+        for number in range(3):
+            save(tmp_path / f"{number}.png", number)
+        source = ImagesSource(str(tmp_path))
+        source.open()
+        assert number_of(source.read()) == 0
+        (tmp_path / "1.png").unlink()
+        assert number_of(source.read()) == 2
+
+    @pytest.mark.parametrize("loop", [False, True])
+    def test_if_there_is_nothing_else_it_is_a_failure(self, tmp_path: Path, loop: bool) -> None:
+        for number in range(2):
+            (tmp_path / f"{number}.png").write_text("no image")
+        source = ImagesSource(str(tmp_path), loop=loop)
+        source.open()
+        with pytest.raises(SourceError, match="none of the 2 images here can be read"):
+            source.read()
 
 
 @pytest.mark.parametrize(

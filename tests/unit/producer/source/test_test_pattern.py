@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import time
 
 import numpy as np
 import pytest
 
+from producer.source import test_pattern as module
 from producer.source.digits import Digits
-from producer.source.test_pattern import TestPattern
+from producer.source.test_pattern import TestPattern, TestPatternSource, read_frame_number
+from tests.support.timing import scaled
 from tests.unit.producer.source.footage import START_NS
 
 SECOND = 1_000_000_000
@@ -58,3 +61,58 @@ def test_something_moves_in_every_picture() -> None:
     bars = slice(0, pattern._panel_top)
     pictures = [pattern.draw(n, START_NS)[bars].tobytes() for n in range(30)]
     assert all(a != b for a, b in itertools.pairwise(pictures))
+
+
+class TestSource:
+    @pytest.fixture
+    def clock(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+        """Stepped time: waiting sets it to the deadline."""
+        now = [50 * SECOND]
+
+        def wait_until(deadline_ns: int, interrupted: threading.Event) -> bool:
+            now[0] = max(now[0], deadline_ns)
+            return not interrupted.is_set()
+
+        monkeypatch.setattr(module, "monotonic_ns", lambda: now[0])
+        monkeypatch.setattr(module, "wall_ns", lambda: START_NS + now[0])
+        monkeypatch.setattr(module, "wait_until", wait_until)
+        return now
+
+    def test_keeps_its_rate_exactly(self, clock: list[int]) -> None:
+        source = TestPatternSource((64, 48), fps=25)
+        source.open()
+        captured = [source.read() for _ in range(26)]
+        assert clock[0] == 51 * SECOND
+        times = [c.capture_ns for c in captured if c is not None]
+        assert np.diff(times).tolist() == [40_000_000] * 25
+        assert times[0] == START_NS + 50 * SECOND
+
+    def test_a_late_reader_gets_the_time_it_is_now(self, clock: list[int]) -> None:
+        source = TestPatternSource((64, 48), fps=25)
+        source.open()
+        source.read()
+        clock[0] += 3 * SECOND
+        captured = source.read()
+        assert captured is not None
+        assert captured.capture_ns == START_NS + 53 * SECOND
+
+    def test_interrupt_ends_a_read(self) -> None:
+        source = TestPatternSource((64, 48), fps=0.01)
+        source.open()
+        assert source.read() is not None
+        timer = threading.Timer(0.02, source.interrupt)
+        timer.start()
+        started = time.monotonic()
+        assert source.read() is None
+        assert time.monotonic() - started < scaled(50)
+        timer.join()
+
+    def test_starts_over_when_opened_again(self, clock: list[int]) -> None:
+        source = TestPatternSource((64, 48))
+        for _ in range(2):
+            source.open()
+            captured = source.read()
+            assert captured is not None
+            assert isinstance(captured.picture, np.ndarray)
+            assert read_frame_number(captured.picture) == 0
+            source.close()

@@ -85,12 +85,6 @@ def test_a_part_of_a_welcome_is_none(ours: Connection, peer: Peer) -> None:
     assert ours.welcomed
 
 
-def test_a_refusal_is_said_with_its_reason(ours: Connection, peer: Peer) -> None:
-    peer.send(message(Kind.REFUSAL, {"reason": "no such stream"}))
-    with pytest.raises(ConnectionLost, match=r"^refused: no such stream$"):
-        ours.receive()
-
-
 # The token ----------------------------------------------------------------------------------------------
 
 
@@ -135,12 +129,6 @@ def test_who_knows_a_token_takes_no_welcome_without_a_proof(
     assert not ours.welcomed
 
 
-def test_a_refusal_for_the_token_is_final(ours: Connection, peer: Peer) -> None:
-    peer.send(wire.refusal_message("token is 'missing': allowed is x", "token"))
-    with pytest.raises(TokenRefused, match=r"^the producer refused us: token is 'missing'"):
-        ours.receive()
-
-
 def test_no_challenge_is_taken_without_a_token_and_none_twice(
     ours: Connection, peer: Peer, knowing: tuple[Connection, Peer, Challenge]
 ) -> None:
@@ -151,14 +139,6 @@ def test_no_challenge_is_taken_without_a_token_and_none_twice(
     knowing[1].send(challenge + challenge)
     with pytest.raises(WireFormatError, match="first of all"):
         knowing[0].receive()
-
-
-@pytest.mark.parametrize("first", [FRAME, REQUEST, HELLO])
-def test_nothing_else_comes_first(ours: Connection, peer: Peer, first: bytes) -> None:
-    peer.send(first)
-    with pytest.raises(WireFormatError, match=r"allowed is welcome or refusal, first of all$"):
-        ours.receive()
-    assert not ours.welcomed
 
 
 # Receiving -----------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from common.clock import wall_ns
-from common.errors import FanlightError, ListenError
+from common.errors import FanlightError
 from common.fanout.tcp import door as doors
 from common.fanout.tcp import sockets, wire
 from common.fanout.tcp.door import Client
@@ -21,7 +21,6 @@ from tests.unit.common.fanout.tcp.build import (
     HELLO,
     KEYFRAME_REQUEST,
     NAME,
-    STREAM,
     Peer,
     follow,
 )
@@ -167,19 +166,6 @@ def test_it_says_when_a_client_takes_bytes_again(house: House) -> None:
 
 
 # When there is no door -----------------------------------------------------------------------------------
-
-
-def test_a_port_in_use_is_told_with_the_address(house: House) -> None:
-    desk = Desk()
-    second = doors.Door(house.address, desk, stream=STREAM, title="second")
-    second.start()
-    error = desk.expect("failed")
-    assert isinstance(error, ListenError)
-    why = "cannot listen there: the address is in use: is another producer running?"
-    assert str(error).startswith(f"tcp+threads://127.0.0.1:{house.port}: {why}")
-    second.stop(scaled(5))
-    assert desk.quiet
-    house.enter()
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common import control
 from common.errors import WireFormatError
 from common.fanout.tcp import wire
 from common.fanout.tcp.wire import (
     MAX_HEADER_BYTES,
-    Hello,
     Kind,
     Message,
     MessageReader,
@@ -22,7 +20,6 @@ from common.fanout.tcp.wire import (
 )
 from common.frame import MAX_BODY_BYTES, Codec, EncodedFrame
 from tests.unit.common.fanout.tcp.build import (
-    CLOCK_REQUEST,
     HEADER,
     HELLO,
     KEYFRAME_REQUEST,
@@ -135,11 +132,6 @@ def test_another_protocol_is_refused_at_its_first_byte(data: bytes) -> None:
     assert refusal(data) == f"magic is {data!r}: allowed is {b'FL'!r}"
 
 
-@pytest.mark.parametrize("data", [b"FX", b"GET / HTTP/1.1\r\n\r\n", b"F\0" * 20])
-def test_wrong_magic_is_refused(data: bytes) -> None:
-    assert refusal(data) == f"magic is {data[:2]!r}: allowed is {b'FL'!r}"
-
-
 def test_wrong_magic_is_refused_behind_a_whole_message_and_behind_a_part_of_one() -> None:
     assert refusal(HELLO + b"x").startswith("magic is b'x'")
     reader = MessageReader()
@@ -229,11 +221,6 @@ def test_a_frame_without_a_picture_is_refused() -> None:
         wire.read_frame(said(Kind.FRAME, **table))
 
 
-@pytest.mark.parametrize("sent", [KEYFRAME_REQUEST, CLOCK_REQUEST])
-def test_control_messages_are_read_as_they_were_written(sent: control.ControlMessage) -> None:
-    assert wire.read_control(read_one(wire.control_message(sent))) == sent
-
-
 @pytest.mark.parametrize(
     ("table", "body", "field"),
     [
@@ -250,12 +237,6 @@ def test_a_control_message_that_is_none_is_refused(
     with pytest.raises(WireFormatError) as caught:
         wire.read_control(read_one(message(Kind.CONTROL, table, body)))
     assert caught.value.field == field
-
-
-@pytest.mark.parametrize("wanted", [True, False])
-def test_a_hello_is_read_as_it_was_written(wanted: bool) -> None:
-    hello = Hello("front-door", "a_1", wanted)
-    assert wire.read_hello(read_one(wire.hello_message(hello))) == hello
 
 
 def test_who_says_nothing_else_follows() -> None:
