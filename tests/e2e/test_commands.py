@@ -30,31 +30,12 @@ EVENTS = {"presented", "superseded", "late", "undecodable", "awaiting_key"}
 
 BAD_ARGUMENTS = [
     ("producer", ["--bogus", "1"], ["--bogus", "--help"]),
-    ("consumer", ["--bogus", "1"], ["--bogus", "--help"]),
-    ("producer", ["--codec", "mpeg2"], ["--codec", "mpeg2", "h264, jpeg, png, raw"]),
-    ("producer", ["--url", "http://x"], ["--url", "http://x", "amqp://"]),
     ("consumer", ["--url", "http://x"], ["--url", "http://x", "amqp://"]),
-    ("producer", ["--url", "amqp://host:99999"], ["--url", "99999", "1 to 65535"]),
-    ("consumer", ["--url", "amqp://host:99999"], ["--url", "99999", "1 to 65535"]),
-    ("producer", ["--size", "10"], ["--size", "'10'", "WIDTHxHEIGHT"]),
-    ("producer", ["--size", "0x5"], ["--size", "'0x5'", "WIDTHxHEIGHT"]),
     ("producer", ["--fps", "0"], ["--fps", "'0'", "above 0"]),
-    ("producer", ["--max-age", "0"], ["--max-age", "'0'", "above 0"]),
     ("producer", ["--source", "missing.mp4"], ["--source", "missing.mp4", "no such file"]),
     ("consumer", ["--sink", "foo"], ["--sink", "foo", "window, status, null"]),
-    ("consumer", ["--delay", "-1"], ["--delay", "-1", "duration"]),
-    ("consumer", ["--max-age", "0"], ["--max-age", "'0'", "above 0"]),
-    ("consumer", ["--frames", "0"], ["--frames", "'0'", "from 1"]),
     ("consumer", ["--sink", "record:/nope/x.mp4"], ["--sink", "/nope/x.mp4", "can be written"]),
-    ("consumer", ["--sink", "snapshot:x.gif"], ["--sink", "x.gif", ".png"]),
     ("producer", ["--payload-frames", "3"], ["--payload-frames", "3", "only --url tcp+threads://"]),
-    (
-        "producer",
-        ["--payload-frames", "3", "--url", "tcp+multiplex://:9999"],
-        ["--payload-frames", "3", "only --url tcp+threads://"],
-    ),
-    ("producer", ["--url", "tcp+multiplex://localhost"], ["--url", "tcp+multiplex://HOST:PORT"]),
-    ("consumer", ["--url", "tcp+threads://:0"], ["--url", "tcp+threads://:0", "1 to 65535"]),
 ]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from consumer import Consumer, Frame
 from producer import Producer
 from tests.support.media_server import CLIP
 from tests.support.timing import scaled, wait_until
+from tests.unit.common.codec.build import psnr
 
 # Tests of what a picture looks like must not lose one because the machine is busy.
 PATIENT_S = 10.0
@@ -95,13 +95,6 @@ def _decoded(width: int, height: int) -> list[BGR]:
         decoded = itertools.islice(container.decode(video=0), 40)
         frames = [frame.reformat(width, height, format="bgr24") for frame in decoded]
         return [frame.to_ndarray().astype(np.uint8, order="C", copy=False) for frame in frames]
-
-
-def psnr(one: BGR, other: BGR) -> float:
-    """Peak signal-to-noise ratio in dB."""
-    assert one.shape == other.shape
-    error = float(np.mean(np.square(one.astype(np.float64) - other)))
-    return math.inf if error == 0 else 10 * math.log10(255**2 / error)
 
 
 def read(
@@ -219,17 +212,6 @@ def test_two_consumers_of_one_name_both_get_every_frame(stream: str, url: str) -
             assert stats.epoch == out.epoch
             assert (stats.lost, stats.repeated, stats.malformed) == (0, 0, 0)
             assert stats.received >= 20
-
-
-def test_receiver_reports_reach_the_producer(stream: str, url: str) -> None:
-    with (
-        on_air(stream, url) as (out, _),
-        Consumer(stream, "left", url=url),
-        Consumer(stream, "right", url=url) as right,
-    ):
-        wait_until(lambda: out.stats().consumers == ("left", "right"), 10, "both report")
-        right.close()
-        wait_until(lambda: out.stats().consumers == ("left",), 10, "the one that left is forgotten")
 
 
 @pytest.mark.parametrize("codec", ["h264", "jpeg"])

@@ -14,15 +14,6 @@ def shown(seq: int, *, shared: bool = False, skew_ns: int | None = None) -> Show
     return Shown(of, 200 + seq, 300 + seq, 10 * MS, skew_ns, 0, shared)
 
 
-def test_what_was_shown_is_counted_once_when_it_is_settled() -> None:
-    account = Account()
-    account.shown.extend(shown(seq) for seq in range(3))
-    assert account.meters.snapshot(0).presented == 0
-    account.settle()
-    account.settle()
-    assert (account.meters.snapshot(0).presented, len(account.shown)) == (3, 0)
-
-
 def test_figures_include_what_was_only_noted_down() -> None:
     account = Account()
     account.shown.append(shown(0))

@@ -61,15 +61,6 @@ def meanwhile(work: Callable[[], object]) -> threading.Thread:
     return thread
 
 
-def test_a_frame_is_taken_once(latest: Mailbox) -> None:
-    frame = alone(0, NOW)
-    assert latest.push(frame)
-    assert latest.held == 1
-    assert latest.take(0) == Turn(frame)
-    assert latest.take(0) == Turn()
-    assert latest.held == 0
-
-
 def test_many_frames_pass_from_one_thread_to_the_other_and_the_last_one_is_shown(
     latest: Mailbox, dropped: list[Dropped]
 ) -> None:

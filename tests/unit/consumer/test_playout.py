@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from common.frame import Codec, EncodedFrame, FrameHeader
+from common.frame import Codec, EncodedFrame
 from consumer import playout as playouts
 from consumer.playout import (
     Arrived,
@@ -14,6 +14,7 @@ from consumer.playout import (
     Turn,
 )
 from consumer.stats import Event
+from tests.support.headers import header
 
 MS = 1_000_000
 SECOND = 1000 * MS
@@ -38,11 +39,9 @@ def arrived(
     reset: bool = False,
     body: bytes = b"x",
 ) -> Arrived:
-    header = FrameHeader(
-        stream="cam", codec=codec, epoch=epoch, seq=seq, capture_ns=capture_ns,
-        width=16, height=16, key=key or codec.intra_only, fps=fps,
-    )  # fmt: skip
-    return Arrived(EncodedFrame(header, body), capture_ns, 0, reset, showable)
+    key = key or codec.intra_only
+    made = header(seq, codec, epoch=epoch, capture_ns=capture_ns, key=key, fps=fps)
+    return Arrived(EncodedFrame(made, body), capture_ns, 0, reset, showable)
 
 
 def alone(seq: int, capture_ns: int, *, epoch: int = 1, fps: float = FPS) -> Arrived:

@@ -29,16 +29,6 @@ def test_sync_tells_the_upcoming_frame_however_little_time_is_left() -> None:
     assert sync(*frames).take(DELAY - 1) == Turn(wait_ns=1, upcoming=frames[0])
 
 
-def test_sync_decodes_a_few_frames_ahead_in_order_and_each_once() -> None:
-    frames = run(10)
-    playout = sync(*frames)
-    turns = worked_on(playout, DELAY - BEGIN)
-    assert [turn.upcoming for turn in turns] == [frames[0], *[None] * DECODED_AHEAD]
-    assert [turn.ahead for turn in turns] == [None, *frames[1 : 1 + DECODED_AHEAD]]
-    assert {turn.wait_ns for turn in turns} == {BEGIN}
-    assert playout.take(DELAY - BEGIN) == Turn(wait_ns=BEGIN)
-
-
 @pytest.mark.parametrize("decoded_ahead", [0, 2, 3])
 def test_sync_decodes_as_many_ahead_as_it_was_told_to(decoded_ahead: int) -> None:
     frames = run(10)

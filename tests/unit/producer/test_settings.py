@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from common import access
-from common.address import DEFAULT_URL, broker_address
 from common.errors import ConfigError
 from common.frame import Codec
 from common.settings import resolve
@@ -90,15 +89,3 @@ def test_a_refusal_of_payloads_says_why(frames: int, url: str, why: str) -> None
     with pytest.raises(ConfigError) as refused:
         ProducerSettings(payload_frames=frames, url=url)
     assert str(refused.value) == f"--payload-frames {frames} cannot be used: {why}"
-
-
-def test_no_secret_is_shown() -> None:
-    settings = ProducerSettings(
-        url="amqp://ann:s3cret@host/video", access=access.Access(token="s3cret-" * 3)
-    )
-    assert "s3cret" not in repr(settings)
-    assert ProducerSettings(access=access.Access(password="pw")).url_shown == str(
-        broker_address(DEFAULT_URL)
-    )
-    with pytest.raises(ConfigError, match="leave one of them out"):
-        ProducerSettings(url=settings.url, access=access.Access(password="another"))

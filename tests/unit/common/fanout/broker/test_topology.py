@@ -6,6 +6,7 @@ from pika import BasicProperties
 from common.errors import WireFormatError
 from common.fanout.broker import topology
 from common.frame import LARGEST, Codec, FrameHeader, Limits
+from tests.support.headers import header
 
 
 def test_names_are_readable_for_operators() -> None:
@@ -16,11 +17,8 @@ def test_names_are_readable_for_operators() -> None:
 
 @pytest.mark.parametrize("codec", Codec)
 def test_the_properties_of_a_frame_are_what_its_reader_expects(codec: Codec) -> None:
-    header = FrameHeader(
-        stream="cam", codec=codec, epoch=5, seq=7, capture_ns=1_700_000_000_999_999_999,
-        width=4, height=2, key=True, fps=29.97,
-    )  # fmt: skip
-    properties = topology.frame_properties(header, "ann")
+    sent = header(7, codec, (4, 2), epoch=5, capture_ns=1_700_000_000_999_999_999, fps=29.97)
+    properties = topology.frame_properties(sent, "ann")
     assert (properties.content_type, properties.app_id) == (codec.content_type, "fanlight")
     assert (properties.user_id, properties.delivery_mode) == ("ann", 1), "the broker compares the user"
     assert properties.timestamp == 1_700_000_000, "whole seconds, not rounded up"
@@ -31,7 +29,7 @@ def test_the_properties_of_a_frame_are_what_its_reader_expects(codec: Codec) -> 
         app_id=properties.app_id,
         body_size=24,
     )
-    assert again == header
+    assert again == sent
 
 
 def taken(
@@ -41,11 +39,9 @@ def taken(
 
 
 def test_frames_are_taken_of_this_stream_and_of_users_that_are_trusted() -> None:
-    header = FrameHeader(
-        stream="cam", codec=Codec.JPEG, epoch=5, seq=7, capture_ns=1, width=4, height=2, key=True, fps=30.0
-    )
-    properties = topology.frame_properties(header, "ann")
-    assert taken(properties) == taken(properties, ("bob", "ann")) == header
+    sent = header(size=(4, 2))
+    properties = topology.frame_properties(sent, "ann")
+    assert taken(properties) == taken(properties, ("bob", "ann")) == sent
     with pytest.raises(WireFormatError, match="user_id is 'ann': allowed is --trust, which is bob,eve"):
         taken(properties, ("eve", "bob"))
     with pytest.raises(WireFormatError, match="stream is 'cam': allowed is 'door'"):

@@ -112,16 +112,6 @@ def test_a_keyframe_from_before_a_pause_is_too_old_to_begin_with(writer: Writer)
     assert cursor.lost == 0, "what came before its first was not meant for it"
 
 
-def test_in_an_empty_ring_it_waits_for_the_first_keyframe(writer: Writer) -> None:
-    cursor = writer.cursor()
-    assert numbers(cursor) == []
-    writer.put("pp")
-    assert numbers(cursor) == []
-    writer.put("Kp")
-    assert numbers(cursor) == [2, 3]
-    assert not cursor.needs_key, "whoever admits it asks for one"
-
-
 # Being too slow ------------------------------------------------------------------------------------------
 
 

@@ -167,13 +167,6 @@ def test_control_messages_under_another_name_are_not(client: Visitor) -> None:
     assert hear(client, wire.control_message(replace(KEYFRAME_REQUEST, name="other"))) == []
 
 
-def test_all_may_come_at_once_or_byte_by_byte(stranger: Visitor) -> None:
-    data = HELLO + REQUEST + follow(False)
-    said = [one for n in range(len(data)) for one in hear(stranger, data[n : n + 1])]
-    assert said == hear(Visitor(STREAM, CAME), data)
-    assert said[1:] == [CLOCK_REQUEST, False]
-
-
 @pytest.mark.parametrize(
     ("header", "body"), [(MAX_HEADER_BYTES + 1, 0), (2, MAX_CONTROL_BYTES + 1), (2**32 - 1, 2**32 - 1)]
 )
@@ -211,12 +204,6 @@ def test_saying_it_slowly_does_not_help_a_client(client: Visitor) -> None:
     assert client.overdue(begun + 5 * SECOND + 1) == NOT_FINISHED
 
 
-def test_once_it_is_finished_all_is_well(client: Visitor) -> None:
-    hear(client, REQUEST[:5])
-    hear(client, REQUEST[5:], CAME + 4 * SECOND)
-    assert client.overdue(CAME + 1_000 * SECOND) is None
-
-
 def test_each_message_has_its_own_time(client: Visitor) -> None:
     """Whoever says something all the time may always be in the middle of a message."""
     hear(client, REQUEST[:5])
@@ -225,13 +212,6 @@ def test_each_message_has_its_own_time(client: Visitor) -> None:
         assert client.overdue(now_ns) is None
         assert hear(client, REQUEST[5:] + REQUEST[:5], now_ns) == [CLOCK_REQUEST]
     assert client.overdue(now_ns + SAY_WITHIN_NS + 1) == NOT_FINISHED
-
-
-def test_messages_that_mean_nothing_new_count_too(client: Visitor) -> None:
-    again = follow(True)
-    hear(client, again[:5])
-    assert hear(client, again[5:] + again[:5], CAME + 4 * SECOND) == []
-    assert client.overdue(CAME + 8 * SECOND) is None
 
 
 def test_what_comes_behind_the_hello_has_its_own_time(stranger: Visitor) -> None:
