@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 import logging
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -16,23 +15,12 @@ from producer.source import images as module
 from producer.source.images import ImagesSource, decode_image, list_images
 from producer.stats import Drop
 from tests.unit.common.codec.build import encode, noise
-from tests.unit.producer.source.footage import number_of, pattern
-
-MS = 1_000_000
+from tests.unit.producer.source.footage import number_of, pattern, stepped_time
 
 
 @pytest.fixture
 def deadlines(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Stepped time: nothing waits, and every deadline is noted, in milliseconds from the first one."""
-    noted: list[float] = []
-
-    def wait_until(deadline_ns: int, interrupted: threading.Event) -> bool:
-        noted.append(deadline_ns / MS)
-        return not interrupted.is_set()
-
-    monkeypatch.setattr(module, "wait_until", wait_until)
-    monkeypatch.setattr(module, "monotonic_ns", lambda: 0)
-    return noted
+    return stepped_time(monkeypatch, module)
 
 
 def save(path: Path, number: int, size: tuple[int, int] = (160, 120), mode: str = "RGB") -> Path:

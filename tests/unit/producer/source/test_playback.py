@@ -11,23 +11,12 @@ from producer.source import playback as module
 from producer.source.base import Captured
 from producer.source.playback import Playback
 from producer.stats import Drop, Drops
-from tests.unit.producer.source.footage import number_of, wipe_packets, write_clip
-
-MS = 1_000_000
+from tests.unit.producer.source.footage import number_of, stepped_time, wipe_packets, write_clip
 
 
 @pytest.fixture(autouse=True)
 def deadlines(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Stepped time: nothing waits, and every deadline is noted, in milliseconds from the first one."""
-    noted: list[float] = []
-
-    def wait_until(deadline_ns: int, interrupted: threading.Event) -> bool:
-        noted.append(deadline_ns / MS)
-        return not interrupted.is_set()
-
-    monkeypatch.setattr(module, "wait_until", wait_until)
-    monkeypatch.setattr(module, "monotonic_ns", lambda: 0)
-    return noted
+    return stepped_time(monkeypatch, module)
 
 
 def play(
