@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -130,19 +129,6 @@ def test_a_stream_that_stalls_fails_in_time_and_is_read_again_after_its_return(s
         source.close()
         source.open()
         assert len(read_some(source, 5)) == 5
-        source.close()
-
-
-def test_interrupt_ends_a_read_of_a_stalled_stream() -> None:
-    with mpegts_over_tcp() as server, ThreadPoolExecutor() as pool:
-        source = UrlSource(server.url, open_s=scaled(10), stall_s=scaled(60))
-        source.open()
-        read_some(source, 5)
-        server.stall()
-        reading = pool.submit(lambda: list(iter(source.read, None)))
-        source.interrupt()
-        reading.result(timeout=scaled(2))
-        assert source.read() is None
         source.close()
 
 

@@ -366,13 +366,6 @@ def test_anything_at_all_is_either_a_valid_header_or_a_wire_format_error(
         assert 1 <= body_size <= MAX_BODY_BYTES
 
 
-@given(field_names, amqp_values)
-def test_an_error_about_one_changed_field_names_that_field(field: str, value: object) -> None:
-    header = attempt(table(**{field: value}), "video/h264", APP_ID, 100)
-    if isinstance(header, WireFormatError):
-        assert header.field in (field, "width x height")
-
-
 @EVERY_WAY
 def test_frames_are_equal_by_value_in_other_processes_too(way: Callable[[Any], Any]) -> None:
     frame = EncodedFrame(HEADER, b"body")

@@ -88,8 +88,3 @@ def test_a_grey_picture_can_be_copied_into_bgr_and_is_not_copied_before() -> Non
     into = np.zeros((3, 4, 3), np.uint8)
     into[:] = view
     assert (into == np.stack([grey] * 3, axis=2)).all()
-
-
-def test_a_bgr_picture_is_what_it_is() -> None:
-    image = np.zeros((3, 4, 3), np.uint8)
-    assert three_channels(image) is image

@@ -185,10 +185,11 @@ def test_work_before_its_turn_does_not_change_a_frame(decoding: Decoding, log: L
     assert log.decoded == list(range(8)), "each once"
 
 
+@pytest.mark.parametrize("codec", Codec)
 def test_a_frame_that_was_prepared_or_decoded_ahead_and_then_skipped_is_not_decoded_twice(
-    decoding: Decoding, log: Log
+    decoding: Decoding, log: Log, codec: Codec
 ) -> None:
-    frames = film(4)
+    frames = film(4, codec=codec)
     decoding.prepare(frames[0])
     for frame in frames[1:3]:
         decoding.decode_ahead(frame)
@@ -309,3 +310,18 @@ def test_damage_that_comes_to_light_with_the_pixels_counts_as_well(
     assert decoding.pixels(first) is Event.UNDECODABLE
     assert told.count == int(breaks)
     assert decoding.pixels(second) is (Event.AWAITING_KEY if breaks else Event.UNDECODABLE)
+
+
+def test_refused_frames_are_told_once_a_second(
+    decoding: Decoding, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now_ns = [SECOND]
+    monkeypatch.setattr("consumer.decoding.monotonic_ns", lambda: now_ns[0])
+    for seq in range(3):
+        decoding.pixels(broken(seq, key=True))
+    assert len(caplog.messages) == 1
+    assert "more like it" not in caplog.messages[0]
+    now_ns[0] += SECOND
+    decoding.pixels(broken(3, key=True))
+    assert len(caplog.messages) == 2
+    assert caplog.messages[1].endswith(" (and 2 more like it)")

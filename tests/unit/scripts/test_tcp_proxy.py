@@ -97,6 +97,12 @@ def test_delay_holds_both_ways_and_ends_when_it_is_cleared(proxy: TcpProxy, clie
     assert round_trip_s(client, b"fast") < 0.1
 
 
+def test_jitter_differs_from_time_to_time(proxy: TcpProxy, client: socket.socket) -> None:
+    proxy.jitter_s = 0.1
+    took_s = [round_trip_s(client, b"x") for _ in range(8)]
+    assert max(took_s) - min(took_s) > 0.02
+
+
 def test_the_rate_is_kept(proxy: TcpProxy, client: socket.socket) -> None:
     proxy.rate = 100_000
     assert 0.2 < round_trip_s(client, bytes(25_000)) < scaled(1.5)
@@ -127,6 +133,11 @@ def test_a_cut_is_a_reset_and_the_target_notices(
     assert proxy.connections == 0
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=scaled(5)) as again:
         assert round_trip_s(again, b"again") < scaled(5)
+
+
+def test_a_cut_may_be_in_good_order(proxy: TcpProxy, client: socket.socket) -> None:
+    proxy.cut(reset=False)
+    assert client.recv(1) == b""
 
 
 def test_an_end_on_one_side_is_passed_on_after_what_came_before(

@@ -35,6 +35,14 @@ def there_and_back(*pictures: Picture, size: tuple[int, int]) -> list[BGR]:
     return [decoder.decode(wire(encoder.encode(p, key=False), size)).pixels() for p in pictures]
 
 
+def test_an_odd_size_is_cropped() -> None:
+    picture = gradient(641, 481)
+    (image,) = there_and_back(picture, size=(641, 481))
+    assert psnr(picture, image) >= 35
+    assert np.abs(picture[-1].astype(int) - image[-1]).max() < 30
+    assert np.abs(picture[:, -1].astype(int) - image[:, -1]).max() < 30
+
+
 def test_a_frame_of_libav_may_have_an_odd_size() -> None:
     picture = gradient(641, 481)
     (image,) = there_and_back(av.VideoFrame.from_ndarray(picture, format="bgr24"), size=(641, 481))

@@ -98,6 +98,19 @@ def test_a_frame_larger_than_the_queue_is_still_recorded(tmp_path: Path) -> None
     assert count(tmp_path / "r.mp4") == 1
 
 
+def test_frames_left_out_are_told_once_a_second_at_most(
+    tmp_path: Path, disk: SlowDisk, caplog: pytest.LogCaptureFixture
+) -> None:
+    frames = encoded(30, of=Codec.JPEG)
+    sink = RecordSink(str(tmp_path / "r.mp4"), max_frames=1)
+    disk.may_write.set()
+    for frame in frames * 200:
+        sink.receive(frame)
+    sink.close()
+    assert sink.left_out > 0
+    assert 1 <= len(caplog.records) < 1 + scaled(10)
+
+
 def test_a_failure_at_the_very_end_is_told_by_close(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,11 +32,6 @@ def play(
     return played
 
 
-def test_every_picture_comes_once_in_order_and_then_the_end(tmp_path: Path) -> None:
-    played = play(write_clip(tmp_path / "clip.mkv", 12))
-    assert [number_of(captured) for captured in played] == list(range(12))
-
-
 def test_plays_by_its_timestamps_where_the_rate_varies(tmp_path: Path, deadlines: list[float]) -> None:
     play(write_clip(tmp_path / "clip.mkv", 5, timestamps=[0, 40, 200, 210, 1500]))
     assert deadlines == [0, 40, 200, 210, 1500]
@@ -116,15 +111,6 @@ def test_a_file_without_its_index_is_a_failure(tmp_path: Path) -> None:
     clip.write_bytes(clip.read_bytes()[: clip.stat().st_size * 6 // 10])
     with pytest.raises(SourceError, match=r"^clip\.mp4: not a video, or damaged"):
         play(clip)
-
-
-def test_stop_ends_it(tmp_path: Path) -> None:
-    playback = Playback(str(write_clip(tmp_path / "clip.mkv")), "clip.mkv", Drops())
-    playback.open()
-    stop = threading.Event()
-    stop.set()
-    assert playback.grab(stop) is None
-    playback.close()
 
 
 def test_the_rate_is_known_after_opening(tmp_path: Path) -> None:

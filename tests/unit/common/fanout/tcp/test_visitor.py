@@ -214,6 +214,13 @@ def test_each_message_has_its_own_time(client: Visitor) -> None:
     assert client.overdue(now_ns + SAY_WITHIN_NS + 1) == NOT_FINISHED
 
 
+def test_messages_that_mean_nothing_new_count_too(client: Visitor) -> None:
+    again = follow(True)
+    hear(client, again[:5])
+    assert hear(client, again[5:] + again[:5], CAME + 4 * SECOND) == []
+    assert client.overdue(CAME + 8 * SECOND) is None
+
+
 def test_what_comes_behind_the_hello_has_its_own_time(stranger: Visitor) -> None:
     hear(stranger, HELLO + REQUEST[:3], CAME + 4 * SECOND)
     assert stranger.overdue(CAME + 9 * SECOND) is None
