@@ -140,16 +140,6 @@ def test_all_hosts_are_asked_before_it_gives_up(broker: TlsNode, stream: str) ->
     raise AssertionError("none began at the other name")
 
 
-def test_a_file_that_cannot_be_used_is_an_unusable_argument(broker: TlsNode) -> None:
-    key = str(broker.foreign.key)
-    told = ["--ca", str(broker.authority.pair.cert), "--cert", str(broker.ann.cert), "--key", key]
-    code, command = run("producer", "--url", broker.url(), *told)
-    assert code == 2
-    assert only_line(command).startswith(f"producer: --key '{key}' cannot be used: it is not the key of")
-    code, command = run("consumer", "--url", "amqp://localhost/fanlight", "--ca", "ca.pem")
-    assert (code, only_line(command)[:44]) == (2, "consumer: --ca 'ca.pem' cannot be used: it i")
-
-
 def test_a_certificate_that_expires_is_waited_out_and_turns_newcomers_away(
     broker: TlsNode, stream: str
 ) -> None:

@@ -13,9 +13,9 @@ import psutil
 import pytest
 
 from common.sharing.hosts import ring_folder
+from scripts.lib.tcp_proxy import TcpProxy
 from tests.support.broker import tcp_url
 from tests.support.commands import Command, running
-from tests.support.relay import Relay, relaying
 from tests.support.shown import Presented, longest_pause_s, presented
 from tests.support.timing import scaled, wait_until
 
@@ -64,11 +64,6 @@ def fresh(trace: Path) -> None:
     assert max(frame.age_s for frame in frames(trace)) <= MAX_AGE_S + HANDOVER_S
 
 
-def through(relay: Relay, url: str) -> str:
-    port = urlsplit(url).port
-    return url.replace(f":{port}", f":{relay.port}")
-
-
 def stop(*commands: Command) -> None:
     for command in commands:
         command.process.terminate()
@@ -82,8 +77,8 @@ def test_a_connection_that_is_cut_comes_back_when_there_are_descriptors_again(
     trace = tmp_path / "t.csv"
     broker = url.startswith("amqp")
     with ExitStack() as stack:
-        relay = stack.enter_context(relaying(urlsplit(url).port or 5672))
-        inside = through(relay, url)
+        proxy = stack.enter_context(TcpProxy("127.0.0.1", urlsplit(url).port or 5672))
+        inside = proxy.url_through(url)
         producer = stack.enter_context(
             running("producer", "--url", inside if broker else url, "--stream", stream, "--size", "160x90")
         )
@@ -95,7 +90,7 @@ def test_a_connection_that_is_cut_comes_back_when_there_are_descriptors_again(
         wait_until(lambda: len(frames(trace)) > 10, 15, "frames are presented")
         level = [descriptors(command) for command in both]
         with no_descriptors(*both):
-            assert relay.cut()
+            assert proxy.cut(reset=False)
             cut_s = time.time()
             consumer.wait_line("Too many open files")
             wait_until(lambda: time.time() - cut_s > 1.2, 5)  # to see what is said meanwhile

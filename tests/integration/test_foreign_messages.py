@@ -25,12 +25,13 @@ from common.codec.picture import BGR
 from common.frame import Codec
 from consumer import Consumer
 from producer import Producer
-from tests.integration.test_pipeline import Camera, of_epoch, on_air, psnr, read, small
+from tests.integration.test_pipeline import Camera, of_epoch, on_air, read, small
 from tests.support.broker import tcp_url
 from tests.support.roles import channel_of
 from tests.support.tcp_producer import EPOCH, HandMadeStream, TcpProducer
 from tests.support.tcp_wire import FRAME, packed
 from tests.support.timing import wait_until
+from tests.unit.common.codec.build import psnr
 
 MIB = 1024 * 1024
 RANDOM = random.Random(4)

@@ -192,21 +192,6 @@ def test_after_a_gap_nothing_is_presented_before_the_keyframe_that_is_asked_for(
         assert (stats.awaiting_key, stats.lost) == (3, 5)
 
 
-def test_a_new_epoch_is_followed_and_the_old_one_does_not_come_back(stream: str, url: str) -> None:
-    with hand_made(stream, url, max_age_s=10.0) as (out, viewer):
-        out.publish(20)
-        viewer.has_got(1)
-        out.publish(0, epoch=EPOCH + 1)
-        viewer.has_got(2)
-        out.publish(21)
-        wait_until(lambda: viewer.consumer.stats().repeated == 1, 10, "the straggler is counted")
-        out.publish(1, epoch=EPOCH + 1)
-        wait_until(lambda: (EPOCH + 1, 1) in [(f.epoch, f.seq) for f in viewer.shown], 10)
-        assert [f.epoch for f in viewer.shown if f.seq >= 20] in ([EPOCH], [])
-        epochs = [f.epoch for f in viewer.shown]
-        assert epochs == sorted(epochs)
-
-
 @pytest.mark.parametrize(
     ("playout", "offset_ns"), [("latest", -HOUR_NS), ("sync", HOUR_NS), ("sync", 80_000_000)]
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.errors import ConfigError, FrameExpired
+from common.errors import FrameExpired
 from common.pixels import Form, PixelFormat
 from common.sharing.hosts import ring_folder
 from consumer import Consumer
@@ -178,18 +178,6 @@ def test_pictures_have_the_form_that_was_asked_for_by_either_way(
     assert not watcher.faults()
 
 
-def test_a_hub_of_another_form_is_not_used(broker_url: str, stream: str) -> None:
-    with (
-        Marking(broker_url, stream),
-        hub(broker_url, stream, "--share-format", "grey") as command,
-        Watcher(Consumer(stream=stream, name="w", url=broker_url)) as watcher,
-    ):
-        command.wait_line("grey 64x48")
-        wait_until(lambda: len(watcher.seen) > 30, 10)
-    assert not any(seen.shared for seen in watcher.seen)
-    assert not watcher.faults()
-
-
 @with_broker_and("multiplex")
 def test_a_program_can_be_the_hub(url: str, stream: str) -> None:
     sharing = Consumer(stream=stream, name="hub", url=url, share=True)
@@ -227,19 +215,6 @@ def test_who_holds_a_picture_for_too_long_is_told(broker_url: str, stream: str) 
         assert consumer.stats().overstayed == 1
 
 
-@with_broker_and("threads")
-def test_via_host_waits_for_a_hub(url: str, stream: str) -> None:
-    with (
-        Marking(url, stream),
-        Consumer(stream=stream, name="w", url=url, via="host") as consumer,
-    ):
-        assert consumer.read(timeout_s=0.5) is None
-        with hub(url, stream):
-            frame = consumer.read(scaled(15))
-            assert frame is not None
-            assert frame.held is not None
-
-
 def test_a_full_shared_memory_is_one_line_and_the_broker_serves(broker_url: str, stream: str) -> None:
     """In a mount namespace of its own, as a container with a small /dev/shm has."""
     if os.geteuid() != 0:
@@ -275,8 +250,3 @@ def test_the_hub_of_another_producer_of_the_same_stream_is_not_used(stream: str)
         wait_until(lambda: len(watcher.seen) >= 20, 15, "twenty frames")
     assert {seen.epoch for seen in watcher.seen} == {other.producer.epoch}
     assert not any(seen.shared for seen in watcher.seen)
-
-
-def test_settings_that_contradict_each_other_are_refused() -> None:
-    with pytest.raises(ConfigError, match="i420 takes even sizes"):
-        Consumer(format="i420", size=(31, 24))

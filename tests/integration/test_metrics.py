@@ -10,10 +10,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
-
 from scripts.lib.ports import free_ports
-from tests.support.commands import ROOT, run, running
+from tests.support.commands import ROOT, running
 from tests.support.scrape import health, scrape
 from tests.support.timing import wait_until
 
@@ -103,21 +101,6 @@ def test_the_dashboard_can_be_loaded() -> None:
     ]
     assert len(set(cells)) == len(cells), "panels overlap"
     assert {x for x, _ in cells} == set(range(24))
-
-
-@pytest.mark.parametrize("program", ["producer", "consumer"])
-def test_an_address_in_use_is_one_line(program: str, broker_url: str) -> None:
-    (port,) = free_ports(1)
-    flags = ("--url", broker_url, "--metrics", f":{port}")
-    with running("producer", *flags, "--stream", "metrics-in-use") as first:
-        wait_until(lambda: health(port)[0] != 0, 15, "the first listens")
-        sink = () if program == "producer" else ("--sink", "null")
-        code, command = run(program, *flags, *sink, environment={"FANLIGHT_LOG_FORMAT": "json"})
-        first.signal(signal.SIGTERM)
-        assert first.wait() == 0
-    assert code == 1
-    (line,) = command.err.lines
-    assert "in use" in json.loads(line.text)["message"]
 
 
 def test_without_a_broker(stream: str) -> None:

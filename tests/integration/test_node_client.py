@@ -16,8 +16,9 @@ import pytest
 from PIL import Image
 
 from common.address import broker_address
-from tests.integration.test_pipeline import FPS, Camera, on_air, psnr
+from tests.integration.test_pipeline import FPS, Camera, on_air
 from tests.support.timing import scaled
+from tests.unit.common.codec.build import psnr
 
 FOLDER = Path(__file__).parent / "node"
 COUNT = 40
@@ -120,24 +121,6 @@ def test_h264_is_read_by_node_and_decoded_by_ffmpeg(stream: str, broker_url: str
     # FFmpeg has two names for the one matrix of BT.601.
     assert found["color_space"] in {"bt470bg", "smpte170m"}
     assert found["color_range"] == "tv"
-
-
-def test_every_keyframe_can_be_decoded_alone(stream: str, broker_url: str, tmp_path: Path) -> None:
-    with on_air(stream, broker_url, "h264"):
-        frames, bodies = receive(broker_url, stream, tmp_path)
-    alone = [body for frame, body in zip(frames, bodies, strict=True) if frame["headers"]["key"]]
-    assert len(alone) >= 2
-    for body in alone:
-        decoded = subprocess.run(
-            ["ffmpeg", "-nostdin", "-v", "error", "-f", "h264", "-i", "-", "-f", "framemd5", "-"],
-            input=body,
-            capture_output=True,
-            timeout=scaled(30),
-            check=True,
-        )
-        assert decoded.stderr == b""
-        pictures = [line for line in decoded.stdout.splitlines() if not line.startswith(b"#")]
-        assert len(pictures) == 1
 
 
 def test_jpeg_is_read_by_node_and_decoded_by_djpeg_and_pillow(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,12 +15,11 @@ import numpy as np
 import pytest
 
 from common.codec.picture import BGR
-from common.frame import PROBE_CONTENT_TYPE
 from consumer import Consumer, Frame
 from producer import Producer
 from tests.support.media_server import CLIP
-from tests.support.roles import channel_of
 from tests.support.timing import scaled, wait_until
+from tests.unit.common.codec.build import psnr
 
 # Tests of what a picture looks like must not lose one because the machine is busy.
 PATIENT_S = 10.0
@@ -99,13 +97,6 @@ def _decoded(width: int, height: int) -> list[BGR]:
         return [frame.to_ndarray().astype(np.uint8, order="C", copy=False) for frame in frames]
 
 
-def psnr(one: BGR, other: BGR) -> float:
-    """Peak signal-to-noise ratio in dB."""
-    assert one.shape == other.shape
-    error = float(np.mean(np.square(one.astype(np.float64) - other)))
-    return math.inf if error == 0 else 10 * math.log10(255**2 / error)
-
-
 def read(
     consumer: Consumer, count: int, wanted: Callable[[Frame], bool] = lambda _frame: True
 ) -> list[Frame]:
@@ -157,35 +148,6 @@ def test_every_picture_arrives_as_it_was_sent(stream: str, url: str, codec: str)
 
 
 @EVERY_CODEC
-def test_an_odd_size_is_kept(stream: str, url: str, codec: str) -> None:
-    odd = [np.ascontiguousarray(picture[100:581, 300:941]) for picture in footage()[:10]]
-    for sent, frame in exchange_one_by_one(stream, url, codec, odd):
-        assert (frame.header.width, frame.header.height) == (641, 481)
-        assert frame.image.shape == (481, 641, 3)
-        if codec in {"png", "raw"}:
-            assert np.array_equal(frame.image, sent)
-        else:
-            # What is beyond the last column and row of such a picture must not bleed into them.
-            assert psnr(frame.image, sent) >= 35, f"frame {frame.seq}"
-            assert psnr(frame.image[:, -2:], sent[:, -2:]) >= 28, f"right edge of frame {frame.seq}"
-            assert psnr(frame.image[-2:], sent[-2:]) >= 28, f"bottom edge of frame {frame.seq}"
-
-
-@EVERY_CODEC
-def test_grey_and_bgra_are_taken(stream: str, url: str, codec: str) -> None:
-    colour = small()[0]
-    grey = np.ascontiguousarray(colour[:, :, 1])
-    bgra = np.dstack([colour, np.full(colour.shape[:2], 7, np.uint8)])
-    pairs = exchange_one_by_one(stream, url, codec, [grey, bgra, grey[:, :, np.newaxis]])
-    as_sent = [np.dstack([grey] * 3), colour, np.dstack([grey] * 3)]
-    for expected, (_, frame) in zip(as_sent, pairs, strict=True):
-        if codec in {"png", "raw"}:
-            assert np.array_equal(frame.image, expected)
-        else:
-            assert psnr(frame.image, expected) >= 30, f"frame {frame.seq}"
-
-
-@EVERY_CODEC
 def test_who_joins_mid_stream_gets_a_whole_picture(stream: str, url: str, codec: str) -> None:
     with (
         on_air(stream, url, codec) as (_, camera),
@@ -219,26 +181,6 @@ def test_nothing_is_published_while_nobody_watches(stream: str, url: str) -> Non
         assert not out.watched
 
 
-def test_a_client_that_only_binds_wakes_the_producer(stream: str, broker_url: str) -> None:
-    with on_air(stream, broker_url) as (out, _), channel_of(broker_url) as channel:
-        wait_until(lambda: out.stats().unwatched >= 5, 10, "the producer is idle")
-        assert not out.watched
-        assert out.stats().published == 0
-        queue = channel.queue_declare("", exclusive=True, auto_delete=True).method.queue
-        channel.queue_bind(queue, f"fanlight.{stream}")
-        wait_until(lambda: out.watched, 5, "the producer woke")
-        headers: list[dict[str, object]] = []
-        for _, properties, _ in channel.consume(queue, inactivity_timeout=scaled(10)):
-            assert properties is not None, f"no frame came after {headers}"
-            if properties.content_type != PROBE_CONTENT_TYPE:
-                headers.append(properties.headers or {})
-            if len(headers) == 3:
-                break
-        assert [header["seq"] for header in headers] == [0, 1, 2]
-        assert headers[0]["key"] is True
-        assert out.stats().keyframe_requests == 0
-
-
 def test_a_restarted_producer_is_followed(stream: str, url: str) -> None:
     with Consumer(stream, "c1", url=url) as consumer:
         epochs = []
@@ -270,38 +212,6 @@ def test_two_consumers_of_one_name_both_get_every_frame(stream: str, url: str) -
             assert stats.epoch == out.epoch
             assert (stats.lost, stats.repeated, stats.malformed) == (0, 0, 0)
             assert stats.received >= 20
-
-
-def test_receiver_reports_reach_the_producer(stream: str, url: str) -> None:
-    with (
-        on_air(stream, url) as (out, _),
-        Consumer(stream, "left", url=url),
-        Consumer(stream, "right", url=url) as right,
-    ):
-        wait_until(lambda: out.stats().consumers == ("left", "right"), 10, "both report")
-        right.close()
-        wait_until(lambda: out.stats().consumers == ("left",), 10, "the one that left is forgotten")
-
-
-def test_slow_work_gets_neither_old_frames_nor_a_disorder(stream: str, url: str) -> None:
-    max_age_s = 0.4
-    busy = threading.Event()
-    with (
-        on_air(stream, url, fps=30) as (_, camera),
-        Consumer(stream, "slow", max_age_s=max_age_s, url=url) as consumer,
-    ):
-        frames: list[Frame] = []
-        for _ in range(12):
-            frames += read(consumer, 1)
-            busy.wait(0.25)
-        for frame in frames:
-            assert frame.presented_ns - frame.capture_ns <= max_age_s * 1e9
-            assert frame.age_s <= max_age_s
-            assert psnr(frame.image, camera.sent[frame.capture_ns]) >= 30
-        assert all(one.seq < next_.seq for one, next_ in itertools.pairwise(frames))
-        # 0.25 s are seven frame intervals: what was between was skipped, not queued.
-        assert consumer.stats().skipped >= 12
-        assert frames[-1].seq - frames[0].seq >= 24
 
 
 @pytest.mark.parametrize("codec", ["h264", "jpeg"])

@@ -14,6 +14,7 @@ import pytest
 from common.codec.picture import BGR
 from tests.support.display import Display, display
 from tests.support.timing import scaled, wait_until
+from tests.unit.common.codec.build import psnr
 
 pytestmark = pytest.mark.brokerless
 
@@ -98,11 +99,6 @@ def footage() -> BGR:
     raise AssertionError
 
 
-def psnr_db(a: BGR, b: BGR) -> float:
-    error = float(np.mean((a.astype(float) - b) ** 2))
-    return float(10 * np.log10(255**2 / max(error, 1e-9)))
-
-
 def only_window(display: Display, child: Child) -> int:
     """The window, once it is on the screen."""
     wait_until(lambda: child.goes_on() and display.windows(TITLE), 10, "a window")
@@ -119,7 +115,7 @@ def shown(display: Display, child: Child, footage: BGR) -> BGR:
         child.show(footage)
         assert child.goes_on()
         seen.append(display.screenshot())
-        return psnr_db(seen[-1][360:720, 640:1280], footage[360:, 640:]) > 40
+        return psnr(seen[-1][360:720, 640:1280], footage[360:, 640:]) > 40
 
     wait_until(drawn, 20, "the picture on the screen")
     return seen[-1]
@@ -134,9 +130,9 @@ def test_the_window_shows_the_picture_exactly_but_for_the_label(
     label = picture[LABEL].copy()
     source = footage.copy()
     picture[LABEL] = source[LABEL] = 0
-    assert psnr_db(picture, source) > 60
+    assert psnr(picture, source) > 60
     assert label.max() > 200, "white text"
-    assert psnr_db(label, footage[LABEL]) < 30, "a label stands there"
+    assert psnr(label, footage[LABEL]) < 30, "a label stands there"
     assert not screen[720:].any(), "the window is as large as the picture"
 
 
@@ -157,7 +153,7 @@ def test_a_resized_window_keeps_the_aspect_of_the_picture(
         child.show(footage)
         assert child.goes_on()
         # 640x360 in the middle of 640x640.
-        return psnr_db(display.screenshot()[140:500, :640][60:], small[60:]) > 20
+        return psnr(display.screenshot()[140:500, :640][60:], small[60:]) > 20
 
     wait_until(fits, 10, "the picture at half its size, in the middle")
 
@@ -204,11 +200,3 @@ def test_a_picture_that_stands_still_is_marked(display: Display, child: Child, f
 
     wait_until(dimmed, 20, "a darker picture")
     shown(display, child, footage)
-
-
-def test_an_orderly_life_writes_nothing_to_stderr(display: Display, child: Child, footage: BGR) -> None:
-    for _ in range(10):
-        child.show(footage)
-        assert child.goes_on()
-    assert child.ask("close") == "closed"
-    assert child.end() == (0, "")

@@ -182,25 +182,6 @@ def test_stuck_clients_cost_little_memory_and_do_not_keep_the_producer(url: str,
         assert time.monotonic() - began_s < scaled(2.2)
 
 
-def test_a_restart_is_followed_by_all_who_are_attached(url: str, stream: str) -> None:
-    with ExitStack() as stack:
-        watchers = [
-            stack.enter_context(Watcher(Consumer(stream=stream, name=f"w{number}", url=url)))
-            for number in range(4)
-        ]
-        for count in (1, 2, 3):
-            with Marking(url, stream):
-                wait_until(
-                    lambda: all(len({seen.epoch for seen in one.seen}) == count for one in watchers),  # noqa: B023
-                    15,
-                    f"all follow producer {count}",
-                )
-        for watcher in watchers:
-            assert not watcher.faults()
-            stats = watcher.consumer.stats()
-            assert (stats.lost, stats.malformed, stats.undecodable) == (0, 0, 0)
-
-
 def test_a_producer_that_is_killed_leaves_its_port_to_the_next(url: str, stream: str) -> None:
     arguments = ("--url", url, "--stream", stream, "--size", "64x48")
     with Watcher(Consumer(stream=stream, name="w", url=url), exact=False) as watcher:

@@ -14,7 +14,6 @@ import pytest
 from common.errors import ListenError
 from consumer import Consumer
 from producer import Producer
-from tests.integration.test_tcp_designs import leaves_nothing
 from tests.support.broker import tcp_url
 from tests.support.commands import run
 from tests.support.marked_stream import Marking, Watcher
@@ -171,20 +170,6 @@ def drip(sock: socket.socket, data: bytes) -> None:
             continue
         return
     raise AssertionError("all was taken")
-
-
-def test_connections_without_a_hello_do_not_keep_others_out(url: str, stream: str) -> None:
-    with Marking(url, stream) as marking:
-        with RawClient(url, stream) as client:
-            client.frame()
-        with leaves_nothing(marking.producer):
-            strangers = [RawClient(url) for _ in range(140)]
-            assert "connections without a hello" in strangers[0].read().table["reason"]
-            with Consumer(stream=stream, name="w", url=url) as consumer:
-                assert consumer.read(15) is not None
-            assert 12 <= marking.producer.stats().refused <= 13
-            for stranger in strangers:
-                stranger.close()
 
 
 def test_a_second_producer_at_the_same_port_says_so_and_ends(url: str, stream: str) -> None:

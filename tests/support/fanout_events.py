@@ -8,7 +8,8 @@ import time
 
 from common.control import ClockReply, ControlMessage
 from common.errors import FanlightError, WireFormatError
-from common.frame import Codec, EncodedFrame, FrameHeader
+from common.frame import Codec, EncodedFrame
+from tests.support.headers import header
 from tests.support.timing import scaled
 
 
@@ -85,8 +86,5 @@ class Events:
 
 def frame(stream: str, seq: int, age_s: float = 0.0) -> EncodedFrame:
     """A small raw picture, captured so long ago."""
-    header = FrameHeader(
-        stream=stream, codec=Codec.RAW, epoch=1, seq=seq, capture_ns=time.time_ns() - int(age_s * 1e9),
-        width=2, height=1, key=True, fps=30.0,
-    )  # fmt: skip
-    return EncodedFrame(header, bytes(6))
+    capture_ns = time.time_ns() - int(age_s * 1e9)
+    return EncodedFrame(header(seq, Codec.RAW, (2, 1), stream=stream, capture_ns=capture_ns), bytes(6))

@@ -85,15 +85,6 @@ def test_the_limit_itself_is_fresh_and_a_nanosecond_more_is_not(
     assert verdicts(key(0), key(1, age_ms=age_ms)) == [SHOW, predicted]
 
 
-@pytest.mark.parametrize("codec", [Codec.JPEG, Codec.PNG, Codec.RAW])
-def test_a_stale_frame_that_nothing_refers_to_is_not_decoded(codec: Codec) -> None:
-    assert verdicts(replace(jpeg(0, age_ms=501), codec=codec)) == [LATE]
-
-
-def test_a_stale_h264_frame_is_decoded_so_that_the_next_one_can_be_shown() -> None:
-    assert verdicts(key(0, age_ms=900), delta(1, age_ms=600), delta(2)) == [DECODE_ONLY, DECODE_ONLY, SHOW]
-
-
 # Keyframes, gaps, resets -------------------------------------------------------------------------------
 
 
@@ -117,84 +108,7 @@ def test_nothing_is_shown_between_a_gap_and_the_next_keyframe() -> None:
     ]
 
 
-def test_a_keyframe_right_after_a_gap_is_shown_at_once_and_nothing_is_asked() -> None:
-    assert decisions(key(0), key(3)) == [Decision(SHOW, reset=True), Decision(SHOW, reset=True, lost=2)]
-
-
-def test_a_regular_keyframe_does_not_reset_the_decoder() -> None:
-    assert decisions(key(0), delta(1), key(2))[2] == Decision(SHOW)
-
-
-def test_a_gap_does_not_stop_intra_only_codecs() -> None:
-    assert decisions(jpeg(0), jpeg(3), jpeg(4)) == [
-        Decision(SHOW, reset=True),
-        Decision(SHOW, lost=2),
-        Decision(SHOW),
-    ]
-
-
-def test_a_new_epoch_waits_for_its_keyframe_and_resets() -> None:
-    assert decisions(key(8), delta(0, epoch=2), key(1, epoch=2)) == [
-        Decision(SHOW, reset=True),
-        Decision(AWAITING, request_key=True),
-        Decision(SHOW, reset=True),
-    ]
-
-
-def test_the_reset_of_an_epoch_whose_first_frame_is_stale_comes_with_the_first_that_is_decoded() -> None:
-    assert decisions(jpeg(8), jpeg(0, epoch=2, age_ms=600), jpeg(1, epoch=2), jpeg(2, epoch=2)) == [
-        Decision(SHOW, reset=True),
-        Decision(LATE),
-        Decision(SHOW, reset=True),
-        Decision(SHOW),
-    ]
-
-
-def test_frames_seen_before_and_of_other_producers_are_dropped() -> None:
-    shown = verdicts(key(0), key(0), key(0, epoch=2), key(1), delta(1, epoch=2))
-    assert shown == [SHOW, REPEATED, SHOW, REPEATED, SHOW]
-
-
-def test_a_frame_is_not_shown_again_when_its_epoch_comes_back() -> None:
-    shown = verdicts(key(0), key(1), key(2), key(0, epoch=2), key(1, 5000), key(3, 5000))
-    assert shown == [SHOW, SHOW, SHOW, SHOW, REPEATED, SHOW]
-
-
-def test_lost_frames_are_counted_while_waiting_for_a_keyframe_too() -> None:
-    lost = [decision.lost for decision in decisions(key(0), delta(2), delta(5), key(9), key(9), jpeg(11))]
-    assert lost == [0, 1, 2, 3, 0, 1]
-
-
 # Another codec within an epoch ------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("codec", [codec for codec in Codec if codec.intra_only])
-def test_pictures_of_another_codec_are_nothing_to_refer_to(codec: Codec) -> None:
-    """Though no frame is missing: the decoder has never seen those before."""
-    assert decisions(replace(jpeg(0), codec=codec), delta(1), delta(2), key(3), delta(4)) == [
-        Decision(SHOW, reset=True),
-        Decision(AWAITING, request_key=True),
-        Decision(AWAITING),
-        Decision(SHOW, reset=True),
-        Decision(SHOW),
-    ]
-
-
-def test_a_keyframe_right_after_another_codec_is_shown_at_once_and_nothing_is_asked() -> None:
-    assert decisions(jpeg(0), jpeg(1), key(2), delta(3)) == [
-        Decision(SHOW, reset=True),
-        Decision(SHOW),
-        Decision(SHOW, reset=True),
-        Decision(SHOW),
-    ]
-
-
-def test_pictures_that_stand_alone_are_shown_at_once_whatever_came_before_them() -> None:
-    assert decisions(key(0), delta(1), jpeg(2), jpeg(3)) == [
-        Decision(SHOW, reset=True),
-        *[Decision(SHOW)] * 3,
-    ]
-    assert verdicts(delta(0), jpeg(1)) == [AWAITING, SHOW], "it need not wait for a keyframe any more"
 
 
 def test_a_stream_between_pictures_of_another_codec_has_to_begin_anew_each_time() -> None:
@@ -203,20 +117,6 @@ def test_a_stream_between_pictures_of_another_codec_has_to_begin_anew_each_time(
     assert [one.reset for one in decisions(*frames)] == [True, False, False, True, False, True, False]
     # A picture that stands alone is an answer as good as a keyframe: the next wait may ask again.
     assert requests_ms(*frames) == [33, 66]
-
-
-def test_a_frame_that_is_out_of_order_does_not_count_as_the_one_before() -> None:
-    assert verdicts(key(0), delta(1), jpeg(1), jpeg(0), delta(2)) == [
-        SHOW, SHOW, REPEATED, REPEATED, SHOW,
-    ]  # fmt: skip
-    assert verdicts(jpeg(0), jpeg(1), delta(1), delta(2)) == [SHOW, SHOW, REPEATED, AWAITING]
-
-
-def test_codecs_that_stand_alone_may_change_at_any_time() -> None:
-    assert decisions(jpeg(0), replace(jpeg(1), codec=Codec.PNG), jpeg(2)) == [
-        Decision(SHOW, reset=True),
-        *[Decision(SHOW)] * 2,
-    ]
 
 
 # A stream that came by way of a hub for a while -----------------------------------------------------------
@@ -249,45 +149,12 @@ def test_after_a_decoder_error_nothing_is_shown_before_the_next_keyframe() -> No
     assert requests_ms(key(0), delta(1, 33, breaks=True), delta(2, 66)) == [33]
 
 
-def test_an_intra_only_stream_goes_on_with_the_next_frame_after_a_decoder_error() -> None:
-    seen = decisions(jpeg(0), jpeg(1, breaks=True), jpeg(2), jpeg(3))
-    assert seen[2:] == [Decision(SHOW, reset=True), Decision(SHOW)]
-
-
-def test_awaiting_key_is_readable() -> None:
-    policy = FreshnessPolicy(MAX_AGE)
-    seen = [policy.awaiting_key]
-    for frame in (key(0), delta(1), delta(3), key(4)):
-        policy.offer(frame.header, age_ns=0, now_ns=0)
-        seen.append(policy.awaiting_key)
-    assert seen == [True, False, False, True, False]
-
-
 # Keyframe requests -------------------------------------------------------------------------------------
-
-
-def test_requests_repeat_once_a_second_while_the_keyframe_does_not_come() -> None:
-    waiting = [delta(seq, seq * 100) for seq in range(35)]
-    assert requests_ms(*waiting) == [0, 1000, 2000, 3000]
 
 
 @pytest.mark.parametrize(("second_ms", "asked_ms"), [(999, [0]), (1000, [0, 1000])])
 def test_the_interval_between_requests_is_a_full_second(second_ms: int, asked_ms: list[int]) -> None:
     assert requests_ms(delta(0), delta(1, second_ms)) == asked_ms
-
-
-def test_more_gaps_while_waiting_do_not_ask_sooner() -> None:
-    assert requests_ms(key(0), delta(2, 100), delta(4, 200), delta(8, 300)) == [100]
-
-
-def test_a_new_gap_after_a_keyframe_asks_at_once() -> None:
-    assert requests_ms(key(0), delta(2, 100), key(3, 150), delta(5, 200)) == [100, 200]
-
-
-def test_a_new_gap_does_not_ask_while_a_decoder_error_is_waited_out() -> None:
-    start = [key(0), delta(2, 100), key(3, 150)]
-    assert requests_ms(*start, delta(4, 200, breaks=True), delta(6, 250), delta(7, 1100)) == [100, 1100]
-    assert requests_ms(*start, key(6, 250, breaks=True), key(9, 300, breaks=True)) == [100]
 
 
 def test_a_request_made_by_the_caller_counts() -> None:

@@ -13,10 +13,6 @@ formats = st.sampled_from(PixelFormat)
 sides = st.integers(1, 16384)
 
 
-def test_a_program_gets_full_bgr_unless_it_asks_for_something_else() -> None:
-    assert Form() == FULL_BGR == Form(PixelFormat.BGR, None)
-
-
 @pytest.mark.parametrize(
     ("form", "text"),
     [
@@ -92,8 +88,3 @@ def test_a_grey_picture_can_be_copied_into_bgr_and_is_not_copied_before() -> Non
     into = np.zeros((3, 4, 3), np.uint8)
     into[:] = view
     assert (into == np.stack([grey] * 3, axis=2)).all()
-
-
-def test_a_bgr_picture_is_what_it_is() -> None:
-    image = np.zeros((3, 4, 3), np.uint8)
-    assert three_channels(image) is image

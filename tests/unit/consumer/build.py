@@ -25,6 +25,7 @@ from consumer.producer_clock import ProducerClock
 from consumer.receiver import Receiver
 from consumer.settings import ConsumerSettings
 from consumer.stats import Event, Outcome
+from tests.support.headers import header
 
 MS = 1_000_000
 SECOND = 1000 * MS
@@ -149,8 +150,4 @@ class Receiving:
 
 
 def encoded(codec: Codec, seq: int, body: bytes, *, key: bool = True, epoch: int = 1) -> EncodedFrame:
-    header = FrameHeader(
-        stream="cam", codec=codec, epoch=epoch, seq=seq, capture_ns=0,
-        width=64, height=48, key=key, fps=FPS,
-    )  # fmt: skip
-    return EncodedFrame(header, body)
+    return EncodedFrame(header(seq, codec, key=key, epoch=epoch, fps=FPS), body)

@@ -14,15 +14,6 @@ def shown(seq: int, *, shared: bool = False, skew_ns: int | None = None) -> Show
     return Shown(of, 200 + seq, 300 + seq, 10 * MS, skew_ns, 0, shared)
 
 
-def test_what_was_shown_is_counted_once_when_it_is_settled() -> None:
-    account = Account()
-    account.shown.extend(shown(seq) for seq in range(3))
-    assert account.meters.snapshot(0).presented == 0
-    account.settle()
-    account.settle()
-    assert (account.meters.snapshot(0).presented, len(account.shown)) == (3, 0)
-
-
 def test_figures_include_what_was_only_noted_down() -> None:
     account = Account()
     account.shown.append(shown(0))
@@ -60,20 +51,6 @@ def test_fates_are_told_in_the_order_in_which_they_came() -> None:
     ]
     stats = account.stats()
     assert (stats.presented, stats.late, stats.repeated, stats.superseded) == (2, 1, 1, 0)
-
-
-def test_nobody_needs_to_be_told() -> None:
-    account = Account()
-    account.shown.append(shown(0))
-    account.dropped(header(1), 0, Event.UNDECODABLE)
-    assert account.stats().undecodable == 1
-
-
-def test_missed_frames_add_up() -> None:
-    account = Account()
-    account.missed(2)
-    account.missed(3)
-    assert (account.lost, account.stats().lost) == (5, 5)
 
 
 def test_threads_that_settle_at_once_count_each_frame_once() -> None:

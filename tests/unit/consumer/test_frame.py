@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 
 from common.errors import FanlightError, FrameExpired
-from common.frame import Codec, FrameHeader
+from common.frame import Codec
 from common.pixels import FULL_BGR
 from common.sharing.reader import Attachment
 from common.sharing.writer import Segment
 from consumer.frame import Frame, Held
+from tests.support.headers import header
 from tests.support.timing import scaled
 from tests.support.ways import EVERY_WAY
-from tests.unit.common.sharing.build import EPOCH, GRACE_NS, STREAM, described, new_name, noise, noted
+from tests.unit.common.sharing.build import EPOCH, GRACE_NS, described, new_name, noise, noted
 
 EXPIRED = (
     "frame 42 was held for longer than its hub keeps pictures: copy it at once, or give the hub a longer "
@@ -33,35 +34,10 @@ class Slot:
 
 
 def frame(held: Held | None = None) -> Frame:
-    header = FrameHeader(
-        stream=STREAM, codec=Codec.H264, epoch=EPOCH, seq=42, capture_ns=1_000_000, width=16, height=8,
-        key=True, fps=30.0,
-    )  # fmt: skip
+    of = header(42, Codec.H264, (16, 8), epoch=EPOCH, capture_ns=1_000_000)
     image = noise(described())
     image.flags.writeable = False
-    return Frame(image, header, 2_000_000, 3_000_000, 0.002, 1, held)
-
-
-def test_it_tells_what_its_header_says() -> None:
-    shown = frame()
-    assert (shown.seq, shown.epoch, shown.capture_ns) == (42, EPOCH, 1_000_000)
-
-
-def test_it_cannot_be_changed() -> None:
-    with pytest.raises(AttributeError):
-        frame().lost = 2  # type: ignore[misc]
-
-
-def test_memory_of_its_own_is_always_valid() -> None:
-    assert frame().valid
-
-
-def test_it_is_valid_as_long_as_what_it_lies_in() -> None:
-    slot = Slot()
-    shown = frame(slot)
-    assert [shown.valid] == [True]
-    slot.valid = False
-    assert not shown.valid
+    return Frame(image, of, 2_000_000, 3_000_000, 0.002, 1, held)
 
 
 def test_frames_are_equal_if_headers_and_pixels_are() -> None:
@@ -110,14 +86,6 @@ def test_a_copy_is_the_same_frame_with_memory_of_its_own_to_draw_on(held: Held |
     assert shown.image.any()
     assert copied._replace(image=shown.image, held=held) == shown
     assert copied.held is None
-
-
-def test_a_copy_stays_valid_when_the_frame_does_not() -> None:
-    slot = Slot()
-    copied = frame(slot).copy()
-    slot.valid = False
-    assert copied.valid
-    assert (copied.copy().image == copied.image).all()
 
 
 def test_what_is_no_longer_there_cannot_be_copied() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from threading import Thread
 
 import numpy as np
 import pytest
@@ -12,8 +11,7 @@ from common.clock import monotonic_ns
 from common.frame import Codec
 from common.sharing.reader import Attachment
 from consumer.account import Account
-from consumer.hub_way import LIVENESS_TIMEOUT_NS, SILENT_NS, HubWay, at_work
-from tests.support.timing import scaled
+from consumer.hub_way import LIVENESS_TIMEOUT_NS, SILENT_NS, HubWay
 from tests.unit.consumer.build import FPS, HEIGHT, MS, SECOND, WIDTH, Hub, Screen, own_ring, sharing
 
 DELAY = 150 * MS
@@ -96,32 +94,6 @@ def test_frames_come_one_after_the_other_and_each_once(hub: Hub) -> None:
     assert viewer.way.last == (1, 2)
 
 
-def test_whoever_waits_is_woken_by_the_next_picture(hub: Hub) -> None:
-    hub.share(0)
-    viewer = Viewer(hub)
-    viewer.take()
-    thread = Thread(target=lambda: hub.share(1))
-    thread.start()
-    frame = None
-    while frame is None:
-        frame = viewer.way.take(scaled(10))
-    thread.join(scaled(10))
-    assert frame.seq == 1
-
-
-def test_what_was_overtaken_and_what_never_came_is_counted(hub: Hub) -> None:
-    hub.share(0)
-    viewer = Viewer(hub)
-    viewer.take()
-    hub.share(1, 2, 5)
-    assert viewer.take() == 5
-    stats = viewer.account.stats()
-    assert (stats.received, stats.superseded, stats.lost) == (2, 2, 2)
-    assert viewer.screen.frames[-1].lost == 2
-    hub.share(6)
-    assert viewer.take() == 6
-
-
 def test_pictures_that_were_overwritten_are_counted_too() -> None:
     with sharing(own_ring(), slots=3, grace_ns=0) as hub:
         hub.share(0)
@@ -131,14 +103,6 @@ def test_pictures_that_were_overwritten_are_counted_too() -> None:
         assert viewer.take() == 9
         stats = viewer.account.stats()
         assert (stats.received, stats.superseded, stats.lost) == (8, 8, 0)
-
-
-def test_what_came_as_the_stream_is_not_shown_again(hub: Hub) -> None:
-    hub.share(4, 5)
-    viewer = Viewer(hub, after=(1, 5))
-    assert (viewer.take(), viewer.way.last) == (None, (1, 5))
-    hub.share(6)
-    assert viewer.take() == 6
 
 
 def test_what_came_from_another_producer_is_of_no_interest(hub: Hub) -> None:
@@ -158,21 +122,7 @@ def test_under_sync_a_picture_is_handed_out_ahead_with_its_time(hub: Hub, clock:
     assert viewer.screen.due_ns == [due_ns]
 
 
-def test_under_sync_a_picture_that_is_late_is_counted(hub: Hub, clock: Clock) -> None:
-    hub.share(0, age_ms=0, now_ns=clock.now_ns)
-    viewer = Viewer(hub, delay_ns=DELAY)
-    clock.now_ns += DELAY + 17 * MS
-    assert viewer.take() is None
-    stats = viewer.account.stats()
-    assert (stats.received, stats.late) == (1, 1)
-
-
 # Whether the hub is still there ------------------------------------------------------------------------
-
-
-def test_a_hub_that_says_so_is_at_work() -> None:
-    assert at_work(5 * SECOND, 5 * SECOND + LIVENESS_TIMEOUT_NS)
-    assert not at_work(5 * SECOND, 5 * SECOND + LIVENESS_TIMEOUT_NS + 1)
 
 
 def test_a_hub_is_silent_once_no_picture_came_for_a_while(hub: Hub, clock: Clock) -> None:

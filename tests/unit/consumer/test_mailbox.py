@@ -6,10 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from consumer import playout as playouts
 from consumer.mailbox import Mailbox
 from consumer.playout import Dropped, LatestPlayout, SyncPlayout, Turn
-from consumer.stats import Event
 from tests.support.timing import scaled
 from tests.unit.consumer.test_playout import (
     BEGIN,
@@ -19,7 +17,6 @@ from tests.unit.consumer.test_playout import (
     MS,
     alone,
     arrived,
-    fates,
     seq_of,
 )
 
@@ -64,42 +61,6 @@ def meanwhile(work: Callable[[], object]) -> threading.Thread:
     return thread
 
 
-def test_a_frame_is_taken_once(latest: Mailbox) -> None:
-    frame = alone(0, NOW)
-    assert latest.push(frame)
-    assert latest.held == 1
-    assert latest.take(0) == Turn(frame)
-    assert latest.take(0) == Turn()
-    assert latest.held == 0
-
-
-def test_what_is_given_up_is_told(latest: Mailbox, wall: Wall, dropped: list[Dropped]) -> None:
-    assert latest.push(alone(0, NOW))
-    assert latest.push(alone(1, NOW))
-    assert fates(tuple(dropped)) == [(0, Event.SUPERSEDED)]
-    wall.now_ns += MAX_AGE + 1
-    assert latest.take(0).frame is None
-    assert fates(tuple(dropped)) == [(0, Event.SUPERSEDED), (1, Event.LATE)]
-
-
-def test_it_says_so_if_references_had_to_be_given_up(
-    latest: Mailbox, dropped: list[Dropped], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(playouts, "_LONGEST_CHAIN", 2)
-    pushed = [latest.push(arrived(n, NOW, key=n in (0, 3))) for n in range(4)]
-    assert pushed == [True, True, False, True]
-    told = [(0, Event.SUPERSEDED), (1, Event.SUPERSEDED), (2, Event.AWAITING_KEY)]
-    assert fates(tuple(dropped)) == told
-
-
-def test_whoever_waits_gets_the_frame_that_comes(latest: Mailbox) -> None:
-    turns: list[Turn] = []
-    thread = meanwhile(lambda: turns.append(latest.take(scaled(60))))
-    latest.push(alone(5, NOW))
-    thread.join(scaled(10))
-    assert [seq_of(turn.frame) for turn in turns] == [5]
-
-
 def test_many_frames_pass_from_one_thread_to_the_other_and_the_last_one_is_shown(
     latest: Mailbox, dropped: list[Dropped]
 ) -> None:
@@ -111,15 +72,6 @@ def test_many_frames_pass_from_one_thread_to_the_other_and_the_last_one_is_shown
         shown.append(seq)
     thread.join(scaled(10))
     assert sorted([*shown, *(old.frame.header.seq for old in dropped)]) == list(range(500))
-
-
-def test_frames_that_come_together_are_one_turn_and_none_is_overlooked(latest: Mailbox) -> None:
-    for n in range(3):
-        latest.push(alone(n, NOW))
-    assert seq_of(latest.take(0).frame) == 2
-    assert latest.take(0) == Turn()
-    latest.push(alone(3, NOW))
-    assert seq_of(latest.take(0).frame) == 3
 
 
 def test_a_frame_wakes_whoever_has_nothing(latest: Mailbox) -> None:
@@ -181,10 +133,6 @@ def test_a_clock_that_was_set_is_noticed_though_a_turn_seemed_to_be_far_away(
     assert [seq_of(turn.frame) for turn in turns] == [0]
 
 
-def test_an_open_one_says_so(latest: Mailbox) -> None:
-    assert not latest.closed
-
-
 def test_closing_wakes_whoever_waits(latest: Mailbox) -> None:
     turns: list[Turn] = []
     thread = meanwhile(lambda: turns.append(latest.take(scaled(60))))
@@ -200,24 +148,6 @@ def test_nothing_is_shown_once_it_is_closed(latest: Mailbox) -> None:
     latest.push(alone(0, NOW))
     latest.close()
     assert latest.take(scaled(60)) == Turn()
-
-
-def test_a_frame_whose_time_has_not_come_stays(sync: Mailbox, wall: Wall) -> None:
-    sync.push(alone(0, NOW))
-    assert sync.take(0) == Turn(wait_ns=DELAY - BEGIN)
-    wall.now_ns += DELAY
-    turn = sync.take(0)
-    assert turn.frame is not None
-    assert turn.due_ns == NOW + DELAY
-
-
-def test_work_before_a_turn_is_handed_out_at_once(sync: Mailbox, wall: Wall) -> None:
-    for n in range(2):
-        sync.push(alone(n, NOW + n * INTERVAL))
-    wall.now_ns += DELAY - BEGIN
-    turns = [sync.take(0) for _ in range(3)]
-    assert [seq_of(turn.upcoming) for turn in turns] == [0, None, None]
-    assert [seq_of(turn.ahead) for turn in turns] == [None, 1, None]
 
 
 def test_what_is_only_to_be_decoded_is_handed_out_too(latest: Mailbox) -> None:

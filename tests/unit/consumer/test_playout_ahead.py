@@ -24,28 +24,9 @@ from tests.unit.consumer.test_playout import (
 # sync: work before a frame is due ----------------------------------------------------------------------
 
 
-def test_sync_tells_the_upcoming_frame_once_and_only_shortly_before_it_is_due() -> None:
-    frames = run(1)
-    playout = sync(*frames)
-    assert playout.take(DELAY - BEGIN - 1) == Turn(wait_ns=1)
-    assert playout.take(DELAY - BEGIN) == Turn(wait_ns=BEGIN, upcoming=frames[0])
-    assert playout.take(DELAY - BEGIN) == Turn(wait_ns=BEGIN)
-    assert playout.take(DELAY - 1) == Turn(wait_ns=1)
-
-
 def test_sync_tells_the_upcoming_frame_however_little_time_is_left() -> None:
     frames = run(1)
     assert sync(*frames).take(DELAY - 1) == Turn(wait_ns=1, upcoming=frames[0])
-
-
-def test_sync_decodes_a_few_frames_ahead_in_order_and_each_once() -> None:
-    frames = run(10)
-    playout = sync(*frames)
-    turns = worked_on(playout, DELAY - BEGIN)
-    assert [turn.upcoming for turn in turns] == [frames[0], *[None] * DECODED_AHEAD]
-    assert [turn.ahead for turn in turns] == [None, *frames[1 : 1 + DECODED_AHEAD]]
-    assert {turn.wait_ns for turn in turns} == {BEGIN}
-    assert playout.take(DELAY - BEGIN) == Turn(wait_ns=BEGIN)
 
 
 @pytest.mark.parametrize("decoded_ahead", [0, 2, 3])

@@ -68,19 +68,6 @@ def test_a_clock_that_is_ahead_is_known_from_the_first_answer_on(bench: Bench) -
     assert bench.clock.offset_ns() == WALL + 3 * SECOND
 
 
-def test_clocks_that_agree_are_one(bench: Bench) -> None:
-    bench.answer(ahead_ns=MS)
-    assert bench.clock.now_ns() == bench.wall_ns
-
-
-def test_an_answer_that_contradicts_itself_is_ignored(bench: Bench) -> None:
-    now_ns = bench.mono_ns
-    bench.clock.on_reply(
-        ClockReply(stream="cam", name="x", asked_ns=now_ns + 1, received_ns=5, replied_ns=5)
-    )
-    assert bench.clock.now_ns() == bench.wall_ns
-
-
 def test_every_producer_is_asked_with_its_first_frame(bench: Bench) -> None:
     asked = []
     for seq, epoch in ((7, 1), (8, 1), (0, 2), (1, 2)):
@@ -118,15 +105,3 @@ def test_frames_of_an_odd_age_make_it_ask_at_once(bench: Bench) -> None:
     assert bench.asked == 1
     bench.frame(2, age_ns=MAX_AGE + 1)
     assert bench.asked == 2
-
-
-def test_a_frame_from_the_future_is_believed_once_the_producer_has_confirmed_its_clock(
-    bench: Bench,
-) -> None:
-    bench.frame()
-    bench.answer(ahead_ns=0)
-    assert bench.clock.believes(-10 * MS)
-    bench.frame(1, age_ns=-SECOND)
-    assert not bench.clock.believes(-SECOND)
-    bench.answer(ahead_ns=0)
-    assert bench.clock.believes(-SECOND)

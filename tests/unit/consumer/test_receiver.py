@@ -96,25 +96,6 @@ def test_a_frame_in_order_is_to_be_shown(bench: Bench) -> None:
     assert (bench.stats.received, bench.stats.received_bytes) == (3, 3 * PICTURE.nbytes)
 
 
-@pytest.mark.parametrize("codec", Codec)
-def test_nothing_is_decoded_whatever_the_body_holds(bench: Bench, codec: Codec) -> None:
-    shown = bench.send_on(encoded(codec, 0, b"nonsense"))
-    assert shown is not None
-    assert shown.frame.body == b"nonsense"
-    assert (bench.outcomes, bench.asked, bench.encoded) == ([], [], [0])
-
-
-def test_the_codec_may_change_with_the_producer(bench: Bench) -> None:
-    sent = [film(1)[0], raw(0, epoch=2), film(1, epoch=3)[0]]
-    shown = [bench.send_on(first) for first in sent]
-    assert [one and (one.header.codec, one.reset) for one in shown] == [
-        (Codec.H264, True),
-        (Codec.RAW, True),
-        (Codec.H264, True),
-    ]
-    assert bench.outcomes == []
-
-
 def test_only_the_first_frame_and_those_after_a_gap_reset_the_decoder(bench: Bench) -> None:
     frames = film(6, keys=(0, 2, 4))
     shown = [bench.send_on(one) for one in (*frames[:3], *frames[4:])]
@@ -161,20 +142,6 @@ def test_a_gap_is_counted_and_a_keyframe_asked_for_once(bench: Bench) -> None:
     assert (bench.stats.lost, bench.stats.awaiting_key, bench.encoded) == (3, 4, [0, 8, 9])
 
 
-def test_a_gap_does_not_matter_where_frames_stand_alone(bench: Bench) -> None:
-    bench.send_on(raw(0))
-    shown = bench.send_on(raw(5))
-    assert shown is not None
-    assert shown.lost_before == 4
-    assert (bench.asked, bench.stats.lost) == ([], 4)
-
-
-def test_the_request_is_repeated_while_no_keyframe_comes(bench: Bench) -> None:
-    for late in film(70)[1:]:
-        bench.send_on(late)
-    assert bench.asked == [Reason.GAP] * 3
-
-
 def test_joining_asks_and_the_wait_after_it_does_not_ask_again(bench: Bench) -> None:
     bench.receiver.on_following()
     for late in film(10)[1:]:
@@ -205,38 +172,6 @@ def test_who_joins_anew_may_get_what_it_has_had_and_says_nothing_of_it(
     assert not caplog.text
     bench.receiver.on_frame(frames[2], 0)
     assert bench.stats.repeated == 1, "afterwards it is somebody else's"
-
-
-def test_a_restarted_producer_is_followed_and_the_one_before_left(bench: Bench) -> None:
-    bench.send_on(raw(7))
-    shown = bench.send_on(raw(0, epoch=2))
-    assert shown is not None
-    assert shown.header.epoch == 2
-    assert bench.send_on(raw(8)) is None
-    assert bench.stats.repeated == 1
-    assert bench.stats.lost == 0
-
-
-def test_after_a_decode_error_nothing_is_left_for_presentation_before_a_keyframe(bench: Bench) -> None:
-    frames = film(6, keys=(0, 4))
-    for good in frames[:2]:
-        assert bench.send_on(good) is not None
-    bench.receiver.broken(Reason.DECODE_ERROR)
-    for late in frames[2:4]:
-        assert bench.send_on(late) is None
-    shown = [bench.send_on(good) for good in frames[4:]]
-    assert [one and one.reset for one in shown] == [True, False]
-    assert bench.asked == [Reason.DECODE_ERROR]
-    assert bench.events == [(2, Event.AWAITING_KEY), (3, Event.AWAITING_KEY)]
-    assert bench.encoded == [0, 1, 4, 5]
-
-
-def test_broken_keyframes_do_not_become_a_storm_of_requests(bench: Bench) -> None:
-    for seq in range(61):
-        assert bench.send_on(encoded(Codec.H264, seq, b"nonsense")) is not None
-        bench.receiver.broken(Reason.DECODE_ERROR)
-    assert 2 <= len(bench.asked) <= 3
-    assert set(bench.asked) == {Reason.DECODE_ERROR}
 
 
 def test_decode_errors_told_by_many_threads_at_once_ask_once(bench: Bench) -> None:

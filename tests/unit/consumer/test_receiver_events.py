@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from common.control import ClockReply, ClockRequest, Reason
-from common.errors import BrokerRefused
 from consumer.stats import Event
 from tests.unit.consumer.build import SECOND
 from tests.unit.consumer.test_receiver import Bench, film, raw
@@ -89,14 +88,6 @@ def test_a_lost_connection_is_counted_and_an_end_is_none(bench: Bench) -> None:
     assert bench.stats.reconnects == 1
 
 
-def test_a_broker_that_takes_nothing_is_a_figure(bench: Bench) -> None:
-    bench.receiver.on_connected()
-    bench.receiver.on_blocked(True)
-    assert bench.stats.blocked
-    bench.receiver.on_blocked(False)
-    assert not bench.stats.blocked
-
-
 def test_every_second_is_reported(bench: Bench) -> None:
     bench.send_on(raw(0, epoch=9))
     bench.send_on(raw(2, epoch=9), age_ms=600)
@@ -129,12 +120,6 @@ def test_it_asks_for_the_time_and_takes_the_answer(bench: Bench) -> None:
     assert bench.clock.now_ns() == bench.now_ns + 60 * SECOND
     assert bench.send_on(raw(1), age_ms=501) is None
     assert bench.send_on(raw(2), age_ms=499) is not None
-
-
-def test_why_there_will_be_no_subscription_is_handed_on(bench: Bench) -> None:
-    error = BrokerRefused("no")
-    bench.receiver.on_failed(error)
-    assert bench.failures == [error]
 
 
 def test_a_machine_that_is_too_slow_is_told_once_with_what_would_help(

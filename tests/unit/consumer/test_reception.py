@@ -132,13 +132,6 @@ def test_many_frames_are_counted_several_at_a_time(url: str) -> None:
         assert reception.stats().presented == 199
 
 
-def test_nothing_comes_of_nobody(url: str) -> None:
-    with viewer(url) as reception:
-        assert reception.take(0.01) is None
-        assert not reception.ended
-        assert reception.stats().received == 0
-
-
 def test_whoever_stops_it_ends_the_wait_for_a_frame(url: str) -> None:
     with viewer(url) as reception:
         reception.stop()

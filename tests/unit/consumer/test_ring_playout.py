@@ -66,14 +66,6 @@ def test_latest_begins_with_the_newest_picture() -> None:
     assert playout.choose(3, NOW) == Choice(), "once"
 
 
-def test_latest_of_a_ring_without_a_picture_waits_for_the_first() -> None:
-    shared = Ring()
-    playout = RingPlayout(shared, None, None, NOW)
-    assert playout.choose(0, NOW) == Choice()
-    shared.write(0)
-    assert seq_of(playout.choose(1, NOW)) == 0
-
-
 def test_the_next_picture_takes_the_short_way() -> None:
     shared = ring(5)
     playout = RingPlayout(shared, None, None, NOW)
@@ -103,16 +95,6 @@ def test_latest_skips_what_was_overtaken_and_says_so() -> None:
     choice = playout.choose(4, NOW)
     assert (seq_of(choice), fates(choice)) == (8, [(6, Event.SUPERSEDED), (7, Event.SUPERSEDED)])
     assert (choice.gone, choice.lost) == (0, 0)
-
-
-def test_what_was_overwritten_meanwhile_is_gone_and_not_lost() -> None:
-    shared = ring(5, slots=2)
-    playout = RingPlayout(shared, None, None, NOW)
-    playout.choose(1, NOW)
-    shared.write(6, 7, 8, 9)
-    choice = playout.choose(5, NOW)
-    assert (seq_of(choice), fates(choice)) == (9, [(8, Event.SUPERSEDED)])
-    assert (choice.gone, choice.lost) == (2, 0)
 
 
 def test_what_is_gone_and_what_is_lost_are_told_apart() -> None:
@@ -156,15 +138,6 @@ def test_sync_begins_with_what_is_not_due_yet() -> None:
     assert RingPlayout(shared, DELAY, None, NOW + DELAY + 3 * INTERVAL).seen == 4
     assert RingPlayout(shared, DELAY, None, NOW + DELAY + 100 * INTERVAL).seen == 7
     assert RingPlayout(shared, DELAY, None, NOW).seen == 0
-
-
-def test_sync_shows_one_after_the_other() -> None:
-    shared = ring(0, 1, 2)
-    playout = RingPlayout(shared, DELAY, None, NOW)
-    for n in range(3):
-        due_ns = NOW + n * INTERVAL + DELAY
-        choice = playout.choose(3, due_ns - AHEAD)
-        assert (seq_of(choice), choice.due_ns, choice.dropped) == (n, due_ns, ())
 
 
 def test_sync_does_not_hand_out_a_picture_ahead_instead_of_the_one_that_is_due() -> None:

@@ -5,13 +5,12 @@ from typing import Any
 import pytest
 
 from common import access
-from common.address import DEFAULT_URL, broker_address
 from common.errors import ConfigError
 from common.pixels import FULL_BGR, Form, PixelFormat
 from common.settings import resolve
 from common.sharing import hosts
 from common.shell.access import with_access
-from consumer.settings import OPTIONS, ConsumerSettings, PlayoutMode, Via, playout_value
+from consumer.settings import OPTIONS, ConsumerSettings, PlayoutMode, Via
 from consumer.sinks import SinkSpec
 
 WINDOW, NULL, SHARE = (SinkSpec(kind) for kind in ("window", "null", "share"))
@@ -160,12 +159,6 @@ def test_others_take_the_way_that_they_are_told(sinks: tuple[SinkSpec, ...]) -> 
     assert [ConsumerSettings(via=via, sinks=sinks).way for via in Via] == list(Via)
 
 
-def test_a_hub_is_who_has_something_to_share() -> None:
-    assert ConsumerSettings(sinks=(NULL, SHARE)).shares
-    assert not ConsumerSettings(sinks=(NULL, RECORD)).shares
-    assert not ConsumerSettings().shares
-
-
 def test_the_pictures_of_a_hub_are_those_that_it_shares() -> None:
     assert ConsumerSettings().form == FULL_BGR
     own: dict[str, Any] = {"format": PixelFormat.GREY, "size": (640, 360)}
@@ -188,23 +181,6 @@ def test_the_pictures_of_a_hub_are_those_that_it_shares() -> None:
 def test_a_refusal_names_the_flag_and_what_is_allowed(key: str, flag: str, text: str, allowed: str) -> None:
     with pytest.raises(ConfigError, match=f"^--{flag} '{text}' cannot be used: .*{allowed}"):
         resolve(OPTIONS, {key: text}, {})
-
-
-def test_modes_are_known_by_name() -> None:
-    assert [playout_value(name) for name in ("latest", "sync")] == list(PlayoutMode)
-    with pytest.raises(ValueError, match=r"^latest or sync$"):
-        playout_value("late")
-
-
-def test_no_secret_is_shown() -> None:
-    settings = ConsumerSettings(
-        url="amqp://ann:s3cret@host/video", access=access.Access(token="s3cret-" * 3)
-    )
-    assert "s3cret" not in repr(settings)
-    settings_shown = str(ConsumerSettings(access=access.Access(password="pw")).address)
-    assert settings_shown == str(broker_address(DEFAULT_URL))
-    with pytest.raises(ConfigError, match="leave one of them out"):
-        ConsumerSettings(url=settings.url, access=access.Access(password="another"))
 
 
 @pytest.mark.parametrize("text", ["", ",", "camera,", " "])

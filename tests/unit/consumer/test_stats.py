@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import FrozenInstanceError, fields, replace
+from dataclasses import fields, replace
 
 import pytest
 
@@ -43,10 +43,6 @@ def arrive(meters: Meters, seq: int, *, epoch: int = 9, transit_ns: int = 0, cap
 
 def test_before_anything_happened() -> None:
     assert Meters().snapshot(0) == FRESH
-
-
-def test_the_events_are_those_of_a_trace() -> None:
-    assert list(Event) == ["presented", "superseded", "late", "undecodable", "awaiting_key"]
 
 
 @pytest.mark.parametrize("event", [e for e in Event if e is not Event.PRESENTED])
@@ -175,15 +171,6 @@ def test_skipped_frames_are_those_that_arrived_whole_and_were_not_shown() -> Non
         for _ in range(times):
             meters.ended(event)
     assert meters.snapshot(0).skipped == 2 + 4 + 16
-
-
-def test_a_snapshot_stands_still_and_cannot_be_changed() -> None:
-    meters = Meters()
-    before = meters.snapshot(0)
-    arrive(meters, 1)
-    assert before == FRESH
-    with pytest.raises(FrozenInstanceError):
-        before.received = 5  # type: ignore[misc]
 
 
 def test_counting_from_several_threads_loses_nothing() -> None:

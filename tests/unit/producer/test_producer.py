@@ -36,10 +36,6 @@ def test_what_it_does_not_offer_is_an_attribute_error() -> None:
         getattr(producer, "Nobody")  # noqa: B009 - a checker would see it
 
 
-def test_dir_lists_what_it_offers() -> None:
-    assert dir(producer) == sorted(producer.__all__)
-
-
 def test_importing_the_package_loads_no_codec_and_no_client() -> None:
     code = "import sys, producer; sys.exit(bool({'av', 'cv2', 'numpy', 'pika'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from common import access
-from common.address import DEFAULT_URL, broker_address
 from common.errors import ConfigError
 from common.frame import Codec
 from common.settings import resolve
@@ -79,20 +78,6 @@ def test_a_refusal_names_the_flag_and_what_is_allowed(flag: str, text: str, allo
 
 
 @pytest.mark.parametrize(
-    ("frames", "url"),
-    [
-        (1, "amqp://h/v"),
-        (1, "tcp+multiplex://h:1"),
-        (1, "tcp+threads://h:1"),
-        (2, "tcp+threads://h:1"),
-        (30, "tcp+threads://h:1"),
-    ],
-)
-def test_payloads_are_of_the_threads_design(frames: int, url: str) -> None:
-    assert ProducerSettings(payload_frames=frames, url=url).payload_frames == frames
-
-
-@pytest.mark.parametrize(
     ("frames", "url", "why"),
     [
         (31, "tcp+threads://h:1", "allowed is 1 to 30"),
@@ -104,23 +89,3 @@ def test_a_refusal_of_payloads_says_why(frames: int, url: str, why: str) -> None
     with pytest.raises(ConfigError) as refused:
         ProducerSettings(payload_frames=frames, url=url)
     assert str(refused.value) == f"--payload-frames {frames} cannot be used: {why}"
-
-
-def test_an_address_without_a_broker_is_shown_as_it_is() -> None:
-    assert ProducerSettings(url="tcp+multiplex://:7000").url_shown == "tcp+multiplex://127.0.0.1:7000"
-
-
-def test_the_password_is_not_shown() -> None:
-    assert ProducerSettings(url="amqp://ann:pw@host/video").url_shown == "amqp://ann@host:5672/video"
-
-
-def test_no_secret_is_shown() -> None:
-    settings = ProducerSettings(
-        url="amqp://ann:s3cret@host/video", access=access.Access(token="s3cret-" * 3)
-    )
-    assert "s3cret" not in repr(settings)
-    assert ProducerSettings(access=access.Access(password="pw")).url_shown == str(
-        broker_address(DEFAULT_URL)
-    )
-    with pytest.raises(ConfigError, match="leave one of them out"):
-        ProducerSettings(url=settings.url, access=access.Access(password="another"))

@@ -35,18 +35,6 @@ def there_and_back(*pictures: Picture, size: tuple[int, int]) -> list[BGR]:
     return [decoder.decode(wire(encoder.encode(p, key=False), size)).pixels() for p in pictures]
 
 
-def test_pictures_come_back_as_they_were() -> None:
-    for before, after in zip(film(), there_and_back(*film(), size=(1280, 720)), strict=True):
-        assert psnr(before, after) >= 35
-
-
-def test_pixels_are_what_programs_expect() -> None:
-    (image,) = there_and_back(gradient(64, 48), size=(64, 48))
-    assert image.shape == (48, 64, 3)
-    assert image.dtype == np.uint8
-    image[0, 0] = 0
-
-
 def test_an_odd_size_is_cropped() -> None:
     picture = gradient(641, 481)
     (image,) = there_and_back(picture, size=(641, 481))

@@ -14,7 +14,6 @@ from common.codec.picture import (
     as_bgr,
     in_form,
     plane_view,
-    size_of,
 )
 from common.errors import EncodeError
 from common.pixels import FULL_BGR, Form, PixelFormat, shape
@@ -40,10 +39,6 @@ with tempfile.TemporaryFile() as file:
     frame = Converter().to_frame(image, pixel_format, (out_width, out_height))
     print(frame.width, frame.height, frame.format.name)
 """
-
-
-def test_bgr_is_taken_as_it_is() -> None:
-    assert np.array_equal(as_bgr(noise(5, 4)), noise(5, 4))
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (4, 5, 1)])
@@ -78,25 +73,11 @@ def test_another_shape_is_refused(shape: tuple[int, ...]) -> None:
         as_bgr(np.zeros(shape, np.uint8))
 
 
-def test_both_forms_have_a_size() -> None:
-    assert size_of(noise(5, 4)) == (5, 4)
-    assert size_of(av.VideoFrame(6, 4, "yuv420p")) == (6, 4)
-
-
 def test_what_needs_no_conversion_is_not_copied() -> None:
     image, frame = noise(64, 48), av.VideoFrame(64, 48, "yuv420p")
     assert Converter().to_bgr(image) is image
     assert Converter().to_bgr(image, (64, 48)) is image
     assert Converter().to_frame(frame, "yuv420p") is frame
-
-
-def test_pictures_are_scaled() -> None:
-    converter = Converter()
-    image = converter.to_bgr(gradient(640, 480), (320, 241))
-    assert image.shape == (241, 320, 3)
-    assert psnr(image, gradient(320, 241)) > 35
-    frame = converter.to_frame(gradient(640, 480), "yuv420p", (320, 240))
-    assert (frame.width, frame.height, frame.format.name) == (320, 240, "yuv420p")
 
 
 def test_one_converter_follows_changes_of_size_and_form() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import mmap
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -14,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from common.sharing import futex
 from common.sharing.futex import Futex
 from tests.support.timing import scaled, wait_until
 from tests.unit.common.sharing.build import child, in_futex
@@ -80,10 +78,6 @@ class Thread:
 
     def _run(self) -> None:
         self.found = self._wait()
-
-
-def test_this_system_has_them() -> None:
-    assert futex.available == sys.platform.startswith("linux")
 
 
 def test_other_processes_wait_at_a_read_only_mapping_and_all_are_woken_at_once(

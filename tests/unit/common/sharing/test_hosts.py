@@ -117,11 +117,6 @@ def test_locks_links_and_folders_are_no_segments(folder: Path) -> None:
     segment.close()
 
 
-def test_in_a_folder_that_is_missing_nothing_is_found(folder: Path) -> None:
-    assert segments(RING, folder) == []
-    assert reclaim(folder) == 0
-
-
 def test_what_a_killed_hub_left_behind_is_deleted_and_nothing_else(folder: Path) -> None:
     alive, dead = new_name(), new_name()
     segment = Segment(alive, described(), folder)
@@ -232,16 +227,6 @@ def test_a_release_deletes_the_file_and_the_empty_folder_and_may_be_repeated(fol
     leadership.release()
     assert not folder.exists()
     assert open_files() == before
-
-
-def test_a_folder_with_something_in_it_stays(folder: Path) -> None:
-    one, other = Leadership(RING, folder), Leadership(GREY, folder)
-    assert one.acquire()
-    assert other.acquire()
-    one.release()
-    assert names(folder) == {GREY.lock}
-    other.release()
-    assert not folder.exists()
 
 
 def test_a_second_release_leaves_the_next_leader_alone(folder: Path) -> None:

@@ -221,13 +221,6 @@ def test_it_is_alive_until_it_is_closed(
     assert not attachment.alive, "another file of that name"
 
 
-def test_it_is_not_alive_once_it_has_lost_its_name(
-    attachment: Attachment, name: str, tmp_path: Path
-) -> None:
-    (tmp_path / name).unlink()
-    assert not attachment.alive
-
-
 def test_it_is_alive_until_its_writer_is_killed_and_its_pictures_stay(name: str, tmp_path: Path) -> None:
     with child(WRITER, tmp_path, name, says="ready") as writer:
         attachment = Attachment(name, FULL_BGR, tmp_path)

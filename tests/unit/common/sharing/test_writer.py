@@ -13,7 +13,7 @@ import pytest
 from common.errors import SharingError
 from common.pixels import PixelFormat, Pixels
 from common.sharing.hosts import held
-from common.sharing.layout import LIVENESS, NEWEST, PAGE, SLOT, SegmentHeader, number_at
+from common.sharing.layout import LIVENESS, NEWEST, SLOT, number_at
 from common.sharing.writer import Segment
 from tests.unit.common.sharing.build import GRACE_NS, described, new_name, noise, noted, open_files
 
@@ -48,15 +48,6 @@ def test_it_is_this_users_alone_and_as_large_as_it_says(path: Path) -> None:
     assert status.st_size == header.file_bytes
     assert status.st_blocks * 512 >= header.file_bytes, "all of its memory is there"
     assert segment.header == header
-    segment.close()
-
-
-def test_it_begins_with_its_header_and_without_pictures(path: Path) -> None:
-    header = described()
-    segment = Segment(path.name, header, path.parent)
-    content = path.read_bytes()
-    assert SegmentHeader.parse(content[:PAGE], len(content)) == header
-    assert not any(content[len(header.serialize()) :])
     segment.close()
 
 
@@ -143,21 +134,6 @@ def test_the_number_is_zero_while_a_picture_is_written(path: Path, monkeypatch: 
     segment.close()
 
 
-def test_a_picture_is_not_written_while_all_are_in_their_grace_time(path: Path) -> None:
-    header = described(slots=2)
-    segment = Segment(path.name, header, path.parent)
-    assert [segment.write(noise(header, n), noted(n), n) for n in range(2)] == [True, True]
-    before = path.read_bytes()
-    assert not segment.write(noise(header, 2), noted(), 2)
-    assert not segment.write(noise(header, 2), noted(), GRACE_NS - 1)
-    assert path.read_bytes() == before
-    assert segment.write(noise(header, 2), noted(), GRACE_NS)
-    assert not segment.write(noise(header, 3), noted(), GRACE_NS)
-    assert segment.write(noise(header, 3), noted(), GRACE_NS + 1)
-    assert numbers(path, 2) == [3, 4]
-    segment.close()
-
-
 def test_a_picture_of_another_size_is_an_error_and_changes_nothing(path: Path) -> None:
     header = described(slots=1)
     segment = Segment(path.name, header, path.parent)
@@ -169,13 +145,6 @@ def test_a_picture_of_another_size_is_an_error_and_changes_nothing(path: Path) -
         segment.write(noise(described(width=1)), noted(), GRACE_NS)  # would fill every column
     assert path.read_bytes() == before
     assert segment.write(noise(header), noted(), GRACE_NS)
-    segment.close()
-
-
-def test_it_says_when_it_was_at_work(path: Path) -> None:
-    segment = Segment(path.name, described(), path.parent)
-    segment.keep_alive(123_456_789)
-    assert word(path, LIVENESS) == 123_456_789
     segment.close()
 
 
@@ -229,17 +198,6 @@ def test_memory_that_is_not_there_is_told_with_what_can_be_done(
     )
 
 
-def test_the_folder_is_made_and_kept_private(tmp_path: Path) -> None:
-    folder = tmp_path / "rings"
-    segment = Segment(new_name(), described(), folder)
-    assert folder.stat().st_mode & 0o7777 == 0o700
-    segment.close()
-    folder.chmod(0o755)
-    with pytest.raises(SharingError, match="only in a folder of our own with mode 700"):
-        Segment(new_name(), described(), folder)
-    assert os.listdir(folder) == []
-
-
 def test_a_folder_that_may_not_be_written_to_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -259,13 +217,3 @@ def test_a_name_that_is_taken_is_left_alone(tmp_path: Path) -> None:
         with pytest.raises(SharingError, match=r"cannot be shared in .*: File exists$"):
             Segment(taken, described(), tmp_path)
         assert (tmp_path / taken).read_bytes() == b"precious"
-
-
-def test_the_writer_never_runs_out_of_memory_later(path: Path) -> None:
-    """What is mapped was allocated: writing to it allocates nothing any more."""
-    segment = Segment(path.name, described(width=640, height=480), path.parent)
-    before = path.stat().st_blocks
-    for _ in range(3):
-        segment.write(noise(segment.header), noted(), 0)
-    assert path.stat().st_blocks == before
-    segment.close()

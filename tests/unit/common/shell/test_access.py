@@ -37,17 +37,6 @@ def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-def test_without_anything_there_is_nothing() -> None:
-    assert settled() == Access() == access_of()
-
-
-def test_other_settings_stay() -> None:
-    assert with_access({"stream": "cam", **resolve(OPTIONS, {}, {})}) == {
-        "stream": "cam",
-        "access": Access(),
-    }
-
-
 @pytest.mark.parametrize("name", ["password", "token"])
 def test_a_secret_comes_from_a_variable_or_a_file_and_the_file_wins(tmp_path: Path, name: str) -> None:
     file = written(tmp_path, "in the file 1234\n")

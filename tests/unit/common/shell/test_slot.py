@@ -23,11 +23,6 @@ def test_what_is_left_is_taken_after_closing() -> None:
     assert slot.take(60) is None
 
 
-def test_an_open_slot_is_not_drained() -> None:
-    slot: Slot[int] = Slot()
-    assert (slot.closed, slot.drained) == (False, False)
-
-
 def test_whoever_waits_gets_what_comes() -> None:
     slot: Slot[int] = Slot()
     taken: list[int | None] = []

@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import pytest
 
-from common.errors import ConfigError, SinkError
+from common.errors import SinkError
 from common.frame import Codec, EncodedFrame
 from consumer.sinks.record import RecordSink
 from consumer.sinks.recording import Recording
@@ -21,19 +21,6 @@ from tests.unit.consumer.sinks.build import encoded
 def count(path: Path) -> int:
     with av.open(str(path)) as container:
         return sum(1 for _ in container.decode(video=0))
-
-
-def test_every_frame_received_is_in_the_file(tmp_path: Path) -> None:
-    sink = RecordSink(str(tmp_path / "r.mp4"))
-    for frame in encoded(40):
-        sink.receive(frame)
-        assert sink.tick()
-    sink.close()
-    assert count(tmp_path / "r.mp4") == 40
-
-
-def test_it_asks_for_encoded_frames_only() -> None:
-    assert (RecordSink.wants_encoded, RecordSink.wants_outcomes) == (True, False)
 
 
 def test_it_starts_at_a_keyframe_and_so_does_every_epoch(tmp_path: Path) -> None:
@@ -135,15 +122,3 @@ def test_a_failure_at_the_very_end_is_told_by_close(
     monkeypatch.setattr(Recording, "close", full)
     with pytest.raises(SinkError, match="cannot be written any further: No space left on device"):
         sink.close()
-
-
-def test_a_codec_that_the_file_cannot_hold_is_told_in_its_own_words(tmp_path: Path) -> None:
-    sink = RecordSink(str(tmp_path / "r.mkv"))
-    sink.receive(encoded(1, of=Codec.PNG)[0])
-    with pytest.raises(SinkError, match="cannot hold png: record to a file that ends in"):
-        sink.close()
-
-
-def test_an_unusable_file_is_refused_at_open(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"^--sink 'record:.*' cannot be used: "):
-        RecordSink(str(tmp_path / "nope" / "r.mp4"))

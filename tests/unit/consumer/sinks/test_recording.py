@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,23 +68,6 @@ def test_an_existing_file_is_kept_and_the_next_free_name_taken(
     assert content(tmp_path / "r-3.mp4")[3] == 3
     expected = f"record: {path} exists and is kept, recording to {tmp_path}/r-3.mp4"
     assert [record.getMessage() for record in caplog.records] == [expected]
-
-
-def test_an_undisturbed_recording_says_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
-    recording = Recording(tmp_path / "r.mp4")
-    record(recording, encoded(3))
-    recording.close()
-    assert caplog.records == []
-
-
-def test_no_file_starts_without_a_keyframe(tmp_path: Path) -> None:
-    recording = Recording(tmp_path / "r.mp4")
-    frames = encoded(20)
-    assert [f.header.seq for f in frames if f.header.key] == [0, 15]
-    record(recording, frames[1:])
-    recording.close()
-    assert content(tmp_path / "r.mp4")[3] == 5
 
 
 def test_a_recording_of_nothing_leaves_no_file(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -99,26 +98,6 @@ def test_it_is_at_work_as_long_as_its_viewers_are_well_served(
         assert attachment.liveness_ns == now_ns
     finally:
         sink.close()
-
-
-def test_a_second_one_stands_by_and_takes_over(
-    sink: ShareSink, settings: ConsumerSettings, ring: RingName, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO)
-    second = ShareSink(settings, lambda: STATS)
-    second.present(frame(0))
-    assert segments(ring) == []
-    sink.present(frame(0))
-    sink.close()
-    assert second.tick()
-    second.present(frame(1))
-    assert len(segments(ring)) == 1
-    second.close()
-    said = [message for message in caplog.messages if "standing by" in message or "taking over" in message]
-    assert said == [
-        f"share: another hub of this host shares {ring.stream} (bgr); standing by",
-        f"share: taking over {ring.stream} (bgr)",
-    ]
 
 
 def test_a_folder_that_is_not_ours_is_said_once_and_used_when_it_is(

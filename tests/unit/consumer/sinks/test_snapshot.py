@@ -37,14 +37,6 @@ def shows(path: Path, seq: int) -> bool:
     return path.exists() and np.array_equal(read_bgr(path), picture(seq, SIZE))
 
 
-def test_the_first_picture_is_written_at_once(tmp_path: Path, clock: list[int]) -> None:
-    path = tmp_path / "s.png"
-    sink = SnapshotSink(str(path))
-    sink.present(presented(picture(0, SIZE)))
-    wait_until(lambda: shows(path, 0), 5, "the first snapshot")
-    sink.close()
-
-
 def test_within_a_second_nothing_is_written_then_the_newest(tmp_path: Path, clock: list[int]) -> None:
     path = tmp_path / "s.png"
     sink = SnapshotSink(str(path))
@@ -114,15 +106,6 @@ def test_a_grey_picture_is_taken(tmp_path: Path, clock: list[int]) -> None:
     assert np.array_equal(read_bgr(path), np.repeat(grey[:, :, np.newaxis], 3, axis=2))
 
 
-def test_a_picture_that_may_not_be_written_to_is_taken(tmp_path: Path, clock: list[int]) -> None:
-    image = picture(1, SIZE)
-    image.flags.writeable = False
-    sink = SnapshotSink(str(tmp_path / "s.png"))
-    sink.present(presented(image))
-    sink.close()
-    assert shows(tmp_path / "s.png", 1)
-
-
 def test_a_picture_that_was_overwritten_meanwhile_is_left_out(tmp_path: Path, clock: list[int]) -> None:
     path = tmp_path / "s.png"
     sink = SnapshotSink(str(path))
@@ -168,13 +151,6 @@ def test_a_slow_encoder_does_not_hold_up_presenting(
     sink.close()
     assert encoded == [0, 19 * 8], "those in between were replaced by newer ones"
     assert shows(tmp_path / "s.png", 19)
-
-
-def test_without_a_picture_there_is_no_file(tmp_path: Path) -> None:
-    sink = SnapshotSink(str(tmp_path / "s.jpg"))
-    assert sink.tick()
-    sink.close()
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["s.gif", "s", "s.png.bak"])

@@ -18,10 +18,6 @@ def times(*frames: tuple[int, int]) -> list[int]:
     return [timeline.advance(WALL + capture_ns, arrival_ns) for capture_ns, arrival_ns in frames]
 
 
-def test_the_first_frame_is_at_zero() -> None:
-    assert times((123, 456)) == [0]
-
-
 def test_frames_keep_the_distance_of_their_capture_not_of_their_arrival() -> None:
     assert times((0, 0), (33 * MS, 90 * MS), (66 * MS, 91 * MS)) == [0, 33 * MS, 66 * MS]
 

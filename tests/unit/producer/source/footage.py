@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from fractions import Fraction
 from pathlib import Path
+from types import ModuleType
 
 import av
 import numpy as np
+import pytest
 from av.video.stream import VideoStream
 
 from common.codec.picture import BGR, Converter
@@ -68,3 +71,16 @@ def wipe_packets(path: Path, indices: list[int] | range) -> None:
 def number_of(captured: Captured | None) -> int | None:
     assert captured is not None
     return read_frame_number(np.ascontiguousarray(Converter().to_bgr(captured.picture)))
+
+
+def stepped_time(monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> list[float]:
+    """Stepped time: nothing waits, and every deadline is noted, in milliseconds from the first one."""
+    noted: list[float] = []
+
+    def wait_until(deadline_ns: int, interrupted: threading.Event) -> bool:
+        noted.append(deadline_ns / 1e6)
+        return not interrupted.is_set()
+
+    monkeypatch.setattr(module, "wait_until", wait_until)
+    monkeypatch.setattr(module, "monotonic_ns", lambda: 0)
+    return noted

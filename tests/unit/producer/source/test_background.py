@@ -62,19 +62,6 @@ def finish(grabber: FakeGrabber, background: Background) -> None:
     assert grabber.closed.wait(scaled(10))
 
 
-def test_hands_on_one_picture_after_the_other() -> None:
-    grabber = FakeGrabber(captured(1), captured(2))
-    drops = Drops()
-    background = opened(grabber, drops)
-    for number in (1, 2):
-        grabber.permits.release()
-        taken = background.take(scaled(10))
-        assert taken is not None
-        assert taken.capture_ns == number
-    finish(grabber, background)
-    assert not drops.total()
-
-
 def test_the_newest_picture_wins_and_the_others_are_counted() -> None:
     drops = Drops()
     grabber = FakeGrabber(captured(1), captured(2), captured(3))
@@ -95,15 +82,6 @@ def test_a_picture_that_nobody_took_before_the_close_is_counted() -> None:
     wait_until(lambda: drops[Drop.SKIPPED] == 1, 10)
     finish(grabber, background)
     assert drops == {Drop.SKIPPED: 2}
-
-
-def test_the_last_picture_is_handed_on_before_the_end() -> None:
-    grabber = FakeGrabber(captured(1), None)
-    background = opened(grabber)
-    grabber.permits.release(2)
-    assert grabber.closed.wait(scaled(10))
-    assert background.take(scaled(10)) is not None
-    assert background.take(scaled(10)) is None
 
 
 def test_the_last_picture_is_handed_on_before_the_failure() -> None:

@@ -1,15 +1,12 @@
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
-from producer.source.base import Captured, Source
+from producer.source.base import Source
 from producer.source.camera import CameraSource
 from producer.source.images import ImagesSource
 from producer.source.media import FileSource, UrlSource
 from producer.source.test_pattern import TestPatternSource
-from tests.unit.producer.source.footage import pattern
 
 ALL: list[Source] = [
     TestPatternSource(),
@@ -34,9 +31,3 @@ def test_after_interrupt_there_are_no_pictures(source: Source) -> None:
 
 def test_only_what_may_come_back_is_live() -> None:
     assert [type(source) for source in ALL if source.live] == [CameraSource, UrlSource]
-
-
-def test_captured_cannot_be_changed() -> None:
-    captured = Captured(pattern(1), 5)
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        captured.capture_ns = 6  # type: ignore[misc]

@@ -147,9 +147,3 @@ def test_interrupt_ends_a_read(monkeypatch: pytest.MonkeyPatch, clip: Path) -> N
     let_go.set()
     camera.close()
     wait_until(lambda: not any(t.name == f"source {camera}" for t in threading.enumerate()), 10)
-
-
-def test_opencv_is_imported_only_where_a_camera_is_opened() -> None:
-    program = "import sys, producer.source.camera as c; c.CameraSource(0); print('cv2' in sys.modules)"
-    child = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert child.stdout == "False\n"

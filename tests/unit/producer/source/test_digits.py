@@ -30,12 +30,6 @@ def test_a_one_is_a_one() -> None:
     ]
 
 
-def test_scaling_makes_dots_larger() -> None:
-    small = drawn("5", size=(6, 7), top=0)
-    large = drawn("5", size=(18, 21), scale=3, top=0)
-    assert (large[1::3, 1::3] == small).all()
-
-
 def test_what_does_not_fit_is_cut_off_on_the_left() -> None:
     assert (drawn("12345", size=(18, 20)) == drawn("345", size=(18, 20))).all()
 

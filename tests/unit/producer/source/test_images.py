@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 import logging
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -16,23 +15,12 @@ from producer.source import images as module
 from producer.source.images import ImagesSource, decode_image, list_images
 from producer.stats import Drop
 from tests.unit.common.codec.build import encode, noise
-from tests.unit.producer.source.footage import number_of, pattern
-
-MS = 1_000_000
+from tests.unit.producer.source.footage import number_of, pattern, stepped_time
 
 
 @pytest.fixture
 def deadlines(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Stepped time: nothing waits, and every deadline is noted, in milliseconds from the first one."""
-    noted: list[float] = []
-
-    def wait_until(deadline_ns: int, interrupted: threading.Event) -> bool:
-        noted.append(deadline_ns / MS)
-        return not interrupted.is_set()
-
-    monkeypatch.setattr(module, "wait_until", wait_until)
-    monkeypatch.setattr(module, "monotonic_ns", lambda: 0)
-    return noted
+    return stepped_time(monkeypatch, module)
 
 
 def save(path: Path, number: int, size: tuple[int, int] = (160, 120), mode: str = "RGB") -> Path:
@@ -67,9 +55,6 @@ class TestOrder:
         (tmp_path / "notes.txt").write_text("x")
         (tmp_path / "folder.png").mkdir()
         assert numbers(ImagesSource(str(tmp_path))) == [1]
-
-    def test_one_image(self, tmp_path: Path) -> None:
-        assert numbers(ImagesSource(str(save(tmp_path / "shot[1].png", 5)))) == [5]
 
 
 def test_plays_at_30_a_second_or_as_asked(tmp_path: Path, deadlines: list[float]) -> None:
@@ -146,10 +131,6 @@ class TestUnreadable:
         with pytest.raises(SourceError, match="none of the 2 images here can be read"):
             source.read()
 
-    def test_no_file_at_all_is_a_failure(self, tmp_path: Path) -> None:
-        with pytest.raises(SourceError, match="there is no image here"):
-            ImagesSource(str(tmp_path)).open()
-
 
 @pytest.mark.parametrize(
     ("kind", "mode"),
@@ -193,17 +174,6 @@ def test_lossy_images_have_the_right_colours(kind: str, mode: str) -> None:
     expected = np.asarray(Image.open(io.BytesIO(file.getvalue())).convert("RGB"))[:, :, ::-1]
     decoded = module.to_picture(decode_image(file.getvalue()), Converter())
     assert np.abs(decoded.astype(int) - expected).mean() < 1.5
-
-
-@pytest.mark.usefixtures("deadlines")
-def test_interrupt_ends_a_loop(tmp_path: Path) -> None:
-    for number in range(5):
-        save(tmp_path / f"{number}.png", number)
-    source = ImagesSource(str(tmp_path), loop=True)
-    source.open()
-    assert source.read() is not None
-    source.interrupt()
-    assert source.read() is None
 
 
 def test_a_name_is_a_name_before_it_is_a_pattern(tmp_path: Path) -> None:

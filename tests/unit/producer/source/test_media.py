@@ -29,13 +29,6 @@ def test_the_real_clip_is_read_to_its_end() -> None:
     }
 
 
-def test_the_rate_of_the_real_clip() -> None:
-    source = FileSource(CLIP)
-    source.open()
-    assert source.fps == 25
-    source.close()
-
-
 @pytest.mark.parametrize(
     "name", ["a:b.mkv", "100%d.mkv", "sp ace.mkv", "http:x.mkv", "ümläut.mkv", "[1].mkv"]
 )
@@ -66,15 +59,6 @@ def test_it_can_be_opened_again(tmp_path: Path) -> None:
         source.open()
         assert numbers(source) == [0, 1, 2]
         source.close()
-
-
-def test_interrupt_is_the_end(tmp_path: Path) -> None:
-    source = FileSource(write_clip(tmp_path / "clip.mkv", 3), fps=1000)
-    source.open()
-    assert source.read() is not None
-    source.interrupt()
-    assert source.read() is None
-    source.close()
 
 
 def missing(folder: Path) -> Path:
@@ -152,8 +136,3 @@ def test_what_is_no_video_is_one_line(tmp_path: Path, make: object, complaint: s
 def test_secrets_are_never_shown(url: str, shown: str) -> None:
     assert without_secrets(url) == shown
     assert str(UrlSource(url)) == shown
-
-
-def test_a_url_is_taken_for_live_until_it_is_known() -> None:
-    assert UrlSource("http://host/clip.mp4").live
-    assert not FileSource("clip.mp4").live

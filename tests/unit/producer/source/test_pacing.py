@@ -18,9 +18,6 @@ def test_interval_is_exact_to_the_nanosecond() -> None:
 
 
 class TestPacer:
-    def test_the_first_picture_is_due_at_once(self) -> None:
-        assert Pacer().deadline_ns(700 * MS, 5 * MS) == 5 * MS
-
     def test_deadlines_are_absolute_so_that_delays_do_not_add_up(self) -> None:
         pacer = Pacer()
         now_ns, deadlines = 1000 * MS, []
@@ -29,11 +26,6 @@ class TestPacer:
             deadlines.append(deadline_ns)
             now_ns = max(now_ns, deadline_ns) + 7 * MS  # every picture handed on 7 ms late
         assert deadlines == [1000 * MS + index * 40 * MS for index in range(100)]
-
-    def test_a_short_delay_is_caught_up_with(self) -> None:
-        pacer = Pacer()
-        pacer.deadline_ns(0, 0)
-        assert pacer.deadline_ns(40 * MS, 500 * MS) == 40 * MS
 
     def test_after_a_stall_it_goes_on_from_now_instead_of_bursting(self) -> None:
         pacer = Pacer()
@@ -54,9 +46,6 @@ class TestCaptureTime:
         wall_ns = ahead_ns + now_ns + set_by_ns
         return pacer.capture_ns(deadline_ns, now_ns=now_ns, wall_ns=wall_ns) - ahead_ns
 
-    def test_a_picture_that_came_on_time_is_stamped_with_that_time(self) -> None:
-        assert Pacer().capture_ns(1000 * MS, now_ns=1000 * MS, wall_ns=self.UNIX) == self.UNIX
-
     @pytest.mark.parametrize("late_ns", [1, MS, 20 * MS])
     def test_a_picture_that_was_woken_up_for_late_is_stamped_when_it_was_due(self, late_ns: int) -> None:
         assert self.stamped(Pacer(), 1000 * MS, 1000 * MS + late_ns) == 1000 * MS
@@ -64,9 +53,6 @@ class TestCaptureTime:
     @pytest.mark.parametrize("late_ns", [20 * MS + 1, 400 * MS])
     def test_a_picture_that_its_source_held_up_is_stamped_when_it_came(self, late_ns: int) -> None:
         assert self.stamped(Pacer(), 1000 * MS, 1000 * MS + late_ns) == 1000 * MS + late_ns
-
-    def test_a_picture_that_came_early_is_stamped_when_it_came(self) -> None:
-        assert self.stamped(Pacer(), 1000 * MS, 999 * MS) == 999 * MS
 
     def test_wake_ups_of_any_delay_leave_the_stamps_an_interval_apart(self) -> None:
         pacer = Pacer()
@@ -110,10 +96,6 @@ class TestMediaClock:
             130 * MS,
         ]
 
-    def test_a_long_step_is_kept(self) -> None:
-        clock = MediaClock(40 * MS)
-        assert [clock.place(pts * MS) for pts in (0, 10_000)] == [0, 10_000 * MS]
-
     @pytest.mark.parametrize("timestamps", [[0, 40, 80], [0], [7000, 7040]])
     def test_a_file_that_starts_over_leaves_no_gap(self, timestamps: list[int]) -> None:
         clock = MediaClock(40 * MS)
@@ -136,29 +118,16 @@ class TestThinner:
         kept = self.admitted(wanted, [i * 1000 / 30 for i in range(300)])
         assert abs(len(kept) - expected) <= 1
 
-    def test_pictures_are_evenly_spaced(self) -> None:
-        kept = self.admitted(10, [i * 1000 / 30 for i in range(90)])
-        steps = [after - before for before, after in itertools.pairwise(kept)]
-        assert steps[1:] == pytest.approx([100] * 29)  # the first one settles the phase
-
     def test_after_a_pause_there_is_no_burst(self) -> None:
         arrivals = [0.0, *(5000 + i * 10 for i in range(30))]
         assert self.admitted(10, arrivals) == [0, 5000, 5050, 5150, 5250]
 
 
 class TestWaitUntil:
-    def test_does_not_wait_for_the_past(self) -> None:
-        assert wait_until(0, threading.Event())
-
     def test_returns_after_the_deadline_not_before(self) -> None:
         deadline_ns = monotonic_ns() + 20 * MS
         assert wait_until(deadline_ns, threading.Event())
         assert monotonic_ns() >= deadline_ns
-
-    def test_says_so_if_it_was_interrupted_before(self) -> None:
-        interrupted = threading.Event()
-        interrupted.set()
-        assert not wait_until(0, interrupted)
 
     def test_an_interrupt_ends_the_wait(self) -> None:
         interrupted = threading.Event()
@@ -183,11 +152,6 @@ class TestBacklog:
                 decoded.append(number)
                 now_ns += int(decoding_ms * MS)
         return decoded
-
-    @pytest.mark.parametrize("intra_only", [True, False])
-    def test_what_was_waited_for_is_decoded(self, intra_only: bool) -> None:
-        backlog = Backlog(40 * MS, intra_only=intra_only)
-        assert self.decoded(backlog, [30.0] * 200, decoding_ms=9, gop=30) == [*range(200)]
 
     @pytest.mark.parametrize("intra_only", [True, False])
     def test_a_few_at_once_are_decoded(self, intra_only: bool) -> None:

@@ -4,7 +4,6 @@ import logging
 import threading
 from pathlib import Path
 
-import av
 import pytest
 
 from common.errors import ConfigError, SourceError
@@ -12,23 +11,12 @@ from producer.source import playback as module
 from producer.source.base import Captured
 from producer.source.playback import Playback
 from producer.stats import Drop, Drops
-from tests.unit.producer.source.footage import number_of, wipe_packets, write_clip
-
-MS = 1_000_000
+from tests.unit.producer.source.footage import number_of, stepped_time, wipe_packets, write_clip
 
 
 @pytest.fixture(autouse=True)
 def deadlines(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Stepped time: nothing waits, and every deadline is noted, in milliseconds from the first one."""
-    noted: list[float] = []
-
-    def wait_until(deadline_ns: int, interrupted: threading.Event) -> bool:
-        noted.append(deadline_ns / MS)
-        return not interrupted.is_set()
-
-    monkeypatch.setattr(module, "wait_until", wait_until)
-    monkeypatch.setattr(module, "monotonic_ns", lambda: 0)
-    return noted
+    return stepped_time(monkeypatch, module)
 
 
 def play(
@@ -42,16 +30,6 @@ def play(
         played.append(captured)
     playback.close()
     return played
-
-
-def test_every_picture_comes_once_in_order_and_then_the_end(tmp_path: Path) -> None:
-    played = play(write_clip(tmp_path / "clip.mkv", 12))
-    assert [number_of(captured) for captured in played] == list(range(12))
-
-
-def test_plays_at_the_rate_of_the_file(tmp_path: Path, deadlines: list[float]) -> None:
-    play(write_clip(tmp_path / "clip.mp4", 5, fps=20))
-    assert deadlines == [0, 50, 100, 150, 200]
 
 
 def test_plays_by_its_timestamps_where_the_rate_varies(tmp_path: Path, deadlines: list[float]) -> None:
@@ -88,13 +66,6 @@ def test_where_seeking_ends_up_elsewhere_a_loop_opens_the_file_anew(tmp_path: Pa
     assert again is not container
     assert [frame.pts for frame in frames] == [0, 40, 80]
     playback.close()
-
-
-def test_pictures_are_handed_on_as_they_were_decoded(tmp_path: Path) -> None:
-    played = play(write_clip(tmp_path / "clip.mkv", 1, size=(641, 481)))
-    picture = played[0].picture
-    assert isinstance(picture, av.VideoFrame)
-    assert (picture.format.name, picture.width, picture.height) == ("yuvj420p", 641, 481)
 
 
 def test_an_undecodable_packet_is_skipped_counted_and_said(
@@ -140,23 +111,6 @@ def test_a_file_without_its_index_is_a_failure(tmp_path: Path) -> None:
     clip.write_bytes(clip.read_bytes()[: clip.stat().st_size * 6 // 10])
     with pytest.raises(SourceError, match=r"^clip\.mp4: not a video, or damaged"):
         play(clip)
-
-
-def test_stop_ends_it(tmp_path: Path) -> None:
-    playback = Playback(str(write_clip(tmp_path / "clip.mkv")), "clip.mkv", Drops())
-    playback.open()
-    stop = threading.Event()
-    stop.set()
-    assert playback.grab(stop) is None
-    playback.close()
-
-
-def test_it_can_be_opened_again(tmp_path: Path) -> None:
-    playback = Playback(str(write_clip(tmp_path / "clip.mkv")), "clip.mkv", Drops())
-    for _ in range(2):
-        playback.open()
-        assert number_of(playback.grab(threading.Event())) == 0
-        playback.close()
 
 
 def test_the_rate_is_known_after_opening(tmp_path: Path) -> None:

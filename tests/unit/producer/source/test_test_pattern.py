@@ -7,7 +7,6 @@ import time
 import numpy as np
 import pytest
 
-from common.codec.picture import size_of
 from producer.source import test_pattern as module
 from producer.source.digits import Digits
 from producer.source.test_pattern import TestPattern, TestPatternSource, read_frame_number
@@ -24,11 +23,6 @@ def test_every_size_can_be_drawn(size: tuple[int, int]) -> None:
         image = pattern.draw(number, START_NS)
         assert image.shape == (size[1], size[0], 3)
         assert image.dtype == np.uint8
-
-
-def test_every_picture_carries_its_number() -> None:
-    pattern = TestPattern((320, 240), 30)
-    assert [read_frame_number(pattern.draw(n, START_NS)) for n in range(50)] == list(range(50))
 
 
 def test_pictures_are_independent_of_each_other() -> None:
@@ -101,15 +95,6 @@ class TestSource:
         captured = source.read()
         assert captured is not None
         assert captured.capture_ns == START_NS + 53 * SECOND
-
-    def test_size_and_name(self, clock: list[int]) -> None:
-        source = TestPatternSource((641, 481))
-        source.open()
-        captured = source.read()
-        assert captured is not None
-        assert size_of(captured.picture) == (641, 481)
-        assert str(source) == "test pattern 641x481"
-        assert source.fps == 30
 
     def test_interrupt_ends_a_read(self) -> None:
         source = TestPatternSource((64, 48), fps=0.01)

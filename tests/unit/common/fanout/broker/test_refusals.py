@@ -123,15 +123,6 @@ def test_the_innermost_cause_is_told() -> None:
     assert "connection refused" in str(explain(wrapped, ADDRESS))
 
 
-def test_the_password_is_never_told() -> None:
-    for error in (
-        exceptions.ProbableAuthenticationError(LOGIN),
-        OSError("x"),
-        exceptions.StreamLostError(),
-    ):
-        assert "secret" not in str(explain(error, ADDRESS))
-
-
 @pytest.mark.parametrize(
     ("error", "out"),
     [

@@ -10,7 +10,7 @@ from common.fanout.tcp import connection as connections
 from common.fanout.tcp import wire
 from common.fanout.tcp.connection import Connection, ConnectionLost
 from common.fanout.tcp.token import Challenge
-from common.fanout.tcp.wire import Hello, Kind, Message, message
+from common.fanout.tcp.wire import Hello, Kind, message
 from tests.unit.common.fanout.tcp.build import (
     CLOCK_REQUEST,
     HELLO,
@@ -69,17 +69,6 @@ def test_says_hello_first_of_all(ours: Connection, peer: Peer) -> None:
     assert peer.message() == read_one(REQUEST)
 
 
-def test_without_an_answer_it_is_not_in_and_does_not_wait(ours: Connection) -> None:
-    assert ours.receive() == ([], False)
-    assert not ours.welcomed
-
-
-def test_a_welcome_lets_it_in_and_is_no_message(ours: Connection, peer: Peer) -> None:
-    peer.send(WELCOME)
-    assert ours.receive() == ([], False)
-    assert ours.welcomed
-
-
 def test_what_comes_with_the_welcome_is_not_lost(ours: Connection, peer: Peer) -> None:
     peer.send(WELCOME + FRAME + REQUEST)
     assert ours.receive() == ([read_one(FRAME), read_one(REQUEST)], False)
@@ -94,18 +83,6 @@ def test_a_part_of_a_welcome_is_none(ours: Connection, peer: Peer) -> None:
     peer.send(WELCOME[-1:])
     assert ours.receive() == ([], False)
     assert ours.welcomed
-
-
-def test_a_refusal_is_said_with_its_reason(ours: Connection, peer: Peer) -> None:
-    peer.send(message(Kind.REFUSAL, {"reason": "no such stream"}))
-    with pytest.raises(ConnectionLost, match=r"^refused: no such stream$"):
-        ours.receive()
-
-
-def test_a_refusal_without_a_reason_is_malformed(ours: Connection, peer: Peer) -> None:
-    peer.send(message(Kind.REFUSAL, {}))
-    with pytest.raises(WireFormatError, match=r"^reason is None"):
-        ours.receive()
 
 
 # The token ----------------------------------------------------------------------------------------------
@@ -152,12 +129,6 @@ def test_who_knows_a_token_takes_no_welcome_without_a_proof(
     assert not ours.welcomed
 
 
-def test_a_refusal_for_the_token_is_final(ours: Connection, peer: Peer) -> None:
-    peer.send(wire.refusal_message("token is 'missing': allowed is x", "token"))
-    with pytest.raises(TokenRefused, match=r"^the producer refused us: token is 'missing'"):
-        ours.receive()
-
-
 def test_no_challenge_is_taken_without_a_token_and_none_twice(
     ours: Connection, peer: Peer, knowing: tuple[Connection, Peer, Challenge]
 ) -> None:
@@ -170,29 +141,7 @@ def test_no_challenge_is_taken_without_a_token_and_none_twice(
         knowing[0].receive()
 
 
-@pytest.mark.parametrize("first", [FRAME, REQUEST, HELLO])
-def test_nothing_else_comes_first(ours: Connection, peer: Peer, first: bytes) -> None:
-    peer.send(first)
-    with pytest.raises(WireFormatError, match=r"allowed is welcome or refusal, first of all$"):
-        ours.receive()
-    assert not ours.welcomed
-
-
-def test_another_protocol_is_malformed(ours: Connection, peer: Peer) -> None:
-    peer.send(b"SSH-2.0-OpenSSH\r\n")
-    with pytest.raises(WireFormatError, match=r"^magic is b'SS'"):
-        ours.receive()
-
-
 # Receiving -----------------------------------------------------------------------------------------------
-
-
-def test_messages_are_put_together_again(welcomed: Connection, peer: Peer) -> None:
-    seen: list[Message] = []
-    for n in range(len(FRAME)):
-        peer.send(FRAME[n : n + 1])
-        seen += welcomed.receive()[0]
-    assert seen == [read_one(FRAME)]
 
 
 def test_messages_are_their_own(welcomed: Connection, peer: Peer) -> None:

@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 
 from common.clock import wall_ns
-from common.errors import FanlightError, ListenError
+from common.errors import FanlightError
 from common.fanout.tcp import door as doors
 from common.fanout.tcp import sockets, wire
 from common.fanout.tcp.door import Client
-from common.fanout.tcp.wire import Hello
 from scripts.lib.ports import LOOPBACK, is_free
 from tests.support.timing import scaled, wait_until
 from tests.unit.common.fanout.tcp.build import (
@@ -22,7 +21,6 @@ from tests.unit.common.fanout.tcp.build import (
     HELLO,
     KEYFRAME_REQUEST,
     NAME,
-    STREAM,
     Peer,
     follow,
 )
@@ -51,18 +49,6 @@ def test_who_says_hello_is_admitted(house: House) -> None:
     assert not client.leaving
     assert house.inside == [client]
     assert house.desk.quiet
-
-
-def test_a_client_is_known_by_its_hello_however_it_comes(house: House) -> None:
-    peer = house.knock()
-    for n in range(len(HELLO)):
-        peer.send(HELLO[n : n + 1])
-    assert house.desk.admitted().visitor.name == NAME
-
-
-def test_a_client_may_come_without_following(house: House) -> None:
-    house.knock(wire.hello_message(Hello(STREAM, "other", follow=False)))
-    assert not house.desk.admitted().visitor.follows
 
 
 def test_its_socket_blocks_and_is_tuned(house: House) -> None:
@@ -180,19 +166,6 @@ def test_it_says_when_a_client_takes_bytes_again(house: House) -> None:
 
 
 # When there is no door -----------------------------------------------------------------------------------
-
-
-def test_a_port_in_use_is_told_with_the_address(house: House) -> None:
-    desk = Desk()
-    second = doors.Door(house.address, desk, stream=STREAM, title="second")
-    second.start()
-    error = desk.expect("failed")
-    assert isinstance(error, ListenError)
-    why = "cannot listen there: the address is in use: is another producer running?"
-    assert str(error).startswith(f"tcp+threads://127.0.0.1:{house.port}: {why}")
-    second.stop(scaled(5))
-    assert desk.quiet
-    house.enter()
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-import random
 import time
 
 import pytest
 
 from common.fanout.tcp import door as doors
-from common.fanout.tcp import turnstile, visitor, wire
+from common.fanout.tcp import turnstile, wire
 from common.fanout.tcp.door import MOST_STRANGERS, Client
 from common.fanout.tcp.wire import Hello, Kind
 from tests.support.timing import scaled, wait_until
-from tests.unit.common.fanout.tcp.build import CLOCK_REQUEST, HELLO, NAME, STREAM, follow, read_one
+from tests.unit.common.fanout.tcp.build import CLOCK_REQUEST, HELLO, NAME, STREAM, follow
 from tests.unit.common.fanout.tcp.desk import Desk, House
 
 REQUEST = wire.control_message(CLOCK_REQUEST)
@@ -29,49 +27,6 @@ def refused(house: House, data: bytes) -> str:
     return reason
 
 
-def test_another_stream_is_refused_and_told_which_one_is_here(house: House) -> None:
-    reason = refused(house, wire.hello_message(Hello("door", NAME, follow=True)))
-    assert reason == "stream is 'door': allowed is 'cam', which is published here"
-
-
-@pytest.mark.parametrize(
-    ("data", "why"),
-    [
-        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "magic is b'GE'"),
-        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "magic is b'\\x16\\x03'"),
-        (b"AMQP\0\0\x09\x01", "magic is b'AM'"),
-        (b"x", "magic is b'x'"),
-        (b"FL\x02\x01" + bytes(8), "version is 2"),
-        (b"FL\x01\x09" + bytes(8), "kind is 9"),
-        (b"FL\x01\x01\xff\xff\xff\xff\x00\x00\x00\x00", "header size is 4294967295"),
-        (b"FL\x01\x01\x00\x00\x00\x02\x7f\xff\xff\xff", "body size is 2147483647"),
-        (wire.message(Kind.HELLO, {"stream": STREAM}), "name is None"),
-        (REQUEST, "kind is 'control': allowed is hello, first of all"),
-    ],
-)
-def test_what_is_no_client_is_refused_and_counted(house: House, data: bytes, why: str) -> None:
-    assert refused(house, data).startswith(why)
-
-
-def test_random_bytes_let_nobody_in_and_real_clients_still_come(house: House) -> None:
-    rng = random.Random(1)
-    for size in (1, 12, 100, 1_000, 20_000):
-        refused(house, b"\0" + rng.randbytes(size))
-    house.enter()
-    assert house.desk.quiet
-
-
-def test_a_refusal_is_logged_and_a_flood_of_them_is_not(
-    house: House, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.WARNING):
-        for _ in range(20):
-            refused(house, b"GET / HTTP/1.1\r\n\r\n")
-    assert "127.0.0.1:" in caplog.text
-    assert "refused: magic is b'GE'" in caplog.text
-    assert 1 <= len(caplog.records) <= 5, "one a second"
-
-
 def test_nothing_more_is_heard_from_who_was_refused(house: House) -> None:
     peer = house.knock(b"x")
     house.desk.expect("refused")
@@ -81,50 +36,12 @@ def test_nothing_more_is_heard_from_who_was_refused(house: House) -> None:
     assert house.desk.quiet
 
 
-def test_a_client_that_breaks_the_contract_later_has_to_go(house: House) -> None:
-    peer, client = house.enter()
-    peer.send(REQUEST[:20] + b"\0" * 100)
-    house.desk.expect("refused")
-    assert house.desk.expect("left") is client
-    assert peer.ended, "without a message: it may be in the middle of a frame"
-
-
 @pytest.mark.usefixtures("impatient")
 def test_who_was_refused_and_does_not_go_is_put_out(house: House) -> None:
     peer = house.knock(b"x")
     peer.refusal()
     house.desk.expect("refused")
     wait_until(lambda: not house.door._clients, 5, "its socket is closed")
-
-
-@pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("admitted", [False, True])
-def test_who_sends_a_byte_now_and_then_has_to_go(
-    monkeypatch: pytest.MonkeyPatch, desk: Desk, admitted: bool
-) -> None:
-    """What 5 s are is tested with `Visitor`; here they are shorter."""
-    monkeypatch.setattr(visitor, "SAY_WITHIN_NS", 200_000_000)
-    with House(desk) as house:
-        peer = house.enter()[0] if admitted else house.knock()
-        peer.sock.settimeout(0.01)
-        began_s, n, drops = time.monotonic(), 0, HELLO[:1] + wire.message(Kind.HELLO, {"x": "y" * 900})[1:]
-        while time.monotonic() - began_s < scaled(5):
-            try:
-                peer.send(drops[n : n + 1])
-                n += 1
-                answer = peer.sock.recv(4096)
-            except TimeoutError:
-                continue
-            except OSError:
-                answer = b""
-            break
-        assert 1 < n < len(drops), "it was in the middle of its message all the time"
-        assert desk.until("refused")
-        if admitted:
-            desk.expect("left")
-            assert answer == b""
-        elif answer:
-            assert wire.read_reason(read_one(answer)) == "no hello within 0.2 s"
 
 
 def test_of_too_many_strangers_the_oldest_goes_and_a_client_still_gets_in(house: House) -> None:
@@ -137,14 +54,6 @@ def test_of_too_many_strangers_the_oldest_goes_and_a_client_still_gets_in(house:
     assert house.desk.admitted().visitor.name == NAME
     house.enter()
     assert house.desk.quiet, "the client is no stranger any more: there was room for one"
-
-
-def test_clients_are_no_strangers(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doors, "MOST_STRANGERS", 2)
-    for _ in range(5):
-        house.enter()
-    assert len(house.inside) == 5
-    assert house.desk.quiet
 
 
 def test_with_no_place_left_strangers_make_room_and_clients_do_not(

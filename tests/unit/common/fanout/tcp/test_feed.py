@@ -36,17 +36,6 @@ def test_no_frames_before_it_follows() -> None:
     assert client.read() == b""
 
 
-def test_begins_with_a_keyframe() -> None:
-    client = Client()
-    client.feed.follow(True)
-    client.put(b"0")
-    client.put(b"1")
-    assert client.read() == b""
-    client.put(b"2", key=True)
-    assert client.read() == b"2"
-    assert (client.lost, client.needs) == ([], 0), "the client asks by itself"
-
-
 def test_one_that_leaves_and_comes_back_goes_on_with_the_newest_keyframe() -> None:
     client = Client()
     client.feed.follow(True)
@@ -91,11 +80,3 @@ def test_what_is_lost_is_told_once_and_a_keyframe_asked_for() -> None:
     client.put(b"K", key=True)
     assert client.read() == b"K"
     assert (client.lost, client.needs) == ([9], 1)
-
-
-def test_what_is_stale_is_left_out() -> None:
-    client = Client()
-    client.put(b"old", key=True, age_ns=SECOND * 3 // 2)
-    client.feed.follow(True)
-    client.put(b"new", key=True)
-    assert client.read() == b"new"

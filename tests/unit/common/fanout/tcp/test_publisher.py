@@ -174,15 +174,6 @@ def test_stopping_sends_what_is_there_and_says_goodbye(rig: Rig) -> None:
     assert not rig.publisher.wait_ready(scaled(5)), "at once"
 
 
-def test_one_that_cannot_listen_says_why(rig: Rig) -> None:
-    address = TcpAddress(Design.MULTIPLEX, LOOPBACK, rig._port)
-    second = MultiplexPublisher(address, stream=STREAM, max_age_s=1, events=Owner())
-    second.start()
-    assert not second.wait_ready(scaled(5))
-    assert "the address is in use" in str(second.failure)
-    second.stop(1)
-
-
 def test_a_client_for_which_there_is_no_thread_is_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Rig(Design.THREADS)
     with suppress(AssertionError, OSError), monkeypatch.context() as context:

@@ -68,19 +68,6 @@ def test_what_is_put_in_is_there_with_its_number(writer: Writer) -> None:
     assert (writer.ring.written, writer.ring.newest_key) == (2, 0)
 
 
-def test_a_new_payload_takes_the_place_of_the_oldest(writer: Writer) -> None:
-    writer.put("K" * 20)
-    assert writer.held() == list(range(12, 20))
-    found = writer.ring.at(4)
-    assert found is not None
-    assert found.number == 12, "a later one: the reader sees that it was lapped"
-
-
-def test_before_the_first_keyframe_there_is_none(writer: Writer) -> None:
-    writer.put("ppp")
-    assert writer.ring.newest_key == -1
-
-
 def test_with_large_frames_what_is_older_than_the_newest_keyframe_is_given_up() -> None:
     writer = Writer(max_bytes=100)
     writer.put("Kpppppp", size=20)
@@ -91,12 +78,6 @@ def test_with_large_frames_what_is_older_than_the_newest_keyframe_is_given_up() 
     assert writer.held() == [8]
     writer.put("p", size=5)
     assert writer.held() == [8, 9]
-
-
-def test_what_was_given_up_still_has_its_number() -> None:
-    writer = Writer(max_bytes=30)
-    writer.put("KpK", size=20)
-    assert writer.ring.at(0) == Payload(0, 0, 1, key=True, captured_ns=NOW, data=None)
 
 
 def test_bytes_are_counted_over_many_laps() -> None:
@@ -131,45 +112,7 @@ def test_a_keyframe_from_before_a_pause_is_too_old_to_begin_with(writer: Writer)
     assert cursor.lost == 0, "what came before its first was not meant for it"
 
 
-def test_in_an_empty_ring_it_waits_for_the_first_keyframe(writer: Writer) -> None:
-    cursor = writer.cursor()
-    assert numbers(cursor) == []
-    writer.put("pp")
-    assert numbers(cursor) == []
-    writer.put("Kp")
-    assert numbers(cursor) == [2, 3]
-    assert not cursor.needs_key, "whoever admits it asks for one"
-
-
-def test_a_keyframe_that_is_gone_is_none_to_begin_with(writer: Writer) -> None:
-    writer.put("K" + "p" * 8)
-    cursor = writer.cursor()
-    assert numbers(cursor) == []
-    writer.put("pK")
-    assert numbers(cursor) == [10]
-
-
-def test_each_reader_has_its_own_place(writer: Writer) -> None:
-    writer.put("Kp")
-    first = writer.cursor()
-    assert numbers(first) == [0, 1]
-    second = writer.cursor()
-    writer.put("p")
-    assert (numbers(first), numbers(second)) == ([2], [0, 1, 2])
-
-
 # Being too slow ------------------------------------------------------------------------------------------
-
-
-def test_whoever_keeps_up_gets_all(writer: Writer) -> None:
-    writer.put("K")
-    cursor = writer.cursor()
-    seen = numbers(cursor)
-    for _ in range(10):
-        writer.put("pppKpppp")
-        seen += numbers(cursor)
-    assert seen == list(range(81))
-    assert cursor.lost == 0
 
 
 def test_whoever_is_lapped_goes_on_with_the_newest_keyframe(writer: Writer) -> None:
@@ -180,14 +123,6 @@ def test_whoever_is_lapped_goes_on_with_the_newest_keyframe(writer: Writer) -> N
     assert numbers(cursor) == [9, 10, 11]
     assert cursor.lost == 3 * 8
     assert not cursor.needs_key
-
-
-def test_whoever_is_not_lapped_yet_loses_nothing(writer: Writer) -> None:
-    writer.put("K")
-    cursor = writer.cursor()
-    writer.put("ppppKpp")
-    assert numbers(cursor) == list(range(8))
-    assert cursor.lost == 0
 
 
 def test_without_a_keyframe_to_go_on_with_one_is_needed(writer: Writer) -> None:
@@ -207,32 +142,6 @@ def test_without_a_keyframe_to_go_on_with_one_is_needed(writer: Writer) -> None:
     assert not cursor.awaits_key
 
 
-def test_a_keyframe_that_was_itself_overwritten_does_not_help(writer: Writer) -> None:
-    writer.put("Kp")
-    cursor = writer.cursor()
-    assert next_number(cursor) == 0
-    writer.put("K" + "p" * 8)
-    assert next_number(cursor) is None
-    assert cursor.needs_key
-    writer.put("K")
-    assert numbers(cursor) == [11]
-    assert cursor.lost == 10
-
-
-def test_whoever_waits_for_a_keyframe_may_be_lapped_again(writer: Writer) -> None:
-    writer.put("K")
-    cursor = writer.cursor()
-    assert next_number(cursor) == 0
-    for _ in range(3):
-        writer.put("p" * 20)
-        assert next_number(cursor) is None
-        assert cursor.needs_key
-        cursor.needs_key = False
-    writer.put("K")
-    assert numbers(cursor) == [61]
-    assert cursor.lost == 60
-
-
 def test_what_was_given_up_is_lost_as_what_was_overwritten() -> None:
     writer = Writer(max_bytes=50)
     writer.put("Kpp", size=10)
@@ -243,13 +152,6 @@ def test_what_was_given_up_is_lost_as_what_was_overwritten() -> None:
     assert numbers(cursor) == [5]
     assert cursor.lost == 4
     assert not cursor.needs_key
-
-
-def test_a_payload_in_hand_is_not_changed_by_what_comes(writer: Writer) -> None:
-    writer.put("K")
-    payload = writer.cursor().next(NOW)
-    writer.put("K" * 100)
-    assert payload == Payload(0, 0, 1, key=True, captured_ns=NOW, data=bytes(10))
 
 
 # Being late ----------------------------------------------------------------------------------------------

@@ -37,12 +37,6 @@ def test_a_poller_looks_up_when_it_rings_and_not_once_it_is_silenced(bell: Bell)
     assert not rings(bell)
 
 
-def test_silencing_a_silent_bell_does_not_wait(bell: Bell) -> None:
-    bell.silence()
-    bell.ring()
-    assert rings(bell)
-
-
 def test_nobody_who_rings_ever_waits(bell: Bell) -> None:
     for _ in range(5_000):  # more than its buffer holds
         bell.ring()

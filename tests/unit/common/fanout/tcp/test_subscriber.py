@@ -326,18 +326,6 @@ def said(caplog: pytest.LogCaptureFixture, what: str) -> str:
     return lines[0]
 
 
-def test_who_does_not_greet_is_left(
-    make: Make, producer: Producer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(subscribers, "_WELCOME_TIMEOUT_S", 0.05)
-    make()
-    peer = producer.accept()
-    peer.message()
-    assert peer.ended
-    assert "no welcome" in said(caplog, "attempt 2")
-    producer.accept()
-
-
 def test_a_refusal_of_the_token_is_final(make: Make, owner: Owner, producer: Producer) -> None:
     make()
     producer.accept().send(REFUSAL)

@@ -32,13 +32,6 @@ def test_both_proofs_are_those_of_the_contract() -> None:
     )
 
 
-def test_each_knows_the_other() -> None:
-    challenge, ours = Challenge(TOKEN, THEIRS), Answer(TOKEN, OURS, HELLO)
-    welcome = challenge.welcome(HELLO, read_one(ours.to(read_one(challenge.message))))
-    assert welcome is not None
-    assert ours.accepts(read_one(welcome))
-
-
 def test_the_token_itself_is_never_sent() -> None:
     challenge, ours = Challenge(TOKEN, THEIRS), Answer(TOKEN, OURS, HELLO)
     answer = ours.to(read_one(challenge.message))

@@ -17,7 +17,6 @@ from common.fanout.tcp.visitor import (
     Visitor,
 )
 from common.fanout.tcp.wire import Hello, Kind
-from common.frame import Codec
 from tests.unit.common.fanout.tcp.build import (
     CLOCK_REQUEST,
     HELLO,
@@ -26,7 +25,6 @@ from tests.unit.common.fanout.tcp.build import (
     STREAM,
     WELCOME,
     follow,
-    frame_of,
     read_one,
 )
 
@@ -100,14 +98,6 @@ def test_who_has_another_one_is_told_so_and_no_more(asked: Visitor, challenge: C
     assert asked.name is None
 
 
-def test_an_answer_to_another_challenge_or_for_another_name_is_worth_nothing(asked: Visitor) -> None:
-    hear(asked, wire.hello_message(KNOWING))
-    assert "another one" in refusal(asked, answer(Challenge(TOKEN, "2" * 32)))
-    assert "another one" in refusal(
-        asked, answer(Challenge(TOKEN, "0" * 32), hello=replace(KNOWING, name="x"))
-    )
-
-
 @pytest.mark.parametrize("data", [REQUEST, follow(True), wire.hello_message(KNOWING)])
 def test_nothing_but_an_answer_follows_a_challenge(asked: Visitor, data: bytes) -> None:
     hear(asked, wire.hello_message(KNOWING))
@@ -130,10 +120,6 @@ def test_of_another_stream_nothing_is_said_to_who_has_no_token(
 
 
 # What it says --------------------------------------------------------------------------------------------
-
-
-def test_nobody_is_known_at_first(stranger: Visitor) -> None:
-    assert (stranger.name, stranger.follows) == (None, False)
 
 
 @pytest.mark.parametrize("wanted", [True, False])
@@ -159,11 +145,6 @@ def test_what_is_not_for_clients_to_say_is_refused(client: Visitor, data: bytes)
     assert refusal(client, data).endswith("allowed is control or follow, from a client")
 
 
-def test_frames_come_from_nobody(client: Visitor) -> None:
-    small = wire.frame_message(frame_of(Codec.JPEG))
-    assert refusal(client, small).startswith("kind is 'frame'")
-
-
 def test_what_it_wants_is_told_when_it_changes(client: Visitor) -> None:
     said = hear(client, follow(True) + follow(False) + follow(False) + follow(True))
     assert said == [False, True]
@@ -186,13 +167,6 @@ def test_control_messages_under_another_name_are_not(client: Visitor) -> None:
     assert hear(client, wire.control_message(replace(KEYFRAME_REQUEST, name="other"))) == []
 
 
-def test_all_may_come_at_once_or_byte_by_byte(stranger: Visitor) -> None:
-    data = HELLO + REQUEST + follow(False)
-    said = [one for n in range(len(data)) for one in hear(stranger, data[n : n + 1])]
-    assert said == hear(Visitor(STREAM, CAME), data)
-    assert said[1:] == [CLOCK_REQUEST, False]
-
-
 @pytest.mark.parametrize(
     ("header", "body"), [(MAX_HEADER_BYTES + 1, 0), (2, MAX_CONTROL_BYTES + 1), (2**32 - 1, 2**32 - 1)]
 )
@@ -202,11 +176,6 @@ def test_what_a_client_says_is_short(stranger: Visitor, header: int, body: int) 
 
 
 # How long it may take ------------------------------------------------------------------------------------
-
-
-def test_who_says_nothing_has_to_go(stranger: Visitor) -> None:
-    assert stranger.overdue(CAME + SAY_WITHIN_NS) is None
-    assert stranger.overdue(CAME + SAY_WITHIN_NS + 1) == NO_HELLO
 
 
 def test_saying_it_slowly_does_not_help_a_stranger(stranger: Visitor) -> None:
@@ -233,12 +202,6 @@ def test_saying_it_slowly_does_not_help_a_client(client: Visitor) -> None:
         hear(client, REQUEST[n : n + 1], begun + n * SECOND)
     assert client.overdue(begun + 5 * SECOND) is None
     assert client.overdue(begun + 5 * SECOND + 1) == NOT_FINISHED
-
-
-def test_once_it_is_finished_all_is_well(client: Visitor) -> None:
-    hear(client, REQUEST[:5])
-    hear(client, REQUEST[5:], CAME + 4 * SECOND)
-    assert client.overdue(CAME + 1_000 * SECOND) is None
 
 
 def test_each_message_has_its_own_time(client: Visitor) -> None:

@@ -84,16 +84,6 @@ def rig() -> Iterator[Rig]:
     one.end()
 
 
-def test_sends_what_is_written_while_it_follows(rig: Rig) -> None:
-    rig.put(b"0", key=True)
-    rig.follow(True)
-    assert rig.read(1) == b"0"
-    for data in (b"1", b"2", b"3", b"4", b"5"):
-        rig.put(data)
-        assert rig.read(1) == data
-    assert rig.lost == []
-
-
 def test_a_saying_is_made_when_its_turn_has_come_in_its_own_thread(rig: Rig) -> None:
     """A clock's reply says when it left."""
     made: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -110,50 +100,6 @@ def test_a_saying_is_made_when_its_turn_has_come_in_its_own_thread(rig: Rig) -> 
     rig.read(LARGE - 1)
     assert rig.read(5) == b"reply"
     assert made.get(timeout=scaled(5)) == TITLE
-
-
-def test_a_slow_client_is_told_to_have_lost_frames_and_goes_on_with_a_keyframe(rig: Rig) -> None:
-    rig.follow(True)
-    rig.put(b"k" * LARGE, key=True, frames=2)
-    assert rig.read(1) == b"k", "it is being sent"
-    for number in range(9):
-        rig.put(b"%d" % number, frames=3, key=number == 7)
-    rig.read(LARGE - 1)
-    assert rig.read(2) == b"78"
-    assert rig.silent()
-    assert rig.lost == [21]
-    assert rig.needs.empty(), "there was one to go on with"
-
-
-def test_if_there_is_no_keyframe_to_go_on_with_it_asks_for_one(rig: Rig) -> None:
-    rig.follow(True)
-    rig.put(b"k" * LARGE, key=True)
-    assert rig.read(1) == b"k"
-    for number in range(9):
-        rig.put(b"%d" % number)
-    rig.read(LARGE - 1)
-    assert rig.needs.get(timeout=scaled(5)) == TITLE
-    assert rig.silent()
-    assert rig.needs.empty(), "once"
-    rig.put(b"K", key=True)
-    assert rig.read(1) == b"K"
-    assert rig.silent()
-    assert rig.lost == [9]
-
-
-def test_finishing_sends_what_is_there_and_says_goodbye() -> None:
-    rig = Rig()
-    rig.put(b"k" * LARGE, key=True)
-    rig.put(b"last")
-    rig.follow(True)
-    rig.say(lambda: b"said ")
-    rig.sender.start()
-    rig.sender.finish()
-    assert rig.read(5 + LARGE + 4) == b"said " + b"k" * LARGE + b"last"
-    assert rig.peer.recv(1) == b"", "it sends no more"
-    rig.sender.join(scaled(5))
-    assert not rig.running
-    rig.end()
 
 
 def test_what_is_written_just_before_it_is_to_finish_is_sent() -> None:
