@@ -116,10 +116,6 @@ class ConsumerSettings:
                 raise ConfigError(flag, f"{form.size[0]}x{form.size[1]}", "i420 takes even sizes")
 
     @property
-    def _shared_form(self) -> Form:
-        return Form(self.share_format, self.share_size)
-
-    @property
     def limits(self) -> Limits:
         """What is accepted at most."""
         return Limits(self.max_pixels, self.max_body_bytes)
@@ -137,7 +133,9 @@ class ConsumerSettings:
     @property
     def form(self) -> Form:
         """What its pictures look like."""
-        return self._shared_form if self.shares else Form(self.format, self.size)
+        if self.shares:
+            return Form(self.share_format, self.share_size)
+        return Form(self.format, self.size)
 
     @property
     def address(self) -> Address:

@@ -51,11 +51,8 @@ def _family(figure: Figure) -> Metric:
         for sample in figure.samples:
             _add_distribution(histogram, sample)
         return histogram
-    plain: CounterMetricFamily | GaugeMetricFamily
-    if figure.kind is Kind.COUNTER:
-        plain = CounterMetricFamily(figure.name, figure.help, labels=names)
-    else:
-        plain = GaugeMetricFamily(figure.name, figure.help, labels=names)
+    family = CounterMetricFamily if figure.kind is Kind.COUNTER else GaugeMetricFamily
+    plain = family(figure.name, figure.help, labels=names)
     for labels, value in figure.samples:
         if not isinstance(value, Distribution):
             plain.add_metric(tuple(labels.values()), value)

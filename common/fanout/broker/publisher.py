@@ -71,11 +71,6 @@ class BrokerPublisher:
     def watched(self) -> bool:
         return self._watched
 
-    @property
-    def blocked(self) -> bool:
-        """True while a memory or disk alarm keeps the broker from taking frames."""
-        return self._blocked
-
     def start(self) -> None:
         self._link.start()
         self._control.start()

@@ -18,6 +18,8 @@ _ALERT: Final = b"\x15\x03"
 
 # What OpenSSL says: what it means, and what to do. The first that fits counts.
 _OURS: Final = "look at --cert and --key, and at what the broker trusts (ssl_options.cacertfile)"
+_TOO_OLD: Final = "the broker offers no TLS 1.2 or newer: enable it there (ssl_options.versions)"
+_UNTRUSTED: Final = "nobody we trust has signed the broker's certificate: --ca FILE with its CA"
 _MEANINGS: Final = (
     ("CERTIFICATE_REQUIRED", "the broker asks for a client certificate: --cert FILE and --key FILE"),
     ("CERTIFICATE_EXPIRED", f"the broker refused our client certificate, which has expired: {_OURS}"),
@@ -29,11 +31,8 @@ _MEANINGS: Final = (
         f"the broker refused our client certificate as one of another kind: {_OURS}",
     ),
     ("ALERT_CERTIFICATE_UNKNOWN", f"the broker refused our client certificate: {_OURS}"),
-    ("PROTOCOL_VERSION", "the broker offers no TLS 1.2 or newer: enable it there (ssl_options.versions)"),
-    (
-        "UNSUPPORTED_PROTOCOL",
-        "the broker offers no TLS 1.2 or newer: enable it there (ssl_options.versions)",
-    ),
+    ("PROTOCOL_VERSION", _TOO_OLD),
+    ("UNSUPPORTED_PROTOCOL", _TOO_OLD),
     (
         "ALERT_HANDSHAKE_FAILURE",
         "the broker refused the TLS handshake: it may ask for a client certificate (--cert FILE and --key "
@@ -51,11 +50,8 @@ _MEANINGS: Final = (
         "certificate is not yet valid",
         "the broker's certificate is not valid yet: look at this machine's clock",
     ),
-    (
-        "self-signed certificate",
-        "nobody we trust has signed the broker's certificate: --ca FILE with its CA",
-    ),
-    ("unable to get", "nobody we trust has signed the broker's certificate: --ca FILE with its CA"),
+    ("self-signed certificate", _UNTRUSTED),
+    ("unable to get", _UNTRUSTED),
 )
 _FOR_ANOTHER: Final = ("Hostname mismatch", "IP address mismatch")
 

@@ -119,9 +119,8 @@ class Cursor:
         self._index = ring.written
         self.awaits_key = True
         self.needs_key = False
-        self._behind_since_ns: int | None = (
-            None  # a new client, which gets old frames first, is not at once
-        )
+        # A new client gets old frames first, and is not behind by that.
+        self._behind_since_ns: int | None = None
         key = ring.at(ring.newest_key) if ring.newest_key >= 0 else None
         if key is not None and key.key and key.data is not None and now_ns - key.captured_ns <= _HISTORY_NS:
             self._index = key.number

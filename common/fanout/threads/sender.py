@@ -48,9 +48,7 @@ class Sender:
             self._thread.join(timeout_s)
 
     def _run(self) -> None:
-        with contextlib.suppress(
-            OSError
-        ):  # the listener's thread notices by itself that the client is gone
+        with contextlib.suppress(OSError):  # the listener's thread notices that the client is gone
             self._send_all()
             self._sock.shutdown(socket.SHUT_WR)
 
