@@ -31,8 +31,6 @@ _DROPS: Final = {
     Verdict.DROP_AWAITING_KEY: Event.AWAITING_KEY,
 }
 
-# In seconds; less often than a producer forgets a consumer.
-_VIEWER_REPORT_TICKS: Final = 2
 _TOO_SLOW: Final = (
     "this machine is too slow for all that it decodes: %.0f of %.0f frames per second are shown; a hub "
     "(--sink share), smaller pictures (the producer's --size) or, under sync, a longer --delay would help"
@@ -73,7 +71,6 @@ class Receiver:
         self._paused = False
         self._last: tuple[int, int] | None = None
         self._joining = False
-        self._ticks = 0
         self._lag = LagDetector()
         self._complaints = RateLimiter()
 
@@ -173,16 +170,13 @@ class Receiver:
         self._clock.on_reply(reply)
 
     def on_tick(self) -> None:
-        self._ticks += 1
-        # How the stream arrives, its hub reports; a viewer only says that it is there.
-        if not self._paused or self._ticks % _VIEWER_REPORT_TICKS == 0:
-            stats = self._account.stats()
-            self._send(_report(self._settings, stats))
-            decoding_s = self._account.meters.decoding.snapshot().total
-            figures = Figures(stats.received, stats.superseded + stats.late, decoding_s)
-            lag = self._lag.observe(figures, monotonic_ns() / 1e9)
-            if lag is not None:
-                _LOG.warning(_TOO_SLOW, *lag)
+        stats = self._account.stats()
+        self._send(_report(self._settings, stats))
+        decoding_s = self._account.meters.decoding.snapshot().total
+        figures = Figures(stats.received, stats.superseded + stats.late, decoding_s)
+        lag = self._lag.observe(figures, monotonic_ns() / 1e9)
+        if lag is not None:
+            _LOG.warning(_TOO_SLOW, *lag)
         self._clock.on_tick()
 
     def ask_the_time(self) -> None:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from common.control import ClockReply, ControlMessage
 from common.errors import FanlightError, WireFormatError
 from common.frame import EncodedFrame
+
+_REPORT_S: Final = 1.0
+_VIEWER_REPORT_S: Final = 2.0
+
+
+def report_every_s(follow: bool) -> float:
+    """How often a subscriber reports: a viewer of a hub, which does not follow the stream, less often.
+
+    More often than a producer forgets a consumer; a hundred viewers of a host are not to wake for more.
+    """
+    return _REPORT_S if follow else _VIEWER_REPORT_S
 
 
 class PublisherEvents(Protocol):
@@ -110,7 +121,7 @@ class SubscriberEvents(Protocol):
         ...
 
     def on_tick(self) -> None:
-        """A second has passed under a standing subscription: time to report."""
+        """Time to report, under a standing subscription; see `report_every_s`."""
         ...
 
     def on_failed(self, error: FanlightError) -> None:

@@ -17,7 +17,7 @@ from common import control
 from common.address import BrokerAddress
 from common.clock import wall_ns
 from common.errors import FanlightError, WireFormatError
-from common.fanout.base import SubscriberEvents
+from common.fanout.base import SubscriberEvents, report_every_s
 from common.fanout.broker.declaring import Declaring
 from common.fanout.broker.link import Link
 from common.fanout.broker.topology import (
@@ -34,7 +34,6 @@ from common.fanout.broker.topology import (
 )
 from common.frame import LARGEST, PROBE_CONTENT_TYPE, EncodedFrame, Limits
 
-_REPORT_S: Final = 1.0
 # How often to look whether the stream has paused: frames are to be back within 2 s.
 _LOOK_S: Final = 0.5
 # A broker that is blocked reads nothing, for hours perhaps: what is beyond this is dropped.
@@ -195,7 +194,7 @@ class BrokerSubscriber:
         self._link.established()
         self._events.on_connected()
         self._change_binding(channel)
-        self._link.call_later(_REPORT_S, partial(self._tick, channel))
+        self._link.call_later(report_every_s(self._follow), partial(self._tick, channel))
         self._begin_to_look(channel)
 
     def _cancelled(self, _frame: object) -> None:
@@ -232,7 +231,7 @@ class BrokerSubscriber:
                 self._count_waiting(channel)
             if not self._follow:
                 self._pause(channel)
-            self._link.call_later(_REPORT_S, partial(self._tick, channel))
+            self._link.call_later(report_every_s(self._follow), partial(self._tick, channel))
 
     def _count_waiting(self, channel: Channel) -> None:
         # The broker answers from the queue's own process, in a tenth of a millisecond. One at a time: one

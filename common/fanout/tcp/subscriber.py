@@ -18,7 +18,7 @@ from common import control
 from common.address import TcpAddress
 from common.clock import monotonic_ns, wall_ns
 from common.errors import FanlightError, TokenRefused, WireFormatError
-from common.fanout.base import SubscriberEvents
+from common.fanout.base import SubscriberEvents, report_every_s
 from common.fanout.cleartext import in_clear
 from common.fanout.liveness import PAUSE_S
 from common.fanout.tcp import sockets, wire
@@ -32,7 +32,6 @@ from common.retry import backoff
 _LOG = logging.getLogger(__name__)
 
 _WELCOME_TIMEOUT_S: Final = 5.0
-_TICK_S: Final = 1.0
 # What is said while nothing can be sent.
 _MOST_SAYINGS: Final = 64
 _IN_CLEAR: Final = (
@@ -172,7 +171,7 @@ class TcpSubscriber:
                     messages, more = connection.receive()
                     received_ns = wall_ns()
                     if connection.welcomed and not stands:
-                        stands, due_s = True, time.monotonic() + _TICK_S
+                        stands, due_s = True, time.monotonic() + report_every_s(self._told)
                         self._stands(connection)
                     for message in messages:
                         self._react(message, received_ns)
@@ -181,7 +180,7 @@ class TcpSubscriber:
             if time.monotonic() >= due_s:
                 if not stands:
                     raise ConnectionLost("no welcome: what listens there is not a producer of Fanlight")
-                due_s = time.monotonic() + _TICK_S
+                due_s = time.monotonic() + report_every_s(self._told)
                 self._tick()
 
     def _stands(self, connection: Connection) -> None:

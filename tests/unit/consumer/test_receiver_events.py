@@ -100,13 +100,6 @@ def test_every_second_is_reported(bench: Bench) -> None:
     assert (report.age_p50_ms, report.age_p99_ms, report.playout_skew_ms) == (-1, -1, 0), "nothing shown"
 
 
-def test_a_viewer_of_a_hub_says_less_often_that_it_is_there(bench: Bench) -> None:
-    bench.receiver.pause()
-    for _ in range(6):
-        bench.receiver.on_tick()
-    assert len(bench.reports) == 3
-
-
 def test_it_asks_for_the_time_and_takes_the_answer(bench: Bench) -> None:
     bench.send_on(raw(0))
     (question,) = [message for message in bench.sent if isinstance(message, ClockRequest)]

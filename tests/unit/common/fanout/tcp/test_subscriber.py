@@ -281,7 +281,7 @@ def test_reports_are_due_while_the_subscription_stands(
         def on_tick(self) -> None:
             self._note("tick")
 
-    monkeypatch.setattr(subscribers, "_TICK_S", 0.02)
+    monkeypatch.setattr(subscribers, "report_every_s", lambda _follow: 0.02)
     ticking = Ticking()
     make(events=ticking)
     peer = producer.welcome()
