@@ -100,9 +100,8 @@ class Presenter:
                     return
             shown = self._show_next(min(_TICK_S, end_s - now_s))
             now_s = time.monotonic()
-            if shown:
-                # Together with a frame, if a tick is due soon: one wake-up less.
-                next_tick_s -= _EARLY_TICK_S if next_tick_s - now_s < _EARLY_TICK_S else 0.0
+            if shown and next_tick_s - now_s < _EARLY_TICK_S:
+                next_tick_s = now_s  # together with a frame: one wake-up less
 
     def _show_next(self, timeout_s: float) -> bool:
         # In a function of its own: while the next frame is decoded, nobody holds this one's memory.

@@ -11,7 +11,7 @@ from common.control import ClockReply
 from common.frame import FrameHeader
 from consumer.clockdoubt import ClockDoubt
 
-# In ticks of a second. Where the clocks agree, as they do on one host, a question now and then is enough.
+# In ticks (`report_every_s`). Where the clocks agree, as on one host, a question now and then is enough.
 _FIRST_TICKS: Final = 5
 _LATER_TICKS: Final = 5
 
@@ -37,8 +37,7 @@ class ProducerClock:
 
     def now_ns(self) -> int:
         """Now, by the producer's wall clock."""
-        base_ns = self._sync.base_ns
-        return wall_ns() if base_ns is None else monotonic_ns() + base_ns
+        return monotonic_ns() + self.offset_ns()
 
     def believes(self, age_ns: int) -> bool:
         """False for a frame from the future, as long as that can be the fault of a clock."""
@@ -64,7 +63,7 @@ class ProducerClock:
             self._doubt.answered(reply.asked_ns)
 
     def on_tick(self) -> None:
-        """A second has passed."""
+        """The subscriber's tick: see `SubscriberEvents.on_tick`."""
         self._ticks += 1
         agrees = self._sync.base_ns is None
         if not agrees or self._ticks < _FIRST_TICKS or self._ticks % _LATER_TICKS == 0:

@@ -6,7 +6,6 @@ itself.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
 
@@ -19,6 +18,8 @@ def lean_process() -> None:
 
 def give_back_memory() -> None:
     """After everything is imported: 1 to 1.5 MiB that only importing took."""
+    import ctypes  # here: `--help` has no use for it
+
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)
