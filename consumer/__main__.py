@@ -2,6 +2,6 @@
 
 import sys
 
-from consumer.cli import main
+from fanlight.consumer.cli import main
 
 sys.exit(main())

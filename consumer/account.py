@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from common.clock import monotonic_ns
-from common.frame import FrameHeader
-from consumer.stats import ConsumerStats, Details, Event, Meters, Outcome
+from fanlight.common.clock import monotonic_ns
+from fanlight.common.model.frame import FrameHeader
+from fanlight.consumer.stats import ConsumerStats, Details, Event, Meters, Outcome
 
 
 class Shown(NamedTuple):

@@ -6,14 +6,14 @@ import os
 from collections.abc import Sequence
 from threading import Event
 
-from common.monitor import Health, monitored
-from common.shell.access import with_access
-from common.shell.lean import lean_process
-from common.shell.main import command_line
-from common.shell.options import Operation
-from common.shell.signals import StopSignals
-from consumer.settings import OPTIONS, ConsumerSettings
-from consumer.sinks import default_sinks
+from fanlight.common.observe import Health, monitored
+from fanlight.common.runtime.credential_files import with_access
+from fanlight.common.runtime.main import command_line
+from fanlight.common.runtime.memory import lean_process
+from fanlight.common.runtime.options import Operation
+from fanlight.common.runtime.signals import StopSignals
+from fanlight.consumer.settings import OPTIONS, ConsumerSettings
+from fanlight.consumer.sinks import default_sinks
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,15 +30,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(settings: ConsumerSettings, operation: Operation) -> int | None:
     if operation.doctor:
-        from consumer.doctor import examine
+        from fanlight.consumer.doctor import examine
 
         return examine(settings)
     stopping = Event()
     with StopSignals(stopping.set):
         specs = settings.sinks or default_sinks(os.environ)
         # Codecs and the AMQP client are imported late: --help and a bad flag answer at once.
-        from consumer.metrics import figures_of, health_of
-        from consumer.presenter import Presenter
+        from fanlight.consumer.metrics import figures_of, health_of
+        from fanlight.consumer.presenter import Presenter
 
         presenter = Presenter(settings, specs, stopping)
         reception = presenter.reception

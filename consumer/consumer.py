@@ -9,20 +9,20 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Final, Self
 
-from common import units
-from common.address import DEFAULT_URL
-from common.errors import StreamEnded
-from common.frame import MAX_BODY_BYTES, MAX_PIXELS
-from common.pixels import PixelFormat, format_value
-from common.settings import URL
-from common.shell.access import access_of
-from common.shell.x_libraries import unify_x_libraries
-from consumer.frame import Frame
-from consumer.reception import Reception
-from consumer.settings import ConsumerSettings, Via, playout_value, via_value
-from consumer.sinks import SinkSpec
-from consumer.sinks.share import ShareSink
-from consumer.stats import ConsumerStats
+from fanlight.common.model import units
+from fanlight.common.model.address import DEFAULT_URL
+from fanlight.common.model.errors import StreamEnded
+from fanlight.common.model.frame import MAX_BODY_BYTES, MAX_PIXELS
+from fanlight.common.model.pixels import PixelFormat, format_value
+from fanlight.common.runtime.credential_files import access_of
+from fanlight.common.runtime.settings import URL
+from fanlight.common.runtime.x_libraries import unify_x_libraries
+from fanlight.consumer.frame import Frame
+from fanlight.consumer.reception import Reception
+from fanlight.consumer.settings import ConsumerSettings, Via, playout_value, via_value
+from fanlight.consumer.sinks import SinkSpec
+from fanlight.consumer.sinks.share import ShareSink
+from fanlight.consumer.stats import ConsumerStats
 
 unify_x_libraries()  # the program may show its pictures in a window
 
@@ -43,7 +43,7 @@ class Consumer:
         playout: `latest`: the newest frame at once; `sync`: each at its capture time plus `delay_s`.
         max_age_s: a frame older than this is never handed out.
         via: `auto`: from a hub of this host where there is one, else from the broker; `broker`; `host`.
-        format: of the pixels: `bgr`, `grey` or `i420`; see `common.pixels`.
+        format: of the pixels: `bgr`, `grey` or `i420`; see `common.model.pixels`.
         size: (width, height) that pictures are scaled to; None for that of the stream.
         share: be the hub of this host: what `read` returns is shared before, in `format` and `size`. A
             program that does little else, and reads on at once.

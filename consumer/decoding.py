@@ -10,19 +10,19 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from common.clock import monotonic_ns
-from common.codec import decoder
-from common.errors import DecodeError
-from common.frame import Codec
-from common.histogram import CODEC_BOUNDS_S, Histogram
-from common.pixels import Form, Pixels
-from common.ratelimit import RateLimiter
-from consumer.playout import Arrived
-from consumer.stats import Event
+from fanlight.common.clock import monotonic_ns
+from fanlight.common.codec import decoder
+from fanlight.common.model.errors import DecodeError
+from fanlight.common.model.frame import Codec
+from fanlight.common.model.histogram import CODEC_BOUNDS_S, Histogram
+from fanlight.common.model.pixels import Form, Pixels
+from fanlight.common.model.rate_limit import RateLimiter
+from fanlight.consumer.playout import Arrived
+from fanlight.consumer.stats import Event
 
 if TYPE_CHECKING:
     # Bring PyAV along, which nobody needs who gets shared pictures.
-    from common.codec.base import Decoded, Decoder
+    from fanlight.common.codec.base import Decoded, Decoder
 
 _LOG: Final = logging.getLogger(__name__)
 

@@ -7,12 +7,13 @@ import sys
 from functools import partial
 from typing import Final
 
-from common.address import BrokerAddress
-from common.doctor.clock import ask_producer
-from common.doctor.machine import in_child, machine_checks
-from common.doctor.report import Check, Finding, note, ok, problem, report
-from common.errors import FanlightError
-from consumer.settings import ConsumerSettings
+from fanlight.common.model.address import BrokerAddress
+from fanlight.common.model.errors import FanlightError
+from fanlight.common.model.finding import Check, Finding, note, ok, problem
+from fanlight.common.observe.doctor import report
+from fanlight.common.observe.machine_check import in_child, machine_checks
+from fanlight.common.observe.producer_check import ask_producer
+from fanlight.consumer.settings import ConsumerSettings
 
 _LIMIT_S: Final = 8.0
 
@@ -28,7 +29,7 @@ def consumer_checks(settings: ConsumerSettings) -> dict[str, Check]:
     checks: dict[str, Check] = {"display": partial(_display, required)}
     address = settings.access.address(settings.url)
     if by_broker := isinstance(address, BrokerAddress):
-        from common.fanout.broker.check import broker_checks
+        from fanlight.common.transport.amqp.broker_check import broker_checks
 
         checks |= broker_checks(address, "consumer", settings.stream)
     ask = partial(ask_producer, settings.url, settings.access, stream=settings.stream)
@@ -38,16 +39,16 @@ def consumer_checks(settings: ConsumerSettings) -> dict[str, Check]:
 def _display(required: bool) -> Finding:
     display = f"DISPLAY={os.environ.get('DISPLAY')}"
     try:
-        return ok(f"{display}: {in_child('consumer.doctor', {}, _LIMIT_S)}")
+        return ok(f"{display}: {in_child('fanlight.consumer.doctor', {}, _LIMIT_S)}")
     except FanlightError as error:
         return (problem if required else note)(f"{display}: {error}")
 
 
 def _open_window() -> None:
     """Opens the window that frames would be shown in, with its notice, and closes it again."""
-    from consumer.sinks.base import SinkContext
-    from consumer.sinks.window import WindowSink
-    from consumer.stats import ConsumerStats
+    from fanlight.consumer.sinks.base import SinkContext
+    from fanlight.consumer.sinks.window import WindowSink
+    from fanlight.consumer.stats import ConsumerStats
 
     def no_stats() -> ConsumerStats:
         raise NotImplementedError

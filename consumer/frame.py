@@ -6,9 +6,9 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from common.errors import FrameExpired
-from common.frame import FrameHeader
-from common.pixels import Pixels
+from fanlight.common.model.errors import FrameExpired
+from fanlight.common.model.frame import FrameHeader
+from fanlight.common.model.pixels import Pixels
 
 
 class Held(Protocol):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 from typing import Final
 
-from common.clock import monotonic_ns
-from common.frame import FrameHeader
-from common.sharing.layout import CODECS, Slot
-from common.sharing.reader import Attachment
-from consumer.account import Account
-from consumer.frame import Frame
-from consumer.ring_playout import Choice, RingPlayout
-from consumer.ways import Present
+from fanlight.common.clock import monotonic_ns
+from fanlight.common.model.frame import FrameHeader
+from fanlight.common.shm.layout import CODECS, Slot
+from fanlight.common.shm.reader import Attachment
+from fanlight.consumer.account import Account
+from fanlight.consumer.frame import Frame
+from fanlight.consumer.ring_playout import Choice, RingPlayout
+from fanlight.consumer.ways import Present
 
 # The hub says so ten times a second.
 LIVENESS_TIMEOUT_NS: Final = 600_000_000

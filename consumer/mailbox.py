@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from consumer.playout import IDLE, Arrived, Dropped, Playout, Turn
+from fanlight.consumer.playout import IDLE, Arrived, Dropped, Playout, Turn
 
 # A turn that seems to be further away may be a clock that was set meanwhile.
 _LONGEST_WAIT_S: Final = 0.1

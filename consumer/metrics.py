@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from common.clock import monotonic_ns
-from common.monitor.figures import Figure, Figures, Health, Kind
-from consumer.reception import Reception
-from consumer.settings import ConsumerSettings
-from consumer.stats import Details, Event
+from fanlight.common.clock import monotonic_ns
+from fanlight.common.observe.figures import Figure, Figures, Health, Kind
+from fanlight.consumer.reception import Reception
+from fanlight.consumer.settings import ConsumerSettings
+from fanlight.consumer.stats import Details, Event
 
 _BLOCKED: Final = "broker blocked: it is short of memory or disk"
 # Why nothing is shown although frames arrive, by what became of the latest one.

@@ -11,8 +11,8 @@ from collections import deque
 from itertools import islice
 from typing import Final, NamedTuple, Protocol
 
-from common.frame import EncodedFrame, FrameHeader
-from consumer.stats import Event
+from fanlight.common.model.frame import EncodedFrame, FrameHeader
+from fanlight.consumer.stats import Event
 
 # Frames that `sync` may hold for each second of its delay.
 _HIGHEST_FPS: Final = 240

@@ -10,14 +10,14 @@ from contextlib import ExitStack
 from threading import Event as Signal
 from typing import Final
 
-from common.frame import EncodedFrame
-from common.shell.lean import give_back_memory
-from consumer.frame import Frame
-from consumer.reception import Reception
-from consumer.settings import ConsumerSettings, PlayoutMode
-from consumer.sinks import SinkSpec, open_sink
-from consumer.sinks.base import Sink, SinkContext
-from consumer.stats import Outcome
+from fanlight.common.model.frame import EncodedFrame
+from fanlight.common.runtime.memory import give_back_memory
+from fanlight.consumer.frame import Frame
+from fanlight.consumer.reception import Reception
+from fanlight.consumer.settings import ConsumerSettings, PlayoutMode
+from fanlight.consumer.sinks import SinkSpec, open_sink
+from fanlight.consumer.sinks.base import Sink, SinkContext
+from fanlight.consumer.stats import Outcome
 
 # Sinks are promised a tick at least ten times a second. While frames come, it is made a little earlier,
 # together with one of them: one wake-up less.

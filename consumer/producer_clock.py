@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from common import clocksync
-from common.clock import monotonic_ns, wall_ns
-from common.control import ClockReply
-from common.frame import FrameHeader
-from consumer.clockdoubt import ClockDoubt
+from fanlight.common.clock import monotonic_ns, wall_ns
+from fanlight.common.model import clock_offset
+from fanlight.common.model.control import ClockReply
+from fanlight.common.model.frame import FrameHeader
+from fanlight.consumer.clock_step import ClockDoubt
 
 # In ticks (`report_every_s`). Where the clocks agree, as on one host, a question now and then is enough.
 _FIRST_TICKS: Final = 5
@@ -24,7 +24,7 @@ class ProducerClock:
     """
 
     def __init__(self, max_age_ns: int, ask: Callable[[], None]) -> None:
-        self._sync = clocksync.ClockSync()
+        self._sync = clock_offset.ClockOffset()
         self._doubt = ClockDoubt(max_age_ns)
         self._ask = ask
         self._epoch: int | None = None
@@ -57,7 +57,7 @@ class ProducerClock:
 
     def on_reply(self, reply: ClockReply) -> None:
         now_ns = monotonic_ns()
-        sample = clocksync.sample(reply.asked_ns, reply.received_ns, reply.replied_ns, now_ns)
+        sample = clock_offset.sample(reply.asked_ns, reply.received_ns, reply.replied_ns, now_ns)
         if sample is not None:
             self._sync.observe(sample, wall_ns=wall_ns(), monotonic_ns=now_ns)
             self._doubt.answered(reply.asked_ns)

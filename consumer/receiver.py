@@ -10,19 +10,26 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from common.clock import monotonic_ns
-from common.control import ClockReply, ClockRequest, ControlMessage, KeyframeRequest, Reason, ReceiverReport
-from common.errors import FanlightError, WireFormatError
-from common.frame import EncodedFrame
-from common.freshness import FreshnessPolicy, Verdict
-from common.ratelimit import RateLimiter
-from consumer.account import Account
-from consumer.lag_detector import Figures, LagDetector
-from consumer.mailbox import Mailbox
-from consumer.playout import Arrived
-from consumer.producer_clock import ProducerClock
-from consumer.settings import ConsumerSettings
-from consumer.stats import ConsumerStats, Event
+from fanlight.common.clock import monotonic_ns
+from fanlight.common.model.control import (
+    ClockReply,
+    ClockRequest,
+    ControlMessage,
+    KeyframeRequest,
+    Reason,
+    ReceiverReport,
+)
+from fanlight.common.model.errors import FanlightError, WireFormatError
+from fanlight.common.model.frame import EncodedFrame
+from fanlight.common.model.freshness import FreshnessPolicy, Verdict
+from fanlight.common.model.rate_limit import RateLimiter
+from fanlight.consumer.account import Account
+from fanlight.consumer.lag_detector import Figures, LagDetector
+from fanlight.consumer.mailbox import Mailbox
+from fanlight.consumer.playout import Arrived
+from fanlight.consumer.producer_clock import ProducerClock
+from fanlight.consumer.settings import ConsumerSettings
+from fanlight.consumer.stats import ConsumerStats, Event
 
 _LOG = logging.getLogger(__name__)
 

@@ -11,25 +11,25 @@ import threading
 import time
 from collections.abc import Callable
 
-from common import fanout
-from common.clock import monotonic_ns, wall_ns
-from common.control import ControlMessage
-from common.errors import FanlightError
-from common.frame import EncodedFrame, FrameHeader
-from common.pixels import Pixels
-from common.sharing import hosts
-from common.sharing.names import RingName, source_of
-from common.sharing.reader import SharedPicture
-from consumer.account import MOST_NOTED, Account, Shown
-from consumer.frame import Frame
-from consumer.mailbox import Mailbox
-from consumer.playout import MOST_DECODED_AHEAD, Dropped, LatestPlayout, Playout, SyncPlayout
-from consumer.producer_clock import ProducerClock
-from consumer.receiver import Receiver
-from consumer.route import Route
-from consumer.settings import ConsumerSettings, PlayoutMode, Via
-from consumer.stats import ConsumerStats, Details, Event, Outcome
-from consumer.stream_way import StreamWay
+from fanlight.common import transport
+from fanlight.common.clock import monotonic_ns, wall_ns
+from fanlight.common.model.control import ControlMessage
+from fanlight.common.model.errors import FanlightError
+from fanlight.common.model.frame import EncodedFrame, FrameHeader
+from fanlight.common.model.pixels import Pixels
+from fanlight.common.shm import folder
+from fanlight.common.shm.names import RingName, source_of
+from fanlight.common.shm.reader import SharedPicture
+from fanlight.consumer.account import MOST_NOTED, Account, Shown
+from fanlight.consumer.frame import Frame
+from fanlight.consumer.mailbox import Mailbox
+from fanlight.consumer.playout import MOST_DECODED_AHEAD, Dropped, LatestPlayout, Playout, SyncPlayout
+from fanlight.consumer.producer_clock import ProducerClock
+from fanlight.consumer.receiver import Receiver
+from fanlight.consumer.route import Route
+from fanlight.consumer.settings import ConsumerSettings, PlayoutMode, Via
+from fanlight.consumer.stats import ConsumerStats, Details, Event, Outcome
+from fanlight.consumer.stream_way import StreamWay
 
 _STOP_S = 1.5
 _FOR_GOOD_S = 3600.0
@@ -37,7 +37,7 @@ _LONGEST_PAUSE_NS = 100_000_000
 # After a shared frame is shown, and at most such a share of a frame interval.
 _LET_SHOW_S = 0.006
 _LET_SHOW_SHARE = 0.2
-# What the constructor of a named tuple calls; see `common.sharing.reader`.
+# What the constructor of a named tuple calls; see `common.shm.reader`.
 _new = tuple.__new__
 
 
@@ -69,7 +69,7 @@ class Reception:
             on_encoded=on_encoded,
         )
         ring = None
-        if settings.way is not Via.BROKER and hosts.can_share():
+        if settings.way is not Via.BROKER and folder.can_share():
             ring = RingName(settings.stream, settings.form, source_of(settings.address))
         self._route = Route(
             settings,
@@ -82,7 +82,7 @@ class Reception:
             self._present,
             follow=self._follow,
         )
-        self._subscriber = fanout.subscriber(
+        self._subscriber = transport.subscriber(
             settings.url,
             settings.access,
             stream=settings.stream,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple, Protocol
 
-from common.sharing.layout import Slot
-from consumer.playout import Lateness
-from consumer.stats import Event
+from fanlight.common.shm.layout import Slot
+from fanlight.consumer.playout import Lateness
+from fanlight.consumer.stats import Event
 
 # In frame intervals before a picture is due under `sync`: whoever shows it makes everything ready and
 # waits, so that nothing is left to be done at the moment itself, which is that of all screens of the host.

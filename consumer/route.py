@@ -6,19 +6,19 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from common.clock import monotonic_ns
-from common.errors import SharingError
-from common.ratelimit import RateLimiter
-from common.sharing import hosts
-from common.sharing.names import RingName
-from common.sharing.reader import Attachment
-from consumer.account import Account
-from consumer.frame import Frame
-from consumer.hub_way import HubWay, at_work
-from consumer.receiver import Receiver
-from consumer.settings import ConsumerSettings, PlayoutMode, Via
-from consumer.stream_way import StreamWay
-from consumer.ways import Present
+from fanlight.common.clock import monotonic_ns
+from fanlight.common.model.errors import SharingError
+from fanlight.common.model.rate_limit import RateLimiter
+from fanlight.common.shm import folder
+from fanlight.common.shm.names import RingName
+from fanlight.common.shm.reader import Attachment
+from fanlight.consumer.account import Account
+from fanlight.consumer.frame import Frame
+from fanlight.consumer.hub_way import HubWay, at_work
+from fanlight.consumer.receiver import Receiver
+from fanlight.consumer.settings import ConsumerSettings, PlayoutMode, Via
+from fanlight.consumer.stream_way import StreamWay
+from fanlight.consumer.ways import Present
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ class Route:
 
     def _find(self, ring: RingName, now_ns: int) -> Attachment | None:
         try:
-            names = hosts.segments(ring)
+            names = folder.segments(ring)
         except SharingError as error:
             self._warn(error, now_ns)
             return None

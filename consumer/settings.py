@@ -6,15 +6,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from common import access, units
-from common.access import Access
-from common.address import DEFAULT_URL, Address, BrokerAddress
-from common.errors import ConfigError
-from common.frame import MAX_BODY_BYTES, MAX_PIXELS, Limits
-from common.pixels import Form, PixelFormat, format_value
-from common.settings import MAX_PIXELS_OPTION, STREAM, URL, Option
-from common.sharing import hosts
-from consumer.sinks import SINKS, SinkSpec, parse_sink
+from fanlight.common.model import units
+from fanlight.common.model.address import DEFAULT_URL, Address, BrokerAddress
+from fanlight.common.model.credentials import Access
+from fanlight.common.model.errors import ConfigError
+from fanlight.common.model.frame import MAX_BODY_BYTES, MAX_PIXELS, Limits
+from fanlight.common.model.pixels import Form, PixelFormat, format_value
+from fanlight.common.runtime import credential_files
+from fanlight.common.runtime.settings import MAX_PIXELS_OPTION, STREAM, URL, Option
+from fanlight.common.shm import folder
+from fanlight.consumer.sinks import SINKS, SinkSpec, parse_sink
 
 _NEED_STREAM: Final = frozenset({"share", "record"})
 
@@ -105,7 +106,7 @@ class ConsumerSettings:
         # A hub may be started with its consumers' environment: for it the stream is the only way anyhow.
         if self.via is Via.HOST and "record" in kinds and not self.shares:
             raise ConfigError("--via", str(self.via), "record needs the stream: allowed is auto or broker")
-        if self.via is Via.HOST and not hosts.can_share():
+        if self.via is Via.HOST and not folder.can_share():
             raise ConfigError("--via", str(self.via), "this host cannot share pictures: allowed is broker")
         form, option = self.form, "share-" if self.shares else ""
         if form.format is PixelFormat.I420:
@@ -252,5 +253,5 @@ OPTIONS: Final = (
     ),
     Option("frames", units.count, None, "end after so many presented frames (default: never)", "N"),
     URL,
-    *access.OPTIONS,
+    *credential_files.OPTIONS,
 )

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from common.frame import FrameHeader
-from common.histogram import CODEC_BOUNDS_S, Distribution, Histogram
-from common.stats import Jitter, Window, percentile
+from fanlight.common.model.frame import FrameHeader
+from fanlight.common.model.histogram import CODEC_BOUNDS_S, Distribution, Histogram
+from fanlight.common.model.stats import Jitter, Window, percentile
 
 _AGE_BOUNDS_S: Final = (
     0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0,

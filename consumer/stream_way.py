@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from common.control import Reason
-from common.pixels import Form
-from consumer.account import Account
-from consumer.decoding import Decoding
-from consumer.frame import Frame
-from consumer.mailbox import Mailbox
-from consumer.playout import Arrived
-from consumer.producer_clock import ProducerClock
-from consumer.receiver import Receiver
-from consumer.stats import Event
-from consumer.ways import Present
+from fanlight.common.model.control import Reason
+from fanlight.common.model.pixels import Form
+from fanlight.consumer.account import Account
+from fanlight.consumer.decoding import Decoding
+from fanlight.consumer.frame import Frame
+from fanlight.consumer.mailbox import Mailbox
+from fanlight.consumer.playout import Arrived
+from fanlight.consumer.producer_clock import ProducerClock
+from fanlight.consumer.receiver import Receiver
+from fanlight.consumer.stats import Event
+from fanlight.consumer.ways import Present
 
 
 class StreamWay:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from common.frame import FrameHeader
-from common.pixels import Pixels
-from common.sharing.reader import SharedPicture
-from consumer.frame import Frame
+from fanlight.common.model.frame import FrameHeader
+from fanlight.common.model.pixels import Pixels
+from fanlight.common.shm.reader import SharedPicture
+from fanlight.consumer.frame import Frame
 
 
 class Present(Protocol):

@@ -2,6 +2,6 @@
 
 import sys
 
-from producer.cli import main
+from fanlight.producer.cli import main
 
 sys.exit(main())

@@ -7,11 +7,11 @@ import random
 import threading
 from collections.abc import Callable
 
-from common.clock import monotonic_ns
-from common.errors import FanlightError, SourceError
-from common.ratelimit import RateLimiter
-from common.retry import backoff
-from producer.source.base import Captured, Source
+from fanlight.common.clock import monotonic_ns
+from fanlight.common.model.errors import FanlightError, SourceError
+from fanlight.common.model.rate_limit import RateLimiter
+from fanlight.common.model.retry import backoff
+from fanlight.producer.source.base import Captured, Source
 
 _LOG = logging.getLogger(__name__)
 

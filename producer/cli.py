@@ -6,15 +6,15 @@ import logging
 import threading
 from collections.abc import Sequence
 
-from common.clock import monotonic_ns
-from common.monitor import Figure, Health, monitored
-from common.shell.access import with_access
-from common.shell.lean import lean_process
-from common.shell.main import command_line
-from common.shell.options import Operation
-from common.shell.signals import StopSignals
-from producer.settings import OPTIONS, ProducerSettings
-from producer.stats import ProducerStats
+from fanlight.common.clock import monotonic_ns
+from fanlight.common.observe import Figure, Health, monitored
+from fanlight.common.runtime.credential_files import with_access
+from fanlight.common.runtime.main import command_line
+from fanlight.common.runtime.memory import lean_process
+from fanlight.common.runtime.options import Operation
+from fanlight.common.runtime.signals import StopSignals
+from fanlight.producer.settings import OPTIONS, ProducerSettings
+from fanlight.producer.stats import ProducerStats
 
 _LOG = logging.getLogger("producer")
 
@@ -33,15 +33,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(settings: ProducerSettings, operation: Operation) -> int | None:
     if operation.doctor:
-        from producer.doctor import examine
+        from fanlight.producer.doctor import examine
 
         return examine(settings)
     ended = threading.Event()
     with StopSignals(ended.set):
         # Codecs and the AMQP client are imported late: --help and a bad flag answer at once.
-        from producer.metrics import producer_figures, producer_health
-        from producer.pipeline import Pipeline
-        from producer.source import make_source
+        from fanlight.producer.metrics import producer_figures, producer_health
+        from fanlight.producer.pipeline import Pipeline
+        from fanlight.producer.source import make_source
 
         source = make_source(
             settings.source,

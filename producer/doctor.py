@@ -8,13 +8,14 @@ import sys
 from functools import partial
 from typing import Any, Final
 
-from common.address import BrokerAddress
-from common.doctor.clock import ask_producer
-from common.doctor.machine import in_child, machine_checks
-from common.doctor.report import Check, Finding, ok, report
-from common.errors import SourceError
-from producer.settings import ProducerSettings
-from producer.source import make_source
+from fanlight.common.model.address import BrokerAddress
+from fanlight.common.model.errors import SourceError
+from fanlight.common.model.finding import Check, Finding, ok
+from fanlight.common.observe.doctor import report
+from fanlight.common.observe.machine_check import in_child, machine_checks
+from fanlight.common.observe.producer_check import ask_producer
+from fanlight.producer.settings import ProducerSettings
+from fanlight.producer.source import make_source
 
 _LIMIT_S: Final = 8.0
 
@@ -32,7 +33,7 @@ def producer_checks(settings: ProducerSettings) -> dict[str, Check]:
     address = settings.access.address(settings.url)
     if not isinstance(address, BrokerAddress):
         return checks
-    from common.fanout.broker.check import broker_checks
+    from fanlight.common.transport.amqp.broker_check import broker_checks
 
     ask = partial(ask_producer, settings.url, settings.access, stream=settings.stream)
     checks |= broker_checks(address, "producer", settings.stream)
@@ -40,11 +41,11 @@ def producer_checks(settings: ProducerSettings) -> dict[str, Check]:
 
 
 def _source(given: dict[str, Any]) -> Finding:
-    return ok(in_child("producer.doctor", given, _LIMIT_S))
+    return ok(in_child("fanlight.producer.doctor", given, _LIMIT_S))
 
 
 def _read_one(spec: str, size: list[int] | None, **options: Any) -> str:
-    from common.codec.picture import size_of
+    from fanlight.common.codec.picture import size_of
 
     source = make_source(spec, size=(size[0], size[1]) if size else None, **options)
     source.open()

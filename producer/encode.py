@@ -13,19 +13,19 @@ from typing import Final
 
 import av
 
-from common.clock import monotonic_ns
-from common.codec import encoder
-from common.codec.base import Encoded, Encoder
-from common.codec.picture import Converter, Picture, size_of
-from common.errors import EncodeError, FanlightError, WireFormatError
-from common.fanout import Publisher
-from common.frame import MAX_SIDE, EncodedFrame, FrameHeader
-from common.ratelimit import RateLimiter
-from common.shell.slot import Slot
-from producer.keyframes import KeyframeGovernor
-from producer.settings import ProducerSettings
-from producer.source.base import Captured
-from producer.stats import Drop, Meters
+from fanlight.common.clock import monotonic_ns
+from fanlight.common.codec import encoder
+from fanlight.common.codec.base import Encoded, Encoder
+from fanlight.common.codec.picture import Converter, Picture, size_of
+from fanlight.common.model.errors import EncodeError, FanlightError, WireFormatError
+from fanlight.common.model.frame import MAX_SIDE, EncodedFrame, FrameHeader
+from fanlight.common.model.rate_limit import RateLimiter
+from fanlight.common.runtime.slot import Slot
+from fanlight.common.transport import Publisher
+from fanlight.producer.keyframes import KeyframeGovernor
+from fanlight.producer.settings import ProducerSettings
+from fanlight.producer.source.base import Captured
+from fanlight.producer.stats import Drop, Meters
 
 _LOG = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from common.monitor.figures import Figure, Figures, Health, Kind
-from producer.stats import Details, Drop
+from fanlight.common.observe.figures import Figure, Figures, Health, Kind
+from fanlight.producer.stats import Details, Drop
 
 _BLOCKED: Final = "broker blocked: it is short of memory or disk"
 

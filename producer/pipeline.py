@@ -7,17 +7,17 @@ import threading
 import time
 from typing import Final
 
-from common import fanout
-from common.clock import monotonic_ns
-from common.control import ControlMessage, KeyframeRequest
-from common.errors import FanlightError
-from common.shell.slot import Slot
-from producer.capture import Capture
-from producer.encode import Encode
-from producer.keyframes import KeyframeGovernor
-from producer.settings import DEFAULT_FPS, ProducerSettings
-from producer.source.base import Captured, Source
-from producer.stats import Details, Drop, Meters, ProducerStats
+from fanlight.common import transport
+from fanlight.common.clock import monotonic_ns
+from fanlight.common.model.control import ControlMessage, KeyframeRequest
+from fanlight.common.model.errors import FanlightError
+from fanlight.common.runtime.slot import Slot
+from fanlight.producer.capture import Capture
+from fanlight.producer.encode import Encode
+from fanlight.producer.keyframes import KeyframeGovernor
+from fanlight.producer.settings import DEFAULT_FPS, ProducerSettings
+from fanlight.producer.source.base import Captured, Source
+from fanlight.producer.stats import Details, Drop, Meters, ProducerStats
 
 _STOP_S: Final = 1.8
 
@@ -43,7 +43,7 @@ class Pipeline:
         self._failure: FanlightError | None = None
         self._stopping = False
         self._slot: Slot[Captured] = Slot()
-        self._publisher = fanout.publisher(
+        self._publisher = transport.publisher(
             settings.url,
             settings.access,
             stream=settings.stream,

@@ -9,19 +9,19 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from common import units
-from common.address import DEFAULT_URL
-from common.clock import wall_ns
-from common.codec.picture import as_bgr
-from common.errors import FanlightError, StreamEnded
-from common.frame import Codec
-from common.settings import URL
-from common.shell.access import access_of
-from common.shell.x_libraries import unify_x_libraries
-from producer.pipeline import Pipeline
-from producer.settings import DEFAULT_FPS, ProducerSettings, codec_value
-from producer.source.base import Captured
-from producer.stats import ProducerStats
+from fanlight.common.clock import wall_ns
+from fanlight.common.codec.picture import as_bgr
+from fanlight.common.model import units
+from fanlight.common.model.address import DEFAULT_URL
+from fanlight.common.model.errors import FanlightError, StreamEnded
+from fanlight.common.model.frame import Codec
+from fanlight.common.runtime.credential_files import access_of
+from fanlight.common.runtime.settings import URL
+from fanlight.common.runtime.x_libraries import unify_x_libraries
+from fanlight.producer.pipeline import Pipeline
+from fanlight.producer.settings import DEFAULT_FPS, ProducerSettings, codec_value
+from fanlight.producer.source.base import Captured
+from fanlight.producer.stats import ProducerStats
 
 unify_x_libraries()  # the program may show its pictures in a window
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from common import access, units
-from common.access import Access
-from common.address import DEFAULT_URL, Design, TcpAddress
-from common.codec import check_quality
-from common.errors import ConfigError
-from common.frame import MAX_FPS, MAX_PIXELS, Codec
-from common.settings import MAX_PIXELS_OPTION, STREAM, URL, Option
+from fanlight.common.codec import check_quality
+from fanlight.common.model import units
+from fanlight.common.model.address import DEFAULT_URL, Design, TcpAddress
+from fanlight.common.model.credentials import Access
+from fanlight.common.model.errors import ConfigError
+from fanlight.common.model.frame import MAX_FPS, MAX_PIXELS, Codec
+from fanlight.common.runtime import credential_files
+from fanlight.common.runtime.settings import MAX_PIXELS_OPTION, STREAM, URL, Option
 
 DEFAULT_SIZE: Final = (1280, 720)
 DEFAULT_FPS: Final = 30.0
@@ -140,5 +141,5 @@ OPTIONS: Final = (
         "N",
     ),
     URL,
-    *access.OPTIONS,
+    *credential_files.OPTIONS,
 )

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeAlias
 
-from common.histogram import CODEC_BOUNDS_S, Distribution, Histogram
-from common.stats import Window
+from fanlight.common.model.histogram import CODEC_BOUNDS_S, Distribution, Histogram
+from fanlight.common.model.stats import Window
 
 
 class Drop(StrEnum):

@@ -16,8 +16,8 @@ from typing import Any
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)  # A script sees its own folder, not the checkout.
 
-from common.errors import FanlightError  # noqa: E402
-from common.units import size_px  # noqa: E402
+from fanlight.common.model.errors import FanlightError  # noqa: E402
+from fanlight.common.model.units import size_px  # noqa: E402
 from scripts.lib import apt, broker_docker  # noqa: E402
 from scripts.measure import (  # noqa: E402
     broker_count,

@@ -17,7 +17,7 @@ _EPILOG = """\
 Only documented errors may escape, no input may take more than a second of processor time, and memory may
 not grow by more than 64 MiB once a tenth of the inputs has passed. What breaks that is left in --findings,
 and `--replay FILE` runs it again. Exit codes: 0 all held, 1 something broke, 2 unusable arguments."""
-_PACKAGES = ["common", "consumer", "producer", "pika.data", "pika.frame"]
+_PACKAGES = ["fanlight", "pika.data", "pika.frame"]
 
 
 def main() -> int:

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Self
 
-from common.errors import FanlightError
+from fanlight.common.model.errors import FanlightError
 from scripts.lib import amqp_login, marked, node_files
 from scripts.lib.node_files import scripts_folder
 from scripts.lib.ports import LOOPBACK, is_free

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from common.errors import ConfigError
-from common.frame import Codec
+from fanlight.common.model.errors import ConfigError
+from fanlight.common.model.frame import Codec
 
 if TYPE_CHECKING:
     # These bring numpy and PyAV along, which a command line with a bad flag has no use for.
-    from common.codec.base import Decoder, Encoder
+    from fanlight.common.codec.base import Decoder, Encoder
 
 __all__ = ["check_quality", "decoder", "encoder"]
 
@@ -48,18 +48,18 @@ def encoder(codec: Codec, *, fps: float, gop_s: float, quality: int | None = Non
     """
     level = check_quality(codec, quality)
     if codec is Codec.H264:
-        from common.codec.h264 import H264Encoder
+        from fanlight.common.codec.h264 import H264Encoder
 
         return H264Encoder(fps=fps, gop_s=gop_s, crf=level)
     if codec is Codec.JPEG:
-        from common.codec.jpeg import JpegEncoder
+        from fanlight.common.codec.jpeg import JpegEncoder
 
         return JpegEncoder(quality=level)
     if codec is Codec.PNG:
-        from common.codec.png import PngEncoder
+        from fanlight.common.codec.png import PngEncoder
 
         return PngEncoder(compression_level=level)
-    from common.codec.raw import RawEncoder
+    from fanlight.common.codec.raw import RawEncoder
 
     return RawEncoder()
 
@@ -67,17 +67,17 @@ def encoder(codec: Codec, *, fps: float, gop_s: float, quality: int | None = Non
 def decoder(codec: Codec) -> Decoder:
     """A decoder of its own for the calling thread; `shared` has none (see `consumer.shared`)."""
     if codec is Codec.H264:
-        from common.codec.h264 import H264Decoder
+        from fanlight.common.codec.h264 import H264Decoder
 
         return H264Decoder()
     if codec is Codec.JPEG:
-        from common.codec.jpeg import JpegDecoder
+        from fanlight.common.codec.jpeg import JpegDecoder
 
         return JpegDecoder()
     if codec is Codec.PNG:
-        from common.codec.png import PngDecoder
+        from fanlight.common.codec.png import PngDecoder
 
         return PngDecoder()
-    from common.codec.raw import RawDecoder
+    from fanlight.common.codec.raw import RawDecoder
 
     return RawDecoder()

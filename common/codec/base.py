@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from common.codec.picture import Picture
-from common.errors import DecodeError
-from common.frame import EncodedFrame
-from common.pixels import FULL_BGR, Form, Pixels
+from fanlight.common.codec.picture import Picture
+from fanlight.common.model.errors import DecodeError
+from fanlight.common.model.frame import EncodedFrame
+from fanlight.common.model.pixels import FULL_BGR, Form, Pixels
 
 # libavcodec compares sizes with its `max_pixels` after it has rounded them up to whole blocks.
 MARGIN_PIXELS: Final = 65536

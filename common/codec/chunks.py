@@ -9,7 +9,7 @@ from __future__ import annotations
 from struct import Struct
 from typing import Final
 
-from common.errors import DecodeError
+from fanlight.common.model.errors import DecodeError
 
 _SIGNATURE_BYTES: Final = 8
 _CHUNK: Final = Struct(">I4s")  # length, name; behind the data a checksum of four bytes

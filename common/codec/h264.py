@@ -13,11 +13,11 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
-from common.codec.base import MARGIN_PIXELS, Encoded
-from common.codec.picture import Converter, Picture, PixelConverter, plane_view, size_of
-from common.errors import DecodeError, EncodeError
-from common.frame import EncodedFrame
-from common.pixels import FULL_BGR, Form, Pixels
+from fanlight.common.codec.base import MARGIN_PIXELS, Encoded
+from fanlight.common.codec.picture import Converter, Picture, PixelConverter, plane_view, size_of
+from fanlight.common.model.errors import DecodeError, EncodeError
+from fanlight.common.model.frame import EncodedFrame
+from fanlight.common.model.pixels import FULL_BGR, Form, Pixels
 
 # Half the size of `ultrafast` at higher PSNR; CAVLC and no deblocking are what a receiver saves time
 # on (docs/decisions.md). Scene cuts are coded as P so that keyframes keep their cadence. Keyframes of the

@@ -7,11 +7,11 @@ from typing import Final
 import numpy as np
 import simplejpeg
 
-from common.codec.base import Encoded, check_announced
-from common.codec.picture import BGR, Converter, Picture, in_form
-from common.errors import DecodeError, EncodeError
-from common.frame import EncodedFrame
-from common.pixels import FULL_BGR, Form, Pixels
+from fanlight.common.codec.base import Encoded, check_announced
+from fanlight.common.codec.picture import BGR, Converter, Picture, in_form
+from fanlight.common.model.errors import DecodeError, EncodeError
+from fanlight.common.model.frame import EncodedFrame
+from fanlight.common.model.pixels import FULL_BGR, Form, Pixels
 
 # A progressive JPEG is decoded once over for each of its scans, of which some are ten bytes long: one of
 # 16 MiB would take hours. Encoders write ten; the start of one does not occur within the data of another.

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from common.errors import EncodeError
-from common.pixels import FULL_BGR, Form, PixelFormat, Pixels, shape
+from fanlight.common.model.errors import EncodeError
+from fanlight.common.model.pixels import FULL_BGR, Form, PixelFormat, Pixels, shape
 
 _LIBAV: Final = {PixelFormat.BGR: "bgr24", PixelFormat.I420: "yuv420p", PixelFormat.GREY: "gray"}
 _TO_YUV: Final = Interpolation.BILINEAR | Interpolation.ACCURATE_RND

@@ -11,12 +11,12 @@ import numpy as np
 from av.codec.context import CodecContext
 from av.video.codeccontext import VideoCodecContext
 
-from common.codec.base import MARGIN_PIXELS, Encoded, check_announced
-from common.codec.chunks import plain
-from common.codec.picture import Converter, Picture, in_form, size_of
-from common.errors import DecodeError, EncodeError
-from common.frame import EncodedFrame
-from common.pixels import FULL_BGR, Form, Pixels
+from fanlight.common.codec.base import MARGIN_PIXELS, Encoded, check_announced
+from fanlight.common.codec.chunks import plain
+from fanlight.common.codec.picture import Converter, Picture, in_form, size_of
+from fanlight.common.model.errors import DecodeError, EncodeError
+from fanlight.common.model.frame import EncodedFrame
+from fanlight.common.model.pixels import FULL_BGR, Form, Pixels
 
 # Signature, then the IHDR chunk: its length, its name, width, height.
 _START: Final = struct.Struct(">8sI4sII")

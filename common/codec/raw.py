@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from common.codec.base import Encoded
-from common.codec.picture import Converter, Picture, in_form, size_of
-from common.errors import EncodeError
-from common.frame import MAX_BODY_BYTES, EncodedFrame
-from common.pixels import FULL_BGR, Form, Pixels
+from fanlight.common.codec.base import Encoded
+from fanlight.common.codec.picture import Converter, Picture, in_form, size_of
+from fanlight.common.model.errors import EncodeError
+from fanlight.common.model.frame import MAX_BODY_BYTES, EncodedFrame
+from fanlight.common.model.pixels import FULL_BGR, Form, Pixels
 
 
 class RawEncoder:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from consumer.sinks.base import Sink, SinkContext
+from fanlight.consumer.sinks.base import Sink, SinkContext
 
 __all__ = [
     "SINKS",
@@ -76,31 +76,31 @@ def open_sink(spec: SinkSpec, context: SinkContext) -> Sink:
     """
     match spec:
         case SinkSpec("window", None):
-            from consumer.sinks.window import WindowSink
+            from fanlight.consumer.sinks.window import WindowSink
 
             return WindowSink(context)
         case SinkSpec("status", None):
-            from consumer.sinks.status import StatusSink
+            from fanlight.consumer.sinks.status import StatusSink
 
             return StatusSink(context)
         case SinkSpec("null", None):
-            from consumer.sinks.null import NullSink
+            from fanlight.consumer.sinks.null import NullSink
 
             return NullSink()
         case SinkSpec("share", None):
-            from consumer.sinks.share import ShareSink
+            from fanlight.consumer.sinks.share import ShareSink
 
             return ShareSink(context.settings, context.stats)
         case SinkSpec("snapshot", str(path)):
-            from consumer.sinks.snapshot import SnapshotSink
+            from fanlight.consumer.sinks.snapshot import SnapshotSink
 
             return SnapshotSink(path)
         case SinkSpec("record", str(path)):
-            from consumer.sinks.record import RecordSink
+            from fanlight.consumer.sinks.record import RecordSink
 
             return RecordSink(path)
         case SinkSpec("trace", str(path)):
-            from consumer.sinks.trace import TraceSink
+            from fanlight.consumer.sinks.trace import TraceSink
 
             return TraceSink(path)
     raise ValueError(f"{spec} is not a sink: allowed is {SINKS}")

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from common.frame import EncodedFrame
-from consumer.stats import ConsumerStats, Outcome
+from fanlight.common.model.frame import EncodedFrame
+from fanlight.consumer.stats import ConsumerStats, Outcome
 
 if TYPE_CHECKING:
-    from consumer.frame import Frame
-    from consumer.settings import ConsumerSettings
+    from fanlight.consumer.frame import Frame
+    from fanlight.consumer.settings import ConsumerSettings
 
 
 @dataclass(frozen=True, slots=True)

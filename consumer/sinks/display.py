@@ -6,8 +6,8 @@ import ctypes
 import os
 from pathlib import Path
 
-from common.errors import SinkError
-from common.shell.x_libraries import unify_x_libraries
+from fanlight.common.model.errors import SinkError
+from fanlight.common.runtime.x_libraries import unify_x_libraries
 
 _INSTEAD = "use --sink status"
 

@@ -8,8 +8,8 @@ import os
 from pathlib import Path
 from typing import Final
 
-from common.errors import ConfigError, SinkError
-from common.ratelimit import RateLimiter
+from fanlight.common.model.errors import ConfigError, SinkError
+from fanlight.common.model.rate_limit import RateLimiter
 
 _LOG: Final = logging.getLogger(__name__)
 _RETRY_NS: Final = 1_000_000_000

@@ -11,10 +11,10 @@ from typing import BinaryIO, Final
 
 import av
 
-from common import codec
-from common.errors import SinkError
-from common.frame import Codec, EncodedFrame, FrameHeader
-from consumer.sinks.timeline import Timeline
+from fanlight.common import codec
+from fanlight.common.model.errors import SinkError
+from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader
+from fanlight.consumer.sinks.timeline import Timeline
 
 FORMATS: Final = {".mp4": "mp4", ".mkv": "matroska"}
 _TRACKS: Final = {Codec.H264: "h264", Codec.JPEG: "mjpeg", Codec.PNG: "png", Codec.RAW: "h264"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from consumer.sinks.base import Sink
+from fanlight.consumer.sinks.base import Sink
 
 
 class NullSink(Sink):

@@ -7,8 +7,8 @@ from typing import Final
 import cv2
 import numpy as np
 
-from common.pixels import Pixels
-from consumer.stats import ConsumerStats
+from fanlight.common.model.pixels import Pixels
+from fanlight.consumer.stats import ConsumerStats
 
 MARGIN_PX: Final = 10
 _PADDING_PX: Final = 9

@@ -9,13 +9,13 @@ from collections import deque
 from pathlib import Path
 from typing import Final
 
-from common.clock import monotonic_ns
-from common.errors import SinkError
-from common.frame import EncodedFrame
-from common.ratelimit import RateLimiter
-from consumer.sinks.base import Sink
-from consumer.sinks.files import Trouble, failed
-from consumer.sinks.recording import Recording
+from fanlight.common.clock import monotonic_ns
+from fanlight.common.model.errors import SinkError
+from fanlight.common.model.frame import EncodedFrame
+from fanlight.common.model.rate_limit import RateLimiter
+from fanlight.consumer.sinks.base import Sink
+from fanlight.consumer.sinks.files import Trouble, failed
+from fanlight.consumer.sinks.recording import Recording
 
 _log: Final = logging.getLogger(__name__)
 _MAX_FRAMES: Final = 256

@@ -7,9 +7,9 @@ import logging
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from common.frame import EncodedFrame
-from consumer.sinks.files import require_suffix, unusable
-from consumer.sinks.muxer import FORMATS, Muxer
+from fanlight.common.model.frame import EncodedFrame
+from fanlight.consumer.sinks.files import require_suffix, unusable
+from fanlight.consumer.sinks.muxer import FORMATS, Muxer
 
 _log: Final = logging.getLogger(__name__)
 

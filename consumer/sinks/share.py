@@ -7,19 +7,19 @@ import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from common.clock import monotonic_ns, wall_ns
-from common.errors import SharingError, SinkError
-from common.pixels import PixelFormat
-from common.sharing import hosts
-from common.sharing.layout import CODECS, SegmentHeader, Slot, slots_for
-from common.sharing.names import RingName, source_of
-from common.sharing.writer import Segment
-from consumer.sinks.base import Sink
-from consumer.stats import ConsumerStats
+from fanlight.common.clock import monotonic_ns, wall_ns
+from fanlight.common.model.errors import SharingError, SinkError
+from fanlight.common.model.pixels import PixelFormat
+from fanlight.common.shm import folder
+from fanlight.common.shm.layout import CODECS, SegmentHeader, Slot, slots_for
+from fanlight.common.shm.names import RingName, source_of
+from fanlight.common.shm.writer import Segment
+from fanlight.consumer.sinks.base import Sink
+from fanlight.consumer.stats import ConsumerStats
 
 if TYPE_CHECKING:
-    from consumer.frame import Frame
-    from consumer.settings import ConsumerSettings
+    from fanlight.consumer.frame import Frame
+    from fanlight.consumer.settings import ConsumerSettings
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -44,13 +44,13 @@ class ShareSink(Sink):
     """
 
     def __init__(self, settings: ConsumerSettings, stats: Callable[[], ConsumerStats]) -> None:
-        if not hosts.can_share():
-            raise SinkError(f"share needs Linux and {hosts.SHARED_MEMORY}")
+        if not folder.can_share():
+            raise SinkError(f"share needs Linux and {folder.SHARED_MEMORY}")
         self._form = settings.form
         self._ring = RingName(settings.stream, settings.form, source_of(settings.address))
         self._grace_s = settings.max_age_s
         self._stats = stats
-        self._leadership = hosts.Leadership(self._ring)
+        self._leadership = folder.Leadership(self._ring)
         self._leads: bool | None = None
         self._segment: Segment | None = None
         self._made_for: tuple[object, ...] = ()
@@ -134,7 +134,7 @@ class ShareSink(Sink):
         self._leads = leads
 
     def _reclaim(self) -> None:
-        files = hosts.reclaim()
+        files = folder.reclaim()
         if files:
             _LOG.info(
                 "share: removed %d leftover %s of a killed hub", files, "file" if files == 1 else "files"

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from common.clock import monotonic_ns
-from common.errors import SinkError
-from common.frame import Codec
-from common.pixels import Pixels, three_channels
-from consumer.sinks.base import Sink
-from consumer.sinks.files import Trouble, failed, require_suffix, unusable
+from fanlight.common.clock import monotonic_ns
+from fanlight.common.model.errors import SinkError
+from fanlight.common.model.frame import Codec
+from fanlight.common.model.pixels import Pixels, three_channels
+from fanlight.consumer.sinks.base import Sink
+from fanlight.consumer.sinks.files import Trouble, failed, require_suffix, unusable
 
 if TYPE_CHECKING:
-    from consumer.frame import Frame
+    from fanlight.consumer.frame import Frame
 
 _INTERVAL_NS: Final = 1_000_000_000
 _JPEG_QUALITY: Final = 90
@@ -100,7 +100,7 @@ class SnapshotSink(Sink):
         return self._fresh and (late or self._closing)
 
     def _run(self) -> None:
-        from common import codec
+        from fanlight.common import codec
 
         quality = _JPEG_QUALITY if self._codec is Codec.JPEG else None
         encoder = codec.encoder(self._codec, fps=1.0, gop_s=1.0, quality=quality)

@@ -6,11 +6,11 @@ import os
 import sys
 from typing import Final, TextIO
 
-from common.clock import monotonic_ns
-from common.errors import SinkError
-from consumer.sinks.base import Sink, SinkContext
-from consumer.sinks.files import reason
-from consumer.stats import ConsumerStats
+from fanlight.common.clock import monotonic_ns
+from fanlight.common.model.errors import SinkError
+from fanlight.consumer.sinks.base import Sink, SinkContext
+from fanlight.consumer.sinks.files import reason
+from fanlight.consumer.stats import ConsumerStats
 
 _TERMINAL_INTERVAL_NS: Final = 250_000_000
 _PLAIN_INTERVAL_NS: Final = 1_000_000_000

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from common.clock import monotonic_ns
-from consumer.sinks.base import Sink
-from consumer.sinks.files import Trouble, unusable
-from consumer.stats import Outcome
+from fanlight.common.clock import monotonic_ns
+from fanlight.consumer.sinks.base import Sink
+from fanlight.consumer.sinks.files import Trouble, unusable
+from fanlight.consumer.stats import Outcome
 
 HEADER: Final = "seq,capture_ns,received_ns,presented_ns,event\n"
 _FLUSH_INTERVAL_NS: Final = 1_000_000_000

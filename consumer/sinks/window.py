@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from common.clock import monotonic_ns
-from common.errors import SinkError
-from common.pixels import Pixels, three_channels
-from consumer.sinks.base import Sink, SinkContext
-from consumer.sinks.display import require_display
+from fanlight.common.clock import monotonic_ns
+from fanlight.common.model.errors import SinkError
+from fanlight.common.model.pixels import Pixels, three_channels
+from fanlight.consumer.sinks.base import Sink, SinkContext
+from fanlight.consumer.sinks.display import require_display
 
 # Qt's remarks on fonts and sessions are nothing a user could act on.
 os.environ.setdefault("QT_LOGGING_RULES", "*.debug=false;*.info=false;*.warning=false")
 try:
     import cv2
 
-    from consumer.sinks.overlay import Label, label_text
+    from fanlight.consumer.sinks.overlay import Label, label_text
 except ImportError as error:
     raise SinkError(f"window cannot be opened: OpenCV does not load ({error})") from None
 
 if TYPE_CHECKING:
-    from consumer.frame import Frame
+    from fanlight.consumer.frame import Frame
 
 _QUIT_KEYS: Final = (ord("q"), ord("Q"), 27)
 _MAX_SIZE: Final = (1280, 720)

@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
-from common.errors import ConfigError
-from common.frame import MAX_PIXELS
-from producer.source.base import Captured, Source
+from fanlight.common.model.errors import ConfigError
+from fanlight.common.model.frame import MAX_PIXELS
+from fanlight.producer.source.base import Captured, Source
 
 __all__ = ["ALLOWED", "Captured", "Source", "make_source"]
 
@@ -36,7 +36,7 @@ def make_source(
         ConfigError: there is no such file or folder, or no image in it.
     """
     if spec == "test":
-        from producer.source.test_pattern import DEFAULT_FPS, DEFAULT_SIZE, TestPatternSource
+        from fanlight.producer.source.test_pattern import DEFAULT_FPS, DEFAULT_SIZE, TestPatternSource
 
         return TestPatternSource(size or DEFAULT_SIZE, fps or DEFAULT_FPS)
     if re.fullmatch(r"[0-9]{1,4}", spec):
@@ -44,7 +44,7 @@ def make_source(
     if re.fullmatch(r"/dev/video\d+", spec):
         return _camera(spec, fps, size)
     if "://" in spec and not spec.startswith("file://"):
-        from producer.source.media import UrlSource
+        from fanlight.producer.source.media import UrlSource
 
         return UrlSource(spec, loop=loop, fps=fps, max_pixels=max_pixels)
     path = unquote(spec.removeprefix("file://")) if "://" in spec else spec
@@ -52,13 +52,13 @@ def make_source(
 
 
 def _camera(device: int | str, fps: float | None, size: tuple[int, int] | None) -> Source:
-    from producer.source.camera import CameraSource
+    from fanlight.producer.source.camera import CameraSource
 
     return CameraSource(device, fps=fps, size=size)
 
 
 def _from_disk(spec: str, loop: bool, fps: float | None, max_pixels: int) -> Source:
-    from producer.source.images import SUFFIXES, ImagesSource, list_images
+    from fanlight.producer.source.images import SUFFIXES, ImagesSource, list_images
 
     path = Path(spec)
     is_pattern = not path.exists() and any(character in spec for character in "*?[")
@@ -71,6 +71,6 @@ def _from_disk(spec: str, loop: bool, fps: float | None, max_pixels: int) -> Sou
             )
         return ImagesSource(spec, loop=loop, fps=fps, max_pixels=max_pixels)
 
-    from producer.source.media import FileSource
+    from fanlight.producer.source.media import FileSource
 
     return FileSource(path, loop=loop, fps=fps, max_pixels=max_pixels)

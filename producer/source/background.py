@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from typing import Protocol
 
-from common.errors import SourceError
-from producer.source.base import Captured
-from producer.stats import Drop, Drops
+from fanlight.common.model.errors import SourceError
+from fanlight.producer.source.base import Captured
+from fanlight.producer.stats import Drop, Drops
 
 _JOIN_S = 0.5
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from common.clock import monotonic_of
-from common.codec.picture import Picture
-from producer.stats import Drops
+from fanlight.common.clock import monotonic_of
+from fanlight.common.codec.picture import Picture
+from fanlight.producer.stats import Drops
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,14 +8,14 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common.clock import monotonic_ns, wall_ns
-from common.codec.picture import as_bgr
-from common.errors import SourceError
-from producer.source.background import Background
-from producer.source.base import Captured
-from producer.source.pacing import Thinner
-from producer.source.playback import FALLBACK_FPS
-from producer.stats import Drop, Drops
+from fanlight.common.clock import monotonic_ns, wall_ns
+from fanlight.common.codec.picture import as_bgr
+from fanlight.common.model.errors import SourceError
+from fanlight.producer.source.background import Background
+from fanlight.producer.source.base import Captured
+from fanlight.producer.source.pacing import Thinner
+from fanlight.producer.source.playback import FALLBACK_FPS
+from fanlight.producer.stats import Drop, Drops
 
 if TYPE_CHECKING:
     import cv2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from common.codec.picture import BGR
+from fanlight.common.codec.picture import BGR
 
 _FONT = {
     "0": "01110 10001 10011 10101 11001 10001 01110",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from common.codec.picture import BGR
+from fanlight.common.codec.picture import BGR
 
 MODULUS = 1 << 24
 """Numbers are kept modulo this: six days at 30 fps."""

@@ -14,15 +14,15 @@ import av
 import numpy as np
 from av.video.codeccontext import VideoCodecContext
 
-from common.clock import monotonic_ns, wall_ns
-from common.codec.chunks import plain
-from common.codec.jpeg import check_scans
-from common.codec.picture import BGR, Converter
-from common.errors import DecodeError, SourceError
-from common.frame import MAX_PIXELS
-from producer.source.base import Captured
-from producer.source.pacing import Pacer, interval_ns, wait_until
-from producer.stats import Drop, Drops
+from fanlight.common.clock import monotonic_ns, wall_ns
+from fanlight.common.codec.chunks import plain
+from fanlight.common.codec.jpeg import check_scans
+from fanlight.common.codec.picture import BGR, Converter
+from fanlight.common.model.errors import DecodeError, SourceError
+from fanlight.common.model.frame import MAX_PIXELS
+from fanlight.producer.source.base import Captured
+from fanlight.producer.source.pacing import Pacer, interval_ns, wait_until
+from fanlight.producer.stats import Drop, Drops
 
 _log = logging.getLogger(__name__)
 

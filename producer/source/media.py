@@ -6,14 +6,14 @@ import re
 import threading
 from pathlib import Path
 
-from common.clock import monotonic_ns
-from common.errors import SourceError
-from common.frame import MAX_PIXELS
-from producer.source.background import Background
-from producer.source.base import Captured
-from producer.source.pacing import Thinner
-from producer.source.playback import FALLBACK_FPS, Playback
-from producer.stats import Drop, Drops
+from fanlight.common.clock import monotonic_ns
+from fanlight.common.model.errors import SourceError
+from fanlight.common.model.frame import MAX_PIXELS
+from fanlight.producer.source.background import Background
+from fanlight.producer.source.base import Captured
+from fanlight.producer.source.pacing import Thinner
+from fanlight.producer.source.playback import FALLBACK_FPS, Playback
+from fanlight.producer.stats import Drop, Drops
 
 # Enough to find the streams of a 40 Mbit/s feed, but not to wait for a second of it: two pictures
 # suffice to learn the rate. Opening an MPEG-TS feed takes 0.1 s so, 0.8 s by default.

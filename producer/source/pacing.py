@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 
-from common.clock import monotonic_ns
+from fanlight.common.clock import monotonic_ns
 
 _NS_PER_S = 1_000_000_000
 # A busy machine takes so long at most to run a thread that is due.

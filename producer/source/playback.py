@@ -13,13 +13,13 @@ from av.codec.context import ThreadType
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from common.clock import monotonic_ns, wall_ns
-from common.errors import ConfigError, SourceError
-from common.frame import MAX_PIXELS
-from common.ratelimit import RateLimiter
-from producer.source.base import Captured
-from producer.source.pacing import Backlog, MediaClock, Pacer, interval_ns, wait_until
-from producer.stats import Drop, Drops
+from fanlight.common.clock import monotonic_ns, wall_ns
+from fanlight.common.model.errors import ConfigError, SourceError
+from fanlight.common.model.frame import MAX_PIXELS
+from fanlight.common.model.rate_limit import RateLimiter
+from fanlight.producer.source.base import Captured
+from fanlight.producer.source.pacing import Backlog, MediaClock, Pacer, interval_ns, wait_until
+from fanlight.producer.stats import Drop, Drops
 
 _log = logging.getLogger(__name__)
 

@@ -7,13 +7,13 @@ import time
 
 import numpy as np
 
-from common.clock import monotonic_ns, wall_ns
-from common.codec.picture import BGR
-from producer.source.base import Captured
-from producer.source.digits import Digits
-from producer.source.frame_code import code_top, draw_frame_number, read_frame_number
-from producer.source.pacing import Pacer, interval_ns, wait_until
-from producer.stats import Drops
+from fanlight.common.clock import monotonic_ns, wall_ns
+from fanlight.common.codec.picture import BGR
+from fanlight.producer.source.base import Captured
+from fanlight.producer.source.digits import Digits
+from fanlight.producer.source.frame_code import code_top, draw_frame_number, read_frame_number
+from fanlight.producer.source.pacing import Pacer, interval_ns, wait_until
+from fanlight.producer.stats import Drops
 
 __all__ = ["DEFAULT_FPS", "DEFAULT_SIZE", "TestPattern", "TestPatternSource", "read_frame_number"]
 

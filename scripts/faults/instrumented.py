@@ -15,8 +15,8 @@ import sys
 import threading
 from pathlib import Path
 
-import common.clock
-from common.shell.lean import lean_process
+from fanlight.common import clock
+from fanlight.common.runtime.memory import lean_process
 from scripts.faults.levers import Levers, Mode
 from scripts.faults.seen import CODES, UNREADABLE, Seen, code_of, pack
 from scripts.lib.stepped_clock import stepped
@@ -28,7 +28,7 @@ def main() -> int:
     role, flags = sys.argv[1], sys.argv[2:]
     place = Path(os.environ["SOAK_LEVERS"])
     levers = Levers(place)
-    common.clock.wall_ns = stepped(place)
+    clock.wall_ns = stepped(place)
     if role == "producer":
         return _producer(flags, levers)
     return _consumer(flags)
@@ -37,14 +37,14 @@ def main() -> int:
 def _producer(flags: list[str], levers: Levers) -> int:
     import numpy as np
 
-    import producer.source as sources
-    from common.clock import monotonic_ns
-    from common.frame import MAX_SIDE
-    from producer.source.base import Captured, Source
-    from producer.source.frame_code import MODULUS, draw_frame_number
-    from producer.source.pacing import Pacer, interval_ns, wait_until
-    from producer.source.test_pattern import TestPattern
-    from producer.stats import Drops
+    import fanlight.producer.source as sources
+    from fanlight.common.clock import monotonic_ns
+    from fanlight.common.model.frame import MAX_SIDE
+    from fanlight.producer.source.base import Captured, Source
+    from fanlight.producer.source.frame_code import MODULUS, draw_frame_number
+    from fanlight.producer.source.pacing import Pacer, interval_ns, wait_until
+    from fanlight.producer.source.test_pattern import TestPattern
+    from fanlight.producer.stats import Drops
 
     class MarkedSource:
         """The test pattern; the time of its capture is burnt in three times."""
@@ -79,7 +79,7 @@ def _producer(flags: list[str], levers: Levers) -> int:
                 return None
             if self._interrupted.is_set():
                 return None
-            capture_ns = common.clock.wall_ns()
+            capture_ns = clock.wall_ns()
             if mode is Mode.REFUSED:
                 return Captured(np.zeros((2, MAX_SIDE + 2, 3), np.uint8), capture_ns)
             pattern = self._patterns[Mode.SMALL if mode is Mode.SMALL else Mode.STEADY]
@@ -105,17 +105,17 @@ def _producer(flags: list[str], levers: Levers) -> int:
         return MarkedSource(size or (640, 360), fps or 30.0)
 
     sources.make_source = make_source
-    from producer.cli import main as command
+    from fanlight.producer.cli import main as command
 
     return command(flags)
 
 
 def _consumer(flags: list[str]) -> int:
-    from common.clock import monotonic_ns
-    from consumer.frame import Frame
-    from consumer.sinks import null
-    from consumer.sinks.base import Sink
-    from producer.source.frame_code import read_frame_number
+    from fanlight.common.clock import monotonic_ns
+    from fanlight.consumer.frame import Frame
+    from fanlight.consumer.sinks import null
+    from fanlight.consumer.sinks.base import Sink
+    from fanlight.producer.source.frame_code import read_frame_number
 
     member, told = int(os.environ["SOAK_MEMBER"]), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     told.setblocking(False)
@@ -141,7 +141,7 @@ def _consumer(flags: list[str]) -> int:
                 return  # the rig counts what it hears of
 
     null.NullSink = CheckingSink  # type: ignore[assignment, misc]
-    from consumer.cli import main as command
+    from fanlight.consumer.cli import main as command
 
     return command(flags)
 

@@ -10,7 +10,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from producer.source.frame_code import MODULUS
+from fanlight.producer.source.frame_code import MODULUS
 from scripts.faults.seen import Seen, code_of
 
 STEP_NS: Final = 3600 * 1_000_000_000

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from common.fanout.broker import topology
+from fanlight.common.transport.amqp import topology
 from scripts.faults.judge import STEP_NS
 from scripts.faults.levers import Mode
 from scripts.faults.member import Member

@@ -16,7 +16,7 @@ from typing import IO, Final
 
 import psutil
 
-from common.clock import monotonic_ns
+from fanlight.common.clock import monotonic_ns
 from scripts.faults.levers import Levers
 from scripts.lib.instance import CHECKOUT
 

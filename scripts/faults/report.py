@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from common.stats import percentile
+from fanlight.common.model.stats import percentile
 from scripts.faults.run import Result
 
 _MOST_NAMED: Final = 3

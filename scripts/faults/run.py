@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Final
 
-from common.clock import monotonic_ns
+from fanlight.common.clock import monotonic_ns
 from scripts.faults.kinds import Fault, drawn, hold
 from scripts.faults.member import Level
 from scripts.faults.rig import Rig

@@ -8,13 +8,13 @@ from typing import Final
 
 import av
 
-from common.codec import decoder
-from common.codec.picture import Converter
-from common.errors import DecodeError, WireFormatError
-from common.fanout.tcp.wire import MessageReader
-from common.frame import Codec, EncodedFrame, FrameHeader
-from common.pixels import Form, PixelFormat, shape
-from producer.source.images import decode_image, to_picture
+from fanlight.common.codec import decoder
+from fanlight.common.codec.picture import Converter
+from fanlight.common.model.errors import DecodeError, WireFormatError
+from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader
+from fanlight.common.model.pixels import Form, PixelFormat, shape
+from fanlight.common.transport.tcp.wire import MessageReader
+from fanlight.producer.source.images import decode_image, to_picture
 from scripts.fuzzing.target import Broken, Target, golden
 
 _FORMS: Final = tuple(Form(pixel_format) for pixel_format in PixelFormat)
@@ -125,7 +125,7 @@ def _bodies(codec: Codec) -> list[bytes]:
 
 
 def _h264_seeds() -> list[bytes]:
-    from common.codec import encoder
+    from fanlight.common.codec import encoder
     from scripts.fuzzing.samples import gradient
 
     encoding = encoder(Codec.H264, fps=30, gop_s=1)

@@ -11,23 +11,23 @@ from typing import Any, Final
 
 from pika import data as pika_data
 
-from common import control, units
-from common.address import parse_url
-from common.errors import ConfigError, WireFormatError
-from common.fanout.tcp import wire
-from common.fanout.tcp.visitor import Visitor
-from common.fanout.tcp.wire import Kind, Message, MessageReader
-from common.frame import APP_ID, MAX_BODY_BYTES, MAX_PIXELS, Codec, FrameHeader
-from common.pixels import format_value
-from common.settings import Option, resolve
-from common.sharing.layout import SegmentHeader
-from common.sharing.names import is_ours
-from consumer.settings import OPTIONS as CONSUMER
-from consumer.settings import ConsumerSettings, via_value
-from consumer.sinks import parse_sink
-from producer.settings import OPTIONS as PRODUCER
-from producer.settings import ProducerSettings
-from producer.source.media import without_secrets
+from fanlight.common.model import control, units
+from fanlight.common.model.address import parse_url
+from fanlight.common.model.errors import ConfigError, WireFormatError
+from fanlight.common.model.frame import APP_ID, MAX_BODY_BYTES, MAX_PIXELS, Codec, FrameHeader
+from fanlight.common.model.pixels import format_value
+from fanlight.common.runtime.settings import Option, resolve
+from fanlight.common.shm.layout import SegmentHeader
+from fanlight.common.shm.names import is_ours
+from fanlight.common.transport.tcp import wire
+from fanlight.common.transport.tcp.handshake import Handshake
+from fanlight.common.transport.tcp.wire import Kind, Message, MessageReader
+from fanlight.consumer.settings import OPTIONS as CONSUMER
+from fanlight.consumer.settings import ConsumerSettings, via_value
+from fanlight.consumer.sinks import parse_sink
+from fanlight.producer.settings import OPTIONS as PRODUCER
+from fanlight.producer.settings import ProducerSettings
+from fanlight.producer.source.media import without_secrets
 from scripts.fuzzing.target import Broken, Target, golden
 
 _HEADER_WORDS: Final = tuple(
@@ -129,7 +129,7 @@ def _messages(parts: Iterable[bytes]) -> list[Message] | None:
 
 def _tcp_visitor() -> Callable[[bytes], None]:
     def run(data: bytes) -> None:
-        visitor = Visitor("cam", 0)
+        visitor = Handshake("cam", 0)
         for now_ns, start in enumerate(range(0, len(data), 50)):
             try:
                 said = visitor.hear(memoryview(data)[start : start + 50], now_ns)

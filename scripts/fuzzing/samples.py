@@ -10,7 +10,7 @@ import numpy as np
 from av.codec.context import CodecContext
 from av.video.codeccontext import VideoCodecContext
 
-from common.codec.picture import BGR
+from fanlight.common.codec.picture import BGR
 
 _FORMATS = {
     "png": "rgb24",

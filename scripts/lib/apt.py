@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from common.errors import FanlightError
+from fanlight.common.model.errors import FanlightError
 from scripts.lib.locked import locked
 from scripts.lib.quietly import run_quietly
 

@@ -6,7 +6,7 @@ import hashlib
 import sys
 from collections.abc import Callable
 
-from common.errors import FanlightError
+from fanlight.common.model.errors import FanlightError
 from scripts.lib import apt
 from scripts.lib.instance import CHECKOUT
 from scripts.lib.locked import locked

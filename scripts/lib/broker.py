@@ -9,10 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from common.access import OPTIONS, Access
-from common.address import BrokerAddress, TcpAddress, parse_url
-from common.errors import FanlightError
-from common.shell.access import access_of
+from fanlight.common.model.address import BrokerAddress, TcpAddress, parse_url
+from fanlight.common.model.credentials import Access
+from fanlight.common.model.errors import FanlightError
+from fanlight.common.runtime.credential_files import OPTIONS, access_of
 from scripts.lib import amqp_login, broker_docker, broker_private
 from scripts.lib.instance import Instance, Record
 from scripts.private_node import NodeError

@@ -8,9 +8,9 @@ import sys
 import time
 from collections.abc import Callable
 
-from common.errors import ConfigError, FanlightError
-from common.settings import OneLineParser
-from common.shell.access import access_of
+from fanlight.common.model.errors import ConfigError, FanlightError
+from fanlight.common.runtime.credential_files import access_of
+from fanlight.common.runtime.settings import OneLineParser
 from scripts.lib import broker
 from scripts.lib.instance import Instance
 

@@ -6,7 +6,7 @@ import hashlib
 import shutil
 from collections.abc import Callable
 
-from common.errors import FanlightError
+from fanlight.common.model.errors import FanlightError
 from scripts.lib.instance import CHECKOUT, Instance, Record
 from scripts.lib.ports import free_ports, is_free
 from scripts.lib.quietly import run_quietly

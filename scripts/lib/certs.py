@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from common.errors import FanlightError
+from fanlight.common.model.errors import FanlightError
 
 # Clocks differ: what is signed now is to be valid on a machine that is a little behind.
 _BACKDATED: Final = timedelta(hours=1)

@@ -7,9 +7,9 @@ import os
 import sys
 from pathlib import Path
 
-from common.errors import FanlightError
-from common.settings import OneLineParser
-from common.units import checked, count, name
+from fanlight.common.model.errors import FanlightError
+from fanlight.common.model.units import checked, count, name
+from fanlight.common.runtime.settings import OneLineParser
 from scripts.lib.bootstrap import PYTHON, ensure_venv
 from scripts.lib.instance import CHECKOUT
 

@@ -8,7 +8,7 @@ import signal
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from common.errors import FanlightError
+from fanlight.common.model.errors import FanlightError
 from scripts.lib import broker, broker_docker
 from scripts.lib.bootstrap import PYTHON, VENV, ensure_venv
 from scripts.lib.instance import CHECKOUT, Instance

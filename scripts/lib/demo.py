@@ -12,9 +12,9 @@ from pathlib import Path
 from queue import Empty
 from typing import TypeVar
 
-from common.errors import FanlightError
-from common.settings import OneLineParser
-from common.units import count, positive_duration_s
+from fanlight.common.model.errors import FanlightError
+from fanlight.common.model.units import count, positive_duration_s
+from fanlight.common.runtime.settings import OneLineParser
 from scripts.lib import broker
 from scripts.lib.bootstrap import PYTHON, ensure_venv
 from scripts.lib.child import Child, Event, Events, Kind

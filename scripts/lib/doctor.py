@@ -7,13 +7,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from common.errors import FanlightError
+from fanlight.common.model.errors import FanlightError
 from scripts.lib.bootstrap import PYTHON, ensure_venv
 from scripts.lib.instance import CHECKOUT
 
 if TYPE_CHECKING:
-    from common.settings import Option
-    from common.shell.options import Operation
+    from fanlight.common.runtime.options import Operation
+    from fanlight.common.runtime.settings import Option
 
 
 def main() -> int:
@@ -29,10 +29,10 @@ def main() -> int:
 
 def examine() -> int:
     """Run all checks; the exit code."""
-    from common.shell.lean import lean_process
-    from common.shell.main import command_line
-    from consumer.settings import OPTIONS as CONSUMER_OPTIONS
-    from producer.settings import OPTIONS as PRODUCER_OPTIONS
+    from fanlight.common.runtime.main import command_line
+    from fanlight.common.runtime.memory import lean_process
+    from fanlight.consumer.settings import OPTIONS as CONSUMER_OPTIONS
+    from fanlight.producer.settings import OPTIONS as PRODUCER_OPTIONS
 
     lean_process()
     both = {option.name: option for option in (*PRODUCER_OPTIONS, *CONSUMER_OPTIONS)}
@@ -41,12 +41,12 @@ def examine() -> int:
 
 
 def _report(values: Mapping[str, Any], _operation: Operation) -> int:
-    from common.doctor.machine import machine_checks
-    from common.doctor.report import report
-    from consumer import settings as consumer
-    from consumer.doctor import consumer_checks
-    from producer import settings as producer
-    from producer.doctor import producer_checks
+    from fanlight.common.observe.doctor import report
+    from fanlight.common.observe.machine_check import machine_checks
+    from fanlight.consumer import settings as consumer
+    from fanlight.consumer.doctor import consumer_checks
+    from fanlight.producer import settings as producer
+    from fanlight.producer.doctor import producer_checks
 
     producers = producer_checks(producer.ProducerSettings(**_of(values, producer.OPTIONS)))
     consumers = consumer_checks(consumer.ConsumerSettings(**_of(values, consumer.OPTIONS)))
@@ -54,7 +54,7 @@ def _report(values: Mapping[str, Any], _operation: Operation) -> int:
 
 
 def _of(values: Mapping[str, Any], options: Sequence[Option]) -> dict[str, Any]:
-    from common.shell.access import with_access
+    from fanlight.common.runtime.credential_files import with_access
 
     return with_access({option.key: values[option.key] for option in options})
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from common.errors import ConfigError
+from fanlight.common.model.errors import ConfigError
 from scripts.lib.locked import locked
 
 CHECKOUT = Path(__file__).resolve().parents[2]

@@ -31,7 +31,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
-from common.errors import FanlightError
+from fanlight.common.model.errors import FanlightError
 
 # Program, and the Debian package that has it.
 PROGRAMS: Final = {"ip": "iproute2", "tc": "iproute2", "iptables-restore": "iptables"}

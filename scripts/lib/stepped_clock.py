@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-import common.clock
+from fanlight.common import clock
 
 _OFFSET_NS: Final = struct.Struct("<q")
 
@@ -55,8 +55,8 @@ def main(arguments: list[str]) -> int:
             "usage: python -m scripts.lib.stepped_clock OFFSETFILE producer|consumer FLAGS...\n"
         )
         return 2
-    common.clock.wall_ns = stepped(Path(arguments[0]))
-    code: int = importlib.import_module(f"{arguments[1]}.cli").main(arguments[2:])
+    clock.wall_ns = stepped(Path(arguments[0]))
+    code: int = importlib.import_module(f"fanlight.{arguments[1]}.cli").main(arguments[2:])
     return code
 
 

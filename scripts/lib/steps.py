@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from common.errors import FanlightError
+from fanlight.common.model.errors import FanlightError
 
 _KIND_END_S = 60.0
 

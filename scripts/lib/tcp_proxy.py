@@ -21,7 +21,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Self
 
-from common.fanout.tcp.sockets import Bell
+from fanlight.common.transport.tcp.sockets import Waker
 from scripts.lib.ports import LOOPBACK, free_ports
 
 _READ_BYTES: Final = 16 * 1024
@@ -135,7 +135,7 @@ class TcpProxy:
         except OSError:
             self._selector.close()
             raise
-        self._bell = Bell()
+        self._bell = Waker()
         self._selector.register(self._bell, selectors.EVENT_READ)
         self._thread.start()
 

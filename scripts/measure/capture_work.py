@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import time
 
-from producer.source.media import FileSource
+from fanlight.producer.source.media import FileSource
 
 
 def measure(clip: str, seconds: float) -> float:

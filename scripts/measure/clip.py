@@ -6,7 +6,7 @@ from pathlib import Path
 
 import av
 
-from common.codec.picture import Converter
+from fanlight.common.codec.picture import Converter
 from scripts.lib.instance import CHECKOUT
 
 SOURCE = CHECKOUT / "tests" / "media" / "bigbuckbunny-720p.mp4"

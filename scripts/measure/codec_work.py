@@ -15,8 +15,8 @@ from itertools import islice
 
 import av
 
-from common.codec import decoder, encoder
-from common.frame import Codec, EncodedFrame, FrameHeader
+from fanlight.common.codec import decoder, encoder
+from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader
 
 
 def measure(clip: str, viewers: int, frames: int) -> dict[str, float]:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from common.stats import percentile
+from fanlight.common.model.stats import percentile
 from scripts.measure import designs, sampler, syscalls, traces
 from scripts.measure.designs import Design
 from scripts.measure.processes import RunFailed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, Final, Self
 
-from common.errors import FanlightError
+from fanlight.common.model.errors import FanlightError
 from scripts.lib import broker
 from scripts.lib.broker_docker import IMAGE
 from scripts.lib.instance import CHECKOUT

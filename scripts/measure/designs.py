@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from common.codec.h264 import X264_OPTIONS
+from fanlight.common.codec.h264 import X264_OPTIONS
 
 _GOP: Final = 30
 _RENDERED: Final = re.compile(r"rendered: (\d+)")

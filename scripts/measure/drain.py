@@ -15,9 +15,9 @@ import socket
 import sys
 import time
 
-from common.address import TcpAddress, parse_url
-from common.fanout.tcp.wire import Hello, Kind, MessageReader, hello_message, read_object
-from common.stats import percentile
+from fanlight.common.model.address import TcpAddress, parse_url
+from fanlight.common.model.stats import percentile
+from fanlight.common.transport.tcp.wire import Hello, Kind, MessageReader, hello_message, read_object
 
 _SETTLE_S = 2.0
 _READ_BYTES = 256 * 1024

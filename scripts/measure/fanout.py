@@ -17,9 +17,9 @@ from typing import Any, Final
 
 import av
 
-from common.codec import encoder
-from common.fanout.tcp.wire import frame_message
-from common.frame import Codec, EncodedFrame, FrameHeader
+from fanlight.common.codec import encoder
+from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader
+from fanlight.common.transport.tcp.wire import frame_message
 from scripts.lib.instance import CHECKOUT
 from scripts.lib.ports import free_ports, is_free
 from scripts.measure import counters

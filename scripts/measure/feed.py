@@ -14,10 +14,10 @@ import time
 from itertools import count
 from pathlib import Path
 
-from common import fanout
-from common.control import ControlMessage
-from common.fanout.tcp.wire import MessageReader, read_frame
-from common.frame import EncodedFrame
+from fanlight.common import transport
+from fanlight.common.model.control import ControlMessage
+from fanlight.common.model.frame import EncodedFrame
+from fanlight.common.transport.tcp.wire import MessageReader, read_frame
 
 _WAIT_S = 0.2
 
@@ -48,7 +48,7 @@ def main(url: str, path: str, fps: float) -> None:
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
-    publisher = fanout.publisher(url, stream="cam", max_age_s=0.5, events=Feed())
+    publisher = transport.publisher(url, stream="cam", max_age_s=0.5, events=Feed())
     publisher.start()
     began_s = time.monotonic()
     for seq in count():

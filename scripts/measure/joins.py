@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from common.stats import percentile
-from consumer import Consumer
+from fanlight.common.model.stats import percentile
+from fanlight.consumer import Consumer
 from scripts.lib.ports import free_ports
 from scripts.measure.comparison import Cell
 from scripts.measure.designs import Place

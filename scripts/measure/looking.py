@@ -8,17 +8,17 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from common.shell.lean import lean_process
+from fanlight.common.runtime.memory import lean_process
 
 if TYPE_CHECKING:
-    from consumer.frame import Frame
-    from consumer.sinks.base import Sink
+    from fanlight.consumer.frame import Frame
+    from fanlight.consumer.sinks.base import Sink
 
 
 def main() -> int:
     lean_process()
-    from consumer import cli
-    from consumer.sinks.null import NullSink
+    from fanlight.consumer import cli
+    from fanlight.consumer.sinks.null import NullSink
 
     def look(_sink: Sink, frame: Frame) -> None:
         frame.image.max()

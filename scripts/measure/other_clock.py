@@ -9,14 +9,14 @@ from __future__ import annotations
 import sys
 import time
 
-import common.clock
+from fanlight.common import clock
 
 
 def main() -> int:
     """Run the consumer's command line; its exit code."""
     offset_ns = int(sys.argv[1])
-    common.clock.wall_ns = lambda: time.time_ns() + offset_ns
-    from consumer.cli import main as consumer
+    clock.wall_ns = lambda: time.time_ns() + offset_ns
+    from fanlight.consumer.cli import main as consumer
 
     return consumer(sys.argv[2:])
 

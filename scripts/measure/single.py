@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pika
 
-from consumer import Consumer
+from fanlight.consumer import Consumer
 from scripts.lib.instance import CHECKOUT
 from scripts.measure.clip import SOURCE
 from scripts.measure.processes import cpu_s, memory_kib

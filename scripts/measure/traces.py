@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from common.stats import percentile
+from fanlight.common.model.stats import percentile
 
 _EDGE: Final = 30
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from common.stats import percentile
+from fanlight.common.model.stats import percentile
 from scripts.lib.instance import CHECKOUT
 from scripts.measure import designs, hosts
 from scripts.measure.goals import Goal

@@ -16,7 +16,7 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import UnroutableError
 
-from common.fanout.broker import topology
+from fanlight.common.transport.amqp import topology
 from tests.support.broker import tcp_url
 from tests.support.commands import Command, run, running
 from tests.support.media_server import CLIP

@@ -12,13 +12,13 @@ from pathlib import Path
 import pika
 import pytest
 
-from common.access import Access
-from common.address import parse_url
-from common.errors import BrokerRefused, ConfigError
-from consumer import Consumer
-from consumer.settings import ConsumerSettings
-from producer import Producer
-from producer.settings import ProducerSettings
+from fanlight.common.model.address import parse_url
+from fanlight.common.model.credentials import Access
+from fanlight.common.model.errors import BrokerRefused, ConfigError
+from fanlight.consumer import Consumer
+from fanlight.consumer.settings import ConsumerSettings
+from fanlight.producer import Producer
+from fanlight.producer.settings import ProducerSettings
 from scripts.lib import broker as brokers
 from scripts.lib.instance import Record
 from scripts.private_node import PrivateNode
@@ -152,8 +152,8 @@ def test_on_the_command_line_it_works_is_hidden_and_warned_of(node: PrivateNode,
 
 CRASH = """
 import sys
-from common.fanout.broker.hosts import HostRotation
-from consumer.cli import main
+from fanlight.common.transport.amqp.node_rotation import HostRotation
+from fanlight.consumer.cli import main
 
 def broken(hosts, now_ns):
     raise RuntimeError("broken on purpose")

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from common.errors import BrokerRefused, ConfigError
-from consumer import Consumer
-from producer import Producer
+from fanlight.common.model.errors import BrokerRefused, ConfigError
+from fanlight.consumer import Consumer
+from fanlight.producer import Producer
 from scripts.lib.certs import Pair
 from tests.support.commands import Command, run, running
 from tests.support.marked_stream import Marking, Watcher

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import TokenRefused
-from consumer import Consumer
-from producer import Producer
+from fanlight.common.model.errors import TokenRefused
+from fanlight.consumer import Consumer
+from fanlight.producer import Producer
 from scripts.lib.ports import free_ports
 from tests.support.broker import tcp_url
 from tests.support.commands import Command, run, running

@@ -13,8 +13,8 @@ from pathlib import Path
 import pika
 import pytest
 
-from common.clock import wall_ns
-from common.fanout.broker import topology
+from fanlight.common.clock import wall_ns
+from fanlight.common.transport.amqp import topology
 from scripts.private_node import VHOST, PrivateNode
 from tests.support.commands import Command, running
 from tests.support.fault_stream import FPS, MAX_AGE_S, RECOVERY_S, Fading, Watcher, queues, streaming

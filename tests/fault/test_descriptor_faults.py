@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from common.sharing.hosts import ring_folder
+from fanlight.common.shm.folder import ring_folder
 from scripts.lib.tcp_proxy import TcpProxy
 from tests.support.broker import tcp_url
 from tests.support.commands import Command, running

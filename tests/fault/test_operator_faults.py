@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from common.fanout.broker import topology
+from fanlight.common.transport.amqp import topology
 from scripts.private_node import VHOST, PrivateNode
 from tests.support.fault_stream import MAX_AGE_S, RECOVERY_S, queues, streaming
 from tests.support.timing import scaled, wait_until

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from common.address import DEFAULT_URL
-from common.errors import BrokerRefused
-from consumer import Consumer
+from fanlight.common.model.address import DEFAULT_URL
+from fanlight.common.model.errors import BrokerRefused
+from fanlight.consumer import Consumer
 from scripts.lib.ports import LOOPBACK, free_ports
 from tests.support.clustered import Log
 from tests.support.timing import scaled, wait_until

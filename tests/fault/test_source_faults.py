@@ -22,10 +22,10 @@ import numpy as np
 import pytest
 import simplejpeg
 
-from common.errors import EncodeError
-from common.pixels import Pixels
-from consumer import Consumer, Frame
-from producer import Producer
+from fanlight.common.model.errors import EncodeError
+from fanlight.common.model.pixels import Pixels
+from fanlight.consumer import Consumer, Frame
+from fanlight.producer import Producer
 from tests.support.broker import tcp_url
 from tests.support.commands import Command, running
 from tests.support.moody_camera import MoodyCamera, age_s, moody_camera

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from common import fanout
+from fanlight.common import transport
 from scripts.private_node import PrivateNode
 from tests.support.bad_line import wait_long
 from tests.support.commands import Command, running
@@ -69,8 +69,8 @@ def test_in_the_middle_of_a_stream(node: PrivateNode, stream: str, length_s: flo
 @long_and_short
 def test_at_a_changeover(node: PrivateNode, stream: str, length_s: float) -> None:
     sent, got = Events(), Events()
-    publisher = fanout.publisher(node.url, stream=stream, max_age_s=0.5, events=sent)
-    subscriber = fanout.subscriber(
+    publisher = transport.publisher(node.url, stream=stream, max_age_s=0.5, events=sent)
+    subscriber = transport.subscriber(
         node.url, stream=stream, name="w", max_age_s=0.5, events=got, follow=False
     )
     publisher.start()

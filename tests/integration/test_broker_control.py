@@ -79,7 +79,7 @@ HOSTILE_REPLIES = (
 def test_a_hostile_reply_address_does_not_cut_the_listener(
     stream: str, broker_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG, "common.fanout.broker.link")
+    caplog.set_level(logging.DEBUG, "fanlight.common.transport.amqp.link")
     asks = control_body(stream=stream, asked_ns=1)
     replies: list[bytes] = []
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 from pika.channel import Channel
 
-from common.address import broker_address
-from common.errors import BrokerRefused, FanlightError
-from common.fanout.broker.link import Link
+from fanlight.common.model.address import broker_address
+from fanlight.common.model.errors import BrokerRefused, FanlightError
+from fanlight.common.transport.amqp.link import Link
 from tests.support.timing import scaled
 
 

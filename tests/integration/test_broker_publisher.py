@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from common import fanout
-from common.errors import BrokerRefused
-from common.fanout.base import Publisher
+from fanlight.common import transport
+from fanlight.common.model.errors import BrokerRefused
+from fanlight.common.transport.base import Publisher
 from tests.support.fanout_events import Events, frame
 from tests.support.roles import channel_of
 from tests.support.timing import wait_until
@@ -18,7 +18,7 @@ from tests.support.timing import wait_until
 @contextmanager
 def publishing(url: str, stream: str, max_age_s: float = 0.5) -> Iterator[tuple[Publisher, Events]]:
     events = Events()
-    publisher = fanout.publisher(url, stream=stream, max_age_s=max_age_s, events=events)
+    publisher = transport.publisher(url, stream=stream, max_age_s=max_age_s, events=events)
     publisher.start()
     try:
         yield publisher, events

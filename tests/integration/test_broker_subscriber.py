@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from common import fanout
-from common.control import ClockRequest
-from common.fanout.broker.subscriber import BrokerSubscriber
+from fanlight.common import transport
+from fanlight.common.model.control import ClockRequest
+from fanlight.common.transport.amqp.subscriber import BrokerSubscriber
 from tests.support.fanout_events import Events, frame
 from tests.support.timing import wait_until
 
@@ -21,8 +21,8 @@ class Pair:
     def __init__(self, url: str, stream: str, *, follow: bool) -> None:
         self.stream = stream
         self.sent, self.got = Events(), Events()
-        self.publisher = fanout.publisher(url, stream=stream, max_age_s=0.5, events=self.sent)
-        subscriber = fanout.subscriber(
+        self.publisher = transport.publisher(url, stream=stream, max_age_s=0.5, events=self.sent)
+        subscriber = transport.subscriber(
             url, stream=stream, name="w", max_age_s=0.5, events=self.got, follow=follow
         )
         assert isinstance(subscriber, BrokerSubscriber)

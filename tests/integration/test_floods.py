@@ -8,10 +8,10 @@ import time
 import psutil
 import pytest
 
-from common.fanout.broker.control import INTERVAL_S, MOST_AT_ONCE
-from common.fanout.tcp.visitor import MESSAGES_AT_ONCE, MESSAGES_PER_S
-from consumer import Consumer
-from producer.stats import MOST_NAMES
+from fanlight.common.transport.amqp.control import INTERVAL_S, MOST_AT_ONCE
+from fanlight.common.transport.tcp.handshake import MESSAGES_AT_ONCE, MESSAGES_PER_S
+from fanlight.consumer import Consumer
+from fanlight.producer.stats import MOST_NAMES
 from tests.support.broker import tcp_url
 from tests.support.flood import broker_flood, keyframe_request, receiver_report, tcp_flood
 from tests.support.marked_stream import Marking, Watcher

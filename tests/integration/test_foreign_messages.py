@@ -21,10 +21,10 @@ import psutil
 import pytest
 import simplejpeg
 
-from common.codec.picture import BGR
-from common.frame import Codec
-from consumer import Consumer
-from producer import Producer
+from fanlight.common.codec.picture import BGR
+from fanlight.common.model.frame import Codec
+from fanlight.consumer import Consumer
+from fanlight.producer import Producer
 from tests.integration.test_pipeline import Camera, of_epoch, on_air, read, small
 from tests.support.broker import tcp_url
 from tests.support.roles import channel_of
@@ -344,5 +344,5 @@ def test_a_hostile_header_table_costs_one_reconnect_at_most(
         assert not [
             record
             for record in caplog.records
-            if record.name == "common.fanout.broker.link" and record.levelno >= logging.WARNING
+            if record.name == "fanlight.common.transport.amqp.link" and record.levelno >= logging.WARNING
         ], "told once, by the receiver"

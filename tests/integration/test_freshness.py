@@ -16,10 +16,10 @@ import pika
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
-from common.codec import encoder
-from common.frame import Codec
-from consumer import Consumer, Frame
-from producer import Producer
+from fanlight.common.codec import encoder
+from fanlight.common.model.frame import Codec
+from fanlight.consumer import Consumer, Frame
+from fanlight.producer import Producer
 from tests.integration.test_pipeline import Camera, on_air, small
 from tests.support.commands import running
 from tests.support.marked_stream import Marking

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.frame import MAX_SIDE, Codec
-from producer import Producer
-from producer.pipeline import Pipeline
-from producer.settings import ProducerSettings
-from producer.source import make_source
-from producer.stats import Drop, ProducerStats
+from fanlight.common.model.frame import MAX_SIDE, Codec
+from fanlight.producer import Producer
+from fanlight.producer.pipeline import Pipeline
+from fanlight.producer.settings import ProducerSettings
+from fanlight.producer.source import make_source
+from fanlight.producer.stats import Drop, ProducerStats
 from tests.support.broker import tcp_url
 from tests.support.media_server import mjpeg_over_http
 from tests.support.tcp_wire import RawClient

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.errors import FrameExpired
-from common.pixels import Form, PixelFormat
-from common.sharing.hosts import ring_folder
-from consumer import Consumer
+from fanlight.common.model.errors import FrameExpired
+from fanlight.common.model.pixels import Form, PixelFormat
+from fanlight.common.shm.folder import ring_folder
+from fanlight.consumer import Consumer
 from tests.support.broker import tcp_url
 from tests.support.hubs import comes_by, files_of, hub
 from tests.support.marked_stream import Marking, Watcher, marked

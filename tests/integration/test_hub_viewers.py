@@ -9,13 +9,13 @@ from contextlib import ExitStack
 
 import pytest
 
-from common.errors import StreamEnded
-from consumer import Consumer
+from fanlight.common.model.errors import StreamEnded
+from fanlight.consumer import Consumer
 from scripts.private_node import VHOST, PrivateNode
 from tests.support.hubs import comes_by, hub
 from tests.support.marked_stream import Marking, Watcher
 from tests.support.timing import scaled, wait_until
-from tests.unit.common.sharing.build import in_futex
+from tests.unit.common.shm.build import in_futex
 
 VIEWERS = 10
 

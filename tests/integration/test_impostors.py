@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from consumer import Consumer
+from fanlight.consumer import Consumer
 from tests.integration.test_pipeline import of_epoch, on_air, read
 from tests.support.broker import tcp_url
 from tests.support.tcp_producer import Impostor, frame_table
@@ -19,7 +19,7 @@ from tests.support.timing import wait_until
 
 pytestmark = pytest.mark.brokerless
 
-SUBSCRIBER = "common.fanout.tcp.subscriber"
+SUBSCRIBER = "fanlight.common.transport.tcp.subscriber"
 NO_PRODUCER = "is not a producer of Fanlight"
 HUGE: Final = 2**32 - 1
 DESIGNS = itertools.cycle(["threads", "multiplex"])

@@ -8,8 +8,8 @@ import threading
 import numpy as np
 import pytest
 
-from consumer import Consumer
-from producer import Producer
+from fanlight.consumer import Consumer
+from fanlight.producer import Producer
 from tests.support.broker import tcp_url
 from tests.support.timing import scaled, wait_until
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from common.address import broker_address
+from fanlight.common.model.address import broker_address
 from tests.integration.test_pipeline import FPS, Camera, on_air
 from tests.support.timing import scaled
 from tests.unit.common.codec.build import psnr

@@ -14,9 +14,9 @@ import av
 import numpy as np
 import pytest
 
-from common.codec.picture import BGR
-from consumer import Consumer, Frame
-from producer import Producer
+from fanlight.common.codec.picture import BGR
+from fanlight.consumer import Consumer, Frame
+from fanlight.producer import Producer
 from tests.support.media_server import CLIP
 from tests.support.timing import scaled, wait_until
 from tests.unit.common.codec.build import psnr

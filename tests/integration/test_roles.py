@@ -13,9 +13,9 @@ import pytest
 from pika import BasicProperties
 from pika.adapters.blocking_connection import BlockingChannel
 
-from common.fanout.broker.topology import frame_properties
-from common.frame import Codec
-from consumer import Consumer
+from fanlight.common.model.frame import Codec
+from fanlight.common.transport.amqp.topology import frame_properties
+from fanlight.consumer import Consumer
 from tests.support.headers import header
 from tests.support.marked_stream import Marking, Watcher
 from tests.support.roles import as_user, channel_of, refusal
@@ -220,7 +220,7 @@ def test_a_viewer_waits_for_the_producer_and_for_one_that_comes_back(
     producer, viewer = as_user(broker_url, "producer"), as_user(broker_url, "viewer")
     began_s = time.monotonic()
     with Watcher(Consumer(stream, "w", url=viewer)) as watcher:
-        link = "common.fanout.broker.link"
+        link = "fanlight.common.transport.amqp.link"
         wait_until(lambda: len(lines_of(caplog, link)) >= 2, 10, "it says what it waits for, and again")
         waited_s = time.monotonic() - began_s
         waiting = lines_of(caplog, link)
@@ -270,7 +270,7 @@ def test_frames_of_a_user_who_is_not_trusted_are_refused(
         assert 1 <= watcher.consumer.stats().malformed <= 30
         assert {seen.epoch for seen in watcher.seen} == {marking.producer.epoch}
     assert not watcher.faults()
-    told = [line for line in lines_of(caplog, "consumer.receiver") if "user_id" in line]
+    told = [line for line in lines_of(caplog, "fanlight.consumer.receiver") if "user_id" in line]
     assert told
     assert "user_id is 'fanlight': allowed is --trust, which is producer" in told[0]
     assert len(told) <= 3, "one a second"

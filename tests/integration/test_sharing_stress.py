@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from common.sharing.hosts import reclaim, ring_folder
+from fanlight.common.shm.folder import reclaim, ring_folder
 from tests.support.commands import ROOT
 from tests.support.sharing_stress import LONGEST_S, READERS
 from tests.support.timing import scaled

@@ -15,9 +15,9 @@ import av
 import numpy as np
 import pytest
 
-from common.codec.picture import BGR
-from common.frame import Codec
-from consumer.sinks.record import RecordSink
+from fanlight.common.codec.picture import BGR
+from fanlight.common.model.frame import Codec
+from fanlight.consumer.sinks.record import RecordSink
 from tests.support.timing import scaled, wait_until
 from tests.unit.consumer.sinks.build import encoded
 
@@ -95,8 +95,8 @@ def test_a_player_finds_every_frame_and_the_right_duration(
 CAMERA = """
 import sys, time
 from dataclasses import replace
-from common.frame import EncodedFrame
-from consumer.sinks.record import RecordSink
+from fanlight.common.model.frame import EncodedFrame
+from fanlight.consumer.sinks.record import RecordSink
 from tests.unit.consumer.sinks.build import STEP_NS, encoded
 frames = encoded(30, size=(320, 240))
 sink = RecordSink(sys.argv[1])

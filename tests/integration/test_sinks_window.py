@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from common.codec.picture import BGR
+from fanlight.common.codec.picture import BGR
 from tests.support.display import Display, display
 from tests.support.timing import scaled, wait_until
 from tests.unit.common.codec.build import psnr

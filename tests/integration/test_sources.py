@@ -18,12 +18,12 @@ from pathlib import Path
 import av
 import pytest
 
-from common.codec.picture import size_of
-from common.errors import SourceError
-from producer.source import make_source
-from producer.source.base import Captured, Source
-from producer.source.camera import CameraSource
-from producer.source.media import UrlSource
+from fanlight.common.codec.picture import size_of
+from fanlight.common.model.errors import SourceError
+from fanlight.producer.source import make_source
+from fanlight.producer.source.base import Captured, Source
+from fanlight.producer.source.camera import CameraSource
+from fanlight.producer.source.media import UrlSource
 from tests.support.media_server import CLIP, MediaServer, mjpeg_over_http, mpegts_over_tcp
 from tests.support.timing import scaled
 
@@ -151,7 +151,7 @@ def test_nobody_at_the_address_is_said_without_the_password() -> None:
 def test_the_process_ends_on_a_signal_although_ffmpeg_still_blocks(silent_url: str) -> None:
     program = (
         "import signal, sys\n"
-        "from producer.source.media import UrlSource\n"
+        "from fanlight.producer.source.media import UrlSource\n"
         "source = UrlSource(sys.argv[1], open_s=600)\n"
         "signal.signal(signal.SIGINT, lambda *_: source.interrupt())\n"
         "print('opening', flush=True)\n"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from consumer import Consumer
+from fanlight.consumer import Consumer
 from tests.support.broker import tcp_url
 from tests.support.commands import running
 from tests.support.marked_stream import Watcher

@@ -16,8 +16,8 @@ import numpy as np
 import psutil
 import pytest
 
-from consumer import Consumer
-from producer import Producer
+from fanlight.consumer import Consumer
+from fanlight.producer import Producer
 from tests.support.broker import tcp_url
 from tests.support.commands import running
 from tests.support.marked_stream import Marking, Watcher, marked
@@ -115,7 +115,7 @@ def test_who_comes_late_is_given_all_since_the_last_keyframe(url: str, stream: s
 def test_who_waits_for_its_first_keyframe_is_not_too_slow(
     url: str, stream: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("common.fanout.tcp.ring._HISTORY_NS", -1)  # what was sent before is too old
+    monkeypatch.setattr("fanlight.common.transport.tcp.ring._HISTORY_NS", -1)
     with Marking(url, stream, codec="h264", gop_s=60) as marking, RawClient(url, stream) as early:
         early.frame()
         with RawClient(url, stream) as late:

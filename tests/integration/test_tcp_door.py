@@ -11,9 +11,9 @@ from typing import Final
 import psutil
 import pytest
 
-from common.errors import ListenError
-from consumer import Consumer
-from producer import Producer
+from fanlight.common.model.errors import ListenError
+from fanlight.consumer import Consumer
+from fanlight.producer import Producer
 from tests.support.broker import tcp_url
 from tests.support.commands import run
 from tests.support.marked_stream import Marking, Watcher
@@ -34,8 +34,8 @@ from tests.support.timing import wait_until
 
 pytestmark = pytest.mark.brokerless
 
-DOOR: Final = "common.fanout.tcp.door"
-SAY_WITHIN: Final = "common.fanout.tcp.visitor.SAY_WITHIN_NS"
+DOOR: Final = "fanlight.common.transport.tcp.listener"
+SAY_WITHIN: Final = "fanlight.common.transport.tcp.handshake.SAY_WITHIN_NS"
 RANDOM: Final = random.Random(4)
 HUGE: Final = 2**32 - 1
 OTHER: Final = {"stream": "other", "name": "c1", "follow": True}

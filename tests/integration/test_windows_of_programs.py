@@ -9,7 +9,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from producer import Producer
+from fanlight.producer import Producer
 from tests.support.broker import tcp_url
 from tests.support.display import Display, display
 from tests.support.timing import scaled, wait_until
@@ -21,8 +21,8 @@ __all__ = ["display"]
 IMPORTS = {
     "av": "import av",
     "cv2": "import cv2",
-    "producer": "from producer import Producer",
-    "consumer": "from consumer import Consumer",
+    "producer": "from fanlight.producer import Producer",
+    "consumer": "from fanlight.consumer import Consumer",
 }
 SHOW = """
 import cv2, numpy

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from common.pixels import Pixels
-from consumer import Consumer, Frame
-from producer.source.frame_code import MODULUS, draw_frame_number, read_frame_number
+from fanlight.common.model.pixels import Pixels
+from fanlight.consumer import Consumer, Frame
+from fanlight.producer.source.frame_code import MODULUS, draw_frame_number, read_frame_number
 from scripts.lib.netns import Link, Netns
 from scripts.lib.ports import free_ports
 from scripts.lib.tcp_proxy import TcpProxy

@@ -12,8 +12,8 @@ from functools import partial
 from itertools import pairwise
 from typing import Self, TypeVar
 
-from common.fanout.broker import link
-from consumer import Consumer
+from fanlight.common.transport.amqp import link
+from fanlight.consumer import Consumer
 from tests.support.marked_stream import Marking, Watcher
 from tests.support.timing import wait_until
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from common.codec.picture import BGR
+from fanlight.common.codec.picture import BGR
 from tests.support.timing import scaled
 
 SIZE = (1600, 1000)

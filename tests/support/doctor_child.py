@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 
-from common.errors import SourceError
+from fanlight.common.model.errors import SourceError
 
 given = json.load(sys.stdin)
 if given["work"] == "arguments":

@@ -6,9 +6,9 @@ import queue
 import threading
 import time
 
-from common.control import ClockReply, ControlMessage
-from common.errors import FanlightError, WireFormatError
-from common.frame import Codec, EncodedFrame
+from fanlight.common.model.control import ClockReply, ControlMessage
+from fanlight.common.model.errors import FanlightError, WireFormatError
+from fanlight.common.model.frame import Codec, EncodedFrame
 from tests.support.headers import header
 from tests.support.timing import scaled
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.clock import wall_ns
-from common.fanout.broker import topology
-from common.pixels import Pixels
-from consumer import Consumer, Frame
-from producer import Producer
+from fanlight.common.clock import wall_ns
+from fanlight.common.model.pixels import Pixels
+from fanlight.common.transport.amqp import topology
+from fanlight.consumer import Consumer, Frame
+from fanlight.producer import Producer
 from scripts.private_node import VHOST, PrivateNode
 from tests.support.feeder import Feeder
 from tests.support.watching import Watching

@@ -6,8 +6,8 @@ import threading
 import time
 from typing import Self
 
-from common.pixels import Pixels
-from producer import Producer
+from fanlight.common.model.pixels import Pixels
+from fanlight.producer import Producer
 
 
 class Feeder:

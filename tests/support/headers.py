@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from common.frame import Codec, FrameHeader
+from fanlight.common.model.frame import Codec, FrameHeader
 
 _BASE: Final = FrameHeader(
     stream="cam", codec=Codec.JPEG, epoch=1, seq=0, capture_ns=0, width=64, height=48, key=True, fps=30.0

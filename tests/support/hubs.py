@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from common.sharing.hosts import ring_folder
+from fanlight.common.shm.folder import ring_folder
 from tests.support.commands import Command, running
 from tests.support.marked_stream import Watcher
 from tests.support.timing import wait_until

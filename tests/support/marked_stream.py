@@ -8,9 +8,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from common.pixels import Pixels
-from consumer import Consumer, Frame
-from producer import Producer
+from fanlight.common.model.pixels import Pixels
+from fanlight.consumer import Consumer, Frame
+from fanlight.producer import Producer
 from tests.support.feeder import Feeder
 from tests.support.watching import Watching
 

@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 import simplejpeg
 
-from common.pixels import Pixels
-from producer.source.frame_code import MODULUS, draw_frame_number, read_frame_number
+from fanlight.common.model.pixels import Pixels
+from fanlight.producer.source.frame_code import MODULUS, draw_frame_number, read_frame_number
 
 _HEAD = b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace;boundary=next\r\n\r\n"
 

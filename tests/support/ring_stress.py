@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from zlib import crc32
 
-from common.fanout.tcp.ring import Cursor, Payload, PayloadRing
+from fanlight.common.transport.tcp.ring import Cursor, Payload, PayloadRing
 
 CAPACITY: Final = 8
 LAPS: Final = 2_000

@@ -23,13 +23,13 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from common.errors import SharingError
-from common.pixels import FULL_BGR, PixelFormat, Pixels
-from common.sharing.hosts import reclaim, segments
-from common.sharing.layout import SegmentHeader, Slot
-from common.sharing.names import RingName
-from common.sharing.reader import Attachment
-from common.sharing.writer import Segment
+from fanlight.common.model.errors import SharingError
+from fanlight.common.model.pixels import FULL_BGR, PixelFormat, Pixels
+from fanlight.common.shm.folder import reclaim, segments
+from fanlight.common.shm.layout import SegmentHeader, Slot
+from fanlight.common.shm.names import RingName
+from fanlight.common.shm.reader import Attachment
+from fanlight.common.shm.writer import Segment
 
 READERS: Final = 50
 LONGEST_S: Final = 60.0

@@ -9,9 +9,9 @@ import threading
 import time
 from typing import Any, Final, Self
 
-from common.codec import encoder
-from common.codec.picture import BGR
-from common.frame import Codec
+from fanlight.common.codec import encoder
+from fanlight.common.codec.picture import BGR
+from fanlight.common.model.frame import Codec
 from tests.support.tcp_wire import CONTROL, FOLLOW, FRAME, HELLO, WELCOME, Wire, packed, place
 from tests.support.timing import scaled
 

@@ -7,8 +7,8 @@ import time
 from abc import abstractmethod
 from typing import Generic, Protocol, Self, TypeVar
 
-from common.errors import StreamEnded
-from consumer import Consumer, Frame
+from fanlight.common.model.errors import StreamEnded
+from fanlight.consumer import Consumer, Frame
 from tests.support.timing import wait_until
 
 

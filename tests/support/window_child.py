@@ -12,8 +12,8 @@ import sys
 
 import numpy as np
 
-from common.errors import FanlightError
-from consumer.sinks import open_sink, parse_sink
+from fanlight.common.model.errors import FanlightError
+from fanlight.consumer.sinks import open_sink, parse_sink
 from tests.support.timing import scaled
 from tests.unit.consumer.sinks.build import context, presented
 

@@ -12,15 +12,15 @@ import pytest
 from pika import BasicProperties
 from pika.frame import Body, Header, Method, decode_frame
 
-from common import control
-from common.codec import decoder
-from common.errors import DecodeError, WireFormatError
-from common.fanout.broker.topology import frame_header
-from common.fanout.tcp import wire
-from common.fanout.tcp.wire import Kind, Message, MessageReader
-from common.frame import LARGEST, VERSION, Codec, FrameHeader
-from common.pixels import PixelFormat
-from common.sharing.layout import SegmentHeader
+from fanlight.common.codec import decoder
+from fanlight.common.model import control
+from fanlight.common.model.errors import DecodeError, WireFormatError
+from fanlight.common.model.frame import LARGEST, VERSION, Codec, FrameHeader
+from fanlight.common.model.pixels import PixelFormat
+from fanlight.common.shm.layout import SegmentHeader
+from fanlight.common.transport.amqp.topology import frame_header
+from fanlight.common.transport.tcp import wire
+from fanlight.common.transport.tcp.wire import Kind, Message, MessageReader
 from scripts.fuzzing.target import GOLDEN
 from tests.unit.common.codec.build import gradient, psnr
 

@@ -18,18 +18,18 @@ MAX_LINES: Final = 400
 # Source files whose test is not tests/unit/<the same path>/test_<the same name>.py, and why that will do:
 # the test that runs them against the real thing. Both files have to exist.
 TESTED_ELSEWHERE: Final[dict[str, str]] = {
-    "common/doctor/clock.py": "tests/integration/test_doctor.py",
-    "common/fanout/__init__.py": "tests/integration/test_pipeline.py",
-    "common/fanout/broker/control.py": "tests/integration/test_broker_control.py",
-    "common/fanout/broker/check.py": "tests/integration/test_doctor.py",
-    "common/fanout/broker/link.py": "tests/integration/test_broker_link.py",
-    "common/fanout/broker/publisher.py": "tests/integration/test_broker_publisher.py",
-    "common/fanout/broker/subscriber.py": "tests/integration/test_broker_subscriber.py",
-    "common/fanout/multiplex/publisher.py": "tests/unit/common/fanout/tcp/test_publisher.py",
-    "common/fanout/tcp/reach.py": "tests/fault/test_network_faults.py",
-    "common/fanout/threads/publisher.py": "tests/unit/common/fanout/tcp/test_publisher.py",
-    "common/shell/signals.py": "tests/e2e/test_commands.py",
-    "common/monitor/__init__.py": "tests/integration/test_metrics.py",
+    "common/observe/producer_check.py": "tests/integration/test_doctor.py",
+    "common/transport/__init__.py": "tests/integration/test_pipeline.py",
+    "common/transport/amqp/control.py": "tests/integration/test_broker_control.py",
+    "common/transport/amqp/broker_check.py": "tests/integration/test_doctor.py",
+    "common/transport/amqp/link.py": "tests/integration/test_broker_link.py",
+    "common/transport/amqp/publisher.py": "tests/integration/test_broker_publisher.py",
+    "common/transport/amqp/subscriber.py": "tests/integration/test_broker_subscriber.py",
+    "common/transport/tcp/multiplex.py": "tests/unit/common/transport/tcp/test_publisher.py",
+    "common/transport/tcp/connect.py": "tests/fault/test_network_faults.py",
+    "common/transport/tcp/threads.py": "tests/unit/common/transport/tcp/test_publisher.py",
+    "common/runtime/signals.py": "tests/e2e/test_commands.py",
+    "common/observe/__init__.py": "tests/integration/test_metrics.py",
     "consumer/cli.py": "tests/e2e/test_commands.py",
     "consumer/consumer.py": "tests/integration/test_pipeline.py",
     "consumer/doctor.py": "tests/integration/test_doctor.py",
@@ -42,42 +42,53 @@ TESTED_ELSEWHERE: Final[dict[str, str]] = {
     "producer/source/__init__.py": "tests/unit/producer/source/test_make_source.py",
 }
 
-# What each folder must not import (DESIGN.md, section 1). `common/*.py`: see common/test_purity.py.
-FORBIDDEN: Final = {
-    "common/": ("producer", "consumer", "scripts", "tests"),
-    "common/codec/": ("common.fanout", "common.shell"),
-    "common/fanout/": ("common.codec", "common.shell"),
-    "producer/": ("consumer", "scripts", "tests"),
-    "consumer/": ("producer", "scripts", "tests"),
+# What each room may import of ours; the longest folder counts. Imports point one way.
+ROOMS: Final = {
+    "common/": (),
+    "common/model/": ("common.model",),
+    "common/codec/": ("common.codec", "common.model"),
+    "common/shm/": ("common.shm", "common.model", "common.clock"),
+    "common/runtime/": ("common.runtime", "common.model", "common.clock"),
+    "common/transport/": ("common.transport", "common.model", "common.clock"),
+    "common/observe/": ("common",),
+    "producer/": ("common", "producer"),
+    "consumer/": ("common", "consumer"),
 }
 # The only places that may import a third-party module. Nothing else from outside is allowed.
 THIRD_PARTY: Final = {
     "av": ("common/codec/", "producer/", "consumer/sinks/"),
     "cv2": ("producer/source/camera.py", "consumer/sinks/window.py", "consumer/sinks/overlay.py"),
     "numpy": ("common/", "producer/", "consumer/"),
-    "pika": ("common/fanout/broker/",),
-    "prometheus_client": ("common/monitor/exposition.py",),
+    "pika": ("common/transport/amqp/",),
+    "prometheus_client": ("common/observe/exposition.py",),
     "simplejpeg": ("common/codec/",),
 }
 MAY_PRINT: Final = ("scripts/", "tests/")
-MAY_CONFIGURE_LOGGING: Final = ("common/shell/main.py", "scripts/", "tests/")
+MAY_CONFIGURE_LOGGING: Final = ("common/runtime/main.py", "scripts/", "tests/")
 
 
 # Checks: each takes a path from the root and a text, and yields what is wrong with it ----------------
 
 
 def forbidden_imports(path: str, source: str) -> Iterator[str]:
-    banned = [name for folder, names in FORBIDDEN.items() if path.startswith(folder) for name in names]
+    allowed = ROOMS[max((room for room in ROOMS if path.startswith(room)), key=len)]
     for module in _imports(path, source):
-        for name in banned:
-            if module == name or module.startswith(f"{name}."):
-                yield f"{path} imports {module}"
+        root, _, name = module.partition(".")
+        if root in (*PACKAGES, "scripts", "tests") or (
+            root == "fanlight" and not any(_leads_to(name, room) for room in allowed)
+        ):
+            yield f"{path} imports {module}"
+
+
+def _leads_to(name: str, room: str) -> bool:
+    """Whether it is in the room, or a package above it."""
+    return f"{name}.".startswith(f"{room}.") or f"{room}.".startswith(f"{name}.") or not name
 
 
 def misplaced_third_party(path: str, source: str) -> Iterator[str]:
     for module in _imports(path, source):
         root = module.partition(".")[0]
-        if root in sys.stdlib_module_names or root in (*PACKAGES, "scripts", "tests"):
+        if root in sys.stdlib_module_names or root == "fanlight":
             continue
         if not path.startswith(THIRD_PARTY.get(root, ())):
             yield f"{path} imports {root}"
@@ -145,7 +156,7 @@ def broken_links(path: str, text: str, exists: Callable[[str], bool]) -> Iterato
 
 def _imports(path: str, source: str) -> Iterator[str]:
     """Full names of all modules that a file imports, wherever in it; `from a import b` may be either."""
-    package = path.rpartition("/")[0].split("/")
+    package = ["fanlight", *path.rpartition("/")[0].split("/")]
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -156,9 +167,8 @@ def _imports(path: str, source: str) -> Iterator[str]:
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
-def _imported_names(source: str) -> Iterator[str]:
-    """Of other libraries; the standard library has hooks to be set."""
-    ours = {*sys.stdlib_module_names, *PACKAGES, "scripts", "tests"}
+def _imported_names(source: str) -> Iterator[str]:  # of other libraries
+    ours = {*sys.stdlib_module_names, "fanlight", "scripts", "tests"}
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             base = getattr(node, "module", None)
@@ -273,7 +283,9 @@ def test_links_in_the_documentation_point_to_files_that_exist() -> None:
 
 
 def test_the_top_level_is_the_one_of_the_design() -> None:
-    assert [name for name in (*PACKAGES, "scripts", "tests", "pyproject.toml") if not exists(name)] == []
+    assert [
+        name for name in (*PACKAGES, "fanlight", "scripts", "tests", "pyproject.toml") if not exists(name)
+    ] == []
     assert {path.partition("/")[0] for path, _ in ALL_PYTHON} == {*PACKAGES, "scripts", "tests"}
     assert {file.name for file in ROOT.glob("*.py")} == set()
 
@@ -284,15 +296,19 @@ def test_the_top_level_is_the_one_of_the_design() -> None:
 @pytest.mark.parametrize(
     ("check", "path", "source"),
     [
-        (forbidden_imports, "common/x.py", "import consumer.stats"),
-        (forbidden_imports, "common/codec/x.py", "def f():\n    from producer import Producer"),
-        (forbidden_imports, "producer/x.py", "from consumer.stats import Meters"),
-        (forbidden_imports, "consumer/sinks/x.py", "import producer"),
-        (forbidden_imports, "common/fanout/broker/x.py", "from common import codec"),
-        (forbidden_imports, "common/codec/x.py", "from .. import fanout"),
-        (forbidden_imports, "common/codec/x.py", "from ..fanout import base"),
+        (forbidden_imports, "common/model/x.py", "import consumer.stats"),
+        (forbidden_imports, "common/codec/x.py", "def f():\n    from fanlight.producer import Producer"),
+        (forbidden_imports, "producer/x.py", "from fanlight.consumer.stats import Meters"),
+        (forbidden_imports, "producer/x.py", "from fanlight import consumer"),
+        (forbidden_imports, "producer/x.py", "from common import clock"),
+        (forbidden_imports, "consumer/sinks/x.py", "import fanlight.producer"),
+        (forbidden_imports, "common/transport/amqp/x.py", "from fanlight.common import codec"),
+        (forbidden_imports, "common/codec/x.py", "from .. import transport"),
+        (forbidden_imports, "common/codec/x.py", "from ..transport import base"),
+        (forbidden_imports, "common/model/x.py", "from fanlight.common import clock"),
+        (forbidden_imports, "common/shm/x.py", "import scripts.lib.apt"),
         (misplaced_third_party, "producer/x.py", "import pika"),
-        (misplaced_third_party, "common/fanout/base.py", "from pika.spec import Basic"),
+        (misplaced_third_party, "common/transport/base.py", "from pika.spec import Basic"),
         (misplaced_third_party, "consumer/x.py", "def f():\n    import cv2"),
         (misplaced_third_party, "consumer/x.py", "import psutil"),
         (misplaced_third_party, "common/codec/x.py", "import requests"),
@@ -317,8 +333,8 @@ def test_a_check_finds(check: Callable[..., Iterator[str]], path: str, source: s
 @pytest.mark.parametrize(
     ("check", "path", "source"),
     [
-        (forbidden_imports, "producer/x.py", "from common.fanout import publisher\nimport producers"),
-        (misplaced_third_party, "common/fanout/broker/x.py", "import pika.spec, ssl, common.frame"),
+        (forbidden_imports, "producer/x.py", "from fanlight.common import codec\nimport producers"),
+        (misplaced_third_party, "common/transport/amqp/x.py", "import pika, ssl, fanlight.common.x"),
         (prints, "scripts/x.py", "print('hello')"),
         (prints, "producer/x.py", "# print('hello')\npprint = 'print()'"),
         (sleeps, "consumer/x.py", "event.wait(1)"),
@@ -353,7 +369,7 @@ def recorder(asked: list[str]) -> Callable[[str], bool]:
         ("common/codec/__init__.py", "def f():\n    g()", "tests/unit/common/codec/test_codec.py"),
         ("common/x.py", "class X:\n    @property\n    def f(self):\n        return self.a.b", None),
         ("common/x.py", "class P(Protocol):\n    def f(self):\n        'Doc.'\n        ...", None),
-        ("common/__init__.py", "'Doc.'\nfrom common.x import y\n__all__ = ['y']", None),
+        ("common/__init__.py", "'Doc.'\nfrom fanlight.common.x import y\n__all__ = ['y']", None),
     ],
 )
 def test_a_mirror_is_asked_for_where_something_is_done(path: str, source: str, mirror: str | None) -> None:

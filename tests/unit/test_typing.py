@@ -13,8 +13,7 @@ from tests.support.timing import scaled
 ROOT = Path(__file__).parents[2]
 
 RIGHT = """
-from consumer import Consumer, Frame
-from producer import Producer
+from fanlight import Consumer, Frame, Producer
 
 def relay(out: Producer, frame: Frame, source: Consumer) -> None: out.send(frame.image)
 """
@@ -40,7 +39,7 @@ def test_a_right_program_passes(tmp_path: Path) -> None:
     assert "program.py:" not in said
 
 
-@pytest.mark.parametrize("package", ["consumer", "producer"])
+@pytest.mark.parametrize("package", ["fanlight", "fanlight.consumer", "fanlight.producer"])
 def test_a_name_that_is_not_there_fails(package: str, tmp_path: Path) -> None:
     said = checked(f"from {package} import Typo\nTypo().start()\nprint(Typo)\n", tmp_path)
     assert f'program.py:1: error: Module "{package}" has no attribute "Typo"' in said

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from common.frame import Codec, FrameHeader
-from common.freshness import Decision, Verdict
-from common.sequence import Continuity, Step
+from fanlight.common.model.frame import Codec, FrameHeader
+from fanlight.common.model.freshness import Decision, Verdict
+from fanlight.common.model.sequence import Continuity, Step
 from tests.support.headers import header
 
 MS = 1_000_000

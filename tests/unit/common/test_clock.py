@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from common import clock
+from fanlight.common import clock
 
 
 def test_a_moment_of_unix_time_is_as_long_ago_in_monotonic_time(monkeypatch: pytest.MonkeyPatch) -> None:

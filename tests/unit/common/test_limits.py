@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from common import units
-from common.errors import ConfigError, WireFormatError
-from common.fanout.tcp import wire
-from common.fanout.tcp.wire import MessageReader
-from common.frame import APP_ID, MAX_BODY_BYTES, MAX_PIXELS, EncodedFrame, FrameHeader, Limits
-from consumer.settings import ConsumerSettings
-from producer.settings import ProducerSettings
+from fanlight.common.model import units
+from fanlight.common.model.errors import ConfigError, WireFormatError
+from fanlight.common.model.frame import (
+    APP_ID,
+    MAX_BODY_BYTES,
+    MAX_PIXELS,
+    EncodedFrame,
+    FrameHeader,
+    Limits,
+)
+from fanlight.common.transport.tcp import wire
+from fanlight.common.transport.tcp.wire import MessageReader
+from fanlight.consumer.settings import ConsumerSettings
+from fanlight.producer.settings import ProducerSettings
 from tests.support.headers import header
 
 HEADER = header()

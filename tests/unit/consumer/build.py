@@ -8,23 +8,23 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from common.clock import monotonic_ns
-from common.control import ControlMessage
-from common.errors import FanlightError
-from common.frame import Codec, EncodedFrame, FrameHeader
-from common.pixels import FULL_BGR, Pixels
-from common.sharing.layout import CODECS, SegmentHeader, Slot
-from common.sharing.names import RingName
-from common.sharing.reader import SharedPicture
-from common.sharing.writer import Segment
-from consumer.account import Account
-from consumer.frame import Frame
-from consumer.mailbox import Mailbox
-from consumer.playout import Dropped, LatestPlayout, Playout
-from consumer.producer_clock import ProducerClock
-from consumer.receiver import Receiver
-from consumer.settings import ConsumerSettings
-from consumer.stats import Event, Outcome
+from fanlight.common.clock import monotonic_ns
+from fanlight.common.model.control import ControlMessage
+from fanlight.common.model.errors import FanlightError
+from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader
+from fanlight.common.model.pixels import FULL_BGR, Pixels
+from fanlight.common.shm.layout import CODECS, SegmentHeader, Slot
+from fanlight.common.shm.names import RingName
+from fanlight.common.shm.reader import SharedPicture
+from fanlight.common.shm.writer import Segment
+from fanlight.consumer.account import Account
+from fanlight.consumer.frame import Frame
+from fanlight.consumer.mailbox import Mailbox
+from fanlight.consumer.playout import Dropped, LatestPlayout, Playout
+from fanlight.consumer.producer_clock import ProducerClock
+from fanlight.consumer.receiver import Receiver
+from fanlight.consumer.settings import ConsumerSettings
+from fanlight.consumer.stats import Event, Outcome
 from tests.support.headers import header
 
 MS = 1_000_000

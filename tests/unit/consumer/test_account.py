@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import threading
 
-from consumer.account import Account, Shown
-from consumer.stats import Event, Outcome
+from fanlight.consumer.account import Account, Shown
+from fanlight.consumer.stats import Event, Outcome
 from tests.support.headers import header
 
 MS = 1_000_000

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-import consumer
+from fanlight import consumer
 
 
 @pytest.mark.parametrize("name", consumer.__all__)
@@ -14,7 +14,7 @@ def test_what_the_package_offers_is_there(name: str) -> None:
 
 
 def test_what_it_does_not_offer_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="module 'consumer' has no attribute 'Nobody'"):
+    with pytest.raises(AttributeError, match=r"module 'fanlight\.consumer' has no attribute 'Nobody'"):
         getattr(consumer, "Nobody")  # noqa: B009 - a checker would see it
 
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from common.codec import decoder, encoder
-from common.codec.base import Decoded, Decoder, Encoder
-from common.errors import DecodeError
-from common.frame import Codec, EncodedFrame
-from common.pixels import FULL_BGR, Form, Pixels
-from consumer.decoding import Decoding
-from consumer.playout import Arrived
-from consumer.stats import Event
+from fanlight.common.codec import decoder, encoder
+from fanlight.common.codec.base import Decoded, Decoder, Encoder
+from fanlight.common.model.errors import DecodeError
+from fanlight.common.model.frame import Codec, EncodedFrame
+from fanlight.common.model.pixels import FULL_BGR, Form, Pixels
+from fanlight.consumer.decoding import Decoding
+from fanlight.consumer.playout import Arrived
+from fanlight.consumer.stats import Event
 from tests.support.headers import header
 from tests.unit.common.codec.build import gradient
 
@@ -90,7 +90,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Log:
         log.calls.append(codec)
         return Overheard(log, decoder(codec))
 
-    monkeypatch.setattr("consumer.decoding.decoder", overheard)
+    monkeypatch.setattr("fanlight.consumer.decoding.decoder", overheard)
     return log
 
 
@@ -304,7 +304,7 @@ class LateDecoder:
 def test_damage_that_comes_to_light_with_the_pixels_counts_as_well(
     monkeypatch: pytest.MonkeyPatch, told: Told, codec: Codec, breaks: bool
 ) -> None:
-    monkeypatch.setattr("consumer.decoding.decoder", lambda _: LateDecoder())
+    monkeypatch.setattr("fanlight.consumer.decoding.decoder", lambda _: LateDecoder())
     decoding = Decoding(FULL_BGR, told)
     first, second = film(2, codec=codec)
     assert decoding.pixels(first) is Event.UNDECODABLE
@@ -316,7 +316,7 @@ def test_refused_frames_are_told_once_a_second(
     decoding: Decoding, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     now_ns = [SECOND]
-    monkeypatch.setattr("consumer.decoding.monotonic_ns", lambda: now_ns[0])
+    monkeypatch.setattr("fanlight.consumer.decoding.monotonic_ns", lambda: now_ns[0])
     for seq in range(3):
         decoding.pixels(broken(seq, key=True))
     assert len(caplog.messages) == 1

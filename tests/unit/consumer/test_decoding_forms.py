@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from common.frame import Codec
-from common.pixels import FULL_BGR, Form, PixelFormat, shape
-from consumer.decoding import Decoding
+from fanlight.common.model.frame import Codec
+from fanlight.common.model.pixels import FULL_BGR, Form, PixelFormat, shape
+from fanlight.consumer.decoding import Decoding
 from tests.unit.consumer.test_decoding import film
 
 

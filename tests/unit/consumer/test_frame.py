@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.errors import FanlightError, FrameExpired
-from common.frame import Codec
-from common.pixels import FULL_BGR
-from common.sharing.reader import Attachment
-from common.sharing.writer import Segment
-from consumer.frame import Frame, Held
+from fanlight.common.model.errors import FanlightError, FrameExpired
+from fanlight.common.model.frame import Codec
+from fanlight.common.model.pixels import FULL_BGR
+from fanlight.common.shm.reader import Attachment
+from fanlight.common.shm.writer import Segment
+from fanlight.consumer.frame import Frame, Held
 from tests.support.headers import header
 from tests.support.timing import scaled
 from tests.support.ways import EVERY_WAY
-from tests.unit.common.sharing.build import EPOCH, GRACE_NS, described, new_name, noise, noted
+from tests.unit.common.shm.build import EPOCH, GRACE_NS, described, new_name, noise, noted
 
 EXPIRED = (
     "frame 42 was held for longer than its hub keeps pictures: copy it at once, or give the hub a longer "

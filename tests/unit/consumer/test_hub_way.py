@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from common.clock import monotonic_ns
-from common.frame import Codec
-from common.sharing.reader import Attachment
-from consumer.account import Account
-from consumer.hub_way import LIVENESS_TIMEOUT_NS, SILENT_NS, HubWay
+from fanlight.common.clock import monotonic_ns
+from fanlight.common.model.frame import Codec
+from fanlight.common.shm.reader import Attachment
+from fanlight.consumer.account import Account
+from fanlight.consumer.hub_way import LIVENESS_TIMEOUT_NS, SILENT_NS, HubWay
 from tests.unit.consumer.build import FPS, HEIGHT, MS, SECOND, WIDTH, Hub, Screen, own_ring, sharing
 
 DELAY = 150 * MS
@@ -49,7 +49,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("consumer.hub_way.monotonic_ns", clock)
+    monkeypatch.setattr("fanlight.consumer.hub_way.monotonic_ns", clock)
     return clock
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from consumer.lag_detector import Figures, Lag, LagDetector
+from fanlight.consumer.lag_detector import Figures, Lag, LagDetector
 
 
 def said(

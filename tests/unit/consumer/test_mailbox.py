@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from consumer.mailbox import Mailbox
-from consumer.playout import Dropped, LatestPlayout, SyncPlayout, Turn
+from fanlight.consumer.mailbox import Mailbox
+from fanlight.consumer.playout import Dropped, LatestPlayout, SyncPlayout, Turn
 from tests.support.timing import scaled
 from tests.unit.consumer.test_playout import (
     BEGIN,

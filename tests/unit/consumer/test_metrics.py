@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from common.histogram import Distribution
-from common.monitor.figures import Figure
-from consumer.metrics import consumer_figures, consumer_health
-from consumer.settings import ConsumerSettings
-from consumer.stats import Details, Event, Meters
+from fanlight.common.model.histogram import Distribution
+from fanlight.common.observe.figures import Figure
+from fanlight.consumer.metrics import consumer_figures, consumer_health
+from fanlight.consumer.settings import ConsumerSettings
+from fanlight.consumer.stats import Details, Event, Meters
 
 SECOND = 1_000_000_000
 STALL_S = 3.0

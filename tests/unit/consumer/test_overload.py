@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from common.frame import Codec
-from consumer.playout import Arrived, LatestPlayout, SyncPlayout
+from fanlight.common.model.frame import Codec
+from fanlight.consumer.playout import Arrived, LatestPlayout, SyncPlayout
 from tests.unit.consumer.test_playout import DELAY, INTERVAL, MAX_AGE, MS, arrived
 
 FRAMES = 1000

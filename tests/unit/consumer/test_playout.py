@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from common.frame import Codec, EncodedFrame
-from consumer import playout as playouts
-from consumer.playout import (
+from fanlight.common.model.frame import Codec, EncodedFrame
+from fanlight.consumer import playout as playouts
+from fanlight.consumer.playout import (
     Arrived,
     Dropped,
     Lateness,
@@ -13,7 +13,7 @@ from consumer.playout import (
     SyncPlayout,
     Turn,
 )
-from consumer.stats import Event
+from fanlight.consumer.stats import Event
 from tests.support.headers import header
 
 MS = 1_000_000

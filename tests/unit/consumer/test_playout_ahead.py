@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from consumer.playout import SyncPlayout, Turn
-from consumer.stats import Event
+from fanlight.consumer.playout import SyncPlayout, Turn
+from fanlight.consumer.stats import Event
 from tests.unit.consumer.test_playout import (
     BEGIN,
     DECODED_AHEAD,

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.frame import Codec
-from common.freshness import FreshnessPolicy, Verdict
-from consumer import playout as playouts
-from consumer.playout import Arrived, Dropped, LatestPlayout, SyncPlayout
-from consumer.stats import Event
+from fanlight.common.model.frame import Codec
+from fanlight.common.model.freshness import FreshnessPolicy, Verdict
+from fanlight.consumer import playout as playouts
+from fanlight.consumer.playout import Arrived, Dropped, LatestPlayout, SyncPlayout
+from fanlight.consumer.stats import Event
 from tests.unit.consumer.test_playout import (
     BEGIN,
     DECODED_AHEAD,

@@ -1,11 +1,11 @@
-"""What a consumer makes of its producer's clock. See `common/clocksync.py` for the arithmetic."""
+"""What a consumer makes of its producer's clock. See `common/model/clock_offset.py` for the arithmetic."""
 
 from __future__ import annotations
 
 import pytest
 
-from common.control import ClockReply
-from consumer.producer_clock import ProducerClock
+from fanlight.common.model.control import ClockReply
+from fanlight.consumer.producer_clock import ProducerClock
 from tests.support.headers import header
 from tests.unit.consumer.build import MS, SECOND
 
@@ -19,8 +19,8 @@ class Bench:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.mono_ns = 50 * SECOND
         self.asked = 0
-        monkeypatch.setattr("consumer.producer_clock.monotonic_ns", lambda: self.mono_ns)
-        monkeypatch.setattr("consumer.producer_clock.wall_ns", lambda: self.wall_ns)
+        monkeypatch.setattr("fanlight.consumer.producer_clock.monotonic_ns", lambda: self.mono_ns)
+        monkeypatch.setattr("fanlight.consumer.producer_clock.wall_ns", lambda: self.wall_ns)
         self.clock = ProducerClock(MAX_AGE, self.ask)
 
     @property

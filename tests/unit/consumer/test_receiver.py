@@ -6,16 +6,16 @@ import threading
 import numpy as np
 import pytest
 
-from common.codec import encoder
-from common.codec.base import Encoder
-from common.control import KeyframeRequest, Reason, ReceiverReport
-from common.errors import WireFormatError
-from common.frame import Codec, EncodedFrame, FrameHeader
-from common.freshness import Decision, FreshnessPolicy
-from consumer import playout as playouts
-from consumer.playout import Arrived
-from consumer.settings import ConsumerSettings
-from consumer.stats import ConsumerStats, Event
+from fanlight.common.codec import encoder
+from fanlight.common.codec.base import Encoder
+from fanlight.common.model.control import KeyframeRequest, Reason, ReceiverReport
+from fanlight.common.model.errors import WireFormatError
+from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader
+from fanlight.common.model.freshness import Decision, FreshnessPolicy
+from fanlight.consumer import playout as playouts
+from fanlight.consumer.playout import Arrived
+from fanlight.consumer.settings import ConsumerSettings
+from fanlight.consumer.stats import ConsumerStats, Event
 from tests.unit.consumer.build import MS, SECOND, Receiving, encoded
 
 NOW = 1_700_000_000 * SECOND
@@ -29,8 +29,8 @@ class Bench(Receiving):
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now_ns = NOW
         for module in ("receiver", "producer_clock", "account"):
-            monkeypatch.setattr(f"consumer.{module}.monotonic_ns", self.monotonic_ns)
-        monkeypatch.setattr("consumer.producer_clock.wall_ns", lambda: self.now_ns)
+            monkeypatch.setattr(f"fanlight.consumer.{module}.monotonic_ns", self.monotonic_ns)
+        monkeypatch.setattr("fanlight.consumer.producer_clock.wall_ns", lambda: self.now_ns)
         self.referred_to: list[int] = []
         super().__init__(ConsumerSettings(stream="cam", name="desk", max_age_s=MAX_AGE_S))
 

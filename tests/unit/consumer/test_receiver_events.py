@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from common.control import ClockReply, ClockRequest, Reason
-from consumer.stats import Event
+from fanlight.common.model.control import ClockReply, ClockRequest, Reason
+from fanlight.consumer.stats import Event
 from tests.unit.consumer.build import SECOND
 from tests.unit.consumer.test_receiver import Bench, film, raw
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from common.clock import monotonic_ns
-from common.errors import BrokerRefused
-from common.sharing.names import RingName, source_of
-from consumer.reception import Reception
-from consumer.settings import ConsumerSettings, PlayoutMode, Via
-from consumer.stats import Event, Outcome
+from fanlight.common.clock import monotonic_ns
+from fanlight.common.model.errors import BrokerRefused
+from fanlight.common.shm.names import RingName, source_of
+from fanlight.consumer.reception import Reception
+from fanlight.consumer.settings import ConsumerSettings, PlayoutMode, Via
+from fanlight.consumer.stats import Event, Outcome
 from tests.support.timing import scaled
 from tests.unit.consumer.build import Hub, sharing
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.sharing.layout import Slot
-from consumer.ring_playout import Choice, RingPlayout
-from consumer.stats import Event
+from fanlight.common.shm.layout import Slot
+from fanlight.consumer.ring_playout import Choice, RingPlayout
+from fanlight.consumer.stats import Event
 from tests.unit.consumer.build import MS, SECOND
 
 FPS = 25.0

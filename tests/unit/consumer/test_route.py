@@ -8,16 +8,16 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from common.clock import monotonic_ns
-from common.pixels import FULL_BGR
-from common.sharing.hosts import ring_folder
-from common.sharing.names import RingName
-from consumer.account import Account
-from consumer.frame import Frame
-from consumer.receiver import Receiver
-from consumer.route import Route
-from consumer.settings import ConsumerSettings, PlayoutMode, Via
-from consumer.stream_way import StreamWay
+from fanlight.common.clock import monotonic_ns
+from fanlight.common.model.pixels import FULL_BGR
+from fanlight.common.shm.folder import ring_folder
+from fanlight.common.shm.names import RingName
+from fanlight.consumer.account import Account
+from fanlight.consumer.frame import Frame
+from fanlight.consumer.receiver import Receiver
+from fanlight.consumer.route import Route
+from fanlight.consumer.settings import ConsumerSettings, PlayoutMode, Via
+from fanlight.consumer.stream_way import StreamWay
 from tests.support.headers import header
 from tests.unit.consumer.build import MS, SECOND, Hub, Screen, own_ring, sharing
 
@@ -53,7 +53,7 @@ class Bench:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now_ns = monotonic_ns()
         for module in ("route", "hub_way"):
-            monkeypatch.setattr(f"consumer.{module}.monotonic_ns", lambda: self.now_ns)
+            monkeypatch.setattr(f"fanlight.consumer.{module}.monotonic_ns", lambda: self.now_ns)
         self.ring = own_ring()
         self.log: list[object] = []
         self.stream, self.account, self.screen = Stream(), Account(), Screen()

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from common import access
-from common.errors import ConfigError
-from common.pixels import FULL_BGR, Form, PixelFormat
-from common.settings import resolve
-from common.sharing import hosts
-from common.shell.access import with_access
-from consumer.settings import OPTIONS, ConsumerSettings, PlayoutMode, Via
-from consumer.sinks import SinkSpec
+from fanlight.common.model.errors import ConfigError
+from fanlight.common.model.pixels import FULL_BGR, Form, PixelFormat
+from fanlight.common.runtime import credential_files
+from fanlight.common.runtime.credential_files import with_access
+from fanlight.common.runtime.settings import resolve
+from fanlight.common.shm import folder
+from fanlight.consumer.settings import OPTIONS, ConsumerSettings, PlayoutMode, Via
+from fanlight.consumer.sinks import SinkSpec
 
 WINDOW, NULL, SHARE = (SinkSpec(kind) for kind in ("window", "null", "share"))
 SNAPSHOT, RECORD = SinkSpec("snapshot", "a.jpg"), SinkSpec("record", "a.mkv")
@@ -31,7 +31,9 @@ def test_every_setting_can_be_given_by_variable() -> None:
         "FANLIGHT_URL": "amqp://ann:pw@host/video", "FANLIGHT_TRUST": "camera, studio",
         "FANLIGHT_MAX_PIXELS": "1920x1080", "FANLIGHT_MAX_BODY": "4MB",
     }  # fmt: skip
-    assert {option.variable for option in OPTIONS if option not in access.OPTIONS} == set(environment)
+    assert {option.variable for option in OPTIONS if option not in credential_files.OPTIONS} == set(
+        environment
+    )
     settings = ConsumerSettings(**with_access(resolve(OPTIONS, {}, environment)))
     assert (settings.name, settings.stream, settings.playout) == ("wall", "door", PlayoutMode.SYNC)
     assert (settings.delay_s, settings.max_age_s, settings.work_s) == (0.1, 0.25, 0.005)
@@ -119,7 +121,7 @@ def test_what_is_meant_for_a_hub_or_for_its_consumers_does_not_stop_the_other() 
 
 
 def test_without_shared_memory_frames_cannot_come_that_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hosts, "can_share", lambda: False)
+    monkeypatch.setattr(folder, "can_share", lambda: False)
     with pytest.raises(ConfigError) as refused:
         ConsumerSettings(via=Via.HOST)
     text = "--via 'host' cannot be used: this host cannot share pictures: allowed is broker"

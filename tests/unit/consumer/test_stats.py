@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from consumer.stats import ConsumerStats, Event, Meters
+from fanlight.consumer.stats import ConsumerStats, Event, Meters
 from tests.support.headers import header
 
 SECOND = 1_000_000_000

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from common.clock import wall_ns
-from common.codec import encoder
-from common.control import KeyframeRequest, Reason
-from common.frame import Codec, EncodedFrame
-from common.pixels import Form, PixelFormat
-from consumer.playout import SyncPlayout
-from consumer.settings import ConsumerSettings
-from consumer.stats import Event
-from consumer.stream_way import StreamWay
+from fanlight.common.clock import wall_ns
+from fanlight.common.codec import encoder
+from fanlight.common.model.control import KeyframeRequest, Reason
+from fanlight.common.model.frame import Codec, EncodedFrame
+from fanlight.common.model.pixels import Form, PixelFormat
+from fanlight.consumer.playout import SyncPlayout
+from fanlight.consumer.settings import ConsumerSettings
+from fanlight.consumer.stats import Event
+from fanlight.consumer.stream_way import StreamWay
 from tests.unit.common.codec.build import gradient, psnr
 from tests.unit.consumer.build import MS, SECOND, Receiving, Screen, encoded
 

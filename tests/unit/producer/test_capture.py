@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from common.errors import ConfigError, FanlightError, SourceError
-from producer.capture import Capture
-from producer.source.base import Captured
-from producer.stats import Drops
+from fanlight.common.model.errors import ConfigError, FanlightError, SourceError
+from fanlight.producer.capture import Capture
+from fanlight.producer.source.base import Captured
+from fanlight.producer.stats import Drops
 
 PICTURE = np.zeros((4, 4, 3), np.uint8)
 
@@ -92,7 +92,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_delay(_: object) -> Iterator[float]:
         return itertools.repeat(0.0)
 
-    monkeypatch.setattr("producer.capture.backoff", no_delay)
+    monkeypatch.setattr("fanlight.producer.capture.backoff", no_delay)
 
 
 def test_all_pictures_are_handed_on_until_the_source_ends() -> None:

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from producer import cli
-from producer.stats import Meters, ProducerStats
+from fanlight.producer import cli
+from fanlight.producer.stats import Meters, ProducerStats
 
 NOTHING = Meters().snapshot(0)
 

@@ -7,15 +7,15 @@ import av
 import numpy as np
 import pytest
 
-from common.codec import decoder
-from common.errors import BrokerRefused, FanlightError
-from common.frame import MAX_SIDE, Codec, EncodedFrame
-from common.shell.slot import Slot
-from producer.encode import Encode
-from producer.keyframes import KeyframeGovernor
-from producer.settings import ProducerSettings
-from producer.source.base import Captured
-from producer.stats import Meters
+from fanlight.common.codec import decoder
+from fanlight.common.model.errors import BrokerRefused, FanlightError
+from fanlight.common.model.frame import MAX_SIDE, Codec, EncodedFrame
+from fanlight.common.runtime.slot import Slot
+from fanlight.producer.encode import Encode
+from fanlight.producer.keyframes import KeyframeGovernor
+from fanlight.producer.settings import ProducerSettings
+from fanlight.producer.source.base import Captured
+from fanlight.producer.stats import Meters
 
 MS = 1_000_000
 NOW = 1_700_000_000_000_000_000
@@ -89,9 +89,9 @@ class Bench:
 @pytest.fixture(autouse=True)
 def _fixed_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "producer.source.base.monotonic_of", lambda unix_ns: 5_000_000_000 - (NOW - unix_ns)
+        "fanlight.producer.source.base.monotonic_of", lambda unix_ns: 5_000_000_000 - (NOW - unix_ns)
     )
-    monkeypatch.setattr("producer.encode.monotonic_ns", lambda: 5_000_000_000)
+    monkeypatch.setattr("fanlight.producer.encode.monotonic_ns", lambda: 5_000_000_000)
 
 
 def shot(age_ms: int = 10, picture: Any = PICTURE) -> Captured:
@@ -183,7 +183,7 @@ def test_a_picture_that_cannot_be_encoded_is_left_out_and_the_next_one_is_a_keyf
 ) -> None:
     huge = np.zeros((16, MAX_SIDE + 2, 3), np.uint8)
     bench = Bench(shot(), shot(), shot(picture=huge), shot(picture=huge), shot(), shot())
-    with caplog.at_level("INFO", logger="producer.encode"):
+    with caplog.at_level("INFO", logger="fanlight.producer.encode"):
         frames = bench.run()
     assert bench.ends == [None]
     assert [(f.header.seq, f.header.key) for f in frames] == [(0, True), (1, False), (2, True), (3, False)]
@@ -198,7 +198,7 @@ def test_a_picture_that_cannot_be_encoded_is_left_out_and_the_next_one_is_a_keyf
 
 def test_what_cannot_be_encoded_for_three_seconds_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter(range(5_000_000_000, 60_000_000_000, 1_000_000_000))
-    monkeypatch.setattr("producer.encode.monotonic_ns", lambda: next(times))
+    monkeypatch.setattr("fanlight.producer.encode.monotonic_ns", lambda: next(times))
     huge = np.zeros((2, MAX_SIDE + 2, 3), np.uint8)
     bench = Bench(*[shot(-60_000, picture=huge)] * 20)
     assert bench.run() == []

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from producer.keyframes import ANSWER_INTERVAL_NS, KeyframeGovernor
+from fanlight.producer.keyframes import ANSWER_INTERVAL_NS, KeyframeGovernor
 
 START = 5_000_000_000
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from producer.metrics import producer_figures, producer_health
-from producer.stats import Details, Drop, Meters
+from fanlight.producer.metrics import producer_figures, producer_health
+from fanlight.producer.stats import Details, Drop, Meters
 
 SECOND = 1_000_000_000
 STALL_S = 3.0

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-import producer
-from common.errors import EncodeError
-from producer import Producer
+from fanlight import producer
+from fanlight.common.model.errors import EncodeError
+from fanlight.producer import Producer
 from tests.support.broker import tcp_url
 
 Image = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
@@ -32,7 +32,7 @@ def test_what_the_package_offers_is_there(name: str) -> None:
 
 
 def test_what_it_does_not_offer_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="module 'producer' has no attribute 'Nobody'"):
+    with pytest.raises(AttributeError, match=r"module 'fanlight\.producer' has no attribute 'Nobody'"):
         getattr(producer, "Nobody")  # noqa: B009 - a checker would see it
 
 

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from common import access
-from common.errors import ConfigError
-from common.frame import Codec
-from common.settings import resolve
-from common.shell.access import with_access
-from producer.settings import OPTIONS, ProducerSettings
+from fanlight.common.model.errors import ConfigError
+from fanlight.common.model.frame import Codec
+from fanlight.common.runtime import credential_files
+from fanlight.common.runtime.credential_files import with_access
+from fanlight.common.runtime.settings import resolve
+from fanlight.producer.settings import OPTIONS, ProducerSettings
 
 
 def test_the_command_line_and_the_api_have_the_same_defaults() -> None:
@@ -24,7 +24,9 @@ def test_every_setting_can_be_given_by_variable() -> None:
         "FANLIGHT_DURATION": "1m", "FANLIGHT_PAYLOAD_FRAMES": "3", "FANLIGHT_MAX_PIXELS": "1000000",
         "FANLIGHT_URL": "tcp+threads://host:7000",
     }  # fmt: skip
-    assert {option.variable for option in OPTIONS if option not in access.OPTIONS} == set(environment)
+    assert {option.variable for option in OPTIONS if option not in credential_files.OPTIONS} == set(
+        environment
+    )
     assert ProducerSettings(**with_access(resolve(OPTIONS, {}, environment))) == ProducerSettings(
         source="clip.mp4", loop=True, stream="door", codec=Codec.JPEG, fps=12.5, size=(640, 480),
         quality=70, gop_s=2, max_age_s=0.25, duration_s=60, payload_frames=3, max_pixels=1_000_000,

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from producer.stats import MOST_NAMES, Drop, Drops, Meters, ProducerStats
+from fanlight.producer.stats import MOST_NAMES, Drop, Drops, Meters, ProducerStats
 
 SECOND = 1_000_000_000
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from producer.source.frame_code import MODULUS
+from fanlight.producer.source.frame_code import MODULUS
 from scripts.faults.judge import STEP_NS, Judge, true_age_ns
 from scripts.faults.kinds import FAULTS
 from scripts.faults.levers import Levers, Mode

@@ -9,10 +9,10 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
-from common.codec import encoder
-from common.codec.base import Encoded
-from common.codec.picture import BGR, Picture, size_of
-from common.frame import Codec, EncodedFrame
+from fanlight.common.codec import encoder
+from fanlight.common.codec.base import Encoded
+from fanlight.common.codec.picture import BGR, Picture, size_of
+from fanlight.common.model.frame import Codec, EncodedFrame
 from tests.support.headers import header
 
 CLIP = Path(__file__).parents[3] / "media" / "bigbuckbunny-720p.mp4"

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from common.codec.base import check_announced
-from common.errors import DecodeError
-from common.frame import Codec
+from fanlight.common.codec.base import check_announced
+from fanlight.common.model.errors import DecodeError
+from fanlight.common.model.frame import Codec
 from tests.unit.common.codec.build import framed
 
 

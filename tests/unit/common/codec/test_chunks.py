@@ -9,10 +9,10 @@ import zlib
 import numpy as np
 import pytest
 
-from common.codec import decoder
-from common.codec.chunks import MAX_CHUNKS, plain
-from common.errors import DecodeError
-from common.frame import Codec
+from fanlight.common.codec import decoder
+from fanlight.common.codec.chunks import MAX_CHUNKS, plain
+from fanlight.common.model.errors import DecodeError
+from fanlight.common.model.frame import Codec
 from tests.unit.common.codec.build import encode, framed, noise
 
 PICTURE = noise(32, 24)

@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
-from common.codec import check_quality, decoder, encoder
-from common.codec.picture import BGR
-from common.errors import ConfigError, DecodeError
-from common.frame import Codec
-from common.pixels import Form, PixelFormat, Pixels, shape
+from fanlight.common.codec import check_quality, decoder, encoder
+from fanlight.common.codec.picture import BGR
+from fanlight.common.model.errors import ConfigError, DecodeError
+from fanlight.common.model.frame import Codec
+from fanlight.common.model.pixels import Form, PixelFormat, Pixels, shape
 from tests.unit.common.codec.build import encode, film, framed, gradient, psnr
 
 STILLS = (Codec.JPEG, Codec.PNG)
@@ -135,8 +135,8 @@ def test_raw_has_no_quality() -> None:
 
 def test_a_codec_is_loaded_only_when_it_is_used() -> None:
     code = (
-        "import sys; import common.codec; "
-        "sys.exit(any(n.startswith('common.codec.') and n[13:] not in ('base', 'picture') "
+        "import sys; import fanlight.common.codec; "
+        "sys.exit(any(n.startswith('fanlight.common.codec.') and n[22:] not in ('base', 'picture') "
         "for n in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -7,11 +7,11 @@ import av
 import numpy as np
 import pytest
 
-from common.codec.base import Encoded
-from common.codec.h264 import H264Decoder, H264Encoder
-from common.codec.picture import BGR, Picture
-from common.errors import DecodeError, EncodeError
-from common.frame import Codec, EncodedFrame
+from fanlight.common.codec.base import Encoded
+from fanlight.common.codec.h264 import H264Decoder, H264Encoder
+from fanlight.common.codec.picture import BGR, Picture
+from fanlight.common.model.errors import DecodeError, EncodeError
+from fanlight.common.model.frame import Codec, EncodedFrame
 from tests.unit.common.codec.build import film, framed, gradient, noise, psnr, yuv_frame
 
 SPS, PPS, IDR, P_SLICE = 7, 8, 5, 1

@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from common.codec import decoder
-from common.codec.jpeg import JpegEncoder
-from common.errors import DecodeError, EncodeError
-from common.frame import Codec
+from fanlight.common.codec import decoder
+from fanlight.common.codec.jpeg import JpegEncoder
+from fanlight.common.model.errors import DecodeError, EncodeError
+from fanlight.common.model.frame import Codec
 from tests.unit.common.codec.build import encode, film, framed, gradient
 
 

@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from common.codec.picture import (
+from fanlight.common.codec.picture import (
     Converter,
     PixelConverter,
     as_array,
@@ -15,8 +15,8 @@ from common.codec.picture import (
     in_form,
     plane_view,
 )
-from common.errors import EncodeError
-from common.pixels import FULL_BGR, Form, PixelFormat, shape
+from fanlight.common.model.errors import EncodeError
+from fanlight.common.model.pixels import FULL_BGR, Form, PixelFormat, shape
 from tests.support.timing import scaled
 from tests.unit.common.codec.build import gradient, noise, psnr, yuv_frame
 
@@ -25,7 +25,7 @@ from tests.unit.common.codec.build import gradient, noise, psnr, yuv_frame
 _AT_THE_END_OF_MEMORY = """
 import mmap, sys, tempfile
 import numpy as np
-from common.codec.picture import Converter
+from fanlight.common.codec.picture import Converter
 
 width, height, out_width, out_height, pixel_format = *map(int, sys.argv[1:5]), sys.argv[5]
 size = width * height * 3

@@ -6,9 +6,9 @@ import zlib
 import numpy as np
 import pytest
 
-from common.codec.png import PngDecoder, PngEncoder
-from common.errors import DecodeError
-from common.frame import Codec
+from fanlight.common.codec.png import PngDecoder, PngEncoder
+from fanlight.common.model.errors import DecodeError
+from fanlight.common.model.frame import Codec
 from tests.unit.common.codec.build import encode, film, framed, gradient, noise
 
 

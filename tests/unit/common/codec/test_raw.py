@@ -4,9 +4,9 @@ import av
 import numpy as np
 import pytest
 
-from common.codec.raw import RawDecoder, RawEncoder
-from common.errors import EncodeError
-from common.frame import Codec
+from fanlight.common.codec.raw import RawDecoder, RawEncoder
+from fanlight.common.model.errors import EncodeError
+from fanlight.common.model.frame import Codec
 from tests.unit.common.codec.build import encode, framed, noise
 
 

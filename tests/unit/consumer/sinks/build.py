@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from common import codec
-from common.codec.picture import BGR
-from common.frame import Codec, EncodedFrame, FrameHeader
-from common.pixels import Pixels
-from consumer.frame import Frame, Held
-from consumer.settings import ConsumerSettings
-from consumer.sinks import SinkContext
-from consumer.stats import ConsumerStats, Meters
+from fanlight.common import codec
+from fanlight.common.codec.picture import BGR
+from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader
+from fanlight.common.model.pixels import Pixels
+from fanlight.consumer.frame import Frame, Held
+from fanlight.consumer.settings import ConsumerSettings
+from fanlight.consumer.sinks import SinkContext
+from fanlight.consumer.stats import ConsumerStats, Meters
 from tests.support import headers
 
 START_NS = 1_700_000_000_000_000_000

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from consumer.sinks.base import Sink
-from consumer.stats import Event, Outcome
+from fanlight.consumer.sinks.base import Sink
+from fanlight.consumer.stats import Event, Outcome
 from tests.unit.consumer.sinks.build import encoded, picture, presented
 
 

@@ -10,8 +10,8 @@ import pytest
 from tests.support.timing import scaled
 
 PROGRAM = (
-    "from common.errors import SinkError\n"
-    "from consumer.sinks import open_sink, parse_sink\n"
+    "from fanlight.common.model.errors import SinkError\n"
+    "from fanlight.consumer.sinks import open_sink, parse_sink\n"
     "from tests.unit.consumer.sinks.build import context\n"
     "try:\n"
     "    open_sink(parse_sink('window'), context())\n"

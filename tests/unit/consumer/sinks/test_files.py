@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import ConfigError
-from consumer.sinks.files import Trouble, failed, require_suffix, unusable
+from fanlight.common.model.errors import ConfigError
+from fanlight.consumer.sinks.files import Trouble, failed, require_suffix, unusable
 
 
 def test_an_extension_is_read_whatever_its_case() -> None:

@@ -10,10 +10,10 @@ import av
 import numpy as np
 import pytest
 
-from common import codec
-from common.errors import SinkError
-from common.frame import Codec, EncodedFrame
-from consumer.sinks.muxer import Muxer
+from fanlight.common import codec
+from fanlight.common.model.errors import SinkError
+from fanlight.common.model.frame import Codec, EncodedFrame
+from fanlight.consumer.sinks.muxer import Muxer
 from tests.unit.consumer.sinks.build import STEP_NS, encoded, picture
 
 START_CODE = re.compile(rb"\x00\x00\x00?\x01")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from consumer.sinks.null import NullSink
+from fanlight.consumer.sinks.null import NullSink
 from tests.unit.consumer.sinks.build import picture, presented
 
 

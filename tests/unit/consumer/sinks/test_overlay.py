@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from consumer.sinks.overlay import MARGIN_PX, Label, label_text
+from fanlight.consumer.sinks.overlay import MARGIN_PX, Label, label_text
 from tests.unit.consumer.sinks.build import STATS
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import av
 import pytest
 
-from common.errors import SinkError
-from common.frame import Codec, EncodedFrame
-from consumer.sinks.record import RecordSink
-from consumer.sinks.recording import Recording
+from fanlight.common.model.errors import SinkError
+from fanlight.common.model.frame import Codec, EncodedFrame
+from fanlight.consumer.sinks.record import RecordSink
+from fanlight.consumer.sinks.recording import Recording
 from tests.support.timing import scaled, wait_until
 from tests.unit.consumer.sinks.build import encoded
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import av
 import pytest
 
-from common.errors import ConfigError
-from common.frame import Codec, EncodedFrame
-from consumer.sinks.recording import Recording
+from fanlight.common.model.errors import ConfigError
+from fanlight.common.model.frame import Codec, EncodedFrame
+from fanlight.consumer.sinks.recording import Recording
 from tests.unit.consumer.sinks.build import STEP_NS, encoded
 
 

@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.clock import monotonic_ns, wall_ns
-from common.errors import SinkError
-from common.pixels import FULL_BGR
-from common.sharing import hosts
-from common.sharing.hosts import ring_folder, segments
-from common.sharing.layout import CODECS
-from common.sharing.names import RingName, source_of
-from common.sharing.reader import Attachment
-from consumer.frame import Frame
-from consumer.settings import ConsumerSettings
-from consumer.sinks import SinkSpec
-from consumer.sinks.share import ShareSink
+from fanlight.common.clock import monotonic_ns, wall_ns
+from fanlight.common.model.errors import SinkError
+from fanlight.common.model.pixels import FULL_BGR
+from fanlight.common.shm import folder
+from fanlight.common.shm.folder import ring_folder, segments
+from fanlight.common.shm.layout import CODECS
+from fanlight.common.shm.names import RingName, source_of
+from fanlight.common.shm.reader import Attachment
+from fanlight.consumer.frame import Frame
+from fanlight.consumer.settings import ConsumerSettings
+from fanlight.consumer.sinks import SinkSpec
+from fanlight.consumer.sinks.share import ShareSink
 from tests.unit.consumer.sinks.build import FPS, STATS, header
 
 INTERVAL_NS = round(1e9 / FPS)
@@ -76,7 +76,7 @@ def test_it_is_at_work_as_long_as_its_viewers_are_well_served(
     settings: ConsumerSettings, ring: RingName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now_ns = 1_000_000_000_000
-    monkeypatch.setattr("consumer.sinks.share.monotonic_ns", lambda: now_ns)
+    monkeypatch.setattr("fanlight.consumer.sinks.share.monotonic_ns", lambda: now_ns)
     stats = STATS
     sink = ShareSink(settings, lambda: stats)
     try:
@@ -107,8 +107,8 @@ def test_a_folder_that_is_not_ours_is_said_once_and_used_when_it_is(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     now_ns = 1_000_000_000_000
-    monkeypatch.setattr("consumer.sinks.share.monotonic_ns", lambda: now_ns)
-    monkeypatch.setattr(hosts, "SHARED_MEMORY", tmp_path)
+    monkeypatch.setattr("fanlight.consumer.sinks.share.monotonic_ns", lambda: now_ns)
+    monkeypatch.setattr(folder, "SHARED_MEMORY", tmp_path)
     ring_folder().mkdir()
     ring_folder().chmod(0o755)
     sink = ShareSink(settings, lambda: STATS)
@@ -129,7 +129,7 @@ def test_a_folder_that_is_not_ours_is_said_once_and_used_when_it_is(
 def test_without_shared_memory_there_is_no_sink(
     settings: ConsumerSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hosts, "SHARED_MEMORY", tmp_path / "missing")
+    monkeypatch.setattr(folder, "SHARED_MEMORY", tmp_path / "missing")
     with pytest.raises(SinkError, match="share needs Linux and"):
         ShareSink(settings, lambda: STATS)
 
@@ -138,7 +138,7 @@ def test_slots_that_a_burst_needed_are_given_back(
     settings: ConsumerSettings, stream: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now_ns = 1_000_000_000_000
-    monkeypatch.setattr("consumer.sinks.share.monotonic_ns", lambda: now_ns)
+    monkeypatch.setattr("fanlight.consumer.sinks.share.monotonic_ns", lambda: now_ns)
     sink = ShareSink(settings, lambda: STATS)
 
     def size() -> int:

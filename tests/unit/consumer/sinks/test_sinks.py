@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from consumer.sinks import SINKS, SinkSpec, default_sinks, open_sink, parse_sink
+from fanlight.consumer.sinks import SINKS, SinkSpec, default_sinks, open_sink, parse_sink
 from tests.support.timing import scaled
 from tests.unit.consumer.sinks.build import context
 
@@ -88,7 +88,7 @@ def test_importing_the_package_loads_no_codec_and_no_opencv() -> None:
         "import sys, types\n"
         "bare = sys.modules['consumer'] = types.ModuleType('consumer')\n"
         "bare.__path__ = ['consumer']\n"
-        "import consumer.sinks\n"
+        "import fanlight.consumer.sinks\n"
         f"print(sorted({heavy} & set(sys.modules)))\n"
     )
     assert printed(program) == "[]"
@@ -98,7 +98,7 @@ def test_only_a_window_loads_opencv(tmp_path: Path) -> None:
     texts = ["status", "null", *(f"{kind}:{tmp_path}/a.{end}" for kind, end in FILES)]
     program = (
         "import sys\n"
-        "from consumer.sinks import open_sink, parse_sink\n"
+        "from fanlight.consumer.sinks import open_sink, parse_sink\n"
         "from tests.unit.consumer.sinks.build import context\n"
         f"for text in {texts}:\n"
         "    open_sink(parse_sink(text), context()).close()\n"

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from common.codec.picture import BGR
-from common.codec.png import PngEncoder
-from common.errors import ConfigError, SinkError
-from consumer.sinks import snapshot
-from consumer.sinks.snapshot import SnapshotSink
+from fanlight.common.codec.picture import BGR
+from fanlight.common.codec.png import PngEncoder
+from fanlight.common.model.errors import ConfigError, SinkError
+from fanlight.consumer.sinks import snapshot
+from fanlight.consumer.sinks.snapshot import SnapshotSink
 from tests.support.timing import scaled, wait_until
 from tests.unit.consumer.sinks.build import Expired, picture, presented
 

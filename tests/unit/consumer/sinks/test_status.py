@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from common.errors import SinkError
-from consumer.sinks import status
-from consumer.sinks.status import StatusSink, status_line
+from fanlight.common.model.errors import SinkError
+from fanlight.consumer.sinks import status
+from fanlight.consumer.sinks.status import StatusSink, status_line
 from tests.support.timing import scaled
 from tests.unit.consumer.sinks.build import STATS, context
 
@@ -159,7 +159,7 @@ def test_a_real_terminal_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_reader_that_goes_ends_the_consumer_without_a_traceback() -> None:
     program = (
         "import sys\n"
-        "from consumer.sinks import status\n"
+        "from fanlight.consumer.sinks import status\n"
         "from tests.unit.consumer.sinks.build import context\n"
         "status._PLAIN_INTERVAL_NS = 0\n"
         "sink = status.StatusSink(context())\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from consumer.sinks.timeline import MAX_STEP_NS, MIN_STEP_NS, Timeline
+from fanlight.consumer.sinks.timeline import MAX_STEP_NS, MIN_STEP_NS, Timeline
 
 MS = 1_000_000
 S = 1_000_000_000

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import ConfigError
-from consumer.sinks import trace
-from consumer.sinks.trace import TraceSink, line
-from consumer.stats import Event, Outcome
+from fanlight.common.model.errors import ConfigError
+from fanlight.consumer.sinks import trace
+from fanlight.consumer.sinks.trace import TraceSink, line
+from fanlight.consumer.stats import Event, Outcome
 
 PRESENTED = Outcome(3, 100, 120, 125, Event.PRESENTED)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from consumer.sinks.window import fitted
+from fanlight.consumer.sinks.window import fitted
 
 
 @pytest.mark.parametrize(

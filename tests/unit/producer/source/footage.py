@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from av.video.stream import VideoStream
 
-from common.codec.picture import BGR, Converter
-from producer.source.base import Captured
-from producer.source.test_pattern import TestPattern, read_frame_number
+from fanlight.common.codec.picture import BGR, Converter
+from fanlight.producer.source.base import Captured
+from fanlight.producer.source.test_pattern import TestPattern, read_frame_number
 
 START_NS = 1_700_000_000_000_000_000
 

@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from common.errors import ConfigError, SourceError
-from producer.source.background import Background
-from producer.source.base import Captured
-from producer.stats import Drop, Drops
+from fanlight.common.model.errors import ConfigError, SourceError
+from fanlight.producer.source.background import Background
+from fanlight.producer.source.base import Captured
+from fanlight.producer.stats import Drop, Drops
 from tests.support.timing import scaled, wait_until
 
 

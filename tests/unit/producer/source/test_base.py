@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from producer.source.base import Source
-from producer.source.camera import CameraSource
-from producer.source.images import ImagesSource
-from producer.source.media import FileSource, UrlSource
-from producer.source.test_pattern import TestPatternSource
+from fanlight.producer.source.base import Source
+from fanlight.producer.source.camera import CameraSource
+from fanlight.producer.source.images import ImagesSource
+from fanlight.producer.source.media import FileSource, UrlSource
+from fanlight.producer.source.test_pattern import TestPatternSource
 
 ALL: list[Source] = [
     TestPatternSource(),

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.errors import SourceError
-from producer.source import camera as module
-from producer.source.base import Captured
-from producer.source.camera import CameraSource
+from fanlight.common.model.errors import SourceError
+from fanlight.producer.source import camera as module
+from fanlight.producer.source.base import Captured
+from fanlight.producer.source.camera import CameraSource
 from tests.support.timing import scaled, wait_until
 from tests.unit.producer.source.footage import number_of, write_clip
 
@@ -104,8 +104,8 @@ def test_a_driver_that_hangs_while_opening_fails_in_time_or_is_interrupted(tmp_p
     os.mkfifo(pipe)
     program = (
         "import sys, threading\n"
-        "from common.errors import SourceError\n"
-        "from producer.source.camera import CameraSource\n"
+        "from fanlight.common.model.errors import SourceError\n"
+        "from fanlight.producer.source.camera import CameraSource\n"
         "camera = CameraSource(sys.argv[1], open_s=0.2)\n"
         "try:\n"
         "    camera.open()\n"

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from common.codec.picture import BGR
-from producer.source.digits import Digits
+from fanlight.common.codec.picture import BGR
+from fanlight.producer.source.digits import Digits
 
 
 def drawn(text: str, size: tuple[int, int] = (100, 20), scale: int = 1, top: int = 5) -> BGR:

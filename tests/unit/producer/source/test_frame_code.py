@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from av.video.codeccontext import VideoCodecContext
 
-from common.codec.picture import BGR, Converter
-from producer.source.frame_code import MODULUS, code_top, draw_frame_number, read_frame_number
+from fanlight.common.codec.picture import BGR, Converter
+from fanlight.producer.source.frame_code import MODULUS, code_top, draw_frame_number, read_frame_number
 from tests.unit.producer.source.footage import pattern
 
 SIZES = [(1280, 720), (641, 481), (64, 48), (1920, 1080), (33, 29)]

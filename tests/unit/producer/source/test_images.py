@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from common.codec.picture import Converter, size_of
-from common.errors import SourceError
-from common.frame import Codec
-from producer.source import images as module
-from producer.source.images import ImagesSource, decode_image, list_images
-from producer.stats import Drop
+from fanlight.common.codec.picture import Converter, size_of
+from fanlight.common.model.errors import SourceError
+from fanlight.common.model.frame import Codec
+from fanlight.producer.source import images as module
+from fanlight.producer.source.images import ImagesSource, decode_image, list_images
+from fanlight.producer.stats import Drop
 from tests.unit.common.codec.build import encode, noise
 from tests.unit.producer.source.footage import number_of, pattern, stepped_time
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import ConfigError
-from producer.source import Source, make_source
-from producer.source.camera import CameraSource
-from producer.source.images import ImagesSource
-from producer.source.media import FileSource, UrlSource
-from producer.source.test_pattern import TestPatternSource
+from fanlight.common.model.errors import ConfigError
+from fanlight.producer.source import Source, make_source
+from fanlight.producer.source.camera import CameraSource
+from fanlight.producer.source.images import ImagesSource
+from fanlight.producer.source.media import FileSource, UrlSource
+from fanlight.producer.source.test_pattern import TestPatternSource
 from tests.unit.producer.source.footage import pattern
 
 
@@ -90,7 +90,7 @@ def test_no_image_is_refused_before_anything_starts(
 
 def test_the_test_pattern_needs_no_opencv() -> None:
     program = (
-        "import sys; from producer.source import make_source\n"
+        "import sys; from fanlight.producer.source import make_source\n"
         "s = make_source('test', loop=False, fps=None, size=(64, 48)); s.open(); s.read()\n"
         "print('cv2' in sys.modules)"
     )

@@ -7,8 +7,8 @@ from pathlib import Path
 import av
 import pytest
 
-from common.errors import SourceError
-from producer.source.media import FileSource, UrlSource, without_secrets
+from fanlight.common.model.errors import SourceError
+from fanlight.producer.source.media import FileSource, UrlSource, without_secrets
 from tests.unit.producer.source.footage import number_of, write_clip
 
 CLIP = Path(__file__).parents[3] / "media" / "bigbuckbunny-720p.mp4"

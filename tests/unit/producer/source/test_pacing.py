@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from common.clock import monotonic_ns
-from producer.source.pacing import Backlog, MediaClock, Pacer, Thinner, interval_ns, wait_until
+from fanlight.common.clock import monotonic_ns
+from fanlight.producer.source.pacing import Backlog, MediaClock, Pacer, Thinner, interval_ns, wait_until
 from tests.support.timing import scaled
 
 MS = 1_000_000

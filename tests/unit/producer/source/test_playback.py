@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import ConfigError, SourceError
-from producer.source import playback as module
-from producer.source.base import Captured
-from producer.source.playback import Playback
-from producer.stats import Drop, Drops
+from fanlight.common.model.errors import ConfigError, SourceError
+from fanlight.producer.source import playback as module
+from fanlight.producer.source.base import Captured
+from fanlight.producer.source.playback import Playback
+from fanlight.producer.stats import Drop, Drops
 from tests.unit.producer.source.footage import number_of, stepped_time, wipe_packets, write_clip
 
 

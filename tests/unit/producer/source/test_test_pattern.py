@@ -7,9 +7,9 @@ import time
 import numpy as np
 import pytest
 
-from producer.source import test_pattern as module
-from producer.source.digits import Digits
-from producer.source.test_pattern import TestPattern, TestPatternSource, read_frame_number
+from fanlight.producer.source import test_pattern as module
+from fanlight.producer.source.digits import Digits
+from fanlight.producer.source.test_pattern import TestPattern, TestPatternSource, read_frame_number
 from tests.support.timing import scaled
 from tests.unit.producer.source.footage import START_NS
 

@@ -1,1 +1,0 @@
-"""One thread and one event loop for all clients."""

@@ -1,0 +1,1 @@
+"""What producers and consumers agree on. Pure: no I/O, no threads, no clock; time is an argument."""

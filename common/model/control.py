@@ -1,0 +1,170 @@
+"""What flows back from consumers to the producer: keyframe requests, receiver reports, clock exchanges.
+
+Each is a JSON object in an AMQP message whose `type` property names it; `docs/wire.md` has the fields.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from typing import Any, ClassVar, Final
+
+from fanlight.common.model.errors import WireFormatError
+from fanlight.common.model.frame import STREAM_NAME, STREAM_NAME_RULE
+
+VERSION: Final = 1
+CONTENT_TYPE: Final = "application/json"
+MAX_CONTROL_BYTES: Final = 4096
+_MAX_INT63: Final = 2**63 - 1
+_MAX_MILLISECONDS: Final = 1e12
+
+
+class Reason(StrEnum):
+    """Why a keyframe is asked for."""
+
+    JOIN = "join"
+    GAP = "gap"
+    DECODE_ERROR = "decode_error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyframeRequest:
+    """PLI, as in RTCP: the sender cannot show anything before the next keyframe."""
+
+    TYPE: ClassVar[str] = "keyframe_request"
+
+    stream: str
+    name: str
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiverReport:
+    """Once a second, how a consumer is doing. Counters run since it started; times in milliseconds.
+
+    Attributes:
+        epoch: of the producer that it follows; 0 before the first frame.
+        highest_seq: the last frame of that epoch that arrived; -1 before the first one.
+        received: frames that arrived.
+        lost: frames that the producer published and that never arrived.
+        presented: frames handed to the sinks.
+        late: frames dropped because they were older than `--max-age`, or too late for their playout.
+        age_p50_ms: median age of the presented frames at presentation, last seconds; -1 if none.
+        age_p99_ms: likewise, 99th percentile.
+        jitter_ms: interarrival jitter (RFC 3550, 6.4.1).
+        playout_skew_ms: median distance from the scheduled playout time; 0 without `--playout sync`.
+    """
+
+    TYPE: ClassVar[str] = "receiver_report"
+
+    stream: str
+    name: str
+    epoch: int
+    highest_seq: int
+    received: int
+    lost: int
+    presented: int
+    late: int
+    age_p50_ms: float
+    age_p99_ms: float
+    jitter_ms: float
+    playout_skew_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockRequest:
+    """Asks what time it is by the producer's wall clock; see `common.model.clock_offset`.
+
+    Attributes:
+        asked_ns: a time by a clock of the sender's own choice; comes back as it is.
+    """
+
+    TYPE: ClassVar[str] = "clock_request"
+
+    stream: str
+    name: str
+    asked_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockReply:
+    """The producer's answer, to the one who asked.
+
+    Attributes:
+        name: of the consumer that asked.
+        asked_ns: from the request.
+        received_ns: Unix time at which the request reached the producer.
+        replied_ns: Unix time at which this reply left it.
+    """
+
+    TYPE: ClassVar[str] = "clock_reply"
+
+    stream: str
+    name: str
+    asked_ns: int
+    received_ns: int
+    replied_ns: int
+
+
+ControlMessage = KeyframeRequest | ReceiverReport | ClockRequest | ClockReply
+_TYPES: Final[dict[str, type[ControlMessage]]] = {
+    message.TYPE: message for message in (KeyframeRequest, ReceiverReport, ClockRequest, ClockReply)
+}
+
+
+def answer(request: ClockRequest, *, received_ns: int, now_ns: int) -> ClockReply:
+    """The reply to a request; both times are Unix time."""
+    return ClockReply(
+        stream=request.stream,
+        name=request.name,
+        asked_ns=request.asked_ns,
+        received_ns=received_ns,
+        replied_ns=now_ns,
+    )
+
+
+def serialize(message: ControlMessage) -> bytes:
+    """The JSON body of a message; its AMQP `type` property is `message.TYPE`."""
+    return json.dumps({"v": VERSION, **asdict(message)}, separators=(",", ":")).encode()
+
+
+def parse(message_type: str | None, body: bytes) -> ControlMessage:
+    """Read what a stranger may have sent.
+
+    Raises:
+        WireFormatError: unknown type or version, or a field that is missing or out of range.
+    """
+    kind = _TYPES.get(message_type or "")
+    if kind is None:
+        raise WireFormatError("type", message_type, ", ".join(sorted(_TYPES)))
+    if len(body) > MAX_CONTROL_BYTES:
+        raise WireFormatError("body size", len(body), f"up to {MAX_CONTROL_BYTES} bytes")
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        raise WireFormatError("body", body, "a JSON object") from None
+    if not isinstance(content, dict):
+        raise WireFormatError("body", body, "a JSON object")
+    if content.get("v") != VERSION or isinstance(content.get("v"), bool):
+        raise WireFormatError("v", content.get("v"), str(VERSION))
+    return kind(**{f.name: _checked(f.name, content.get(f.name)) for f in fields(kind)})
+
+
+def _checked(field: str, value: Any) -> Any:
+    if field in ("stream", "name"):
+        if isinstance(value, str) and STREAM_NAME.fullmatch(value):
+            return value
+        raise WireFormatError(field, value, STREAM_NAME_RULE)
+    if field == "reason":
+        if isinstance(value, str) and value in set(Reason):
+            return Reason(value)
+        raise WireFormatError(field, value, ", ".join(Reason))
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if field.endswith("_ms"):
+        if number and -_MAX_MILLISECONDS <= value <= _MAX_MILLISECONDS:
+            return float(value)
+        raise WireFormatError(field, value, "a number of milliseconds")
+    if number and isinstance(value, int) and -1 <= value <= _MAX_INT63:
+        return value
+    raise WireFormatError(field, value, f"a whole number from -1 to {_MAX_INT63}")

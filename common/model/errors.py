@@ -1,0 +1,113 @@
+"""Everything that Fanlight raises on purpose.
+
+FanlightError
+├── ConfigError          a setting cannot be used (exit code 2)
+├── WireFormatError      a message does not follow the wire contract
+├── DecodeError          a body does not hold the picture that its header announces
+├── EncodeError          a picture cannot be encoded
+├── SourceError          the source cannot be opened, or failed while running
+├── SinkError            a sink cannot be opened, or failed while running
+├── SharingError         pictures cannot be shared within this host
+├── FrameExpired         a shared picture was held for too long; it is no longer there
+├── ListenError          a producer without a broker cannot listen at its address
+├── BrokerUnavailable    nothing answers at the broker's address
+├── BrokerRefused        the broker answered and said no (password, vhost, permission, TLS)
+├── TokenRefused         a producer without a broker does not know our token, or we do not know its
+└── StreamEnded          the stream was closed; there are no more frames
+"""
+
+from __future__ import annotations
+
+from fanlight.common.model.redact import without_passwords
+
+
+class FanlightError(Exception):
+    """Base of all errors below. `str()` is one sentence fit for a user."""
+
+
+class ConfigError(FanlightError):
+    """A setting that cannot be used. Names the setting, the value and what is allowed.
+
+    Attributes:
+        name: the setting, as the user wrote it (`--fps`, `FANLIGHT_FPS`).
+        value: the value that was refused; without the password, if it looks like a URL that has one.
+        allowed: what would have been accepted.
+    """
+
+    def __init__(self, name: str, value: object, allowed: str) -> None:
+        self.name = name
+        self.value = without_passwords(value) if isinstance(value, str) else value
+        self.allowed = allowed
+        super().__init__(name, self.value, allowed)  # what `pickle` makes another one of
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.value!r} cannot be used: {self.allowed}"
+
+
+class WireFormatError(FanlightError):
+    """A message that does not follow the wire contract. Names the field, the value, what is allowed."""
+
+    def __init__(self, field: str, value: object, allowed: str) -> None:
+        self.field = field
+        self.value = value
+        self.allowed = allowed
+        super().__init__(field, value, allowed)
+
+    def __str__(self) -> str:
+        return f"{self.field} is {_shortened(self.value)}: allowed is {self.allowed}"
+
+
+class DecodeError(FanlightError):
+    """A body that does not hold the picture that its header announces."""
+
+
+class EncodeError(FanlightError):
+    """A picture that the codec cannot take."""
+
+
+class SourceError(FanlightError):
+    """The source cannot be opened, or failed while running."""
+
+
+class SinkError(FanlightError):
+    """A sink cannot be opened, or failed while running."""
+
+
+class SharingError(FanlightError):
+    """Pictures cannot be shared within this host; they still come through the broker."""
+
+
+class FrameExpired(FanlightError):
+    """A shared picture was held for longer than its grace time, and is no longer there."""
+
+
+class ListenError(FanlightError):
+    """A producer that serves its consumers itself cannot listen at its address."""
+
+
+class BrokerUnavailable(FanlightError):
+    """Nothing answers at the broker's address. Worth trying again."""
+
+
+class BrokerRefused(FanlightError):
+    """The broker answered and said no. Trying again with the same settings will not help."""
+
+
+class TokenRefused(FanlightError):
+    """A producer that serves its consumers itself asks for a token that we do not have, or has none."""
+
+
+class StreamEnded(FanlightError):
+    """The stream was closed by its owner; there are no more frames."""
+
+
+def _shortened(value: object, limit: int = 60) -> str:
+    """`repr` of a value that a stranger sent, cut to a length that fits a log line."""
+    if isinstance(value, (str, bytes)):
+        text = repr(value[:limit])
+        return text if len(value) <= limit else f"{text}... ({len(value)} long)"
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # nested too deep, or a number of too many digits
+        text = f"{type(value).__name__} beyond display"
+    return text if len(text) <= limit else f"{text[:limit]}..."

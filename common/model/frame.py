@@ -1,0 +1,209 @@
+"""One encoded frame: its header, its body, and how the header travels in AMQP properties.
+
+The wire contract (version 1) is written down for other languages in `docs/wire.md`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from fanlight.common.model.errors import WireFormatError
+
+VERSION: Final = 1
+APP_ID: Final = "fanlight"
+
+# RabbitMQ 4.0 refuses messages above 16 MiB by default (docs/limits.md of rabbitmq-website).
+MAX_BODY_BYTES: Final = 16 * 1024 * 1024
+MAX_SIDE: Final = 16384
+# 8K UHD. A header that announces more is refused before any memory is taken for the picture.
+MAX_PIXELS: Final = 7680 * 4320
+MAX_FPS: Final = 1000.0
+_MAX_INT63: Final = 2**63 - 1
+
+STREAM_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+STREAM_NAME_RULE: Final = "1 to 64 letters, digits, '-' or '_'"
+
+
+class Codec(StrEnum):
+    """The codecs of wire version 1, by their names on the command line."""
+
+    H264 = "h264"
+    JPEG = "jpeg"
+    PNG = "png"
+    RAW = "raw"
+
+    @property
+    def content_type(self) -> str:
+        return _CONTENT_TYPES[self]
+
+    @property
+    def intra_only(self) -> bool:
+        """True where every frame can be decoded alone."""
+        return self is not Codec.H264
+
+
+_CONTENT_TYPES: Final = {
+    Codec.H264: "video/h264",
+    Codec.JPEG: "image/jpeg",
+    Codec.PNG: "image/png",
+    Codec.RAW: "application/x-raw-bgr",
+}
+_CODECS: Final = {content_type: codec for codec, content_type in _CONTENT_TYPES.items()}
+
+# An empty message that an idle producer publishes to learn whether anybody is bound. Not a frame.
+PROBE_CONTENT_TYPE: Final = "application/x-fanlight-probe"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a receiver takes at most; checked before any memory is taken for it."""
+
+    max_pixels: int = MAX_PIXELS
+    max_body_bytes: int = MAX_BODY_BYTES
+
+
+LARGEST: Final = Limits()
+"""What the wire allows."""
+
+
+class FrameHeader(NamedTuple):
+    """What travels beside every body. A tuple, since one is made for every frame: in a third of the time.
+
+    Attributes:
+        stream: name of the stream, as in the exchange `fanlight.<stream>`.
+        codec: how the body is encoded.
+        epoch: drawn at random when a producer starts; decoders reset when it changes.
+        seq: 0, 1, 2, ... within an epoch, without gaps at the producer.
+        capture_ns: Unix time at capture, by the producer's wall clock.
+        width: of the picture, in pixels. H.264 bodies of odd sizes are coded one pixel larger; crop.
+        height: likewise.
+        key: True if the body can be decoded without any earlier one.
+        fps: nominal frames per second of the source.
+    """
+
+    stream: str
+    codec: Codec
+    epoch: int
+    seq: int
+    capture_ns: int
+    width: int
+    height: int
+    key: bool
+    fps: float
+
+    def to_amqp(self) -> dict[str, object]:
+        """The AMQP header table; `content_type` and the other properties are set by the adapter."""
+        return {
+            "v": VERSION,
+            "stream": self.stream,
+            "epoch": self.epoch,
+            "seq": self.seq,
+            "capture_ns": self.capture_ns,
+            "width": self.width,
+            "height": self.height,
+            "key": self.key,
+            "fps": _exact(self.fps),
+        }
+
+    @classmethod
+    def from_amqp(
+        cls,
+        headers: Mapping[str, object] | None,
+        *,
+        content_type: str | None,
+        app_id: str | None,
+        body_size: int,
+        limits: Limits = LARGEST,
+    ) -> FrameHeader:
+        """Check everything that a stranger may have sent and build the header from it.
+
+        Raises:
+            WireFormatError: the first field that is missing, of the wrong type, out of range, too
+                large or of an unknown version.
+        """
+        if app_id != APP_ID:
+            raise WireFormatError("app_id", app_id, repr(APP_ID))
+        if not headers:
+            raise WireFormatError("headers", headers, "the header table of wire version 1")
+        version = _integer(headers, "v", 0, _MAX_INT63)
+        if version != VERSION:
+            raise WireFormatError("v", version, str(VERSION))
+        codec = _CODECS.get(content_type or "")
+        if codec is None:
+            raise WireFormatError("content_type", content_type, ", ".join(sorted(_CODECS)))
+        stream = headers.get("stream")
+        if not isinstance(stream, str) or not STREAM_NAME.fullmatch(stream):
+            raise WireFormatError("stream", stream, STREAM_NAME_RULE)
+        key = headers.get("key")
+        if not isinstance(key, bool):
+            raise WireFormatError("key", key, "true or false")
+        if codec.intra_only and not key:
+            raise WireFormatError("key", key, f"true for {codec}, where every frame stands alone")
+        header = cls(
+            stream=stream,
+            codec=codec,
+            epoch=_integer(headers, "epoch", 0, _MAX_INT63),
+            seq=_integer(headers, "seq", 0, _MAX_INT63),
+            capture_ns=_integer(headers, "capture_ns", 0, _MAX_INT63),
+            width=_integer(headers, "width", 1, MAX_SIDE),
+            height=_integer(headers, "height", 1, MAX_SIDE),
+            key=key,
+            fps=_rate(headers, "fps"),
+        )
+        header.check_sizes(body_size, limits)
+        return header
+
+    def check_sizes(self, body_size: int, limits: Limits = LARGEST) -> None:
+        """Raises WireFormatError if the picture or its body is outside what a receiver accepts."""
+        pixels = self.width * self.height
+        if pixels > limits.max_pixels:
+            size = f"{self.width}x{self.height}"
+            raise WireFormatError("width x height", size, f"up to {limits.max_pixels} pixels")
+        if not 1 <= body_size <= limits.max_body_bytes:
+            raise WireFormatError("body size", body_size, f"1 to {limits.max_body_bytes} bytes")
+        if self.codec is Codec.RAW and body_size != pixels * 3:
+            raise WireFormatError("body size", body_size, f"{pixels * 3} for this raw picture")
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedFrame:
+    """A header and the bare codec bitstream that it describes."""
+
+    header: FrameHeader
+    body: bytes
+
+
+def _exact(fps: float) -> int | Decimal:
+    """A rate as pika can write it: it has AMQP's integers and decimals, and no floats.
+
+    Nine digits fit the 32 bits of an AMQP decimal. One frame in 11 days is the slowest rate that is
+    told apart from 0, which readers refuse.
+    """
+    return int(fps) if float(fps).is_integer() else Decimal(f"{max(fps, 1e-6):.9g}")
+
+
+def _integer(headers: Mapping[str, object], field: str, low: int, high: int) -> int:
+    value = headers.get(field)
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise WireFormatError(field, value, f"a whole number from {low} to {high}")
+    # pika's own integers print with a trailing L.
+    return int(value)
+
+
+def _rate(headers: Mapping[str, object], field: str) -> float:
+    value = headers.get(field)
+    # bool is an int to Python and a different type on the wire; NaN fails every comparison.
+    if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
+        try:
+            rate = float(value)
+        except (OverflowError, ValueError):
+            rate = math.nan
+        if 0 < rate <= MAX_FPS:
+            return rate
+    raise WireFormatError(field, value, f"a number above 0 and up to {MAX_FPS:g}")

@@ -1,0 +1,129 @@
+"""The one promise: nothing older than `max_age` is presented, nothing out of order, nothing broken.
+
+Every frame that arrives gets a verdict here. The receiver obeys it and counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from fanlight.common.model.frame import Codec, FrameHeader
+from fanlight.common.model.sequence import Continuity, SequenceTracker
+
+# A request can be lost with the producer that was to answer it, so it is repeated while it matters.
+KEYFRAME_REQUEST_INTERVAL_NS: Final = 1_000_000_000
+
+
+class Verdict(Enum):
+    """What to do with a frame that arrived."""
+
+    SHOW = auto()
+    """Decode it and hand it to playout."""
+    DECODE_ONLY = auto()
+    """Too old to show, but later frames refer to it."""
+    DROP_LATE = auto()
+    """Too old, and nothing refers to it."""
+    DROP_AWAITING_KEY = auto()
+    """Its references are missing: nothing can be shown before the next keyframe."""
+    DROP_REPEATED = auto()
+    """Out of order, or from a producer that this stream has left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A verdict and what came to light with it.
+
+    Attributes:
+        verdict: what to do with the frame.
+        reset: True if the decoder must start anew before this frame (new epoch, or after a gap). Comes
+            with a frame that is decoded, never with one that is dropped.
+        lost: frames that never came, between this one and the one before it.
+        request_key: True if the producer is to be asked for a keyframe now.
+    """
+
+    verdict: Verdict
+    reset: bool = False
+    lost: int = 0
+    request_key: bool = False
+
+
+_SHOW: Final = Decision(Verdict.SHOW)
+
+
+class FreshnessPolicy:
+    """Judges the frames of one stream in the order of their arrival. Not thread-safe."""
+
+    def __init__(self, max_age_ns: int) -> None:
+        self._max_age_ns = max_age_ns
+        self._sequence = SequenceTracker()
+        self._awaiting_key = True
+        self._reset_due = True
+        self._codec: Codec | None = None
+        self._asked_ns: int | None = None
+        self._answered = False
+
+    @property
+    def awaiting_key(self) -> bool:
+        """True while nothing can be shown before the next keyframe."""
+        return self._awaiting_key
+
+    def offer(self, header: FrameHeader, *, age_ns: int, now_ns: int) -> Decision:
+        """Judge one frame.
+
+        Args:
+            age_ns: time since capture, by the wall clock; may be negative if clocks disagree.
+            now_ns: monotonic time.
+        """
+        step = self._sequence.observe(header.epoch, header.seq, now_ns)
+        if step.continuity in (Continuity.REPEATED, Continuity.OTHER_PRODUCER):
+            return Decision(Verdict.DROP_REPEATED)
+        if step.continuity is Continuity.FIRST:
+            self._reset_due = True
+        # What another codec brought is nothing that this one could refer to.
+        gap = step.continuity is not Continuity.NEXT or header.codec is not self._codec
+        self._codec = header.codec
+        if gap and not header.codec.intra_only:
+            self._awaiting_key = self._reset_due = True
+        if self._awaiting_key:
+            if not header.key:
+                asks = self._may_ask(now_ns)
+                return Decision(Verdict.DROP_AWAITING_KEY, lost=step.lost, request_key=asks)
+            self._awaiting_key = False
+            self._answered = True
+        fresh = age_ns <= self._max_age_ns
+        if not fresh and header.codec.intra_only:
+            return Decision(Verdict.DROP_LATE, lost=step.lost)
+        if fresh and not self._reset_due and not step.lost:
+            return _SHOW
+        reset, self._reset_due = self._reset_due, False
+        return Decision(Verdict.SHOW if fresh else Verdict.DECODE_ONLY, reset, step.lost)
+
+    def refuses(self, epoch: int, now_ns: int) -> bool:
+        """Whether frames of this epoch are another producer's; see `SequenceTracker`."""
+        return self._sequence.refuses(epoch, now_ns)
+
+    def adopt(self, epoch: int, seq: int, now_ns: int) -> None:
+        """The stream came by another way up to this frame; the next one here has to be a keyframe."""
+        self._sequence.adopt(epoch, seq, now_ns)
+        self._awaiting_key = self._reset_due = True
+
+    def asked(self, now_ns: int) -> None:
+        """A keyframe was asked for, for a reason of the caller's own (a join)."""
+        self._asked_ns = now_ns
+        self._answered = False
+
+    def broken(self, now_ns: int) -> bool:
+        """The decoder could not use the last frame. True if a keyframe is to be asked for now."""
+        self._awaiting_key = self._reset_due = True
+        # The keyframe that answers may be as broken as the one before it: this must not become a storm.
+        self._answered = False
+        return self._may_ask(now_ns)
+
+    def _may_ask(self, now_ns: int) -> bool:
+        early = self._asked_ns is not None and now_ns - self._asked_ns < KEYFRAME_REQUEST_INTERVAL_NS
+        if early and not self._answered:
+            return False
+        self.asked(now_ns)
+        return True

@@ -1,0 +1,74 @@
+"""What pixels look like when a program gets them: their format, their size, the shape of the array."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from fanlight.common.model import units
+
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+"""uint8; its shape is that of `Form.shape`."""
+
+
+class PixelFormat(StrEnum):
+    """Ways to lay out a picture of width x height."""
+
+    BGR = "bgr"
+    """(height, width, 3), blue first: what OpenCV takes."""
+    I420 = "i420"
+    """(height * 3 / 2, width): luma, then both chroma planes at a quarter of its size. BT.601, limited."""
+    GREY = "grey"
+    """(height, width): brightness alone, 0 to 255."""
+
+
+class Form(NamedTuple):
+    """What a consumer wants its pictures to be.
+
+    Attributes:
+        size: (width, height) in pixels; None for that of the stream.
+    """
+
+    format: PixelFormat = PixelFormat.BGR
+    size: tuple[int, int] | None = None
+
+    def __str__(self) -> str:
+        return self.format if self.size is None else f"{self.format}-{self.size[0]}x{self.size[1]}"
+
+    def sized(self, width: int, height: int) -> tuple[int, int]:
+        """(width, height) that a picture of this stream's size comes out with. I420 is of even sizes."""
+        if self.size is not None:
+            width, height = self.size
+        if self.format is PixelFormat.I420:
+            return max(2, width - width % 2), max(2, height - height % 2)
+        return width, height
+
+
+FULL_BGR: Final = Form()
+
+format_value: Final = units.one_of(PixelFormat)
+"""A pixel format by its name."""
+
+
+def shape(pixel_format: PixelFormat, width: int, height: int) -> tuple[int, ...]:
+    """The shape of the array that holds a picture."""
+    if pixel_format is PixelFormat.BGR:
+        return height, width, 3
+    if pixel_format is PixelFormat.GREY:
+        return height, width
+    return height * 3 // 2, width
+
+
+def size_bytes(pixel_format: PixelFormat, width: int, height: int) -> int:
+    """Bytes that it takes."""
+    if pixel_format is PixelFormat.I420:
+        return width * height * 3 // 2
+    return width * height * (3 if pixel_format is PixelFormat.BGR else 1)
+
+
+def three_channels(image: Pixels) -> Pixels:
+    """A BGR or grey picture as a view that can be copied into BGR."""
+    return image if image.ndim == 3 else image[:, :, np.newaxis]

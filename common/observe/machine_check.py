@@ -1,0 +1,114 @@
+"""Checks of this machine, and a child process for what may hang or abort (camera drivers, Qt)."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+from fanlight.common.model.errors import FanlightError
+from fanlight.common.model.finding import Check, Finding, note, ok, problem
+from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader
+
+_ROOT: Final = Path(__file__).parents[3]
+_PACKAGES: Final = ("av", "numpy", "opencv-python", "pika", "simplejpeg", "prometheus-client")
+_REINSTALL: Final = "install Fanlight again: pip install --constraint constraints.txt ."
+_SHM: Final = Path("/dev/shm")  # noqa: S108 - not for files of our own
+# The pictures of a full HD stream within the default --max-age.
+_SHM_BYTES: Final = 200 * 1024 * 1024
+# Libraries, sockets and files of one command, several times over.
+_DESCRIPTORS: Final = 256
+
+
+def machine_checks() -> dict[str, Check]:
+    """Those that both commands have."""
+    return {
+        "python": _python,
+        "packages": _packages,
+        "codecs": _codecs,
+        "shared memory": _shared_memory,
+        "descriptors": _descriptors,
+    }
+
+
+def in_child(module: str, given: dict[str, Any], limit_s: float) -> str:
+    """What `python -m module` prints.
+
+    Args:
+        given: handed over on stdin, as JSON: a URL in it may hold a password, and arguments are public.
+
+    Raises:
+        FanlightError: it failed or crashed, or was not done in time.
+    """
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", module],
+            check=False, cwd=_ROOT, input=json.dumps(given), capture_output=True, text=True,
+            errors="replace", timeout=limit_s,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise FanlightError(f"it hangs: no answer within {limit_s:g} s") from None
+    if done.returncode == 0:
+        return done.stdout.strip()
+    last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+    raise FanlightError(f"it crashed (signal {-done.returncode}): {last}" if done.returncode < 0 else last)
+
+
+def _python() -> Finding:
+    text = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    if (3, 11) <= sys.version_info[:2] < (3, 15):
+        return ok(text)
+    return note(text, "Fanlight is tested with 3.11 to 3.14")
+
+
+def _packages() -> Finding:
+    try:
+        return ok(", ".join(f"{name} {metadata.version(name)}" for name in _PACKAGES))
+    except metadata.PackageNotFoundError as error:
+        return problem(f"not installed: {error.name}", _REINSTALL)
+
+
+def _codecs() -> Finding:
+    """Encodes and decodes a picture with each."""
+    try:
+        import numpy as np
+
+        from fanlight.common.codec import decoder, encoder
+
+        picture = np.full((360, 640, 3), 128, np.uint8)
+        for codec in Codec:
+            body = encoder(codec, fps=30.0, gop_s=1.0).encode(picture, key=True).body
+            header = FrameHeader(
+                stream="doctor", codec=codec, epoch=1, seq=0, capture_ns=1, width=640, height=360,
+                key=True, fps=30.0,
+            )  # fmt: skip
+            decoder(codec).decode(EncodedFrame(header, body)).pixels()
+    except (ImportError, FanlightError) as error:
+        return problem(str(error), _REINSTALL)
+    return ok(f"{', '.join(Codec)} work")
+
+
+def _shared_memory() -> Finding:
+    """A hub needs it; everybody else does without."""
+    if not os.access(_SHM, os.W_OK):
+        return note(f"{_SHM} cannot be written to", "a hub cannot share here: use --via broker")
+    free = os.statvfs(_SHM)
+    free_bytes = free.f_bavail * free.f_frsize
+    text = f"{_SHM}: {free_bytes / 2**20:.0f} MiB free"
+    if free_bytes < _SHM_BYTES:
+        return note(text, "for a hub: docker run --shm-size=1g, or mount -o remount,size=1g /dev/shm")
+    return ok(text)
+
+
+def _descriptors() -> Finding:
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    text = f"{limit} files and sockets at a time"
+    if 0 <= limit < _DESCRIPTORS:
+        return note(text, "ulimit -n 1024; a producer without a broker needs two for each client")
+    return ok(text)

@@ -1,0 +1,48 @@
+"""Takes passwords out of our line in the process list, which every user of the machine can read."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from fanlight.common.model.redact import without_passwords
+
+# Of the broker that `scripts/broker` starts: everybody knows it.
+_KNOWN: Final = "://fanlight:fanlight@"
+_PROC: Final = Path("/proc/self")
+# proc(5), /proc/PID/stat: the fields 48 and 49, counted from the third on.
+_ARG_START, _ARG_END = 48 - 3, 49 - 3
+
+
+def has_password(arguments: Sequence[str]) -> bool:
+    """Whether one of them is, or holds, a URL with a password that is a secret."""
+    return any(_hidden(argument) != argument for argument in arguments)
+
+
+def hide_passwords() -> None:
+    """Overwrite them where the kernel reads our command line. Without effect but on Linux.
+
+    They can be read until this is called, some hundredths of a second after the start.
+    """
+    # No such file; or a kernel that does not let a process write its own memory this way.
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        fields = (_PROC / "stat").read_text().rpartition(")")[2].split()
+        start, end = int(fields[_ARG_START]), int(fields[_ARG_END])
+        with (_PROC / "mem").open("r+b", buffering=0) as memory:
+            memory.seek(start)
+            told = memory.read(end - start).split(b"\0")
+            shown = b"\0".join(_hidden_bytes(argument) for argument in told)
+            memory.seek(start)
+            # As long as before, and with a NUL at the end: else the kernel reads on.
+            memory.write(shown[: end - start - 1].ljust(end - start, b"\0"))
+
+
+def _hidden(argument: str) -> str:
+    return argument if _KNOWN in argument else without_passwords(argument)
+
+
+def _hidden_bytes(argument: bytes) -> bytes:
+    # Every byte stands for itself: what is not to be hidden stays as it is.
+    return _hidden(argument.decode("latin-1")).encode("latin-1")

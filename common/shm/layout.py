@@ -1,0 +1,194 @@
+"""What the bytes of a segment mean. Pure.
+
+A segment is a file of the host's shared memory: pages that say what is in it, then slots, each of which
+holds one picture. Pictures are numbered from 1 and go round: number n is in slot (n - 1) modulo the number
+of slots. All integers are in native byte order.
+
+    byte   what
+    0      magic, version, pixel format, width, height, slots, stride, epoch, grace time (`_HEADER`)
+    56     number of the newest picture, 64 bits; its low half is the futex that readers wait for
+    64     liveness: monotonic time at which the hub last said that it is at work; 0 once it has left
+    128    64 bytes per slot: number, or 0 while the slot is written; then what belongs to the picture
+    ...    the slots, in whole pages
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from struct import Struct
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from fanlight.common.model.errors import WireFormatError
+from fanlight.common.model.frame import MAX_PIXELS, MAX_SIDE, Codec
+from fanlight.common.model.pixels import PixelFormat, Pixels, shape, size_bytes
+
+if TYPE_CHECKING:
+    from mmap import mmap
+
+VERSION: Final = 2
+MAGIC: Final = b"FANLIGHT"
+PAGE: Final = 4096
+MAX_SLOTS: Final = 1024
+# magic, version, pixel format, width, height, slots, (unused), stride, epoch, grace
+_HEADER: Final = Struct("@8sIIIIIIQQQ")
+# As indices of 64-bit words, the unit in which both sides read and write: such a load is never torn.
+NEWEST: Final = 7
+LIVENESS: Final = 8
+SLOTS_AT: Final = 16
+SLOT_WORDS: Final = 8
+# seq, capture_ns, captured_ns, written_ns, fps, codec, key; behind the number, with which they are read
+FIELDS: Final = Struct("@QQQQdII")
+SLOT: Final = Struct("@QQQQQdII")
+# Beyond the grace time: one slot is being written, one is spare for a frame that comes early.
+_SPARE_SLOTS: Final = 2
+
+_FORMATS: Final = {1: PixelFormat.BGR, 2: PixelFormat.I420, 3: PixelFormat.GREY}
+_FORMAT_NUMBERS: Final = {pixel_format: number for number, pixel_format in _FORMATS.items()}
+CODECS: Final = tuple(Codec)
+
+
+class Slot(NamedTuple):
+    """What is known of one picture besides its pixels.
+
+    Attributes:
+        number: counts the pictures of the segment, from 1; 0 while the slot is written.
+        capture_ns: Unix time at capture, by the producer's wall clock.
+        captured_ns: the same moment by this host's monotonic clock, as the hub knows it.
+        written_ns: Unix time at which the hub shared it.
+        fps: of the stream.
+        codec_number, keyframe: of the frame that it was decoded from; the first is an index of `CODECS`.
+    """
+
+    number: int
+    seq: int
+    capture_ns: int
+    captured_ns: int
+    written_ns: int
+    fps: float
+    codec_number: int
+    keyframe: int
+
+
+def slots_for(grace_s: float, fps: float) -> int:
+    """Slots that it takes to leave every picture alone for its grace time; at most `MAX_SLOTS`."""
+    return min(MAX_SLOTS, int(grace_s * fps) + 1 + _SPARE_SLOTS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentHeader:
+    """What a segment holds.
+
+    Attributes:
+        slots: pictures that it has room for.
+        epoch: of the producer.
+        grace_ns: a picture is left alone for so long after it was written.
+    """
+
+    format: PixelFormat
+    width: int
+    height: int
+    slots: int
+    epoch: int
+    grace_ns: int
+
+    @property
+    def picture_bytes(self) -> int:
+        return size_bytes(self.format, self.width, self.height)
+
+    @property
+    def stride(self) -> int:
+        """From one slot to the next: whole pages."""
+        return _pages(self.picture_bytes)
+
+    @property
+    def head_bytes(self) -> int:
+        """Everything before the first picture."""
+        return _pages(8 * number_at(self.slots))
+
+    @property
+    def file_bytes(self) -> int:
+        return self.head_bytes + self.slots * self.stride
+
+    def serialize(self) -> bytes:
+        return _HEADER.pack(
+            MAGIC, VERSION, _FORMAT_NUMBERS[self.format], self.width, self.height, self.slots, 0,
+            self.stride, self.epoch, self.grace_ns,
+        )  # fmt: skip
+
+    @classmethod
+    def parse(cls, page: bytes, file_bytes: int) -> SegmentHeader:
+        """Read the first bytes of a segment, and compare them with the file's size.
+
+        Raises:
+            WireFormatError: this is no segment of this version, or it is cut off.
+        """
+        if len(page) < _HEADER.size:
+            raise WireFormatError("segment", f"{len(page)} bytes", f"{PAGE} and more")
+        magic, version, number, width, height, slots, _, stride, epoch, grace_ns = _HEADER.unpack_from(page)
+        if magic != MAGIC:
+            raise WireFormatError("segment", magic, repr(MAGIC))
+        if version != VERSION:
+            raise WireFormatError("segment version", version, str(VERSION))
+        pixel_format = _FORMATS.get(number)
+        if pixel_format is None:
+            raise WireFormatError("pixel format", number, ", ".join(map(str, _FORMATS)))
+        if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE and width * height <= MAX_PIXELS):
+            raise WireFormatError("width x height", f"{width}x{height}", f"up to {MAX_PIXELS} pixels")
+        if pixel_format is PixelFormat.I420 and (width % 2 or height % 2):
+            raise WireFormatError("width x height", f"{width}x{height}", "even sizes for i420")
+        if not 1 <= slots <= MAX_SLOTS:
+            raise WireFormatError("slots", slots, f"1 to {MAX_SLOTS}")
+        header = cls(
+            format=pixel_format, width=width, height=height, slots=slots, epoch=epoch, grace_ns=grace_ns
+        )
+        if stride != header.stride or file_bytes != header.file_bytes:
+            raise WireFormatError("segment", f"{file_bytes} bytes", str(header.file_bytes))
+        return header
+
+
+def pictures(memory: mmap, header: SegmentHeader) -> list[Pixels]:
+    """The pictures in a mapped segment, slot by slot, without a copy; read-only if the memory is."""
+    form = shape(header.format, header.width, header.height)
+    return [
+        np.frombuffer(memory, np.uint8, header.picture_bytes, header.head_bytes + slot * header.stride)
+        .reshape(form)
+        for slot in range(header.slots)
+    ]  # fmt: skip
+
+
+def words(memory: mmap, header: SegmentHeader) -> memoryview[int]:
+    """What comes before the pictures, in words of 64 bits: see `NEWEST`, `LIVENESS` and `number_at`."""
+    return memoryview(memory)[: header.head_bytes].cast("Q")
+
+
+def number_at(index: int) -> int:
+    """The word that holds the number of the picture in a slot."""
+    return SLOTS_AT + index * SLOT_WORDS
+
+
+def _pages(size_bytes: int) -> int:
+    return -(-size_bytes // PAGE) * PAGE
+
+
+class SlotRing:
+    """Which slot is written next: the one that was written first, once its grace time is over."""
+
+    def __init__(self, slots: int, grace_ns: int) -> None:
+        self._grace_ns = grace_ns
+        self._written_ns: list[int | None] = [None] * slots
+        self._next = 0
+
+    def claim(self, now_ns: int) -> int | None:
+        """A slot to write now (monotonic time); None if all pictures are still in their grace time."""
+        slot = self._next
+        written_ns = self._written_ns[slot]
+        if written_ns is not None and now_ns - written_ns < self._grace_ns:
+            return None
+        return slot
+
+    def written(self, slot: int, now_ns: int) -> None:
+        """A picture was written from that time on: its grace time has begun."""
+        self._written_ns[slot] = now_ns
+        self._next = (slot + 1) % len(self._written_ns)

@@ -1,0 +1,168 @@
+"""Hears what consumers ask and report, and tells them the time, on connections of its own."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from pika.channel import Channel
+
+from fanlight.common.clock import monotonic_ns, wall_ns
+from fanlight.common.model import control
+from fanlight.common.model.address import BrokerAddress
+from fanlight.common.model.errors import FanlightError, WireFormatError
+from fanlight.common.model.rate_limit import RateLimiter
+from fanlight.common.transport.amqp.link import Link
+from fanlight.common.transport.amqp.topology import (
+    CONTROL_EXCHANGE,
+    DIRECT_REPLY,
+    control_properties,
+    control_queue,
+    new_suffix,
+)
+
+_LOG = logging.getLogger(__name__)
+
+# A hundred consumers report once a second; what is older than that is of no use.
+_QUEUE_ARGUMENTS: Final = {"x-max-length": 1000, "x-message-ttl": 2000, "x-overflow": "drop-head"}
+
+# What is heard in one interval; the rest waits in the queue, which drops it. A thousand messages a second
+# are three times what a hundred consumers say; a flood of ten thousand would take this process a core.
+MOST_AT_ONCE: Final = 100
+INTERVAL_S: Final = 0.1
+_MOST_UNSENT_BYTES: Final = 16 * 1024
+
+_REPLY_ADDRESS: Final = re.compile(rf"{re.escape(DIRECT_REPLY)}\.[\w+/-]+=*\.[\w+/-]+=*", re.ASCII)
+
+
+class ControlListener:
+    """Consumes from an exclusive queue bound to `fanlight.control` under the stream's name."""
+
+    def __init__(
+        self,
+        address: BrokerAddress,
+        *,
+        stream: str,
+        on_control: Callable[[control.ControlMessage], None],
+    ) -> None:
+        self._stream = stream
+        self._on_control = on_control
+        self._complaints = RateLimiter()
+        self._channel: Channel | None = None
+        self._connection: Any = None
+        self._queue = ""
+        self._last_tag = 0
+        self._link = Link(
+            address,
+            self,
+            title=f"fanlight producer {stream} control",
+            quiet=True,
+            on_unreadable=self._refuse,
+        )
+        self._replies = _Replies(address, stream)
+
+    def start(self) -> None:
+        self._link.start()
+        self._replies.link.start()
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """To be stopped by the owner, in this order."""
+        return (self._replies.link, self._link)
+
+    # From here on everything runs in the link's thread.
+
+    def on_channel(self, channel: Channel) -> None:
+        # pika sends each when the one before it is answered.
+        channel.add_on_cancel_callback(self._cancelled)
+        self._channel, self._last_tag = channel, 0
+        channel.basic_qos(prefetch_count=MOST_AT_ONCE)
+        channel.exchange_declare(CONTROL_EXCHANGE, "direct", durable=True)
+        if channel.connection is not self._connection:  # see the subscriber
+            self._connection, self._queue = channel.connection, control_queue(self._stream, new_suffix())
+        queue = self._queue
+        channel.queue_declare(queue, exclusive=True, auto_delete=True, arguments=_QUEUE_ARGUMENTS)
+        channel.queue_bind(queue, CONTROL_EXCHANGE, self._stream)
+        channel.basic_consume(
+            queue, self._delivered, exclusive=True, callback=partial(self._consuming, channel)
+        )
+
+    def on_down(self) -> None:
+        self._channel = None
+
+    def on_failed(self, error: FanlightError) -> None:
+        """The publishing connection is refused alike, and says so."""
+
+    def _consuming(self, channel: Channel, _frame: object) -> None:
+        if self._link.usable(channel):
+            self._link.established()
+
+    def _cancelled(self, _frame: object) -> None:
+        self._link.renew("the control queue was deleted")
+
+    def _acknowledge(self, channel: Channel) -> None:
+        if self._link.usable(channel):
+            channel.basic_ack(self._last_tag, multiple=True)
+            self._last_tag = 0
+
+    def _delivered(self, channel: Channel, method: Any, properties: Any, body: bytes) -> None:
+        received_ns = wall_ns()
+        if not self._last_tag:
+            # All that comes in this interval at once, at its end: until then no more than that comes.
+            self._link.call_later(INTERVAL_S, partial(self._acknowledge, channel))
+        self._last_tag = method.delivery_tag
+        try:
+            message = control.parse(properties.type, body)
+        except WireFormatError as error:
+            self._refuse(error)
+            return
+        if message.stream != self._stream:
+            return
+        if isinstance(message, control.ClockRequest):
+            self._tell_the_time(message, properties.reply_to, received_ns)
+        else:
+            self._on_control(message)
+
+    def _refuse(self, error: WireFormatError) -> None:
+        if self._complaints.allow(monotonic_ns()) is not None:
+            _LOG.warning("control message refused: %s", error)
+
+    def _tell_the_time(self, request: control.ClockRequest, reply_to: object, received_ns: int) -> None:
+        # To the asking channel and nowhere else: no stranger shall have us write to a queue of his choice.
+        # pika leaves bytes what is not UTF-8.
+        if isinstance(reply_to, str) and _REPLY_ADDRESS.fullmatch(reply_to):
+            self._replies.link.call(partial(self._replies.send, request, reply_to, received_ns))
+
+
+class _Replies:
+    """Tells the time over a connection of its own.
+
+    RabbitMQ closes the whole connection over some reply addresses that it cannot read, and anybody can send
+    one: that must not be the connection that listens.
+    """
+
+    def __init__(self, address: BrokerAddress, stream: str) -> None:
+        self._user = address.user
+        self._channel: Channel | None = None
+        self.link = Link(address, self, title=f"fanlight producer {stream} replies", quiet=True)
+
+    def on_channel(self, channel: Channel) -> None:
+        self._channel = channel
+        self.link.established()
+
+    def on_down(self) -> None:
+        self._channel = None
+
+    def on_failed(self, error: FanlightError) -> None:
+        """The publishing connection is refused alike, and says so."""
+
+    def send(self, request: control.ClockRequest, reply_to: str, received_ns: int) -> None:
+        channel = self._channel
+        # What waits here would tell the wrong time.
+        if channel is None or not channel.is_open or self.link.unsent_bytes > _MOST_UNSENT_BYTES:
+            return
+        reply = control.answer(request, received_ns=received_ns, now_ns=wall_ns())
+        channel.basic_publish("", reply_to, control.serialize(reply), control_properties(reply, self._user))

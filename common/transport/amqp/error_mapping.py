@@ -1,0 +1,111 @@
+"""Turns pika's exceptions, whose `str` is often empty or a tuple, into one sentence each."""
+
+from __future__ import annotations
+
+import errno
+import re
+import socket
+
+from pika import exceptions
+from pika.adapters.utils.connection_workflow import (
+    AMQPConnectionWorkflowFailed,
+    AMQPConnectorException,
+    AMQPConnectorStackTimeout,
+)
+
+from fanlight.common.model.address import BrokerAddress
+from fanlight.common.model.errors import BrokerRefused, BrokerUnavailable, FanlightError
+from fanlight.common.transport import liveness
+from fanlight.common.transport.amqp import tls
+
+
+def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -> FanlightError:
+    """What went wrong with a connection or channel, and what to do about it.
+
+    Args:
+        unread: what came last and could not be understood.
+
+    Returns:
+        BrokerRefused where trying again with the same settings will not help, else BrokerUnavailable.
+    """
+    cause = _root(error)
+    # Not within an error of pika's: then it is no attempt to connect.
+    lost = isinstance(error, TimeoutError) and error.errno == errno.ETIMEDOUT
+    text = "the network is silent: nothing is acknowledged" if lost else _reply_text(cause)
+    told = tls.meaning(" ".join(str(argument) for argument in cause.args)) if address.tls else None
+    if told is not None:
+        return BrokerRefused(f"{address}: {told}")
+    if not address.tls and tls.speaks_tls(unread):
+        return BrokerRefused(
+            f"{address}: what answers there speaks TLS: write amqps://, or use the port without it "
+            "(usually 5672)"
+        )
+    if isinstance(cause, exceptions.ProbableAuthenticationError) or "ACCESS_REFUSED - Login" in text:
+        return BrokerRefused(
+            f"{address}: the broker refused the user name or password of {address.user!r}: check --url"
+        )
+    if "vhost" in text and "not found" in text:
+        return BrokerRefused(
+            f"{address}: vhost {address.vhost!r} does not exist on the broker: check --url or add it "
+            f"(rabbitmqctl add_vhost {address.vhost})"
+        )
+    if isinstance(cause, exceptions.ProbableAccessDeniedError) or "NOT_ALLOWED - access to vhost" in text:
+        return BrokerRefused(
+            f"{address}: user {address.user!r} may not use vhost {address.vhost!r}: {text} "
+            f"(rabbitmqctl set_permissions)"
+        )
+    if isinstance(cause, exceptions.ChannelClosedByBroker) and cause.reply_code in (403, 406, 530):
+        return BrokerRefused(f"{address}: the broker refused: {text}")
+    missing = re.match(r"NOT_FOUND - no exchange '(.+?)' in vhost", text)
+    if missing is not None:
+        return BrokerUnavailable(
+            f"{address}: there is no exchange {missing[1]!r} yet: waiting for its producer to declare it"
+        )
+    if isinstance(cause, exceptions.IncompatibleProtocolError) and address.tls:
+        # Its alert is lost where it resets the connection at once; the next attempt most likely brings it.
+        return BrokerUnavailable(
+            f"{address}: the broker hung up after the TLS handshake: does it take our client certificate?"
+        )
+    if isinstance(cause, exceptions.IncompatibleProtocolError):
+        return BrokerUnavailable(f"{address}: what answers there does not speak AMQP 0-9-1")
+    return BrokerUnavailable(f"{address}: {text}")
+
+
+def line_is_out(error: BaseException) -> bool:
+    """Whether packets do not arrive; see `common.transport.liveness`."""
+    return liveness.network_is_out(_root(error))
+
+
+def _root(error: BaseException) -> BaseException:
+    """The innermost exception: pika wraps a refused TCP connection three times."""
+    while True:
+        inner: BaseException | None = None
+        if isinstance(error, AMQPConnectionWorkflowFailed) and error.exceptions:
+            inner = error.exceptions[-1]
+        elif isinstance(error, AMQPConnectorException):
+            inner = getattr(error, "exception", None)
+        elif isinstance(error, exceptions.AMQPConnectionError) and error.args:
+            inner = error.args[0] if isinstance(error.args[0], BaseException) else None
+        if inner is None:
+            return error
+        error = inner
+
+
+def _reply_text(error: BaseException) -> str:
+    if isinstance(error, (exceptions.ConnectionClosed, exceptions.ChannelClosed)):
+        return f"{error.reply_text} ({error.reply_code})"
+    if isinstance(error, socket.gaierror):
+        return "no such host: check --url"
+    if isinstance(error, ConnectionRefusedError):
+        return "nothing answers (connection refused): is the broker running?"
+    if isinstance(error, exceptions.AMQPHeartbeatTimeout):
+        return "the broker fell silent (no heartbeat)"
+    if isinstance(error, (exceptions.StreamLostError, ConnectionError)):
+        return "the connection was lost"
+    if isinstance(error, TimeoutError):
+        return "nothing answers in time: is the network up?"
+    if isinstance(error, (AMQPConnectorStackTimeout, exceptions.ConnectionOpenAborted)):
+        return "the broker does not answer in time"
+    if isinstance(error, OSError):
+        return error.strerror or str(error) or type(error).__name__
+    return " ".join(str(argument) for argument in error.args) or type(error).__name__

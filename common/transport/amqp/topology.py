@@ -1,0 +1,114 @@
+"""Names of exchanges and queues, the arguments that keep a queue fresh, the properties of messages.
+
+Length and age limits count ready messages only, so they do nothing under automatic acknowledgement or
+without a prefetch limit (rabbitmq-website, docs/maxlength): the subscriber uses neither.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from typing import Final
+
+from pika import BasicProperties
+
+from fanlight.common.model import control
+from fanlight.common.model.errors import WireFormatError
+from fanlight.common.model.frame import APP_ID, FrameHeader, Limits
+
+CONTROL_EXCHANGE: Final = "fanlight.control"
+# RabbitMQ's pseudo-queue for answers to the asking channel (docs/direct-reply-to).
+DIRECT_REPLY: Final = "amq.rabbitmq.reply-to"
+TRANSIENT: Final = 1
+
+# Messages in flight to one consumer. They are beyond the queue's limits, so this bounds what a stopped
+# consumer finds on its return; acknowledging several at once needs a few.
+PREFETCH: Final = 8
+ACK_EVERY: Final = 4
+
+# The rate that the length limit is sized for; the age limit does the rest.
+_HIGHEST_USUAL_FPS: Final = 60
+
+
+def exchange(stream: str) -> str:
+    """The fanout exchange of a stream."""
+    return f"fanlight.{stream}"
+
+
+def new_suffix() -> str:
+    """Makes a queue's name unique: two consumers of one name both get every frame.
+
+    A new one for each connection: after a silence of the network the broker takes the connection before for
+    alive, for up to half a minute, and keeps its queue locked.
+    """
+    return secrets.token_hex(3)
+
+
+def consumer_queue(stream: str, name: str, suffix: str) -> str:
+    """One consumer's own queue, readable for operators in RabbitMQ's console."""
+    return f"fanlight.{stream}.{name}.{suffix}"
+
+
+def control_queue(stream: str, suffix: str) -> str:
+    """The producer's own queue for what consumers ask and report."""
+    return f"{CONTROL_EXCHANGE}.{stream}.{suffix}"
+
+
+def freshness_arguments(max_age_s: float) -> dict[str, object]:
+    """Queue arguments that let the broker drop what nobody may present any more, oldest first."""
+    return {
+        "x-max-length": max(1, math.ceil(max_age_s * _HIGHEST_USUAL_FPS)),
+        "x-message-ttl": max(1, math.ceil(max_age_s * 1000)),
+        "x-overflow": "drop-head",
+    }
+
+
+def frame_properties(header: FrameHeader, user: str) -> BasicProperties:
+    """Properties of a message that holds a frame."""
+    return BasicProperties(
+        content_type=header.codec.content_type,
+        headers=header.to_amqp(),
+        delivery_mode=TRANSIENT,
+        timestamp=header.capture_ns // 1_000_000_000,
+        user_id=user,
+        app_id=APP_ID,
+    )
+
+
+def frame_header(
+    properties: BasicProperties, body_size: int, stream: str, trust: frozenset[str], limits: Limits
+) -> FrameHeader:
+    """The header of a message that holds a frame of the stream.
+
+    Args:
+        trust: users whose frames are taken, as the broker attests them; empty for everybody's.
+
+    Raises:
+        WireFormatError: it holds none, or one of somebody else.
+    """
+    header = FrameHeader.from_amqp(
+        properties.headers,
+        content_type=properties.content_type,
+        app_id=properties.app_id,
+        body_size=body_size,
+        limits=limits,
+    )
+    if trust and properties.user_id not in trust:
+        raise WireFormatError("user_id", properties.user_id, f"--trust, which is {','.join(sorted(trust))}")
+    if header.stream != stream:
+        raise WireFormatError("stream", header.stream, repr(stream))
+    return header
+
+
+def control_properties(
+    message: control.ControlMessage, user: str, *, reply_to: str | None = None
+) -> BasicProperties:
+    """Properties of a control message."""
+    return BasicProperties(
+        content_type=control.CONTENT_TYPE,
+        type=message.TYPE,
+        app_id=APP_ID,
+        user_id=user,
+        delivery_mode=TRANSIENT,
+        reply_to=reply_to,
+    )

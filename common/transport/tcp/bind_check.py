@@ -1,0 +1,45 @@
+"""Whether a producer may listen where it was told to: beyond this machine, only with a token."""
+
+from __future__ import annotations
+
+import socket
+from typing import Final
+
+from fanlight.common.model.address import TcpAddress
+from fanlight.common.model.errors import ConfigError
+from fanlight.common.transport.cleartext import in_clear, is_loopback
+
+_IN_CLEAR: Final = (
+    "every frame goes in clear to whoever connects to %s from the network: the token keeps strangers out, "
+    "it does not encrypt (docs/security.md)"
+)
+
+
+def check_place(address: TcpAddress) -> None:
+    """Ask for a token, or warn once that there is one and what it does not do; nothing on the loopback.
+
+    Raises:
+        ConfigError: it listens beyond this machine, and anybody could watch.
+    """
+    beyond = next((place for place in _places(address) if not is_loopback(place)), None)
+    if beyond is None:
+        return
+    if address.token is None:
+        raise ConfigError(
+            "--url",
+            str(address),
+            "beyond this machine it needs a token: FANLIGHT_TOKEN or --token-file FILE, 16 characters or "
+            "more, for the producer and its consumers alike; or listen at 127.0.0.1",
+        )
+    in_clear(beyond, _IN_CLEAR)
+
+
+def _places(address: TcpAddress) -> list[str]:
+    """All addresses that the name stands for; none if there is no such name, which the door will say."""
+    try:
+        found = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except OSError:
+        return []
+    return [str(place[0]) for _, _, _, _, place in found]

@@ -1,0 +1,76 @@
+"""How a consumer gets a connection to a producer that listens itself, or learns why it does not."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+import threading
+import time
+
+from fanlight.common.transport.liveness import ATTEMPT_S
+from fanlight.common.transport.tcp.connection import ConnectionLost
+from fanlight.common.transport.tcp.sockets import Waker
+
+
+def reach(host: str, port: int, bell: Waker, stopping: threading.Event) -> socket.socket | None:
+    """A socket that is connected; None if it is to stop.
+
+    Args:
+        bell: rung when there is something else to look at, such as `stopping`.
+
+    Raises:
+        ConnectionLost: there is no such host, or nobody answers.
+    """
+    refusal: OSError = TimeoutError()
+    try:
+        for family, kind, protocol, _, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            sock = socket.socket(family, kind, protocol)
+            sock.setblocking(False)
+            try:
+                if _connects(sock, place, bell, stopping):
+                    return sock
+            except OSError as error:
+                refusal = error
+            sock.close()
+            if stopping.is_set():
+                return None
+    except OSError as error:
+        refusal = error
+    raise ConnectionLost(_why(refusal), refusal)
+
+
+def _connects(
+    sock: socket.socket, place: tuple[object, ...], bell: Waker, stopping: threading.Event
+) -> bool:
+    deadline_s = time.monotonic() + ATTEMPT_S
+    code = sock.connect_ex(place)
+    if code not in (0, errno.EINPROGRESS):
+        raise OSError(code, os.strerror(code))
+    poll = select.poll()
+    poll.register(sock, select.POLLOUT)
+    poll.register(bell, select.POLLIN)
+    while (left_s := deadline_s - time.monotonic()) > 0 and not stopping.is_set():
+        for descriptor, _ in poll.poll(left_s * 1000):
+            if descriptor == sock.fileno():
+                code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                if code:
+                    raise OSError(code, os.strerror(code))
+                # Who knocks at a port of its own range while nobody listens may reach itself.
+                if sock.getsockname() == sock.getpeername():
+                    raise ConnectionRefusedError
+                return True
+            bell.silence()
+    return False
+
+
+def _why(error: OSError) -> str:
+    """Why there is no connection, for people."""
+    if isinstance(error, socket.gaierror):
+        return "no such host: check --url"
+    if isinstance(error, TimeoutError) and not error.strerror:
+        return "nothing answers in time: is the network up?"
+    if isinstance(error, ConnectionRefusedError):
+        return "nothing answers (connection refused): is the producer running?"
+    return error.strerror or str(error)

@@ -1,0 +1,64 @@
+"""What one client is sent next: short messages first, then the payloads of the ring from its own place."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from fanlight.common.clock import monotonic_ns
+from fanlight.common.transport.tcp.ring import Cursor, PayloadRing
+
+MOST_SAYINGS: Final = 16
+
+
+class Feed:
+    """One thread takes (`next`); `say` and `follow` are thread-safe.
+
+    Args:
+        stale_ns: see `Cursor`.
+        on_lost: given how many frames more this client did not get; in the thread that takes.
+        on_needs_key: it cannot go on without a keyframe, and the ring holds none; likewise.
+    """
+
+    def __init__(
+        self,
+        ring: PayloadRing,
+        *,
+        stale_ns: int,
+        on_lost: Callable[[int], None],
+        on_needs_key: Callable[[], None],
+    ) -> None:
+        self._ring = ring
+        self._stale_ns = stale_ns
+        self._on_lost = on_lost
+        self._on_needs_key = on_needs_key
+        self._cursor: Cursor | None = None
+        self._sayings: deque[Callable[[], bytes]] = deque()
+
+    def say(self, message: Callable[[], bytes]) -> None:
+        """Send this between two payloads, made when its turn has come; dropped if many wait already."""
+        if len(self._sayings) < MOST_SAYINGS:
+            self._sayings.append(message)
+
+    def follow(self, wanted: bool) -> None:
+        """Send frames from now on, or none."""
+        self._cursor = (
+            Cursor(self._ring, stale_ns=self._stale_ns, now_ns=monotonic_ns()) if wanted else None
+        )
+
+    def next(self) -> bytes | None:
+        """What is to be sent now; None if there is nothing yet."""
+        if self._sayings:
+            return self._sayings.popleft()()
+        cursor = self._cursor
+        if cursor is None:
+            return None
+        payload = cursor.next(monotonic_ns())
+        if cursor.lost:
+            self._on_lost(cursor.lost)
+            cursor.lost = 0
+        if cursor.needs_key:
+            cursor.needs_key = False
+            self._on_needs_key()
+        return None if payload is None else payload.data

@@ -1,0 +1,76 @@
+"""Publishes one stream to clients that connect to it: one thread, one event loop, non-blocking sends."""
+
+from __future__ import annotations
+
+import socket
+
+from fanlight.common.model.address import TcpAddress
+from fanlight.common.model.frame import EncodedFrame
+from fanlight.common.transport.base import PublisherEvents
+from fanlight.common.transport.tcp.feed import Feed
+from fanlight.common.transport.tcp.listener import Client
+from fanlight.common.transport.tcp.publisher import TcpPublisher
+
+
+class MultiplexPublisher(TcpPublisher):
+    """See `common.transport.base.Publisher`."""
+
+    def __init__(
+        self, address: TcpAddress, *, stream: str, max_age_s: float, events: PublisherEvents
+    ) -> None:
+        super().__init__(address, stream=stream, max_age_s=max_age_s, events=events)
+        # The loop's own: what a client has not taken yet of what is being sent to it.
+        self._rests: dict[Client, memoryview] = {}
+
+    def publish(self, frame: EncodedFrame) -> None:
+        with self._changed:
+            self._pending += 1
+        self._put([frame])
+        self._door.call(self._fan_out)
+
+    def _send_rest(self, timeout_s: float) -> None:
+        self._door.call(self._send_all)
+
+    # From here on everything runs in the door's thread.
+
+    def _serve(self, client: Client, feed: Feed) -> None:
+        self._rests[client] = memoryview(b"")
+        self._wake(client)
+
+    def on_writable(self, client: Client) -> None:
+        self._wake(client)
+
+    def on_left(self, client: Client) -> None:
+        super().on_left(client)
+        del self._rests[client]
+
+    def _fan_out(self) -> None:
+        with self._changed:
+            self._pending -= 1
+            self._changed.notify_all()
+        self._send_all()
+
+    def _send_all(self) -> None:
+        for client in tuple(self._rests):
+            self._wake(client)
+
+    def _wake(self, client: Client) -> None:
+        feed, rest = self._feeds[client], self._rests[client]
+        try:
+            while rest := rest or memoryview(feed.next() or b""):
+                rest = rest[client.sock.send(rest, socket.MSG_DONTWAIT) :]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._door.leave(client)
+            return
+        self._rests[client] = rest
+        self._door.watch_writable(client, bool(rest))
+        if self._stopped and not rest:
+            self._say_goodbye(client)
+
+    def _say_goodbye(self, client: Client) -> None:
+        try:
+            client.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._door.leave(client)

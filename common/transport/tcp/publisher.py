@@ -1,0 +1,156 @@
+"""What the publishers without a broker have in common: listening, the ring of frames, who watches."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+
+from fanlight.common.clock import monotonic_of, wall_ns
+from fanlight.common.model.address import TcpAddress
+from fanlight.common.model.control import ClockRequest, ControlMessage, KeyframeRequest, Reason, answer
+from fanlight.common.model.errors import FanlightError
+from fanlight.common.model.frame import EncodedFrame
+from fanlight.common.transport.base import PublisherEvents
+from fanlight.common.transport.tcp import wire
+from fanlight.common.transport.tcp.bind_check import check_place
+from fanlight.common.transport.tcp.feed import Feed
+from fanlight.common.transport.tcp.listener import Client, Listener, ListenerOwner
+from fanlight.common.transport.tcp.ring import PayloadRing
+
+# A client that is so far behind, in shares of the greatest age, goes on with the newest keyframe.
+_STALE_SHARE: Final = 0.5
+
+
+class TcpPublisher(ListenerOwner):
+    """Most of a `common.transport.base.Publisher`; a design adds which thread sends.
+
+    Raises:
+        ConfigError: it would listen beyond this machine without a token.
+    """
+
+    def __init__(
+        self, address: TcpAddress, *, stream: str, max_age_s: float, events: PublisherEvents
+    ) -> None:
+        check_place(address)
+        self._stream = stream
+        self._stale_ns = int(max_age_s * 1e9 * _STALE_SHARE)
+        self._events = events
+        self._ring = PayloadRing()
+        self._feeds: dict[Client, Feed] = {}
+        self._door = Listener(address, self, stream=stream, title=f"fanlight producer {stream}")
+        self._changed = threading.Condition()
+        self._watched = False
+        self._pending = 0  # frames that must leave before another one is welcome
+        self._stopped = False
+        self._failure: FanlightError | None = None
+
+    @property
+    def failure(self) -> FanlightError | None:
+        return self._failure
+
+    @property
+    def watched(self) -> bool:
+        return self._watched
+
+    def start(self) -> None:
+        self._door.start()
+
+    def wait_ready(self, timeout_s: float) -> bool:
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or (self._watched and not self._pending), timeout_s)
+            return self._watched and not self._pending and not self._ended
+
+    def stop(self, timeout_s: float) -> None:
+        deadline_s = time.monotonic() + timeout_s
+        with self._changed:
+            already, self._stopped = self._stopped, True
+            self._changed.notify_all()
+        if not already:
+            self._send_rest(timeout_s / 4)
+        self._door.stop(max(0.1, deadline_s - time.monotonic()))
+
+    @property
+    def _ended(self) -> bool:
+        return self._stopped or self._failure is not None
+
+    def _put(self, frames: Sequence[EncodedFrame]) -> None:
+        """Write them to the ring, as one payload."""
+        header = frames[0].header
+        self._ring.put(
+            b"".join(map(wire.frame_message, frames)),
+            frames=len(frames),
+            key=header.key,
+            captured_ns=monotonic_of(header.capture_ns),
+        )
+
+    def _send_rest(self, timeout_s: float) -> None:
+        """Send what is there, and say goodbye to everybody."""
+        raise NotImplementedError
+
+    # From here on everything runs in the door's thread.
+
+    def _serve(self, client: Client, feed: Feed) -> None:
+        """Begin to send what `feed` gives."""
+        raise NotImplementedError
+
+    def _wake(self, client: Client) -> None:
+        """Its feed may have something."""
+        raise NotImplementedError
+
+    def on_listening(self) -> None:
+        self._events.on_connected()
+
+    def on_admitted(self, client: Client, *, follow: bool) -> None:
+        feed = Feed(
+            self._ring,
+            stale_ns=self._stale_ns,
+            on_lost=self._events.on_unsent,
+            on_needs_key=partial(self._ask_for_key, client),
+        )
+        self._feeds[client] = feed
+        feed.say(lambda: client.visitor.welcome)
+        feed.follow(follow)
+        self._look_who_watches()
+        self._serve(client, feed)
+
+    def on_follow(self, client: Client, follow: bool) -> None:
+        self._feeds[client].follow(follow)
+        self._look_who_watches()
+        self._wake(client)
+
+    def on_clock(self, client: Client, request: ClockRequest, received_ns: int) -> None:
+        self._feeds[client].say(
+            lambda: wire.control_message(answer(request, received_ns=received_ns, now_ns=wall_ns()))
+        )
+        self._wake(client)
+
+    def on_control(self, message: ControlMessage) -> None:
+        self._events.on_control(message)
+
+    def on_left(self, client: Client) -> None:
+        del self._feeds[client]
+        self._look_who_watches()
+
+    def on_refused(self) -> None:
+        self._events.on_refused()
+
+    def on_failed(self, error: FanlightError) -> None:
+        with self._changed:
+            self._failure = error
+            self._changed.notify_all()
+
+    def _look_who_watches(self) -> None:
+        watched = any(client.visitor.follows for client in self._feeds)
+        if watched and not self._watched:
+            self._events.on_keyframe_needed()
+        with self._changed:
+            self._watched = watched
+            self._changed.notify_all()
+
+    def _ask_for_key(self, client: Client) -> None:
+        """In the stead of a client that cannot go on without one. Thread-safe."""
+        name = client.visitor.name or ""
+        self._events.on_control(KeyframeRequest(stream=self._stream, name=name, reason=Reason.GAP))

@@ -1,0 +1,96 @@
+"""Publishes one stream to clients that connect to it, with a sender thread for each of them.
+
+The design of the study's first program, mended: concurrent, but under the GIL not parallel. Only the system
+calls of the senders run side by side.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Final
+
+from fanlight.common.model.address import TcpAddress
+from fanlight.common.model.frame import EncodedFrame
+from fanlight.common.transport.base import PublisherEvents
+from fanlight.common.transport.tcp.feed import Feed
+from fanlight.common.transport.tcp.listener import Client
+from fanlight.common.transport.tcp.publisher import TcpPublisher
+from fanlight.common.transport.tcp.sender import Sender
+
+_LOG = logging.getLogger(__name__)
+
+_JOIN_S: Final = 1.0
+
+
+class ThreadsPublisher(TcpPublisher):
+    """See `common.transport.base.Publisher`.
+
+    Args:
+        payload_frames: how many frames are sent as one; more than 1 saves wake-ups and adds their time.
+    """
+
+    def __init__(
+        self,
+        address: TcpAddress,
+        *,
+        stream: str,
+        max_age_s: float,
+        events: PublisherEvents,
+        payload_frames: int = 1,
+    ) -> None:
+        super().__init__(address, stream=stream, max_age_s=max_age_s, events=events)
+        self._payload_frames = payload_frames
+        self._gathered: list[EncodedFrame] = []
+        # The door's thread replaces them; whoever publishes reads them once.
+        self._by_client: dict[Client, Sender] = {}
+        self._senders: tuple[Sender, ...] = ()
+
+    def publish(self, frame: EncodedFrame) -> None:
+        # A client can begin with any payload that begins with a keyframe, so each keyframe begins one.
+        if frame.header.key:
+            self._put_gathered()
+        self._gathered.append(frame)
+        if len(self._gathered) >= self._payload_frames:
+            self._put_gathered()
+
+    def _put_gathered(self) -> None:
+        frames, self._gathered = self._gathered, []
+        if frames:
+            self._put(frames)
+            for sender in self._senders:
+                sender.wake()
+
+    def _send_rest(self, timeout_s: float) -> None:
+        self._put_gathered()
+        for sender in self._senders:
+            sender.finish()
+        deadline_s = time.monotonic() + timeout_s
+        for sender in self._senders:
+            sender.join(max(0.0, deadline_s - time.monotonic()))
+
+    # From here on everything runs in the door's thread.
+
+    def _serve(self, client: Client, feed: Feed) -> None:
+        sender = Sender(client.sock, feed, client.visitor.name or "")
+        self._by_client[client] = sender
+        self._senders = tuple(self._by_client.values())
+        try:
+            sender.start()
+        except RuntimeError as error:  # no more threads to be had
+            _LOG.warning("%s turned away: %s", client.peer, error)
+            self._events.on_refused()
+            self._door.leave(client)
+
+    def _wake(self, client: Client) -> None:
+        self._by_client[client].wake()
+
+    def on_writable(self, client: Client) -> None:
+        """Senders wait by themselves."""
+
+    def on_left(self, client: Client) -> None:
+        super().on_left(client)
+        sender = self._by_client.pop(client)
+        self._senders = tuple(self._by_client.values())
+        sender.finish()  # the socket is shut down: what it still sends, fails
+        sender.join(_JOIN_S)

@@ -1,0 +1,274 @@
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fanlight.common.model.address import (
+    DEFAULT_URL,
+    SCHEMES,
+    BrokerAddress,
+    Design,
+    TcpAddress,
+    broker_address,
+    parse_url,
+)
+from fanlight.common.model.errors import ConfigError
+
+UNKNOWN_SCHEME = f"allowed is {SCHEMES}"
+BAD_HOST = f"allowed is {SCHEMES}, ports 1 to 65535"
+SLASH = f"allowed is {SCHEMES}; write '/' and '@' in a password or vhost as %2F and %40"
+
+
+PASSWORD = "p"
+
+
+def address(
+    *hosts: tuple[str, int], user: str = "u", password: str = PASSWORD, vhost: str = "v"
+) -> BrokerAddress:
+    return BrokerAddress(hosts=hosts, user=user, password=password, vhost=vhost)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (DEFAULT_URL, address(("localhost", 5672), user="fanlight", password="fanlight", vhost="fanlight")),
+        ("amqp://u:p@h/v", address(("h", 5672))),
+        ("amqp://u:p@h:1/v", address(("h", 1))),
+        ("amqp://u:p@h:65535/v", address(("h", 65535))),
+        ("AMQP://u:p@h/v", address(("h", 5672))),
+        ("amqp://u:p@192.168.1.2:5673/v", address(("192.168.1.2", 5673))),
+        ("amqp://u:p@[::1]/v", address(("::1", 5672))),
+        ("amqp://u:p@[fe80::1%25eth0]:7/v", address(("fe80::1%25eth0", 7))),
+        ("amqp://u:p@[2001:db8::1]:5673,h/v", address(("2001:db8::1", 5673), ("h", 5672))),
+        ("amqp://u:p@a,b:2,c/v", address(("a", 5672), ("b", 2), ("c", 5672))),
+        ("amqp://u:p@h/%2f", address(("h", 5672), vhost="/")),
+        ("amqp://u:p@h/%2F", address(("h", 5672), vhost="/")),
+        ("amqp://u:p@h/a/b", address(("h", 5672), vhost="a/b")),
+        (
+            "amqp://us%40er:p%3A%2F%40%25@h/v%20w",
+            address(("h", 5672), user="us@er", password="p:/@%", vhost="v w"),
+        ),
+        ("amqp://%C3%BC:%C3%A9@h/v", address(("h", 5672), user="ü", password="é")),
+        ("amqp://u:a@b:c@h/v", address(("h", 5672), password="a@b:c")),
+        ("amqp://u:p?#%41@h/v", address(("h", 5672), password="p?#A")),
+        ("amqp://u:100%@h/v", address(("h", 5672), password="100%")),
+        ("amqp://u:@h/v", address(("h", 5672), password="")),
+    ],
+)
+def test_reads(url: str, expected: BrokerAddress) -> None:
+    assert broker_address(url) == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "user", "password", "vhost"),
+    [
+        ("amqp://h", "fanlight", "fanlight", "fanlight"),
+        ("amqp://h/", "fanlight", "fanlight", "fanlight"),
+        ("amqp://h/v", "fanlight", "fanlight", "v"),
+        ("amqp://u@h", "u", "fanlight", "fanlight"),
+        ("amqp://:p@h/v", "fanlight", "p", "v"),
+        ("amqp://@h/v", "fanlight", "fanlight", "v"),
+    ],
+)
+def test_what_is_left_out_is_taken_from_the_default(url: str, user: str, password: str, vhost: str) -> None:
+    assert broker_address(url) == address(("h", 5672), user=user, password=password, vhost=vhost)
+
+
+def test_tls_has_its_own_default_port() -> None:
+    tls = broker_address("amqps://u:p@a,b:5672/v")
+    assert tls.tls
+    assert tls.hosts == (("a", 5671), ("b", 5672))
+    assert not broker_address("amqp://a").tls
+
+
+@pytest.mark.parametrize(
+    ("url", "shown", "why"),
+    [
+        ("", "", UNKNOWN_SCHEME),
+        ("localhost", "localhost", UNKNOWN_SCHEME),
+        ("localhost:5672", "localhost:5672", UNKNOWN_SCHEME),
+        ("http://h/v", "http://h/v", UNKNOWN_SCHEME),
+        ("amqp:h", "amqp:h", UNKNOWN_SCHEME),
+        (" amqp://h", " amqp://h", UNKNOWN_SCHEME),
+        ("u:secret@h/v", "u:***@h/v", UNKNOWN_SCHEME),
+        ("amqp:u:secret@h/v", "amqp:***@h/v", UNKNOWN_SCHEME),
+        ("amqp:/u:secret@h/v", "amqp:***@h/v", UNKNOWN_SCHEME),
+        ("http://u:secret@h/v", "http://***@h/v", UNKNOWN_SCHEME),
+        ("u:se://cret@h/v", "u:***@h/v", UNKNOWN_SCHEME),
+        ("amqp://", "amqp://", BAD_HOST),
+        ("amqp:///v", "amqp:///v", BAD_HOST),
+        ("amqp://u:secret@/v", "amqp://u:***@/v", BAD_HOST),
+        ("amqp://u:secret@:5672/v", "amqp://u:***@:5672/v", BAD_HOST),
+        ("amqp://u:secret@h:0/v", "amqp://u:***@h:0/v", BAD_HOST),
+        ("amqp://h:65536", "amqp://h:65536", BAD_HOST),
+        ("amqp://h:-1", "amqp://h:***", BAD_HOST),
+        ("amqp://u:secret", "amqp://u:***", BAD_HOST),
+        ("amqp://a,,b", "amqp://a,,b", BAD_HOST),
+        ("amqp://a,", "amqp://a,", BAD_HOST),
+        ("amqp://a b", "amqp://a b", BAD_HOST),
+        ("amqp://a\n", "amqp://a\n", BAD_HOST),
+        ("amqp://::1", "amqp://::1", BAD_HOST),
+        ("amqp://[::1", "amqp://[::1", BAD_HOST),
+        ("amqp://[::1]x", "amqp://[::1]x", BAD_HOST),
+        ("amqp://u:12/secret@h/v", "amqp://u:***@h/v", SLASH),
+        ("amqp://u:secret@a/v,amqp://u:secret@b/v", "amqp://u:***@b/v", SLASH),
+        ("amqp://h/v@w", "amqp://h/v@w", SLASH),
+    ],
+)
+def test_refuses_in_one_sentence_without_the_password(url: str, shown: str, why: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        broker_address(url)
+    assert str(caught.value) == f"--url {shown!r} cannot be used: {why}"
+    assert caught.value.value == shown
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("amqp://u:secret@h/v", "amqp://u@h:5672/v"),
+        ("amqps://u:secret@a,b:1/v", "amqps://u@a:5671,b:1/v"),
+        ("amqp://u:secret@[::1]:7/v", "amqp://u@[::1]:7/v"),
+    ],
+)
+def test_is_shown_without_its_password(url: str, text: str) -> None:
+    parsed = broker_address(url)
+    assert parsed.password == "secret"
+    assert str(parsed) == f"{parsed}" == text
+    assert "secret" not in repr(parsed)
+    assert "password" not in repr(parsed)
+
+
+@pytest.mark.parametrize("url", ["tcp+threads://a..b:7000", f"amqp://u:p@{'x' * 64}.org/v"])
+def test_a_host_that_no_name_server_could_be_asked_for_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError):
+        parse_url(url)
+
+
+# Without a broker ----------------------------------------------------------------------------------------
+
+NO_PLACE = "HOST:PORT where the producer listens (without HOST: this machine only), ports 1 to 65535"
+
+
+@pytest.mark.parametrize("design", Design)
+@pytest.mark.parametrize(
+    ("place", "host", "port"),
+    [
+        ("h:1", "h", 1),
+        ("h:65535", "h", 65535),
+        ("h:7000/", "h", 7000),
+        ("0.0.0.0:7000", "0.0.0.0", 7000),  # noqa: S104
+        ("192.168.1.2:7000", "192.168.1.2", 7000),
+        ("[::1]:7000", "::1", 7000),
+        ("[::]:7000", "::", 7000),
+        ("[2001:db8::1]:7000/", "2001:db8::1", 7000),
+        (":7000", "127.0.0.1", 7000),
+        (":7000/", "127.0.0.1", 7000),
+    ],
+)
+def test_reads_where_a_producer_listens(design: Design, place: str, host: str, port: int) -> None:
+    assert parse_url(f"tcp+{design}://{place}") == TcpAddress(design, host, port)
+
+
+def test_the_scheme_may_be_written_in_capitals() -> None:
+    assert parse_url("TCP+Threads://h:1") == TcpAddress(Design.THREADS, "h", 1)
+
+
+@pytest.mark.parametrize(
+    ("place", "shown"),
+    [
+        ("", ""), ("/", "/"), (":", ":"), ("h", "h"), ("h:", "h:"), ("h:0", "h:0"), ("h:65536", "h:65536"),
+        ("h:-1", "h:-1"), ("h:x", "h:x"), ("::1:7000", "::1:7000"), ("::7000", "::7000"),
+        ("[::1]", "[::1]"), ("[::1:7000", "[::1:7000"), ("[::1]x:7000", "[::1]x:7000"),
+        ("h:1/cam", "h:1/cam"), ("h:1//", "h:1//"), ("h:1?x", "h:1?x"), ("h:1#x", "h:1#x"),
+        ("a:1,b:2", "a:1,b:2"), (" h:1", " h:1"), ("h:1\n", "h:1\n"),
+        ("user@h:1", "***@h:1"), ("u:secret@h:1", "***@h:1"), ("u:se/cret@h:1", "***@h:1"),
+    ],
+)  # fmt: skip
+def test_refuses_what_is_no_place(place: str, shown: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_url(f"tcp+threads://{place}")
+    url = f"tcp+threads://{shown}"
+    assert str(caught.value) == f"--url {url!r} cannot be used: allowed is tcp+threads://{NO_PLACE}"
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "tcp+", "tcp+other", "threads", "multiplex", "tcp threads"])
+def test_there_are_no_other_designs(scheme: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_url(f"{scheme}://h:1", "FANLIGHT_URL")
+    assert caught.value.name == "FANLIGHT_URL"
+    assert caught.value.allowed == UNKNOWN_SCHEME
+
+
+@pytest.mark.parametrize("design", Design)
+def test_what_needs_a_broker_says_so(design: Design) -> None:
+    with pytest.raises(ConfigError) as caught:
+        broker_address(f"tcp+{design}://:7000", "FANLIGHT_URL")
+    shown = f"tcp+{design}://127.0.0.1:7000"
+    why = "there is no broker: allowed is amqp:// or amqps://"
+    assert str(caught.value) == f"FANLIGHT_URL {shown!r} cannot be used: {why}"
+
+
+@pytest.mark.parametrize("host", ["h", "127.0.0.1", "::1"])
+@pytest.mark.parametrize("design", Design)
+def test_a_place_is_shown_as_it_can_be_read_again(design: Design, host: str) -> None:
+    place = TcpAddress(design, host, 7000)
+    assert str(place) == f"tcp+{design}://{'[::1]' if host == '::1' else host}:7000"
+    assert parse_url(str(place)) == place
+
+
+# Properties --------------------------------------------------------------------------------------------
+
+SECRET = "S3cr3t"
+anything = st.text(st.characters(exclude_categories=["Cs"]), max_size=6) | st.text("/@:,?#%[] ", max_size=6)
+openings = st.sampled_from(
+    ["amqp://", "amqps://", "AMQP://", "", "amqp:", "amqp:/", "http://", "tcp+threads://"]
+)
+endings = st.sampled_from(["h/v", "h", "a,b:1/v", "h:x/v", "", "/v", "h:0", "[::1]/v", "[::1", "a b/v"])
+
+
+@given(openings, anything, anything, endings)
+def test_no_password_is_ever_shown_however_malformed_the_url(
+    opening: str, before: str, after: str, ending: str
+) -> None:
+    try:
+        parsed = broker_address(f"{opening}u:{before}{SECRET}{after}@{ending}")
+    except ConfigError as error:
+        shown = [str(error), repr(error), repr(error.value)]
+    else:
+        shown = [str(parsed), repr(parsed)]
+        assert SECRET in parsed.password
+    assert all(SECRET not in text for text in shown), shown
+
+
+@given(*[st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)] * 3)
+def test_percent_encoding_carries_any_user_password_and_vhost(user: str, password: str, vhost: str) -> None:
+    url = f"amqp://{quote(user, safe='')}:{quote(password, safe='')}@h/{quote(vhost, safe='')}"
+    assert broker_address(url) == address(("h", 5672), user=user, password=password, vhost=vhost)
+
+
+@given(st.text(max_size=40) | st.text("amqps:/@,.[]0123456789ab%?#", max_size=40).map("amqp://".__add__))
+def test_any_text_is_read_or_refused(url: str) -> None:
+    try:
+        parsed = broker_address(url)
+    except ConfigError:
+        return
+    assert parsed.hosts
+    assert all(host and 1 <= port <= 65535 for host, port in parsed.hosts)
+    assert parsed.user
+    assert parsed.vhost
+
+
+@given(st.sampled_from(Design), st.text(max_size=20) | st.text("hx.:[]/@?#%0123456789 ", max_size=20))
+def test_any_place_is_read_or_refused(design: Design, place: str) -> None:
+    try:
+        parsed = parse_url(f"tcp+{design}://{place}")
+    except ConfigError:
+        return
+    assert isinstance(parsed, TcpAddress)
+    assert parsed.design is design
+    assert parsed.host
+    assert 1 <= parsed.port <= 65535
+    assert parse_url(str(parsed)) == parsed

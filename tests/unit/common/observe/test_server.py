@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from fanlight.common.model.errors import ListenError
+from fanlight.common.observe import server as under_test
+from fanlight.common.observe.figures import Health
+from fanlight.common.observe.server import CONNECTION_S, MOST_CONNECTIONS, MonitorServer
+from tests.support.timing import scaled, wait_until
+
+HEALTHS = [Health(True, "frames flow")]
+
+
+def metrics(accept: str | None) -> tuple[str, bytes]:
+    return "text/plain", f"for {accept}".encode()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return int(sock.getsockname()[1])
+
+
+@pytest.fixture
+def server() -> Iterator[MonitorServer]:
+    made = MonitorServer(("127.0.0.1", free_port()), metrics=metrics, health=lambda: HEALTHS[-1])
+    made.start()
+    yield made
+    made.stop()
+
+
+def ask(server: MonitorServer, path: str, method: str = "GET") -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=scaled(10))
+    connection.request(method, path, headers={"Accept": "all"})
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+    return answer.status, body
+
+
+def connect(server: MonitorServer) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.port), timeout=scaled(10))
+
+
+def threads() -> int:
+    return sum(thread.name.startswith("Thread-") for thread in threading.enumerate())
+
+
+def test_paths(server: MonitorServer) -> None:
+    assert ask(server, "/metrics") == (200, b"for all")
+    assert ask(server, "/metrics?x=y") == (200, b"for all")
+    assert ask(server, "/metrics", "HEAD") == (200, b"")
+    for path in ("/", "/metricsx", "/healthz/../etc/passwd", "//"):
+        assert ask(server, path)[0] == 404
+    assert ask(server, "/metrics", "POST")[0] == 501
+
+
+def test_health_is_one_line(server: MonitorServer) -> None:
+    status, body = ask(server, "/healthz")
+    assert (status, json.loads(body)) == (200, {"status": "ok", "reason": "frames flow"})
+    HEALTHS.append(Health(False, "not connected"))
+    try:
+        status, body = ask(server, "/healthz")
+    finally:
+        HEALTHS.pop()
+    assert (status, body.count(b"\n")) == (503, 1)
+    assert json.loads(body) == {"status": "failing", "reason": "not connected"}
+
+
+def test_an_address_in_use_is_one_line(server: MonitorServer) -> None:
+    with pytest.raises(ListenError, match=f"--metrics 127.0.0.1:{server.port}: .*in use.*another port"):
+        MonitorServer(("127.0.0.1", server.port), metrics=metrics, health=lambda: HEALTHS[0])
+
+
+def test_a_host_that_is_not_ours_is_one_line() -> None:
+    with pytest.raises(ListenError, match=r"--metrics 192\.0\.2\.1:9: cannot listen there"):
+        MonitorServer(("192.0.2.1", 9), metrics=metrics, health=lambda: HEALTHS[0])
+
+
+def test_one_connection_too_many_is_closed_at_once(server: MonitorServer) -> None:
+    held = [connect(server) for _ in range(MOST_CONNECTIONS)]
+    wait_until(lambda: threads() == MOST_CONNECTIONS, 5, "all are taken")
+    began_s = time.monotonic()
+    with connect(server) as refused:
+        assert refused.recv(1) == b""
+    assert time.monotonic() - began_s < CONNECTION_S / 2
+    held.pop().close()
+    wait_until(lambda: threads() == MOST_CONNECTIONS - 1, 5, "one has gone")
+    assert ask(server, "/metrics")[0] == 200
+    for sock in held:
+        sock.close()
+
+
+def test_slow_scrapers_have_an_end(
+    server: MonitorServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also one that always says something, and never a line."""
+    monkeypatch.setattr(under_test, "CONNECTION_S", 0.5)
+    with connect(server) as silent, connect(server) as dripping:
+        wait_until(lambda: threads() == 2, 5, "both are taken")
+        dripping.setblocking(False)
+
+        def cut_off() -> bool:
+            try:
+                dripping.send(b"G")
+                return dripping.recv(1) == b""
+            except BlockingIOError:
+                return False
+            except OSError:
+                return True
+
+        # Less than what a socket may wait for a single byte.
+        wait_until(cut_off, CONNECTION_S / 2, "it is cut off")
+        assert silent.recv(1) == b""
+        wait_until(lambda: threads() == 0, 5, "their threads end")
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"\x16\x03\x01\x02\x00\x01",
+        b"GET " + b"x" * 70_000,
+        b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 200,
+        b"\r\n\r\n",
+    ],
+)
+def test_nonsense_harms_nobody(
+    server: MonitorServer, said: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with connect(server) as sock:
+        sock.sendall(said)
+        sock.shutdown(socket.SHUT_WR)
+        try:
+            while sock.recv(65536):
+                pass
+        except ConnectionResetError:
+            pass
+    assert ask(server, "/healthz")[0] == 200
+    assert capsys.readouterr().err == ""
+
+
+def test_it_stops_within_a_second_whoever_is_connected() -> None:
+    before = threading.active_count()
+    server = MonitorServer(("127.0.0.1", free_port()), metrics=metrics, health=lambda: HEALTHS[0])
+    server.start()
+    held = [connect(server) for _ in range(3)]
+    wait_until(lambda: threads() == 3, 5, "they are taken")
+    began_s = time.monotonic()
+    server.stop()
+    assert time.monotonic() - began_s < scaled(1.0)
+    assert threading.active_count() == before
+    for sock in held:
+        sock.close()
+    again = MonitorServer(("127.0.0.1", server.port), metrics=metrics, health=lambda: HEALTHS[0])
+    again.start()
+    again.stop()

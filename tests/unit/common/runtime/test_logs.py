@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from fanlight.common.model.errors import ConfigError, FanlightError
+from fanlight.common.runtime.logs import LogFormat, error_line, formatter, json_line, wanted
+from fanlight.common.runtime.main import command_line, run_command
+from fanlight.common.runtime.options import Operation
+from tests.support.timing import scaled
+
+CREATED_S = 1_700_000_000.25
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    hook, in_threads, raises = sys.excepthook, threading.excepthook, logging.raiseExceptions
+    levels = {name: logging.getLogger(name).level for name in ("", "pika")}
+    yield
+    sys.excepthook, threading.excepthook, logging.raiseExceptions = hook, in_threads, raises
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+
+
+def record(message: str, *arguments: object, failure: bool = False) -> logging.LogRecord:
+    info = None
+    if failure:
+        try:
+            raise ValueError("broken")  # noqa: TRY301
+        except ValueError:
+            info = sys.exc_info()
+    made = logging.LogRecord("fanlight.x", logging.WARNING, __file__, 1, message, arguments, info)
+    made.created = CREATED_S
+    return made
+
+
+def test_a_record_is_one_object() -> None:
+    line = formatter("producer", LogFormat.JSON).format(record('%s said\n"%d"', "camera", 3))
+    assert "\n" not in line
+    assert json.loads(line) == {
+        "time": "2023-11-14T22:13:20.250Z",
+        "level": "warning",
+        "program": "producer",
+        "logger": "fanlight.x",
+        "message": 'camera said\n"3"',
+    }
+
+
+def test_an_exception_is_one_field() -> None:
+    line = formatter("producer", LogFormat.JSON).format(record("it broke", failure=True))
+    assert "\n" not in line
+    exception = json.loads(line)["exception"]
+    assert exception.startswith("Traceback")
+    assert exception.endswith("ValueError: broken")
+
+
+def test_text_is_as_it_was() -> None:
+    assert formatter("producer", LogFormat.TEXT).format(record("%d frames", 3)) == "producer: 3 frames"
+    assert error_line("producer", LogFormat.TEXT, "no", created_s=0) == "producer: no\n"
+
+
+def test_names_of_files_that_are_no_text_can_be_written() -> None:
+    line = json_line("producer", "info", "x", "\udcff é 摄", created_s=CREATED_S)
+    assert line.isascii()
+    assert json.loads(line)["message"] == "\udcff é 摄"
+
+
+@pytest.mark.parametrize(
+    ("argv", "environment", "form"),
+    [
+        ([], {}, LogFormat.TEXT),
+        (["--log-format", "json"], {}, LogFormat.JSON),
+        (["--log-format=json", "--nonsense"], {}, LogFormat.JSON),
+        (["--log-format"], {}, LogFormat.TEXT),
+        (["--log-format", "xml"], {}, LogFormat.TEXT),
+        ([], {"FANLIGHT_LOG_FORMAT": "json"}, LogFormat.JSON),
+        (["--log-format", "text"], {"FANLIGHT_LOG_FORMAT": "json"}, LogFormat.TEXT),
+    ],
+)
+def test_the_format_is_known_before_the_rest_is_read(
+    argv: list[str], environment: dict[str, str], form: LogFormat
+) -> None:
+    assert wanted(argv, environment) is form
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(ConfigError("--fps", 0, "above 0"), 2), (FanlightError("broke"), 1)]
+)
+def test_the_last_line_is_an_object_too(
+    error: FanlightError, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def body() -> None:
+        raise error
+
+    assert run_command("x", body, LogFormat.JSON) == code
+    said = json.loads(capsys.readouterr().err)
+    assert (said["level"], said["program"], said["message"]) == ("error", "x", str(error))
+    datetime.fromisoformat(said["time"])
+
+
+@pytest.mark.parametrize("bad", [["--nonsense"], ["--metrics", "nowhere"], ["--stall"]])
+def test_bad_arguments_are_told_as_objects(bad: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    def body(_values: Any, _operation: Operation) -> None:
+        raise AssertionError("it ran")
+
+    def run() -> int:
+        try:
+            return command_line("x", "", (), ["--log-format", "json", *bad], body)
+        except SystemExit as ended:
+            return int(str(ended.code))
+
+    assert run() == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert json.loads(lines[0])["level"] == "error"
+
+
+@pytest.mark.parametrize("body", ["lambda: 1 // 0", "failing.run_in_thread"])
+def test_what_nobody_caught_is_an_object_too(body: str) -> None:
+    code = (
+        "import threading\n"
+        "class failing:\n"
+        "    def run_in_thread():\n"
+        "        thread = threading.Thread(target=lambda: 1 // 0)\n"
+        "        thread.start()\n"
+        "        thread.join()\n"
+        "from fanlight.common.runtime.main import run_command\n"
+        "from fanlight.common.runtime.logs import LogFormat\n"
+        f"run_command('x', {body}, LogFormat.JSON)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=scaled(30)
+    )
+    said = json.loads(done.stderr)
+    assert said["level"] == "critical"
+    assert "ZeroDivisionError" in said["exception"]

@@ -1,0 +1,87 @@
+"""In processes of their own: what a process has loaded once, it has."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import pytest
+
+from tests.support.timing import scaled
+
+AV_LIBS = Path(av.__file__).parents[1] / "av.libs"
+UNIFY = "from fanlight.common.runtime.x_libraries import unify_x_libraries as f; f()"
+
+pytestmark = pytest.mark.skipif(not AV_LIBS.is_dir(), reason="PyAV is not from a wheel for Linux")
+
+
+def printed(*statements: str, path: Path | None = None) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(statements)],
+        env=os.environ if path is None else {**os.environ, "PYTHONPATH": str(path)},
+        capture_output=True,
+        text=True,
+        timeout=scaled(60),
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+# The file that a library loaded from now on finds the function in.
+_WHERE = """
+import ctypes
+address = ctypes.cast(ctypes.CDLL(None).xcb_shm_query_version, ctypes.c_void_p).value
+for line in open("/proc/self/maps"):
+    first, last = (int(end, 16) for end in line.split()[0].split("-"))
+    if first <= address < last:
+        print(line.split()[-1])
+"""
+_X_LIBRARIES = 'print(*(line.split()[-1] for line in open("/proc/self/maps") if "libxcb" in line))'
+
+
+@pytest.mark.parametrize("before", ["", "import av", "import cv2", "import av, cv2", "import cv2, av"])
+def test_the_copies_of_opencv_are_found_first_whatever_was_imported(before: str) -> None:
+    assert "/opencv_python.libs/libxcb-shm-" in printed(before, UNIFY, "import av, cv2", _WHERE)
+
+
+def wheel(folder: Path, *libraries: str) -> Path:
+    """An OpenCV that brings these."""
+    (folder / "cv2").mkdir()
+    (folder / "cv2" / "__init__.py").write_text("raise AssertionError('it must not be imported')")
+    (folder / "opencv_python_headless.libs").mkdir()
+    for name in libraries:
+        (folder / "opencv_python_headless.libs" / name).write_text("no library at all")
+    return folder
+
+
+def test_nothing_is_loaded_where_opencv_has_no_x_libraries(tmp_path: Path) -> None:
+    assert printed(UNIFY, _X_LIBRARIES, path=wheel(tmp_path)) == ""
+
+
+def test_a_library_of_another_name_is_left_alone(tmp_path: Path) -> None:
+    path = wheel(tmp_path, "libxcb-shm-0123.so.0")
+    shutil.copy(
+        next(AV_LIBS.glob("libxcb-shm-*")), path / "opencv_python_headless.libs" / "libxcb-shm-4567.so"
+    )
+    assert printed(UNIFY, _X_LIBRARIES, path=path) == ""
+
+
+def test_a_library_that_cannot_be_loaded_is_no_failure(tmp_path: Path) -> None:
+    path = wheel(tmp_path, *(library.name for library in AV_LIBS.glob("libxcb-*")))
+    assert printed(UNIFY, _X_LIBRARIES, path=path) == ""
+
+
+def test_it_costs_a_tenth_of_a_mebibyte() -> None:
+    memory = (
+        "def own():",
+        "    lines = open('/proc/self/smaps_rollup').read().splitlines()",
+        "    return sum(int(line.split()[1]) for line in lines if line.startswith('Private_Dirty'))",
+    )
+    growth = printed(
+        "import numpy, common.runtime.x_libraries", *memory, "a = own()", UNIFY, "print(own() - a)"
+    )
+    assert int(growth) <= 200, "KiB"

@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+import pytest
+
+from fanlight.common.model.pixels import Form, PixelFormat
+from fanlight.common.shm.folder import (
+    Leadership,
+    held,
+    is_still,
+    make_private,
+    opened,
+    reclaim,
+    ring_folder,
+    segments,
+)
+from fanlight.common.shm.writer import Segment
+from tests.unit.common.shm.build import (
+    LEADER,
+    RING,
+    WRITER,
+    child,
+    described,
+    end,
+    names,
+    new_name,
+    open_files,
+)
+
+GREY = RING._replace(form=Form(PixelFormat.GREY))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where the rings are; not there yet."""
+    return tmp_path / "rings"
+
+
+# Files ---------------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_held_as_long_as_its_lock_is(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.touch()
+    with opened(path, os.O_RDONLY) as reading:
+        assert not held(reading)
+        with opened(path, os.O_RDONLY) as writing:
+            fcntl.flock(writing, fcntl.LOCK_EX)
+            assert held(reading)
+        assert not held(reading)
+
+
+def test_asking_leaves_no_lock_behind(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.touch()
+    with opened(path, os.O_RDONLY) as one, opened(path, os.O_RDONLY) as other:
+        assert not held(one)
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_file_is_still_the_one_of_its_name_until_that_is_another_or_a_link(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.touch()
+    with opened(path, os.O_RDONLY) as file:
+        assert is_still(path, file)
+        path.rename(tmp_path / "moved")
+        assert not is_still(path, file)
+        path.touch()
+        assert not is_still(path, file)
+        path.unlink()
+        path.symlink_to(tmp_path / "moved")
+        assert not is_still(path, file)
+
+
+def test_a_link_is_not_followed_and_an_opened_file_is_closed(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    before = open_files()
+    with pytest.raises(OSError, match="symbolic"), opened(tmp_path / "link", os.O_RDONLY):
+        pass
+    with opened(tmp_path / "file", os.O_RDONLY) as file:
+        assert not os.get_inheritable(file)
+    assert open_files() == before
+
+
+# Segments ------------------------------------------------------------------------------------------------
+
+
+def test_the_segments_of_a_ring_are_found_and_no_others(folder: Path) -> None:
+    assert segments(RING, folder) == []
+    wanted = [new_name(), new_name()]
+    rings = [
+        RING._replace(stream="cam2"), RING._replace(stream="ca"), GREY, RING._replace(source="0123abce"),
+        RING._replace(form=Form(size=(16, 8))),
+    ]  # fmt: skip
+    others = [new_name(ring) for ring in rings]
+    made = [Segment(name, described(), folder) for name in wanted + others]
+    assert set(segments(RING, folder)) == set(wanted)
+    assert segments(GREY, folder) == [others[2]]
+    for segment in made:
+        segment.close()
+    assert segments(RING, folder) == []
+
+
+def test_locks_links_and_folders_are_no_segments(folder: Path) -> None:
+    name = new_name()
+    segment = Segment(name, described(), folder)
+    leadership = Leadership(RING, folder)
+    assert leadership.acquire()
+    (folder / new_name()).symlink_to(folder / name)
+    (folder / new_name()).mkdir()
+    assert segments(RING, folder) == [name]
+    leadership.release()
+    segment.close()
+
+
+def test_what_a_killed_hub_left_behind_is_deleted_and_nothing_else(folder: Path) -> None:
+    alive, dead = new_name(), new_name()
+    segment = Segment(alive, described(), folder)
+    leadership = Leadership(GREY, folder)
+    assert leadership.acquire()
+    (folder / "secret").write_text("somebody else's")
+    (folder / f"bak.{new_name()}").touch()
+    (folder / new_name()).symlink_to(folder / "secret")
+    (folder / new_name()).mkdir()
+    os.mkfifo(folder / new_name())
+    before = names(folder)
+
+    with (
+        child(WRITER, folder, dead, says="ready") as writer,
+        child(LEADER, folder, says="True") as leader,
+    ):
+        assert names(folder) == before | {dead, RING.lock}
+        assert reclaim(folder) == 0, "all of them live"
+        end(writer)
+        assert set(segments(RING, folder)) == {alive, dead}
+        assert reclaim(folder) == 1
+        assert names(folder) == before | {RING.lock}
+        end(leader)
+        assert reclaim(folder) == 1
+    assert names(folder) == before
+    assert (folder / "secret").read_text() == "somebody else's"
+    assert reclaim(folder) == 0
+
+    leadership.release()
+    segment.close()
+
+
+def test_what_another_user_left_there_stays(folder: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root may give a file away")
+    make_private(folder)
+    name = new_name()
+    (folder / name).touch()
+    os.chown(folder / name, 4711, 4711)
+    assert reclaim(folder) == 0
+    assert names(folder) == {name}
+
+
+def test_what_cannot_be_deleted_stays_and_is_not_counted(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_private(folder)
+    (folder / new_name()).touch()
+
+    def refused(path: Path) -> None:
+        raise PermissionError(1, "Operation not permitted", str(path))
+
+    before = open_files()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refused)
+        assert reclaim(folder) == 0
+    assert open_files() == before
+    assert reclaim(folder) == 1
+
+
+def test_all_this_works_in_the_memory_of_this_host(stream: str) -> None:
+    ring = RING._replace(stream=stream)
+    name = new_name(ring)
+    leadership = Leadership(ring)
+    assert leadership.acquire()
+    with child(WRITER, ring_folder(), name, says="ready") as writer:
+        reclaim()
+        assert segments(ring) == [name]
+        end(writer)
+        reclaim()
+    assert [file for file in names(ring_folder()) if file.startswith(ring.prefix)] == [ring.lock]
+    leadership.release()
+    assert [file for file in names(ring_folder()) if file.startswith(ring.prefix)] == []
+
+
+# Leadership ----------------------------------------------------------------------------------------------
+
+
+def test_one_of_two_leads_until_it_hands_over(folder: Path) -> None:
+    first, second = (Leadership(RING, folder) for _ in range(2))
+    assert first.acquire()
+    assert first.acquire(), "it leads already"
+    assert not second.acquire()
+    first.release()
+    assert second.acquire()
+    assert not first.acquire()
+    second.release()
+    assert names(folder) == set()
+
+
+def test_streams_forms_and_sources_have_leaders_of_their_own(folder: Path) -> None:
+    rings = [RING, GREY, RING._replace(stream="cam2"), RING._replace(source="00000000")]
+    leaders = [Leadership(ring, folder) for ring in rings]
+    assert all(leader.acquire() for leader in leaders)
+    assert names(folder) == {ring.lock for ring in rings}
+    for leader in leaders:
+        leader.release()
+    assert names(folder) == set()
+
+
+def test_a_release_deletes_the_file_and_the_empty_folder_and_may_be_repeated(folder: Path) -> None:
+    before = open_files()
+    leadership = Leadership(RING, folder)
+    leadership.release()
+    assert leadership.acquire()
+    assert (folder / RING.lock).stat().st_mode & 0o777 == 0o600
+    leadership.release()
+    leadership.release()
+    assert not folder.exists()
+    assert open_files() == before
+
+
+def test_a_second_release_leaves_the_next_leader_alone(folder: Path) -> None:
+    first, second, third = (Leadership(RING, folder) for _ in range(3))
+    assert first.acquire()
+    first.release()
+    assert second.acquire()
+    first.release()
+    assert not third.acquire()
+    second.release()
+
+
+def test_a_killed_leader_hands_over(folder: Path) -> None:
+    next_one = Leadership(RING, folder)
+    with child(LEADER, folder, says="True") as leader, child(LEADER, folder, says="False"):
+        assert not next_one.acquire()
+        end(leader)
+        assert next_one.acquire()
+    next_one.release()
+    assert names(folder) == set()
+
+
+def test_a_lock_that_was_deleted_meanwhile_is_no_leadership(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its holder releases it between the moment it is opened here and the moment it is locked."""
+    first, second, third = (Leadership(RING, folder) for _ in range(3))
+    assert first.acquire()
+    lock = fcntl.flock
+
+    def late(file: int, operation: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", lock)
+        first.release()
+        assert third.acquire()
+        lock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    before = open_files()
+    assert not second.acquire()
+    assert open_files() == before, "first's file is closed, third's is open"
+    third.release()
+
+
+def test_a_link_is_not_followed(folder: Path) -> None:
+    make_private(folder)
+    (folder / RING.lock).symlink_to(folder / "elsewhere")
+    assert not Leadership(RING, folder).acquire()
+    assert names(folder) == {RING.lock}

@@ -1,0 +1,340 @@
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import stat
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fanlight.common.model.errors import SharingError
+from fanlight.common.model.pixels import FULL_BGR, Form, PixelFormat
+from fanlight.common.shm.layout import PAGE, SLOT, Slot
+from fanlight.common.shm.reader import Attachment, SharedPicture
+from fanlight.common.shm.writer import Segment
+from tests.support.timing import scaled, wait_until
+from tests.unit.common.shm.build import (
+    GRACE_NS,
+    WRITER,
+    child,
+    described,
+    end,
+    in_futex,
+    new_name,
+    noise,
+    noted,
+    open_files,
+)
+
+
+@pytest.fixture
+def name() -> str:
+    return new_name()
+
+
+@pytest.fixture
+def segment(name: str, tmp_path: Path) -> Iterator[Segment]:
+    """One that has room for three pictures."""
+    segment = Segment(name, described(), tmp_path)
+    yield segment
+    segment.close()
+
+
+@pytest.fixture
+def attachment(segment: Segment, name: str, tmp_path: Path) -> Attachment:
+    return Attachment(name, FULL_BGR, tmp_path)
+
+
+def shared(segment: Segment, attachment: Attachment, now_ns: int = 0, seed: int = 0) -> SharedPicture:
+    """A picture that has just been written."""
+    assert segment.write(noise(segment.header, seed), noted(), now_ns)
+    return attachment.picture(attachment.newest)
+
+
+def refusal(name: str, folder: Path, form: Form = FULL_BGR) -> str:
+    """Why it cannot be attached. Nothing stays open."""
+    before = open_files()
+    told = "it was attached"
+    try:
+        Attachment(name, form, folder)
+    except SharingError as error:
+        told = str(error)
+    assert open_files() == before
+    return told
+
+
+# Pictures ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pixel_format", PixelFormat)
+@pytest.mark.parametrize("size", [(16, 8), (2, 2), (642, 362)])
+def test_pictures_of_every_format_come_out_as_they_went_in(
+    tmp_path: Path, name: str, pixel_format: PixelFormat, size: tuple[int, int]
+) -> None:
+    header = described(pixel_format, width=size[0], height=size[1])
+    segment = Segment(name, header, tmp_path)
+    attachment = Attachment(name, Form(pixel_format), tmp_path)
+    assert attachment.header == header
+    taken = [shared(segment, attachment, seed=seed) for seed in range(3)]
+    for seed, picture in enumerate(taken):
+        expected = noise(header, seed)
+        assert picture.image.shape == expected.shape
+        assert picture.image.dtype == np.uint8
+        assert (picture.image == expected).all()
+    segment.close()
+
+
+def test_a_picture_is_read_only_and_no_copy(segment: Segment, attachment: Attachment) -> None:
+    image = shared(segment, attachment).image
+    assert not image.flags.writeable
+    assert not image.flags.owndata
+    with pytest.raises(ValueError, match="read-only"):
+        image[0, 0, 0] = 1
+    with pytest.raises(ValueError, match="WRITEABLE"):
+        image.flags.writeable = True
+    other = shared(segment, attachment)
+    assert np.shares_memory(image, attachment.picture(1).image)
+    assert not np.shares_memory(image, other.image)
+
+
+def test_what_is_done_to_the_shape_of_an_image_is_done_to_that_one_alone(
+    segment: Segment, attachment: Attachment
+) -> None:
+    image = shared(segment, attachment).image
+    image.shape = (image.size,)
+    assert attachment.picture(1).image.shape == (8, 16, 3)
+
+
+def test_all_see_what_is_written(segment: Segment, name: str, tmp_path: Path) -> None:
+    one, other = (Attachment(name, FULL_BGR, tmp_path) for _ in range(2))
+    assert (one.newest, one.slot(1)) == (0, None), "nothing was written yet"
+    picture = shared(segment, one)
+    assert one.newest == other.newest == 1
+    assert one.slot(1) == other.slot(1) == noted()._replace(number=1)
+    assert other.picture(1).valid
+    assert (other.picture(1).image == picture.image).all()
+
+
+def test_a_picture_is_valid_until_its_slot_is_written_again(
+    segment: Segment, attachment: Attachment
+) -> None:
+    taken = [shared(segment, attachment, n, seed=n) for n in range(3)]
+    assert not segment.write(noise(segment.header), noted(), GRACE_NS - 1)
+    assert [picture.valid for picture in taken] == [True, True, True]
+    for overwritten in range(3):
+        assert segment.write(noise(segment.header, 9), noted(), GRACE_NS + overwritten)
+        assert [picture.valid for picture in taken] == [n > overwritten for n in range(3)]
+        for n in range(overwritten + 1, 3):
+            assert (taken[n].image == noise(segment.header, n)).all()
+
+
+def test_neither_pixels_nor_fields_count_while_others_are_written_over_them(
+    segment: Segment, attachment: Attachment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture, *_ = [shared(segment, attachment) for _ in range(3)]
+    seen: list[tuple[bool, int, list[Slot | None]]] = []
+
+    def watched(*_: object) -> None:
+        seen.append((picture.valid, attachment.newest, [attachment.slot(number) for number in (1, 4)]))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "copyto", watched)
+        segment.write(noise(segment.header), noted(), GRACE_NS)
+    assert seen == [(False, 3, [None, None])]
+    assert attachment.slot(4) is not None
+
+
+def test_fields_that_are_overwritten_while_they_are_read_are_none(
+    segment: Segment, attachment: Attachment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seq in range(3):
+        assert segment.write(noise(segment.header), noted(seq), seq)
+    read: list[tuple[int, ...]] = []
+
+    def late(memory: mmap.mmap, at: int) -> tuple[int, ...]:
+        """The writer comes after the number was read, and before the rest is."""
+        number = SLOT.unpack_from(memory, at)[0]
+        assert segment.write(noise(segment.header), noted(99), GRACE_NS)
+        read.append((number, *SLOT.unpack_from(memory, at)[1:]))
+        return read[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fanlight.common.shm.reader._unpack", late)
+        assert attachment.slot(1) is None
+    assert [fields[:2] for fields in read] == [(1, 99)]
+
+
+def test_a_picture_that_is_not_there_is_none(segment: Segment, attachment: Attachment) -> None:
+    for turn, now_ns in enumerate((0, 1, 2, GRACE_NS)):
+        assert segment.write(noise(segment.header), noted(turn), now_ns)
+    found = {number: attachment.slot(number) for number in (1, 2, 3, 4, 5, 7, 2**64 - 1)}
+    assert {number: slot.seq for number, slot in found.items() if slot} == {2: 1, 3: 2, 4: 3}
+    assert all(slot.number == number for number, slot in found.items() if slot)
+    assert [attachment.picture(number).valid for number in (1, 2, 5)] == [False, True, False]
+
+
+# Waiting -------------------------------------------------------------------------------------------------
+
+
+def test_who_waits_is_woken_by_the_next_picture_and_by_the_end(
+    segment: Segment, attachment: Attachment
+) -> None:
+    assert attachment.wait(0, 0.01) == 0
+    for number, happens in enumerate((lambda: shared(segment, attachment), segment.close)):
+        woken: list[tuple[int, int]] = []
+
+        def waiting(number: int = number, woken: list[tuple[int, int]] = woken) -> None:
+            woken.append((attachment.wait(number, 60), attachment.liveness_ns))
+
+        segment.keep_alive(7)
+        thread = threading.Thread(target=waiting)
+        thread.start()
+        wait_until(partial(in_futex, thread), 10, "it waits")
+        happens()
+        thread.join(scaled(10))
+        assert woken == [(1, 7 * (1 - number))]
+
+
+# The writer ----------------------------------------------------------------------------------------------
+
+
+def test_it_says_when_its_writer_was_at_work(segment: Segment, attachment: Attachment) -> None:
+    assert attachment.liveness_ns == 0
+    segment.keep_alive(2**63)
+    assert attachment.liveness_ns == 2**63
+    segment.close()
+    assert attachment.liveness_ns == 0
+
+
+def test_it_is_alive_until_it_is_closed(
+    segment: Segment, attachment: Attachment, name: str, tmp_path: Path
+) -> None:
+    assert [attachment.alive for _ in range(2)] == [True, True]
+    segment.close()
+    assert not attachment.alive
+    (tmp_path / name).touch()
+    assert not attachment.alive, "another file of that name"
+
+
+def test_it_is_alive_until_its_writer_is_killed_and_its_pictures_stay(name: str, tmp_path: Path) -> None:
+    with child(WRITER, tmp_path, name, says="ready") as writer:
+        attachment = Attachment(name, FULL_BGR, tmp_path)
+        picture = attachment.picture(1)
+        assert [attachment.alive] == [True]
+        end(writer)
+        assert not attachment.alive
+    (tmp_path / name).unlink()
+    assert not attachment.alive
+    assert picture.valid
+    assert (picture.image == noise(attachment.header)).all()
+
+
+def test_pictures_stay_when_the_segment_is_closed_and_all_else_is_gone(
+    segment: Segment, name: str, tmp_path: Path
+) -> None:
+    attachment = Attachment(name, FULL_BGR, tmp_path)
+    picture = shared(segment, attachment)
+    image = picture.image
+    del attachment
+    segment.close()
+    assert picture.valid
+    assert (picture.image == noise(segment.header)).all()
+    del picture
+    assert (image == noise(segment.header)).all(), "an array alone keeps its memory"
+
+
+def test_no_files_and_no_memory_stay(segment: Segment, name: str, tmp_path: Path) -> None:
+    maps = Path("/proc/self/maps")
+    before, mapped = open_files(), maps.read_text().count(name)
+    assert segment.write(noise(segment.header), noted(), 0)
+    for _ in range(200):
+        attachment = Attachment(name, FULL_BGR, tmp_path)
+        picture = attachment.picture(1)
+        assert picture.image.any()
+        assert attachment.alive
+        assert attachment.wait(0, 1) == 1
+        del attachment, picture
+    assert open_files() == before
+    assert maps.read_text().count(name) == mapped
+
+
+# Refusals ------------------------------------------------------------------------------------------------
+
+
+def test_one_that_is_missing_cannot_be_read(name: str, tmp_path: Path) -> None:
+    told = f"shared pictures {name} cannot be read: No such file or directory"
+    assert refusal(name, tmp_path) == refusal(name, tmp_path / "missing") == told
+
+
+def test_one_without_access_cannot_be_read(
+    segment: Segment, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_file = os.open
+
+    def refused(path: Path, flags: int, *rest: int) -> int:
+        if path == tmp_path / name:
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return open_file(path, flags, *rest)
+
+    monkeypatch.setattr(os, "open", refused)
+    told = f"shared pictures {name} cannot be read: Permission denied"
+    assert refusal(name, tmp_path) == told
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o602, 0o601])
+def test_one_that_others_have_access_to_cannot_be_used(
+    segment: Segment, name: str, tmp_path: Path, mode: int
+) -> None:
+    (tmp_path / name).chmod(mode)
+    assert refusal(name, tmp_path) == (
+        f"shared pictures '{name}' cannot be used: owner and mode is '{os.geteuid()} {mode:o}': "
+        "allowed is own, 600"
+    )
+
+
+def test_one_of_another_user_cannot_be_used(
+    segment: Segment, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    assert f"owner and mode is '{owner} 600': allowed is own, 600" in refusal(name, tmp_path)
+
+
+@pytest.mark.parametrize("size", [0, 8, 55, 56, PAGE - 1, PAGE, PAGE + 1, 4 * PAGE - 1, 4 * PAGE + 1])
+def test_one_of_another_size_than_it_says_cannot_be_used(
+    segment: Segment, name: str, tmp_path: Path, size: int
+) -> None:
+    assert segment.header.file_bytes == 4 * PAGE
+    copied = tmp_path / new_name()
+    copied.write_bytes((tmp_path / name).read_bytes()[:size].ljust(size, b"\0"))
+    copied.chmod(0o600)
+    assert f"shared pictures '{copied.name}' cannot be used: segment is '{size} bytes'" in refusal(
+        copied.name, tmp_path
+    )
+
+
+def test_a_link_is_not_followed(segment: Segment, name: str, tmp_path: Path) -> None:
+    link = tmp_path / new_name()
+    link.symlink_to(tmp_path / name)
+    told = f"shared pictures {link.name} cannot be read: Too many levels of symbolic links"
+    assert refusal(link.name, tmp_path) == told
+
+
+def test_what_is_no_file_cannot_be_read(tmp_path: Path) -> None:
+    folder = tmp_path / new_name()
+    folder.mkdir(0o700)
+    assert stat.S_ISDIR(folder.stat().st_mode)
+    assert refusal(folder.name, tmp_path) == f"shared pictures {folder.name} cannot be read: Is a directory"
+
+
+@pytest.mark.usefixtures("segment")
+def test_another_form_than_its_name_says_cannot_be_used(name: str, tmp_path: Path) -> None:
+    for form in (Form(PixelFormat.GREY), Form(size=(16, 9))):
+        told = f"cannot be used: pictures is 'bgr 16x8': allowed is {form}, as in its name"
+        assert refusal(name, tmp_path, form) == f"shared pictures '{name}' {told}"
+    assert Attachment(name, Form(size=(16, 8)), tmp_path).header == described()

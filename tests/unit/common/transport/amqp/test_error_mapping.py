@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+
+import pytest
+from pika import exceptions
+from pika.adapters.utils.connection_workflow import (
+    AMQPConnectionWorkflowFailed,
+    AMQPConnectorSocketConnectError,
+)
+
+from fanlight.common.model.address import broker_address
+from fanlight.common.model.errors import BrokerRefused, BrokerUnavailable
+from fanlight.common.transport.amqp.error_mapping import explain, line_is_out
+
+ADDRESS = broker_address("amqp://ann:secret@broker:5673/video")
+LOGIN = "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN"
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (exceptions.ProbableAuthenticationError(LOGIN), "user name or password of 'ann': check --url"),
+        (exceptions.ConnectionClosedByBroker(403, LOGIN), "user name or password of 'ann'"),
+        (
+            exceptions.ConnectionClosedByBroker(530, "NOT_ALLOWED - vhost video not found"),
+            r"vhost 'video' does not exist .*add_vhost video",
+        ),
+        (exceptions.ProbableAccessDeniedError("x"), "may not use vhost 'video'.*set_permissions"),
+        (
+            exceptions.ConnectionClosedByBroker(530, "NOT_ALLOWED - access to vhost 'video' refused"),
+            "user 'ann' may not use vhost 'video'",
+        ),
+        (exceptions.ChannelClosedByBroker(403, "ACCESS_REFUSED - queue"), r"refused: ACCESS.*\(403\)"),
+        (
+            exceptions.ChannelClosedByBroker(406, "PRECONDITION_FAILED"),
+            "broker refused: PRECONDITION_FAILED",
+        ),
+    ],
+)
+def test_what_trying_again_will_not_help(error: BaseException, says: str) -> None:
+    explained = explain(error, ADDRESS)
+    assert isinstance(explained, BrokerRefused)
+    assert explained.args[0].startswith("amqp://ann@broker:5673/video: ")
+    with pytest.raises(BrokerRefused, match=says):
+        raise explained
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (ConnectionRefusedError(111, "Connection refused"), "is the broker running"),
+        (socket.gaierror(-2, "Name or service not known"), "no such host: check --url"),
+        (exceptions.AMQPHeartbeatTimeout("x"), "the broker fell silent"),
+        (exceptions.StreamLostError("x"), "the connection was lost"),
+        (exceptions.IncompatibleProtocolError("x"), "does not speak AMQP 0-9-1"),
+        (exceptions.ConnectionClosedByBroker(320, "CONNECTION_FORCED"), r"CONNECTION_FORCED \(320\)"),
+        (
+            exceptions.ChannelClosedByBroker(404, "NOT_FOUND - no exchange"),
+            r"NOT_FOUND - no exchange \(404\)",
+        ),
+        (OSError(113, "No route to host"), "No route to host"),
+        (TimeoutError(), "nothing answers in time"),
+        (exceptions.ConnectionOpenAborted("Connection.close() called"), "does not answer in time"),
+        (OSError(errno.ETIMEDOUT, "Connection timed out"), "the network is silent"),
+        (
+            AMQPConnectorSocketConnectError(OSError(errno.ETIMEDOUT, "Connection timed out")),
+            "nothing answers in time",
+        ),
+        (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), "the connection was lost"),
+        (exceptions.AMQPConnectionError(), "AMQPConnectionError"),
+        (exceptions.AMQPConnectionError("a", 1), "a 1"),
+    ],
+)
+def test_what_may_be_better_next_time(error: BaseException, says: str) -> None:
+    explained = explain(error, ADDRESS)
+    assert isinstance(explained, BrokerUnavailable)
+    with pytest.raises(BrokerUnavailable, match=says):
+        raise explained
+
+
+TLS = broker_address("amqps://ann:secret@broker/video")
+EXPIRED = (
+    "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate has expired (_ssl.c:1006)"
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (ssl.SSLCertVerificationError(1, EXPIRED), "has expired: renew it"),
+        (
+            exceptions.IncompatibleProtocolError(
+                "StreamLostError: (\"... SSLError(1, '[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] x')\",)"
+            ),
+            "asks for a client certificate",
+        ),
+    ],
+)
+def test_tls_that_is_refused_will_not_be_better_next_time(error: BaseException, says: str) -> None:
+    explained = explain(error, TLS)
+    assert isinstance(explained, BrokerRefused)
+    assert str(explained).startswith("amqps://ann@broker:5671/video: ")
+    assert says in str(explained)
+
+
+def test_tls_in_answer_to_plain_amqp_is_told() -> None:
+    lost = exceptions.IncompatibleProtocolError("StreamLostError: ('reset',)")
+    explained = explain(lost, ADDRESS, b"\x15\x03\x01\0\x02\x02\x0a")
+    assert isinstance(explained, BrokerRefused)
+    assert "what answers there speaks TLS: write amqps://" in str(explained)
+    assert isinstance(explain(lost, ADDRESS, b""), BrokerUnavailable)
+    hung_up = explain(lost, TLS, b"\x15\x03")
+    assert isinstance(hung_up, BrokerUnavailable)
+    assert "hung up after the TLS handshake: does it take our client certificate?" in str(hung_up)
+
+
+def test_the_innermost_cause_is_told() -> None:
+    refused = AMQPConnectorSocketConnectError(ConnectionRefusedError(111, "Connection refused"))
+    wrapped = exceptions.AMQPConnectionError(AMQPConnectionWorkflowFailed([OSError("first"), refused]))
+    assert "connection refused" in str(explain(wrapped, ADDRESS))
+
+
+@pytest.mark.parametrize(
+    ("error", "out"),
+    [
+        (AMQPConnectorSocketConnectError(TimeoutError("x")), True),
+        (AMQPConnectorSocketConnectError(OSError(113, "No route to host")), True),
+        (OSError(errno.ETIMEDOUT, "Connection timed out"), True),
+        (AMQPConnectorSocketConnectError(ConnectionRefusedError(111, "Connection refused")), False),
+        (exceptions.StreamLostError("x"), False),
+    ],
+)
+def test_a_line_that_is_out_is_told_from_one_that_refuses(error: BaseException, out: bool) -> None:
+    wrapped = exceptions.AMQPConnectionError(AMQPConnectionWorkflowFailed([error]))
+    assert line_is_out(error) is out
+    assert line_is_out(wrapped) is out

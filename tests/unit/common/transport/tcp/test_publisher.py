@@ -1,0 +1,188 @@
+"""Both designs without a broker, with clients of a few lines."""
+
+from __future__ import annotations
+
+import queue
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from itertools import count
+from typing import Final
+
+import pytest
+
+from fanlight.common.clock import wall_ns
+from fanlight.common.model.address import Design, TcpAddress
+from fanlight.common.model.control import ClockReply, ControlMessage, KeyframeRequest, Reason
+from fanlight.common.model.frame import EncodedFrame
+from fanlight.common.transport.base import Publisher
+from fanlight.common.transport.tcp import wire
+from fanlight.common.transport.tcp.multiplex import MultiplexPublisher
+from fanlight.common.transport.tcp.threads import ThreadsPublisher
+from fanlight.common.transport.tcp.wire import Kind
+from scripts.lib.ports import LOOPBACK, free_ports
+from tests.support.timing import scaled, wait_until
+from tests.unit.common.transport.tcp.build import CLOCK_REQUEST, HEADER, HELLO, NAME, STREAM, Peer, follow
+
+DESIGNS: Final = {Design.THREADS: ThreadsPublisher, Design.MULTIPLEX: MultiplexPublisher}
+# Far more than the system takes of a connection that nobody reads.
+LARGE: Final = 8 << 20
+
+
+class Owner:
+    """`PublisherEvents`."""
+
+    def __init__(self) -> None:
+        self.listening = threading.Event()
+        self.controls: queue.SimpleQueue[ControlMessage] = queue.SimpleQueue()
+        self.keyframes_needed = self.refused = self.unsent = 0
+
+    def on_control(self, message: ControlMessage) -> None:
+        self.controls.put(message)
+
+    def on_keyframe_needed(self) -> None:
+        self.keyframes_needed += 1
+
+    def on_stale(self) -> None:
+        raise AssertionError
+
+    def on_unsent(self, frames: int) -> None:
+        self.unsent += frames
+
+    def on_refused(self) -> None:
+        self.refused += 1
+
+    def on_connected(self) -> None:
+        self.listening.set()
+
+    def on_disconnected(self) -> None:
+        raise AssertionError
+
+    def on_blocked(self, blocked: bool) -> None:
+        raise AssertionError
+
+
+class Rig:
+    """A publisher that listens, its owner, and clients."""
+
+    def __init__(self, design: Design) -> None:
+        (port,) = free_ports(1)
+        address = TcpAddress(design, LOOPBACK, port)
+        self.owner = Owner()
+        self.publisher: Publisher = DESIGNS[design](address, stream=STREAM, max_age_s=60, events=self.owner)
+        self.publisher.start()
+        assert self.owner.listening.wait(scaled(5))
+        self._port = port
+        self._seq = count()
+        self._open = ExitStack()
+
+    def publish(self, *, key: bool = True, size: int = 10) -> int:
+        """Once it may; the number of the frame."""
+        assert self.publisher.wait_ready(scaled(5))
+        header = HEADER._replace(seq=next(self._seq), key=key, capture_ns=wall_ns())
+        self.publisher.publish(EncodedFrame(header, bytes([header.seq]) * size))
+        return header.seq
+
+    def client(self, said: bytes = HELLO) -> Peer:
+        """One that was greeted."""
+        sock = socket.create_connection((LOOPBACK, self._port), scaled(5))
+        peer = Peer(self._open.enter_context(sock))
+        peer.send(said)
+        welcome = peer.message()
+        assert welcome is not None
+        assert welcome.kind is Kind.WELCOME
+        return peer
+
+    def close(self) -> None:
+        self._open.close()
+        self.publisher.stop(scaled(5))
+
+
+@pytest.fixture(params=DESIGNS)
+def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    one = Rig(request.param)
+    yield one
+    one.close()
+
+
+def seq_of(peer: Peer) -> int:
+    """Of the next frame, which is whole."""
+    message = peer.message()
+    assert message is not None
+    frame = wire.read_frame(message)
+    assert set(frame.body) == {frame.header.seq}
+    return frame.header.seq
+
+
+def test_frames_are_wanted_while_somebody_follows(rig: Rig) -> None:
+    assert not rig.publisher.wait_ready(0)
+    peer = rig.client()
+    assert [rig.publish(), rig.publish(key=False)] == [seq_of(peer), seq_of(peer)]
+    assert rig.owner.keyframes_needed == 1
+    peer.send(follow(False))
+    wait_until(lambda: not rig.publisher.watched, 5)
+    peer.send(follow(True))
+    assert seq_of(peer) == 0, "what came since the last keyframe is sent at once"
+    assert rig.publisher.watched
+
+
+def test_frames_reach_a_slow_client_whole_and_what_it_lost_is_counted(rig: Rig) -> None:
+    slow, quick = rig.client(), rig.client()
+    for _ in range(20):
+        assert rig.publish(size=LARGE) == seq_of(quick)
+    seen = [seq_of(slow)]
+    while seen[-1] != 19:
+        seen.append(seq_of(slow))
+    assert seen == sorted(set(seen))
+    assert rig.owner.unsent == 20 - len(seen) > 0
+
+
+def test_a_keyframe_is_asked_for_in_the_stead_of_one_that_has_nothing_to_go_on_with(rig: Rig) -> None:
+    slow, quick = rig.client(), rig.client()
+    rig.publish(size=LARGE)
+    for _ in range(150):  # more than the ring holds
+        rig.publish(key=False, size=100)
+        while seq_of(quick) == 0:
+            pass
+    assert seq_of(slow) == 0
+    asked = rig.owner.controls.get(timeout=scaled(5))
+    assert asked == KeyframeRequest(stream=STREAM, name=NAME, reason=Reason.GAP)
+    assert rig.publish() == seq_of(slow)
+
+
+def test_it_says_what_time_it_is(rig: Rig) -> None:
+    peer = rig.client()
+    peer.send(wire.control_message(CLOCK_REQUEST))
+    message = peer.message()
+    assert message is not None
+    reply = wire.read_control(message)
+    assert isinstance(reply, ClockReply)
+    assert CLOCK_REQUEST.asked_ns == reply.asked_ns
+    assert reply.received_ns <= reply.replied_ns
+
+
+def test_stopping_sends_what_is_there_and_says_goodbye(rig: Rig) -> None:
+    peer = rig.client()
+    rig.publish(size=LARGE)
+    stopping = threading.Thread(target=rig.publisher.stop, args=(scaled(5),))
+    stopping.start()
+    assert seq_of(peer) == 0
+    assert peer.ended
+    peer.sock.close()
+    stopping.join(scaled(5))
+    assert not rig.publisher.wait_ready(scaled(5)), "at once"
+
+
+def test_a_client_for_which_there_is_no_thread_is_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig(Design.THREADS)
+    with suppress(AssertionError, OSError), monkeypatch.context() as context:
+        context.setattr(threading.Thread, "start", _no_more_threads)
+        rig.client()
+    wait_until(lambda: rig.owner.refused == 1, 5)
+    rig.client()
+    rig.close()
+
+
+def _no_more_threads(_thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
