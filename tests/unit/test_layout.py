@@ -43,13 +43,14 @@ TESTED_ELSEWHERE: Final[dict[str, str]] = {
 }
 
 # What each room may import of ours; the longest folder counts. Imports point one way.
+EVERYWHERE: Final = ("common.clock", "common.limited_log")
 ROOMS: Final = {
-    "common/": (),
+    "common/": ("common.model", "common.clock"),
     "common/model/": ("common.model",),
     "common/codec/": ("common.codec", "common.model"),
-    "common/shm/": ("common.shm", "common.model", "common.clock"),
-    "common/runtime/": ("common.runtime", "common.model", "common.clock"),
-    "common/transport/": ("common.transport", "common.model", "common.clock"),
+    "common/shm/": ("common.shm", "common.model", *EVERYWHERE),
+    "common/runtime/": ("common.runtime", "common.model", *EVERYWHERE),
+    "common/transport/": ("common.transport", "common.model", *EVERYWHERE),
     "common/observe/": ("common",),
     "producer/": ("common", "producer"),
     "consumer/": ("common", "consumer"),
