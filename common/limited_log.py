@@ -8,10 +8,13 @@ from fanlight.common.model.rate_limit import RateLimiter
 
 
 class LimitedLog:
-    """Warnings that may repeat many times a second. Belongs to one thread."""
+    """Lines that may repeat many times a second. Belongs to one thread."""
 
-    def __init__(self, log: logging.Logger, interval_ns: int = 1_000_000_000) -> None:
+    def __init__(
+        self, log: logging.Logger, interval_ns: int = 1_000_000_000, *, level: int = logging.WARNING
+    ) -> None:
         self._log = log
+        self._level = level
         self._limiter = RateLimiter(interval_ns)
 
     def warn(self, now_ns: int, message: str, *details: object) -> None:
@@ -23,4 +26,4 @@ class LimitedLog:
         held_back = self._limiter.allow(now_ns)
         if held_back is not None:
             suffix = f" (and {held_back} more like it)" if held_back else ""
-            self._log.warning(message + "%s", *details, suffix)
+            self._log.log(self._level, message + "%s", *details, suffix)

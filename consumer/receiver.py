@@ -23,6 +23,7 @@ from fanlight.common.model.errors import FanlightError, WireFormatError
 from fanlight.common.model.frame import EncodedFrame
 from fanlight.common.model.freshness import FreshnessPolicy, Verdict
 from fanlight.common.model.rate_limit import RateLimiter
+from fanlight.common.transport import SubscriberEvents
 from fanlight.consumer.account import Account
 from fanlight.consumer.lag_detector import Figures, LagDetector
 from fanlight.consumer.mailbox import Mailbox
@@ -44,7 +45,7 @@ _TOO_SLOW: Final = (
 )
 
 
-class Receiver:
+class Receiver(SubscriberEvents):
     """Follows one stream: the `SubscriberEvents` of a consumer. `pause`, `resume` and `broken` belong to
     the presenting thread.
 
@@ -71,7 +72,7 @@ class Receiver:
         self._mailbox = mailbox
         self._account = account
         self._on_encoded = on_encoded
-        self.on_failed = on_failed
+        self._on_failed = on_failed
         # Guards the policy, and `_paused` with it.
         self._judging = threading.Lock()
         self._policy = FreshnessPolicy(int(settings.max_age_s * 1e9))
@@ -153,6 +154,9 @@ class Receiver:
     def on_malformed(self, error: WireFormatError) -> None:
         self._account.meters.malformed()
         self._warn("message refused: %s", error)
+
+    def on_failed(self, error: FanlightError) -> None:
+        self._on_failed(error)
 
     def on_connected(self) -> None:
         self._account.meters.connection(up=True)

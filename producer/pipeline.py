@@ -22,7 +22,7 @@ from fanlight.producer.stats import Details, Drop, Meters, ProducerStats
 _STOP_S: Final = 1.8
 
 
-class Pipeline:
+class Pipeline(transport.PublisherEvents):
     """Publishes pictures until it is stopped, their source ends, or something fails for good.
 
     Args:

@@ -22,7 +22,7 @@ _ANSWER_S: Final = 0.4
 _NOTABLE_NS: Final = 10_000_000
 
 
-class _Answers:
+class _Answers(transport.SubscriberEvents):
     """Keeps what comes: None for a connection."""
 
     def __init__(self) -> None:
@@ -37,11 +37,6 @@ class _Answers:
     def on_clock(self, reply: ClockReply) -> None:
         times = (reply.asked_ns, reply.received_ns, reply.replied_ns, monotonic_ns())
         self.heard.put(clock_offset.sample(*times))
-
-    def _ignore(self, *_arguments: object, **_more: object) -> None:
-        """Of no use here."""
-
-    on_frame = on_malformed = on_following = on_disconnected = on_blocked = on_tick = _ignore
 
 
 def ask_producer(url: str, access: Access, *, stream: str, max_age_s: float, required: bool) -> Finding:

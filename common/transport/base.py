@@ -20,40 +20,32 @@ def report_every_s(follow: bool) -> float:
     return _REPORT_S if follow else _VIEWER_REPORT_S
 
 
-class PublisherEvents(Protocol):
-    """What a publisher tells its owner. Called from the publisher's threads: return at once."""
+class PublisherEvents:
+    """Called in the publisher's threads: return at once. Override what is of use."""
 
     def on_control(self, message: ControlMessage) -> None:
         """A consumer asked for a keyframe, or sent its receiver report."""
-        ...
 
     def on_keyframe_needed(self) -> None:
         """What was published last did not reach everybody: the next frame must stand alone."""
-        ...
 
     def on_stale(self) -> None:
         """A frame was dropped before it could be sent: it grew too old, or the connection was lost."""
-        ...
 
     def on_unsent(self, frames: int) -> None:
         """A client, too slow for them, did not get so many frames. Without a broker only."""
-        ...
 
     def on_refused(self) -> None:
         """A connection was refused, or ended since it broke the contract. Without a broker only."""
-        ...
 
     def on_connected(self) -> None:
         """There is a connection to publish on; without a broker: consumers can come."""
-        ...
 
     def on_disconnected(self) -> None:
         """It is lost, and being restored."""
-        ...
 
     def on_blocked(self, blocked: bool) -> None:
         """The broker takes nothing, being short of memory or disk, or does again. With a broker only."""
-        ...
 
 
 class Publisher(Protocol):
@@ -89,44 +81,35 @@ class Publisher(Protocol):
         ...
 
 
-class SubscriberEvents(Protocol):
-    """What a subscriber tells its owner. Called from the subscriber's thread: return at once."""
+class SubscriberEvents:
+    """Called in the subscriber's thread: return at once. Override what is of use."""
 
     def on_frame(self, frame: EncodedFrame, received_ns: int) -> None:
         """A frame arrived (`received_ns`: Unix time). The next one is read when this returns."""
-        ...
 
     def on_malformed(self, error: WireFormatError) -> None:
         """A message arrived that is not a frame of this contract."""
-        ...
 
     def on_connected(self) -> None:
         """The subscription stands: frames will come."""
-        ...
 
     def on_following(self) -> None:
         """The stream itself is received from now on, after `follow_stream`."""
-        ...
 
     def on_disconnected(self) -> None:
         """The subscription is lost; it is being restored."""
-        ...
 
     def on_blocked(self, blocked: bool) -> None:
         """The broker takes nothing, being short of memory or disk, or does again. With a broker only."""
-        ...
 
     def on_clock(self, reply: ClockReply) -> None:
         """The producer answered a `ClockRequest`."""
-        ...
 
     def on_tick(self) -> None:
         """Time to report, under a standing subscription; see `report_every_s`."""
-        ...
 
     def on_failed(self, error: FanlightError) -> None:
         """The subscription cannot be had; no further attempt is made."""
-        ...
 
 
 class Subscriber(Protocol):

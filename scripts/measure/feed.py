@@ -15,31 +15,10 @@ from itertools import count
 from pathlib import Path
 
 from fanlight.common import transport
-from fanlight.common.model.control import ControlMessage
 from fanlight.common.model.frame import EncodedFrame
 from fanlight.common.transport.tcp.wire import MessageReader, read_frame
 
 _WAIT_S = 0.2
-
-
-class Feed:
-    """What its publisher tells is of no use here."""
-
-    def on_control(self, message: ControlMessage) -> None: ...
-
-    def on_keyframe_needed(self) -> None: ...
-
-    def on_stale(self) -> None: ...
-
-    def on_unsent(self, frames: int) -> None: ...
-
-    def on_refused(self) -> None: ...
-
-    def on_connected(self) -> None: ...
-
-    def on_disconnected(self) -> None: ...
-
-    def on_blocked(self, blocked: bool) -> None: ...
 
 
 def main(url: str, path: str, fps: float) -> None:
@@ -48,7 +27,7 @@ def main(url: str, path: str, fps: float) -> None:
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
-    publisher = transport.publisher(url, stream="cam", max_age_s=0.5, events=Feed())
+    publisher = transport.publisher(url, stream="cam", max_age_s=0.5, events=transport.PublisherEvents())
     publisher.start()
     began_s = time.monotonic()
     for seq in count():

@@ -20,7 +20,7 @@ class Owner:
 
     def __init__(self, url: str) -> None:
         self.told: queue.Queue[Channel | FanlightError | None] = queue.Queue()
-        self.link = Link(broker_address(url), self, title="test link")
+        self.link = Link(broker_address(url), self, title="test link", on_failed=self.told.put)
 
     def on_channel(self, channel: Channel) -> None:
         self.link.established()
@@ -28,9 +28,6 @@ class Owner:
 
     def on_down(self) -> None:
         self.told.put(None)
-
-    def on_failed(self, error: FanlightError) -> None:
-        self.told.put(error)
 
     def next(self) -> Channel | FanlightError | None:
         return self.told.get(timeout=scaled(5))

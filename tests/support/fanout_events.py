@@ -9,11 +9,12 @@ import time
 from fanlight.common.model.control import ClockReply, ControlMessage
 from fanlight.common.model.errors import FanlightError, WireFormatError
 from fanlight.common.model.frame import Codec, EncodedFrame
+from fanlight.common.transport import PublisherEvents, SubscriberEvents
 from tests.support.headers import header
 from tests.support.timing import scaled
 
 
-class Events:
+class Events(PublisherEvents, SubscriberEvents):
     """Both `PublisherEvents` and `SubscriberEvents`. Thread-safe.
 
     Attributes:

@@ -77,7 +77,7 @@ def amqp(data: bytes) -> tuple[BasicProperties, bytes]:
 @pytest.mark.parametrize("codec", Codec)
 def test_a_frame_is_read_from_amqp(codec: Codec) -> None:
     properties, body = amqp(golden(f"frame-{codec}.amqp"))
-    header = frame_header(properties, len(body), "cam", frozenset(), LARGEST)
+    header = frame_header(properties, len(body), stream="cam", trust=frozenset(), limits=LARGEST)
     assert header == expected(codec)
     assert properties.headers == header.to_amqp()
     assert body == message(f"frame-{codec}.tcp").body

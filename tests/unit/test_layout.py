@@ -15,14 +15,16 @@ ROOT: Final = Path(__file__).parents[2]
 PACKAGES: Final = ("common", "producer", "consumer")
 MAX_LINES: Final = 400
 
-# Source files whose test is not tests/unit/<the same path>/test_<the same name>.py, and why that will do:
-# the test that runs them against the real thing. Both files have to exist.
+# Source files whose test is not the mirrored one but runs them against the real thing. Both files must exist.
 TESTED_ELSEWHERE: Final[dict[str, str]] = {
     "common/observe/producer_check.py": "tests/integration/test_doctor.py",
     "common/transport/__init__.py": "tests/integration/test_pipeline.py",
     "common/transport/amqp/control.py": "tests/integration/test_broker_control.py",
     "common/transport/amqp/broker_check.py": "tests/integration/test_doctor.py",
+    "common/transport/amqp/binding.py": "tests/integration/test_broker_subscriber.py",
+    "common/transport/amqp/io_thread.py": "tests/integration/test_broker_link.py",
     "common/transport/amqp/link.py": "tests/integration/test_broker_link.py",
+    "common/transport/amqp/node_watch.py": "tests/fault/test_cluster.py",
     "common/transport/amqp/publisher.py": "tests/integration/test_broker_publisher.py",
     "common/transport/amqp/subscriber.py": "tests/integration/test_broker_subscriber.py",
     "common/transport/tcp/multiplex.py": "tests/unit/common/transport/tcp/test_publisher.py",
@@ -42,8 +44,8 @@ TESTED_ELSEWHERE: Final[dict[str, str]] = {
     "producer/source/__init__.py": "tests/unit/producer/source/test_make_source.py",
 }
 
-# What each room may import of ours; the longest folder counts. Imports point one way.
-EVERYWHERE: Final = ("common.clock", "common.limited_log")
+# What each room may import of ours; the longest folder counts.
+EVERYWHERE: Final = ("common.clock", "common.failure", "common.limited_log")
 ROOMS: Final = {
     "common/": ("common.model", "common.clock"),
     "common/model/": ("common.model",),

@@ -44,13 +44,13 @@ def broker_checks(address: BrokerAddress, role: Role, stream: str) -> dict[str, 
 
 
 def _at_host(address: BrokerAddress, host: str, port: int, role: Role, stream: str) -> Finding:
-    act = _as_producer if role == "producer" else _as_consumer
     try:
         with BlockingConnection(_parameters(address, host, port)) as connection:
-            act(connection.channel(), address.user, stream)
+            check = _Permissions(connection.channel(), address.user)
+            (check.producer if role == "producer" else check.consumer)(stream)
     except ConnectionBlockedTimeout:
         return problem(
-            "the broker is blocked: it is short of memory or disk, and takes nothing from anybody",
+            "the broker is blocked: it is short of memory or disk, and accepts no message",
             "rabbitmq-diagnostics alarms; free some, or set vm_memory_high_watermark, disk_free_limit",
         )
     except ChannelClosedByBroker as error:
@@ -67,32 +67,38 @@ def _at_host(address: BrokerAddress, host: str, port: int, role: Role, stream: s
     return ok(f"{address.user} may do what a {role} of stream {stream} does; the broker has no alarm")
 
 
-def _as_producer(channel: BlockingChannel, user: str, stream: str) -> None:
-    name = f"{stream[:40]}-doctor-{new_suffix()}"
-    queue = control_queue(name, new_suffix())
-    channel.exchange_declare(exchange(name), "fanout", auto_delete=True)
-    _publish(channel, exchange(name), user)
-    channel.exchange_delete(exchange(name))
-    channel.exchange_declare(CONTROL_EXCHANGE, "direct", durable=True)
-    channel.queue_declare(queue, exclusive=True, auto_delete=True)
-    channel.queue_bind(queue, CONTROL_EXCHANGE, name)
-    channel.basic_consume(queue, lambda *_delivery: None, exclusive=True)
+class _Permissions:
+    """Does once what each role does. The broker closes the channel over what is forbidden."""
 
+    def __init__(self, channel: BlockingChannel, user: str) -> None:
+        self._channel = channel
+        self._properties = BasicProperties(
+            content_type=PROBE_CONTENT_TYPE, app_id=APP_ID, delivery_mode=TRANSIENT, user_id=user
+        )
 
-def _as_consumer(channel: BlockingChannel, user: str, stream: str) -> None:
-    queue = consumer_queue(stream, "doctor", new_suffix())
-    _publish(channel, CONTROL_EXCHANGE, user)
-    channel.queue_declare(queue, exclusive=True, auto_delete=True, arguments=freshness_arguments(0.5))
-    channel.queue_bind(queue, exchange(stream))
-    channel.queue_unbind(queue, exchange(stream))
-    channel.basic_consume(queue, lambda *_delivery: None, exclusive=True)
+    def producer(self, stream: str) -> None:
+        name = f"{stream[:40]}-doctor-{new_suffix()}"
+        self._channel.exchange_declare(exchange(name), "fanout", auto_delete=True)
+        self._publish(exchange(name))
+        self._channel.exchange_delete(exchange(name))
+        self._channel.exchange_declare(CONTROL_EXCHANGE, "direct", durable=True)
+        self._consume(control_queue(name, new_suffix()), CONTROL_EXCHANGE, name)
 
+    def consumer(self, stream: str) -> None:
+        self._publish(CONTROL_EXCHANGE)
+        queue = consumer_queue(stream, "doctor", new_suffix())
+        self._consume(queue, exchange(stream), arguments=freshness_arguments(0.5))
+        self._channel.queue_unbind(queue, exchange(stream))
 
-def _publish(channel: BlockingChannel, to: str, user: str) -> None:
-    properties = BasicProperties(
-        content_type=PROBE_CONTENT_TYPE, app_id=APP_ID, delivery_mode=TRANSIENT, user_id=user
-    )
-    channel.basic_publish(to, f"doctor-{new_suffix()}", b"", properties)
+    def _publish(self, to: str) -> None:
+        self._channel.basic_publish(to, f"doctor-{new_suffix()}", b"", self._properties)
+
+    def _consume(
+        self, queue: str, source: str, key: str = "", arguments: dict[str, object] | None = None
+    ) -> None:
+        self._channel.queue_declare(queue, exclusive=True, auto_delete=True, arguments=arguments)
+        self._channel.queue_bind(queue, source, key)
+        self._channel.basic_consume(queue, lambda *_delivery: None, exclusive=True)
 
 
 def _parameters(address: BrokerAddress, host: str, port: int) -> ConnectionParameters:

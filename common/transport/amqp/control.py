@@ -1,4 +1,7 @@
-"""Hears what consumers ask and report, and tells them the time, on connections of its own."""
+"""Receives what consumers request and report, and answers clock requests, on connections of its own.
+
+Both are quiet: whatever refuses them refuses the publishing connection too, which logs it.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,10 @@ from typing import Any, Final
 from pika.channel import Channel
 
 from fanlight.common.clock import monotonic_ns, wall_ns
+from fanlight.common.limited_log import LimitedLog
 from fanlight.common.model import control
 from fanlight.common.model.address import BrokerAddress
-from fanlight.common.model.errors import FanlightError, WireFormatError
-from fanlight.common.model.rate_limit import RateLimiter
+from fanlight.common.model.errors import WireFormatError
 from fanlight.common.transport.amqp.link import Link
 from fanlight.common.transport.amqp.topology import (
     CONTROL_EXCHANGE,
@@ -29,8 +32,8 @@ _LOG = logging.getLogger(__name__)
 # A hundred consumers report once a second; what is older than that is of no use.
 _QUEUE_ARGUMENTS: Final = {"x-max-length": 1000, "x-message-ttl": 2000, "x-overflow": "drop-head"}
 
-# What is heard in one interval; the rest waits in the queue, which drops it. A thousand messages a second
-# are three times what a hundred consumers say; a flood of ten thousand would take this process a core.
+# What is received in one interval; the rest waits in the queue, which drops it. A thousand messages a
+# second are three times what a hundred consumers send; a flood of ten thousand would take a whole core.
 MOST_AT_ONCE: Final = 100
 INTERVAL_S: Final = 0.1
 _MOST_UNSENT_BYTES: Final = 16 * 1024
@@ -50,7 +53,7 @@ class ControlListener:
     ) -> None:
         self._stream = stream
         self._on_control = on_control
-        self._complaints = RateLimiter()
+        self._log = LimitedLog(_LOG)
         self._channel: Channel | None = None
         self._connection: Any = None
         self._queue = ""
@@ -93,9 +96,6 @@ class ControlListener:
     def on_down(self) -> None:
         self._channel = None
 
-    def on_failed(self, error: FanlightError) -> None:
-        """The publishing connection is refused alike, and says so."""
-
     def _consuming(self, channel: Channel, _frame: object) -> None:
         if self._link.usable(channel):
             self._link.established()
@@ -122,26 +122,25 @@ class ControlListener:
         if message.stream != self._stream:
             return
         if isinstance(message, control.ClockRequest):
-            self._tell_the_time(message, properties.reply_to, received_ns)
+            self._answer_clock(message, properties.reply_to, received_ns)
         else:
             self._on_control(message)
 
     def _refuse(self, error: WireFormatError) -> None:
-        if self._complaints.allow(monotonic_ns()) is not None:
-            _LOG.warning("control message refused: %s", error)
+        self._log.warn(monotonic_ns(), "control message refused: %s", error)
 
-    def _tell_the_time(self, request: control.ClockRequest, reply_to: object, received_ns: int) -> None:
-        # To the asking channel and nowhere else: no stranger shall have us write to a queue of his choice.
-        # pika leaves bytes what is not UTF-8.
+    def _answer_clock(self, request: control.ClockRequest, reply_to: object, received_ns: int) -> None:
+        # To the asking channel and nowhere else: nobody shall make us write to a queue of their choice.
+        # pika leaves what is not UTF-8 as bytes.
         if isinstance(reply_to, str) and _REPLY_ADDRESS.fullmatch(reply_to):
             self._replies.link.call(partial(self._replies.send, request, reply_to, received_ns))
 
 
 class _Replies:
-    """Tells the time over a connection of its own.
+    """Answers clock requests over a connection of its own.
 
     RabbitMQ closes the whole connection over some reply addresses that it cannot read, and anybody can send
-    one: that must not be the connection that listens.
+    one: that must not be the connection that receives.
     """
 
     def __init__(self, address: BrokerAddress, stream: str) -> None:
@@ -156,12 +155,9 @@ class _Replies:
     def on_down(self) -> None:
         self._channel = None
 
-    def on_failed(self, error: FanlightError) -> None:
-        """The publishing connection is refused alike, and says so."""
-
     def send(self, request: control.ClockRequest, reply_to: str, received_ns: int) -> None:
         channel = self._channel
-        # What waits here would tell the wrong time.
+        # A reply that waits here would give a wrong time.
         if channel is None or not channel.is_open or self.link.unsent_bytes > _MOST_UNSENT_BYTES:
             return
         reply = control.answer(request, received_ns=received_ns, now_ns=wall_ns())

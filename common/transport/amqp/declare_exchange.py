@@ -1,8 +1,8 @@
-"""How a consumer comes by an exchange that it may, or may not, be allowed to declare. Pure.
+"""How a consumer declares an exchange that it may, or may not, be allowed to declare.
 
-Nobody tells a client what it may do; the broker closes the channel over what it may not. So it looks first
-whether the exchange is there, which everybody may; declares it if not; and if that is refused, waits for
-its producer.
+No client can ask what it is allowed to do; the broker closes the channel over what is forbidden. So a
+consumer first checks whether the exchange exists, which everybody may; declares it if not; and if that is
+refused, waits for its producer.
 """
 
 from __future__ import annotations
@@ -10,36 +10,41 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import Final
 
+from pika.channel import Channel
+
 _NOT_FOUND: Final = 404
 _ACCESS_REFUSED: Final = 403
 
 
-class _Way(Enum):
-    LOOK = auto()
+class _Method(Enum):
+    CHECK = auto()
     DECLARE = auto()
     WAIT = auto()
 
 
 class ExchangeDeclaration:
-    """Belongs to one subscriber, over all its connections."""
+    """Belongs to one subscriber, over all its connections. In the link's thread."""
 
     def __init__(self) -> None:
-        self._way = _Way.LOOK
+        self._method = _Method.CHECK
 
     @property
     def passive(self) -> bool:
-        """Whether an exchange is only looked for, not declared (AMQP's `passive`)."""
-        return self._way is not _Way.DECLARE
+        """Whether an exchange is only checked for, not declared (AMQP's `passive`)."""
+        return self._method is not _Method.DECLARE
+
+    def declare(self, channel: Channel, exchange: str, kind: str) -> None:
+        channel.exchange_declare(exchange, kind, durable=True, passive=self.passive)
 
     def again(self, code: int | None) -> bool:
         """A channel was closed with this reply code: True if there is another way, to be taken at once.
 
         True twice at most: it never makes a loop.
         """
-        if self._way is _Way.LOOK and code == _NOT_FOUND:
-            self._way = _Way.DECLARE
+        if self._method is _Method.CHECK and code == _NOT_FOUND:
+            self._method = _Method.DECLARE
             return True
-        if self._way is _Way.DECLARE and code == _ACCESS_REFUSED:
-            self._way = _Way.WAIT
+        if self._method is _Method.DECLARE and code == _ACCESS_REFUSED:
+            self._method = _Method.WAIT
             return True
         return False

@@ -1,4 +1,4 @@
-"""Turns pika's exceptions, whose `str` is often empty or a tuple, into one sentence each."""
+"""Maps pika's exceptions, whose `str` is often empty or a tuple, to errors with one sentence each."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pika.adapters.utils.connection_workflow import (
 
 from fanlight.common.model.address import BrokerAddress
 from fanlight.common.model.errors import BrokerRefused, BrokerUnavailable, FanlightError
+from fanlight.common.model.reasons import reason
 from fanlight.common.transport import liveness
 from fanlight.common.transport.amqp import tls
 
@@ -71,7 +72,7 @@ def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -
     return BrokerUnavailable(f"{address}: {text}")
 
 
-def line_is_out(error: BaseException) -> bool:
+def network_is_out(error: BaseException) -> bool:
     """Whether packets do not arrive; see `common.transport.liveness`."""
     return liveness.network_is_out(_root(error))
 
@@ -107,5 +108,5 @@ def _reply_text(error: BaseException) -> str:
     if isinstance(error, (AMQPConnectorStackTimeout, exceptions.ConnectionOpenAborted)):
         return "the broker does not answer in time"
     if isinstance(error, OSError):
-        return error.strerror or str(error) or type(error).__name__
+        return reason(error)
     return " ".join(str(argument) for argument in error.args) or type(error).__name__

@@ -22,11 +22,11 @@ _FIRST_TIMEOUT_S: Final = 1.5
 _TIMEOUT_S: Final = 5.0
 # Another host is asked at once, but not by a hundred viewers in the same instant.
 _SPREAD_S: Final = 0.05
-# A connection that stood for less was none: without a delay, a host that lets everybody in and
-# throws everybody out again would keep its clients busy.
+# A connection that lasted for less counts as none: without a delay, a host that accepts every connection
+# and closes it again would keep its clients busy.
 _BRIEF_NS: Final = 1_000_000_000
-LOOK_S: Final = 0.5
-# Looks, not seconds: a process that was suspended itself has missed the looks as well.
+PROBE_S: Final = 0.5
+# Probes, not seconds: a process that was suspended itself has missed the probes as well.
 _DEAD_AFTER: Final = 5
 
 
@@ -43,7 +43,7 @@ class HostRotation:
         self._index = 0
         self._failures = 0
         self._delays: Iterator[float] = backoff(rng)
-        self._stood_ns: int | None = None
+        self._established_ns: int | None = None
         self._refused: set[Host] = set()
 
     @property
@@ -58,15 +58,15 @@ class HostRotation:
 
     @property
     def timeout_s(self) -> float:
-        """How long the current host may take until everything stands."""
+        """How long the current host may take until all is established."""
         if not self.several:
             return _TIMEOUT_S
         rounds = self._failures // len(self._hosts)
         return min(_FIRST_TIMEOUT_S * 2.0 ** min(rounds, 8), _TIMEOUT_S)
 
-    def stood(self, now_ns: int) -> None:
-        """Everything stands at the current host."""
-        self._stood_ns = now_ns
+    def established(self, now_ns: int) -> None:
+        """The current host has done all that was asked of it."""
+        self._established_ns = now_ns
         self._failures = 0
         self._delays = backoff(self._rng)
         self._refused.clear()
@@ -77,20 +77,20 @@ class HostRotation:
         No delay to speak of until each has been tried once, then a growing one from round to round. The one
         that was lost comes last.
         """
-        brief = self._stood_ns is not None and now_ns - self._stood_ns < _BRIEF_NS
-        self._stood_ns = None
+        brief = self._established_ns is not None and now_ns - self._established_ns < _BRIEF_NS
+        self._established_ns = None
         self._failures += 1
         self._index = (self._index + 1) % len(self._hosts)
         if brief or self._failures % len(self._hosts) == 0:
             return next(self._delays)
         return self._rng.uniform(0, _SPREAD_S)
 
-    def hold(self) -> float:
+    def same_host_delay_s(self) -> float:
         """Something else went wrong, and the same host will do: the delay before it is tried again."""
         return next(self._delays)
 
     def refused(self) -> bool:
-        """The current host said no. True if that is final: all others have said so too."""
+        """The current host refused us. True if that is final: all others have refused us too."""
         self._refused.add(self.current)
         return len(self._refused) == len(set(self._hosts))
 
@@ -104,15 +104,15 @@ class NodeLiveness:
 
     def __init__(self) -> None:
         self._received_bytes = -1
-        self._silent_looks = 0
+        self._unanswered = 0
 
     @property
     def dead(self) -> bool:
         """Whether it has not answered what it was asked 2 s ago."""
-        return self._silent_looks >= _DEAD_AFTER
+        return self._unanswered >= _DEAD_AFTER
 
-    def look(self, received_bytes: int, *, excused: bool) -> bool:
-        """To be called every `LOOK_S`. Returns whether to ask something that every node answers by itself.
+    def ask(self, received_bytes: int, *, excused: bool) -> bool:
+        """To be called every `PROBE_S`. Returns whether to ask something that every node answers by itself.
 
         Args:
             received_bytes: in all, so far.
@@ -120,5 +120,5 @@ class NodeLiveness:
         """
         heard = excused or received_bytes != self._received_bytes
         self._received_bytes = received_bytes
-        self._silent_looks = 0 if heard else self._silent_looks + 1
-        return self._silent_looks == 1
+        self._unanswered = 0 if heard else self._unanswered + 1
+        return self._unanswered == 1

@@ -49,7 +49,7 @@ class BrokerPublisher:
         self._exchange = exchange(stream)
         self._max_age_ns = int(max_age_s * 1e9)
         self._events = events
-        self._link = Link(address, self, title=f"fanlight producer {stream}")
+        self._link = Link(address, self, title=f"fanlight producer {stream}", on_failed=self._failed)
         self._control = ControlListener(address, stream=stream, on_control=self._on_control)
         self._channel: Channel | None = None
         self._probing: Channel | None = None
@@ -130,7 +130,7 @@ class BrokerPublisher:
             self._watched = self._blocked = False
             self._changed.notify_all()
 
-    def on_failed(self, error: FanlightError) -> None:
+    def _failed(self, error: FanlightError) -> None:
         with self._changed:
             self._failure = error
             self._changed.notify_all()

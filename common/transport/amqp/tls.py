@@ -1,4 +1,4 @@
-"""TLS to the broker: chain and host name are always checked, version 1.2 or newer; and what went wrong."""
+"""TLS to the broker: chain and host name are always verified, version 1.2 or newer; its errors in words."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pika import SSLOptions
 
 from fanlight.common.model.address import BrokerAddress
 from fanlight.common.model.errors import ConfigError, FanlightError
+from fanlight.common.model.reasons import reason
 
 _LOG = logging.getLogger(__name__)
 
@@ -83,19 +84,19 @@ def speaks_tls(unread: bytes) -> bool:
     return unread.startswith(_ALERT)
 
 
-def meaning(said: str) -> str | None:
+def meaning(text: str) -> str | None:
     """What an error means, by its text, and what to do; None if it has nothing to do with TLS."""
-    if "SSL" not in said:
+    if "SSL" not in text:
         return None
-    if any(sign in said for sign in _FOR_ANOTHER):
-        named = said.partition("certificate is not valid for ")[2].partition(". (")[0]
+    if any(sign in text for sign in _FOR_ANOTHER):
+        named = text.partition("certificate is not valid for ")[2].partition(". (")[0]
         return (
             f"the broker's certificate is for another name than {named or 'this one'}: connect by one that "
             "is in it (subjectAltName), or have one made for this name"
         )
-    found = next((what for sign, what in _MEANINGS if sign in said), None)
-    if found is None and "CERTIFICATE_VERIFY_FAILED" in said:
-        reason = said.rpartition("verify failed: ")[2].partition(" (_ssl")[0]
+    found = next((what for sign, what in _MEANINGS if sign in text), None)
+    if found is None and "CERTIFICATE_VERIFY_FAILED" in text:
+        reason = text.rpartition("verify failed: ")[2].partition(" (_ssl")[0]
         return f"the broker's certificate is refused: {reason}"
     return found
 
@@ -148,7 +149,7 @@ def _readable(flag: str, file: str | None) -> None:
         with open(file, "rb") as opened:
             opened.read(1)
     except OSError as error:
-        raise _unusable(flag, file, f"it cannot be read: {error.strerror or error}") from None
+        raise _unusable(flag, file, f"it cannot be read: {reason(error)}") from None
 
 
 def _unusable(flag: str, file: str | None, why: str) -> ConfigError:

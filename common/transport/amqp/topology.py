@@ -76,12 +76,12 @@ def frame_properties(header: FrameHeader, user: str) -> BasicProperties:
 
 
 def frame_header(
-    properties: BasicProperties, body_size: int, stream: str, trust: frozenset[str], limits: Limits
+    properties: BasicProperties, body_size: int, *, stream: str, trust: frozenset[str], limits: Limits
 ) -> FrameHeader:
     """The header of a message that holds a frame of the stream.
 
     Args:
-        trust: users whose frames are taken, as the broker attests them; empty for everybody's.
+        trust: users whose frames are accepted, as the broker verifies them; empty for everybody's.
 
     Raises:
         WireFormatError: it holds none, or one of somebody else.

@@ -13,7 +13,7 @@ from pika.adapters.utils.connection_workflow import (
 
 from fanlight.common.model.address import broker_address
 from fanlight.common.model.errors import BrokerRefused, BrokerUnavailable
-from fanlight.common.transport.amqp.error_mapping import explain, line_is_out
+from fanlight.common.transport.amqp.error_mapping import explain, network_is_out
 
 ADDRESS = broker_address("amqp://ann:secret@broker:5673/video")
 LOGIN = "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN"
@@ -135,5 +135,5 @@ def test_the_innermost_cause_is_told() -> None:
 )
 def test_a_line_that_is_out_is_told_from_one_that_refuses(error: BaseException, out: bool) -> None:
     wrapped = exceptions.AMQPConnectionError(AMQPConnectionWorkflowFailed([error]))
-    assert line_is_out(error) is out
-    assert line_is_out(wrapped) is out
+    assert network_is_out(error) is out
+    assert network_is_out(wrapped) is out

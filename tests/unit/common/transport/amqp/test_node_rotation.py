@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from fanlight.common.transport.amqp.node_rotation import LOOK_S, Host, HostRotation, NodeLiveness
+from fanlight.common.transport.amqp.node_rotation import PROBE_S, Host, HostRotation, NodeLiveness
 
 A, B, C = ("a", 1), ("b", 2), ("c", 3)
 SECOND_NS = 1_000_000_000
@@ -16,7 +16,7 @@ def rotation(*hosts: Host, seed: int = 0) -> HostRotation:
 
 def stands(hosts: HostRotation, at_s: float = 0.0, for_s: float = 10.0) -> int:
     """Let it stand for a while; returns the time after it."""
-    hosts.stood(int(at_s * SECOND_NS))
+    hosts.established(int(at_s * SECOND_NS))
     return int((at_s + for_s) * SECOND_NS)
 
 
@@ -71,7 +71,7 @@ def test_a_silent_host_costs_one_and_a_half_seconds_and_more_only_if_all_are_sil
         waits.append(hosts.timeout_s)
         hosts.failed(0)
     assert waits == [1.5] * 3 + [3.0] * 3 + [5.0] * 3
-    hosts.stood(0)
+    hosts.established(0)
     assert hosts.timeout_s == 1.5
 
 
@@ -99,7 +99,7 @@ def test_refusals_are_forgotten_once_a_host_has_let_us_in() -> None:
     hosts = rotation(A, B)
     hosts.refused()
     hosts.failed(0)
-    hosts.stood(0)
+    hosts.established(0)
     assert not hosts.refused()
 
 
@@ -111,13 +111,13 @@ def test_a_url_that_names_a_host_twice_is_no_obstacle() -> None:
 def test_what_does_not_concern_the_host_does_not_change_it() -> None:
     hosts = rotation()
     here = hosts.current
-    assert 0.05 <= hosts.hold() <= 0.1
+    assert 0.05 <= hosts.same_host_delay_s() <= 0.1
     assert hosts.current == here
 
 
 def looks(*received_bytes: int, excused: bool = False) -> list[tuple[bool, bool]]:
     liveness = NodeLiveness()
-    return [(liveness.look(count, excused=excused), liveness.dead) for count in received_bytes]
+    return [(liveness.ask(count, excused=excused), liveness.dead) for count in received_bytes]
 
 
 def test_a_node_that_says_something_is_neither_asked_nor_left() -> None:
@@ -126,7 +126,7 @@ def test_a_node_that_says_something_is_neither_asked_nor_left() -> None:
 
 def test_a_silent_node_is_asked_once_and_left_after_2_seconds_more() -> None:
     assert looks(5, 5, 5, 5, 5, 5) == [(False, False), (True, False), *[(False, False)] * 3, (False, True)]
-    assert 2 <= 4 * LOOK_S <= 3
+    assert 2 <= 4 * PROBE_S <= 3
 
 
 def test_a_node_that_answers_is_asked_again_when_it_pauses_again() -> None:

@@ -35,7 +35,7 @@ def test_the_properties_of_a_frame_are_what_its_reader_expects(codec: Codec) -> 
 def taken(
     properties: BasicProperties, trust: tuple[str, ...] = (), stream: str = "cam", limits: Limits = LARGEST
 ) -> FrameHeader:
-    return topology.frame_header(properties, 24, stream, frozenset(trust), limits)
+    return topology.frame_header(properties, 24, stream=stream, trust=frozenset(trust), limits=limits)
 
 
 def test_frames_are_taken_of_this_stream_and_of_users_that_are_trusted() -> None:

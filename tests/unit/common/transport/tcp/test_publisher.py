@@ -16,6 +16,7 @@ from fanlight.common.clock import wall_ns
 from fanlight.common.model.address import Design, TcpAddress
 from fanlight.common.model.control import ClockReply, ControlMessage, KeyframeRequest, Reason
 from fanlight.common.model.frame import EncodedFrame
+from fanlight.common.transport import PublisherEvents
 from fanlight.common.transport.base import Publisher
 from fanlight.common.transport.tcp import wire
 from fanlight.common.transport.tcp.multiplex import MultiplexPublisher
@@ -30,8 +31,8 @@ DESIGNS: Final = {Design.THREADS: ThreadsPublisher, Design.MULTIPLEX: MultiplexP
 LARGE: Final = 8 << 20
 
 
-class Owner:
-    """`PublisherEvents`."""
+class Owner(PublisherEvents):
+    """Takes its events down."""
 
     def __init__(self) -> None:
         self.listening = threading.Event()

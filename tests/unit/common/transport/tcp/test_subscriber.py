@@ -15,6 +15,7 @@ from fanlight.common.model.address import Design, TcpAddress
 from fanlight.common.model.control import ClockReply
 from fanlight.common.model.errors import FanlightError, TokenRefused, WireFormatError
 from fanlight.common.model.frame import Codec, EncodedFrame
+from fanlight.common.transport import SubscriberEvents
 from fanlight.common.transport.tcp import subscriber as subscribers
 from fanlight.common.transport.tcp import wire
 from fanlight.common.transport.tcp.subscriber import TcpSubscriber
@@ -39,8 +40,8 @@ REFUSAL: Final = wire.refusal_message("token is missing", "token")
 REPLY: Final = ClockReply(stream=STREAM, name=NAME, asked_ns=5, received_ns=6, replied_ns=7)
 
 
-class Owner:
-    """`SubscriberEvents`, taken down in the order in which they happen."""
+class Owner(SubscriberEvents):
+    """Its events, taken down in the order in which they happen."""
 
     def __init__(self) -> None:
         self.told: queue.SimpleQueue[tuple[str, object]] = queue.SimpleQueue()

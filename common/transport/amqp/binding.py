@@ -1,0 +1,88 @@
+"""Whether a consumer's queue is bound to the exchange of its stream. In the link's thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from pika.channel import Channel
+
+from fanlight.common.transport.amqp.declare_exchange import ExchangeDeclaration
+from fanlight.common.transport.amqp.link import Link
+
+
+class StreamBinding:
+    """Belongs to one subscriber, over all its connections.
+
+    Args:
+        follow: bound from the beginning.
+        on_following: called when the queue has been bound at the request of `set_follow`.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        exchange: str,
+        declaration: ExchangeDeclaration,
+        *,
+        follow: bool,
+        on_following: Callable[[Channel], None],
+    ) -> None:
+        self.follow = follow
+        self._link = link
+        self._exchange = exchange
+        self._declaration = declaration
+        self._on_following = on_following
+        self._queue = ""
+        self._bound = False  # what the broker was asked for last, on this channel
+        self._pending = False
+
+    def set_up(self, channel: Channel, queue: str) -> None:
+        """A channel is open, and the queue declared there."""
+        self._queue = queue
+        self._bound, self._pending = self.follow, False
+        if self.follow:
+            self._bind(channel, requested=False)
+
+    def set_follow(self, channel: Channel | None, follow: bool) -> None:
+        """Bind or unbind, now or, without a channel that is set up, with the next one."""
+        self.follow = follow
+        if channel is not None and channel.is_open:
+            self.update(channel)
+
+    def update(self, channel: Channel) -> None:
+        """Ask for what was requested last, unless a request is pending.
+
+        One at a time: a broker that is blocked answers none, and only the last one counts.
+        """
+        if self._pending or self._bound == self.follow:
+            return
+        self._bound = self.follow
+        if self.follow:
+            self._bind(channel, requested=True)
+        else:
+            self._pending = True
+            channel.queue_unbind(self._queue, self._exchange, callback=partial(self._done, channel, False))
+
+    def renew(self, channel: Channel) -> None:
+        """Bind again, in case an operator deleted the exchange and the binding with it.
+
+        The producer declares the exchange again; nobody but us can bind our queue. Both are without effect
+        otherwise.
+        """
+        if not self._pending:
+            self._bind(channel, requested=False)
+
+    def _bind(self, channel: Channel, *, requested: bool) -> None:
+        self._pending = True
+        self._declaration.declare(channel, self._exchange, "fanout")
+        channel.queue_bind(self._queue, self._exchange, callback=partial(self._done, channel, requested))
+
+    def _done(self, channel: Channel, requested: bool, _frame: object) -> None:
+        if not self._link.usable(channel):
+            return
+        self._pending = False
+        # Not before: a keyframe that is asked for earlier may come too early as well.
+        if requested and self.follow:
+            self._on_following(channel)
+        self.update(channel)

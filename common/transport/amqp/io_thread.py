@@ -1,0 +1,87 @@
+"""The thread of one link, with the event loop that pika runs on."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from pika.adapters.select_connection import IOLoop
+
+from fanlight.common.failure import failure
+from fanlight.common.model.errors import FanlightError
+from fanlight.common.transport.amqp.io_services import IOServices
+
+_LOG = logging.getLogger(__name__)
+
+
+class IOThread:
+    """Everything that touches a connection or channel of pika runs here.
+
+    Args:
+        on_io_error: called for an error of the operating system that pika did not handle; returns False if
+            it is not one of an attempt to connect.
+        on_failed: called when the thread ends since something unexpected happened.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        on_io_error: Callable[[OSError | ValueError], bool],
+        on_failed: Callable[[FanlightError], None],
+    ) -> None:
+        self._loop = IOLoop()
+        self.services = IOServices(self._loop)
+        self._on_io_error = on_io_error
+        self._on_failed = on_failed
+        # A daemon, so that a program that dies of an exception does not hang on it; its owner joins it.
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._finished = False
+        self._closing = threading.Lock()
+        self._closed = False
+
+    def start(self, first: Callable[[], None]) -> None:
+        """Start the thread with this call."""
+        self._loop.add_callback_threadsafe(first)
+        self._thread.start()
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Run `function` in the thread, soon. Thread-safe; ignored once the thread has ended."""
+        with self._closing:
+            if not self._closed:
+                self._loop.add_callback_threadsafe(function)
+
+    def call_later(self, delay_s: float, function: Callable[[], None]) -> None:
+        """Run `function` after a while. To be called in the thread."""
+        self._loop.call_later(delay_s, function)
+
+    def finish(self) -> None:
+        """End the thread. To be called in it."""
+        self._finished = True
+
+    def join(self, timeout_s: float) -> None:
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        try:
+            # Once, not by `start` again after an error: a poller takes a file descriptor.
+            self._loop.activate_poller()
+            while not self._finished:
+                self._poll()
+        except Exception as error:  # noqa: BLE001 (the end of a thread: its owner has to know)
+            self._on_failed(failure(_LOG, self._thread.name, error))
+        finally:
+            with self._closing:
+                self._closed = True
+                self._loop.close()
+            self.services.close_attempt()
+
+    def _poll(self) -> None:
+        try:
+            self._loop.poll()
+            self._loop.process_timeouts()
+        except (OSError, ValueError) as error:
+            if not self._on_io_error(error):
+                raise
