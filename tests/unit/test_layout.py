@@ -15,7 +15,7 @@ ROOT: Final = Path(__file__).parents[2]
 PACKAGES: Final = ("common", "producer", "consumer")
 MAX_LINES: Final = 400
 
-# Source files whose test is not the mirrored one but runs them against the real thing. Both files must exist.
+# Source files whose test is not the mirrored one but runs them against the real thing. Both have to exist.
 TESTED_ELSEWHERE: Final[dict[str, str]] = {
     "common/observe/producer_check.py": "tests/integration/test_doctor.py",
     "common/transport/__init__.py": "tests/integration/test_pipeline.py",
