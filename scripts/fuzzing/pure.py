@@ -129,16 +129,16 @@ def _messages(parts: Iterable[bytes]) -> list[Message] | None:
 
 def _tcp_visitor() -> Callable[[bytes], None]:
     def run(data: bytes) -> None:
-        visitor = Handshake("cam", 0)
+        handshake = Handshake("cam", 0)
         for now_ns, start in enumerate(range(0, len(data), 50)):
             try:
-                said = visitor.hear(memoryview(data)[start : start + 50], now_ns)
+                said = handshake.receive(memoryview(data)[start : start + 50], now_ns)
             except WireFormatError as error:
                 _one_line(error)
                 return
-            if said and visitor.name is None:
+            if said and handshake.name is None:
                 raise Broken("heard before it was introduced")
-        visitor.overdue(2**40)
+        handshake.overdue(2**40)
 
     return run
 

@@ -143,7 +143,7 @@ class TcpProxy:
         """Cut everything and join the thread. May be called again."""
         if self._thread.is_alive():
             self._stopping = True
-            self._bell.ring()
+            self._bell.wake()
             self._thread.join()
 
     @property
@@ -164,7 +164,7 @@ class TcpProxy:
     def hold(self, hold: bool) -> None:
         self._hold = hold
         if self._thread.is_alive():
-            self._bell.ring()
+            self._bell.wake()
 
     def cut(self, *, reset: bool = True, refuse: bool = False) -> int:
         """End every connection, on both sides, by RST (what is on its way is lost) or by FIN.
@@ -218,7 +218,7 @@ class TcpProxy:
         if not self._thread.is_alive():
             raise RuntimeError("the proxy does not run")
         self._calls.append(run)
-        self._bell.ring()
+        self._bell.wake()
         while not done.wait(0.1) and self._thread.is_alive():
             pass
 
@@ -254,7 +254,7 @@ class TcpProxy:
             wait_s = min(wait_s, self._watch(pair, now_s))
         for key, events in self._selector.select(None if wait_s == _FOR_GOOD else wait_s):
             if key.fileobj is self._bell:
-                self._bell.silence()
+                self._bell.clear()
             elif key.fileobj is self._listening:
                 self._accept()
             elif key.data in self._pairs:

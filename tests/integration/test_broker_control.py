@@ -1,4 +1,4 @@
-"""What is sent to the producer's control listener, by consumers and by strangers."""
+"""What is sent to the producer's control listener, by consumers and by others."""
 
 from __future__ import annotations
 

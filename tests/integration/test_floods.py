@@ -80,7 +80,7 @@ def test_a_flood_of_reports_under_ever_new_names_does_not_grow_the_producer(
 
 @pytest.mark.brokerless
 @pytest.mark.parametrize("design", ["threads", "multiplex"])
-def test_who_floods_is_put_out_and_costs_no_keyframe(design: str, stream: str) -> None:
+def test_a_flooding_client_is_disconnected_and_costs_no_keyframe(design: str, stream: str) -> None:
     url = tcp_url(design)
     with (
         Marking(url, stream, codec="h264", size=(128, 96), gop_s=60) as marking,
@@ -90,7 +90,7 @@ def test_who_floods_is_put_out_and_costs_no_keyframe(design: str, stream: str) -
         before, began_s = marking.producer.stats(), time.monotonic()
         with contextlib.ExitStack() as stack:
             floods = [stack.enter_context(tcp_flood(url, stream, 1000)) for _ in range(10)]
-            wait_until(lambda: all(flood.ended for flood in floods), 10, "all are put out")
+            wait_until(lambda: all(flood.ended for flood in floods), 10, "all are disconnected")
         count = len(watcher.seen)
         wait_until(lambda: len(watcher.seen) > count + 30, 10, "the stream goes on")
         stats, took_s = marking.producer.stats(), time.monotonic() - began_s

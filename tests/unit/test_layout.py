@@ -28,6 +28,8 @@ TESTED_ELSEWHERE: Final[dict[str, str]] = {
     "common/transport/amqp/publisher.py": "tests/integration/test_broker_publisher.py",
     "common/transport/amqp/subscriber.py": "tests/integration/test_broker_subscriber.py",
     "common/transport/tcp/multiplex.py": "tests/unit/common/transport/tcp/test_publisher.py",
+    "common/transport/tcp/acceptor.py": "tests/unit/common/transport/tcp/test_listener.py",
+    "common/transport/tcp/event_loop.py": "tests/unit/common/transport/tcp/test_listener.py",
     "common/transport/tcp/connect.py": "tests/fault/test_network_faults.py",
     "common/transport/tcp/threads.py": "tests/unit/common/transport/tcp/test_publisher.py",
     "common/runtime/signals.py": "tests/e2e/test_commands.py",
@@ -141,20 +143,6 @@ def untested(path: str, source: str, exists: Callable[[str], bool]) -> Iterator[
     mirror = f"tests/unit/{folder}/test_{stem}.py"
     if _has_behaviour(source) and not exists(mirror):
         yield f"{path} has no {mirror} (nor an entry in TESTED_ELSEWHERE)"
-
-
-def broken_links(path: str, text: str, exists: Callable[[str], bool]) -> Iterator[str]:
-    prose = re.sub(r"^(```|~~~).*?^\1|`[^`\n]*`", "", text, flags=re.MULTILINE | re.DOTALL)
-    targets = re.findall(r"\]\(\s*<?([^)\s>]+)", prose) + re.findall(
-        r"^\[[^\]]+\]:\s*(\S+)", prose, re.MULTILINE
-    )
-    folder = Path(path).parent
-    for target in targets:
-        file = target.partition("#")[0]
-        if not file or re.match(r"[a-z][a-z0-9+.-]*:", file):
-            continue
-        if not exists((folder / file).as_posix()):
-            yield f"{path} links to {target}, which is not there"
 
 
 def _imports(path: str, source: str) -> Iterator[str]:
@@ -279,12 +267,6 @@ def test_tests_that_are_counted_on_belong_to_files_that_exist() -> None:
     assert [path for path in TESTED_ELSEWHERE if not exists(path)] == []
 
 
-def test_links_in_the_documentation_point_to_files_that_exist() -> None:
-    pages = texts("*.md", "docs", *PACKAGES, "scripts", "tests", "broker")
-    pages += [(file.name, file.read_text()) for file in sorted(ROOT.glob("*.md"))]
-    assert violations(broken_links, pages, exists) == []
-
-
 def test_the_top_level_is_the_one_of_the_design() -> None:
     assert [
         name for name in (*PACKAGES, "fanlight", "scripts", "tests", "pyproject.toml") if not exists(name)
@@ -381,20 +363,3 @@ def test_a_mirror_is_asked_for_where_something_is_done(path: str, source: str, m
     assert asked == ([mirror] if mirror else [])
     assert bool(wrong) == bool(mirror)
     assert list(untested(path, source, lambda name: name == mirror)) == []
-
-
-@pytest.mark.parametrize(
-    ("text", "asked"),
-    [
-        ("[a](b.md)", ["docs/b.md"]),
-        ("![a](img/b.png 'title') and [c](../README.md#top)", ["docs/img/b.png", "docs/../README.md"]),
-        ("[a]: b.md", ["docs/b.md"]),
-        ("[a](#here) [b](https://x.y/z) [c](mailto:a@b)", []),
-        ("`[a](b.md)`\n```\n[a](b.md)\n```\n", []),
-    ],
-)
-def test_links_are_found_in_prose_and_not_in_code(text: str, asked: list[str]) -> None:
-    seen: list[str] = []
-    wrong = list(broken_links("docs/page.md", text, recorder(seen)))
-    assert seen == asked
-    assert len(wrong) == len(asked)

@@ -1,1 +1,1 @@
-"""What the designs without a broker share: the wire, the producer's door, the consumer's side."""
+"""What the designs without a broker share: the wire, the producer's listener, the consumer's side."""

@@ -10,18 +10,18 @@ from fanlight.common.model.errors import ConfigError
 from fanlight.common.transport.cleartext import in_clear, is_loopback
 
 _IN_CLEAR: Final = (
-    "every frame goes in clear to whoever connects to %s from the network: the token keeps strangers out, "
-    "it does not encrypt (docs/security.md)"
+    "every frame goes in clear to whoever connects to %s from the network: the token controls who may "
+    "watch, it does not encrypt (docs/security.md)"
 )
 
 
-def check_place(address: TcpAddress) -> None:
+def check_bind(address: TcpAddress) -> None:
     """Ask for a token, or warn once that there is one and what it does not do; nothing on the loopback.
 
     Raises:
         ConfigError: it listens beyond this machine, and anybody could watch.
     """
-    beyond = next((place for place in _places(address) if not is_loopback(place)), None)
+    beyond = next((place for place in _addresses(address) if not is_loopback(place)), None)
     if beyond is None:
         return
     if address.token is None:
@@ -34,8 +34,8 @@ def check_place(address: TcpAddress) -> None:
     in_clear(beyond, _IN_CLEAR)
 
 
-def _places(address: TcpAddress) -> list[str]:
-    """All addresses that the name stands for; none if there is no such name, which the door will say."""
+def _addresses(address: TcpAddress) -> list[str]:
+    """All addresses that the name stands for; none if there is no such name, which the listener reports."""
     try:
         found = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

@@ -1,4 +1,4 @@
-"""How a consumer gets a connection to a producer that listens itself, or learns why it does not."""
+"""Connects a consumer to a producer that listens itself."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ import socket
 import threading
 import time
 
+from fanlight.common.model.reasons import reason
 from fanlight.common.transport.liveness import ATTEMPT_S
 from fanlight.common.transport.tcp.connection import ConnectionLost
 from fanlight.common.transport.tcp.sockets import Waker
 
 
-def reach(host: str, port: int, bell: Waker, stopping: threading.Event) -> socket.socket | None:
+def connect(host: str, port: int, waker: Waker, stopping: threading.Event) -> socket.socket | None:
     """A socket that is connected; None if it is to stop.
 
     Args:
-        bell: rung when there is something else to look at, such as `stopping`.
+        waker: woken when `stopping` is set.
 
     Raises:
         ConnectionLost: there is no such host, or nobody answers.
@@ -29,7 +30,7 @@ def reach(host: str, port: int, bell: Waker, stopping: threading.Event) -> socke
             sock = socket.socket(family, kind, protocol)
             sock.setblocking(False)
             try:
-                if _connects(sock, place, bell, stopping):
+                if _wait_connected(sock, place, waker, stopping):
                     return sock
             except OSError as error:
                 refusal = error
@@ -38,11 +39,11 @@ def reach(host: str, port: int, bell: Waker, stopping: threading.Event) -> socke
                 return None
     except OSError as error:
         refusal = error
-    raise ConnectionLost(_why(refusal), refusal)
+    raise ConnectionLost(_reason(refusal), refusal)
 
 
-def _connects(
-    sock: socket.socket, place: tuple[object, ...], bell: Waker, stopping: threading.Event
+def _wait_connected(
+    sock: socket.socket, place: tuple[object, ...], waker: Waker, stopping: threading.Event
 ) -> bool:
     deadline_s = time.monotonic() + ATTEMPT_S
     code = sock.connect_ex(place)
@@ -50,22 +51,22 @@ def _connects(
         raise OSError(code, os.strerror(code))
     poll = select.poll()
     poll.register(sock, select.POLLOUT)
-    poll.register(bell, select.POLLIN)
+    poll.register(waker, select.POLLIN)
     while (left_s := deadline_s - time.monotonic()) > 0 and not stopping.is_set():
         for descriptor, _ in poll.poll(left_s * 1000):
             if descriptor == sock.fileno():
                 code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 if code:
                     raise OSError(code, os.strerror(code))
-                # Who knocks at a port of its own range while nobody listens may reach itself.
+                # Who knocks at a port of its own range while nobody listens may connect itself.
                 if sock.getsockname() == sock.getpeername():
                     raise ConnectionRefusedError
                 return True
-            bell.silence()
+            waker.clear()
     return False
 
 
-def _why(error: OSError) -> str:
+def _reason(error: OSError) -> str:
     """Why there is no connection, for people."""
     if isinstance(error, socket.gaierror):
         return "no such host: check --url"
@@ -73,4 +74,4 @@ def _why(error: OSError) -> str:
         return "nothing answers in time: is the network up?"
     if isinstance(error, ConnectionRefusedError):
         return "nothing answers (connection refused): is the producer running?"
-    return error.strerror or str(error)
+    return reason(error)

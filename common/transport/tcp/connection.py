@@ -10,6 +10,7 @@ from typing import Final
 
 from fanlight.common.model.errors import TokenRefused, WireFormatError
 from fanlight.common.model.frame import LARGEST, Limits
+from fanlight.common.model.reasons import reason
 from fanlight.common.transport.liveness import network_is_out
 from fanlight.common.transport.tcp import wire
 from fanlight.common.transport.tcp.token import Answer
@@ -38,10 +39,10 @@ class Connection:
 
     Args:
         sock: connected; is made non-blocking.
-        token: what the other side has to know too; None: it need not, and must not ask for one.
+        token: that the other side has to know too; None: it must not ask for one.
 
     Attributes:
-        welcomed: whether the other side has let us in.
+        welcomed: whether the handshake is complete.
     """
 
     def __init__(
@@ -91,25 +92,23 @@ class Connection:
             return [], False
         except OSError as error:
             silent = error.errno == errno.ETIMEDOUT
-            why = (
-                "the network is silent: nothing is acknowledged" if silent else error.strerror or str(error)
-            )
+            why = "the network is silent: nothing is acknowledged" if silent else reason(error)
             raise ConnectionLost(why, error) from None
         if not count:
             raise ConnectionLost("the other side ended the connection")
         messages = self._reader.feed(self._view[:count])
         if messages and not self.welcomed:
-            messages = self._let_in(messages)
+            messages = self._admit(messages)
         return messages, count == _READ_BYTES
 
-    def _let_in(self, messages: list[Message]) -> list[Message]:
+    def _admit(self, messages: list[Message]) -> list[Message]:
         first = messages[0]
         if first.kind is Kind.CHALLENGE and not self._answered:
             if self._answer is None:
                 raise WireFormatError("kind", "challenge", "none: no token was announced")
             self._answered = True
             self.send(self._answer.to(first))
-            return self._let_in(messages[1:]) if messages[1:] else []
+            return self._admit(messages[1:]) if messages[1:] else []
         if first.kind is Kind.REFUSAL:
             if wire.read_wrong_field(first) == "token":
                 raise TokenRefused(f"the producer refused us: {wire.read_reason(first)}")

@@ -1,6 +1,6 @@
-"""How many may come in, and how fast, by where they come from. Pure.
+"""Limits connections in number and rate, by address. Pure.
 
-This machine's own processes are held to the total alone: many viewers of one host are what we are for.
+Only the total limits connections from this machine: many viewers on one host are the purpose.
 """
 
 from __future__ import annotations
@@ -10,30 +10,30 @@ from typing import Final
 
 # Connections of one address, or of one network of 64 bits under IPv6, where everybody has one of these.
 MOST_PER_PEER: Final = 64
-# So many of them at once, and then so many a second: who was cut off comes back a few times, and slower.
-ARRIVALS_AT_ONCE: Final = 64
-ARRIVALS_PER_S: Final = 10
+# At once, and then per second: a client that was cut off retries a few times, and slower.
+CONNECTIONS_AT_ONCE: Final = 64
+CONNECTIONS_PER_S: Final = 10
 # Addresses to remember that have no connection any more.
 _MOST_GONE: Final = 1024
 
 
 class _Peer:
-    __slots__ = ("at_ns", "inside", "left")
+    __slots__ = ("allowance", "at_ns", "open")
 
     def __init__(self, now_ns: int) -> None:
-        self.inside = 0
-        self.left = float(ARRIVALS_AT_ONCE)
+        self.open = 0
+        self.allowance = float(CONNECTIONS_AT_ONCE)
         self.at_ns = now_ns
 
 
 class ConnectionLimiter:
-    """Counts who is inside. Times are monotonic."""
+    """Counts the open connections of each peer. Times are monotonic."""
 
     def __init__(self) -> None:
         self._peers: dict[str, _Peer] = {}
 
-    def enter(self, peer: str | None, now_ns: int) -> str | None:
-        """Why a connection from there is one too many; None if it is let in, which `leave` undoes.
+    def admit(self, peer: str | None, now_ns: int) -> str | None:
+        """Why a connection from there is one too many; None if it is admitted, until `release`.
 
         Args:
             peer: see `peer_of`.
@@ -43,24 +43,26 @@ class ConnectionLimiter:
         known = self._peers.pop(peer, None) or _Peer(now_ns)
         self._peers[peer] = known  # the latest is last
         self._forget()
-        known.left = min(ARRIVALS_AT_ONCE, known.left + (now_ns - known.at_ns) * ARRIVALS_PER_S / 1e9)
+        known.allowance = min(
+            CONNECTIONS_AT_ONCE, known.allowance + (now_ns - known.at_ns) * CONNECTIONS_PER_S / 1e9
+        )
         known.at_ns = now_ns
-        if known.inside >= MOST_PER_PEER:
+        if known.open >= MOST_PER_PEER:
             return f"more than {MOST_PER_PEER} connections from {peer}"
-        if known.left < 1:
-            return f"more than {ARRIVALS_PER_S} connections a second from {peer}"
-        known.left -= 1
-        known.inside += 1
+        if known.allowance < 1:
+            return f"more than {CONNECTIONS_PER_S} connections a second from {peer}"
+        known.allowance -= 1
+        known.open += 1
         return None
 
-    def leave(self, peer: str | None) -> None:
-        """A connection that was let in is gone."""
+    def release(self, peer: str | None) -> None:
+        """An admitted connection is closed."""
         if peer is not None:
-            self._peers[peer].inside -= 1
+            self._peers[peer].open -= 1
 
     def _forget(self) -> None:
         if len(self._peers) > 2 * _MOST_GONE:
-            gone = [peer for peer, known in self._peers.items() if not known.inside]
+            gone = [peer for peer, known in self._peers.items() if not known.open]
             for peer in gone[:-_MOST_GONE]:
                 del self._peers[peer]
 

@@ -9,11 +9,11 @@ from typing import Final
 from fanlight.common.clock import monotonic_ns
 from fanlight.common.transport.tcp.ring import Cursor, PayloadRing
 
-MOST_SAYINGS: Final = 16
+MOST_MESSAGES: Final = 16
 
 
 class Feed:
-    """One thread takes (`next`); `say` and `follow` are thread-safe.
+    """One thread takes (`next`); `send` and `follow` are thread-safe.
 
     Args:
         stale_ns: see `Cursor`.
@@ -34,12 +34,12 @@ class Feed:
         self._on_lost = on_lost
         self._on_needs_key = on_needs_key
         self._cursor: Cursor | None = None
-        self._sayings: deque[Callable[[], bytes]] = deque()
+        self._messages: deque[Callable[[], bytes]] = deque()
 
-    def say(self, message: Callable[[], bytes]) -> None:
+    def send(self, message: Callable[[], bytes]) -> None:
         """Send this between two payloads, made when its turn has come; dropped if many wait already."""
-        if len(self._sayings) < MOST_SAYINGS:
-            self._sayings.append(message)
+        if len(self._messages) < MOST_MESSAGES:
+            self._messages.append(message)
 
     def follow(self, wanted: bool) -> None:
         """Send frames from now on, or none."""
@@ -49,8 +49,8 @@ class Feed:
 
     def next(self) -> bytes | None:
         """What is to be sent now; None if there is nothing yet."""
-        if self._sayings:
-            return self._sayings.popleft()()
+        if self._messages:
+            return self._messages.popleft()()
         cursor = self._cursor
         if cursor is None:
             return None

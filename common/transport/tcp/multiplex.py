@@ -26,12 +26,12 @@ class MultiplexPublisher(TcpPublisher):
         with self._changed:
             self._pending += 1
         self._put([frame])
-        self._door.call(self._fan_out)
+        self._listener.call(self._fan_out)
 
     def _send_rest(self, timeout_s: float) -> None:
-        self._door.call(self._send_all)
+        self._listener.call(self._send_all)
 
-    # From here on everything runs in the door's thread.
+    # From here on everything runs in the listener's thread.
 
     def _serve(self, client: Client, feed: Feed) -> None:
         self._rests[client] = memoryview(b"")
@@ -40,8 +40,8 @@ class MultiplexPublisher(TcpPublisher):
     def on_writable(self, client: Client) -> None:
         self._wake(client)
 
-    def on_left(self, client: Client) -> None:
-        super().on_left(client)
+    def on_disconnected(self, client: Client) -> None:
+        super().on_disconnected(client)
         del self._rests[client]
 
     def _fan_out(self) -> None:
@@ -62,15 +62,15 @@ class MultiplexPublisher(TcpPublisher):
         except BlockingIOError:
             pass
         except OSError:
-            self._door.leave(client)
+            self._listener.disconnect(client)
             return
         self._rests[client] = rest
-        self._door.watch_writable(client, bool(rest))
+        self._listener.watch_writable(client, bool(rest))
         if self._stopped and not rest:
-            self._say_goodbye(client)
+            self._shut_down(client)
 
-    def _say_goodbye(self, client: Client) -> None:
+    def _shut_down(self, client: Client) -> None:
         try:
             client.sock.shutdown(socket.SHUT_WR)
         except OSError:
-            self._door.leave(client)
+            self._listener.disconnect(client)

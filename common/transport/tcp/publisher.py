@@ -15,7 +15,7 @@ from fanlight.common.model.errors import FanlightError
 from fanlight.common.model.frame import EncodedFrame
 from fanlight.common.transport.base import PublisherEvents
 from fanlight.common.transport.tcp import wire
-from fanlight.common.transport.tcp.bind_check import check_place
+from fanlight.common.transport.tcp.bind_check import check_bind
 from fanlight.common.transport.tcp.feed import Feed
 from fanlight.common.transport.tcp.listener import Client, Listener, ListenerOwner
 from fanlight.common.transport.tcp.ring import PayloadRing
@@ -34,13 +34,13 @@ class TcpPublisher(ListenerOwner):
     def __init__(
         self, address: TcpAddress, *, stream: str, max_age_s: float, events: PublisherEvents
     ) -> None:
-        check_place(address)
+        check_bind(address)
         self._stream = stream
         self._stale_ns = int(max_age_s * 1e9 * _STALE_SHARE)
         self._events = events
         self._ring = PayloadRing()
         self._feeds: dict[Client, Feed] = {}
-        self._door = Listener(address, self, stream=stream, title=f"fanlight producer {stream}")
+        self._listener = Listener(address, self, stream=stream, title=f"fanlight producer {stream}")
         self._changed = threading.Condition()
         self._watched = False
         self._pending = 0  # frames that must leave before another one is welcome
@@ -56,7 +56,7 @@ class TcpPublisher(ListenerOwner):
         return self._watched
 
     def start(self) -> None:
-        self._door.start()
+        self._listener.start()
 
     def wait_ready(self, timeout_s: float) -> bool:
         with self._changed:
@@ -70,7 +70,7 @@ class TcpPublisher(ListenerOwner):
             self._changed.notify_all()
         if not already:
             self._send_rest(timeout_s / 4)
-        self._door.stop(max(0.1, deadline_s - time.monotonic()))
+        self._listener.stop(max(0.1, deadline_s - time.monotonic()))
 
     @property
     def _ended(self) -> bool:
@@ -90,7 +90,7 @@ class TcpPublisher(ListenerOwner):
         """Send what is there, and say goodbye to everybody."""
         raise NotImplementedError
 
-    # From here on everything runs in the door's thread.
+    # From here on everything runs in the listener's thread.
 
     def _serve(self, client: Client, feed: Feed) -> None:
         """Begin to send what `feed` gives."""
@@ -108,21 +108,21 @@ class TcpPublisher(ListenerOwner):
             self._ring,
             stale_ns=self._stale_ns,
             on_lost=self._events.on_unsent,
-            on_needs_key=partial(self._ask_for_key, client),
+            on_needs_key=partial(self._request_keyframe, client),
         )
         self._feeds[client] = feed
-        feed.say(lambda: client.visitor.welcome)
+        feed.send(lambda: client.handshake.welcome)
         feed.follow(follow)
-        self._look_who_watches()
+        self._update_watched()
         self._serve(client, feed)
 
     def on_follow(self, client: Client, follow: bool) -> None:
         self._feeds[client].follow(follow)
-        self._look_who_watches()
+        self._update_watched()
         self._wake(client)
 
     def on_clock(self, client: Client, request: ClockRequest, received_ns: int) -> None:
-        self._feeds[client].say(
+        self._feeds[client].send(
             lambda: wire.control_message(answer(request, received_ns=received_ns, now_ns=wall_ns()))
         )
         self._wake(client)
@@ -130,9 +130,9 @@ class TcpPublisher(ListenerOwner):
     def on_control(self, message: ControlMessage) -> None:
         self._events.on_control(message)
 
-    def on_left(self, client: Client) -> None:
+    def on_disconnected(self, client: Client) -> None:
         del self._feeds[client]
-        self._look_who_watches()
+        self._update_watched()
 
     def on_refused(self) -> None:
         self._events.on_refused()
@@ -142,15 +142,15 @@ class TcpPublisher(ListenerOwner):
             self._failure = error
             self._changed.notify_all()
 
-    def _look_who_watches(self) -> None:
-        watched = any(client.visitor.follows for client in self._feeds)
+    def _update_watched(self) -> None:
+        watched = any(client.handshake.follows for client in self._feeds)
         if watched and not self._watched:
             self._events.on_keyframe_needed()
         with self._changed:
             self._watched = watched
             self._changed.notify_all()
 
-    def _ask_for_key(self, client: Client) -> None:
+    def _request_keyframe(self, client: Client) -> None:
         """In the stead of a client that cannot go on without one. Thread-safe."""
-        name = client.visitor.name or ""
+        name = client.handshake.name or ""
         self._events.on_control(KeyframeRequest(stream=self._stream, name=name, reason=Reason.GAP))

@@ -26,7 +26,7 @@ MAX_BYTES: Final = 64 * 1024 * 1024
 # older is from before a pause.
 _HISTORY_NS: Final = 2_000_000_000
 # Whoever stays behind for so long asks for a keyframe, and as often.
-ASK_EVERY_NS: Final = 500_000_000
+KEYFRAME_REQUEST_NS: Final = 500_000_000
 
 
 class Payload(NamedTuple):
@@ -82,14 +82,14 @@ class PayloadRing:
         self.written = index + 1
         self._oldest = max(self._oldest, self.written - self._capacity)
         while self._bytes > self._max_bytes and self._oldest < self.newest_key:
-            self._give_up(self._oldest)
+            self._drop(self._oldest)
             self._oldest += 1
 
     def at(self, index: int) -> Payload | None:
         """What is in the slot of that payload now: it, a later one, an earlier one, or nothing yet."""
         return self._slots[index % self._capacity]
 
-    def _give_up(self, index: int) -> None:
+    def _drop(self, index: int) -> None:
         payload = self._slots[index % self._capacity]
         if payload is not None and payload.data is not None:
             self._bytes -= len(payload.data)
@@ -138,7 +138,7 @@ class Cursor:
             elif now_ns - payload.captured_ns > self._stale_ns and self._ring.newest_key > self._index:
                 self._index = self._ring.newest_key
             else:
-                self._look_behind(now_ns - payload.captured_ns > self._stale_ns, now_ns)
+                self._check_behind(now_ns - payload.captured_ns > self._stale_ns, now_ns)
                 self._take(payload)
                 return payload
 
@@ -150,12 +150,12 @@ class Cursor:
             self._index = max(self._ring.written, self._index + 1)
             self.awaits_key = self.needs_key = True
 
-    def _look_behind(self, stale: bool, now_ns: int) -> None:
+    def _check_behind(self, stale: bool, now_ns: int) -> None:
         if not stale:
             self._behind_since_ns = None
         elif self._behind_since_ns is None:
             self._behind_since_ns = now_ns
-        elif now_ns - self._behind_since_ns >= ASK_EVERY_NS:
+        elif now_ns - self._behind_since_ns >= KEYFRAME_REQUEST_NS:
             self._behind_since_ns = now_ns
             self.needs_key = True
 

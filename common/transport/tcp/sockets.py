@@ -10,11 +10,11 @@ from typing import Any, Final
 
 from fanlight.common.transport.liveness import SILENT_MS, TCP_OPTIONS
 
-# A client that takes nothing for so long has its connection ended. Longer than `liveness.SILENT_MS`: the
+# A client that takes nothing for this long is disconnected. Longer than `liveness.SILENT_MS`: the
 # kernel does not tell a network that is out from a client that is suspended or reads too slowly, and such a
-# client is to go on where it is. The consumer, to which everything is sent, has no such doubt.
-TAKES_NOTHING_MS: Final = 10_000
-# What the operating system takes but has not sent grows stale beyond our reach; most of what waits is to
+# client is to go on where it is. The consumer, to which everything is sent, has no such ambiguity.
+CLIENT_TIMEOUT_MS: Final = 10_000
+# What the operating system takes but has not sent grows stale beyond our connect; most of what waits is to
 # wait where it can still be dropped (TCP_NOTSENT_LOWAT, tcp(7)).
 _UNSENT_BYTES: Final = 128 * 1024
 
@@ -25,7 +25,7 @@ _NOT_HERE: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 
 class Waker:
-    """Makes a poller that waits for sockets look up. `ring` is thread-safe."""
+    """Wakes a poller that waits for sockets. `wake` is thread-safe."""
 
     def __init__(self) -> None:
         self._inside, self._outside = socket.socketpair()
@@ -35,12 +35,12 @@ class Waker:
     def fileno(self) -> int:
         return self._inside.fileno()
 
-    def ring(self) -> None:
-        # Full: it rings already. Closed: nobody waits any more.
+    def wake(self) -> None:
+        # Full: it is awake already. Closed: nobody waits any more.
         with contextlib.suppress(OSError):
             self._outside.send(b"\0")
 
-    def silence(self) -> None:
+    def clear(self) -> None:
         with contextlib.suppress(OSError):
             self._inside.recv(4096)
 
@@ -49,14 +49,14 @@ class Waker:
         self._outside.close()
 
 
-def room_for(most: int) -> int:
+def most_connections(most: int) -> int:
     """How many connections of so many the limit of file descriptors leaves room for."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return most if files == resource.RLIM_INFINITY else min(most, max(1, files - _FILES_KEPT))
 
 
 def tune(sock: socket.socket, silent_ms: int = SILENT_MS) -> None:
-    """Small messages leave at once, a dead peer is noticed, little waits beyond our reach."""
+    """Small messages leave at once, a dead peer is noticed, little waits beyond our connect."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     options = {**TCP_OPTIONS, "TCP_USER_TIMEOUT": silent_ms}
     options |= {"TCP_NODELAY": 1, "TCP_NOTSENT_LOWAT": _UNSENT_BYTES}

@@ -1,7 +1,7 @@
 """Publishes one stream to clients that connect to it, with a sender thread for each of them.
 
-The design of the study's first program, mended: concurrent, but under the GIL not parallel. Only the system
-calls of the senders run side by side.
+The design of the study's first program, corrected: concurrent, but under the GIL not parallel. Only
+the system calls of the senders run side by side.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class ThreadsPublisher(TcpPublisher):
         super().__init__(address, stream=stream, max_age_s=max_age_s, events=events)
         self._payload_frames = payload_frames
         self._gathered: list[EncodedFrame] = []
-        # The door's thread replaces them; whoever publishes reads them once.
+        # The listener's thread replaces them; whoever publishes reads them once.
         self._by_client: dict[Client, Sender] = {}
         self._senders: tuple[Sender, ...] = ()
 
@@ -69,18 +69,18 @@ class ThreadsPublisher(TcpPublisher):
         for sender in self._senders:
             sender.join(max(0.0, deadline_s - time.monotonic()))
 
-    # From here on everything runs in the door's thread.
+    # From here on everything runs in the listener's thread.
 
     def _serve(self, client: Client, feed: Feed) -> None:
-        sender = Sender(client.sock, feed, client.visitor.name or "")
+        sender = Sender(client.sock, feed, client.handshake.name or "")
         self._by_client[client] = sender
         self._senders = tuple(self._by_client.values())
         try:
             sender.start()
         except RuntimeError as error:  # no more threads to be had
-            _LOG.warning("%s turned away: %s", client.peer, error)
+            _LOG.warning("%s refused: %s", client.peer, error)
             self._events.on_refused()
-            self._door.leave(client)
+            self._listener.disconnect(client)
 
     def _wake(self, client: Client) -> None:
         self._by_client[client].wake()
@@ -88,8 +88,8 @@ class ThreadsPublisher(TcpPublisher):
     def on_writable(self, client: Client) -> None:
         """Senders wait by themselves."""
 
-    def on_left(self, client: Client) -> None:
-        super().on_left(client)
+    def on_disconnected(self, client: Client) -> None:
+        super().on_disconnected(client)
         sender = self._by_client.pop(client)
         self._senders = tuple(self._by_client.values())
         sender.finish()  # the socket is shut down: what it still sends, fails

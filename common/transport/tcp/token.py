@@ -1,9 +1,8 @@
-"""How both sides of a connection show that they know the token, without sending it. Pure.
+"""How both sides of a connection prove that they know the token, without sending it. Pure.
 
 The producer challenges with a number that is never used again, the client answers with one of its own and
-with an HMAC-SHA-256 over both (RFC 2104), and the welcome has another such. Whoever listens can neither use
-what was said again nor take the token from it (but try likely ones: hence its length). The frames that
-follow are neither encrypted nor signed.
+with an HMAC-SHA-256 over both (RFC 2104), and the welcome has another such. An eavesdropper can neither
+replay it nor take the token from it (but try likely ones: hence its length). The frames that follow are neither encrypted nor signed.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ class Challenge:
         self.message = wire.message(Kind.CHALLENGE, {"nonce": nonce})
 
     def welcome(self, hello: Hello, answer: Message) -> bytes | None:
-        """The welcome for whoever said hello and then this; None if it does not know the token.
+        """The welcome for the client with this hello and answer; None if it does not know the token.
 
         Raises:
             WireFormatError: it is no answer.
@@ -53,7 +52,7 @@ class Answer:
 
     Args:
         nonce: likewise, the client's own.
-        hello: what it said.
+        hello: as it was sent.
     """
 
     def __init__(self, token: str, nonce: str, hello: Hello) -> None:
@@ -63,19 +62,19 @@ class Answer:
         self._expected = ""
 
     def to(self, challenge: Message) -> bytes:
-        """What to say to a challenge. Raises WireFormatError: it is none."""
+        """The answer to a challenge. Raises WireFormatError: it is none."""
         theirs = wire.read_nonce(challenge)
         self._expected = _proof(self._token, _PRODUCER, theirs, self._nonce, self._hello)
         proof = _proof(self._token, _CLIENT, theirs, self._nonce, self._hello)
         return wire.message(Kind.ANSWER, {"nonce": self._nonce, "proof": proof})
 
     def accepts(self, welcome: Message) -> bool:
-        """Whether this welcome is one of somebody who knows the token. Raises WireFormatError."""
+        """Whether the producer that sent this welcome knows the token. Raises WireFormatError."""
         proof = wire.read_proof(welcome)
         return bool(self._expected) and hmac.compare_digest(self._expected, proof)
 
 
 def _proof(token: str, who: str, producer_nonce: str, client_nonce: str, hello: Hello) -> str:
     # Names hold no spaces, and nonces are hex.
-    told = f"{who} {producer_nonce} {client_nonce} {hello.stream} {hello.name}"
-    return hmac.new(token.encode(), told.encode(), hashlib.sha256).hexdigest()
+    text = f"{who} {producer_nonce} {client_nonce} {hello.stream} {hello.name}"
+    return hmac.new(token.encode(), text.encode(), hashlib.sha256).hexdigest()

@@ -1,4 +1,4 @@
-"""Fixtures for the tests of a door."""
+"""Fixtures for the tests of a listener."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Iterator
 import pytest
 
 from fanlight.common.transport.tcp import listener
-from tests.unit.common.transport.tcp.desk import Desk, House
+from tests.unit.common.transport.tcp.service import Owner, Service
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def owner() -> Owner:
+    return Owner()
 
 
 @pytest.fixture
-def house(desk: Desk) -> Iterator[House]:
-    with House(desk) as one:
+def service(owner: Owner) -> Iterator[Service]:
+    with Service(owner) as one:
         yield one
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A door that looks round often, and whose clients have little time to go."""
-    monkeypatch.setattr(listener, "_LOOK_ROUND_S", 0.02)
-    monkeypatch.setattr(listener, "_LEAVE_S", 0.1)
+    """A listener that looks round often, and whose clients have little time to go."""
+    monkeypatch.setattr(listener, "_CHECK_INTERVAL_S", 0.02)
+    monkeypatch.setattr(listener, "_CLOSE_TIMEOUT_S", 0.1)

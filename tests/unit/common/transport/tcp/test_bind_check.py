@@ -6,7 +6,7 @@ import pytest
 
 from fanlight.common.model.address import Design, TcpAddress
 from fanlight.common.model.errors import ConfigError
-from fanlight.common.transport.tcp.bind_check import check_place
+from fanlight.common.transport.tcp.bind_check import check_bind
 
 TOKEN = "0123456789abcdef"
 
@@ -18,7 +18,7 @@ def place(host: str, token: str | None = None) -> TcpAddress:
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "localhost"])
 @pytest.mark.parametrize("token", [None, TOKEN])
 def test_this_machine_is_free(host: str, token: str | None, caplog: pytest.LogCaptureFixture) -> None:
-    check_place(place(host, token))
+    check_bind(place(host, token))
     assert not caplog.records
 
 
@@ -27,18 +27,18 @@ def test_beyond_it_a_token_is_asked_for(host: str) -> None:
     with pytest.raises(
         ConfigError, match=r"^--url 'tcp\+threads://.*needs a token: FANLIGHT_TOKEN or --token"
     ):
-        check_place(place(host))
+        check_bind(place(host))
 
 
 @pytest.mark.usefixtures("afresh")
-def test_with_one_it_is_said_once_what_that_does_not_do(caplog: pytest.LogCaptureFixture) -> None:
+def test_with_a_token_one_warning_says_that_it_does_not_encrypt(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        check_place(place("0.0.0.0", TOKEN))  # noqa: S104
-        check_place(place("192.0.2.7", TOKEN))
+        check_bind(place("0.0.0.0", TOKEN))  # noqa: S104
+        check_bind(place("192.0.2.7", TOKEN))
     (record,) = caplog.records
     assert "in clear to whoever connects to 0.0.0.0" in record.getMessage()
     assert TOKEN not in caplog.text
 
 
-def test_a_name_that_there_is_not_is_for_the_door_to_say() -> None:
-    check_place(place("no-such-host.invalid"))
+def test_an_unknown_name_is_left_to_the_listener() -> None:
+    check_bind(place("no-such-host.invalid"))

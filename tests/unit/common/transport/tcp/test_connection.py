@@ -63,7 +63,7 @@ def filled(ours: Connection) -> None:
 # Being let in --------------------------------------------------------------------------------------------
 
 
-def test_says_hello_first_of_all(ours: Connection, peer: Peer) -> None:
+def test_the_hello_comes_first(ours: Connection, peer: Peer) -> None:
     ours.send(REQUEST)
     assert peer.message() == read_one(HELLO)
     assert peer.message() == read_one(REQUEST)
@@ -116,7 +116,7 @@ def test_a_challenge_is_answered_and_the_welcome_is_checked(
     assert [one.kind for one in messages] == [Kind.FRAME]
 
 
-def test_who_knows_a_token_takes_no_welcome_without_a_proof(
+def test_a_client_with_a_token_accepts_no_welcome_without_a_proof(
     knowing: tuple[Connection, Peer, Challenge],
 ) -> None:
     ours, peer, challenge = knowing
@@ -153,7 +153,7 @@ def test_messages_are_their_own(welcomed: Connection, peer: Peer) -> None:
     assert first == [read_one(FRAME)]
 
 
-def test_it_says_when_more_may_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_reports_when_more_may_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "_READ_BYTES", len(FRAME))
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -165,7 +165,7 @@ def test_it_says_when_more_may_be_there(monkeypatch: pytest.MonkeyPatch) -> None
         assert connection.receive() == ([], False)
 
 
-def test_the_end_is_said(welcomed: Connection, peer: Peer) -> None:
+def test_the_end_is_reported(welcomed: Connection, peer: Peer) -> None:
     peer.send(FRAME)
     peer.sock.close()
     assert welcomed.receive()[0] == [read_one(FRAME)]
@@ -173,7 +173,7 @@ def test_the_end_is_said(welcomed: Connection, peer: Peer) -> None:
         welcomed.receive()
 
 
-def test_a_reset_is_said(ours: Connection, peer: Peer) -> None:
+def test_a_reset_is_reported(ours: Connection, peer: Peer) -> None:
     peer.sock.close()  # with the hello unread
     with pytest.raises(ConnectionLost, match=r"^Connection reset by peer$|^the other side ended"):
         ours.receive()
@@ -200,7 +200,7 @@ def test_what_is_not_taken_waits_and_arrives_whole(welcomed: Connection, peer: P
     assert got == read_one(follow(False))
 
 
-def test_for_whoever_does_not_listen_messages_are_dropped_and_whole_ones(
+def test_a_peer_that_does_not_read_loses_whole_messages(
     monkeypatch: pytest.MonkeyPatch, welcomed: Connection, peer: Peer
 ) -> None:
     filled(welcomed)
@@ -226,7 +226,7 @@ def test_the_most_that_waits_is_bounded(welcomed: Connection) -> None:
     assert 0 < len(welcomed._unsent) <= 64 * 1024
 
 
-def test_sending_to_nobody_is_noticed_when_it_receives(ours: Connection, peer: Peer) -> None:
+def test_a_failed_send_is_noticed_when_it_receives(ours: Connection, peer: Peer) -> None:
     peer.message()
     peer.sock.close()
     ours.send(REQUEST)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from fanlight.common.clock import monotonic_ns
-from fanlight.common.transport.tcp.feed import MOST_SAYINGS, Feed
+from fanlight.common.transport.tcp.feed import MOST_MESSAGES, Feed
 from fanlight.common.transport.tcp.ring import PayloadRing
 
 SECOND = 1_000_000_000
@@ -50,25 +50,25 @@ def test_one_that_leaves_and_comes_back_goes_on_with_the_newest_keyframe() -> No
     assert client.lost == [], "what it did not want is not lost"
 
 
-def test_sayings_come_before_frames_and_in_order() -> None:
+def test_messages_come_before_frames_and_in_order() -> None:
     client = Client()
-    client.feed.say(lambda: b"welcome ")
+    client.feed.send(lambda: b"welcome ")
     client.put(b"frame", key=True)
     client.feed.follow(True)
-    client.feed.say(lambda: b"and a reply ")
+    client.feed.send(lambda: b"and a reply ")
     assert client.read() == b"welcome and a reply frame"
 
 
-def test_sayings_to_who_does_not_read_are_bounded() -> None:
+def test_messages_to_a_client_that_does_not_read_are_bounded() -> None:
     client = Client()
-    for _ in range(MOST_SAYINGS + 5):
-        client.feed.say(lambda: b"x")
-    assert client.read() == b"x" * MOST_SAYINGS
-    client.feed.say(lambda: b"y")
+    for _ in range(MOST_MESSAGES + 5):
+        client.feed.send(lambda: b"x")
+    assert client.read() == b"x" * MOST_MESSAGES
+    client.feed.send(lambda: b"y")
     assert client.read() == b"y"
 
 
-def test_what_is_lost_is_told_once_and_a_keyframe_asked_for() -> None:
+def test_lost_frames_are_reported_once_and_a_keyframe_requested() -> None:
     client = Client()
     client.feed.follow(True)
     client.put(b"K", key=True)

@@ -10,9 +10,9 @@ from fanlight.common.model.errors import WireFormatError
 from fanlight.common.transport.tcp import wire
 from fanlight.common.transport.tcp.handshake import (
     MAX_HEADER_BYTES,
+    MESSAGE_TIMEOUT_NS,
     MESSAGES_AT_ONCE,
     MESSAGES_PER_S,
-    SAY_WITHIN_NS,
     Handshake,
 )
 from fanlight.common.transport.tcp.token import Answer, Challenge
@@ -36,23 +36,23 @@ NOT_FINISHED: Final = "a message that was not finished within 5 s"
 
 
 @pytest.fixture
-def stranger() -> Handshake:
+def peer() -> Handshake:
     return Handshake(STREAM, CAME)
 
 
 @pytest.fixture
-def client(stranger: Handshake) -> Handshake:
-    hear(stranger, HELLO)
-    return stranger
+def client(peer: Handshake) -> Handshake:
+    hear(peer, HELLO)
+    return peer
 
 
-def hear(visitor: Handshake, data: bytes, now_ns: int = CAME) -> list[object]:
-    return list(visitor.hear(memoryview(data), now_ns))
+def hear(handshake: Handshake, data: bytes, now_ns: int = CAME) -> list[object]:
+    return list(handshake.receive(memoryview(data), now_ns))
 
 
-def refusal(visitor: Handshake, data: bytes) -> str:
+def refusal(handshake: Handshake, data: bytes) -> str:
     with pytest.raises(WireFormatError) as caught:
-        hear(visitor, data)
+        hear(handshake, data)
     return str(caught.value)
 
 
@@ -76,7 +76,7 @@ def asked(challenge: Challenge) -> Handshake:
     return Handshake(STREAM, CAME, challenge)
 
 
-def test_who_knows_the_token_is_challenged_and_let_in(asked: Handshake, challenge: Challenge) -> None:
+def test_a_client_with_the_token_is_challenged_and_admitted(asked: Handshake, challenge: Challenge) -> None:
     assert hear(asked, wire.hello_message(KNOWING)) == [challenge]
     assert (asked.name, asked.follows) == (None, False)
     assert hear(asked, answer(challenge)) == [KNOWING]
@@ -84,13 +84,15 @@ def test_who_knows_the_token_is_challenged_and_let_in(asked: Handshake, challeng
     assert wire.read_proof(read_one(asked.welcome))
 
 
-def test_who_has_no_token_is_told_so(asked: Handshake) -> None:
+def test_a_client_without_a_token_learns_why(asked: Handshake) -> None:
     why = refusal(asked, HELLO)
     assert why.startswith("token is 'missing': allowed is the one of this producer, in FANLIGHT_TOKEN")
     assert asked.name is None
 
 
-def test_who_has_another_one_is_told_so_and_no_more(asked: Handshake, challenge: Challenge) -> None:
+def test_a_client_with_another_token_learns_that_and_no_more(
+    asked: Handshake, challenge: Challenge
+) -> None:
     hear(asked, wire.hello_message(KNOWING))
     why = refusal(asked, answer(challenge, "another token...."))
     assert why.startswith("token is 'another one': allowed is the one of this producer")
@@ -107,37 +109,37 @@ def test_nothing_but_an_answer_follows_a_challenge(asked: Handshake, data: bytes
 
 def test_a_hello_alone_does_not_buy_time(asked: Handshake) -> None:
     hear(asked, wire.hello_message(KNOWING), CAME + 4 * SECOND)
-    assert asked.overdue(CAME + SAY_WITHIN_NS + 1) == NO_HELLO
+    assert asked.overdue(CAME + MESSAGE_TIMEOUT_NS + 1) == NO_HELLO
 
 
-def test_of_another_stream_nothing_is_said_to_who_has_no_token(
+def test_without_a_token_nothing_is_revealed_of_another_stream(
     asked: Handshake, challenge: Challenge
 ) -> None:
-    assert "token is 'missing'" in refusal(asked, wire.hello_message(Hello("door", NAME, True)))
-    hello = Hello("door", NAME, follow=True, token=True)
+    assert "token is 'missing'" in refusal(asked, wire.hello_message(Hello("listener", NAME, True)))
+    hello = Hello("listener", NAME, follow=True, token=True)
     assert hear(asked, wire.hello_message(hello)) == [challenge]
-    assert "stream is 'door'" in refusal(asked, answer(challenge, hello=hello))
+    assert "stream is 'listener'" in refusal(asked, answer(challenge, hello=hello))
 
 
 # What it says --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("wanted", [True, False])
-def test_a_hello_makes_it_known(stranger: Handshake, wanted: bool) -> None:
+def test_a_hello_makes_it_known(peer: Handshake, wanted: bool) -> None:
     hello = Hello(STREAM, NAME, wanted)
-    assert hear(stranger, wire.hello_message(hello)) == [hello]
-    assert (stranger.name, stranger.follows) == (NAME, wanted)
+    assert hear(peer, wire.hello_message(hello)) == [hello]
+    assert (peer.name, peer.follows) == (NAME, wanted)
 
 
-def test_another_stream_is_not_to_be_had_here(stranger: Handshake) -> None:
-    why = refusal(stranger, wire.hello_message(Hello("door", NAME, True)))
-    assert why == "stream is 'door': allowed is 'cam', which is published here"
-    assert stranger.name is None
+def test_another_stream_is_not_to_be_had_here(peer: Handshake) -> None:
+    why = refusal(peer, wire.hello_message(Hello("listener", NAME, True)))
+    assert why == "stream is 'listener': allowed is 'cam', which is published here"
+    assert peer.name is None
 
 
 @pytest.mark.parametrize("data", [REQUEST, follow(True), WELCOME])
-def test_a_hello_comes_first(stranger: Handshake, data: bytes) -> None:
-    assert refusal(stranger, data).endswith("allowed is hello, first of all")
+def test_a_hello_comes_first(peer: Handshake, data: bytes) -> None:
+    assert refusal(peer, data).endswith("allowed is hello, first of all")
 
 
 @pytest.mark.parametrize("data", [HELLO, WELCOME, wire.message(Kind.REFUSAL, {"reason": "no"})])
@@ -145,7 +147,7 @@ def test_what_is_not_for_clients_to_say_is_refused(client: Handshake, data: byte
     assert refusal(client, data).endswith("allowed is control or follow, from a client")
 
 
-def test_what_it_wants_is_told_when_it_changes(client: Handshake) -> None:
+def test_following_is_reported_when_it_changes(client: Handshake) -> None:
     said = hear(client, follow(True) + follow(False) + follow(False) + follow(True))
     assert said == [False, True]
     assert client.follows
@@ -159,7 +161,7 @@ def test_control_messages_are_handed_on_in_order(client: Handshake) -> None:
 
 
 def test_control_messages_of_another_stream_are_not(client: Handshake) -> None:
-    other = wire.control_message(type(CLOCK_REQUEST)(stream="door", name=NAME, asked_ns=1))
+    other = wire.control_message(type(CLOCK_REQUEST)(stream="listener", name=NAME, asked_ns=1))
     assert hear(client, other + REQUEST) == [CLOCK_REQUEST]
 
 
@@ -170,19 +172,19 @@ def test_control_messages_under_another_name_are_not(client: Handshake) -> None:
 @pytest.mark.parametrize(
     ("header", "body"), [(MAX_HEADER_BYTES + 1, 0), (2, MAX_CONTROL_BYTES + 1), (2**32 - 1, 2**32 - 1)]
 )
-def test_what_a_client_says_is_short(stranger: Handshake, header: int, body: int) -> None:
+def test_messages_of_a_client_are_short(peer: Handshake, header: int, body: int) -> None:
     announced = b"FL\x01\x01" + header.to_bytes(4, "big") + body.to_bytes(4, "big")
-    assert "size is " in refusal(stranger, announced)
+    assert "size is " in refusal(peer, announced)
 
 
 # How long it may take ------------------------------------------------------------------------------------
 
 
-def test_saying_it_slowly_does_not_help_a_stranger(stranger: Handshake) -> None:
+def test_a_slow_hello_does_not_extend_the_time(peer: Handshake) -> None:
     for n in range(len(HELLO) - 1):
-        assert hear(stranger, HELLO[n : n + 1], CAME + n * SECOND) == []
-    assert stranger.overdue(CAME + 5 * SECOND) is None
-    assert stranger.overdue(CAME + 5 * SECOND + 1) == NO_HELLO
+        assert hear(peer, HELLO[n : n + 1], CAME + n * SECOND) == []
+    assert peer.overdue(CAME + 5 * SECOND) is None
+    assert peer.overdue(CAME + 5 * SECOND + 1) == NO_HELLO
 
 
 def test_a_client_that_is_silent_may_stay(client: Handshake) -> None:
@@ -192,11 +194,11 @@ def test_a_client_that_is_silent_may_stay(client: Handshake) -> None:
 def test_a_client_that_does_not_finish_a_message_has_to_go(client: Handshake) -> None:
     begun = CAME + 100 * SECOND
     hear(client, REQUEST[:1], begun)
-    assert client.overdue(begun + SAY_WITHIN_NS) is None
-    assert client.overdue(begun + SAY_WITHIN_NS + 1) == NOT_FINISHED
+    assert client.overdue(begun + MESSAGE_TIMEOUT_NS) is None
+    assert client.overdue(begun + MESSAGE_TIMEOUT_NS + 1) == NOT_FINISHED
 
 
-def test_saying_it_slowly_does_not_help_a_client(client: Handshake) -> None:
+def test_a_slow_message_does_not_extend_the_time(client: Handshake) -> None:
     begun = CAME + 100 * SECOND
     for n in range(6):
         hear(client, REQUEST[n : n + 1], begun + n * SECOND)
@@ -211,7 +213,7 @@ def test_each_message_has_its_own_time(client: Handshake) -> None:
         now_ns = CAME + n * 4 * SECOND
         assert client.overdue(now_ns) is None
         assert hear(client, REQUEST[5:] + REQUEST[:5], now_ns) == [CLOCK_REQUEST]
-    assert client.overdue(now_ns + SAY_WITHIN_NS + 1) == NOT_FINISHED
+    assert client.overdue(now_ns + MESSAGE_TIMEOUT_NS + 1) == NOT_FINISHED
 
 
 def test_messages_that_mean_nothing_new_count_too(client: Handshake) -> None:
@@ -221,10 +223,10 @@ def test_messages_that_mean_nothing_new_count_too(client: Handshake) -> None:
     assert client.overdue(CAME + 8 * SECOND) is None
 
 
-def test_what_comes_behind_the_hello_has_its_own_time(stranger: Handshake) -> None:
-    hear(stranger, HELLO + REQUEST[:3], CAME + 4 * SECOND)
-    assert stranger.overdue(CAME + 9 * SECOND) is None
-    assert stranger.overdue(CAME + 9 * SECOND + 1) == NOT_FINISHED
+def test_what_comes_behind_the_hello_has_its_own_time(peer: Handshake) -> None:
+    hear(peer, HELLO + REQUEST[:3], CAME + 4 * SECOND)
+    assert peer.overdue(CAME + 9 * SECOND) is None
+    assert peer.overdue(CAME + 9 * SECOND + 1) == NOT_FINISHED
 
 
 def test_so_much_is_heard_at_once_and_a_second_and_no_more(client: Handshake) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from fanlight.common.clock import wall_ns
 from fanlight.common.model.errors import FanlightError
-from fanlight.common.transport.tcp import listener, sockets, wire
+from fanlight.common.transport.tcp import acceptor, listener, sockets, wire
 from fanlight.common.transport.tcp.listener import Client
 from scripts.lib.ports import LOOPBACK, is_free
 from tests.support.timing import scaled, wait_until
@@ -23,7 +23,7 @@ from tests.unit.common.transport.tcp.build import (
     Peer,
     follow,
 )
-from tests.unit.common.transport.tcp.desk import TITLE, Desk, House
+from tests.unit.common.transport.tcp.service import TITLE, Owner, Service
 
 REQUEST = wire.control_message(CLOCK_REQUEST)
 
@@ -41,130 +41,130 @@ def reset(peer: Peer) -> None:
 # Coming in -----------------------------------------------------------------------------------------------
 
 
-def test_who_says_hello_is_admitted(house: House) -> None:
-    _, client = house.enter()
-    assert (client.visitor.name, client.visitor.follows) == (NAME, True)
+def test_a_client_with_a_hello_is_admitted(service: Service) -> None:
+    _, client = service.join()
+    assert (client.handshake.name, client.handshake.follows) == (NAME, True)
     assert client.peer.startswith(f"{LOOPBACK}:")
-    assert not client.leaving
-    assert house.inside == [client]
-    assert house.desk.quiet
+    assert not client.closing
+    assert service.admitted_clients == [client]
+    assert service.owner.quiet
 
 
-def test_its_socket_blocks_and_is_tuned(house: House) -> None:
-    """Sender threads wait in it; the door alone does not."""
-    _, client = house.enter()
+def test_its_socket_blocks_and_is_tuned(service: Service) -> None:
+    """Sender threads wait in it; the listener alone does not."""
+    _, client = service.join()
     assert client.sock.gettimeout() is None
     assert client.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-def test_what_clients_say_is_handed_on(house: House) -> None:
-    peer, client = house.enter()
+def test_what_clients_say_is_handed_on(service: Service) -> None:
+    peer, client = service.join()
     before_ns = wall_ns()
     peer.send(follow(False))
-    assert house.desk.expect("follow") is False
+    assert service.owner.expect("follow") is False
     peer.send(REQUEST + wire.control_message(KEYFRAME_REQUEST) + follow(True))
-    about: Any = house.desk.expect("clock")
+    about: Any = service.owner.expect("clock")
     assert about[:2] == (client, CLOCK_REQUEST)
     assert before_ns <= about[2] <= wall_ns()
-    assert house.desk.expect("control") == KEYFRAME_REQUEST
-    assert house.desk.expect("follow") is True
+    assert service.owner.expect("control") == KEYFRAME_REQUEST
+    assert service.owner.expect("follow") is True
 
 
-def test_everything_happens_in_the_doors_own_thread(house: House) -> None:
-    peer, _ = house.enter()
+def test_everything_happens_in_the_listeners_own_thread(service: Service) -> None:
+    peer, _ = service.join()
     peer.send(REQUEST)
-    house.desk.expect("clock")
+    service.owner.expect("clock")
     names: list[str] = []
     called = threading.Event()
-    house.door.call(lambda: names.append(threading.current_thread().name))
-    house.door.call(called.set)
+    service.listener.call(lambda: names.append(threading.current_thread().name))
+    service.listener.call(called.set)
     assert called.wait(scaled(5))
     gone(peer)
-    house.desk.expect("left")
-    assert {*names, *house.desk.threads} == {TITLE}
+    service.owner.expect("disconnected")
+    assert {*names, *service.owner.threads} == {TITLE}
 
 
 # Going ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("go", [gone, reset])
-def test_who_goes_is_told_once(house: House, go: Any) -> None:
-    peer, client = house.enter()
+def test_a_disconnected_client_is_reported_once(service: Service, go: Any) -> None:
+    peer, client = service.join()
     go(peer)
-    assert house.desk.expect("left") is client
-    assert house.inside == []
+    assert service.owner.expect("disconnected") is client
+    assert service.admitted_clients == []
     wait_until(lambda: client.sock.fileno() == -1, 5, "its socket is closed")
-    house.enter()
-    assert house.desk.quiet
+    service.join()
+    assert service.owner.quiet
 
 
-def test_a_stranger_that_goes_is_nobody(house: House) -> None:
-    gone(house.knock())
-    reset(house.knock(HELLO[:5]))
-    house.enter()
-    assert house.desk.quiet
+def test_an_unidentified_client_that_disconnects_is_not_reported(service: Service) -> None:
+    gone(service.connect())
+    reset(service.connect(HELLO[:5]))
+    service.join()
+    assert service.owner.quiet
 
 
 def test_the_socket_of_one_that_left_takes_nothing_more() -> None:
     """A thread that waits in it goes on, and finds that out."""
 
-    class Late(Desk):
+    class Late(Owner):
         errors: list[OSError] = []
 
-        def on_left(self, client: Client) -> None:
+        def on_disconnected(self, client: Client) -> None:
             try:
                 client.sock.send(b"too late")
             except OSError as error:
                 self.errors.append(error)
-            super().on_left(client)
+            super().on_disconnected(client)
 
-    desk = Late()
-    with House(desk) as house:
-        _, client = house.enter()
-        house.door.call(lambda: house.door.leave(client))
-        assert desk.expect("left") is client
-        (error,) = desk.errors
+    owner = Late()
+    with Service(owner) as service:
+        _, client = service.join()
+        service.listener.call(lambda: service.listener.disconnect(client))
+        assert owner.expect("disconnected") is client
+        (error,) = owner.errors
         assert isinstance(error, BrokenPipeError)
 
 
-def test_a_client_can_be_sent_away(house: House) -> None:
-    peer, client = house.enter()
-    house.door.call(lambda: house.door.leave(client))
-    house.door.call(lambda: house.door.leave(client))
-    assert house.desk.expect("left") is client
+def test_a_client_can_be_sent_away(service: Service) -> None:
+    peer, client = service.join()
+    service.listener.call(lambda: service.listener.disconnect(client))
+    service.listener.call(lambda: service.listener.disconnect(client))
+    assert service.owner.expect("disconnected") is client
     assert peer.ended
-    house.enter()
-    assert house.desk.quiet
+    service.join()
+    assert service.owner.quiet
 
 
 # Sending -------------------------------------------------------------------------------------------------
 
 
-def test_it_says_when_a_client_takes_bytes_again(house: House) -> None:
-    peer, client = house.enter()
+def test_it_reports_when_a_client_takes_bytes_again(service: Service) -> None:
+    peer, client = service.join()
     sent = 0
     try:
         while True:
             sent += client.sock.send(bytes(65536), socket.MSG_DONTWAIT)
     except BlockingIOError:
         pass
-    house.door.call(lambda: house.door.watch_writable(client, True))
+    service.listener.call(lambda: service.listener.watch_writable(client, True))
     got = 0
     while got < sent:
         got += len(peer.sock.recv(1 << 20))
-    assert house.desk.expect("writable") is client
-    house.door.call(lambda: house.door.watch_writable(client, False))
+    assert service.owner.expect("writable") is client
+    service.listener.call(lambda: service.listener.watch_writable(client, False))
     called = threading.Event()
-    house.door.call(called.set)
+    service.listener.call(called.set)
     assert called.wait(scaled(5))
-    while not house.desk.quiet:
-        house.desk.expect("writable")
+    while not service.owner.quiet:
+        service.owner.expect("writable")
     peer.send(REQUEST)
-    house.desk.expect("clock")
-    assert house.desk.quiet
+    service.owner.expect("clock")
+    assert service.owner.quiet
 
 
-# When there is no door -----------------------------------------------------------------------------------
+# When there is no listener ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -174,39 +174,39 @@ def test_it_says_when_a_client_takes_bytes_again(house: House) -> None:
         (errno.EACCES, "Permission denied"),
     ],
 )
-def test_what_is_wrong_with_an_address_is_said(
-    monkeypatch: pytest.MonkeyPatch, desk: Desk, number: int, why: str
+def test_an_unusable_address_is_reported_with_its_reason(
+    monkeypatch: pytest.MonkeyPatch, owner: Owner, number: int, why: str
 ) -> None:
     def refuse(*_: object) -> None:
         raise OSError(number, "Permission denied")
 
     monkeypatch.setattr(sockets, "listen", refuse)
-    house = House(desk)
-    house.door.start()
-    assert str(desk.expect("failed")) == f"{house.address}: cannot listen there: {why}"
-    house.door.stop(scaled(5))
-    assert not house.open
+    service = Service(owner)
+    service.listener.start()
+    assert str(owner.expect("failed")) == f"{service.address}: cannot listen there: {why}"
+    service.listener.stop(scaled(5))
+    assert not service.open
 
 
-def test_an_error_of_our_own_is_told_and_the_door_is_closed(caplog: pytest.LogCaptureFixture) -> None:
-    class Clumsy(Desk):
+def test_an_internal_error_is_reported_and_closes_the_listener(caplog: pytest.LogCaptureFixture) -> None:
+    class Clumsy(Owner):
         def on_admitted(self, client: Client, *, follow: bool) -> None:
             raise ValueError("a bug")
 
-    with House(Clumsy()) as house:
-        peer = house.knock(HELLO)
-        error = house.desk.expect("failed")
+    with Service(Clumsy()) as service:
+        peer = service.connect(HELLO)
+        error = service.owner.expect("failed")
         assert isinstance(error, FanlightError)
         assert str(error) == f"{TITLE}: internal error: ValueError('a bug')"
         assert peer.ended
-        wait_until(lambda: not house.open, 5)
-        assert is_free(house.port)
+        wait_until(lambda: not service.open, 5)
+        assert is_free(service.port)
     assert "a bug" in caplog.text
 
 
 @pytest.mark.usefixtures("impatient")
 def test_without_file_descriptors_it_waits_and_goes_on(
-    monkeypatch: pytest.MonkeyPatch, desk: Desk, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, owner: Owner, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Scarce(socket.socket):
         refusals = 3
@@ -225,12 +225,12 @@ def test_without_file_descriptors_it_waits_and_goes_on(
         return [sock]
 
     monkeypatch.setattr(sockets, "listen", listen)
-    monkeypatch.setattr(listener, "_OUT_OF_FILES_S", 0.05)
-    with House(desk) as house:
+    monkeypatch.setattr(acceptor, "_OUT_OF_FILES_S", 0.05)
+    with Service(owner) as service:
         began_s = time.monotonic()
-        house.enter()
+        service.join()
         assert time.monotonic() - began_s >= 3 * 0.05, "it did not look at once again"
-        house.enter()
+        service.join()
     assert "no more connections: Too many open files" in caplog.text
 
 
@@ -238,36 +238,36 @@ def test_without_file_descriptors_it_waits_and_goes_on(
 
 
 @pytest.mark.usefixtures("impatient")
-def test_stopping_closes_all(house: House) -> None:
-    peer, client = house.enter()
-    stranger = house.knock(HELLO[:3])
-    refused_one = house.knock(b"x")
-    house.desk.expect("refused")
-    house.door.stop(scaled(5))
-    assert not house.open
-    assert house.desk.expect("left") is client
-    assert house.desk.quiet
+def test_stopping_closes_all(service: Service) -> None:
+    peer, client = service.join()
+    peer = service.connect(HELLO[:3])
+    refused_one = service.connect(b"x")
+    service.owner.expect("refused")
+    service.listener.stop(scaled(5))
+    assert not service.open
+    assert service.owner.expect("disconnected") is client
+    assert service.owner.quiet
     assert client.sock.fileno() == -1
     assert peer.ended
-    assert stranger.ended
+    assert peer.ended
     refused_one.refusal()
-    assert is_free(house.port)
-    house.door.stop(scaled(5))
-    house.door.call(lambda: None)
+    assert is_free(service.port)
+    service.listener.stop(scaled(5))
+    service.listener.call(lambda: None)
 
 
-def test_stopping_does_not_wait_once_all_are_gone(house: House) -> None:
-    peer, _ = house.enter()
+def test_stopping_does_not_wait_once_all_are_gone(service: Service) -> None:
+    peer, _ = service.join()
     gone(peer)
-    house.desk.expect("left")
+    service.owner.expect("disconnected")
     began_s = time.monotonic()
-    house.door.stop(scaled(5))
-    assert time.monotonic() - began_s < listener._LEAVE_S
-    assert not house.open
+    service.listener.stop(scaled(5))
+    assert time.monotonic() - began_s < listener._CLOSE_TIMEOUT_S
+    assert not service.open
 
 
-def test_a_door_that_was_never_open_can_be_closed(desk: Desk) -> None:
-    house = House(desk)
-    house.door.stop(1)
-    house.door.stop(1)
-    assert desk.quiet
+def test_a_listener_that_was_never_started_can_be_stopped(owner: Owner) -> None:
+    service = Service(owner)
+    service.listener.stop(1)
+    service.listener.stop(1)
+    assert owner.quiet

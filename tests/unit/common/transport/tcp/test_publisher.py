@@ -116,7 +116,7 @@ def seq_of(peer: Peer) -> int:
     return frame.header.seq
 
 
-def test_frames_are_wanted_while_somebody_follows(rig: Rig) -> None:
+def test_frames_are_wanted_while_a_client_follows(rig: Rig) -> None:
     assert not rig.publisher.wait_ready(0)
     peer = rig.client()
     assert [rig.publish(), rig.publish(key=False)] == [seq_of(peer), seq_of(peer)]
@@ -152,7 +152,7 @@ def test_a_keyframe_is_asked_for_in_the_stead_of_one_that_has_nothing_to_go_on_w
     assert rig.publish() == seq_of(slow)
 
 
-def test_it_says_what_time_it_is(rig: Rig) -> None:
+def test_it_answers_clock_requests(rig: Rig) -> None:
     peer = rig.client()
     peer.send(wire.control_message(CLOCK_REQUEST))
     message = peer.message()
@@ -163,7 +163,7 @@ def test_it_says_what_time_it_is(rig: Rig) -> None:
     assert reply.received_ns <= reply.replied_ns
 
 
-def test_stopping_sends_what_is_there_and_says_goodbye(rig: Rig) -> None:
+def test_stopping_sends_what_is_there_and_shuts_down(rig: Rig) -> None:
     peer = rig.client()
     rig.publish(size=LARGE)
     stopping = threading.Thread(target=rig.publisher.stop, args=(scaled(5),))
@@ -175,7 +175,7 @@ def test_stopping_sends_what_is_there_and_says_goodbye(rig: Rig) -> None:
     assert not rig.publisher.wait_ready(scaled(5)), "at once"
 
 
-def test_a_client_for_which_there_is_no_thread_is_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_for_which_there_is_no_thread_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Rig(Design.THREADS)
     with suppress(AssertionError, OSError), monkeypatch.context() as context:
         context.setattr(threading.Thread, "start", _no_more_threads)

@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from fanlight.common.transport.tcp.ring import ASK_EVERY_NS, Cursor, Payload, PayloadRing
+from fanlight.common.transport.tcp.ring import KEYFRAME_REQUEST_NS, Cursor, Payload, PayloadRing
 from tests.support.ring_stress import CAPACITY as STRESS_CAPACITY
 from tests.support.ring_stress import PACES, made, run, wrong_with
 from tests.support.timing import scaled
@@ -115,7 +115,7 @@ def test_a_keyframe_from_before_a_pause_is_too_old_to_begin_with(writer: Writer)
 # Being too slow ------------------------------------------------------------------------------------------
 
 
-def test_whoever_is_lapped_goes_on_with_the_newest_keyframe(writer: Writer) -> None:
+def test_a_lapped_reader_goes_on_with_the_newest_keyframe(writer: Writer) -> None:
     writer.put("Kp", frames=3)
     cursor = writer.cursor()
     assert next_number(cursor) == 0
@@ -179,7 +179,7 @@ def test_without_a_newer_keyframe_stale_ones_are_better_than_none(writer: Writer
     assert numbers(writer.cursor(), NOW) == [0, 1, 2]
 
 
-def test_whoever_is_behind_and_has_no_keyframe_to_go_on_with_asks_for_one_twice_a_second(
+def test_a_reader_behind_without_a_keyframe_requests_one_twice_a_second(
     writer: Writer,
 ) -> None:
     writer.put("K")
@@ -193,15 +193,15 @@ def test_whoever_is_behind_and_has_no_keyframe_to_go_on_with_asks_for_one_twice_
     assert asked == 2
 
 
-def test_whoever_catches_up_is_not_behind_any_more(writer: Writer) -> None:
+def test_a_reader_that_catches_up_is_not_behind(writer: Writer) -> None:
     writer.put("K")
     cursor = writer.cursor()
-    for now_ns in (NOW + STALE + 1, NOW, NOW + ASK_EVERY_NS + 1, NOW + 2 * ASK_EVERY_NS):
+    for now_ns in (NOW + STALE + 1, NOW, NOW + KEYFRAME_REQUEST_NS + 1, NOW + 2 * KEYFRAME_REQUEST_NS):
         writer.put("p")
         assert cursor.next(now_ns) is not None
         assert not cursor.needs_key
     writer.put("p")
-    assert cursor.next(NOW + 2 * ASK_EVERY_NS + 1) is not None
+    assert cursor.next(NOW + 2 * KEYFRAME_REQUEST_NS + 1) is not None
     assert cursor.needs_key
 
 

@@ -47,8 +47,8 @@ class Rig:
         self.ring.put(data, frames=frames, key=key, captured_ns=monotonic_ns())
         self.sender.wake()
 
-    def say(self, message: Callable[[], bytes]) -> None:
-        self.feed.say(message)
+    def send(self, message: Callable[[], bytes]) -> None:
+        self.feed.send(message)
         self.sender.wake()
 
     def read(self, count: int) -> bytes:
@@ -61,7 +61,7 @@ class Rig:
 
     def silent(self) -> bool:
         """Nothing more comes: a saying, which comes after all that is there, is the next."""
-        self.say(lambda: b"?")
+        self.send(lambda: b"?")
         return self.read(1) == b"?"
 
     @property
@@ -84,7 +84,7 @@ def rig() -> Iterator[Rig]:
     one.end()
 
 
-def test_a_saying_is_made_when_its_turn_has_come_in_its_own_thread(rig: Rig) -> None:
+def test_a_message_is_made_in_the_senders_thread_when_it_is_due(rig: Rig) -> None:
     """A clock's reply says when it left."""
     made: queue.SimpleQueue[str] = queue.SimpleQueue()
     before = bytes(LARGE)
@@ -93,8 +93,8 @@ def test_a_saying_is_made_when_its_turn_has_come_in_its_own_thread(rig: Rig) -> 
         made.put(threading.current_thread().name)
         return b"reply"
 
-    rig.say(lambda: before)
-    rig.say(reply)
+    rig.send(lambda: before)
+    rig.send(reply)
     assert rig.read(1) == b"\0"
     assert made.empty(), "the large one is still on its way"
     rig.read(LARGE - 1)
@@ -138,7 +138,7 @@ def test_a_client_that_is_gone_ends_it(rig: Rig, sending: bool) -> None:
 
 
 def test_a_shutdown_of_the_socket_ends_one_that_is_stuck(rig: Rig) -> None:
-    """As the door does when it sends a client away."""
+    """As the listener does when it sends a client away."""
     rig.follow(True)
     rig.put(bytes(LARGE), key=True)
     assert rig.read(1) == b"\0"
@@ -148,7 +148,7 @@ def test_a_shutdown_of_the_socket_ends_one_that_is_stuck(rig: Rig) -> None:
     assert not rig.running
 
 
-def test_nobody_who_wakes_it_waits_or_fails(rig: Rig) -> None:
+def test_waking_neither_waits_nor_fails(rig: Rig) -> None:
     """From two threads at once; nothing that was written is overlooked."""
     rig.follow(True)
     rig.put(b"k", key=True)

@@ -16,39 +16,39 @@ from tests.support.timing import scaled
 
 
 @pytest.fixture
-def bell() -> Iterator[Waker]:
+def waker() -> Iterator[Waker]:
     with closing(Waker()) as one:
         yield one
 
 
-def rings(bell: Waker) -> bool:
-    return bool(select.select([bell], [], [], 0)[0])
+def rings(waker: Waker) -> bool:
+    return bool(select.select([waker], [], [], 0)[0])
 
 
-# The bell ------------------------------------------------------------------------------------------------
+# The waker ------------------------------------------------------------------------------------------------
 
 
-def test_a_poller_looks_up_when_it_rings_and_not_once_it_is_silenced(bell: Waker) -> None:
-    assert not rings(bell)
-    bell.ring()
-    bell.ring()
-    assert rings(bell)
-    bell.silence()
-    assert not rings(bell)
+def test_a_poller_looks_up_when_it_rings_and_not_once_it_is_silenced(waker: Waker) -> None:
+    assert not rings(waker)
+    waker.wake()
+    waker.wake()
+    assert rings(waker)
+    waker.clear()
+    assert not rings(waker)
 
 
-def test_nobody_who_rings_ever_waits(bell: Waker) -> None:
+def test_waking_never_waits(waker: Waker) -> None:
     for _ in range(5_000):  # more than its buffer holds
-        bell.ring()
-    assert rings(bell)
+        waker.wake()
+    assert rings(waker)
 
 
-def test_nobody_hears_a_bell_that_is_closed() -> None:
-    bell = Waker()
-    bell.close()
-    bell.ring()
-    bell.silence()
-    bell.close()
+def test_waking_after_close_does_nothing() -> None:
+    waker = Waker()
+    waker.close()
+    waker.wake()
+    waker.clear()
+    waker.close()
 
 
 # Listening -----------------------------------------------------------------------------------------------
@@ -68,7 +68,7 @@ def greeted(listening: socket.socket, place: tuple[str, int]) -> bool:
             return sock.recv(1) == b"x"
 
 
-def test_listens_where_it_is_told_to() -> None:
+def test_listens_at_the_given_address() -> None:
     (port,) = free_ports(1)
     (listening,) = sockets.listen(LOOPBACK, port, 5)
     with listening:
@@ -124,7 +124,7 @@ def test_a_port_can_be_listened_at_again_at_once() -> None:
 # Tuning --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("silent_ms", [liveness.SILENT_MS, sockets.TAKES_NOTHING_MS])
+@pytest.mark.parametrize("silent_ms", [liveness.SILENT_MS, sockets.CLIENT_TIMEOUT_MS])
 def test_small_messages_leave_at_once_and_silence_is_noticed(silent_ms: int) -> None:
     with socket.socket() as sock:
         sockets.tune(sock, silent_ms)
@@ -153,6 +153,6 @@ def test_connections_leave_files_to_the_rest_of_the_process(
     monkeypatch: pytest.MonkeyPatch, files: int, room: int
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _which: (files, files))
-    assert sockets.room_for(1000) == room
+    assert sockets.most_connections(1000) == room
     monkeypatch.setattr(resource, "getrlimit", lambda _which: (resource.RLIM_INFINITY,) * 2)
-    assert sockets.room_for(1000) == 1000
+    assert sockets.most_connections(1000) == 1000

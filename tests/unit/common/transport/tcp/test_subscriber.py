@@ -170,7 +170,7 @@ def test_frames_are_given_to_the_owner_in_the_subscribers_thread(
     assert owner.threads == {TITLE}
 
 
-def test_a_message_that_is_not_ours_is_told_and_the_connection_kept(
+def test_a_foreign_message_is_reported_and_the_connection_kept(
     make: Make, owner: Owner, producer: Producer
 ) -> None:
     make()
@@ -202,7 +202,7 @@ def test_what_cannot_be_read_ends_the_connection(
     assert "attempt 2 in 0." in line
 
 
-def test_an_error_of_the_owner_ends_it_and_is_told(make: Make, producer: Producer) -> None:
+def test_an_error_of_the_owner_ends_it_and_is_reported(make: Make, producer: Producer) -> None:
     class Clumsy(Owner):
         def on_frame(self, frame: EncodedFrame, received_ns: int) -> None:
             raise OSError("disk full")
@@ -250,7 +250,7 @@ def test_messages_go_both_ways(make: Make, owner: Owner, producer: Producer) -> 
     assert owner.expect("clock") == REPLY
 
 
-def test_what_is_said_without_a_connection_is_dropped(make: Make, owner: Owner, producer: Producer) -> None:
+def test_messages_without_a_connection_are_dropped(make: Make, owner: Owner, producer: Producer) -> None:
     subscriber = make()
     peer = producer.accept()
     for _ in range(1000):
@@ -262,7 +262,7 @@ def test_what_is_said_without_a_connection_is_dropped(make: Make, owner: Owner, 
     assert peer.message() == read_one(wire.control_message(KEYFRAME_REQUEST))
 
 
-def test_whoever_does_not_read_does_not_keep_it_from_receiving(
+def test_a_peer_that_does_not_read_does_not_keep_it_from_receiving(
     make: Make, owner: Owner, producer: Producer
 ) -> None:
     subscriber = make()

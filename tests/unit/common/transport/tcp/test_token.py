@@ -43,7 +43,7 @@ def test_the_token_itself_is_never_sent() -> None:
 @pytest.mark.parametrize("changed", ["token", "nonce", "name", "stream"])
 def test_what_was_heard_elsewhere_is_worth_nothing(changed: str) -> None:
     hello = Hello(
-        "door" if changed == "stream" else "cam", "x" if changed == "name" else "desk", True, True
+        "listener" if changed == "stream" else "cam", "x" if changed == "name" else "desk", True, True
     )
     token = TOKEN + "!" if changed == "token" else TOKEN
     heard = Challenge(TOKEN, "1" * 32 if changed == "nonce" else THEIRS)

@@ -107,7 +107,7 @@ def test_messages_that_come_together_are_cut() -> None:
     assert [one.kind for one in read_all(EVERYTHING)] == list(Kind)
 
 
-def test_it_says_whether_a_message_has_begun() -> None:
+def test_it_reports_whether_a_message_has_begun() -> None:
     reader, seen = MessageReader(), []
     for n in range(len(HELLO)):
         fed(reader, HELLO[n : n + 1])
@@ -239,7 +239,7 @@ def test_a_control_message_that_is_none_is_refused(
     assert caught.value.field == field
 
 
-def test_who_says_nothing_else_follows() -> None:
+def test_a_client_follows_by_default() -> None:
     assert wire.read_hello(said(Kind.HELLO, stream="cam", name="desk")).follow is True
     assert wire.read_follow(said(Kind.FOLLOW)) is True
 
@@ -303,7 +303,7 @@ def attempt(function: Callable[[], Any]) -> Any:
     except WireFormatError as refused:
         error = refused
     assert "\n" not in str(error)
-    assert len(str(error).encode()) < 1000, "a stranger must not be able to flood the log"
+    assert len(str(error).encode()) < 1000, "a peer must not be able to flood the log"
     return None
 
 

@@ -16,13 +16,13 @@ def said(kind: Kind, **table: object) -> Message:
     return read_one(wire.message(kind, table))
 
 
-def test_what_was_wrong_is_said_with_a_refusal() -> None:
+def test_a_refusal_names_the_wrong_field() -> None:
     told = read_one(wire.refusal_message("no", "token"))
     assert (wire.read_reason(told), wire.read_wrong_field(told)) == ("no", "token")
     assert wire.read_wrong_field(read_one(wire.refusal_message("no"))) is None
 
 
-def test_a_hello_says_that_it_knows_a_token() -> None:
+def test_a_hello_announces_a_token() -> None:
     hello = Hello("cam", "desk", follow=True, token=True)
     assert wire.read_hello(read_one(wire.hello_message(hello))) == hello
     with pytest.raises(WireFormatError, match=r"^token is 1: allowed is true or false$"):

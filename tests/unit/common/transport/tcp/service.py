@@ -1,4 +1,4 @@
-"""A door with somebody behind it who notes what happens, and connections to it."""
+"""A listener with somebody behind it who notes what happens, and connections to it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from scripts.lib.ports import LOOPBACK, free_ports
 from tests.support.timing import scaled
 from tests.unit.common.transport.tcp.build import HELLO, STREAM, WELCOME, Peer
 
-TITLE: Final = "the door under test"
+TITLE: Final = "the listener under test"
 
 
-class Desk:
+class Owner:
     """A `ListenerOwner`. Greets whoever is admitted, and takes everything down in the order it happens."""
 
     def __init__(self) -> None:
@@ -75,8 +75,8 @@ class Desk:
     def on_writable(self, client: Client) -> None:
         self._note("writable", client)
 
-    def on_left(self, client: Client) -> None:
-        self._note("left", client)
+    def on_disconnected(self, client: Client) -> None:
+        self._note("disconnected", client)
 
     def on_refused(self) -> None:
         self._note("refused")
@@ -85,46 +85,46 @@ class Desk:
         self._note("failed", error)
 
 
-class House:
-    """A door at a free port, and everybody who knocks there. Closed as a context."""
+class Service:
+    """A listener at a free port, and everybody who connect there. Closed as a context."""
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
+    def __init__(self, owner: Owner) -> None:
+        self.owner = owner
         (self.port,) = free_ports(1)
         self.address = TcpAddress(Design.THREADS, LOOPBACK, self.port)
-        self.door = Listener(self.address, desk, stream=STREAM, title=TITLE)
+        self.listener = Listener(self.address, owner, stream=STREAM, title=TITLE)
         self._peers = ExitStack()
 
-    def __enter__(self) -> House:
-        self.door.start()
-        self.desk.expect("listening")
+    def __enter__(self) -> Service:
+        self.listener.start()
+        self.owner.expect("listening")
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._peers.close()  # first of all: the door waits a while for those who do not go
-        self.door.stop(scaled(5))
+        self._peers.close()  # first of all: the listener waits a while for those who do not go
+        self.listener.stop(scaled(5))
         assert not self.open
 
     @property
-    def inside(self) -> list[Client]:
+    def admitted_clients(self) -> list[Client]:
         """Who was admitted and has not left."""
-        return [client for client in self.door._clients if client.admitted]
+        return [client for client in self.listener._clients if client.admitted]
 
     @property
     def open(self) -> bool:
         return any(thread.name == TITLE for thread in threading.enumerate())
 
-    def knock(self, data: bytes = b"") -> Peer:
+    def connect(self, data: bytes = b"") -> Peer:
         """Somebody connects, and says this."""
         sock = socket.create_connection((LOOPBACK, self.port), scaled(5))
         peer = Peer(self._peers.enter_context(sock))
         peer.send(data)
         return peer
 
-    def enter(self) -> tuple[Peer, Client]:
+    def join(self) -> tuple[Peer, Client]:
         """Somebody comes in; nothing else happens meanwhile."""
-        peer = self.knock(HELLO)
-        client = self.desk.admitted()
+        peer = self.connect(HELLO)
+        client = self.owner.admitted()
         welcome = peer.message()
         assert welcome is not None
         return peer, client

@@ -1,4 +1,4 @@
-"""Many who have no business there, without a broker: no viewer is the worse for them."""
+"""Many hostile clients, without a broker: no viewer is affected."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 from fanlight.consumer import Consumer
 from tests.support.broker import tcp_url
 from tests.support.commands import running
+from tests.support.hostile_clients import HostileClients
 from tests.support.marked_stream import Watcher
-from tests.support.strangers import Strangers
 from tests.support.tcp_wire import REFUSAL, RawClient, hello
 from tests.support.timing import scaled, wait_until
 
@@ -36,7 +36,7 @@ def files_limited(count: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("design", ["threads", "multiplex"])
-def test_a_thousand_strangers_harm_no_viewer(design: str, stream: str) -> None:
+def test_a_thousand_hostile_clients_harm_no_viewer(design: str, stream: str) -> None:
     url = tcp_url(design)
     options = ("--source", "test", "--size", "320x180", "--codec", "jpeg", "--fps", "30")
     with contextlib.ExitStack() as stack:
@@ -48,12 +48,12 @@ def test_a_thousand_strangers_harm_no_viewer(design: str, stream: str) -> None:
         wait_until(lambda: watcher.last, 15, "the stream is on")
         process = psutil.Process(command.process.pid)
         files = process.num_fds()
-        with Strangers(url, stream, COUNT) as strangers:
-            assert strangers.full.wait(scaled(20)), "all of them have come"
-            full_s, opened = time.monotonic(), strangers.opened
+        with HostileClients(url, stream, COUNT) as clients:
+            assert clients.full.wait(scaled(20)), "all of them have come"
+            full_s, opened = time.monotonic(), clients.opened
             with Watcher(Consumer(stream=stream, name="late", url=url, via="broker"), exact=False) as late:
                 wait_until(lambda: late.last, 5, "who comes now is let in")
-                wait_until(lambda: strangers.opened > opened + 300, 20, "and they come again")
+                wait_until(lambda: clients.opened > opened + 300, 20, "and they come again")
                 wait_until(lambda: late.last and late.last.at_s > full_s + 2, 10, "the stream goes on")
             assert process.num_fds() < FILES - 64, "what viewers need is left"
             assert watcher.longest_pause_s(full_s) < scaled(1.0)
@@ -66,7 +66,7 @@ def test_a_thousand_strangers_harm_no_viewer(design: str, stream: str) -> None:
     assert not watcher.faults()
 
 
-def test_guests_do_not_take_the_files_that_the_producer_needs(stream: str) -> None:
+def test_clients_do_not_take_the_descriptors_that_the_producer_needs(stream: str) -> None:
     """They say hello, as viewers do: of these no more are let in than there is room for."""
     url = tcp_url("multiplex")
     options = ("--source", "test", "--size", "320x180", "--codec", "jpeg", "--fps", "30")

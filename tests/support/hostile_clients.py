@@ -1,4 +1,4 @@
-"""A thousand connections to a producer that want nothing good, or nothing at all."""
+"""A thousand connections to a producer that break the contract, or do nothing."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Final, Self
 from tests.support.tcp_wire import hello, place
 
 _STEP_S: Final = 0.02
-# What one step does: strangers are many, not fast.
+# What one step does: clients are many, not fast.
 _OPENED_AT_ONCE: Final = 20
 _DRIPS_AT_ONCE: Final = 50
 
 
-class Strangers:
+class HostileClients:
     """Opens its connections one after another while it is entered, and any that was closed once more.
 
     In turn: one says nothing; one says hello a byte at a time; one wants frames and never reads;
@@ -36,7 +36,7 @@ class Strangers:
         self._sockets: list[socket.socket | None] = [None] * count
         self._said = [0] * count
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="strangers", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="clients", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()

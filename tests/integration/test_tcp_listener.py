@@ -1,4 +1,4 @@
-"""The port of a producer without a broker: who is let in, who is put out, and where it is."""
+"""The listener of a producer without a broker: which clients it admits and which it disconnects."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from tests.support.timing import wait_until
 
 pytestmark = pytest.mark.brokerless
 
-DOOR: Final = "fanlight.common.transport.tcp.listener"
-SAY_WITHIN: Final = "fanlight.common.transport.tcp.handshake.SAY_WITHIN_NS"
+LISTENER: Final = "fanlight.common.transport.tcp.listener"
+MESSAGE_TIMEOUT: Final = "fanlight.common.transport.tcp.handshake.MESSAGE_TIMEOUT_NS"
 RANDOM: Final = random.Random(4)
 HUGE: Final = 2**32 - 1
 OTHER: Final = {"stream": "other", "name": "c1", "follow": True}
 
-# What a stranger says first, and what it is told.
+# What a peer says first, and what it is told.
 STRANGERS: Final = {
     "random bytes": (b"\x00" + RANDOM.randbytes(4000), "magic is b'\\x00"),
     "random bytes after the magic": (b"FL" + RANDOM.randbytes(4000), "version is"),
@@ -77,7 +77,7 @@ def url(request: pytest.FixtureRequest) -> str:
     return tcp_url(request.param)
 
 
-def test_whoever_breaks_the_contract_is_put_out_and_counted(
+def test_a_client_that_breaks_the_contract_is_disconnected_and_counted(
     url: str, stream: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with (
@@ -115,17 +115,17 @@ def test_whoever_breaks_the_contract_is_put_out_and_counted(
         assert (stats.lost, stats.reconnects, stats.malformed) == (0, 0, 0)
         assert producer.failure is None
     assert not watcher.faults()
-    lines = [r.getMessage() for r in caplog.records if r.name == DOOR and r.levelno == logging.WARNING]
+    lines = [r.getMessage() for r in caplog.records if r.name == LISTENER and r.levelno == logging.WARNING]
     assert "refused: magic is b'\\x00" in lines[0]
     assert "127.0.0.1:" in lines[0]
     assert all(line.isprintable() for line in lines)
     assert len(lines) < refused, "they do not flood the log"
 
 
-def test_who_says_too_little_for_too_long_is_put_out(
+def test_a_client_that_sends_too_little_is_disconnected(
     url: str, stream: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(SAY_WITHIN, 600_000_000)
+    monkeypatch.setattr(MESSAGE_TIMEOUT, 600_000_000)
     with (
         Marking(url, stream) as marking,
         Watcher(Consumer(stream=stream, name="w", url=url)) as watcher,
