@@ -47,7 +47,9 @@ class Handshake:
         self.follows = False
 
     def receive(self, data: memoryview, now_ns: int) -> list[Hello | bool | ControlMessage | Challenge]:
-        """In order: a `Hello`, whether it wants frames (when that changes), control messages. A `Challenge` in place of the hello is to be sent; the hello follows once it was answered.
+        """Its requests, in order: a `Hello`, whether it wants frames (when that changes), control messages.
+
+        A `Challenge` in place of the hello is to be sent; the hello follows once it was answered.
 
         Raises:
             WireFormatError: it breaks the contract, or does not know the token.

@@ -2,7 +2,8 @@
 
 The producer challenges with a number that is never used again, the client answers with one of its own and
 with an HMAC-SHA-256 over both (RFC 2104), and the welcome has another such. An eavesdropper can neither
-replay it nor take the token from it (but try likely ones: hence its length). The frames that follow are neither encrypted nor signed.
+replay it nor take the token from it (but try likely ones: hence its length). The frames that follow are
+neither encrypted nor signed.
 """
 
 from __future__ import annotations
