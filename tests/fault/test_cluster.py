@@ -49,8 +49,9 @@ def check(running: Clustered, moment: Moment) -> None:
     assert running.moved(moment) == {client: int(client in moment.there) for client in running.clients}
 
 
-def test_every_node_killed_in_turn(cluster: PrivateCluster, stream_on: Clustered) -> None:
-    for node in cluster.nodes:
+def test_nodes_killed(cluster: PrivateCluster, stream_on: Clustered) -> None:
+    """That of the producer, and one that only has a consumer; the third is like the second."""
+    for node in cluster.nodes[:2]:
         moment = stream_on.moment(node.port)
         node.kill()
         check(stream_on, moment)

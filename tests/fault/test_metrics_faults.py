@@ -1,4 +1,4 @@
-"""What `/healthz`, the figures and the doctor say when a producer dies and when the broker is ill."""
+"""What `/healthz`, the metrics and the doctor say when a producer dies and when the broker has an alarm."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def test_a_broker_short_of_memory_is_counted(
         assert after("producer_reconnects_total") == 0
 
 
-def test_a_broker_that_refuses_and_one_that_is_ill(node: PrivateNode, stream: str) -> None:
-    """Wrong password, few permissions, an alarm: each is told apart."""
+def test_a_broker_that_refuses_and_one_with_an_alarm(node: PrivateNode, stream: str) -> None:
+    """Wrong password, few permissions, an alarm: each has its own finding."""
     wrong = node.url.replace("fanlight:fanlight", "fanlight:SECRET")
     code, found = examine("consumer", "--doctor", "--url", wrong)
     assert code == 1

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,6 +119,14 @@ class Command:
         self.process.wait(scaled(10))
         self.out.join()
         self.err.join()
+
+
+def at_most_one_a_second(times_s: Sequence[float]) -> bool:
+    """Whether a rate limit of one line per second allows lines at these times.
+
+    Judged by their number: a line may be written later than it was allowed, and the next one is not.
+    """
+    return not times_s or len(times_s) <= times_s[-1] - times_s[0] + 2
 
 
 def clean_environment() -> dict[str, str]:
