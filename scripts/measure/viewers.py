@@ -78,7 +78,7 @@ def clocks(study: Study) -> None:
     """Four consumers in step, the first of them with a wall clock that is 80 ms ahead."""
 
     def start(number: int) -> tuple[str, ...]:
-        other = ("-m", "scripts.measure.other_clock", str(CLOCK_OFFSET_NS))
+        other = ("-m", "scripts.lib.fault_control", str(CLOCK_OFFSET_NS), "consumer")
         return other if number == 0 else ("-m", "consumer")
 
     case = "Fanlight sync x 4, one clock 80 ms ahead"
@@ -248,7 +248,7 @@ CASES: Final[dict[str, Callable[[Study], None]]] = {
     "most": most_viewers,
     "hub": hosts.viewers,
     "hub-paired": hosts.paired,
-    "hub-looking": hosts.looking,
+    "hub-looking": hosts.pixel_readers,
     "hub-sync": hosts.sync,
     "hub-1080p60": hosts.large,
     "hub-most": hosts.most,

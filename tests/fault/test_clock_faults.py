@@ -13,7 +13,7 @@ from pathlib import Path
 import av
 import pytest
 
-from scripts.lib.stepped_clock import step
+from scripts.lib.fault_control import FaultControl
 from tests.support.broker import tcp_url
 from tests.support.commands import Command, running
 from tests.support.shown import Presented, longest_pause_s, presented
@@ -27,7 +27,7 @@ HANDOVER_S = 0.1
 RECOVERY_S = 2.0
 # Frames that must have come before a step is looked at: enough for one of 40 ms a frame to come to rest.
 FLOW = 12
-STEPPED = "scripts.lib.stepped_clock"
+STEPPED = "scripts.lib.fault_control"
 
 
 @dataclass
@@ -108,12 +108,12 @@ def test_frames_stay_fresh_when_a_wall_clock_is_set_by_an_hour(
     else:
         scenes = [Scene(tmp_path / design, tcp_url(design)) for design in ("threads", "multiplex")]
     producer, consumer = tmp_path / "producer-clock", tmp_path / "consumer-clock"
+    for file in (producer, consumer):
+        FaultControl(file).close()  # there before several processes map it
     steps: list[tuple[str, float]] = []
-    step(producer, 0.0)
-    step(consumer, 0.0)
     began_s = time.time()
     with streaming(scenes, stream, (producer, consumer)):
-        for what, files, offset_s in [
+        for what, clocks, offset_s in [
             ("producer +1 h", [producer], HOUR),
             ("producer -1 h", [producer], 0.0),
             ("consumer -1 h", [consumer], -HOUR),
@@ -123,8 +123,8 @@ def test_frames_stay_fresh_when_a_wall_clock_is_set_by_an_hour(
         ]:
             now_s = time.time()
             steps.append((what, now_s))
-            for file in files:
-                step(file, offset_s)
+            for file in clocks:
+                FaultControl(file).clock_offset_ns = round(offset_s * 1e9)
             wait_until(partial(_all_flow, scenes, now_s), 8, f"frames after {what}")
     for scene in scenes:
         check(scene, steps, began_s)
