@@ -76,42 +76,41 @@ def can_log_in(url: str) -> bool:
 
 
 @needs_rabbitmq
-def test_a_private_node_comes_up_answers_and_leaves_nothing_behind(broker: Broker) -> None:
+def test_a_private_node_comes_up_once_is_replaced_if_it_died_and_leaves_nothing(broker: Broker) -> None:
     up = broker("up", "--private")
-    assert up.returncode == 0, up.stderr
-    assert up.stdout == ""
-
+    assert (up.returncode, up.stdout) == (0, ""), up.stderr
     url = broker("url").stdout
     assert len(lines(url)) == 1
     assert can_log_in(url.strip())
     status = broker("status")
     assert status.returncode == 0
     assert "answers" in status.stdout
-
     node = broker.node
     ports = json.loads((node.folder / "node.json").read_text())
     assert {"beam.smp", "epmd"} <= set(node.processes().values())
     assert not is_free(ports["epmd_port"])
 
-    down = broker("down")
-    assert down.returncode == 0, down.stderr
-    assert marked.find(node.name) == {}
-    assert not broker.folder.exists()
-    assert [
-        port for name, port in ports.items() if name.endswith("_port") and port and not is_free(port)
-    ] == []
-    status = broker("status")
-    assert (status.returncode, status.stdout, len(lines(status.stderr))) == (1, "", 1)
-
-
-@needs_rabbitmq
-def test_up_twice_is_up_once(broker: Broker) -> None:
-    assert broker("up", "--private").returncode == 0
-    first = broker.node.pid
     again = broker("up", "--private")
     assert again.returncode == 0
     assert "already up" in again.stderr
-    assert broker.node.pid == first
+    assert broker.node.pid == node.pid
+
+    node.kill()
+    status = broker("status")
+    assert status.returncode == 1
+    assert "does not answer" in status.stdout
+    assert broker("up", "--private").returncode == 0
+    assert can_log_in(broker("url").stdout.strip())
+
+    node = broker.node
+    ports |= json.loads((node.folder / "node.json").read_text())
+    assert broker("down").returncode == 0
+    assert marked.find(node.name) == {}
+    assert not broker.folder.exists()
+    numbers = [port for name, port in ports.items() if name.endswith("_port") and port]
+    assert [port for port in numbers if not is_free(port)] == []
+    status = broker("status")
+    assert (status.returncode, status.stdout, len(lines(status.stderr))) == (1, "", 1)
 
 
 @needs_rabbitmq
@@ -126,17 +125,6 @@ def test_two_instances_run_side_by_side_and_stop_apart(broker: Broker) -> None:
         assert other("down").returncode == 0
         assert not can_log_in(two)
         assert can_log_in(one)
-
-
-@needs_rabbitmq
-def test_a_node_that_died_is_replaced(broker: Broker) -> None:
-    assert broker("up", "--private").returncode == 0
-    broker.node.kill()
-    status = broker("status")
-    assert status.returncode == 1
-    assert "does not answer" in status.stdout
-    assert broker("up", "--private").returncode == 0
-    assert can_log_in(broker("url").stdout.strip())
 
 
 @needs_rabbitmq

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from scripts.lib.ports import free_ports
-from scripts.private_node import VHOST, PrivateNode, scripts_folder
+from scripts.private_node import VHOST, PrivateNode
 from tests.support.commands import Command, running
 from tests.support.doctor import examine, problems
 from tests.support.scrape import health, scrape
@@ -18,15 +18,6 @@ from tests.support.timing import wait_until
 SMALL = ("--size", "320x180")
 # 3 s without a frame, and what a busy machine adds.
 NOTICED_S = 6.0
-
-
-@pytest.fixture(scope="module")
-def node() -> Iterator[PrivateNode]:
-    """One for all: a start takes seconds."""
-    if scripts_folder() is None:
-        pytest.skip("rabbitmq-server is not installed; scripts/test installs it where it may")
-    with PrivateNode() as started:
-        yield started
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from fanlight.common.transport.amqp import topology
@@ -60,13 +58,10 @@ def test_alarm(node: PrivateNode, stream: str, setting: str, raised: str) -> Non
         assert watcher.consumer.stats().reconnects == 0
 
 
-@pytest.mark.parametrize("end", [PrivateNode.kill, PrivateNode.suspend])
-def test_broker_back_with_an_empty_data_folder(
-    node: PrivateNode, stream: str, end: Callable[[PrivateNode], None]
-) -> None:
+def test_broker_back_with_an_empty_data_folder(node: PrivateNode, stream: str) -> None:
     """Nothing that was declared is there any more: exchanges and queues are made anew by their owners."""
     with streaming(node, stream) as (feeder, watcher):
-        end(node)
+        node.kill()
         node.restart(timeout_s=scaled(60), empty=True)
         watcher.wait_flow(RECOVERY_S)
         assert len(queues(node, stream)) == 1
