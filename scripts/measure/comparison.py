@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from fanlight.common.model.stats import percentile
 from scripts.measure import designs, sampler, syscalls, traces
 from scripts.measure.designs import Design
 from scripts.measure.processes import RunFailed
@@ -202,14 +201,14 @@ def _figures(result: Result, watched: Taken, folder: Path) -> dict[str, Any]:
         "end_ns": watched.end_ns,
         "fps": [round(fps, 2) for fps in result.figures.fps],
         "fps_worst": round(result.fps_worst, 2),
-        "age_p50_ms": _at(ages, 0.5),
-        "age_p95_ms": _at(ages, 0.95),
-        "age_p99_ms": _at(ages, 0.99),
-        "age_max_ms": _at(ages, 1.0),
-        "age_p50_worst_client_ms": max(_at(own, 0.5) if own else _NEVER for own in per_client),
-        "age_p99_worst_client_ms": max(_at(own, 0.99) if own else _NEVER for own in per_client),
-        "skew_p50_ms": _at(spreads, 0.5),
-        "skew_p99_ms": _at(spreads, 0.99),
+        "age_p50_ms": _rounded(ages, 0.5),
+        "age_p95_ms": _rounded(ages, 0.95),
+        "age_p99_ms": _rounded(ages, 0.99),
+        "age_max_ms": _rounded(ages, 1.0),
+        "age_p50_worst_client_ms": max(_rounded(own, 0.5) if own else _NEVER for own in per_client),
+        "age_p99_worst_client_ms": max(_rounded(own, 0.99) if own else _NEVER for own in per_client),
+        "skew_p50_ms": _rounded(spreads, 0.5),
+        "skew_p99_ms": _rounded(spreads, 0.99),
         "fates": dict(fates),
         **{f"cores_{role}": round(value, 4) for role, value in cores.items()},
         **{f"pss_{role}_mib": value for role, value in pss.items()},
@@ -217,8 +216,8 @@ def _figures(result: Result, watched: Taken, folder: Path) -> dict[str, Any]:
         "pss_per_consumer_mib": round(statistics.median(result.pss_mib), 2),
         "switches_per_s": {role: [round(a, 1), round(b, 1)] for role, (a, b) in watched.switches.items()},
         "loopback_mib_s": round(watched.loopback_mib_s, 3),
-        "age_quantiles_ms": [_at(ages, at) for at in _QUANTILES],
-        "skew_quantiles_ms": [_at(spreads, at) for at in _QUANTILES],
+        "age_quantiles_ms": [_rounded(ages, at) for at in _QUANTILES],
+        "skew_quantiles_ms": [_rounded(spreads, at) for at in _QUANTILES],
     }
 
 
@@ -230,6 +229,5 @@ def _memory(watched: Taken, kind: str) -> dict[str, float]:
     return {role: round(value, 2) for role, value in means.items()}
 
 
-def _at(values: Sequence[float], fraction: float) -> float:
-    found = percentile(values, fraction)
-    return float("nan") if found is None else round(found, 3)
+def _rounded(values: Sequence[float], fraction: float) -> float:
+    return round(traces.at(values, fraction), 3)

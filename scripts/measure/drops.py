@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from scripts.measure import designs
-from scripts.measure.counters import cpu_clock_s
+from scripts.measure.counters import cpu_clock_s, cpu_s
 from scripts.measure.designs import Design
-from scripts.measure.processes import cpu_s
 from scripts.measure.runs import Bench, Running
 
 HZ: Final = 10

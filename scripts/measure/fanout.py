@@ -115,7 +115,7 @@ def _encoded(clip: Path) -> bytes:
 
 def _served(fleet: Fleet, producer: int, url: str, viewers: int, span_s: float) -> dict[str, Any]:
     port = int(url.rpartition(":")[2])
-    wait_for(f"port {port}", _each(lambda: not is_free(port)), fleet, _START_S)
+    wait_for(f"port {port}", lambda: not is_free(port), fleet, _START_S)
     drain = subprocess.Popen(
         [sys.executable, "-m", "scripts.measure.drain", url, str(viewers), str(span_s)],
         cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -173,8 +173,3 @@ def shares(stacks: str, asked: int) -> dict[str, float]:
         held[kind] += int(count)
     found = {kind: round(count / asked, 3) for kind, count in held.most_common()}
     return {"all": round(held.total() / asked, 3), **found}
-
-
-def _each(ready: Callable[[], bool]) -> Any:
-    while True:
-        yield ready()

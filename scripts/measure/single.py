@@ -22,7 +22,7 @@ import pika
 from fanlight.consumer import Consumer
 from scripts.lib.instance import CHECKOUT
 from scripts.measure.clip import SOURCE
-from scripts.measure.processes import cpu_s, memory_kib
+from scripts.measure.counters import cpu_s, memory_kib
 
 MEMORY_COLUMNS = (
     "elapsed_s",

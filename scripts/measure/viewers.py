@@ -14,13 +14,14 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from fanlight.common.model.stats import percentile
 from scripts.lib.instance import CHECKOUT
 from scripts.measure import designs, hosts
+from scripts.measure.counters import cpu_s, memory_kib
 from scripts.measure.goals import Goal
-from scripts.measure.processes import RunFailed, cpu_s, memory_kib
+from scripts.measure.processes import RunFailed
 from scripts.measure.runs import Running
 from scripts.measure.study import HOLDS_FPS, SYNC, Study
+from scripts.measure.traces import at
 
 MAX_AGE_MS: Final = 500.0
 CLOCK_OFFSET_NS: Final = 80_000_000
@@ -87,8 +88,8 @@ def clocks(study: Study) -> None:
     others = {s.seq: s.presented_ns for shown in result.shown[1:] for s in shown}
     apart = [abs(s.presented_ns - others[s.seq]) / 1e6 for s in result.shown[0] if s.seq in others]
     study.fps_and_cores(case, result, worst=HOLDS_FPS)
-    study.score.add(Goal(case, "out of step p50", "ms", 10), _at(apart, 0.5))
-    study.score.add(Goal(case, "out of step p99", "ms", 10), _at(apart, 0.99))
+    study.score.add(Goal(case, "out of step p50", "ms", 10), at(apart, 0.5))
+    study.score.add(Goal(case, "out of step p99", "ms", 10), at(apart, 0.99))
 
 
 def paired(study: Study) -> None:
@@ -145,14 +146,14 @@ def slow(study: Study) -> None:
     result = study.run("Fanlight x 6, one slow", design, 6, study.clip)
     ages = [s.age_ms for s in result.shown[0]]
     add = study.score.add
-    add(Goal("one slow of 6", "its frames' age p50", "ms", 60), _at(ages, 0.5))
-    add(Goal("one slow of 6", "its frames' age p99", "ms", 150), _at(ages, 0.99))
+    add(Goal("one slow of 6", "its frames' age p50", "ms", 60), at(ages, 0.5))
+    add(Goal("one slow of 6", "its frames' age p99", "ms", 150), at(ages, 0.99))
     others = [s.age_ms for shown in result.shown[1:] for s in shown]
     add(
         Goal("one slow of 6", "others: fps, worst", "fps", HOLDS_FPS, at_least=True),
         min(result.figures.fps[1:]),
     )
-    add(Goal("one slow of 6", "others: age p99", "ms"), _at(others, 0.99))
+    add(Goal("one slow of 6", "others: age p99", "ms"), at(others, 0.99))
     add(Goal("six, none slow", "age p99", "ms"), alone.figures.age_ms[1])
 
 
@@ -258,8 +259,3 @@ USUAL: Final = {
     "broker": tuple(name for name in CASES if not name.startswith("hub") and "paired" not in name),
     "host": ("gstreamer", "h264", "hub", "hub-looking", "hub-sync", "hub-1080p60", "peers", "hub-most"),
 }
-
-
-def _at(values: list[float], fraction: float) -> float:
-    found = percentile(values, fraction)
-    return float("nan") if found is None else found

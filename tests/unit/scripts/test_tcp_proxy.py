@@ -1,4 +1,4 @@
-"""The proxy that makes trouble for the fault tests and the soak: it must make the trouble it says."""
+"""The proxy of the fault tests and the soak: its faults are those that it was told to make."""
 
 from __future__ import annotations
 
@@ -81,31 +81,13 @@ def round_trip_s(sock: socket.socket, data: bytes) -> float:
 def test_what_goes_in_comes_out_in_order_however_it_is_jittered(
     proxy: TcpProxy, client: socket.socket
 ) -> None:
-    proxy.delay_s, proxy.jitter_s = 0.02, 0.03
+    proxy.jitter_s = 0.03
     data = bytes(at * 7 % 251 for at in range(200_000))
     sender = threading.Thread(target=client.sendall, args=(data,))
     sender.start()
     assert receive(client, len(data)) == data
     sender.join()
     wait_until(lambda: proxy.held_bytes == 0, 5)  # it counts after it has sent
-
-
-def test_delay_holds_both_ways_and_ends_when_it_is_cleared(proxy: TcpProxy, client: socket.socket) -> None:
-    proxy.delay_s = 0.1
-    assert 0.2 <= round_trip_s(client, b"slow") < scaled(1)
-    proxy.clear()
-    assert round_trip_s(client, b"fast") < 0.1
-
-
-def test_jitter_differs_from_time_to_time(proxy: TcpProxy, client: socket.socket) -> None:
-    proxy.jitter_s = 0.1
-    took_s = [round_trip_s(client, b"x") for _ in range(8)]
-    assert max(took_s) - min(took_s) > 0.02
-
-
-def test_the_rate_is_kept(proxy: TcpProxy, client: socket.socket) -> None:
-    proxy.rate = 100_000
-    assert 0.2 < round_trip_s(client, bytes(25_000)) < scaled(1.5)
 
 
 def test_held_back_is_nothing_lost(proxy: TcpProxy, client: socket.socket) -> None:
@@ -143,7 +125,7 @@ def test_a_cut_may_be_in_good_order(proxy: TcpProxy, client: socket.socket) -> N
 def test_an_end_on_one_side_is_passed_on_after_what_came_before(
     proxy: TcpProxy, client: socket.socket, echo: Echo
 ) -> None:
-    proxy.delay_s = 0.05
+    proxy.jitter_s = 0.05
     client.sendall(b"last")
     client.shutdown(socket.SHUT_WR)
     assert receive(client, 4) == b"last"
@@ -171,7 +153,6 @@ def test_a_stopped_proxy_leaves_nothing(echo: Echo) -> None:
     ("url", "through"),
     [
         ("amqp://u:p%40@a:1,b:2/v", "amqp://u:p%40@127.0.0.1:{port}/v"),
-        ("amqp://a", "amqp://127.0.0.1:{port}"),
         ("tcp+threads://h:7400", "tcp+threads://127.0.0.1:{port}"),
     ],
 )
