@@ -35,6 +35,7 @@ from scripts.private_node import (
     VHOST,
     NodeError,
     PrivateNode,
+    epmd_command,
     scripts_folder,
 )
 
@@ -117,7 +118,7 @@ class PrivateCluster:
 
     @contextmanager
     def cut_off(self, number: int, *, from_clients: bool = False) -> Iterator[None]:
-        """Drop, without a word, every packet between that node and the others.
+        """Drop every packet, and send no ICMP, between that node and the others.
 
         Args:
             from_clients: also what its clients say to it, and it to them.
@@ -157,12 +158,8 @@ class PrivateCluster:
         return PrivateNode(folder, extra_conf="\n".join(conf))
 
     def _start_epmd(self) -> None:
-        epmd = shutil.which("epmd")
-        if epmd is None:
-            raise NodeError("epmd is not installed (it belongs to Erlang: apt-get install erlang-base)")
-        addresses = ",".join(self._addresses)
         self._epmd = subprocess.Popen(
-            [epmd, "-address", addresses, "-port", str(self._epmd_port)],
+            epmd_command(",".join(self._addresses), self._epmd_port),
             env={"PATH": os.environ.get("PATH", os.defpath), marked.VARIABLE: self._name},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

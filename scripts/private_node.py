@@ -207,10 +207,7 @@ class PrivateNode:
     def _start_epmd(self) -> None:
         if not is_free(self._identity.epmd_port):
             return  # ours, of before a restart, or that of the cluster
-        epmd = shutil.which("epmd")
-        if epmd is None:
-            raise NodeError("epmd is not installed (it belongs to Erlang: apt-get install erlang-base)")
-        self._launch(_EPMD, [epmd, "-address", LOOPBACK, "-port", str(self._identity.epmd_port)])
+        self._launch(_EPMD, epmd_command(LOOPBACK, self._identity.epmd_port))
 
     def _wait_ready(self, deadline: float) -> None:
         server = self._children[_SERVER]
@@ -247,3 +244,15 @@ class PrivateNode:
     def _reap(self) -> None:
         """Collect our own children that have ended, so that no zombie stays."""
         self._children = {role: child for role, child in self._children.items() if child.poll() is None}
+
+
+def epmd_command(addresses: str, port: int) -> list[str]:
+    """Runs Erlang's port mapper.
+
+    Raises:
+        NodeError: it is not installed.
+    """
+    epmd = shutil.which("epmd")
+    if epmd is None:
+        raise NodeError("epmd is not installed (it belongs to Erlang: apt-get install erlang-base)")
+    return [epmd, "-address", addresses, "-port", str(port)]

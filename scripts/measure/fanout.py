@@ -18,8 +18,9 @@ from typing import Any, Final
 import av
 
 from fanlight.common.codec import encoder
-from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader
+from fanlight.common.model.frame import Codec, EncodedFrame
 from fanlight.common.transport.tcp.wire import frame_message
+from scripts.lib.headers import header
 from scripts.lib.instance import CHECKOUT
 from scripts.lib.ports import free_ports, is_free
 from scripts.measure import counters
@@ -105,11 +106,8 @@ def _encoded(clip: Path) -> bytes:
     with av.open(clip) as container:
         for seq, picture in enumerate(islice(container.decode(video=0), _FRAMES)):
             encoded = coder.encode(picture, key=seq % int(FPS) == 0)
-            header = FrameHeader(
-                stream="cam", codec=Codec.H264, epoch=1, seq=seq, capture_ns=0, width=picture.width,
-                height=picture.height, key=encoded.key, fps=FPS,
-            )  # fmt: skip
-            data += frame_message(EncodedFrame(header, encoded.body))
+            about = header(seq, Codec.H264, (picture.width, picture.height), key=encoded.key, fps=FPS)
+            data += frame_message(EncodedFrame(about, encoded.body))
     return data
 
 

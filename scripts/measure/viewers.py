@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from scripts.lib.instance import CHECKOUT
 from scripts.measure import designs, hosts
@@ -30,15 +30,7 @@ _STOPPED_S: Final = 30.0
 
 def codec_work(study: Study) -> None:
     """The floor: one encode and N decodes to BGR in one process."""
-    command = [
-        sys.executable,
-        "-m",
-        "scripts.measure.codec_work",
-        str(study.clip),
-        str(study.viewers),
-        "300",
-    ]
-    work = json.loads(subprocess.run(command, cwd=CHECKOUT, capture_output=True, check=True).stdout)
+    work = _floor("codec", str(study.clip), str(study.viewers), "300")
     study.floor_cores = (work["encode_ms"] + study.viewers * work["decode_ms"]) * 30 / 1e3
     study.score.add(Goal("codec work alone", "encode", "ms"), work["encode_ms"])
     study.score.add(Goal("codec work alone", "decode to BGR", "ms"), work["decode_ms"])
@@ -191,8 +183,7 @@ def stopped(study: Study) -> None:
 def idle(study: Study) -> None:
     """Nobody watches: what the producer takes beyond reading its source."""
     seconds = max(10.0, study.bench.span_s)
-    command = [sys.executable, "-m", "scripts.measure.capture_work", str(study.clip), str(seconds)]
-    capture = float(subprocess.run(command, cwd=CHECKOUT, capture_output=True, check=True).stdout)
+    capture = _floor("capture", str(study.clip), str(seconds))
     design = designs.fanlight("idle")
     place = designs.Place(study.bench.node.url, 0, study.clip, study.bench.folder)
     process = subprocess.Popen(design.producer(place), cwd=CHECKOUT, stderr=subprocess.DEVNULL)
@@ -259,3 +250,8 @@ USUAL: Final = {
     "broker": tuple(name for name in CASES if not name.startswith("hub") and "paired" not in name),
     "host": ("gstreamer", "h264", "hub", "hub-looking", "hub-sync", "hub-1080p60", "peers", "hub-most"),
 }
+
+
+def _floor(*arguments: str) -> Any:
+    command = [sys.executable, "-m", "scripts.measure.floors", *arguments]
+    return json.loads(subprocess.run(command, cwd=CHECKOUT, capture_output=True, check=True).stdout)

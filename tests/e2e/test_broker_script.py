@@ -6,7 +6,6 @@ import json
 import os
 import secrets
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,9 +15,9 @@ import pytest
 from scripts.lib import amqp_login, marked
 from scripts.lib.ports import free_ports, is_free
 from scripts.private_node import PrivateNode, scripts_folder
+from tests.support.commands import ROOT, run_script
 from tests.support.timing import scaled
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 needs_rabbitmq = pytest.mark.skipif(scripts_folder() is None, reason="rabbitmq-server is not installed")
 
 
@@ -27,20 +26,13 @@ class Broker:
 
     def __init__(self) -> None:
         self.instance = f"test-{secrets.token_hex(4)}"
-        self.folder = CHECKOUT / ".fanlight" / self.instance
+        self.folder = ROOT / ".fanlight" / self.instance
 
     def __call__(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        kept = {name: value for name, value in os.environ.items() if name != "FANLIGHT_URL"}
-        return subprocess.run(
-            [sys.executable, "scripts/broker", *arguments, "--instance", self.instance],
-            check=False,
-            cwd=CHECKOUT,
-            env=kept | variables,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=scaled(100),
-        )
+        if "FANLIGHT_RABBITMQ" in os.environ:
+            variables = {"FANLIGHT_RABBITMQ": os.environ["FANLIGHT_RABBITMQ"]} | variables
+        flags = ("--instance", self.instance)
+        return run_script("scripts/broker", *arguments, *flags, timeout_s=100, environment=variables)
 
     @property
     def node(self) -> PrivateNode:

@@ -134,7 +134,7 @@ def clean_environment() -> dict[str, str]:
     return {
         name: value
         for name, value in os.environ.items()
-        if name != "DISPLAY" and (not name.startswith("FANLIGHT_"))
+        if name not in ("DISPLAY", "WAYLAND_DISPLAY") and not name.startswith("FANLIGHT_")
     }
 
 
@@ -148,6 +148,22 @@ def running(
         yield command
     finally:
         command.end()
+
+
+def run_script(
+    *command: str, timeout_s: float = 60.0, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `python SCRIPT ARGUMENTS...` of this checkout to its end. `timeout_s` is scaled."""
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env=clean_environment() | dict(environment or {}),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=scaled(timeout_s),
+        check=False,
+    )
 
 
 def run(program: str, *arguments: str, environment: Mapping[str, str] | None = None) -> tuple[int, Command]:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 import time
 from typing import Final
 
-from tests.support.commands import ROOT, clean_environment
+from tests.support.commands import run_script
 from tests.support.timing import scaled
 
 LIMIT_S: Final = 15.0
@@ -26,15 +24,7 @@ def examine(program: str, *flags: str, **environment: str) -> tuple[int, Found]:
     environment["FANLIGHT_URL"] = flags[at + 1]
     flags = flags[:at] + flags[at + 2 :]
     began_s = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-m", program, *flags],
-        cwd=ROOT,
-        env=clean_environment() | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=scaled(60),
-    )
+    done = run_script("-m", program, *flags, environment=environment)
     assert time.monotonic() - began_s < scaled(LIMIT_S)
     assert done.stderr == ""
     assert "SECRET" not in done.stdout
