@@ -136,27 +136,27 @@ def _designs(arguments: argparse.Namespace, node: PrivateNode, results: Path) ->
             clips[size] = clip.repeated(results / f"clip-{size}.mp4", longest_s, size_px(size))
         return clips[size]
 
-    say = partial(print, flush=True)
+    show = partial(print, flush=True)
     bench = Bench(node, results, plan.seconds, 1.0 if arguments.quick else SETTLE_S)
-    study = comparison.Comparison(plan, bench, footage, _COUNTED, say)
+    study = comparison.Comparison(plan, bench, footage, _COUNTED, show)
     agree = ended = False
     try:
         if not arguments.quick:
             first = plan.sizes[0]
-            joins.run(results, footage(first), node.url, names=plan.designs, size=first, say=say)
+            joins.run(results, footage(first), node.url, names=plan.designs, size=first, show=show)
         agree = arguments.quick or "broker" not in plan.designs or broker_docker.missing() is not None
         if not agree:
-            agree = broker_count.check(results, footage(plan.sizes[0]), plan.sizes[0], plan.seconds, say)
+            agree = broker_count.check(results, footage(plan.sizes[0]), plan.sizes[0], plan.seconds, show)
         study.run()
         ended = True
     except KeyboardInterrupt:
-        say("interrupted: what is done is kept")
+        show("interrupted: what is done is kept")
     except (RunFailed, FanlightError, OSError) as error:
-        say(f"ended early: {error}")
+        show(f"ended early: {error}")
     try:
         print(report.write(results))
     except FileNotFoundError as error:
-        say(str(error))
+        show(str(error))
     return 0 if ended and agree and not study.failed else 1
 
 
@@ -175,7 +175,7 @@ def _fanout(arguments: argparse.Namespace, _node: PrivateNode, results: Path) ->
         clients=arguments.clients,
         span_s=arguments.seconds,
         other=arguments.python,
-        say=partial(print, flush=True),
+        show=partial(print, flush=True),
     )
     return 0
 

@@ -136,7 +136,7 @@ class PrivateNode:
             raise
 
     def stop(self, timeout_s: float = 10.0) -> None:
-        """End the node, kindly if it reacts within `timeout_s`, and remove its folder."""
+        """End the node, by SIGTERM if it reacts within `timeout_s`, and remove its folder."""
         self._end_server(timeout_s)
         marked.kill_all(self.name)
         self._reap()
@@ -180,8 +180,8 @@ class PrivateNode:
             timeout=timeout_s,
         )
         if done.returncode != 0:
-            said = (done.stdout + done.stderr).strip()
-            raise NodeError(f"rabbitmqctl {' '.join(arguments)} failed", said)
+            output = (done.stdout + done.stderr).strip()
+            raise NodeError(f"rabbitmqctl {' '.join(arguments)} failed", output)
         return done.stdout
 
     def log_tail(self, lines: int = 15) -> str:
@@ -227,7 +227,7 @@ class PrivateNode:
                 return
 
     def _first_error(self) -> str:
-        """The log's first error, which tells more than what falls over after it."""
+        """The log's first error, which explains those that follow."""
         lines = self.log_tail(lines=10_000).splitlines()
         errors = [line.partition("[error]")[2].partition("> ")[2].strip() for line in lines]
         return next(filter(None, errors), "no error in its log")[:300]

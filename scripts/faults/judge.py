@@ -1,4 +1,4 @@
-"""Whether what the consumers presented, and what everybody said, is as it has to be. Pure.
+"""Checks the invariants on what consumers presented and on what all processes logged. Pure.
 
 All processes of a rig run on one host, whose real wall clock they share but for steps of whole `STEP_NS`:
 the true age of a frame is the difference of the two stamps modulo one step.

@@ -61,16 +61,16 @@ def main(argv: list[str] | None = None) -> int:
     try:
         checks.run(lint=options.lint, quick=options.quick)
     except KeyboardInterrupt:
-        say("interrupted; what was started is stopped again")
+        show("interrupted; what was started is stopped again")
         return 1
     except (FanlightError, OSError) as error:
-        say(str(error))
+        show(str(error))
         return 1
     print(checks.steps.summary(), flush=True)
     return 1 if checks.steps.failed else 0
 
 
-def say(text: str) -> None:
+def show(text: str) -> None:
     print(f"test: {text}", flush=True)
 
 
@@ -94,24 +94,24 @@ class Checks:
 
     def run(self, *, lint: bool, quick: bool) -> None:
         with self.steps.step("virtual environment"):
-            ensure_venv(say)
+            ensure_venv(show)
         if not (self.steps.failed or lint or quick):
             with self.steps.step("tools"):
-                ensure_tools(say)
+                ensure_tools(show)
         if self.steps.failed:
             return
         first: list[Callable[[], object]] = [self._ruff, self._mypy]
         if lint:
-            say("ruff and mypy, side by side")
+            show("ruff and mypy, side by side")
             self.steps.side_by_side(first, _AT_ONCE)
             return
         if self._chosen:
-            say("ruff and mypy, side by side; then the chosen tests, with a private RabbitMQ node")
+            show("ruff and mypy, side by side; then the chosen tests, with a private RabbitMQ node")
             self.steps.side_by_side(first, _AT_ONCE)
             self._with_node(lambda url: self._pytest("tests", *_NOT_DOCKER, url=url, capture=False))
         else:
             first[:0] = [self._suite(name, *paths) for name, paths in _UNIT.items()]
-            say("ruff, mypy and the unit tests in two halves, side by side")
+            show("ruff, mypy and the unit tests in two halves, side by side")
             self.steps.side_by_side(first, _AT_ONCE)
             if not quick:
                 self._with_node(self._other_suites)
@@ -138,7 +138,7 @@ class Checks:
         if not self._arguments:  # arguments for pytest narrow what is run
             jobs.insert(2, lambda: self.steps.run("soak of 3 minutes", PYTHON, *_SOAK))
             names.insert(2, "soak of 3 minutes")
-        say(f"{len(jobs)} suites, {_AT_ONCE} at a time: {'; '.join(names)}")
+        show(f"{len(jobs)} suites, {_AT_ONCE} at a time: {'; '.join(names)}")
         self.steps.side_by_side(jobs, _AT_ONCE)
 
     def _with_node(self, run: Callable[[str | None], None]) -> None:
@@ -175,14 +175,14 @@ class Checks:
             if os.environ.get("CI") == "true":
                 self.steps.fail(name, f"{problem}: with CI=true this is a failure")
             else:
-                say(f"{problem}: RabbitMQ 4 part not run")
+                show(f"{problem}: RabbitMQ 4 part not run")
             return
         self._pytest("docker compose up, by hand", "tests", "-m", "docker")
         instance = Instance(f"test-{os.getpid()}")
         url = ""
         try:
             with self.steps.step(name):
-                url = broker.up(instance, say, only=broker_docker.NAME).url
+                url = broker.up(instance, show, only=broker_docker.NAME).url
             if url:
                 self._pytest("integration on RabbitMQ 4", "tests/integration", *_BROKER, *_ONCE, url=url)
         finally:

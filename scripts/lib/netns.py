@@ -8,7 +8,7 @@
         net.link.drop(True)                    # packets vanish, both ways
 
 The router is a namespace between the two. Packets are lost and slowed there, not where they are sent: what
-a sender's own kernel drops or holds back it tells TCP of, which then behaves better than on a real line.
+of what a sender's own kernel drops or delays, its TCP knows, and behaves better than on a real line.
 The host's own firewall is not touched.
 """
 
@@ -46,7 +46,7 @@ _numbers = itertools.count()
 
 
 class NetnsError(FanlightError):
-    """A command that sets up a network failed; one sentence with what it said."""
+    """A command that sets up a network failed; one sentence with its own message."""
 
 
 def unavailable() -> str | None:
@@ -167,7 +167,7 @@ class Netns:
             yield
 
     def close(self) -> None:
-        """Remove it all. Whoever started processes in the guest ends them. May be called again."""
+        """Remove it all. Processes in the guest have to be ended before. May be called again."""
         if self._closed or self._owner != os.getpid():  # a forked child: not its own
             return
         self._closed = True
@@ -268,6 +268,8 @@ def _ip(*arguments: str, stdin: str | None = None) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NetnsError(f"ip {' '.join(arguments)}: {error}") from None
     if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()
-        raise NetnsError(f"ip {' '.join(arguments)}: {said[0] if said else f'exit code {done.returncode}'}")
+        output = (done.stderr or done.stdout).strip().splitlines()
+        raise NetnsError(
+            f"ip {' '.join(arguments)}: {output[0] if output else f'exit code {done.returncode}'}"
+        )
     return done.stdout

@@ -108,13 +108,13 @@ class Comparison:
         bench: Bench,
         clip: Callable[[str], Path],
         counted: str,
-        say: Callable[[str], None],
+        show: Callable[[str], None],
     ) -> None:
         self._plan = plan
         self._bench = bench
         self._clip = clip
         self._counted = counted
-        self._say = say
+        self._show = show
         self._not_served: set[tuple[str, str, str]] = set()
         self.runs: list[dict[str, Any]] = []
         self.failed = 0
@@ -122,7 +122,7 @@ class Comparison:
     def run(self) -> None:
         """Run everything. KeyboardInterrupt passes through."""
         planned = cells(self._plan)
-        progress = Progress(sum(map(self._takes_s, planned)), self._say)
+        progress = Progress(sum(map(self._takes_s, planned)), self._show)
         for number, cell in enumerate(planned, 1):
             progress.show(f"{number}/{len(planned)} {cell}")
             if cell.viewers > _ENOUGH and (cell.size, cell.codec, cell.name) in self._not_served:
@@ -132,7 +132,7 @@ class Comparison:
                 self._keep(cell)
             except RunFailed as error:
                 self.failed += 1
-                self._say(f"{cell} failed: {error}")
+                self._show(f"{cell} failed: {error}")
             progress.done(self._takes_s(cell))
         progress.end()
         if self._plan.traced_syscalls:
@@ -168,7 +168,7 @@ class Comparison:
         size, codec = self._plan.sizes[0], self._plan.codecs[0]
         found: dict[str, Any] = {}
         for name in self._plan.designs:
-            self._say(f"system calls: {name} x {_STRACE_CLIENTS}, {size} {codec}")
+            self._show(f"system calls: {name} x {_STRACE_CLIENTS}, {size} {codec}")
 
             def trace(running: Running, name: str = name) -> None:
                 roles = {**running.roles, "consumers": running.roles["consumers"][:1]}
@@ -179,7 +179,7 @@ class Comparison:
                 self._bench.run(cell.design, cell.viewers, self._clip(size), span_s=_STRACE_S, during=trace)
             except RunFailed as error:
                 self.failed += 1
-                self._say(f"system calls of {name} failed: {error}")
+                self._show(f"system calls of {name} failed: {error}")
         what = {
             "clients": _STRACE_CLIENTS, "size": size, "codec": codec, "per_second": found,
             "consumers": "one of them",

@@ -35,7 +35,7 @@ def cases() -> dict[str, Design]:
     }
 
 
-def run(bench: Bench, clip: Path, span_s: float, say: Callable[[str], None]) -> list[dict[str, Any]]:
+def run(bench: Bench, clip: Path, span_s: float, show: Callable[[str], None]) -> list[dict[str, Any]]:
     """All cases; what was seen is kept as drops.json and drawn as drops.png."""
     rows = []
     for title, design in cases().items():
@@ -50,7 +50,7 @@ def run(bench: Bench, clip: Path, span_s: float, say: Callable[[str], None]) -> 
             for name, values in seen[0].items()
         ]
         for row in rows[-len(seen[0]) :]:
-            say(
+            show(
                 f"{title}: {row['process']}: {row['mean']:.3f} cores, "
                 f"{row['low']:.0%} of the samples under half of it"
             )

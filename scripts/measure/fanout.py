@@ -71,7 +71,7 @@ def run(
     clients: Sequence[int],
     span_s: float,
     other: str | None,
-    say: Callable[[str], None],
+    show: Callable[[str], None],
 ) -> list[dict[str, Any]]:
     """All designs, numbers of clients and interpreters; rows for a table, also kept as fanout.json.
 
@@ -93,7 +93,7 @@ def run(
                     row |= _served(fleet, producer.pid, url, viewers, span_s)
                     if python.gil is not None:
                         row["gil_held"] = None  # py-spy does not know this Python's
-                say(json.dumps(row))
+                show(json.dumps(row))
                 rows.append(row)
                 (results / "fanout.json").write_text(json.dumps(rows, indent=1) + "\n")
     return rows
@@ -127,15 +127,15 @@ def _served(fleet: Fleet, producer: int, url: str, viewers: int, span_s: float) 
     cores = ((counters.cpu_clock_s(producer) or 0.0) - before) / took_s
     switches = (sum(counters.context_switches([producer])) - switched) / took_s
     assert drain.stdout is not None
-    said = drain.stdout.readline()
+    output = drain.stdout.readline()
     # After its window, since being looked at slows the producer down.
     held = _held(producer, fleet.logs, span_s / 4)
     drain.terminate()
     drain.communicate()
     fleet.check()
-    if not said:
-        raise RunFailed(f"drain said nothing; {fleet.log('producer')}")
-    figures = {name: round(value, 2) for name, value in json.loads(said).items()}
+    if not output:
+        raise RunFailed(f"drain printed nothing; {fleet.log('producer')}")
+    figures = {name: round(value, 2) for name, value in json.loads(output).items()}
     return {
         "producer_cores": round(cores, 3),
         "switches_per_s": round(switches),

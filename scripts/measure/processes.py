@@ -64,7 +64,7 @@ class Fleet:
         """
         for name, process in self._started:
             if process.poll() is not None:
-                last = (self.log(name).strip().splitlines() or ["it said nothing"])[-1]
+                last = (self.log(name).strip().splitlines() or ["it printed nothing"])[-1]
                 raise RunFailed(f"{name} ended with code {process.returncode}: {last}")
 
     def stop(self) -> None:

@@ -30,7 +30,7 @@ MEMORY_COLUMNS = (
     "consumer_pss_kib",
     "consumer_anonymous_kib",
 )
-# Two runs on one broker are not to hear each other.
+# Two runs on one broker do not share a stream.
 STREAM = f"bench-{os.getpid()}"
 
 

@@ -1,4 +1,4 @@
-"""Reads what `bench.py designs` left, and says in tables what it was: medians, spread, limits."""
+"""Reads what `bench.py designs` left and makes tables of it: medians, spread, limits."""
 
 from __future__ import annotations
 

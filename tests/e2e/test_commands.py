@@ -40,7 +40,7 @@ BAD_ARGUMENTS = [
 
 
 class Broker:
-    """Asks the broker from outside whether anybody's queue is bound, by sending it something."""
+    """Finds out whether a queue is bound, by publishing a message that has to be routed."""
 
     def __init__(self, channel: BlockingChannel, stream: str) -> None:
         self._channel = channel
@@ -88,19 +88,19 @@ def silent_url() -> Iterator[str]:
 
 
 def end_with(command: Command, number: signal.Signals) -> None:
-    """Send the signal; the command has to end within 2 s, with code 0, without complaint."""
+    """Send the signal; the command has to end within 2 s, with code 0, without a traceback."""
     command.signal(number)
     assert command.wait(timeout_s=2.0) == 0, command.err.text
     assert "Traceback" not in command.err.text, command.err.text
 
 
-@pytest.mark.parametrize(("program", "arguments", "said"), BAD_ARGUMENTS)
-def test_bad_argument_is_refused_in_one_line(program: str, arguments: list[str], said: list[str]) -> None:
+@pytest.mark.parametrize(("program", "arguments", "parts"), BAD_ARGUMENTS)
+def test_bad_argument_is_refused_in_one_line(program: str, arguments: list[str], parts: list[str]) -> None:
     code, command = run(program, *arguments)
     assert code == 2, command.err.text
     (line,) = command.err.lines
     assert line.text.startswith(f"{program}: ")
-    assert [part for part in said if part not in line.text] == [], line.text
+    assert [part for part in parts if part not in line.text] == [], line.text
     assert command.out.lines == []
 
 

@@ -46,7 +46,7 @@ def sending(
     return ("--url", url, "--stream", stream, "--size", "320x180", "--codec", "jpeg", *more), environment
 
 
-def all_said(*commands: Command) -> str:
+def output_of(*commands: Command) -> str:
     return "\n".join(text for command in commands for text in (command.err.text, command.out.text))
 
 
@@ -81,12 +81,12 @@ def test_beyond_this_machine_both_sides_need_the_token(stream: str, outside: str
         assert producer.wait() == 0
         assert "2 refused" in producer.err.lines[-1].text
         assert producer.err.text.count("in clear") == 1
-        assert TOKEN not in all_said(producer, good, none, wrong)
-        assert OTHER not in all_said(producer, wrong)
+        assert TOKEN not in output_of(producer, good, none, wrong)
+        assert OTHER not in output_of(producer, wrong)
 
 
 @DESIGNS
-def test_strangers_are_counted_and_harm_nobody(design: str, stream: str) -> None:
+def test_clients_without_the_token_are_counted_and_change_nothing(design: str, stream: str) -> None:
     url = tcp_url(design)
     with (
         Marking(url, stream, token=TOKEN) as marking,
@@ -94,11 +94,11 @@ def test_strangers_are_counted_and_harm_nobody(design: str, stream: str) -> None
     ):
         wait_until(lambda: watcher.last, 10, "the stream is on")
         for number in range(3):
-            with RawClient(url) as stranger:
-                stranger.send(hello(stream))
-                told = stranger.read()
-                assert (told.kind, told.table["field"]) == (REFUSAL, "token")
-                assert stranger.ended()
+            with RawClient(url) as client:
+                client.send(hello(stream))
+                answer = client.read()
+                assert (answer.kind, answer.table["field"]) == (REFUSAL, "token")
+                assert client.ended()
             wait_until(lambda n=number: marking.producer.stats().refused == n + 1, 5)  # type: ignore[misc]
         seen = len(watcher.seen)
         wait_until(lambda: len(watcher.seen) > seen + 5, 10, "it goes on")
@@ -106,7 +106,7 @@ def test_strangers_are_counted_and_harm_nobody(design: str, stream: str) -> None
 
 
 @DESIGNS
-def test_who_knows_a_token_takes_no_producer_that_does_not(design: str, stream: str) -> None:
+def test_a_consumer_with_a_token_refuses_a_producer_without(design: str, stream: str) -> None:
     url = tcp_url(design)
     with (
         Producer(stream=stream, url=url),

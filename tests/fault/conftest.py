@@ -13,7 +13,7 @@ from tests.support.timing import scaled
 
 @pytest.fixture(autouse=True)
 def quiet_pika(caplog: pytest.LogCaptureFixture) -> None:
-    """As the commands do: it says in ten lines what the link says in one."""
+    """As the commands do: it logs in ten lines what the link logs in one."""
     caplog.set_level(logging.CRITICAL + 1, logger="pika")
 
 

@@ -42,7 +42,7 @@ def stream_on(cluster: PrivateCluster, stream: str) -> Iterator[Clustered]:
 
 
 def check(running: Clustered, moment: Moment) -> None:
-    """Whoever was at that node goes on elsewhere, in time; the others stay where they are."""
+    """Clients of that node go on at another, in time; the others stay where they are."""
     running.wait_moved(moment)
     running.wait_flow()
     assert max(running.recovered_s(moment)) < scaled(RECOVERY_S), running.log.text
@@ -67,7 +67,7 @@ def test_rolling_restart(cluster: PrivateCluster, stream_on: Clustered) -> None:
 
 @pytest.mark.parametrize("from_clients", [False, True], ids=["from the others", "from everybody"])
 def test_node_cut_off(cluster: PrivateCluster, stream_on: Clustered, from_clients: bool) -> None:
-    """That of the producer: it takes frames until it knows, and nobody else gets them."""
+    """The node of the producer: it accepts frames until it knows, and no consumer gets them."""
     problem = missing_for_cut()
     if problem is not None:
         pytest.skip(problem)

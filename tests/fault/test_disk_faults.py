@@ -49,7 +49,7 @@ def consuming(url: str, stream: str, *sinks: str) -> list[str]:
     return ["--url", url, "--stream", stream, *(part for sink in sinks for part in ("--sink", sink))]
 
 
-def said(command: Command, part: str) -> list[str]:
+def logged(command: Command, part: str) -> list[str]:
     return [line.text for line in command.err.lines if part in line.text]
 
 
@@ -73,16 +73,16 @@ def test_sinks_go_on_by_themselves_when_there_is_room_again(
         wait_until(lambda: len(presented(other, time.time())) > 60, 15, "frames are presented")
         small.fill()
         wait_until(
-            lambda: len(said(command, "cannot be written: No space left")) == 3, 10, command.err.text
+            lambda: len(logged(command, "cannot be written: No space left")) == 3, 10, command.err.text
         )
         wait_until(lambda: len(presented(other, time.time())) > 120, 10, "other sinks go on")
         small.free()
-        wait_until(lambda: len(said(command, "can be written again")) == 3, 5, command.err.text)
+        wait_until(lambda: len(logged(command, "can be written again")) == 3, 5, command.err.text)
         size = (disk / "r-2.mkv").stat().st_size
         wait_until(lambda: (disk / "r-2.mkv").stat().st_size > size + 100_000, 8, "it is written to")
         command.signal(signal.SIGTERM)
         assert command.wait(5) == 0, command.err.text
-    assert len(said(command, "be written")) == 6, command.err.text
+    assert len(logged(command, "be written")) == 6, command.err.text
     assert playable(disk / "r.mkv") > 30
     assert playable(disk / "r-2.mkv") > 10
     assert sorted(path.name for path in disk.iterdir()) == ["r-2.mkv", "r.mkv", "s.jpg", "t.csv"]
@@ -113,5 +113,5 @@ def test_a_disk_that_is_full_to_the_end_is_an_error_but_not_before(
 def test_a_trace_that_can_never_be_written_is_one_line_and_an_error(url: str, stream: str) -> None:
     with running("consumer", *consuming(url, stream, "trace:/dev/full"), "--duration", "3s") as command:
         assert command.wait(10) == 1
-    assert len(said(command, "trace:/dev/full cannot be written: No space left on device")) == 1
+    assert len(logged(command, "trace:/dev/full cannot be written: No space left on device")) == 1
     assert "Traceback" not in command.err.text

@@ -56,7 +56,7 @@ def test_a_host_that_does_not_answer_costs_little(
         with Consumer(stream=stream, name=f"c{number}", url=url) as consumer:
             consumer.start()
             wait_until(lambda: log.moves(client), 2 * SILENCE_S, "it connects")  # noqa: B023
-            if log.complaints_s(client):
+            if log.warned_s(client):
                 assert f":{silent_port}/" in log.text
                 return
     raise AssertionError("none began at the silent host")
@@ -71,7 +71,7 @@ def test_every_host_is_asked_before_a_refusal_is_final(broker_url: str, stream: 
         with pytest.raises(BrokerRefused, match="user name or password"):
             consumer.read(timeout_s=scaled(10))
         # The first refusal was no more than a warning; the second ended it.
-        assert len(log.complaints_s(f"fanlight consumer {stream} c")) == 1
+        assert len(log.warned_s(f"fanlight consumer {stream} c")) == 1
 
 
 def test_a_refusal_is_not_final_while_another_host_is_not_there(
@@ -83,9 +83,9 @@ def test_a_refusal_is_not_final_while_another_host_is_not_there(
     client = f"fanlight consumer {stream} c"
     with Consumer(stream=stream, name="c", url=url) as consumer:
         consumer.start()
-        wait_until(lambda: len(log.complaints_s(client)) >= 3, 10, "it goes on asking")
+        wait_until(lambda: len(log.warned_s(client)) >= 3, 10, "it goes on asking")
         assert consumer.read(timeout_s=0.1) is None
-    assert at_most_one_a_second(log.complaints_s(client))
+    assert at_most_one_a_second(log.warned_s(client))
 
 
 def test_viewers_spread_over_the_hosts(broker_url: str, stream: str, log: Log) -> None:

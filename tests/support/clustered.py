@@ -80,8 +80,8 @@ class Log(logging.Handler):
         moves = self.moves(client)
         return moves[-1].port if moves else None
 
-    def complaints_s(self, client: str) -> list[float]:
-        """When it said that something is wrong (Unix time)."""
+    def warned_s(self, client: str) -> list[float]:
+        """When it warned (Unix time)."""
         return [
             record.created
             for record in list(self._records)
@@ -159,7 +159,7 @@ class Clustered:
         if epochs != {self.feeder.producer.epoch}:
             found.append(f"epochs {epochs} of a producer with {self.feeder.producer.epoch}")
         for client in self.clients:
-            warned = [at_s for at_s in self.log.complaints_s(client) if at_s > self.since_s]
+            warned = [at_s for at_s in self.log.warned_s(client) if at_s > self.since_s]
             if not at_most_one_a_second(warned):
                 found.append(f"{client} warned too often: {warned}")
         return found

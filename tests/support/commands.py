@@ -95,7 +95,7 @@ class Command:
         """Wait for a line on stderr that contains `part`. `timeout_s` is scaled."""
         line = self.err.wait_for(lambda text: part in text, scaled(timeout_s))
         if line is None:
-            raise AssertionError(f"{self.program} never said {part!r}; it said:\n{self.err.text}")
+            raise AssertionError(f"{self.program} never logged {part!r}; it logged:\n{self.err.text}")
         return line
 
     def wait(self, timeout_s: float = 15.0) -> int:
@@ -104,7 +104,7 @@ class Command:
             code = self.process.wait(scaled(timeout_s))
         except subprocess.TimeoutExpired:
             raise AssertionError(
-                f"{self.program} still runs after {scaled(timeout_s):g} s; it said:\n{self.err.text}"
+                f"{self.program} still runs after {scaled(timeout_s):g} s; it logged:\n{self.err.text}"
             ) from None
         self.out.join()
         self.err.join()
