@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -58,7 +57,7 @@ def proxy(echo: Echo) -> Iterator[TcpProxy]:
 @pytest.fixture
 def client(proxy: TcpProxy) -> Iterator[socket.socket]:
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=scaled(10)) as sock:
-        assert round_trip_s(sock, b"hello") < scaled(5)
+        check_echo(sock, b"hello")
         yield sock
 
 
@@ -71,11 +70,9 @@ def receive(sock: socket.socket, count: int) -> bytes:
     return data
 
 
-def round_trip_s(sock: socket.socket, data: bytes) -> float:
-    began_s = time.monotonic()
+def check_echo(sock: socket.socket, data: bytes) -> None:
     sock.sendall(data)
     assert receive(sock, len(data)) == data
-    return time.monotonic() - began_s
 
 
 def test_what_goes_in_comes_out_in_order_however_it_is_jittered(
@@ -114,12 +111,7 @@ def test_a_cut_is_a_reset_and_the_target_notices(
     wait_until(lambda: echo.lost == 1, 5, "the target loses its client")
     assert proxy.connections == 0
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=scaled(5)) as again:
-        assert round_trip_s(again, b"again") < scaled(5)
-
-
-def test_a_cut_may_be_in_good_order(proxy: TcpProxy, client: socket.socket) -> None:
-    proxy.cut(reset=False)
-    assert client.recv(1) == b""
+        check_echo(again, b"again")
 
 
 def test_an_end_on_one_side_is_passed_on_after_what_came_before(
@@ -130,8 +122,7 @@ def test_an_end_on_one_side_is_passed_on_after_what_came_before(
     client.shutdown(socket.SHUT_WR)
     assert receive(client, 4) == b"last"
     assert client.recv(1) == b""
-    wait_until(lambda: proxy.connections == 0, 5, "nothing is left of it")
-    assert echo.lost == 1
+    wait_until(lambda: proxy.connections == 0 and echo.lost == 1, 5, "nothing is left of it")
 
 
 def test_a_stopped_proxy_leaves_nothing(echo: Echo) -> None:
@@ -147,15 +138,3 @@ def test_a_stopped_proxy_leaves_nothing(echo: Echo) -> None:
     wait_until(lambda: threading.active_count() <= threads, 5, "its thread has ended")
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", proxy.port), timeout=scaled(5))
-
-
-@pytest.mark.parametrize(
-    ("url", "through"),
-    [
-        ("amqp://u:p%40@a:1,b:2/v", "amqp://u:p%40@127.0.0.1:{port}/v"),
-        ("tcp+threads://h:7400", "tcp+threads://127.0.0.1:{port}"),
-    ],
-)
-def test_a_url_leads_through_it(url: str, through: str) -> None:
-    proxy = TcpProxy("127.0.0.1", 1)
-    assert proxy.url_through(url) == through.format(port=proxy.port)
