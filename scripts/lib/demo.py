@@ -17,7 +17,7 @@ from fanlight.common.model.units import count, positive_duration_s
 from fanlight.common.runtime.settings import OneLineParser
 from scripts.lib import broker
 from scripts.lib.bootstrap import PYTHON, ensure_venv
-from scripts.lib.child import Child, Event, Events, Kind
+from scripts.lib.child import Child, ChildEvent, ChildEvents, EventKind
 from scripts.lib.instance import Instance
 from scripts.lib.live import Display, PlainDisplay, TableDisplay
 
@@ -94,7 +94,7 @@ class Demo:
     """The programs, and what is shown of them. One thread: all that happens comes through one queue."""
 
     def __init__(self, options: argparse.Namespace, environment: Mapping[str, str]) -> None:
-        self._events: Events = Events()
+        self._events: ChildEvents = ChildEvents()
         self._seconds: float | None = options.seconds
         # A program that is not on a terminal of its own prints whole lines.
         self._environment = {**environment, "PYTHONUNBUFFERED": "1"}
@@ -120,7 +120,7 @@ class Demo:
     def run(self) -> int:
         """Run until a signal, the end of the time, or the end of what there is to show."""
         for number in _STOPPING:
-            signal.signal(number, lambda *_: self._events.put(Event(Kind.SIGNAL)))
+            signal.signal(number, lambda *_: self._events.put(ChildEvent(EventKind.SIGNAL)))
         show("Ctrl-C ends it. Join from another terminal, in this folder:")
         show("  FANLIGHT_URL=$(scripts/broker url) .venv/bin/python -m consumer --name me")
         if sys.stdout.isatty():
@@ -150,13 +150,13 @@ class Demo:
         except Empty:
             return False
         match event.kind:
-            case Kind.SIGNAL:
+            case EventKind.SIGNAL:
                 return False
-            case Kind.STATUS:
+            case EventKind.STATUS:
                 self._display.status(event.name, event.text)
-            case Kind.NOTE:
+            case EventKind.NOTE:
                 self._display.note(event.text if event.name == _PRODUCER else f"{event.name}: {event.text}")
-            case Kind.ENDED:
+            case EventKind.ENDED:
                 code = self._children[event.name].exit_code
                 if code != 0:
                     self._display.note(f"demo: {event.name} ended with exit code {code}")

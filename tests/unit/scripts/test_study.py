@@ -92,7 +92,7 @@ def test_drops_are_samples_under_half_of_the_mean() -> None:
     assert drops.deep([1.0, 1.0, 0.1, 1.9]) == {"mean": 1.0, "low": 0.25}
 
 
-def test_verdicts_are_medians_against_the_threads_from_ten_clients_on() -> None:
+def test_checks_are_medians_against_the_threads_from_ten_clients_on() -> None:
     figures = {"fps_worst": 30.0, "skew_p50_ms": 5.0, "skew_p99_ms": 9.0, "age_p50_worst_client_ms": 7.0}
     runs = [
         run("threads", 5, cores_total=1.0, age_p99_worst_client_ms=20.0, **figures),
@@ -104,7 +104,7 @@ def test_verdicts_are_medians_against_the_threads_from_ten_clients_on() -> None:
         ),
         run("hub", 10, cores_total=0.51, age_p99_worst_client_ms=8.0, **figures),
     ]
-    found = {verdict.what: (round(verdict.value, 3), verdict.reached) for verdict in tables.verdicts(runs)}
+    found = {check.what: (round(check.value, 3), check.reached) for check in tables.limit_checks(runs)}
     assert found == {
         "broker: CPU, ratio to threads": (1.04, True),
         "broker: skew p50, ms (threads')": (5.0, True),
@@ -123,7 +123,7 @@ def test_who_shows_fewer_frames_has_reached_nothing() -> None:
         run("broker", 10, cores_total=0.4, fps_worst=3.0, **figures),
         run("hub", 10, cores_total=0.4, fps_worst=29.6, **figures),
     ]
-    assert [verdict.reached for verdict in tables.verdicts(runs)] == [False] * 5 + [True]
+    assert [check.reached for check in tables.limit_checks(runs)] == [False] * 5 + [True]
 
 
 def test_every_design_meets_every_load_once_in_each_repeat() -> None:
