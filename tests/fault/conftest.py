@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from scripts.private_node import PrivateNode, scripts_folder
+from scripts.private_node import PrivateNode
+from tests.support.broker import new_node
 from tests.support.timing import scaled
 
 
@@ -19,10 +20,7 @@ def quiet_pika(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.fixture(scope="session")
 def long_lived_node() -> Iterator[PrivateNode]:
-    if scripts_folder() is None:
-        pytest.skip("rabbitmq-server is not installed; scripts/test installs it where it may")
-    node = PrivateNode()
-    node.start(scaled(90))
+    node = new_node()
     yield node
     node.stop()
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from scripts.private_cluster import PrivateCluster, missing_for_cut
-from scripts.private_node import scripts_folder
+from tests.support.broker import require_rabbitmq
 from tests.support.clustered import Clustered, Log, Moment, clustered
 from tests.support.timing import scaled, wait_until
 
@@ -17,8 +17,7 @@ RECOVERY_S = 5.0
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[PrivateCluster]:
-    if scripts_folder() is None:
-        pytest.skip("rabbitmq-server is not installed; scripts/test installs it where it may")
+    require_rabbitmq()
     cluster = PrivateCluster()
     cluster.start(scaled(90))
     yield cluster

@@ -15,8 +15,8 @@ import pytest
 
 from scripts.lib import netns
 from scripts.lib.tcp_proxy import TcpProxy
-from scripts.private_node import scripts_folder
 from tests.support.bad_line import Place, Scene, made_place, streaming, wait_long
+from tests.support.broker import require_rabbitmq
 from tests.support.timing import scaled, wait_until
 
 RECOVERY_S = 2.0
@@ -34,8 +34,7 @@ def place() -> Iterator[Place]:
     reason = netns.unavailable()
     if reason is not None:
         pytest.skip(reason)
-    if scripts_folder() is None:
-        pytest.skip("rabbitmq-server is not installed; scripts/test installs it where it may")
+    require_rabbitmq()
     with made_place() as made:
         yield made
 

@@ -6,11 +6,10 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 from scripts.lib.certs import Authority, Pair
 from scripts.lib.ports import LOOPBACK, free_ports
-from scripts.private_node import PrivateNode, scripts_folder
+from scripts.private_node import PrivateNode
+from tests.support.broker import require_rabbitmq
 
 # A loopback address that is not in the broker's certificate.
 OTHER_NAME = "127.0.0.2"
@@ -51,8 +50,7 @@ class TlsNode:
 
 def tls_node(folder: Path) -> TlsNode:
     """Not yet started."""
-    if scripts_folder() is None:
-        pytest.skip("rabbitmq-server is not installed; scripts/test installs it where it may")
+    require_rabbitmq()
     authority, other_authority = Authority(folder / "ours"), Authority(folder / "theirs")
     server = authority.server(("localhost", LOOPBACK))
     port, outside_port = free_ports(2)
