@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 import signal
 import time
@@ -14,6 +13,7 @@ import pytest
 
 from fanlight.common.clock import wall_ns
 from fanlight.common.transport.amqp import topology
+from scripts.measure.traces import Shown, read
 from scripts.private_node import VHOST, PrivateNode
 from tests.support.commands import Command, at_most_one_a_second, running
 from tests.support.fault_stream import FPS, MAX_AGE_S, RECOVERY_S, Fading, Watcher, queues, streaming
@@ -22,11 +22,9 @@ from tests.support.timing import scaled, wait_until
 UNREACHABLE = "nothing answers"
 
 
-def presented(trace: Path) -> list[tuple[int, float]]:
-    """(capture, age in seconds) of every presented frame that a trace holds; the last row may be half."""
-    with trace.open() as file:
-        rows = [row for row in csv.reader(file) if len(row) == 5 and row[4] == "presented"]
-    return [(int(row[1]), (int(row[3]) - int(row[1])) / 1e9) for row in rows]
+def frames(trace: Path) -> list[Shown]:
+    """What a consumer has presented so far."""
+    return read(trace) if trace.exists() else []
 
 
 def warnings_of(command: Command) -> list[float]:
@@ -86,7 +84,7 @@ def test_broker_killed_and_restarted_under_a_stream(node: PrivateNode, stream: s
         running("consumer", "--url", node.url, "--stream", other, "--sink", f"trace:{trace}") as consumer,
         streaming(node, stream) as (feeder, watcher),
     ):
-        wait_until(lambda: trace.exists() and len(presented(trace)) > 10, 15, "the commands stream")
+        wait_until(lambda: len(frames(trace)) > 10, 15, "the commands stream")
         node.kill()
         killed_s = time.monotonic()
         for command in (producer, consumer):
@@ -97,7 +95,7 @@ def test_broker_killed_and_restarted_under_a_stream(node: PrivateNode, stream: s
         assert watcher.after(returned_s)[0].at_s > killed_s
         left_s = RECOVERY_S + 1.5 - (time.monotonic() - returned_s)  # a trace is written once a second
         wait_until(
-            lambda: [capture for capture, _ in presented(trace) if capture > returned_ns],
+            lambda: [frame for frame in frames(trace) if frame.capture_ns > returned_ns],
             left_s,
             "frames again in the commands",
         )
@@ -109,7 +107,7 @@ def test_broker_killed_and_restarted_under_a_stream(node: PrivateNode, stream: s
             command.signal(signal.SIGINT)
             assert command.wait(timeout_s=2) == 0, command.err.text
             assert "Traceback" not in command.err.text, command.err.text
-    assert max(age_s for _, age_s in presented(trace)) <= MAX_AGE_S
+    assert max(frame.age_ms for frame in frames(trace)) <= MAX_AGE_S * 1000
 
 
 def test_producer_replaced_under_a_consumer(node: PrivateNode, stream: str) -> None:
@@ -163,17 +161,17 @@ def test_consumer_suspended(node: PrivateNode, stream: str, tmp_path: Path) -> N
     where = ("--url", node.url, "--stream", stream)
     flags = (*where, "--max-age", f"{MAX_AGE_S}s", "--sink", f"trace:{trace}")
     with Fading(node.url, stream) as feeder, running("consumer", *flags) as command:
-        wait_until(lambda: trace.exists() and len(presented(trace)) > 10, 15, "frames are presented")
+        wait_until(lambda: len(frames(trace)) > 10, 15, "frames are presented")
         command.signal(signal.SIGSTOP)
         mark = feeder.producer.stats().published
         wait_until(lambda: feeder.producer.stats().published > mark + 3 * FPS, 10, "3 s of frames pass")
         command.signal(signal.SIGCONT)
         resumed_ns = wall_ns()
         wait_until(
-            lambda: len([capture for capture, _ in presented(trace) if capture > resumed_ns]) > FPS,
+            lambda: len([frame for frame in frames(trace) if frame.capture_ns > resumed_ns]) > FPS,
             5,
             "fresh frames are presented again",
         )
         command.signal(signal.SIGTERM)
         assert command.wait(timeout_s=2) == 0, command.err.text
-    assert max(age_s for _, age_s in presented(trace)) <= MAX_AGE_S
+    assert max(frame.age_ms for frame in frames(trace)) <= MAX_AGE_S * 1000
