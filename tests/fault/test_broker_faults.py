@@ -16,7 +16,16 @@ from fanlight.common.transport.amqp import topology
 from scripts.measure.traces import Shown, read
 from scripts.private_node import VHOST, PrivateNode
 from tests.support.commands import Command, at_most_one_a_second, running
-from tests.support.fault_stream import FPS, MAX_AGE_S, RECOVERY_S, Fading, Watcher, queues, streaming
+from tests.support.fault_stream import (
+    FPS,
+    HANDOVER_S,
+    MAX_AGE_S,
+    RECOVERY_S,
+    Fading,
+    Watcher,
+    queues,
+    streaming,
+)
 from tests.support.timing import scaled, wait_until
 
 UNREACHABLE = "nothing answers"
@@ -107,7 +116,7 @@ def test_broker_killed_and_restarted_under_a_stream(node: PrivateNode, stream: s
             command.signal(signal.SIGINT)
             assert command.wait(timeout_s=2) == 0, command.err.text
             assert "Traceback" not in command.err.text, command.err.text
-    assert max(frame.age_ms for frame in frames(trace)) <= MAX_AGE_S * 1000
+    assert max(frame.age_ms for frame in frames(trace)) <= (MAX_AGE_S + HANDOVER_S) * 1000
 
 
 def test_producer_replaced_under_a_consumer(node: PrivateNode, stream: str) -> None:
@@ -174,4 +183,4 @@ def test_consumer_suspended(node: PrivateNode, stream: str, tmp_path: Path) -> N
         )
         command.signal(signal.SIGTERM)
         assert command.wait(timeout_s=2) == 0, command.err.text
-    assert max(frame.age_ms for frame in frames(trace)) <= MAX_AGE_S * 1000
+    assert max(frame.age_ms for frame in frames(trace)) <= (MAX_AGE_S + HANDOVER_S) * 1000

@@ -16,14 +16,12 @@ import pytest
 from scripts.lib.fault_control import FaultControl
 from tests.support.broker import tcp_url
 from tests.support.commands import Command, running
+from tests.support.fault_stream import HANDOVER_S, MAX_AGE_S
 from tests.support.shown import Presented, longest_pause_s, presented
 from tests.support.timing import scaled, wait_until
 
 HOUR = 3600.0
 FPS = 30
-MAX_AGE_S = 0.5
-# Between the two readings of the clock that decide and that stamp a frame lies one switch of processes.
-HANDOVER_S = 0.1
 RECOVERY_S = 2.0
 # Frames that must have come before a step is looked at: enough for one of 40 ms a frame to come to rest.
 FLOW = 12

@@ -16,11 +16,10 @@ from fanlight.common.shm.folder import ring_folder
 from scripts.lib.tcp_proxy import TcpProxy
 from tests.support.broker import tcp_url
 from tests.support.commands import Command, at_most_one_a_second, running
+from tests.support.fault_stream import HANDOVER_S, MAX_AGE_S
 from tests.support.shown import Presented, longest_pause_s, presented
 from tests.support.timing import scaled, wait_until
 
-MAX_AGE_S = 0.5
-HANDOVER_S = 0.1
 RECOVERY_S = 2.0
 # A limit below what is open already takes nothing away, and gives nothing more.
 NONE_LEFT = 4

@@ -18,6 +18,8 @@ from tests.support.feeder import Feeder
 FPS = 30
 MAX_AGE_S = 0.5
 RECOVERY_S = 5.0
+# Between the readings of the clock that decide on a frame and that stamp it lies one switch of processes.
+HANDOVER_S = 0.1
 
 
 class Fading(Feeder):
