@@ -123,7 +123,9 @@ def _add_fanout(ways: Any) -> None:
 
 def _designs(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> int:
     plan = (
-        comparison.QUICK if arguments.quick else replace(comparison.WHOLE, traced_syscalls=_ensure_strace())
+        comparison.QUICK
+        if arguments.quick
+        else replace(comparison.WHOLE, traced_syscalls=_ensure("strace", "strace"))
     )
     given = {name: getattr(arguments, name) for name in ("designs", "clients", "sizes", "codecs")}
     given |= {"seconds": arguments.seconds, "repeats": arguments.repeats}
@@ -183,11 +185,12 @@ def _fanout(arguments: argparse.Namespace, _node: PrivateNode, results: Path) ->
 _MORE = {"designs": _designs, "drops": _drops, "fanout": _fanout}
 
 
-def _ensure_strace() -> bool:
-    if shutil.which("strace") is None and apt.can_install():
-        print("installing strace with apt-get", flush=True)
-        apt.install(["strace"])
-    return shutil.which("strace") is not None
+def _ensure(program: str, *packages: str) -> bool:
+    """Whether it is there now."""
+    if shutil.which(program) is None and apt.can_install():
+        print(f"installing {program} with apt-get", flush=True)
+        apt.install(packages)
+    return shutil.which(program) is not None
 
 
 def _single(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> int:
@@ -203,7 +206,7 @@ def _viewers(arguments: argparse.Namespace, node: PrivateNode, results: Path) ->
     wanted = arguments.cases or viewers.USUAL[arguments.via]
     cases = [name for name in viewers.CASES if name in wanted]
     if "gstreamer" in cases:
-        _ensure_gstreamer()
+        _ensure("gst-launch-1.0", *(f"gstreamer1.0-{part}" for part in _GSTREAMER))
     lasts_s = arguments.seconds + 90
     study = Study(
         bench=Bench(node, results, arguments.seconds),
@@ -232,12 +235,6 @@ def _viewers(arguments: argparse.Namespace, node: PrivateNode, results: Path) ->
     plots.draw(results, study.kept)
     print(f"{table}\n\nraw data, plots and this table: {results}")
     return 1 if failed or study.score.missed() else 0
-
-
-def _ensure_gstreamer() -> None:
-    if machine.gstreamer() is None and apt.can_install():
-        print("installing GStreamer with apt-get", flush=True)
-        apt.install(["gstreamer1.0-tools", *(f"gstreamer1.0-{part}" for part in _GSTREAMER[1:])])
 
 
 if __name__ == "__main__":
