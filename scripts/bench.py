@@ -123,7 +123,9 @@ def _add_fanout(ways: Any) -> None:
 
 def _designs(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> int:
     plan = (
-        comparison.QUICK if arguments.quick else replace(comparison.WHOLE, traced_syscalls=_ensure_strace())
+        comparison.QUICK
+        if arguments.quick
+        else replace(comparison.WHOLE, traced_syscalls=_ensure("strace", "strace"))
     )
     given = {name: getattr(arguments, name) for name in ("designs", "clients", "sizes", "codecs")}
     given |= {"seconds": arguments.seconds, "repeats": arguments.repeats}
@@ -136,27 +138,27 @@ def _designs(arguments: argparse.Namespace, node: PrivateNode, results: Path) ->
             clips[size] = clip.repeated(results / f"clip-{size}.mp4", longest_s, size_px(size))
         return clips[size]
 
-    say = partial(print, flush=True)
+    show = partial(print, flush=True)
     bench = Bench(node, results, plan.seconds, 1.0 if arguments.quick else SETTLE_S)
-    study = comparison.Comparison(plan, bench, footage, _COUNTED, say)
+    study = comparison.Comparison(plan, bench, footage, _COUNTED, show)
     agree = ended = False
     try:
         if not arguments.quick:
             first = plan.sizes[0]
-            joins.run(results, footage(first), node.url, names=plan.designs, size=first, say=say)
+            joins.run(results, footage(first), node.url, names=plan.designs, size=first, show=show)
         agree = arguments.quick or "broker" not in plan.designs or broker_docker.missing() is not None
         if not agree:
-            agree = broker_count.check(results, footage(plan.sizes[0]), plan.sizes[0], plan.seconds, say)
+            agree = broker_count.check(results, footage(plan.sizes[0]), plan.sizes[0], plan.seconds, show)
         study.run()
         ended = True
     except KeyboardInterrupt:
-        say("interrupted: what is done is kept")
+        show("interrupted: what is done is kept")
     except (RunFailed, FanlightError, OSError) as error:
-        say(f"ended early: {error}")
+        show(f"ended early: {error}")
     try:
         print(report.write(results))
     except FileNotFoundError as error:
-        say(str(error))
+        show(str(error))
     return 0 if ended and agree and not study.failed else 1
 
 
@@ -175,7 +177,7 @@ def _fanout(arguments: argparse.Namespace, _node: PrivateNode, results: Path) ->
         clients=arguments.clients,
         span_s=arguments.seconds,
         other=arguments.python,
-        say=partial(print, flush=True),
+        show=partial(print, flush=True),
     )
     return 0
 
@@ -183,11 +185,12 @@ def _fanout(arguments: argparse.Namespace, _node: PrivateNode, results: Path) ->
 _MORE = {"designs": _designs, "drops": _drops, "fanout": _fanout}
 
 
-def _ensure_strace() -> bool:
-    if shutil.which("strace") is None and apt.can_install():
-        print("installing strace with apt-get", flush=True)
-        apt.install(["strace"])
-    return shutil.which("strace") is not None
+def _ensure(program: str, *packages: str) -> bool:
+    """Whether it is there now."""
+    if shutil.which(program) is None and apt.can_install():
+        print(f"installing {program} with apt-get", flush=True)
+        apt.install(packages)
+    return shutil.which(program) is not None
 
 
 def _single(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> int:
@@ -203,7 +206,7 @@ def _viewers(arguments: argparse.Namespace, node: PrivateNode, results: Path) ->
     wanted = arguments.cases or viewers.USUAL[arguments.via]
     cases = [name for name in viewers.CASES if name in wanted]
     if "gstreamer" in cases:
-        _ensure_gstreamer()
+        _ensure("gst-launch-1.0", *(f"gstreamer1.0-{part}" for part in _GSTREAMER))
     lasts_s = arguments.seconds + 90
     study = Study(
         bench=Bench(node, results, arguments.seconds),
@@ -232,12 +235,6 @@ def _viewers(arguments: argparse.Namespace, node: PrivateNode, results: Path) ->
     plots.draw(results, study.kept)
     print(f"{table}\n\nraw data, plots and this table: {results}")
     return 1 if failed or study.score.missed() else 0
-
-
-def _ensure_gstreamer() -> None:
-    if machine.gstreamer() is None and apt.can_install():
-        print("installing GStreamer with apt-get", flush=True)
-        apt.install(["gstreamer1.0-tools", *(f"gstreamer1.0-{part}" for part in _GSTREAMER[1:])])
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Feed every parser and decoder with what nobody would send, guided by what it makes them do (atheris)."""
+"""Feed every parser and decoder with malformed input, guided by coverage (atheris)."""
 
 from __future__ import annotations
 

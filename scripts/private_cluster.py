@@ -6,7 +6,7 @@
         with cluster.cut_off(1):
             ...
 
-Every node is a `PrivateNode` with an address of its own in 127.0.0.0/8 for what nodes say to each other, so
+Every node is a `PrivateNode` with an address of its own in 127.0.0.0/8 for the traffic between nodes, so
 that one of them can be cut off from the others; clients find all of them at 127.0.0.1.
 """
 
@@ -35,6 +35,7 @@ from scripts.private_node import (
     VHOST,
     NodeError,
     PrivateNode,
+    epmd_command,
     scripts_folder,
 )
 
@@ -48,7 +49,7 @@ class PrivateCluster:
 
     Attributes:
         nodes: the nodes, which may be killed, suspended, stopped and restarted one by one. A node that
-            lost its data (`restart(empty=True)`) would not be let in again.
+            lost its data (`restart(empty=True)`) would not be accepted again.
     """
 
     def __init__(self) -> None:
@@ -112,15 +113,15 @@ class PrivateCluster:
 
     def running(self, asked: int) -> set[str]:
         """The names of the nodes that are in the cluster, as the node of that number sees it."""
-        said = json.loads(self.nodes[asked].ctl("cluster_status", "--formatter", "json"))
-        return set(said["running_nodes"])
+        status = json.loads(self.nodes[asked].ctl("cluster_status", "--formatter", "json"))
+        return set(status["running_nodes"])
 
     @contextmanager
     def cut_off(self, number: int, *, from_clients: bool = False) -> Iterator[None]:
-        """Drop, without a word, every packet between that node and the others.
+        """Drop every packet, and send no ICMP, between that node and the others.
 
         Args:
-            from_clients: also what its clients say to it, and it to them.
+            from_clients: also packets between it and its clients.
 
         Raises:
             NodeError: this machine does not allow it; see `missing_for_cut`.
@@ -157,12 +158,8 @@ class PrivateCluster:
         return PrivateNode(folder, extra_conf="\n".join(conf))
 
     def _start_epmd(self) -> None:
-        epmd = shutil.which("epmd")
-        if epmd is None:
-            raise NodeError("epmd is not installed (it belongs to Erlang: apt-get install erlang-base)")
-        addresses = ",".join(self._addresses)
         self._epmd = subprocess.Popen(
-            [epmd, "-address", addresses, "-port", str(self._epmd_port)],
+            epmd_command(",".join(self._addresses), self._epmd_port),
             env={"PATH": os.environ.get("PATH", os.defpath), marked.VARIABLE: self._name},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

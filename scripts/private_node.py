@@ -136,7 +136,7 @@ class PrivateNode:
             raise
 
     def stop(self, timeout_s: float = 10.0) -> None:
-        """End the node, kindly if it reacts within `timeout_s`, and remove its folder."""
+        """End the node, by SIGTERM if it reacts within `timeout_s`, and remove its folder."""
         self._end_server(timeout_s)
         marked.kill_all(self.name)
         self._reap()
@@ -180,8 +180,8 @@ class PrivateNode:
             timeout=timeout_s,
         )
         if done.returncode != 0:
-            said = (done.stdout + done.stderr).strip()
-            raise NodeError(f"rabbitmqctl {' '.join(arguments)} failed", said)
+            output = (done.stdout + done.stderr).strip()
+            raise NodeError(f"rabbitmqctl {' '.join(arguments)} failed", output)
         return done.stdout
 
     def log_tail(self, lines: int = 15) -> str:
@@ -207,10 +207,7 @@ class PrivateNode:
     def _start_epmd(self) -> None:
         if not is_free(self._identity.epmd_port):
             return  # ours, of before a restart, or that of the cluster
-        epmd = shutil.which("epmd")
-        if epmd is None:
-            raise NodeError("epmd is not installed (it belongs to Erlang: apt-get install erlang-base)")
-        self._launch(_EPMD, [epmd, "-address", LOOPBACK, "-port", str(self._identity.epmd_port)])
+        self._launch(_EPMD, epmd_command(LOOPBACK, self._identity.epmd_port))
 
     def _wait_ready(self, deadline: float) -> None:
         server = self._children[_SERVER]
@@ -230,7 +227,7 @@ class PrivateNode:
                 return
 
     def _first_error(self) -> str:
-        """The log's first error, which tells more than what falls over after it."""
+        """The log's first error, which explains those that follow."""
         lines = self.log_tail(lines=10_000).splitlines()
         errors = [line.partition("[error]")[2].partition("> ")[2].strip() for line in lines]
         return next(filter(None, errors), "no error in its log")[:300]
@@ -247,3 +244,15 @@ class PrivateNode:
     def _reap(self) -> None:
         """Collect our own children that have ended, so that no zombie stays."""
         self._children = {role: child for role, child in self._children.items() if child.poll() is None}
+
+
+def epmd_command(addresses: str, port: int) -> list[str]:
+    """Runs Erlang's port mapper.
+
+    Raises:
+        NodeError: it is not installed.
+    """
+    epmd = shutil.which("epmd")
+    if epmd is None:
+        raise NodeError("epmd is not installed (it belongs to Erlang: apt-get install erlang-base)")
+    return [epmd, "-address", addresses, "-port", str(port)]

@@ -2,7 +2,7 @@
 
 One producer, six consumers of mixed kinds and a second stream on a private RabbitMQ node; kills, stops,
 alarms, cuts, steps of the clock, full disks, and more, drawn from the seed. Exit codes: 0 no invariant was
-broken, 1 one was, 2 unusable arguments. Root may cut networks and fill disks as well; without, it is said
+broken, 1 one was, 2 unusable arguments. Root may cut networks and fill disks as well; without, a line lists
 what is left out.
 """
 
@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     unknown = set(options.only or ()) - {fault.name for fault in FAULTS}
     if unknown:
-        say(f"--only {min(unknown)!r} cannot be used: allowed is what --list names")
+        show(f"--only {min(unknown)!r} cannot be used: allowed is what --list names")
         return _BAD_ARGUMENT
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
@@ -51,10 +51,10 @@ def main(argv: list[str] | None = None) -> int:
         ) as rig:
             _run(rig, result, faults, options)
     except KeyboardInterrupt:
-        say("interrupted; what was started is stopped again")
+        show("interrupted; what was started is stopped again")
         return 1
     except (FanlightError, OSError) as error:
-        say(str(error))
+        show(str(error))
         return 1
     print(table([result]))
     print(summary(result), flush=True)
@@ -86,22 +86,22 @@ def _run(rig: Rig, result: Result, faults: tuple[Fault, ...], options: argparse.
     possible, result.left_out = usable(rig, faults)
     began_s = time.monotonic()
     result.broker = f"RabbitMQ {rig.node.ctl('version').strip()}"
-    log = say if options.verbose else _unsaid
+    log = show if options.verbose else _not_shown
     scale = float(os.environ.get("FANLIGHT_TEST_TIMEOUT_SCALE", "1"))
-    run = Run(rig, result, say, log, scale=scale, brisk=options.brisk)
+    run = Run(rig, result, show, log, scale=scale, brisk=options.brisk)
     run.begin()
-    say(f"{len(rig.members)} processes on {result.broker}; {len(possible)} kinds of faults")
+    show(f"{len(rig.members)} processes on {result.broker}; {len(possible)} kinds of faults")
     run.faults(sequence(possible, rig.rng, options.cycles), began_s + options.minutes * 60)
     run.settle()
     run.end()
     result.seconds = time.monotonic() - began_s
 
 
-def _unsaid(_text: str) -> None:
+def _not_shown(_text: str) -> None:
     pass
 
 
-def say(text: str) -> None:
+def show(text: str) -> None:
     print(f"soak: {text}", file=sys.stderr, flush=True)
 
 

@@ -2,9 +2,10 @@
 
     python -m scripts.faults.instrumented producer|consumer FLAGS...
 
-SOAK_LEVERS names the file of `levers.Levers`, SOAK_SEEN the socket that is told of presented frames,
-SOAK_MEMBER the number that this process has there. The source `test` is replaced by one whose pictures
-say when they were taken; the sink `null` by one that reads that off again. All else is the command itself.
+SOAK_CONTROL names the file of its `FaultControl`, SOAK_OBSERVATIONS the socket that gets a datagram for
+each presented frame, SOAK_MEMBER the number that this process has there. The source `test` is replaced by
+one whose pictures say when they were taken; the sink `null` by one that reads that off again. All else is
+the command itself.
 """
 
 from __future__ import annotations
@@ -17,24 +18,22 @@ from pathlib import Path
 
 from fanlight.common import clock
 from fanlight.common.runtime.memory import lean_process
-from scripts.faults.levers import Levers, Mode
-from scripts.faults.seen import CODES, UNREADABLE, Seen, code_of, pack
-from scripts.lib.stepped_clock import stepped
+from scripts.faults.observation import CODES, UNREADABLE, Observation, code_of, pack
+from scripts.lib.fault_control import FaultControl, Mode
 
 
 def main() -> int:
     """Run the command; its exit code."""
     lean_process()
     role, flags = sys.argv[1], sys.argv[2:]
-    place = Path(os.environ["SOAK_LEVERS"])
-    levers = Levers(place)
-    clock.wall_ns = stepped(place)
+    control = FaultControl(Path(os.environ["SOAK_CONTROL"]))
+    clock.wall_ns = control.wall_ns
     if role == "producer":
-        return _producer(flags, levers)
+        return _producer(flags, control)
     return _consumer(flags)
 
 
-def _producer(flags: list[str], levers: Levers) -> int:
+def _producer(flags: list[str], control: FaultControl) -> int:
     import numpy as np
 
     import fanlight.producer.source as sources
@@ -67,9 +66,9 @@ def _producer(flags: list[str], levers: Levers) -> int:
             self._pacer, self._number = Pacer(), 0
 
         def read(self) -> Captured | None:
-            while levers.mode is Mode.STALLED and not self._interrupted.wait(0.02):
+            while control.mode is Mode.STALLED and not self._interrupted.wait(0.02):
                 pass
-            mode = levers.mode
+            mode = control.mode
             if mode is not self._mode:
                 self._mode = mode
                 self.open()
@@ -117,28 +116,28 @@ def _consumer(flags: list[str]) -> int:
     from fanlight.consumer.sinks.base import Sink
     from fanlight.producer.source.frame_code import read_frame_number
 
-    member, told = int(os.environ["SOAK_MEMBER"]), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    told.setblocking(False)
+    member, channel = int(os.environ["SOAK_MEMBER"]), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    channel.setblocking(False)
 
     class CheckingSink(Sink):
-        """Tells what every picture says of itself."""
+        """Reports what every picture says of itself."""
 
         def present(self, frame: Frame) -> None:
             image = frame.image
             height = image.shape[0]
             codes = [read_frame_number(image[: height * part // CODES]) for part in range(1, CODES + 1)]
             if not frame.valid:
-                return  # what was read is worth nothing, and the consumer knows
+                return  # the pixels were overwritten meanwhile, and the consumer knows
             top, middle, bottom = (UNREADABLE if code is None else code for code in codes)
             header = frame.header
-            seen = Seen(
+            observed = Observation(
                 member, header.epoch, header.seq, header.capture_ns, frame.presented_ns, monotonic_ns(),
                 (top, middle, bottom), header.stream,
             )  # fmt: skip
             try:
-                told.sendto(pack(seen), os.environ["SOAK_SEEN"])
+                channel.sendto(pack(observed), os.environ["SOAK_OBSERVATIONS"])
             except OSError:
-                return  # the rig counts what it hears of
+                return  # the rig counts what it receives
 
     null.NullSink = CheckingSink  # type: ignore[assignment, misc]
     from fanlight.consumer.cli import main as command

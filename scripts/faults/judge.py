@@ -1,4 +1,4 @@
-"""Whether what the consumers presented, and what everybody said, is as it has to be. Pure.
+"""Checks the invariants on what consumers presented and on what all processes logged. Pure.
 
 All processes of a rig run on one host, whose real wall clock they share but for steps of whole `STEP_NS`:
 the true age of a frame is the difference of the two stamps modulo one step.
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from fanlight.producer.source.frame_code import MODULUS
-from scripts.faults.seen import Seen, code_of
+from scripts.faults.observation import Observation, code_of
 
 STEP_NS: Final = 3600 * 1_000_000_000
 # Between the decision to present and the stamp lies one switch of threads on a busy machine.
@@ -22,9 +22,9 @@ _MOST_LINES: Final = 5
 _SECOND_NS: Final = 1_000_000_000
 
 
-def true_age_ns(seen: Seen) -> int:
+def true_age_ns(observed: Observation) -> int:
     """From capture to presentation, whatever steps the two clocks have made."""
-    return (seen.presented_ns - seen.capture_ns + STEP_NS // 2) % STEP_NS - STEP_NS // 2
+    return (observed.presented_ns - observed.capture_ns + STEP_NS // 2) % STEP_NS - STEP_NS // 2
 
 
 @dataclass
@@ -58,34 +58,34 @@ class Judge:
         self.frames = 0
         self.oldest_ns = 0
 
-    def frame(self, seen: Seen, name: str, stream: str) -> None:
+    def frame(self, observed: Observation, name: str, stream: str) -> None:
         """Judge one frame; `name` and `stream` are those of the consumer that presented it."""
         self.frames += 1
-        followed = self._followed.setdefault(seen.member, _Followed())
-        where = f"{name}: frame {seen.seq} of epoch {seen.epoch:x}"
-        if seen.stream != stream:
-            self.fault("another stream", f"{where} is of {seen.stream}")
-        age_ns = true_age_ns(seen)
+        followed = self._followed.setdefault(observed.member, _Followed())
+        where = f"{name}: frame {observed.seq} of epoch {observed.epoch:x}"
+        if observed.stream != stream:
+            self.fault("another stream", f"{where} is of {observed.stream}")
+        age_ns = true_age_ns(observed)
         self.oldest_ns = max(self.oldest_ns, age_ns)
         if age_ns > self._max_age_ns + _HANDED_OVER_NS:
             self.fault("too old", f"{where} is {age_ns / 1e6:.0f} ms old")
         if age_ns < -_HANDED_OVER_NS:
             self.fault("from the future", f"{where} is {age_ns / 1e6:.0f} ms old")
-        if seen.epoch in followed.left:
+        if observed.epoch in followed.left:
             self.fault("out of order", f"{where}: that epoch was left before")
-        elif seen.epoch == followed.epoch and seen.seq <= followed.seq:
+        elif observed.epoch == followed.epoch and observed.seq <= followed.seq:
             self.fault("out of order", f"{where} after frame {followed.seq}")
-        wanted = code_of(seen.capture_ns, MODULUS)
-        if len(set(seen.codes)) > 1:
-            self.fault("torn", f"{where} says {seen.codes}")
-        elif seen.codes[0] != wanted:
-            self.fault("another's metadata", f"{where} says {seen.codes[0]}, its header {wanted}")
-        if seen.epoch != followed.epoch and followed.epoch >= 0:
+        wanted = code_of(observed.capture_ns, MODULUS)
+        if len(set(observed.codes)) > 1:
+            self.fault("torn", f"{where} says {observed.codes}")
+        elif observed.codes[0] != wanted:
+            self.fault("another's metadata", f"{where} says {observed.codes[0]}, its header {wanted}")
+        if observed.epoch != followed.epoch and followed.epoch >= 0:
             followed.left.add(followed.epoch)
-        followed.epoch, followed.seq = seen.epoch, seen.seq
+        followed.epoch, followed.seq = observed.epoch, observed.seq
         followed.frames += 1
-        followed.at_ns = seen.at_ns
-        followed.captured_ns = seen.at_ns - age_ns
+        followed.at_ns = observed.at_ns
+        followed.captured_ns = observed.at_ns - age_ns
 
     def presented(self, member: int) -> int:
         """How many frames a process has presented."""

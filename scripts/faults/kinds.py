@@ -12,9 +12,9 @@ from typing import Final
 
 from fanlight.common.transport.amqp import topology
 from scripts.faults.judge import STEP_NS
-from scripts.faults.levers import Mode
 from scripts.faults.member import Member
 from scripts.faults.rig import HUB, PRODUCER, RECORDER, STREAM, Rig
+from scripts.lib.fault_control import Mode
 from scripts.private_node import VHOST
 
 _QUICK_S: Final = 2.0
@@ -180,7 +180,7 @@ def _narrow(rig: Rig) -> Iterator[None]:
 @contextmanager
 def _clock_stepped(member: Member, rng: random.Random) -> Iterator[None]:
     # Over at once: it does not go back.
-    member.levers.clock_offset_ns += rng.choice((-STEP_NS, STEP_NS))
+    member.control.clock_offset_ns += rng.choice((-STEP_NS, STEP_NS))
     yield
 
 
@@ -202,10 +202,10 @@ def _no_descriptors(rig: Rig, member: Member) -> Iterator[None]:
 
 @contextmanager
 def _source(rig: Rig, mode: Mode) -> Iterator[None]:
-    levers = rig.members[PRODUCER].levers
-    levers.mode = mode
+    control = rig.members[PRODUCER].control
+    control.mode = mode
     yield
-    levers.mode = Mode.STEADY
+    control.mode = Mode.STEADY
 
 
 _SHORT: Final = (0.2, 2.0)

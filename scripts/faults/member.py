@@ -17,7 +17,7 @@ from typing import IO, Final
 import psutil
 
 from fanlight.common.clock import monotonic_ns
-from scripts.faults.levers import Levers
+from scripts.lib.fault_control import FaultControl
 from scripts.lib.instance import CHECKOUT
 
 _numbers = itertools.count(1)
@@ -40,7 +40,7 @@ class Member:
         role: `producer` or `consumer`.
         flags: of its command line; a `{life}` in them becomes the number of its life.
         prefix: what to run it under (`ip netns exec ...`).
-        on_line: told of each line that it writes, and in which of its lives.
+        on_line: called with each line that it writes, and with which of its lives.
     """
 
     def __init__(
@@ -58,13 +58,14 @@ class Member:
         self.name = name
         self.role = role
         self.stream = stream
-        self.levers = Levers(folder / f"{name}.levers")
+        control = folder / f"{name}.control"
+        self.control = FaultControl(control)
         self.lives = 0
         self.number = 0
         self._flags = flags
         self._folder = folder
         self._prefix = prefix
-        self._environment = {**os.environ, **environment, "SOAK_LEVERS": str(folder / f"{name}.levers")}
+        self._environment = {**os.environ, **environment, "SOAK_CONTROL": str(control)}
         self._on_line = on_line
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
@@ -125,7 +126,7 @@ class Member:
         return self._collect()
 
     def close(self) -> None:
-        self.levers.close()
+        self.control.close()
 
     def limit_descriptors(self, spare: int | None) -> None:
         """Let it have so many more than it has now; None lets it have as many as before."""

@@ -17,7 +17,7 @@ from typing import Final, Self
 
 from scripts.faults.judge import Judge
 from scripts.faults.member import Level, Member
-from scripts.faults.seen import unpack
+from scripts.faults.observation import unpack
 from scripts.faults.small_disk import SmallDisk
 from scripts.lib import netns
 from scripts.lib.ports import free_ports
@@ -59,7 +59,7 @@ _CONSUMERS: Final[dict[str, tuple[str, ...]]] = {
 
 
 class Rig:
-    """Starts everything, hears what is presented, ends everything.
+    """Starts everything, collects observations of what is presented, ends everything.
 
     Args:
         namespaces: whether a network of its own can be made for one of the consumers; needs root.
@@ -68,7 +68,7 @@ class Rig:
     def __init__(self, seed: int, *, namespaces: bool, codec: str = "h264", fps: int = 30) -> None:
         self.rng = random.Random(seed)
         self.judge = Judge(int(MAX_AGE_S * 1e9))
-        self.heard = threading.Condition()
+        self.observed = threading.Condition()
         self.folder = Path(tempfile.mkdtemp(prefix="fanlight-soak-"))
         self.members: dict[str, Member] = {}
         self._names: dict[int, Member] = {}
@@ -77,7 +77,7 @@ class Rig:
         self._codec, self._fps = codec, fps
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._closing = False
-        self._ear = threading.Thread(target=self._hear, name="ear", daemon=True)
+        self._listener = threading.Thread(target=self._listen, name="listener", daemon=True)
 
     def __enter__(self) -> Self:
         try:
@@ -97,7 +97,7 @@ class Rig:
     def start(self, member: Member) -> None:
         """Begin a life of a member."""
         member.start()
-        with self.heard:
+        with self.observed:
             self._names[member.number] = member
 
     def wait_fresh(self, since_ns: int, timeout_s: float) -> int | None:
@@ -118,12 +118,12 @@ class Rig:
                     waiting.remove(member)
             return not waiting
 
-        with self.heard:
-            return latest_ns if self.heard.wait_for(all_fresh, timeout_s) else None
+        with self.observed:
+            return latest_ns if self.observed.wait_for(all_fresh, timeout_s) else None
 
     def stale_members(self, since_ns: int) -> list[str]:
         """Consumers that have presented nothing captured later than `since_ns`."""
-        with self.heard:
+        with self.observed:
             return [m.name for m in self.consumers if self.judge.newest(m.number)[1] <= since_ns]
 
     def ended(self) -> list[str]:
@@ -145,10 +145,10 @@ class Rig:
 
     def _start(self) -> None:
         self._stack.callback(self._remove_folder)
-        place = str(self.folder / "seen")
+        place = str(self.folder / "observations")
         self._socket.bind(place)
-        self._ear.start()
-        self._stack.callback(self._stop_hearing, place)
+        self._listener.start()
+        self._stack.callback(self._stop_listening, place)
         self.disk = self._stack.enter_context(SmallDisk(self.folder / "disk", _DISK_MIB))
         network = self._stack.enter_context(netns.Netns()) if self._namespaces else None
         self.network = network
@@ -188,8 +188,8 @@ class Rig:
     ) -> None:
         member = Member(
             name, role, stream, ["--stream", stream, *flags], self.folder, prefix=prefix,
-            environment={"FANLIGHT_URL": url, "SOAK_SEEN": str(self.folder / "seen")},
-            on_line=self._said,
+            environment={"FANLIGHT_URL": url, "SOAK_OBSERVATIONS": str(self.folder / "observations")},
+            on_line=self._log_line,
         )  # fmt: skip
         self.members[name] = member
         self._stack.callback(self._end, member)
@@ -209,27 +209,27 @@ class Rig:
             code = member.end()
             yield name, code, time.monotonic() - began_s
 
-    def _said(self, name: str, text: str, at_ns: int) -> None:
-        with self.heard:
+    def _log_line(self, name: str, text: str, at_ns: int) -> None:
+        with self.observed:
             self.judge.line(name, text, at_ns)
 
-    def _hear(self) -> None:
+    def _listen(self) -> None:
         while not self._closing:
             datagram = self._socket.recv(_DATAGRAM)
             if not datagram:
                 return
-            seen = unpack(datagram)
-            with self.heard:
-                member = self._names.get(seen.member)
-                if member is not None and member.number == seen.member:
-                    self.judge.frame(seen, member.name, member.stream)
-                    self.heard.notify_all()
+            observation = unpack(datagram)
+            with self.observed:
+                member = self._names.get(observation.member)
+                if member is not None and member.number == observation.member:
+                    self.judge.frame(observation, member.name, member.stream)
+                    self.observed.notify_all()
 
-    def _stop_hearing(self, place: str) -> None:
+    def _stop_listening(self, place: str) -> None:
         self._closing = True
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bell:
-            bell.sendto(b"", place)
-        self._ear.join()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as waker:
+            waker.sendto(b"", place)
+        self._listener.join()
         self._socket.close()
 
     def _remove_folder(self) -> None:

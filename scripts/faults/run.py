@@ -28,7 +28,7 @@ _MORE_MIB: Final = 24.0
 _MORE_DESCRIPTORS: Final = 4
 _MORE_THREADS: Final = 1
 
-Say = Callable[[str], None]
+Show = Callable[[str], None]
 
 
 @dataclass
@@ -76,11 +76,13 @@ def sequence(faults: list[Fault], rng: random.Random, cycles: int | None) -> Ite
 class Run:
     """Drives a rig that has been started."""
 
-    def __init__(self, rig: Rig, result: Result, say: Say, log: Say, *, scale: float, brisk: bool) -> None:
+    def __init__(
+        self, rig: Rig, result: Result, show: Show, log: Show, *, scale: float, brisk: bool
+    ) -> None:
         self._log = log
         self._rig = rig
         self._result = result
-        self._say = say
+        self._show = show
         self._scale = scale
         self._brisk = brisk
 
@@ -102,7 +104,7 @@ class Run:
             self._one(fault)
             if self._result.faults % _TOLD_EVERY == 0:
                 self.note_levels()
-                self._say(f"{self._result.faults} faults, {self._rig.judge.frames} frames")
+                self._show(f"{self._result.faults} faults, {self._rig.judge.frames} frames")
 
     def settle(self) -> None:
         """Wait until everybody holds what it held at the beginning; what does not is a leak."""
@@ -144,8 +146,8 @@ class Run:
             silent = rig.stale_members(end_ns)
             fresh_ns = rig.wait_fresh(end_ns, _PATIENCE_S)
             late = "never" if fresh_ns is None else f"after {(fresh_ns - end_ns) / 1e9:.1f} s"
-            said = {name: rig.members[name].last_lines[-3:] for name in silent}
-            judge.fault("slow recovery", f"{fault.name}: frames {late} at {said}")
+            logged = {name: rig.members[name].last_lines[-3:] for name in silent}
+            judge.fault("slow recovery", f"{fault.name}: frames {late} at {logged}")
         if fresh_ns is not None:
             self._result.recoveries.setdefault(fault.name, []).append((fresh_ns - end_ns) / 1e9)
         self._result.faults += 1
@@ -158,7 +160,7 @@ class Run:
             judge.fault("death", f"{fault.name}: {death}")
         self._revive()
         if sum(judge.kinds.values()) > before:
-            self._say(f"broken by {fault.name}: {judge.broken[-1]}")
+            self._show(f"broken by {fault.name}: {judge.broken[-1]}")
 
     def _revive(self) -> None:
         for member in self._rig.members.values():

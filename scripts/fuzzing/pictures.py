@@ -1,4 +1,4 @@
-"""The decoders, each with the header that a stranger would send along to get furthest."""
+"""The decoders, each with the header that lets a malicious body get furthest."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import av
 from fanlight.common.codec import decoder
 from fanlight.common.codec.picture import Converter
 from fanlight.common.model.errors import DecodeError, WireFormatError
-from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader
+from fanlight.common.model.frame import Codec, EncodedFrame
 from fanlight.common.model.pixels import Form, PixelFormat, shape
 from fanlight.common.transport.tcp.wire import MessageReader
 from fanlight.producer.source.images import decode_image, to_picture
 from scripts.fuzzing.target import Broken, Target, golden
+from scripts.lib.headers import header
 
 _FORMS: Final = tuple(Form(pixel_format) for pixel_format in PixelFormat)
 _SIZE: Final = (32, 24)
@@ -88,19 +89,9 @@ def _check(image: object, form: Form, size: tuple[int, int]) -> None:
 
 
 def _frame(codec: Codec, body: bytes, size: tuple[int, int], *, key: bool) -> EncodedFrame:
-    header = FrameHeader(
-        stream="cam",
-        codec=codec,
-        epoch=1,
-        seq=0,
-        capture_ns=0,
-        width=size[0],
-        height=size[1],
-        key=key,
-        fps=30.0,
-    )
-    header.check_sizes(len(body))
-    return EncodedFrame(header, body)
+    about = header(0, codec, size, key=key)
+    about.check_sizes(len(body))
+    return EncodedFrame(about, body)
 
 
 def _png_size(body: bytes) -> tuple[int, int]:

@@ -29,6 +29,7 @@ from fanlight.producer.settings import OPTIONS as PRODUCER
 from fanlight.producer.settings import ProducerSettings
 from fanlight.producer.source.media import without_secrets
 from scripts.fuzzing.target import Broken, Target, golden
+from scripts.lib.headers import header
 
 _HEADER_WORDS: Final = tuple(
     f'"{name}":'.encode() for name in ("v", "stream", "epoch", "seq", "key", "fps")
@@ -46,41 +47,26 @@ def _sane(header: FrameHeader, body_size: int) -> None:
 # AMQP ------------------------------------------------------------------------------------------------
 
 
-def _amqp_table() -> Callable[[bytes], None]:
-    def run(data: bytes) -> None:
-        # The length stands in front on the wire, where the broker has checked it.
-        table: Any
+def _amqp_table(data: bytes) -> None:
+    # The length stands in front on the wire, where the broker has checked it.
+    table: Any
+    try:
+        table, _end = pika_data.decode_table(struct.pack(">I", len(data)) + data, 0)
+    except Exception:  # noqa: BLE001 - pika's own, of any kind: it costs the connection
+        return
+    for content_type in _CONTENT_TYPES[:2]:
         try:
-            table, _end = pika_data.decode_table(struct.pack(">I", len(data)) + data, 0)
-        except Exception:  # noqa: BLE001 - pika's own, of any kind: it costs the connection
-            return
-        for content_type in _CONTENT_TYPES[:2]:
-            try:
-                header = FrameHeader.from_amqp(
-                    table, content_type=content_type, app_id=APP_ID, body_size=99
-                )
-            except WireFormatError as error:
-                _one_line(error)
-                continue
-            _sane(header, 99)
-
-    return run
+            read = FrameHeader.from_amqp(table, content_type=content_type, app_id=APP_ID, body_size=99)
+        except WireFormatError as error:
+            _one_line(error)
+            continue
+        _sane(read, 99)
 
 
 def _tables() -> list[bytes]:
     pieces: list[bytes] = []
-    header = FrameHeader(
-        stream="cam",
-        codec=Codec.H264,
-        epoch=1,
-        seq=2,
-        capture_ns=3,
-        width=32,
-        height=24,
-        key=True,
-        fps=29.97,
-    )
-    pika_data.encode_table(pieces, header.to_amqp())
+    about = header(2, Codec.H264, (32, 24), capture_ns=3, fps=29.97)
+    pika_data.encode_table(pieces, about.to_amqp())
     pika_data.encode_table(pieces, {"a": [1, None, {"b": Decimal("1.5")}], "c": b"\xff", "d": "x"})
     whole = b"".join(pieces)
     first = struct.unpack_from(">I", whole)[0] + 4
@@ -99,21 +85,18 @@ _READERS: Final[dict[Kind, Callable[[Message], object]]] = {
 }
 
 
-def _tcp_stream() -> Callable[[bytes], None]:
-    def run(data: bytes) -> None:
-        whole = _messages([data])
-        if whole != _messages([data[: len(data) // 2], data[len(data) // 2 :]]):
-            raise Broken("where it is cut makes a difference")
-        for message in whole or ():
-            try:
-                read = _READERS[message.kind](message)
-            except WireFormatError as error:
-                _one_line(error)
-                continue
-            if message.kind is Kind.FRAME:
-                _sane(read.header, len(message.body))  # type: ignore[attr-defined]
-
-    return run
+def _tcp_stream(data: bytes) -> None:
+    whole = _messages([data])
+    if whole != _messages([data[: len(data) // 2], data[len(data) // 2 :]]):
+        raise Broken("where it is cut makes a difference")
+    for message in whole or ():
+        try:
+            read = _READERS[message.kind](message)
+        except WireFormatError as error:
+            _one_line(error)
+            continue
+        if message.kind is Kind.FRAME:
+            _sane(read.header, len(message.body))  # type: ignore[attr-defined]
 
 
 def _messages(parts: Iterable[bytes]) -> list[Message] | None:
@@ -127,20 +110,17 @@ def _messages(parts: Iterable[bytes]) -> list[Message] | None:
     return messages
 
 
-def _tcp_visitor() -> Callable[[bytes], None]:
-    def run(data: bytes) -> None:
-        handshake = Handshake("cam", 0)
-        for now_ns, start in enumerate(range(0, len(data), 50)):
-            try:
-                said = handshake.receive(memoryview(data)[start : start + 50], now_ns)
-            except WireFormatError as error:
-                _one_line(error)
-                return
-            if said and handshake.name is None:
-                raise Broken("heard before it was introduced")
-        handshake.overdue(2**40)
-
-    return run
+def _tcp_handshake(data: bytes) -> None:
+    handshake = Handshake("cam", 0)
+    for now_ns, start in enumerate(range(0, len(data), 50)):
+        try:
+            messages = handshake.receive(memoryview(data)[start : start + 50], now_ns)
+        except WireFormatError as error:
+            _one_line(error)
+            return
+        if messages and handshake.name is None:
+            raise Broken("messages before its hello")
+    handshake.overdue(2**40)
 
 
 # Control messages ------------------------------------------------------------------------------------
@@ -148,61 +128,49 @@ def _tcp_visitor() -> Callable[[bytes], None]:
 _TYPES: Final = ("keyframe_request", "receiver_report", "clock_request", "clock_reply")
 
 
-def _control() -> Callable[[bytes], None]:
-    def run(data: bytes) -> None:
-        kind = _TYPES[data[0] & 3] if data else None
-        try:
-            message = control.parse(kind, data[1:])
-        except WireFormatError as error:
-            _one_line(error)
-            return
-        if control.parse(message.TYPE, control.serialize(message)) != message:
-            raise Broken(message)
-
-    return run
+def _control(data: bytes) -> None:
+    kind = _TYPES[data[0] & 3] if data else None
+    try:
+        message = control.parse(kind, data[1:])
+    except WireFormatError as error:
+        _one_line(error)
+        return
+    if control.parse(message.TYPE, control.serialize(message)) != message:
+        raise Broken(message)
 
 
 # Shared memory ---------------------------------------------------------------------------------------
 
 
-def _segment() -> Callable[[bytes], None]:
-    def run(data: bytes) -> None:
-        for file_bytes in (4096 * 21, len(data), int.from_bytes(data[-8:], "little")):
-            try:
-                header = SegmentHeader.parse(data, file_bytes)
-            except WireFormatError as error:
-                _one_line(error)
-                continue
-            if header.file_bytes != file_bytes or not data.startswith(header.serialize()[:28]):
-                raise Broken(header)
-
-    return run
+def _segment(data: bytes) -> None:
+    for file_bytes in (4096 * 21, len(data), int.from_bytes(data[-8:], "little")):
+        try:
+            read = SegmentHeader.parse(data, file_bytes)
+        except WireFormatError as error:
+            _one_line(error)
+            continue
+        if read.file_bytes != file_bytes or not data.startswith(read.serialize()[:28]):
+            raise Broken(read)
 
 
-def _ring_file() -> Callable[[bytes], None]:
-    def run(data: bytes) -> None:
-        name = data.decode("utf-8", "surrogateescape")
-        if is_ours(name) and (Path(name).name != name or not name.isascii()):
-            raise Broken(name)
-
-    return run
+def _ring_file(data: bytes) -> None:
+    name = data.decode("utf-8", "surrogateescape")
+    if is_ours(name) and (Path(name).name != name or not name.isascii()):
+        raise Broken(name)
 
 
 # What people write -----------------------------------------------------------------------------------
 
 
-def _url() -> Callable[[bytes], None]:
-    def run(data: bytes) -> None:
-        text = data.decode("utf-8", "surrogateescape")
-        without_secrets(text)
-        try:
-            address = parse_url(text)
-        except ConfigError as error:
-            _one_line(error)
-            return
-        str(address)
-
-    return run
+def _url(data: bytes) -> None:
+    text = data.decode("utf-8", "surrogateescape")
+    without_secrets(text)
+    try:
+        address = parse_url(text)
+    except ConfigError as error:
+        _one_line(error)
+        return
+    str(address)
 
 
 _READ: Final[tuple[Callable[[str], object], ...]] = (
@@ -219,16 +187,13 @@ _READ: Final[tuple[Callable[[str], object], ...]] = (
 )
 
 
-def _values() -> Callable[[bytes], None]:
-    def run(data: bytes) -> None:
-        text = data.decode("utf-8", "surrogateescape")
-        for read in _READ:
-            try:
-                read(text)
-            except ValueError as error:
-                _one_line(error)
-
-    return run
+def _values(data: bytes) -> None:
+    text = data.decode("utf-8", "surrogateescape")
+    for read in _READ:
+        try:
+            read(text)
+        except ValueError as error:
+            _one_line(error)
 
 
 def _settings() -> Callable[[bytes], None]:
@@ -280,7 +245,7 @@ def _wire_seeds() -> list[bytes]:
     ]
 
 
-def _visitor_seeds() -> list[bytes]:
+def _handshake_seeds() -> list[bytes]:
     hello = golden("hello.tcp")[0]
     asked = [golden(f"{kind}.tcp")[0] for kind in _TYPES]
     return [hello + b"".join(asked) + golden("follow.tcp")[0], hello, golden("frame-raw.tcp")[0][:600]]
@@ -289,21 +254,24 @@ def _visitor_seeds() -> list[bytes]:
 _JSON: Final = (b"{", b"}", b"[", b"null", b"true", b"1e999", b"NaN", b"\\ud800", *_HEADER_WORDS)
 PURE: Final = (
     Target(
-        "amqp_table", _amqp_table, _tables, (b"\x01v", b"\x06stream", b"\x03fps", b"D", b"S", b"T", b"l")
+        "amqp_table",
+        lambda: _amqp_table,
+        _tables,
+        (b"\x01v", b"\x06stream", b"\x03fps", b"D", b"S", b"T", b"l"),
     ),
-    Target("tcp_stream", _tcp_stream, _wire_seeds, (b"FL\x01", *_JSON), 4096),
-    Target("tcp_visitor", _tcp_visitor, _visitor_seeds, (b"FL\x01", *_JSON), 2048),
-    Target("control", _control, _control_seeds, _JSON),
+    Target("tcp_stream", lambda: _tcp_stream, _wire_seeds, (b"FL\x01", *_JSON), 4096),
+    Target("tcp_handshake", lambda: _tcp_handshake, _handshake_seeds, (b"FL\x01", *_JSON), 2048),
+    Target("control", lambda: _control, _control_seeds, _JSON),
     Target(
         "ring_file",
-        _ring_file,
+        lambda: _ring_file,
         lambda: [b"cam.bgr-64x48.0123abcd.lock", b"c.i420.0123abcd.89abcdef"],
         (b"/",),
     ),
-    Target("segment", _segment, lambda: golden("segment-*.bin"), (b"FANLIGHT",), 128),
+    Target("segment", lambda: _segment, lambda: golden("segment-*.bin"), (b"FANLIGHT",), 128),
     Target(
         "url",
-        _url,
+        lambda: _url,
         lambda: [
             b"amqp://user:secret@localhost:5672,[::1]:5673/vhost",
             b"amqps://u%40x@host/%2f?heartbeat=5",
@@ -315,7 +283,7 @@ PURE: Final = (
     ),
     Target(
         "values",
-        _values,
+        lambda: _values,
         lambda: [
             b"500ms",
             b"1.5m",

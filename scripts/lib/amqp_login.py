@@ -18,18 +18,18 @@ _MAX_METHOD_BYTES: Final = 1 << 20
 
 
 class NotReady(ConnectionError):
-    """The peer is not, or not yet, a broker that lets this user in."""
+    """The peer is not, or not yet, a broker that accepts this user."""
 
 
 class Refused(NotReady):
-    """The broker answered and said no: waiting will not help."""
+    """The broker refused: waiting will not help."""
 
 
 def login(host: str, port: int, user: str, password: str, vhost: str, *, timeout_s: float = 5.0) -> None:
     """Return if `user` can open `vhost`.
 
     Raises:
-        NotReady: nothing there, not a broker, or no.
+        NotReady: nothing there, not a broker, or it refused.
     """
     try:
         with socket.create_connection((host, port), timeout=timeout_s) as peer:
@@ -52,7 +52,7 @@ def _handshake(peer: socket.socket, user: str, password: str, vhost: str) -> Non
     _send(peer, _TUNE_OK, struct.pack(">HIH", channels, frame_max, 0))
     _send(peer, _OPEN, _short(vhost) + _short("") + b"\x00")
     _expect(peer, _OPEN_OK)
-    # Says goodbye, so that the broker does not log a client that vanished.
+    # Closes the connection, so that the broker does not log a client that vanished.
     _send(peer, _CLOSE, struct.pack(">H", 200) + _short("") + struct.pack(">HH", 0, 0))
     _method(peer)
 
@@ -61,7 +61,7 @@ def _expect(peer: socket.socket, wanted: tuple[int, int]) -> bytes:
     method, arguments = _method(peer)
     if method == _CLOSE:
         code, length = struct.unpack(">HB", arguments[:3])
-        raise Refused(f"the broker said {code} {arguments[3 : 3 + length].decode(errors='replace')}")
+        raise Refused(f"the broker refused: {code} {arguments[3 : 3 + length].decode(errors='replace')}")
     if method != wanted:
         raise NotReady(f"the peer does not speak AMQP 0-9-1: method {method} in place of {wanted}")
     return arguments

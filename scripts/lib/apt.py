@@ -23,11 +23,11 @@ _REFUSE = f"#!/bin/sh\n{_MARK}\nexit {_REFUSED}\n"
 
 
 class InstallFailed(FanlightError):
-    """apt-get said no."""
+    """apt-get failed."""
 
 
 def can_install() -> bool:
-    """True for root on Debian, Ubuntu and their kin."""
+    """True for root on Debian, Ubuntu and the like."""
     return (
         os.geteuid() == 0 and shutil.which("apt-get") is not None and Path("/etc/debian_version").exists()
     )

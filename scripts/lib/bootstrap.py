@@ -22,7 +22,7 @@ class BootstrapFailed(FanlightError):
     """The virtual environment cannot be made."""
 
 
-def ensure_venv(say: Callable[[str], None]) -> None:
+def ensure_venv(show: Callable[[str], None]) -> None:
     """Create `.venv` and install Fanlight into it, unless that was done with the same files before.
 
     Raises:
@@ -33,9 +33,9 @@ def ensure_venv(say: Callable[[str], None]) -> None:
         if PYTHON.exists() and _STAMP.exists() and _STAMP.read_text() == stamp:
             return
         if not PYTHON.exists():
-            say("making the virtual environment .venv")
+            show("making the virtual environment .venv")
             _make_venv()
-        say("installing Fanlight and its tools into .venv (about a minute the first time)")
+        show("installing Fanlight and its tools into .venv (about a minute the first time)")
         install = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         _run([*install, "--constraint", "constraints.txt", "--editable", ".[dev]"], "pip install")
         _STAMP.write_text(stamp)

@@ -19,7 +19,7 @@ from scripts.private_node import NodeError
 
 GIVEN: Final = "FANLIGHT_URL"
 NOTHING: Final = Access()
-Say = Callable[[str], None]
+Show = Callable[[str], None]
 
 
 class Way(Protocol):
@@ -28,7 +28,7 @@ class Way(Protocol):
     NAME: str
 
     def missing(self) -> str | None: ...
-    def up(self, instance: Instance, say: Say) -> Record: ...
+    def up(self, instance: Instance, show: Show) -> Record: ...
     def down(self, instance: Instance) -> None: ...
     def describe(self, instance: Instance) -> str: ...
 
@@ -44,32 +44,32 @@ class Found:
     started: bool
 
 
-def up(instance: Instance, say: Say, only: str | None = None) -> Found:
-    """Find or start a broker that lets our user in. Starting twice is starting once.
+def up(instance: Instance, show: Show, only: str | None = None) -> Found:
+    """Find or start a broker that accepts our user. Starting twice is starting once.
 
     Args:
-        say: shows one line of progress.
+        show: shows one line of progress.
         only: the one way to be tried; FANLIGHT_URL is not asked then.
 
     Raises:
-        FanlightError: no way led to a broker; says what to do.
+        FanlightError: no broker was found or started; the message says what to do.
     """
     given = None if only else os.environ.get(GIVEN)
     if given:
         require_answer(given, access_of())
-        say(f"using {GIVEN}, {shown(given)}")
+        show(f"using {GIVEN}, {shown(given)}")
         return Found(given, started=False)
     with instance.exclusive():
         record = instance.read()
         if record is not None:
             if only in {None, record.way} and answers(record.url):
-                say(f"already up: {shown(record.url)}")
+                show(f"already up: {shown(record.url)}")
                 return Found(record.url, started=False)
             if answers(record.url):
                 raise FanlightError(f"instance {instance.name} is up by way of {record.way}: down first")
-            say("the broker that was up does not answer any more: starting anew")
+            show("the broker that was up does not answer any more: starting anew")
             _stop(instance, record)
-        return Found(_start(instance, say, only).url, started=True)
+        return Found(_start(instance, show, only).url, started=True)
 
 
 def down(instance: Instance) -> Record | None:
@@ -96,11 +96,11 @@ def require_answer(url: str, access: Access = NOTHING) -> None:
     """Log in where that is possible without TLS; otherwise be content with an open port.
 
     Args:
-        access: what lets us in there, besides the URL.
+        access: credentials besides those in the URL.
 
     Raises:
         ConfigError: the URL is not one of a broker, or not to be used with this.
-        FanlightError: no host of the URL lets us in; says why the last one did not.
+        FanlightError: no host of the URL accepted the login; has the reason of the last one.
     """
     address = access.address(url, GIVEN)
     if isinstance(address, TcpAddress):
@@ -119,7 +119,7 @@ def require_answer(url: str, access: Access = NOTHING) -> None:
 def environment(found: Found, of_caller: Mapping[str, str]) -> dict[str, str]:
     """For programs that are to use the broker: the URL by a variable, which the process list does not show.
 
-    What the caller has set to be let in by another broker is left out.
+    Credentials that the caller has set for another broker are left out.
     """
     kept = dict(of_caller)
     if of_caller.get(GIVEN) != found.url:
@@ -140,7 +140,7 @@ def _try_host(address: BrokerAddress, host: str, port: int) -> None:
     amqp_login.login(host, port, address.user, address.password, address.vhost)
 
 
-def _start(instance: Instance, say: Say, only: str | None) -> Record:
+def _start(instance: Instance, show: Show, only: str | None) -> Record:
     problems = []
     for way in WAYS.values():
         if only not in {None, way.NAME}:
@@ -148,10 +148,10 @@ def _start(instance: Instance, say: Say, only: str | None) -> Record:
         problem = way.missing()
         if problem is None:
             try:
-                return way.up(instance, say)
+                return way.up(instance, show)
             except FanlightError as error:
                 problem = error.reason if isinstance(error, NodeError) else str(error)
-                say(problem)
+                show(problem)
                 _stop(instance, instance.read())
             except BaseException:
                 _stop(instance, instance.read())

@@ -45,41 +45,41 @@ def main(argv: list[str] | None = None) -> int:
         "status": _status,
         "url": _url,
     }
-    # So that an `up` that is told to end takes away what it has started so far, as Ctrl-C does.
+    # An `up` that is terminated stops what it has started so far, as after Ctrl-C.
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs with SIGINT ignored
         signal.signal(number, signal.default_int_handler)
     try:
         return actions[options.action](Instance(options.instance), options.only)
     except ConfigError as error:
-        say(str(error))
+        show(str(error))
         return 2
     except (FanlightError, OSError) as error:
-        say(str(error))
+        show(str(error))
         return 1
     except KeyboardInterrupt:
-        say("interrupted; what was started is stopped again")
+        show("interrupted; what was started is stopped again")
         return 1
 
 
-def say(text: str) -> None:
+def show(text: str) -> None:
     """Progress goes to stderr: stdout is for what a script reads."""
     print(f"broker: {text}", file=sys.stderr, flush=True)
 
 
 def _up(instance: Instance, only: str | None) -> int:
     began = time.monotonic()
-    found = broker.up(instance, say, only)
+    found = broker.up(instance, show, only)
     if found.started:
-        say(f"ready after {time.monotonic() - began:.1f} s: {broker.shown(found.url)}")
+        show(f"ready after {time.monotonic() - began:.1f} s: {broker.shown(found.url)}")
         record = instance.read()
         if record is not None and record.console:
-            say(f"management console: {record.console} (login fanlight, password fanlight)")
+            show(f"management console: {record.console} (login fanlight, password fanlight)")
     return 0
 
 
 def _down(instance: Instance, _only: str | None) -> int:
     record = broker.down(instance)
-    say(f"stopped {broker.shown(record.url)}" if record else "nothing to stop: `up` started nothing")
+    show(f"stopped {broker.shown(record.url)}" if record else "nothing to stop: `up` started nothing")
     return 0
 
 

@@ -18,7 +18,7 @@ _ASK_S, _UP_S = 15.0, 600.0
 
 
 class DockerFailed(FanlightError):
-    """Docker said no."""
+    """Docker failed."""
 
 
 def missing() -> str | None:
@@ -32,7 +32,7 @@ def missing() -> str | None:
     return None
 
 
-def up(instance: Instance, say: Callable[[str], None]) -> Record:
+def up(instance: Instance, show: Callable[[str], None]) -> Record:
     """Bring the container up and wait until it is healthy.
 
     Raises:
@@ -47,8 +47,8 @@ def up(instance: Instance, say: Callable[[str], None]) -> Record:
     )
     instance.write(record)
     if not _works("docker", "image", "inspect", IMAGE):
-        say(f"fetching the image {IMAGE}")
-    say(f"starting {IMAGE} with docker compose")
+        show(f"fetching the image {IMAGE}")
+    show(f"starting {IMAGE} with docker compose")
     ports = {"FANLIGHT_AMQP_PORT": str(amqp), "FANLIGHT_MANAGEMENT_PORT": str(management)}
     failed = _compose(record, "up", "--detach", "--wait", environment=ports)
     if failed is not None:

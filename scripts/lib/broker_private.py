@@ -22,17 +22,17 @@ def missing() -> str | None:
     return None
 
 
-def up(instance: Instance, say: Callable[[str], None]) -> Record:
+def up(instance: Instance, show: Callable[[str], None]) -> Record:
     """Start a node that outlives this program.
 
     Raises:
-        InstallFailed: apt-get said no.
+        InstallFailed: apt-get failed.
         NodeError: it does not start.
     """
     if scripts_folder() is None:
-        say("installing Debian's rabbitmq-server with apt-get (its system service is not started)")
+        show("installing Debian's rabbitmq-server with apt-get (its system service is not started)")
         apt.install(["rabbitmq-server"])
-    say("starting a private RabbitMQ node")
+    show("starting a private RabbitMQ node")
     node = PrivateNode(instance.node_folder)
     record = Record(NAME, node.url)
     # Before the start, so that `down` finds what an `up` that was killed has left.

@@ -36,11 +36,11 @@ def main(argv: list[str] | None = None) -> int:
         days = checked("--days", options.days, _days)
         clients = [checked("--client", user, name) for user in options.client]
     except FanlightError as error:
-        say(str(error))
+        show(str(error))
         return 2
     try:
         if importlib.util.find_spec("cryptography") is None:
-            ensure_venv(say)
+            ensure_venv(show)
             again = [
                 str(PYTHON),
                 str(CHECKOUT / "scripts" / "certs"),
@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
             os.execv(PYTHON, again)
         return _make(options.out, tuple(options.names), clients, days)
     except (FanlightError, OSError) as error:
-        say(str(error))
+        show(str(error))
         return 1
 
 
@@ -60,7 +60,7 @@ def _days(text: str) -> int:
     return days
 
 
-def say(text: str) -> None:
+def show(text: str) -> None:
     """Progress goes to stderr."""
     print(f"certs: {text}", file=sys.stderr, flush=True)
 
@@ -70,12 +70,12 @@ def _make(folder: Path, names: tuple[str, ...], clients: list[str], days: int) -
 
     authority = Authority(folder, days=days)
     ca = authority.pair.cert.resolve()
-    say(f"{'made' if authority.made else 'used'} the CA {ca}, valid until {authority.ends:%Y-%m-%d}")
+    show(f"{'made' if authority.made else 'used'} the CA {ca}, valid until {authority.ends:%Y-%m-%d}")
     server = authority.server(names)
-    say(f"made {server.cert} for {', '.join(names)}")
+    show(f"made {server.cert} for {', '.join(names)}")
     pairs = [authority.client(user) for user in clients]
     for user, pair in zip(clients, pairs, strict=True):
-        say(f"made {pair.cert} for the client {user}")
+        show(f"made {pair.cert} for the client {user}")
     print(
         f"""\
 # RabbitMQ (rabbitmq.conf); its user has to be able to read the key:

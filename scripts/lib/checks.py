@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable
 from pathlib import Path
 
 from fanlight.common.model.errors import FanlightError
@@ -24,11 +24,18 @@ _EPILOG = """\
 Further arguments go to pytest: `scripts/test -k freshness`, `scripts/test tests/fault -x`. With CI=true a
 skipped test and a missing Docker engine are failures. Exit codes: 0 passed, 1 failed."""
 _NO_TESTS = 5  # pytest's exit code for "none collected"
-_SUITES = ("integration", "fault", "e2e")
-# Takes most of a processor while it measures.
+# Suites wait most of their time, for brokers and for frames: three of them fill two processors.
+_AT_ONCE = 3
+# The scripts without .py are Python too; ruff takes such files only by name.
+_LINTED = (".", "scripts/broker", "scripts/demo", "scripts/doctor", "scripts/certs", "scripts/test")
+# The unit tests in two halves of about the same length, one for each processor.
+_UNIT = {
+    "unit, common": ("tests/unit/common",),
+    "unit, the rest": ("tests/unit", "--ignore=tests/unit/common"),
+}
 _BENCH = "tests/e2e/test_bench.py"
-# Faults of lines and nodes have networks and brokers of their own; the others share one.
-_LINES = tuple(
+# Faults of networks and nodes have networks and brokers of their own; the others share one.
+_NETWORK = tuple(
     f"tests/fault/test_{name}.py"
     for name in ("cluster", "several_hosts", "netns", "network_faults", "source_faults")
 )
@@ -46,23 +53,24 @@ def main(argv: list[str] | None = None) -> int:
         prog="test", description=_DESCRIPTION, epilog=_EPILOG, allow_abbrev=False
     )
     parser.add_argument("--quick", action="store_true", help="only ruff, mypy and the unit tests")
+    parser.add_argument("--lint", action="store_true", help="only ruff and mypy")
     options, pytest_arguments = parser.parse_known_args(argv)
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs with SIGINT ignored
         signal.signal(number, signal.default_int_handler)
     checks = Checks(pytest_arguments)
     try:
-        checks.run(quick=options.quick)
+        checks.run(lint=options.lint, quick=options.quick)
     except KeyboardInterrupt:
-        say("interrupted; what was started is stopped again")
+        show("interrupted; what was started is stopped again")
         return 1
     except (FanlightError, OSError) as error:
-        say(str(error))
+        show(str(error))
         return 1
     print(checks.steps.summary(), flush=True)
     return 1 if checks.steps.failed else 0
 
 
-def say(text: str) -> None:
+def show(text: str) -> None:
     print(f"test: {text}", flush=True)
 
 
@@ -70,140 +78,123 @@ class Checks:
     """One run of `scripts/test`."""
 
     def __init__(self, pytest_arguments: list[str]) -> None:
-        self.steps = Steps()
-        self._arguments = pytest_arguments
-        # `tests/unit/x.py::test_y` in place of the suites; anything else narrows each of them.
-        self._chosen = any(Path(CHECKOUT, part.partition("::")[0]).exists() for part in pytest_arguments)
-        self._some_ran = False
         # A FANLIGHT_URL or FANLIGHT_CODEC of the caller is not what the tests are about.
-        self._environment = {
+        environment = {
             name: value
             for name, value in os.environ.items()
             if not name.startswith("FANLIGHT_") or name.startswith(_KEPT_VARIABLES)
         }
         # Several suites run at a time: what takes a second alone may take two.
-        self._environment.setdefault("FANLIGHT_TEST_TIMEOUT_SCALE", "2")
+        environment.setdefault("FANLIGHT_TEST_TIMEOUT_SCALE", "2")
+        self.steps = Steps(CHECKOUT, environment)
+        self._arguments = pytest_arguments
+        # `tests/unit/x.py::test_y` in place of the suites; anything else narrows each of them.
+        self._chosen = any(Path(CHECKOUT, part.partition("::")[0]).exists() for part in pytest_arguments)
+        self._some_ran = False
 
-    def run(self, *, quick: bool) -> None:
+    def run(self, *, lint: bool, quick: bool) -> None:
         with self.steps.step("virtual environment"):
-            ensure_venv(say)
+            ensure_venv(show)
+        if not (self.steps.failed or lint or quick):
+            with self.steps.step("tools"):
+                ensure_tools(show)
         if self.steps.failed:
             return
-        if not quick:
-            with self.steps.step("tools"):
-                ensure_tools(say)
-        self._lint()
+        first: list[Callable[[], object]] = [self._ruff, self._mypy]
+        if lint:
+            show("ruff and mypy, side by side")
+            self.steps.side_by_side(first, _AT_ONCE)
+            return
         if self._chosen:
-            self._with_private_node([("tests", [])])
-        elif quick:
-            self._pytest("unit", "tests/unit")
+            show("ruff and mypy, side by side; then the chosen tests, with a private RabbitMQ node")
+            self.steps.side_by_side(first, _AT_ONCE)
+            self._with_node(lambda url: self._pytest("tests", *_NOT_DOCKER, url=url, capture=False))
         else:
-            self._all_suites()
+            first[:0] = [self._suite(name, *paths) for name, paths in _UNIT.items()]
+            show("ruff, mypy and the unit tests in two halves, side by side")
+            self.steps.side_by_side(first, _AT_ONCE)
+            if not quick:
+                self._with_node(self._other_suites)
         if not self._some_ran:
             self.steps.fail("tests", "no test was run")
 
-    def _lint(self) -> None:
-        # The scripts without .py are Python too; ruff takes such files only by name.
-        scripts = [f"scripts/{name}" for name in ("broker", "demo", "test")]
-        self._tool("ruff check", "ruff", "check", "--quiet", ".", *scripts)
-        self._tool("ruff format", "ruff", "format", "--check", "--quiet", ".", *scripts)
-        self._tool("mypy --strict", "mypy")
+    def _other_suites(self, url: str | None) -> None:
+        """All that need more than this checkout, the longest first."""
+        others = [f"--ignore={file}" for file in _NETWORK]
+        suites = {
+            "faults of brokers, clocks, disks": ("tests/fault", *_NOT_DOCKER, *others),
+            "faults of networks, nodes, sources": _NETWORK,
+            "integration": ("tests/integration", *_BROKER),
+            "integration without a broker": ("tests/integration", "-m", "brokerless"),
+            "e2e": ("tests/e2e", *_NOT_DOCKER, f"--ignore={_BENCH}"),
+            "benchmarks": (_BENCH,),
+        }
+        jobs: list[Callable[[], object]] = [
+            self._suite(name, *arguments, url=url) for name, arguments in suites.items()
+        ]
+        names = list(suites)
+        jobs.insert(1, self._docker)
+        names.insert(1, "docker compose, and integration on RabbitMQ 4")
+        if not self._arguments:  # arguments for pytest narrow what is run
+            jobs.insert(2, lambda: self.steps.run("soak of 3 minutes", PYTHON, *_SOAK))
+            names.insert(2, "soak of 3 minutes")
+        show(f"{len(jobs)} suites, {_AT_ONCE} at a time: {'; '.join(names)}")
+        self.steps.side_by_side(jobs, _AT_ONCE)
 
-    def _all_suites(self) -> None:
-        """Several at a time: they wait most of the time, for brokers and for frames."""
+    def _with_node(self, run: Callable[[str | None], None]) -> None:
+        """Call it with the URL of a private node, or None where RabbitMQ is not installed.
+
+        Then the tests that need a broker skip, each with its reason; under CI=true that fails.
+        """
         if scripts_folder() is None:
-            self._pytest("unit", "tests/unit")
-            self._with_private_node([(name, [f"tests/{name}"]) for name in _SUITES])
-            with self._by_hand():
-                pass
-            self._with_docker()
+            run(None)
             return
-        node = self._private_node()
-        if node.pid is None:
-            return
-        try:
-            with (
-                self._beside("integration without a broker", "tests/integration", "-m", "brokerless"),
-                self._beside("e2e", "tests/e2e", *_NOT_DOCKER, f"--ignore={_BENCH}", url=node.url),
-            ):
-                with self._by_hand():
-                    self._pytest("unit", "tests/unit")
-                self._pytest("integration", "tests/integration", *_BROKER, url=node.url)
-            with self._soaking(), self._beside("faults of lines and nodes", *_LINES):
-                others = [f"--ignore={file}" for file in _LINES]
-                self._pytest("fault", "tests/fault", *_NOT_DOCKER, *others, url=node.url)
-            with self._beside("benchmarks", _BENCH):
-                self._with_docker()
-        finally:
-            node.stop()
-
-    def _private_node(self) -> PrivateNode:
         node = PrivateNode()
         with self.steps.step("private RabbitMQ node"):
             node.start()
-        return node
-
-    def _with_private_node(self, suites: list[tuple[str, list[str]]]) -> None:
-        if scripts_folder() is None:
-            # The tests that need a broker skip, each with its reason; under CI=true that fails.
-            for name, paths in suites:
-                self._pytest(name, *paths, *_NOT_DOCKER)
-            return
-        node = self._private_node()
         if node.pid is None:
             return
         try:
-            for name, paths in suites:
-                self._pytest(name, *paths, *_NOT_DOCKER, url=node.url)
+            run(node.url)
         finally:
             node.stop()
 
-    def _beside(self, name: str, *arguments: str, url: str | None = None) -> AbstractContextManager[None]:
-        command = [str(PYTHON), "-m", "pytest", *arguments, *self._arguments]
-        good = (0, _NO_TESTS) if self._arguments else (0,)
-        environment = self._environment | ({"FANLIGHT_TEST_URL": url} if url else {})
-        return self.steps.beside(name, command, cwd=CHECKOUT, environment=environment, good=good)
+    def _ruff(self) -> None:
+        ruff = VENV / "bin" / "ruff"
+        self.steps.run("ruff check", ruff, "check", "--quiet", *_LINTED)
+        self.steps.run("ruff format", ruff, "format", "--check", "--quiet", *_LINTED)
 
-    def _soaking(self) -> AbstractContextManager[None]:
-        """Not where arguments for pytest narrow what is run."""
-        if self._arguments:
-            return nullcontext()
-        command = [str(PYTHON), *_SOAK]
-        return self.steps.beside("soak of 3 minutes", command, cwd=CHECKOUT, environment=self._environment)
+    def _mypy(self) -> None:
+        self.steps.run("mypy --strict", VENV / "bin" / "mypy")
 
-    def _by_hand(self) -> AbstractContextManager[None]:
-        """What starts compose itself, and wants the usual port for it."""
-        if broker_docker.missing() is not None:
-            return nullcontext()
-        return self._beside("docker compose up, by hand", "tests", "-m", "docker")
-
-    def _with_docker(self) -> None:
-        problem = broker_docker.missing()
+    def _docker(self) -> None:
+        """What starts compose itself and wants the usual port for it; then RabbitMQ 4 at that port."""
         name = "RabbitMQ 4 from docker compose"
+        problem = broker_docker.missing()
         if problem is not None:
             if os.environ.get("CI") == "true":
                 self.steps.fail(name, f"{problem}: with CI=true this is a failure")
             else:
-                say(f"{problem}: RabbitMQ 4 part not run")
+                show(f"{problem}: RabbitMQ 4 part not run")
             return
+        self._pytest("docker compose up, by hand", "tests", "-m", "docker")
         instance = Instance(f"test-{os.getpid()}")
         url = ""
         try:
             with self.steps.step(name):
-                url = broker.up(instance, say, only=broker_docker.NAME).url
+                url = broker.up(instance, show, only=broker_docker.NAME).url
             if url:
                 self._pytest("integration on RabbitMQ 4", "tests/integration", *_BROKER, *_ONCE, url=url)
         finally:
             broker.down(instance)
 
-    def _pytest(self, name: str, *arguments: str, url: str | None = None) -> None:
-        environment = self._environment | ({"FANLIGHT_TEST_URL": url} if url else {})
-        # A narrowed run may leave a suite without tests; not every suite, though.
-        good = (0, _NO_TESTS) if self._arguments else (0,)
-        command = [str(PYTHON), "-m", "pytest", *arguments, *self._arguments]
-        code = self.steps.run(name, command, cwd=CHECKOUT, environment=environment, good=good)
-        self._some_ran = self._some_ran or code != _NO_TESTS
+    def _suite(self, name: str, *arguments: str, url: str | None = None) -> Callable[[], None]:
+        return lambda: self._pytest(name, *arguments, url=url)
 
-    def _tool(self, name: str, *command: str) -> None:
-        program = VENV / "bin" / command[0]
-        self.steps.run(name, [program, *command[1:]], cwd=CHECKOUT, environment=self._environment)
+    def _pytest(self, name: str, *arguments: str, url: str | None = None, capture: bool = True) -> None:
+        # A narrowed run may leave a suite without tests; not every suite, though.
+        passing = (0, _NO_TESTS) if self._arguments else (0,)
+        variables = {"FANLIGHT_TEST_URL": url} if url else {}
+        command: tuple[str | Path, ...] = (PYTHON, "-m", "pytest", "-q", *arguments, *self._arguments)
+        code = self.steps.run(name, *command, passing=passing, variables=variables, capture=capture)
+        self._some_ran = self._some_ran or code != _NO_TESTS

@@ -13,7 +13,7 @@ from queue import SimpleQueue
 from typing import IO
 
 
-class Kind(StrEnum):
+class EventKind(StrEnum):
     STATUS = "status"  # a line on stdout
     NOTE = "note"  # a line on stderr
     ENDED = "ended"  # the program has ended, and all of its lines came before
@@ -21,14 +21,14 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    kind: Kind
+class ChildEvent:
+    kind: EventKind
     name: str = ""
     text: str = ""
 
 
 # Not queue.Queue: a signal handler may put into this one while the main thread is inside its `get`.
-Events = SimpleQueue[Event]
+ChildEvents = SimpleQueue[ChildEvent]
 
 
 class Child:
@@ -41,7 +41,7 @@ class Child:
         *,
         cwd: Path,
         environment: Mapping[str, str],
-        events: Events,
+        events: ChildEvents,
     ) -> None:
         self.name = name
         self._events = events
@@ -77,17 +77,17 @@ class Child:
 
     def _follow(self) -> None:
         notes = threading.Thread(
-            target=self._read, args=(self._process.stderr, Kind.NOTE), name=f"notes of {self.name}"
+            target=self._read, args=(self._process.stderr, EventKind.NOTE), name=f"notes of {self.name}"
         )
         notes.start()
-        self._read(self._process.stdout, Kind.STATUS)
+        self._read(self._process.stdout, EventKind.STATUS)
         notes.join()
         self._process.wait()
-        self._events.put(Event(Kind.ENDED, self.name))
+        self._events.put(ChildEvent(EventKind.ENDED, self.name))
 
-    def _read(self, stream: IO[str] | None, kind: Kind) -> None:
+    def _read(self, stream: IO[str] | None, kind: EventKind) -> None:
         if stream is None:
             return
         with stream:
             for line in stream:
-                self._events.put(Event(kind, self.name, line.rstrip()))
+                self._events.put(ChildEvent(kind, self.name, line.rstrip()))

@@ -17,7 +17,7 @@ from fanlight.common.model.units import count, positive_duration_s
 from fanlight.common.runtime.settings import OneLineParser
 from scripts.lib import broker
 from scripts.lib.bootstrap import PYTHON, ensure_venv
-from scripts.lib.child import Child, Event, Events, Kind
+from scripts.lib.child import Child, ChildEvent, ChildEvents, EventKind
 from scripts.lib.instance import Instance
 from scripts.lib.live import Display, PlainDisplay, TableDisplay
 
@@ -43,13 +43,13 @@ def main(argv: list[str] | None = None) -> int:
         signal.signal(number, signal.default_int_handler)
     instance, found = Instance("default"), None
     try:
-        ensure_venv(say)
-        found = broker.up(instance, say)
+        ensure_venv(show)
+        found = broker.up(instance, show)
         return Demo(options, broker.environment(found, os.environ)).run()
     except KeyboardInterrupt:
         return 0
     except (FanlightError, OSError) as error:
-        say(str(error))
+        show(str(error))
         return 1
     finally:
         if found is not None and found.started:
@@ -61,12 +61,12 @@ def _stop_broker(instance: Instance) -> None:
         signal.signal(number, signal.SIG_IGN)  # it takes two seconds, and half of it is no use
     try:
         broker.down(instance)
-        say("the broker is stopped and removed")
+        show("the broker is stopped and removed")
     except (FanlightError, OSError) as error:
-        say(f"{error}; try: scripts/broker down")
+        show(f"{error}; try: scripts/broker down")
 
 
-def say(text: str) -> None:
+def show(text: str) -> None:
     print(f"demo: {text}", file=sys.stderr, flush=True)
 
 
@@ -94,7 +94,7 @@ class Demo:
     """The programs, and what is shown of them. One thread: all that happens comes through one queue."""
 
     def __init__(self, options: argparse.Namespace, environment: Mapping[str, str]) -> None:
-        self._events: Events = Events()
+        self._events: ChildEvents = ChildEvents()
         self._seconds: float | None = options.seconds
         # A program that is not on a terminal of its own prints whole lines.
         self._environment = {**environment, "PYTHONUNBUFFERED": "1"}
@@ -120,9 +120,9 @@ class Demo:
     def run(self) -> int:
         """Run until a signal, the end of the time, or the end of what there is to show."""
         for number in _STOPPING:
-            signal.signal(number, lambda *_: self._events.put(Event(Kind.SIGNAL)))
-        say("Ctrl-C ends it. Join from another terminal, in this folder:")
-        say("  FANLIGHT_URL=$(scripts/broker url) .venv/bin/python -m consumer --name me")
+            signal.signal(number, lambda *_: self._events.put(ChildEvent(EventKind.SIGNAL)))
+        show("Ctrl-C ends it. Join from another terminal, in this folder:")
+        show("  FANLIGHT_URL=$(scripts/broker url) .venv/bin/python -m consumer --name me")
         if sys.stdout.isatty():
             self._display = TableDisplay(sys.stdout, self._names)
         try:
@@ -150,13 +150,13 @@ class Demo:
         except Empty:
             return False
         match event.kind:
-            case Kind.SIGNAL:
+            case EventKind.SIGNAL:
                 return False
-            case Kind.STATUS:
+            case EventKind.STATUS:
                 self._display.status(event.name, event.text)
-            case Kind.NOTE:
+            case EventKind.NOTE:
                 self._display.note(event.text if event.name == _PRODUCER else f"{event.name}: {event.text}")
-            case Kind.ENDED:
+            case EventKind.ENDED:
                 code = self._children[event.name].exit_code
                 if code != 0:
                     self._display.note(f"demo: {event.name} ended with exit code {code}")
@@ -185,7 +185,7 @@ class Demo:
         for child in self._children.values():
             child.join()
         while self._handle(time.monotonic()):
-            pass  # what they said last
+            pass  # their last lines
 
     def _exit_code(self) -> int:
         codes = [child.exit_code for child in self._children.values()]

@@ -57,7 +57,7 @@ class TableDisplay:
 
 
 def aligned(rows: Sequence[str]) -> list[str]:
-    """The same rows with their parts in columns. What the parts say is the consumer's business."""
+    """The same rows with their parts in columns. What is in the parts, the consumer decides."""
     parts = [row.split(_SEPARATOR) for row in rows]
     columns = max((len(row) for row in parts), default=0)
     widths = [max(len(row[at]) for row in parts if at < len(row)) for at in range(columns)]

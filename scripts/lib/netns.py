@@ -8,7 +8,7 @@
         net.link.drop(True)                    # packets vanish, both ways
 
 The router is a namespace between the two. Packets are lost and slowed there, not where they are sent: what
-a sender's own kernel drops or holds back it tells TCP of, which then behaves better than on a real line.
+of what a sender's own kernel drops or delays, its TCP knows, and behaves better than on a real line.
 The host's own firewall is not touched.
 """
 
@@ -46,7 +46,7 @@ _numbers = itertools.count()
 
 
 class NetnsError(FanlightError):
-    """A command that sets up a network failed; one sentence with what it said."""
+    """A command that sets up a network failed; one sentence with its own message."""
 
 
 def unavailable() -> str | None:
@@ -73,44 +73,36 @@ class Link:
     def __init__(self, router: str, devices: tuple[str, str]) -> None:
         self._router = router
         self._devices = devices
-        self._drop = False
-        self._loss = 0.0
 
     def drop(self, drop: bool) -> None:
-        """Drop every packet, both ways, and tell nobody."""
-        self._drop = drop
-        self._filter()
+        """Drop every packet, both ways, and send no ICMP.
+
+        At once: no program is started for it, which would take as long as the machine is busy.
+        """
+        with _inside(self._router):
+            _write("/proc/sys/net/ipv4/ip_forward", "0" if drop else "1")
 
     def loss(self, probability: float) -> None:
         """Lose packets at random, both ways, each with this probability."""
-        self._loss = probability
-        self._filter()
+        rules = ["*filter", ":FORWARD ACCEPT [0:0]"]
+        if probability:
+            rules.append(f"-A FORWARD -m statistic --mode random --probability {probability:.6f} -j DROP")
+        _exec(self._router, "iptables-restore", "-w", stdin="\n".join([*rules, "COMMIT", ""]))
 
     def rate(self, rate: str | None, *, queue_ms: int = 200) -> None:
         """Limit both ways to e.g. "1mbit"; what would wait for longer than `queue_ms` is dropped."""
         for device in self._devices:
             with suppress(NetnsError):  # there is none
-                _ip("netns", "exec", self._router, "tc", "qdisc", "del", "dev", device, "root")
+                _exec(self._router, "tc", "qdisc", "del", "dev", device, "root")
             if rate is not None:
                 shape = ("tbf", "rate", rate, "burst", "5kb", "latency", f"{queue_ms}ms")
-                _ip("netns", "exec", self._router, "tc", "qdisc", "add", "dev", device, "root", *shape)
+                _exec(self._router, "tc", "qdisc", "add", "dev", device, "root", *shape)
 
     def clear(self) -> None:
         """A good line again."""
-        self._drop, self._loss = False, 0.0
-        self._filter()
+        self.drop(False)
+        self.loss(0.0)
         self.rate(None)
-
-    def _filter(self) -> None:
-        rules = ["*filter", ":FORWARD ACCEPT [0:0]"]
-        if self._drop:
-            rules.append("-A FORWARD -j DROP")
-        elif self._loss:
-            rules.append(f"-A FORWARD -m statistic --mode random --probability {self._loss:.6f} -j DROP")
-        # One step, so that nothing slips through between two rules.
-        _ip(
-            "netns", "exec", self._router, "iptables-restore", "-w", stdin="\n".join([*rules, "COMMIT", ""])
-        )
 
 
 class Netns:
@@ -153,8 +145,7 @@ class Netns:
             _in(self.name, "link", "set", "dev", "lo", "up")
             _ip("route", "add", f"{self.guest_address}/32", "via", router_near)
             _in(self.name, "route", "add", "default", "via", router_far)
-            with self._inside(self._router):
-                _write("/proc/sys/net/ipv4/ip_forward", "1")
+            self.link.drop(False)
         except BaseException:
             self.close()
             raise
@@ -172,11 +163,11 @@ class Netns:
     @contextmanager
     def entered(self) -> Iterator[None]:
         """The calling thread is in the guest, and so is for good every thread that it starts meanwhile."""
-        with self._inside(self.name):
+        with _inside(self.name):
             yield
 
     def close(self) -> None:
-        """Remove it all. Whoever started processes in the guest ends them. May be called again."""
+        """Remove it all. Processes in the guest have to be ended before. May be called again."""
         if self._closed or self._owner != os.getpid():  # a forked child: not its own
             return
         self._closed = True
@@ -195,15 +186,17 @@ class Netns:
         _ip(*at, "link", "set", "dev", device, "gso_max_segs", "1")
         _ip(*at, "link", "set", "dev", device, "up")
 
-    @contextmanager
-    def _inside(self, name: str) -> Iterator[None]:
-        task = f"/proc/self/task/{threading.get_native_id()}/ns/net"
-        with open(task, "rb") as before, (_FOLDER / name).open("rb") as there:
-            _set_namespace(there.fileno())
-            try:
-                yield
-            finally:
-                _set_namespace(before.fileno())
+
+@contextmanager
+def _inside(name: str) -> Iterator[None]:
+    """The calling thread is in that namespace."""
+    task = f"/proc/self/task/{threading.get_native_id()}/ns/net"
+    with open(task, "rb") as before, (_FOLDER / name).open("rb") as there:
+        _set_namespace(there.fileno())
+        try:
+            yield
+        finally:
+            _set_namespace(before.fileno())
 
 
 def remove_leftovers() -> None:
@@ -254,6 +247,10 @@ def _write(path: str, text: str) -> None:
         raise NetnsError(f"{path}: {error.strerror}") from None
 
 
+def _exec(namespace: str, *command: str, stdin: str | None = None) -> str:
+    return _ip("netns", "exec", namespace, *command, stdin=stdin)
+
+
 def _in(namespace: str, *arguments: str) -> str:
     return _ip("-n", namespace, *arguments)
 
@@ -271,6 +268,8 @@ def _ip(*arguments: str, stdin: str | None = None) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NetnsError(f"ip {' '.join(arguments)}: {error}") from None
     if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()
-        raise NetnsError(f"ip {' '.join(arguments)}: {said[0] if said else f'exit code {done.returncode}'}")
+        output = (done.stderr or done.stdout).strip().splitlines()
+        raise NetnsError(
+            f"ip {' '.join(arguments)}: {output[0] if output else f'exit code {done.returncode}'}"
+        )
     return done.stdout

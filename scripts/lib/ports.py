@@ -14,7 +14,7 @@ def free_ports(count: int) -> list[int]:
     """`count` different ports that nothing listens on.
 
     They lie below the range from which the system takes the ports of outgoing connections. A client
-    that keeps knocking at a stopped broker's port in that range would sooner or later be given this
+    that keeps trying to connect to a stopped broker's port in that range would in time be given this
     very port as its own, connect to itself, and keep the broker from coming back.
     """
     top = int(_EPHEMERAL.read_text().split()[0]) if _EPHEMERAL.exists() else 32768

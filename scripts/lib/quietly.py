@@ -1,4 +1,4 @@
-"""Runs a program that says something only if it fails."""
+"""Runs a program whose output is of interest only if it fails."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""A TCP proxy that makes trouble: delay, jitter, a low rate, silence, cut connections. For tests.
+"""A TCP proxy with faults: jitter, silence, cut connections. For tests.
 
     with TcpProxy("127.0.0.1", node.port) as proxy:
         connect(proxy.url_through(node.url))
-        proxy.delay_s, proxy.jitter_s = 0.05, 0.1
+        proxy.jitter_s = 0.1
 
-It cannot lose or reorder packets (it speaks TCP to both sides): see scripts/lib/netns.py for that.
+It cannot lose packets or slow them down (it speaks TCP to both sides): see scripts/lib/netns.py for that.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from scripts.lib.ports import LOOPBACK, free_ports
 _READ_BYTES: Final = 16 * 1024
 # What one direction of one connection may hold: then it is not read from, and its sender has to wait.
 HELD_BYTES: Final = 256 * 1024
-_SLICE_S: Final = 0.02
 _CONNECTING: Final = frozenset({0, errno.EINPROGRESS})
 _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER of no time: closing sends RST
 _FOR_GOOD: Final = float("inf")
@@ -40,7 +39,6 @@ class _Pipe:
         self._rng = rng
         self._chunks: deque[tuple[float, bytes]] = deque()
         self._last_due_s = 0.0
-        self._idle_until_s = 0.0
         self.held_bytes = 0
         self.ended = False  # nothing more is read
         self.closed = False  # and the other side knows
@@ -53,29 +51,27 @@ class _Pipe:
     def drained(self) -> bool:
         return self.ended and not self._chunks
 
-    def put(self, data: bytes, now_s: float, delay_s: float, jitter_s: float) -> None:
+    def put(self, data: bytes, now_s: float, jitter_s: float) -> None:
         # Never before what came earlier: TCP keeps the order.
-        self._last_due_s = max(self._last_due_s, now_s + delay_s + self._rng.uniform(0.0, jitter_s))
+        self._last_due_s = max(self._last_due_s, now_s + self._rng.uniform(0.0, jitter_s))
         self._chunks.append((self._last_due_s, data))
         self.held_bytes += len(data)
 
     def due_s(self) -> float:
         """When the next bytes may leave."""
-        return max(self._chunks[0][0], self._idle_until_s) if self._chunks else _FOR_GOOD
+        return self._chunks[0][0] if self._chunks else _FOR_GOOD
 
-    def next(self, rate: float | None) -> bytes:
-        """What may leave now: under a rate it does so a little at a time."""
-        data = self._chunks[0][1]
-        return data[: max(1, int(rate * _SLICE_S))] if rate else data
+    @property
+    def next(self) -> bytes:
+        """What may leave then."""
+        return self._chunks[0][1]
 
-    def took(self, count: int, now_s: float, rate: float | None) -> None:
-        """So many bytes of the next ones have left, at `rate` bytes a second."""
+    def took(self, count: int) -> None:
+        """So many bytes of the next ones have left."""
         due_s, data = self._chunks.popleft()
         if count < len(data):
             self._chunks.appendleft((due_s, data[count:]))
         self.held_bytes -= count
-        if rate:
-            self._idle_until_s = max(self._idle_until_s, now_s - _SLICE_S) + count / rate
 
 
 class _Pair:
@@ -96,12 +92,11 @@ class TcpProxy:
 
     Attributes:
         port: where it listens.
-        delay_s, jitter_s: every piece of up to 16 kB leaves `delay_s` after it came, and up to `jitter_s`
-            more; those of one connection and direction stay in order.
-        rate: bytes a second, of each connection and direction; None for no limit.
+        jitter_s: a piece of up to 16 kB leaves up to so much later than it came; those of one connection
+            and direction stay in order.
         hold: True passes nothing on, and reads nothing; connections are still accepted.
 
-    All four may be changed while it runs, by any thread; what is in it already keeps its time.
+    Both may be changed while it runs, by any thread; what is in it already keeps its time.
     """
 
     def __init__(
@@ -110,10 +105,9 @@ class TcpProxy:
         self._target = (target_host, target_port)
         self._host = host
         self.port = port or free_ports(1)[0]
-        self.delay_s = self.jitter_s = 0.0
-        self.rate: float | None = None
+        self.jitter_s = 0.0
         self._hold = False
-        self._rng = random.Random(seed)  # trouble that can be repeated
+        self._rng = random.Random(seed)  # faults that can be repeated
         self._listening: socket.socket | None = None
         self._pairs: set[_Pair] = set()
         self._calls: deque[Callable[[], None]] = deque()
@@ -135,15 +129,15 @@ class TcpProxy:
         except OSError:
             self._selector.close()
             raise
-        self._bell = Waker()
-        self._selector.register(self._bell, selectors.EVENT_READ)
+        self._waker = Waker()
+        self._selector.register(self._waker, selectors.EVENT_READ)
         self._thread.start()
 
     def stop(self) -> None:
         """Cut everything and join the thread. May be called again."""
         if self._thread.is_alive():
             self._stopping = True
-            self._bell.wake()
+            self._waker.wake()
             self._thread.join()
 
     @property
@@ -164,7 +158,7 @@ class TcpProxy:
     def hold(self, hold: bool) -> None:
         self._hold = hold
         if self._thread.is_alive():
-            self._bell.wake()
+            self._waker.wake()
 
     def cut(self, *, reset: bool = True, refuse: bool = False) -> int:
         """End every connection, on both sides, by RST (what is on its way is lost) or by FIN.
@@ -192,9 +186,8 @@ class TcpProxy:
         self._call(self._listen)
 
     def clear(self) -> None:
-        """No trouble any more; what was cut stays cut."""
-        self.delay_s = self.jitter_s = 0.0
-        self.rate = None
+        """No faults any more; what was cut stays cut."""
+        self.jitter_s = 0.0
         self.hold = False
         self.admit()
 
@@ -218,7 +211,7 @@ class TcpProxy:
         if not self._thread.is_alive():
             raise RuntimeError("the proxy does not run")
         self._calls.append(run)
-        self._bell.wake()
+        self._waker.wake()
         while not done.wait(0.1) and self._thread.is_alive():
             pass
 
@@ -239,22 +232,22 @@ class TcpProxy:
     def _run(self) -> None:
         try:
             while not self._stopping:
-                self._turn()
+                self._poll()
         finally:
             for pair in list(self._pairs):
                 self._end(pair, reset=True)
             self._close_listening()
             self._selector.close()
-            self._bell.close()
+            self._waker.close()
 
-    def _turn(self) -> None:
+    def _poll(self) -> None:
         wait_s = _FOR_GOOD
         now_s = time.monotonic()
         for pair in list(self._pairs):
             wait_s = min(wait_s, self._watch(pair, now_s))
         for key, events in self._selector.select(None if wait_s == _FOR_GOOD else wait_s):
-            if key.fileobj is self._bell:
-                self._bell.clear()
+            if key.fileobj is self._waker:
+                self._waker.clear()
             elif key.fileobj is self._listening:
                 self._accept()
             elif key.data in self._pairs:
@@ -332,13 +325,13 @@ class TcpProxy:
     def _read(self, pipe: _Pipe, sock: socket.socket, now_s: float) -> None:
         data = sock.recv(_READ_BYTES)
         if data:
-            pipe.put(data, now_s, self.delay_s, self.jitter_s)
+            pipe.put(data, now_s, self.jitter_s)
         else:
             pipe.ended = True
 
     def _write(self, pipe: _Pipe, sock: socket.socket, now_s: float) -> None:
         while pipe.due_s() <= now_s:
-            pipe.took(sock.send(pipe.next(self.rate)), now_s, self.rate)
+            pipe.took(sock.send(pipe.next))
         if pipe.drained and not pipe.closed:
             pipe.closed = True
             sock.shutdown(socket.SHUT_WR)

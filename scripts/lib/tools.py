@@ -28,19 +28,19 @@ _PROGRAMS = {
 }
 
 
-def ensure_tools(say: Callable[[str], None]) -> None:
-    """Install what is missing; one line for each that cannot be. The tests that need it will say so too."""
+def ensure_tools(show: Callable[[str], None]) -> None:
+    """Install what is missing; one line for each that cannot be. Tests that need it skip, and say why."""
     missing = sorted(set(_missing_packages()))
     if missing and apt.can_install():
-        say(f"installing {' '.join(missing)} with apt-get (no system service is started)")
+        show(f"installing {' '.join(missing)} with apt-get (no system service is started)")
         try:
             apt.install(missing)
         except apt.InstallFailed as error:
-            say(str(error))
+            show(str(error))
         missing = sorted(set(_missing_packages()))
     for package in missing:
-        say(f"please install {package} (Debian's name): tests that need it cannot run")
-    _ensure_node_client(say)
+        show(f"please install {package} (Debian's name): tests that need it cannot run")
+    _ensure_node_client(show)
 
 
 def _missing_packages() -> Iterator[str]:
@@ -54,19 +54,19 @@ def _missing_packages() -> Iterator[str]:
         yield from ("libgl1", "libglib2.0-0")
 
 
-def _ensure_node_client(say: Callable[[str], None]) -> None:
+def _ensure_node_client(show: Callable[[str], None]) -> None:
     npm = shutil.which("npm")
     wanted = json.loads((NODE_FOLDER / "package.json").read_text())["dependencies"]
     if all(_installed_version(name) == version for name, version in wanted.items()):
         return
     if npm is None:
-        return  # said already
-    say(f"installing {', '.join(wanted)} with npm")
+        return  # shown already
+    show(f"installing {', '.join(wanted)} with npm")
     # No lock file: it would record the address of whatever registry this machine uses.
     options = ["--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"]
     lines = run_quietly([npm, "install", *options], {"CI": "1"}, NODE_FOLDER)
     if lines is not None:
-        say(f"npm install failed: {lines[0]}")
+        show(f"npm install failed: {lines[0]}")
 
 
 def _installed_version(name: str) -> str | None:

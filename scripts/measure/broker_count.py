@@ -17,9 +17,9 @@ _CLIENTS: Final = 10
 MOST_APART: Final = 0.05
 
 
-def check(results: Path, clip: Path, size: str, span_s: float, say: Callable[[str], None]) -> bool:
+def check(results: Path, clip: Path, size: str, span_s: float, show: Callable[[str], None]) -> bool:
     """One run against a broker in a container, counted both ways; whether they agree within 5 %."""
-    say(f"the broker in a container, counted by its processes and by its cgroup: {_CLIENTS} clients")
+    show(f"the broker in a container, counted by its processes and by its cgroup: {_CLIENTS} clients")
     found: dict[str, Any] = {"clients": _CLIENTS, "seconds": span_s}
     with ContainerBroker() as container:
 
@@ -40,7 +40,7 @@ def check(results: Path, clip: Path, size: str, span_s: float, say: Callable[[st
     found["apart"] = abs(found["processes_cores"] / found["cgroup_cores"] - 1)
     (results / "broker_count.json").write_text(json.dumps(found, indent=1) + "\n")
     agree = bool(found["apart"] <= MOST_APART)
-    say(
+    show(
         f"  cgroup {found['cgroup_cores']:.4f} cores, processes {found['processes_cores']:.4f} cores: "
         f"{found['apart']:.1%} apart{'' if agree else ', more than 5 %'}"
     )

@@ -1,4 +1,4 @@
-"""The clip that every design plays: real footage, long enough that nobody has to loop, in a plain MP4."""
+"""The clip that every design plays: real footage, long enough to need no loop, in a plain MP4."""
 
 from __future__ import annotations
 

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from fanlight.common.model.stats import percentile
 from scripts.measure import designs, sampler, syscalls, traces
 from scripts.measure.designs import Design
 from scripts.measure.processes import RunFailed
@@ -109,13 +108,13 @@ class Comparison:
         bench: Bench,
         clip: Callable[[str], Path],
         counted: str,
-        say: Callable[[str], None],
+        show: Callable[[str], None],
     ) -> None:
         self._plan = plan
         self._bench = bench
         self._clip = clip
         self._counted = counted
-        self._say = say
+        self._show = show
         self._not_served: set[tuple[str, str, str]] = set()
         self.runs: list[dict[str, Any]] = []
         self.failed = 0
@@ -123,7 +122,7 @@ class Comparison:
     def run(self) -> None:
         """Run everything. KeyboardInterrupt passes through."""
         planned = cells(self._plan)
-        progress = Progress(sum(map(self._takes_s, planned)), self._say)
+        progress = Progress(sum(map(self._takes_s, planned)), self._show)
         for number, cell in enumerate(planned, 1):
             progress.show(f"{number}/{len(planned)} {cell}")
             if cell.viewers > _ENOUGH and (cell.size, cell.codec, cell.name) in self._not_served:
@@ -133,7 +132,7 @@ class Comparison:
                 self._keep(cell)
             except RunFailed as error:
                 self.failed += 1
-                self._say(f"{cell} failed: {error}")
+                self._show(f"{cell} failed: {error}")
             progress.done(self._takes_s(cell))
         progress.end()
         if self._plan.traced_syscalls:
@@ -169,7 +168,7 @@ class Comparison:
         size, codec = self._plan.sizes[0], self._plan.codecs[0]
         found: dict[str, Any] = {}
         for name in self._plan.designs:
-            self._say(f"system calls: {name} x {_STRACE_CLIENTS}, {size} {codec}")
+            self._show(f"system calls: {name} x {_STRACE_CLIENTS}, {size} {codec}")
 
             def trace(running: Running, name: str = name) -> None:
                 roles = {**running.roles, "consumers": running.roles["consumers"][:1]}
@@ -180,7 +179,7 @@ class Comparison:
                 self._bench.run(cell.design, cell.viewers, self._clip(size), span_s=_STRACE_S, during=trace)
             except RunFailed as error:
                 self.failed += 1
-                self._say(f"system calls of {name} failed: {error}")
+                self._show(f"system calls of {name} failed: {error}")
         what = {
             "clients": _STRACE_CLIENTS, "size": size, "codec": codec, "per_second": found,
             "consumers": "one of them",
@@ -202,14 +201,14 @@ def _figures(result: Result, watched: Taken, folder: Path) -> dict[str, Any]:
         "end_ns": watched.end_ns,
         "fps": [round(fps, 2) for fps in result.figures.fps],
         "fps_worst": round(result.fps_worst, 2),
-        "age_p50_ms": _at(ages, 0.5),
-        "age_p95_ms": _at(ages, 0.95),
-        "age_p99_ms": _at(ages, 0.99),
-        "age_max_ms": _at(ages, 1.0),
-        "age_p50_worst_client_ms": max(_at(own, 0.5) if own else _NEVER for own in per_client),
-        "age_p99_worst_client_ms": max(_at(own, 0.99) if own else _NEVER for own in per_client),
-        "skew_p50_ms": _at(spreads, 0.5),
-        "skew_p99_ms": _at(spreads, 0.99),
+        "age_p50_ms": _rounded(ages, 0.5),
+        "age_p95_ms": _rounded(ages, 0.95),
+        "age_p99_ms": _rounded(ages, 0.99),
+        "age_max_ms": _rounded(ages, 1.0),
+        "age_p50_worst_client_ms": max(_rounded(own, 0.5) if own else _NEVER for own in per_client),
+        "age_p99_worst_client_ms": max(_rounded(own, 0.99) if own else _NEVER for own in per_client),
+        "skew_p50_ms": _rounded(spreads, 0.5),
+        "skew_p99_ms": _rounded(spreads, 0.99),
         "fates": dict(fates),
         **{f"cores_{role}": round(value, 4) for role, value in cores.items()},
         **{f"pss_{role}_mib": value for role, value in pss.items()},
@@ -217,8 +216,8 @@ def _figures(result: Result, watched: Taken, folder: Path) -> dict[str, Any]:
         "pss_per_consumer_mib": round(statistics.median(result.pss_mib), 2),
         "switches_per_s": {role: [round(a, 1), round(b, 1)] for role, (a, b) in watched.switches.items()},
         "loopback_mib_s": round(watched.loopback_mib_s, 3),
-        "age_quantiles_ms": [_at(ages, at) for at in _QUANTILES],
-        "skew_quantiles_ms": [_at(spreads, at) for at in _QUANTILES],
+        "age_quantiles_ms": [_rounded(ages, at) for at in _QUANTILES],
+        "skew_quantiles_ms": [_rounded(spreads, at) for at in _QUANTILES],
     }
 
 
@@ -230,6 +229,5 @@ def _memory(watched: Taken, kind: str) -> dict[str, float]:
     return {role: round(value, 2) for role, value in means.items()}
 
 
-def _at(values: Sequence[float], fraction: float) -> float:
-    found = percentile(values, fraction)
-    return float("nan") if found is None else round(found, 3)
+def _rounded(values: Sequence[float], fraction: float) -> float:
+    return round(traces.at(values, fraction), 3)

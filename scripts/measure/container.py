@@ -1,4 +1,4 @@
-"""A broker in a container, counted by its cgroup as the Docker SDK tells it."""
+"""A broker in a container, counted by its cgroup as the Docker SDK reports it."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class ContainerBroker:
 
     def usage(self) -> tuple[float, float]:
         """CPU seconds since its start, and memory in MiB without what is mere cache."""
-        said = self._container.stats(stream=False, one_shot=True)
-        memory = said["memory_stats"]
+        stats = self._container.stats(stream=False, one_shot=True)
+        memory = stats["memory_stats"]
         cache = memory.get("stats", {}).get("inactive_file", 0)
-        return said["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9, (memory["usage"] - cache) / MIB
+        return stats["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9, (memory["usage"] - cache) / MIB

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
+_TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = 4096
 MIB = 1024 * 1024
 
@@ -22,6 +25,25 @@ def cpu_clock_s(pid: int) -> float | None:
         return None
 
 
+def cpu_s(pids: Iterable[int]) -> float:
+    """User and system time of all threads of these processes, in seconds."""
+    ticks = 0
+    for pid in pids:
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except FileNotFoundError:
+            continue  # the broker's helpers come and go; that a consumer ended `Fleet.check` finds
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / _TICKS_PER_S
+
+
+def memory_kib(pid: int) -> tuple[int, int]:
+    """PSS, and anonymous memory: PSS also falls when other processes map the same libraries."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    sizes = {line.split(":")[0]: int(line.split()[1]) for line in lines}
+    return sizes["Pss"], sizes["Anonymous"]
+
+
 def rss_mib(pid: int) -> float:
     """Resident memory; 0 if the process is gone."""
     try:
@@ -33,10 +55,9 @@ def rss_mib(pid: int) -> float:
 def pss_mib(pid: int) -> float:
     """Resident memory, what is shared counted in parts; 0 if the process is gone. Takes a millisecond."""
     try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
+        return memory_kib(pid)[0] / 1024
+    except (OSError, KeyError):
         return 0.0
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:")), 0.0)
 
 
 def context_switches(pids: Iterable[int]) -> tuple[int, int]:
@@ -63,15 +84,3 @@ def loopback_bytes() -> int:
         if name.strip() == "lo":
             return int(rest.split()[8])
     return 0
-
-
-def descendants(pid: int) -> list[int]:
-    """A process and all that it started, as they are now."""
-    found = [pid]
-    for parent in found:
-        for path in Path(f"/proc/{parent}/task").glob("*/children"):
-            try:
-                found += [int(child) for child in path.read_text().split()]
-            except OSError:
-                continue
-    return found

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from scripts.measure import designs
-from scripts.measure.counters import cpu_clock_s
+from scripts.measure.counters import cpu_clock_s, cpu_s
 from scripts.measure.designs import Design
-from scripts.measure.processes import cpu_s
 from scripts.measure.runs import Bench, Running
 
 HZ: Final = 10
@@ -36,7 +35,7 @@ def cases() -> dict[str, Design]:
     }
 
 
-def run(bench: Bench, clip: Path, span_s: float, say: Callable[[str], None]) -> list[dict[str, Any]]:
+def run(bench: Bench, clip: Path, span_s: float, show: Callable[[str], None]) -> list[dict[str, Any]]:
     """All cases; what was seen is kept as drops.json and drawn as drops.png."""
     rows = []
     for title, design in cases().items():
@@ -51,7 +50,7 @@ def run(bench: Bench, clip: Path, span_s: float, say: Callable[[str], None]) -> 
             for name, values in seen[0].items()
         ]
         for row in rows[-len(seen[0]) :]:
-            say(
+            show(
                 f"{title}: {row['process']}: {row['mean']:.3f} cores, "
                 f"{row['low']:.0%} of the samples under half of it"
             )

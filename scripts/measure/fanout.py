@@ -18,8 +18,9 @@ from typing import Any, Final
 import av
 
 from fanlight.common.codec import encoder
-from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader
+from fanlight.common.model.frame import Codec, EncodedFrame
 from fanlight.common.transport.tcp.wire import frame_message
+from scripts.lib.headers import header
 from scripts.lib.instance import CHECKOUT
 from scripts.lib.ports import free_ports, is_free
 from scripts.measure import counters
@@ -70,7 +71,7 @@ def run(
     clients: Sequence[int],
     span_s: float,
     other: str | None,
-    say: Callable[[str], None],
+    show: Callable[[str], None],
 ) -> list[dict[str, Any]]:
     """All designs, numbers of clients and interpreters; rows for a table, also kept as fanout.json.
 
@@ -92,7 +93,7 @@ def run(
                     row |= _served(fleet, producer.pid, url, viewers, span_s)
                     if python.gil is not None:
                         row["gil_held"] = None  # py-spy does not know this Python's
-                say(json.dumps(row))
+                show(json.dumps(row))
                 rows.append(row)
                 (results / "fanout.json").write_text(json.dumps(rows, indent=1) + "\n")
     return rows
@@ -105,17 +106,14 @@ def _encoded(clip: Path) -> bytes:
     with av.open(clip) as container:
         for seq, picture in enumerate(islice(container.decode(video=0), _FRAMES)):
             encoded = coder.encode(picture, key=seq % int(FPS) == 0)
-            header = FrameHeader(
-                stream="cam", codec=Codec.H264, epoch=1, seq=seq, capture_ns=0, width=picture.width,
-                height=picture.height, key=encoded.key, fps=FPS,
-            )  # fmt: skip
-            data += frame_message(EncodedFrame(header, encoded.body))
+            about = header(seq, Codec.H264, (picture.width, picture.height), key=encoded.key, fps=FPS)
+            data += frame_message(EncodedFrame(about, encoded.body))
     return data
 
 
 def _served(fleet: Fleet, producer: int, url: str, viewers: int, span_s: float) -> dict[str, Any]:
     port = int(url.rpartition(":")[2])
-    wait_for(f"port {port}", _each(lambda: not is_free(port)), fleet, _START_S)
+    wait_for(f"port {port}", lambda: not is_free(port), fleet, _START_S)
     drain = subprocess.Popen(
         [sys.executable, "-m", "scripts.measure.drain", url, str(viewers), str(span_s)],
         cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -129,15 +127,15 @@ def _served(fleet: Fleet, producer: int, url: str, viewers: int, span_s: float) 
     cores = ((counters.cpu_clock_s(producer) or 0.0) - before) / took_s
     switches = (sum(counters.context_switches([producer])) - switched) / took_s
     assert drain.stdout is not None
-    said = drain.stdout.readline()
+    output = drain.stdout.readline()
     # After its window, since being looked at slows the producer down.
     held = _held(producer, fleet.logs, span_s / 4)
     drain.terminate()
     drain.communicate()
     fleet.check()
-    if not said:
-        raise RunFailed(f"drain said nothing; {fleet.log('producer')}")
-    figures = {name: round(value, 2) for name, value in json.loads(said).items()}
+    if not output:
+        raise RunFailed(f"drain printed nothing; {fleet.log('producer')}")
+    figures = {name: round(value, 2) for name, value in json.loads(output).items()}
     return {
         "producer_cores": round(cores, 3),
         "switches_per_s": round(switches),
@@ -173,8 +171,3 @@ def shares(stacks: str, asked: int) -> dict[str, float]:
         held[kind] += int(count)
     found = {kind: round(count / asked, 3) for kind, count in held.most_common()}
     return {"all": round(held.total() / asked, 3), **found}
-
-
-def _each(ready: Callable[[], bool]) -> Any:
-    while True:
-        yield ready()

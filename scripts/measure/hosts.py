@@ -64,11 +64,11 @@ def paired(study: Study) -> None:
         study.score.add(Goal(case, "CPU of viewers, ratio to before", "", 0.55), ratio)
 
 
-def looking(study: Study) -> None:
+def pixel_readers(study: Study) -> None:
     """Twenty that read every pixel of every frame, as applications do and the sink `null` does not."""
     case = "Fanlight by hub x 20, every pixel read"
     design = designs.fanlight(
-        "looking", via="host", start=lambda _number: ("-m", "scripts.measure.looking")
+        "looking", via="host", start=lambda _number: ("-m", "scripts.measure.pixel_reader")
     )
     result = study.run(case, design, 20, study.clip)
     study.fps_and_cores(case, result, HOLDS_FPS)

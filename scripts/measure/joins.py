@@ -23,13 +23,13 @@ _APART_S: Final = 0.737
 
 
 def run(
-    results: Path, clip: Path, url: str, *, names: Sequence[str], size: str, say: Callable[[str], None]
+    results: Path, clip: Path, url: str, *, names: Sequence[str], size: str, show: Callable[[str], None]
 ) -> None:
     """Join each design twenty times while another client watches; what was found is kept as joins.json."""
     found: dict[str, Any] = {}
     for name in names:
         if name == "hub":
-            continue  # to a client the same as the broker, until it hears of the hub
+            continue  # to a client the same as the broker, until it finds the hub
         place = Place(url, free_ports(1)[0], clip, results / f"joins-{name}")
         design = Cell(0, size, "h264", 1, name).design
         with Fleet(place.folder) as fleet:
@@ -42,7 +42,7 @@ def run(
             waits_ms = [_join_ms(watched, number) for number in range(_JOINS)]
         median, worst = percentile(waits_ms, 0.5), max(waits_ms)
         found[name] = {"joins": _JOINS, "p50_ms": median, "max_ms": worst, "all_ms": waits_ms}
-        say(f"first picture after a join, {name}: median {median:.0f} ms, longest {worst:.0f} ms")
+        show(f"first picture after a join, {name}: median {median:.0f} ms, longest {worst:.0f} ms")
     (results / "joins.json").write_text(json.dumps(found, indent=1) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""The processes of one run, by role, and what the kernel says of them."""
+"""Starts and ends the processes of one run."""
 
 from __future__ import annotations
 
@@ -7,37 +7,17 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Self
 
 from scripts.lib.instance import CHECKOUT
 
-_TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 _END_S: Final = 8.0
 
 
 class RunFailed(Exception):
     """A process of a run ended or stayed silent; says which, and its last line."""
-
-
-def cpu_s(pids: Iterable[int]) -> float:
-    """User and system time of all threads of these processes, in seconds."""
-    ticks = 0
-    for pid in pids:
-        try:
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except FileNotFoundError:
-            continue  # the broker's helpers come and go; that a consumer ended is found by `Fleet.check`
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / _TICKS_PER_S
-
-
-def memory_kib(pid: int) -> tuple[int, int]:
-    """PSS, and anonymous memory: PSS also falls when other processes map the same libraries."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
-    sizes = {line.split(":")[0]: int(line.split()[1]) for line in lines}
-    return sizes["Pss"], sizes["Anonymous"]
 
 
 class Fleet:
@@ -84,7 +64,7 @@ class Fleet:
         """
         for name, process in self._started:
             if process.poll() is not None:
-                last = (self.log(name).strip().splitlines() or ["it said nothing"])[-1]
+                last = (self.log(name).strip().splitlines() or ["it printed nothing"])[-1]
                 raise RunFailed(f"{name} ended with code {process.returncode}: {last}")
 
     def stop(self) -> None:
@@ -109,16 +89,14 @@ class Fleet:
         self.stop()
 
 
-def wait_for(what: str, ready: Iterator[bool], fleet: Fleet, timeout_s: float) -> None:
-    """Poll `ready` until it gives True.
+def wait_for(what: str, ready: Callable[[], bool], fleet: Fleet, timeout_s: float) -> None:
+    """Call `ready` until it gives True.
 
     Raises:
         RunFailed: a process ended meanwhile, or time ran out.
     """
     deadline = time.monotonic() + timeout_s
-    for done in ready:
-        if done:
-            return
+    while not ready():
         fleet.check()
         if time.monotonic() > deadline:
             raise RunFailed(f"{what}: not within {timeout_s:g} s")

@@ -15,12 +15,12 @@ class Progress:
 
     Args:
         expected_s: what all parts are expected to take.
-        say: prints a line.
+        show: prints a line.
     """
 
-    def __init__(self, expected_s: float, say: Callable[[str], None]) -> None:
+    def __init__(self, expected_s: float, show: Callable[[str], None]) -> None:
         self._expected_s = expected_s
-        self._say = say
+        self._show = show
         self._done_s = 0.0
         self._began_s = time.monotonic()
 
@@ -30,7 +30,7 @@ class Progress:
         if sys.stdout.isatty():
             print(f"\r\x1b[K{text}", end="", flush=True)
         else:
-            self._say(text)
+            self._show(text)
 
     def done(self, expected_s: float) -> None:
         """A part, for which so long was expected, is over."""

@@ -23,9 +23,9 @@ def write(results: Path) -> str:
         )
     machine = json.loads((results / "machine.json").read_text())
     tables.keep(results, runs)
-    found = tables.verdicts(runs)
+    found = tables.limit_checks(runs)
     parts = {
-        "What had to be reached": tables.judged(found),
+        "What had to be reached": tables.checked(found),
         "Figures": tables.figures(runs),
         "What became of the frames": tables.fates(runs),
         "Context switches per second, and traffic": tables.switches(runs),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -13,8 +13,9 @@ from typing import Final, Protocol
 
 from scripts.lib.ports import free_ports, is_free
 from scripts.measure import traces
+from scripts.measure.counters import cpu_s, memory_kib
 from scripts.measure.designs import Design, Place, rendered
-from scripts.measure.processes import Fleet, cpu_s, memory_kib, wait_for
+from scripts.measure.processes import Fleet, wait_for
 from scripts.measure.traces import Figures
 
 _START_S: Final = 90.0
@@ -146,26 +147,21 @@ class Bench:
             producer = None
             if design.producer_first:
                 producer = fleet.start("producer", design.producer(place))
-                wait_for(f"port {place.port}", _each(lambda: not is_free(place.port)), fleet, _START_S)
+                wait_for(f"port {place.port}", lambda: not is_free(place.port), fleet, _START_S)
             hub = None
             if design.hub is not None:
                 producer = fleet.start("producer", design.producer(place))
                 hub = fleet.start("hub", design.hub(place))
-                wait_for("a hub", _each(lambda: "MiB" in fleet.log("hub")), fleet, _START_S)
+                wait_for("a hub", lambda: "MiB" in fleet.log("hub"), fleet, _START_S)
             consumers = tuple(
                 fleet.start(f"consumer-{n}", design.consumer(place, n)) for n in range(viewers)
             )
             producer = producer or fleet.start("producer", design.producer(place))
             broker = tuple(self.node.processes()) if design.uses_broker else ()
             running = Running(fleet, producer, consumers, broker, place, hub)
-            wait_for("a picture everywhere", _each(lambda: _all_show(design, running)), fleet, _START_S)
+            wait_for("a picture everywhere", lambda: _all_show(design, running), fleet, _START_S)
             time.sleep(self.settle_s)
             return _measure(design, running, span_s or self.span_s, during, offsets_ns or {})
-
-
-def _each(ready: Callable[[], bool]) -> Iterator[bool]:
-    while True:
-        yield ready()
 
 
 def _all_show(design: Design, running: Running) -> bool:

@@ -9,7 +9,6 @@ import argparse
 import contextlib
 import csv
 import os
-import signal
 import statistics
 import subprocess
 import sys
@@ -20,9 +19,9 @@ from pathlib import Path
 import pika
 
 from fanlight.consumer import Consumer
-from scripts.lib.instance import CHECKOUT
 from scripts.measure.clip import SOURCE
-from scripts.measure.processes import cpu_s, memory_kib
+from scripts.measure.counters import cpu_s, memory_kib
+from scripts.measure.processes import Fleet
 
 MEMORY_COLUMNS = (
     "elapsed_s",
@@ -31,28 +30,15 @@ MEMORY_COLUMNS = (
     "consumer_pss_kib",
     "consumer_anonymous_kib",
 )
-# Two runs on one broker are not to hear each other.
+# Two runs on one broker do not share a stream.
 STREAM = f"bench-{os.getpid()}"
 
 
 @contextlib.contextmanager
-def command(module: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """One of the two commands as a process; interrupted at the end."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
-        cwd=CHECKOUT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+def command(results: Path, module: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """One of the two commands as a process; ended on the way out."""
+    with Fleet(results) as fleet:
+        yield fleet.start(module, [sys.executable, "-m", module, *arguments])
 
 
 def producer_arguments(arguments: argparse.Namespace) -> list[str]:
@@ -60,18 +46,8 @@ def producer_arguments(arguments: argparse.Namespace) -> list[str]:
 
 
 def consumer_arguments(arguments: argparse.Namespace, trace: Path) -> list[str]:
-    return [
-        "--url",
-        arguments.url,
-        "--stream",
-        STREAM,
-        "--name",
-        "c1",
-        "--sink",
-        "null",
-        "--sink",
-        f"trace:{trace}",
-    ]
+    where = ["--url", arguments.url, "--stream", STREAM, "--name", "c1"]
+    return [*where, "--sink", "null", "--sink", f"trace:{trace}"]
 
 
 def rows(trace: Path) -> list[dict[str, str]]:
@@ -97,13 +73,13 @@ def start_up(arguments: argparse.Namespace, results: Path) -> dict[str, list[flo
     picture_s, published_s = [], []
     for repeat in range(arguments.repeats):
         early, late = results / f"start-{repeat}-a.csv", results / f"start-{repeat}-b.csv"
-        with command("consumer", *consumer_arguments(arguments, early)):
+        with command(results, "consumer", *consumer_arguments(arguments, early)):
             time.sleep(2.0)  # The consumer is to be waiting when the producer starts.
             began_ns = time.time_ns()
-            with command("producer", *producer_arguments(arguments)):
+            with command(results, "producer", *producer_arguments(arguments)):
                 published_s.append((first(early, "received_ns") - began_ns) / 1e9)
                 began_ns = time.time_ns()
-                with command("consumer", *consumer_arguments(arguments, late)):
+                with command(results, "consumer", *consumer_arguments(arguments, late)):
                     picture_s.append((first(late, "presented_ns") - began_ns) / 1e9)
         sys.stdout.write(
             f"start-up {repeat + 1}/{arguments.repeats}: first frame published after "
@@ -112,13 +88,13 @@ def start_up(arguments: argparse.Namespace, results: Path) -> dict[str, list[flo
     return {"first_published_s": published_s, "first_picture_s": picture_s}
 
 
-def joins(arguments: argparse.Namespace) -> dict[str, list[float]]:
+def joins(arguments: argparse.Namespace, results: Path) -> dict[str, list[float]]:
     """Milliseconds until a joining consumer has its first picture: mid-stream, and out of idleness.
 
     `wake_ms` is the time from binding a queue, and nothing else, to the first frame in it.
     """
     mid_stream_ms, idle_ms, wake_ms = [], [], []
-    with command("producer", *producer_arguments(arguments)):
+    with command(results, "producer", *producer_arguments(arguments)):
         _first_picture_ms(arguments)
         for _ in range(arguments.repeats * 4):
             idle_ms.append(_first_picture_ms(arguments))
@@ -161,8 +137,8 @@ def steady(arguments: argparse.Namespace, results: Path) -> dict[str, object]:
     trace = results / "steady.csv"
     memory: list[tuple[float, int, int, int, int]] = []
     with (
-        command("producer", *producer_arguments(arguments)) as producer,
-        command("consumer", *consumer_arguments(arguments, trace)) as consumer,
+        command(results, "producer", *producer_arguments(arguments)) as producer,
+        command(results, "consumer", *consumer_arguments(arguments, trace)) as consumer,
     ):
         first(trace, "presented_ns")
         began = time.monotonic()
@@ -206,7 +182,7 @@ def run(arguments: argparse.Namespace, results: Path) -> dict[str, object]:
     if arguments.repeats:
         starts = start_up(arguments, results)
         report["start_up"] = starts
-        report["joins"] = joined = joins(arguments)
+        report["joins"] = joined = joins(arguments, results)
         report["joins_median_and_worst"] = {n: (statistics.median(v), max(v)) for n, v in joined.items()}
         report["start_up_median"] = {name: statistics.median(values) for name, values in starts.items()}
     report["steady"] = steady(arguments, results)

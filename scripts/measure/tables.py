@@ -1,4 +1,4 @@
-"""Reads what `bench.py designs` left, and says in tables what it was: medians, spread, limits."""
+"""Reads what `bench.py designs` left and makes tables of it: medians, spread, limits."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class LimitCheck:
     """One thing that had to be reached under one load.
 
     Attributes:
@@ -95,7 +95,7 @@ def spread(runs: Runs, figure: str) -> tuple[float, float]:
     return (min(values), max(values)) if values else (float("nan"), float("nan"))
 
 
-def verdicts(runs: Runs) -> list[Verdict]:
+def limit_checks(runs: Runs) -> list[LimitCheck]:
     """What had to be reached, load by load."""
     found = []
     for load, designs in by_load(runs).items():
@@ -106,7 +106,7 @@ def verdicts(runs: Runs) -> list[Verdict]:
         if broker:
             served = median(broker, "fps_worst") >= fps
             ratio = median(broker, "cores_total") / cores
-            found.append(Verdict(load, "broker: CPU, ratio to threads", ratio, BROKER_RATIO, served))
+            found.append(LimitCheck(load, "broker: CPU, ratio to threads", ratio, BROKER_RATIO, served))
             for figure, name in (
                 ("skew_p50_ms", "skew p50, ms"),
                 ("skew_p99_ms", "skew p99, ms"),
@@ -115,11 +115,11 @@ def verdicts(runs: Runs) -> list[Verdict]:
             ):
                 limit = median(threads, figure)
                 value = median(broker, figure)
-                found.append(Verdict(load, f"broker: {name} (threads')", value, limit, served))
+                found.append(LimitCheck(load, f"broker: {name} (threads')", value, limit, served))
         if hub:
             served = median(hub, "fps_worst") >= fps
             ratio = median(hub, "cores_total") / cores
-            found.append(Verdict(load, "hub: CPU, ratio to threads", ratio, HUB_RATIO, served))
+            found.append(LimitCheck(load, "hub: CPU, ratio to threads", ratio, HUB_RATIO, served))
     return found
 
 
@@ -159,12 +159,12 @@ def figures(runs: Runs) -> list[list[str]]:
     return rows
 
 
-def judged(found: Iterable[Verdict]) -> list[list[str]]:
-    """One row per verdict. The first row has the names."""
+def checked(found: Iterable[LimitCheck]) -> list[list[str]]:
+    """One row per check. The first row has the names."""
     rows = [["load", "what", "measured", "at most", ""]]
     for one in found:
-        verdict = "yes" if one.reached else "**no**" if one.served else "**fewer frames**"
-        shown = [f"{one.value:.3g}", f"{one.limit:.3g}", verdict]
+        reached = "yes" if one.reached else "**no**" if one.served else "**fewer frames**"
+        shown = [f"{one.value:.3g}", f"{one.limit:.3g}", reached]
         rows.append([str(one.load), one.what, *shown])
     return rows
 

@@ -112,12 +112,13 @@ def figures(consumers: Sequence[Sequence[Shown]], span_s: float) -> Figures:
     distances = [abs(t - times[len(times) // 2]) / 1e6 for times in by_frame for t in times]
     return Figures(
         fps=tuple(len(shown) / span_s for shown in consumers),
-        age_ms=(_at(ages, 0.5), _at(ages, 0.99), _at(ages, 1.0)),
-        skew_ms=(_at(apart, 0.5), _at(apart, 0.99)),
-        off_median_ms=(_at(distances, 0.5), _at(distances, 0.99)),
+        age_ms=(at(ages, 0.5), at(ages, 0.99), at(ages, 1.0)),
+        skew_ms=(at(apart, 0.5), at(apart, 0.99)),
+        off_median_ms=(at(distances, 0.5), at(distances, 0.99)),
     )
 
 
-def _at(values: Iterable[float], fraction: float) -> float:
+def at(values: Iterable[float], fraction: float) -> float:
+    """A percentile; NaN if there are no values."""
     found = percentile(values, fraction)
     return float("nan") if found is None else found

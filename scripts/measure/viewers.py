@@ -12,15 +12,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
-from fanlight.common.model.stats import percentile
 from scripts.lib.instance import CHECKOUT
 from scripts.measure import designs, hosts
+from scripts.measure.counters import cpu_s, memory_kib
 from scripts.measure.goals import Goal
-from scripts.measure.processes import RunFailed, cpu_s, memory_kib
+from scripts.measure.processes import RunFailed
 from scripts.measure.runs import Running
 from scripts.measure.study import HOLDS_FPS, SYNC, Study
+from scripts.measure.traces import at
 
 MAX_AGE_MS: Final = 500.0
 CLOCK_OFFSET_NS: Final = 80_000_000
@@ -29,15 +30,7 @@ _STOPPED_S: Final = 30.0
 
 def codec_work(study: Study) -> None:
     """The floor: one encode and N decodes to BGR in one process."""
-    command = [
-        sys.executable,
-        "-m",
-        "scripts.measure.codec_work",
-        str(study.clip),
-        str(study.viewers),
-        "300",
-    ]
-    work = json.loads(subprocess.run(command, cwd=CHECKOUT, capture_output=True, check=True).stdout)
+    work = _floor("codec", str(study.clip), str(study.viewers), "300")
     study.floor_cores = (work["encode_ms"] + study.viewers * work["decode_ms"]) * 30 / 1e3
     study.score.add(Goal("codec work alone", "encode", "ms"), work["encode_ms"])
     study.score.add(Goal("codec work alone", "decode to BGR", "ms"), work["decode_ms"])
@@ -78,7 +71,7 @@ def clocks(study: Study) -> None:
     """Four consumers in step, the first of them with a wall clock that is 80 ms ahead."""
 
     def start(number: int) -> tuple[str, ...]:
-        other = ("-m", "scripts.measure.other_clock", str(CLOCK_OFFSET_NS))
+        other = ("-m", "scripts.lib.fault_control", str(CLOCK_OFFSET_NS), "consumer")
         return other if number == 0 else ("-m", "consumer")
 
     case = "Fanlight sync x 4, one clock 80 ms ahead"
@@ -87,8 +80,8 @@ def clocks(study: Study) -> None:
     others = {s.seq: s.presented_ns for shown in result.shown[1:] for s in shown}
     apart = [abs(s.presented_ns - others[s.seq]) / 1e6 for s in result.shown[0] if s.seq in others]
     study.fps_and_cores(case, result, worst=HOLDS_FPS)
-    study.score.add(Goal(case, "out of step p50", "ms", 10), _at(apart, 0.5))
-    study.score.add(Goal(case, "out of step p99", "ms", 10), _at(apart, 0.99))
+    study.score.add(Goal(case, "out of step p50", "ms", 10), at(apart, 0.5))
+    study.score.add(Goal(case, "out of step p99", "ms", 10), at(apart, 0.99))
 
 
 def paired(study: Study) -> None:
@@ -145,14 +138,14 @@ def slow(study: Study) -> None:
     result = study.run("Fanlight x 6, one slow", design, 6, study.clip)
     ages = [s.age_ms for s in result.shown[0]]
     add = study.score.add
-    add(Goal("one slow of 6", "its frames' age p50", "ms", 60), _at(ages, 0.5))
-    add(Goal("one slow of 6", "its frames' age p99", "ms", 150), _at(ages, 0.99))
+    add(Goal("one slow of 6", "its frames' age p50", "ms", 60), at(ages, 0.5))
+    add(Goal("one slow of 6", "its frames' age p99", "ms", 150), at(ages, 0.99))
     others = [s.age_ms for shown in result.shown[1:] for s in shown]
     add(
         Goal("one slow of 6", "others: fps, worst", "fps", HOLDS_FPS, at_least=True),
         min(result.figures.fps[1:]),
     )
-    add(Goal("one slow of 6", "others: age p99", "ms"), _at(others, 0.99))
+    add(Goal("one slow of 6", "others: age p99", "ms"), at(others, 0.99))
     add(Goal("six, none slow", "age p99", "ms"), alone.figures.age_ms[1])
 
 
@@ -190,8 +183,7 @@ def stopped(study: Study) -> None:
 def idle(study: Study) -> None:
     """Nobody watches: what the producer takes beyond reading its source."""
     seconds = max(10.0, study.bench.span_s)
-    command = [sys.executable, "-m", "scripts.measure.capture_work", str(study.clip), str(seconds)]
-    capture = float(subprocess.run(command, cwd=CHECKOUT, capture_output=True, check=True).stdout)
+    capture = _floor("capture", str(study.clip), str(seconds))
     design = designs.fanlight("idle")
     place = designs.Place(study.bench.node.url, 0, study.clip, study.bench.folder)
     process = subprocess.Popen(design.producer(place), cwd=CHECKOUT, stderr=subprocess.DEVNULL)
@@ -248,7 +240,7 @@ CASES: Final[dict[str, Callable[[Study], None]]] = {
     "most": most_viewers,
     "hub": hosts.viewers,
     "hub-paired": hosts.paired,
-    "hub-looking": hosts.looking,
+    "hub-looking": hosts.pixel_readers,
     "hub-sync": hosts.sync,
     "hub-1080p60": hosts.large,
     "hub-most": hosts.most,
@@ -260,6 +252,6 @@ USUAL: Final = {
 }
 
 
-def _at(values: list[float], fraction: float) -> float:
-    found = percentile(values, fraction)
-    return float("nan") if found is None else found
+def _floor(*arguments: str) -> Any:
+    command = [sys.executable, "-m", "scripts.measure.floors", *arguments]
+    return json.loads(subprocess.run(command, cwd=CHECKOUT, capture_output=True, check=True).stdout)

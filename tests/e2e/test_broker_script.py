@@ -6,7 +6,6 @@ import json
 import os
 import secrets
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,9 +15,9 @@ import pytest
 from scripts.lib import amqp_login, marked
 from scripts.lib.ports import free_ports, is_free
 from scripts.private_node import PrivateNode, scripts_folder
+from tests.support.commands import ROOT, run_script
 from tests.support.timing import scaled
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 needs_rabbitmq = pytest.mark.skipif(scripts_folder() is None, reason="rabbitmq-server is not installed")
 
 
@@ -27,20 +26,13 @@ class Broker:
 
     def __init__(self) -> None:
         self.instance = f"test-{secrets.token_hex(4)}"
-        self.folder = CHECKOUT / ".fanlight" / self.instance
+        self.folder = ROOT / ".fanlight" / self.instance
 
     def __call__(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        kept = {name: value for name, value in os.environ.items() if name != "FANLIGHT_URL"}
-        return subprocess.run(
-            [sys.executable, "scripts/broker", *arguments, "--instance", self.instance],
-            check=False,
-            cwd=CHECKOUT,
-            env=kept | variables,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=scaled(100),
-        )
+        if "FANLIGHT_RABBITMQ" in os.environ:
+            variables = {"FANLIGHT_RABBITMQ": os.environ["FANLIGHT_RABBITMQ"]} | variables
+        flags = ("--instance", self.instance)
+        return run_script("scripts/broker", *arguments, *flags, timeout_s=100, environment=variables)
 
     @property
     def node(self) -> PrivateNode:
@@ -76,42 +68,41 @@ def can_log_in(url: str) -> bool:
 
 
 @needs_rabbitmq
-def test_a_private_node_comes_up_answers_and_leaves_nothing_behind(broker: Broker) -> None:
+def test_a_private_node_comes_up_once_is_replaced_if_it_died_and_leaves_nothing(broker: Broker) -> None:
     up = broker("up", "--private")
-    assert up.returncode == 0, up.stderr
-    assert up.stdout == ""
-
+    assert (up.returncode, up.stdout) == (0, ""), up.stderr
     url = broker("url").stdout
     assert len(lines(url)) == 1
     assert can_log_in(url.strip())
     status = broker("status")
     assert status.returncode == 0
     assert "answers" in status.stdout
-
     node = broker.node
     ports = json.loads((node.folder / "node.json").read_text())
     assert {"beam.smp", "epmd"} <= set(node.processes().values())
     assert not is_free(ports["epmd_port"])
 
-    down = broker("down")
-    assert down.returncode == 0, down.stderr
-    assert marked.find(node.name) == {}
-    assert not broker.folder.exists()
-    assert [
-        port for name, port in ports.items() if name.endswith("_port") and port and not is_free(port)
-    ] == []
-    status = broker("status")
-    assert (status.returncode, status.stdout, len(lines(status.stderr))) == (1, "", 1)
-
-
-@needs_rabbitmq
-def test_up_twice_is_up_once(broker: Broker) -> None:
-    assert broker("up", "--private").returncode == 0
-    first = broker.node.pid
     again = broker("up", "--private")
     assert again.returncode == 0
     assert "already up" in again.stderr
-    assert broker.node.pid == first
+    assert broker.node.pid == node.pid
+
+    node.kill()
+    status = broker("status")
+    assert status.returncode == 1
+    assert "does not answer" in status.stdout
+    assert broker("up", "--private").returncode == 0
+    assert can_log_in(broker("url").stdout.strip())
+
+    node = broker.node
+    ports |= json.loads((node.folder / "node.json").read_text())
+    assert broker("down").returncode == 0
+    assert marked.find(node.name) == {}
+    assert not broker.folder.exists()
+    numbers = [port for name, port in ports.items() if name.endswith("_port") and port]
+    assert [port for port in numbers if not is_free(port)] == []
+    status = broker("status")
+    assert (status.returncode, status.stdout, len(lines(status.stderr))) == (1, "", 1)
 
 
 @needs_rabbitmq
@@ -126,17 +117,6 @@ def test_two_instances_run_side_by_side_and_stop_apart(broker: Broker) -> None:
         assert other("down").returncode == 0
         assert not can_log_in(two)
         assert can_log_in(one)
-
-
-@needs_rabbitmq
-def test_a_node_that_died_is_replaced(broker: Broker) -> None:
-    assert broker("up", "--private").returncode == 0
-    broker.node.kill()
-    status = broker("status")
-    assert status.returncode == 1
-    assert "does not answer" in status.stdout
-    assert broker("up", "--private").returncode == 0
-    assert can_log_in(broker("url").stdout.strip())
 
 
 @needs_rabbitmq

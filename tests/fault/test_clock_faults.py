@@ -13,21 +13,19 @@ from pathlib import Path
 import av
 import pytest
 
-from scripts.lib.stepped_clock import step
+from scripts.lib.fault_control import FaultControl
 from tests.support.broker import tcp_url
 from tests.support.commands import Command, running
+from tests.support.fault_stream import HANDOVER_S, MAX_AGE_S
 from tests.support.shown import Presented, longest_pause_s, presented
 from tests.support.timing import scaled, wait_until
 
 HOUR = 3600.0
 FPS = 30
-MAX_AGE_S = 0.5
-# From a look at the clock to the hand-over, on a busy machine.
-HANDOVER_S = 0.05
 RECOVERY_S = 2.0
 # Frames that must have come before a step is looked at: enough for one of 40 ms a frame to come to rest.
 FLOW = 12
-STEPPED = "scripts.lib.stepped_clock"
+STEPPED = "scripts.lib.fault_control"
 
 
 @dataclass
@@ -42,16 +40,8 @@ class Scene:
 
     def start(self, stack: ExitStack, stream: str, producer_clock: Path, consumer_clock: Path) -> None:
         def run(clock: Path, role: str, *flags: str) -> None:
-            arguments = (
-                str(clock),
-                role,
-                "--url",
-                self.url,
-                "--stream",
-                f"{stream}-{self.folder.name}",
-                *flags,
-            )
-            self.commands.append(stack.enter_context(running(STEPPED, *arguments)))
+            where = ("--url", self.url, "--stream", f"{stream}-{self.folder.name}")
+            self.commands.append(stack.enter_context(running(STEPPED, str(clock), role, *where, *flags)))
 
         run(producer_clock, "producer", "--size", "160x90", "--fps", str(FPS))
         self.commands[0].wait_line("connected" if "amqp" in self.url else "listening")
@@ -116,12 +106,12 @@ def test_frames_stay_fresh_when_a_wall_clock_is_set_by_an_hour(
     else:
         scenes = [Scene(tmp_path / design, tcp_url(design)) for design in ("threads", "multiplex")]
     producer, consumer = tmp_path / "producer-clock", tmp_path / "consumer-clock"
+    for file in (producer, consumer):
+        FaultControl(file).close()  # there before several processes map it
     steps: list[tuple[str, float]] = []
-    step(producer, 0.0)
-    step(consumer, 0.0)
     began_s = time.time()
     with streaming(scenes, stream, (producer, consumer)):
-        for what, files, offset_s in [
+        for what, clocks, offset_s in [
             ("producer +1 h", [producer], HOUR),
             ("producer -1 h", [producer], 0.0),
             ("consumer -1 h", [consumer], -HOUR),
@@ -131,8 +121,8 @@ def test_frames_stay_fresh_when_a_wall_clock_is_set_by_an_hour(
         ]:
             now_s = time.time()
             steps.append((what, now_s))
-            for file in files:
-                step(file, offset_s)
+            for file in clocks:
+                FaultControl(file).clock_offset_ns = round(offset_s * 1e9)
             wait_until(partial(_all_flow, scenes, now_s), 8, f"frames after {what}")
     for scene in scenes:
         check(scene, steps, began_s)

@@ -1,4 +1,4 @@
-"""No file descriptors left, while a process needs one: to connect, to let somebody in, to open a file."""
+"""No file descriptors left, while a process needs one: to connect, to accept, to open a file."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ import pytest
 from fanlight.common.shm.folder import ring_folder
 from scripts.lib.tcp_proxy import TcpProxy
 from tests.support.broker import tcp_url
-from tests.support.commands import Command, running
+from tests.support.commands import Command, at_most_one_a_second, running
+from tests.support.fault_stream import HANDOVER_S, MAX_AGE_S
 from tests.support.shown import Presented, longest_pause_s, presented
 from tests.support.timing import scaled, wait_until
 
-MAX_AGE_S = 0.5
-HANDOVER_S = 0.05
 RECOVERY_S = 2.0
 # A limit below what is open already takes nothing away, and gives nothing more.
 NONE_LEFT = 4
@@ -52,11 +51,11 @@ def since(trace: Path, moment_s: float) -> list[Presented]:
     return [frame for frame in frames(trace) if frame.at_s > moment_s]
 
 
-def at_most_one_line_a_second(command: Command) -> None:
-    times = [line.at_s for line in command.err.lines]
-    for at_s in times:
-        # A break, or a heal, and what is said once a second.
-        assert len([other for other in times if 0 <= other - at_s < 0.9]) <= 3, command.err.text
+def few_lines(command: Command) -> None:
+    """The same warning at most once a second, beside those that say what began and what ended."""
+    times = [line.at_s for line in command.err.lines if "Too many open files" in line.text]
+    assert at_most_one_a_second(times), command.err.text
+    assert len(command.err.lines) - len(times) < 12, command.err.text
     assert "Traceback" not in command.err.text
 
 
@@ -91,9 +90,8 @@ def test_a_connection_that_is_cut_comes_back_when_there_are_descriptors_again(
         level = [descriptors(command) for command in both]
         with no_descriptors(*both):
             assert proxy.cut(reset=False)
-            cut_s = time.time()
             consumer.wait_line("Too many open files")
-            wait_until(lambda: time.time() - cut_s > 1.2, 5)  # to see what is said meanwhile
+            wait_until(lambda: consumer.err.text.count("Too many open files") >= 2, 5, "it goes on trying")
         raised_s = time.time()
         wait_until(lambda: len(since(trace, raised_s)) > 10, 10, "frames come again")
         assert longest_pause_s(since(trace, raised_s), raised_s) < scaled(RECOVERY_S)
@@ -103,12 +101,12 @@ def test_a_connection_that_is_cut_comes_back_when_there_are_descriptors_again(
         stop(*both)
     fresh(trace)
     for command in both:
-        at_most_one_line_a_second(command)
+        few_lines(command)
 
 
 @pytest.mark.brokerless
 @pytest.mark.parametrize("design", ["threads", "multiplex"])
-def test_a_producer_without_descriptors_lets_in_who_waited_as_soon_as_it_can(
+def test_a_producer_without_descriptors_accepts_when_it_has_some_again(
     design: str, stream: str, tmp_path: Path
 ) -> None:
     url = tcp_url(design)
@@ -126,13 +124,12 @@ def test_a_producer_without_descriptors_lets_in_who_waited_as_soon_as_it_can(
             coming = start("consumer", "--sink", f"trace:{new}")
             producer.wait_line("no more connections: Too many open files")
             mark_s = time.time()
-            wait_until(lambda: len(since(old, mark_s)) > 30, 10, "who was in is served")
+            wait_until(lambda: len(since(old, mark_s)) > 30, 10, "connected consumers are served")
         raised_s = time.time()
         wait_until(lambda: len(since(new, raised_s)) > 10, 10, "frames are presented")
         assert longest_pause_s(since(new, raised_s), raised_s) < scaled(RECOVERY_S)
-        assert longest_pause_s(frames(old), frames(old)[0].at_s) < scaled(1)
         stop(coming, watching, producer)
-    at_most_one_line_a_second(producer)
+    few_lines(producer)
 
 
 def test_sinks_and_shared_memory_do_without_descriptors_and_go_on(
@@ -166,7 +163,7 @@ def test_sinks_and_shared_memory_do_without_descriptors_and_go_on(
         wait_until(lambda: _maps_shared(consumer), 5, "it uses the hub's pictures")
         stop(consumer, hub, producer)
     fresh(trace)
-    at_most_one_line_a_second(consumer)
+    few_lines(consumer)
 
 
 def _maps_shared(command: Command) -> bool:

@@ -1,4 +1,4 @@
-"""What `/healthz`, the figures and the doctor say when a producer dies and when the broker is ill."""
+"""What `/healthz`, the metrics and the doctor say when a producer dies and when the broker has an alarm."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from scripts.lib.ports import free_ports
-from scripts.private_node import VHOST, PrivateNode, scripts_folder
+from scripts.private_node import VHOST, PrivateNode
 from tests.support.commands import Command, running
 from tests.support.doctor import examine, problems
 from tests.support.scrape import health, scrape
@@ -18,15 +18,6 @@ from tests.support.timing import wait_until
 SMALL = ("--size", "320x180")
 # 3 s without a frame, and what a busy machine adds.
 NOTICED_S = 6.0
-
-
-@pytest.fixture(scope="module")
-def node() -> Iterator[PrivateNode]:
-    """One for all: a start takes seconds."""
-    if scripts_folder() is None:
-        pytest.skip("rabbitmq-server is not installed; scripts/test installs it where it may")
-    with PrivateNode() as started:
-        yield started
 
 
 @pytest.fixture
@@ -71,8 +62,8 @@ def test_a_broker_short_of_memory_is_counted(
         assert after("producer_reconnects_total") == 0
 
 
-def test_a_broker_that_refuses_and_one_that_is_ill(node: PrivateNode, stream: str) -> None:
-    """Wrong password, few permissions, an alarm: each is told apart."""
+def test_a_broker_that_refuses_and_one_with_an_alarm(node: PrivateNode, stream: str) -> None:
+    """Wrong password, few permissions, an alarm: each has its own finding."""
     wrong = node.url.replace("fanlight:fanlight", "fanlight:SECRET")
     code, found = examine("consumer", "--doctor", "--url", wrong)
     assert code == 1

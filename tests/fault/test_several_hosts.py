@@ -1,4 +1,4 @@
-"""`--url` with several hosts of which some are no use: silent, refusing, not there."""
+"""`--url` with several hosts of which some are silent, refuse, or are not there."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from itertools import pairwise
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,10 +15,11 @@ from fanlight.common.model.errors import BrokerRefused
 from fanlight.consumer import Consumer
 from scripts.lib.ports import LOOPBACK, free_ports
 from tests.support.clustered import Log
+from tests.support.commands import at_most_one_a_second
 from tests.support.timing import scaled, wait_until
 
-# What a host that does not answer costs, and a margin for a busy machine.
-SILENCE_S, MARGIN_S = 1.5, 1.0
+# An attempt at a host that does not answer takes 1.5 s; then the next host is tried.
+SILENCE_S = 1.5
 _TRIES = 40
 
 
@@ -53,12 +53,10 @@ def test_a_host_that_does_not_answer_costs_little(
     url = with_hosts(broker_url, f"{LOOPBACK}:{silent_port}", broker(broker_url))
     for number in range(_TRIES):  # the first host is drawn at random
         client = f"fanlight consumer {stream} c{number}"
-        began_s = time.monotonic()
         with Consumer(stream=stream, name=f"c{number}", url=url) as consumer:
             consumer.start()
-            wait_until(lambda: log.moves(client), 10, "it connects")  # noqa: B023
-            if log.complaints_s(client):
-                assert time.monotonic() - began_s < SILENCE_S + scaled(MARGIN_S)
+            wait_until(lambda: log.moves(client), 2 * SILENCE_S, "it connects")  # noqa: B023
+            if log.warned_s(client):
                 assert f":{silent_port}/" in log.text
                 return
     raise AssertionError("none began at the silent host")
@@ -72,8 +70,8 @@ def test_every_host_is_asked_before_a_refusal_is_final(broker_url: str, stream: 
     with Consumer(stream=stream, name="c", url=url) as consumer:
         with pytest.raises(BrokerRefused, match="user name or password"):
             consumer.read(timeout_s=scaled(10))
-        # The first refusal was no more than a complaint; the second ended it.
-        assert len(log.complaints_s(f"fanlight consumer {stream} c")) == 1
+        # The first refusal was no more than a warning; the second ended it.
+        assert len(log.warned_s(f"fanlight consumer {stream} c")) == 1
 
 
 def test_a_refusal_is_not_final_while_another_host_is_not_there(
@@ -85,10 +83,9 @@ def test_a_refusal_is_not_final_while_another_host_is_not_there(
     client = f"fanlight consumer {stream} c"
     with Consumer(stream=stream, name="c", url=url) as consumer:
         consumer.start()
-        wait_until(lambda: len(log.complaints_s(client)) >= 3, 10, "it goes on asking")
+        wait_until(lambda: len(log.warned_s(client)) >= 3, 10, "it goes on asking")
         assert consumer.read(timeout_s=0.1) is None
-    said = log.complaints_s(client)
-    assert min(later - earlier for earlier, later in pairwise(said)) > 0.9
+    assert at_most_one_a_second(log.warned_s(client))
 
 
 def test_viewers_spread_over_the_hosts(broker_url: str, stream: str, log: Log) -> None:
@@ -110,4 +107,4 @@ def test_a_program_stops_at_once_while_no_host_answers(stream: str, silent_port:
     assert consumer.read(timeout_s=0.3) is None
     began_s = time.monotonic()
     consumer.close()
-    assert time.monotonic() - began_s < 2.0
+    assert time.monotonic() - began_s < scaled(2.0)

@@ -13,8 +13,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import pairwise
+from math import isnan, nan
 from pathlib import Path
 
 import av
@@ -26,37 +27,31 @@ from fanlight.common.model.errors import EncodeError
 from fanlight.common.model.pixels import Pixels
 from fanlight.consumer import Consumer, Frame
 from fanlight.producer import Producer
+from tests.support import watching
 from tests.support.broker import tcp_url
 from tests.support.commands import Command, running
 from tests.support.moody_camera import MoodyCamera, age_s, moody_camera
 from tests.support.timing import scaled, wait_until
-from tests.support.watching import Watching
+from tests.support.watching import Observation
 
 MAX_AGE_S = 0.5
 HANDOVER_S = 0.1
 RECOVERY_S = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    at_s: float
-    seq: int
-    width: int
-    age_s: float | None
-
-
-class Watcher(Watching[Seen]):
+class Watcher(watching.Watcher):
     """Ages are read off the pictures."""
 
-    def look(self, frame: Frame) -> Seen:
-        return Seen(time.monotonic(), frame.seq, frame.image.shape[1], age_s(frame.image))
+    def observe(self, frame: Frame) -> Observation:
+        age = age_s(frame.image)
+        return replace(super().observe(frame), age_s=nan if age is None else age)
 
     def first_after_s(self, what: str, width: int | None = None, count: int = 15) -> float:
         """Wait for so many frames (of that width) from now on; how long the first one took."""
         now_s = time.monotonic()
 
-        def came() -> list[Seen]:
-            return [seen for seen in self.after(now_s) if width in (None, seen.width)]
+        def came() -> list[Observation]:
+            return [seen for seen in self.after(now_s) if width in (None, seen.shape[1])]
 
         wait_until(lambda: len(came()) >= count, 10, what)
         return came()[0].at_s - now_s
@@ -79,9 +74,9 @@ def camera() -> Iterator[MoodyCamera]:
         yield camera
 
 
-def ages(seen: list[Seen]) -> list[float]:
-    assert all(one.age_s is not None for one in seen), "a picture is torn"
-    return [one.age_s for one in seen if one.age_s is not None]
+def ages(seen: list[Observation]) -> list[float]:
+    assert not any(isnan(one.age_s) for one in seen), "a picture is torn"
+    return [one.age_s for one in seen]
 
 
 def test_a_camera_may_change_its_size_send_garbage_stall_and_come_back(
@@ -225,7 +220,7 @@ def test_every_sink_follows_an_h264_stream_that_changes_its_size(
     events = [row.rsplit(",", 1)[1] for row in trace.read_text().splitlines()[1:]]
     assert "undecodable" not in events
     assert events.count("presented") > len(events) * 0.7
-    assert {seen.width for seen in watcher.seen} == {160}
+    assert {seen.shape[1] for seen in watcher.seen} == {160}
     assert len(hub.err.text.split("slots")) > 4, "a segment for every size"
     for command in (producer, hub, plain):
         assert "Traceback" not in command.err.text, command.err.text
@@ -253,7 +248,9 @@ def test_pictures_that_cannot_be_encoded_are_left_out(stream: str) -> None:
         send_until(image, lambda: len(watcher.after(good_s)) > 5)
         assert watcher.after(good_s)[0].at_s - good_s < scaled(RECOVERY_S)
         tiny_s = time.monotonic()
-        send_until(np.zeros((1, 1, 3), np.uint8), lambda: any(s.width == 1 for s in watcher.after(tiny_s)))
+        send_until(
+            np.zeros((1, 1, 3), np.uint8), lambda: any(s.shape[1] == 1 for s in watcher.after(tiny_s))
+        )
         assert producer.failure is None
         assert watcher.consumer.stats().undecodable == 0
         assert watcher.consumer.stats().lost == 0

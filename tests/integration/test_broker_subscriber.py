@@ -28,6 +28,15 @@ class Pair:
         assert isinstance(subscriber, BrokerSubscriber)
         self.subscriber = subscriber
 
+    def answered(self, asked_ns: int) -> bool:
+        """Whether the producer answers: right after its start its control queue may not be there yet."""
+        self.subscriber.send(ClockRequest(stream=self.stream, name="w", asked_ns=asked_ns))
+        try:
+            self.got.wait(f"clock {asked_ns}", 0.5)
+        except queue.Empty:
+            return False
+        return True
+
     def sends(self, seq: int) -> None:
         assert self.publisher.wait_ready(10)
         self.publisher.publish(frame(self.stream, seq))
@@ -64,8 +73,7 @@ def test_without_following_it_stands_and_only_frames_are_missing(broker_url: str
         made.subscriber.count_waiting()
         made.subscriber.start()
         made.got.wait("connected")
-        made.subscriber.send(ClockRequest(stream=stream, name="w", asked_ns=7))
-        made.got.wait("clock 7")
+        wait_until(lambda: made.answered(7), 10, "the producer answers")
         assert not made.publisher.wait_ready(0.3), "nobody watches"
         wait_until(lambda: made.subscriber.waiting == 0, 5, "its queue is there")
         assert made.got.frames.empty()

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from scripts.lib import broker_docker
 from scripts.lib.ports import free_ports
 from tests.support.clustered import Log, clustered
+from tests.support.commands import ROOT, clean_environment
 from tests.support.timing import scaled
 
 pytestmark = pytest.mark.docker
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 RECOVERY_S = 5.0
 
 
@@ -45,7 +43,7 @@ class Composed:
         return subprocess.run(
             ("docker", "compose", *files, *arguments),
             check=False,
-            cwd=CHECKOUT,
+            cwd=ROOT,
             env=self.environment,
             capture_output=True,
             text=True,
@@ -63,7 +61,7 @@ def composed() -> Iterator[Composed]:
         pytest.skip(problem)
     amqp, consoles = free_ports(3), free_ports(3)
     names = ["", "_2", "_3"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("FANLIGHT_")}
+    environment = clean_environment()
     environment |= {f"FANLIGHT_AMQP_PORT{name}": str(port) for name, port in zip(names, amqp, strict=True)}
     environment |= {
         f"FANLIGHT_MANAGEMENT_PORT{name}": str(port) for name, port in zip(names, consoles, strict=True)

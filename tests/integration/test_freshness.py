@@ -201,12 +201,12 @@ def test_a_consumer_whose_clock_is_wrong_goes_by_the_producers(
     """By its own clock every frame would be an hour old, or due in an hour."""
     trace = tmp_path / "trace.csv"
     arguments = [
-        str(offset_ns), "--url", url, "--stream", stream, "--name", "c1", "--max-age", "2s",
+        str(offset_ns), "consumer", "--url", url, "--stream", stream, "--name", "c1", "--max-age", "2s",
         "--playout", playout, "--delay", "300ms", "--sink", f"trace:{trace}", "--frames", "25",
     ]  # fmt: skip
     with (
         on_air(stream, url) as (out, camera),
-        running("scripts.measure.other_clock", *arguments) as consumer,
+        running("scripts.lib.fault_control", *arguments) as consumer,
     ):
         assert consumer.wait(30) == 0
         assert camera_and_trace_agree(out, camera, trace, offset_ns, playout)

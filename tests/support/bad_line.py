@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-import time
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -18,8 +18,9 @@ from scripts.lib.netns import Link, Netns
 from scripts.lib.ports import free_ports
 from scripts.lib.tcp_proxy import TcpProxy
 from scripts.private_node import PASSWORD, USER, VHOST, PrivateNode
-from tests.support.marked_stream import Marking, Watcher
-from tests.support.timing import scaled, wait_until
+from tests.support.marked_stream import Marking, is_marked
+from tests.support.timing import scaled
+from tests.support.watching import Watcher
 
 MAX_AGE_S = 0.5
 FAR = {"producer": "broker", "consumer": "broker", "threads": "threads", "multiplex": "multiplex"}
@@ -50,26 +51,11 @@ class Scene:
     watcher: Watcher
     bystander: Watcher | None
 
-    def recovered_s(self, since_s: float, timeout_s: float = 30.0) -> float:
-        """How long after that moment (monotonic) the first frame came that was captured after it."""
-        since_ns = time.time_ns() - int((time.monotonic() - since_s) * 1e9)
-
-        def fresh() -> list[float]:
-            recent = self.watcher.seen[-200:]
-            return [seen.at_s for seen in recent if seen.capture_ns > since_ns]
-
-        wait_until(fresh, timeout_s, "fresh frames")
-        return fresh()[0] - since_s
-
-    def shown_since(self, since_s: float) -> int:
-        """Frames that the watcher got since that moment."""
-        return len(self.watcher.after(since_s))
-
-    def wait_flow(self, frames: int = 10, timeout_s: float = 10.0) -> None:
+    def wait_flow(self, frames: int = 10) -> None:
         """Wait for so many frames, from now on, at every watcher."""
-        watchers = [self.watcher, *([self.bystander] if self.bystander else [])]
-        marks = [(watcher, len(watcher.seen) + frames) for watcher in watchers]
-        wait_until(lambda: all(len(w.seen) >= mark for w, mark in marks), timeout_s, "frames flow")
+        for watcher in (self.watcher, self.bystander):
+            if watcher is not None:
+                watcher.wait_flow(frames=frames)
 
     def faults(self) -> list[str]:
         """What must never be."""
@@ -79,8 +65,7 @@ class Scene:
 
 def wait_long(seconds: float) -> None:
     """Let the time of a fault pass: it is the fault, not a wait for something."""
-    end_s = time.monotonic() + seconds
-    wait_until(lambda: time.monotonic() >= end_s, seconds + 5)
+    threading.Event().wait(max(0.0, seconds))
 
 
 @contextmanager
@@ -114,13 +99,10 @@ class Coded(Marking):
         return image
 
 
-class CodeWatcher(Watcher):
+def _is_coded(frame: Frame) -> bool:
     """Reads both."""
-
-    def is_right(self, frame: Frame) -> bool:
-        image = frame.image
-        halves = (image, image[: image.shape[0] // 2])
-        return all(read_frame_number(half) == _code(frame.capture_ns) for half in halves)
+    halves = (frame.image, frame.image[: frame.image.shape[0] // 2])
+    return all(read_frame_number(half) == _code(frame.capture_ns) for half in halves)
 
 
 @contextmanager
@@ -150,7 +132,7 @@ def streaming(
         near_url, far_url = (f"tcp+{design}://{host}:{port}" for host in ("127.0.0.1", host))
         listens_url = f"tcp+{design}://0.0.0.0:{port}"
     lossless = codec in {"raw", "png"}
-    feeding, watching = (Marking, Watcher) if lossless else (Coded, CodeWatcher)
+    feeding, is_right = (Marking, is_marked) if lossless else (Coded, _is_coded)
     with ExitStack() as stack:
         proxy = None
         behind: AbstractContextManager[None] = nullcontext()
@@ -162,13 +144,15 @@ def streaming(
             stack.callback(net.link.clear)
         where = far_url if far == "producer" else listens_url
         feeder = feeding(where, stream, codec=codec, fps=fps, size=size)
-        near = watching(Consumer(stream=stream, name="near", url=near_url, max_age_s=MAX_AGE_S))
+        near = Watcher(Consumer(stream=stream, name="near", url=near_url, max_age_s=MAX_AGE_S), is_right)
         if far == "producer":
             with behind:
                 stack.enter_context(feeder)
             scene = Scene(net.link, proxy, feeder, stack.enter_context(near), None)
         else:
-            distant = watching(Consumer(stream=stream, name="far", url=far_url, max_age_s=MAX_AGE_S))
+            distant = Watcher(
+                Consumer(stream=stream, name="far", url=far_url, max_age_s=MAX_AGE_S), is_right
+            )
             stack.enter_context(feeder)
             with behind:
                 stack.enter_context(distant)

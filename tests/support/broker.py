@@ -15,9 +15,15 @@ from tests.support.timing import scaled
 _START_S = 90.0
 
 
-def _new_node() -> PrivateNode:
+def require_rabbitmq() -> None:
+    """Skip the test where no node can be started."""
     if scripts_folder() is None:
         pytest.skip("rabbitmq-server is not installed; scripts/test installs it where it may")
+
+
+def new_node() -> PrivateNode:
+    """Started; to be stopped by the caller."""
+    require_rabbitmq()
     node = PrivateNode()
     node.start(scaled(_START_S))
     return node
@@ -30,7 +36,7 @@ def broker_url() -> Iterator[str]:
     if given:
         yield given
         return
-    node = _new_node()
+    node = new_node()
     yield node.url
     node.stop()
 
@@ -57,7 +63,7 @@ def tcp_url(design: str) -> str:
 @pytest.fixture
 def private_node() -> Iterator[PrivateNode]:
     """A running node that the test may kill, suspend, restart and starve."""
-    node = _new_node()
+    node = new_node()
     yield node
     node.stop()
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +95,7 @@ class Command:
         """Wait for a line on stderr that contains `part`. `timeout_s` is scaled."""
         line = self.err.wait_for(lambda text: part in text, scaled(timeout_s))
         if line is None:
-            raise AssertionError(f"{self.program} never said {part!r}; it said:\n{self.err.text}")
+            raise AssertionError(f"{self.program} never logged {part!r}; it logged:\n{self.err.text}")
         return line
 
     def wait(self, timeout_s: float = 15.0) -> int:
@@ -104,7 +104,7 @@ class Command:
             code = self.process.wait(scaled(timeout_s))
         except subprocess.TimeoutExpired:
             raise AssertionError(
-                f"{self.program} still runs after {scaled(timeout_s):g} s; it said:\n{self.err.text}"
+                f"{self.program} still runs after {scaled(timeout_s):g} s; it logged:\n{self.err.text}"
             ) from None
         self.out.join()
         self.err.join()
@@ -121,12 +121,20 @@ class Command:
         self.err.join()
 
 
+def at_most_one_a_second(times_s: Sequence[float]) -> bool:
+    """Whether a rate limit of one line per second allows lines at these times.
+
+    Judged by their number: a line may be written later than it was allowed, and the next one is not.
+    """
+    return not times_s or len(times_s) <= times_s[-1] - times_s[0] + 2
+
+
 def clean_environment() -> dict[str, str]:
     """Ours, without what would change the commands' defaults or open a window."""
     return {
         name: value
         for name, value in os.environ.items()
-        if name != "DISPLAY" and (not name.startswith("FANLIGHT_"))
+        if name not in ("DISPLAY", "WAYLAND_DISPLAY") and not name.startswith("FANLIGHT_")
     }
 
 
@@ -140,6 +148,22 @@ def running(
         yield command
     finally:
         command.end()
+
+
+def run_script(
+    *command: str, timeout_s: float = 60.0, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `python SCRIPT ARGUMENTS...` of this checkout to its end. `timeout_s` is scaled."""
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env=clean_environment() | dict(environment or {}),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=scaled(timeout_s),
+        check=False,
+    )
 
 
 def run(program: str, *arguments: str, environment: Mapping[str, str] | None = None) -> tuple[int, Command]:

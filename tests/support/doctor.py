@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-import time
 from typing import Final
 
-from tests.support.commands import ROOT, clean_environment
-from tests.support.timing import scaled
+from tests.support.commands import run_script
 
 LIMIT_S: Final = 15.0
 
@@ -25,17 +21,7 @@ def examine(program: str, *flags: str, **environment: str) -> tuple[int, Found]:
     at = flags.index("--url")
     environment["FANLIGHT_URL"] = flags[at + 1]
     flags = flags[:at] + flags[at + 2 :]
-    began_s = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-m", program, *flags],
-        cwd=ROOT,
-        env=clean_environment() | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=scaled(60),
-    )
-    assert time.monotonic() - began_s < scaled(LIMIT_S)
+    done = run_script("-m", program, *flags, timeout_s=LIMIT_S, environment=environment)
     assert done.stderr == ""
     assert "SECRET" not in done.stdout
     *lines, summary = done.stdout.splitlines()

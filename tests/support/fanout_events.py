@@ -32,9 +32,10 @@ class Events(PublisherEvents, SubscriberEvents):
         """The next one."""
         return self.frames.get(timeout=scaled(5))
 
-    def wait(self, what: str) -> None:
-        """Until this is told; what was told before it is forgotten."""
-        while self.said.get(timeout=scaled(5)) != what:
+    def wait(self, what: str, timeout_s: float = 5.0) -> None:
+        """Wait for this event; those before it are forgotten. Raises `queue.Empty`: not in time."""
+        deadline_s = time.monotonic() + scaled(timeout_s)
+        while self.said.get(timeout=max(0.0, deadline_s - time.monotonic())) != what:
             pass
 
     def _say(self, what: str) -> None:

@@ -1,38 +1,25 @@
-"""A stream under faults: pictures that change, and a program that takes down every frame it gets."""
+"""A stream on a broker of the test's own, and the program that watches it."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 
-from fanlight.common.clock import wall_ns
 from fanlight.common.model.pixels import Pixels
 from fanlight.common.transport.amqp import topology
-from fanlight.consumer import Consumer, Frame
+from fanlight.consumer import Consumer
 from fanlight.producer import Producer
 from scripts.private_node import VHOST, PrivateNode
+from tests.support import watching
 from tests.support.feeder import Feeder
-from tests.support.watching import Watching
 
 FPS = 30
 MAX_AGE_S = 0.5
-# From a frame's release by the consumer to our reading of the clock: one thread switch, on a busy machine.
-HANDOVER_S = 0.1
 RECOVERY_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """One frame that a program got: when (monotonic), of whom, and how old it was by our own clock."""
-
-    at_s: float
-    epoch: int
-    seq: int
-    age_s: float
+# Between the readings of the clock that decide on a frame and that stamp it lies one switch of processes.
+HANDOVER_S = 0.1
 
 
 class Fading(Feeder):
@@ -47,26 +34,18 @@ class Fading(Feeder):
         return self._image
 
 
-class Watcher(Watching[Seen]):
+class Watcher(watching.Watcher):
     def __init__(self, url: str, stream: str) -> None:
         super().__init__(Consumer(stream=stream, name="watcher", url=url, max_age_s=MAX_AGE_S))
-
-    def look(self, frame: Frame) -> Seen:
-        age_s = (wall_ns() - frame.capture_ns) / 1e9
-        return Seen(time.monotonic(), frame.epoch, frame.seq, age_s)
-
-    def silent_s(self) -> float:
-        """For how long nothing has come."""
-        return time.monotonic() - self.seen[-1].at_s
 
 
 @contextmanager
 def streaming(node: PrivateNode, stream: str) -> Iterator[tuple[Feeder, Watcher]]:
-    """A producer and a consumer on the node, with frames coming; no frame is ever older than it may be."""
+    """A producer and a consumer on the node, with frames coming; nothing wrong with any of them."""
     with Fading(node.url, stream) as feeder, Watcher(node.url, stream) as watcher:
         watcher.wait_flow(10)
         yield feeder, watcher
-        assert max(seen.age_s for seen in watcher.seen) <= MAX_AGE_S + HANDOVER_S
+        assert watcher.faults(MAX_AGE_S) == []
         assert feeder.producer.failure is None
 
 

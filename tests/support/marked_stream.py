@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
-from itertools import pairwise
-
 import numpy as np
 
 from fanlight.common.model.pixels import Pixels
 from fanlight.consumer import Consumer, Frame
 from fanlight.producer import Producer
+from tests.support import watching
 from tests.support.feeder import Feeder
-from tests.support.watching import Watching
 
 
 def marked(capture_ns: int, width: int, height: int) -> Pixels:
@@ -55,60 +51,14 @@ class Marking(Feeder):
         return marked(capture_ns, *self.size)
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """One frame that a program got: when (monotonic), by which way, and whether its pixels were right."""
-
-    at_s: float
-    epoch: int
-    seq: int
-    capture_ns: int
-    age_s: float
-    shared: bool
-    right: bool
-    shape: tuple[int, ...]
-
-
-class Watcher(Watching[Seen]):
-    """Compares pixels, too.
-
-    Attributes:
-        exact: compare the pixels with those that were sent (raw or PNG, no scaling).
-    """
+class Watcher(watching.Watcher):
+    """Compares pixels, if `exact`, with those that were sent (raw or PNG, no scaling)."""
 
     def __init__(self, consumer: Consumer, exact: bool = True) -> None:
-        super().__init__(consumer)
-        self.exact = exact
+        super().__init__(consumer, is_marked if exact else None)
 
-    def is_right(self, frame: Frame) -> bool:
-        """Whether these are the pixels of that time."""
-        height, width = frame.image.shape[:2]
-        return np.array_equal(frame.image, marked(frame.capture_ns, width, height))
 
-    def look(self, frame: Frame) -> Seen:
-        # Wrong pixels of a picture that was taken away meanwhile are what `valid` is there to tell.
-        right = not self.exact or self.is_right(frame) or not frame.valid
-        return Seen(
-            time.monotonic(), frame.epoch, frame.seq, frame.capture_ns, frame.age_s,
-            frame.held is not None, right, frame.image.shape,
-        )  # fmt: skip
-
-    @property
-    def last(self) -> Seen | None:
-        return self.seen[-1] if self.seen else None
-
-    def longest_pause_s(self, since_s: float) -> float:
-        """The longest time without a frame since then."""
-        times = [since_s, *(seen.at_s for seen in self.after(since_s))]
-        return max((later - earlier for earlier, later in pairwise(times)), default=0.0)
-
-    def faults(self, max_age_s: float = 0.5) -> list[str]:
-        """What must never be: an old frame, one out of order, wrong pixels."""
-        found = [f"wrong pixels: {seen}" for seen in self.seen if not seen.right]
-        found += [f"too old: {seen}" for seen in self.seen if seen.age_s > max_age_s]
-        latest: dict[int, int] = {}
-        for seen in self.seen:
-            if seen.seq <= latest.get(seen.epoch, -1):
-                found.append(f"out of order: {seen}")
-            latest[seen.epoch] = seen.seq
-        return found
+def is_marked(frame: Frame) -> bool:
+    """Whether these are the pixels of that time."""
+    height, width = frame.image.shape[:2]
+    return np.array_equal(frame.image, marked(frame.capture_ns, width, height))

@@ -1,4 +1,4 @@
-"""A RabbitMQ of one's own that listens with TLS, its certificates, and others that it must not take."""
+"""A RabbitMQ of one's own that listens with TLS, its certificates, and some that it must refuse."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 from scripts.lib.certs import Authority, Pair
 from scripts.lib.ports import LOOPBACK, free_ports
-from scripts.private_node import PrivateNode, scripts_folder
+from scripts.private_node import PrivateNode
+from tests.support.broker import require_rabbitmq
 
 # A loopback address that is not in the broker's certificate.
 OTHER_NAME = "127.0.0.2"
@@ -23,8 +22,8 @@ class TlsNode:
     Attributes:
         port: with TLS, at `LOOPBACK` and at `OTHER_NAME`.
         authority: of the broker's certificate and of `ann`'s.
-        stranger: another one.
-        ann, expired, foreign: certificates for clients; RabbitMQ takes the first alone.
+        other_authority: one that the broker does not trust.
+        ann, expired, foreign: certificates for clients; RabbitMQ accepts the first alone.
         outside: an address of this machine that is not the loopback, where it listens without TLS; None if
             there is none.
         outside_port: of that.
@@ -33,7 +32,7 @@ class TlsNode:
     node: PrivateNode
     port: int
     authority: Authority
-    stranger: Authority
+    other_authority: Authority
     ann: Pair
     expired: Pair
     foreign: Pair
@@ -51,9 +50,8 @@ class TlsNode:
 
 def tls_node(folder: Path) -> TlsNode:
     """Not yet started."""
-    if scripts_folder() is None:
-        pytest.skip("rabbitmq-server is not installed; scripts/test installs it where it may")
-    authority, stranger = Authority(folder / "ours"), Authority(folder / "theirs")
+    require_rabbitmq()
+    authority, other_authority = Authority(folder / "ours"), Authority(folder / "theirs")
     server = authority.server(("localhost", LOOPBACK))
     port, outside_port = free_ports(2)
     outside = outside_address()
@@ -72,10 +70,10 @@ def tls_node(folder: Path) -> TlsNode:
         PrivateNode(extra_conf="\n".join(conf)),
         port,
         authority,
-        stranger,
+        other_authority,
         authority.client("ann"),
         authority.client("expired", days=-1),
-        stranger.client("ann"),
+        other_authority.client("ann"),
         outside,
         outside_port,
     )

@@ -24,7 +24,8 @@ def checked(program: str, folder: Path) -> str:
     path = folder / "program.py"
     path.write_text(program)
     return subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", str(path)],
+        # A cache of its own: the project's may be in use at the same time.
+        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", ".mypy_cache/programs", str(path)],
         cwd=ROOT,
         capture_output=True,
         text=True,

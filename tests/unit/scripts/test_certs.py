@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,16 +11,11 @@ import pytest
 from cryptography import x509
 
 from scripts.lib.certs import Authority, CertsError
-from tests.support.timing import scaled
-
-CHECKOUT = Path(__file__).resolve().parents[3]
+from tests.support.commands import run_script
 
 
 def certs(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "scripts/certs", "--out", str(folder), *arguments],
-        cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=scaled(60),
-    )  # fmt: skip
+    return run_script("scripts/certs", "--out", str(folder), *arguments)
 
 
 def names(file: Path) -> list[str]:

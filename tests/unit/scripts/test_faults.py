@@ -10,17 +10,17 @@ import pytest
 from fanlight.producer.source.frame_code import MODULUS
 from scripts.faults.judge import STEP_NS, Judge, true_age_ns
 from scripts.faults.kinds import FAULTS
-from scripts.faults.levers import Levers, Mode
+from scripts.faults.observation import UNREADABLE, Observation, code_of, pack, unpack
 from scripts.faults.report import merged, summary, table
 from scripts.faults.run import Result, sequence
-from scripts.faults.seen import UNREADABLE, Seen, code_of, pack, unpack
+from scripts.lib.fault_control import FaultControl, Mode
 
 MAX_AGE_NS = 500_000_000
 START_NS = 1_700_000_000_000_000_000
 MS = 1_000_000
 
 
-def seen(
+def observed(
     seq: int = 1,
     *,
     epoch: int = 7,
@@ -28,15 +28,17 @@ def seen(
     step_ns: int = 0,
     stream: str = "cam",
     codes: tuple[int, int, int] | None = None,
-) -> Seen:
-    """A frame as a good consumer tells of it."""
+) -> Observation:
+    """A frame as a good consumer reports it."""
     capture_ns = START_NS + seq * 33 * MS
     code = code_of(capture_ns, MODULUS)
     presented_ns = capture_ns + int(age_ms * MS) + step_ns
-    return Seen(3, epoch, seq, capture_ns, presented_ns, seq * 33 * MS, codes or (code, code, code), stream)
+    return Observation(
+        3, epoch, seq, capture_ns, presented_ns, seq * 33 * MS, codes or (code, code, code), stream
+    )
 
 
-def broken_by(*frames: Seen) -> list[str]:
+def broken_by(*frames: Observation) -> list[str]:
     judge = Judge(MAX_AGE_NS)
     for frame in frames:
         judge.frame(frame, "wall", "cam")
@@ -46,43 +48,43 @@ def broken_by(*frames: Seen) -> list[str]:
 
 
 def test_a_stream_without_faults_breaks_nothing() -> None:
-    assert broken_by(*(seen(seq, age_ms=seq % 500) for seq in range(200))) == []
+    assert broken_by(*(observed(seq, age_ms=seq % 500) for seq in range(200))) == []
 
 
 @pytest.mark.parametrize(
     ("frames", "kind"),
     [
-        ([seen(age_ms=560)], "too old"),
-        ([seen(age_ms=-60)], "from the future"),
-        ([seen(age_ms=600, step_ns=STEP_NS)], "too old"),
-        ([seen(age_ms=600, step_ns=-STEP_NS)], "too old"),
-        ([seen(2), seen(1)], "out of order"),
-        ([seen(2), seen(2)], "out of order"),
-        ([seen(2), seen(0, epoch=8), seen(3)], "out of order"),
-        ([seen(stream="other")], "another stream"),
-        ([seen(codes=(5, 6, 6))], "torn"),
-        ([seen(codes=(5, 5, UNREADABLE))], "torn"),
-        ([seen(codes=(UNREADABLE, UNREADABLE, UNREADABLE))], "another's metadata"),
-        ([seen(1)._replace(codes=seen(2).codes)], "another's metadata"),
+        ([observed(age_ms=560)], "too old"),
+        ([observed(age_ms=-60)], "from the future"),
+        ([observed(age_ms=600, step_ns=STEP_NS)], "too old"),
+        ([observed(age_ms=600, step_ns=-STEP_NS)], "too old"),
+        ([observed(2), observed(1)], "out of order"),
+        ([observed(2), observed(2)], "out of order"),
+        ([observed(2), observed(0, epoch=8), observed(3)], "out of order"),
+        ([observed(stream="other")], "another stream"),
+        ([observed(codes=(5, 6, 6))], "torn"),
+        ([observed(codes=(5, 5, UNREADABLE))], "torn"),
+        ([observed(codes=(UNREADABLE, UNREADABLE, UNREADABLE))], "another's metadata"),
+        ([observed(1)._replace(codes=observed(2).codes)], "another's metadata"),
     ],
 )
-def test_what_must_not_be_is_found(frames: list[Seen], kind: str) -> None:
+def test_what_must_not_be_is_found(frames: list[Observation], kind: str) -> None:
     assert broken_by(*frames) == [kind]
 
 
 @pytest.mark.parametrize("steps", [-2, -1, 0, 1, 2])
 def test_the_true_age_does_not_depend_on_steps_of_a_clock(steps: int) -> None:
-    assert true_age_ns(seen(age_ms=120, step_ns=steps * STEP_NS)) == 120 * MS
+    assert true_age_ns(observed(age_ms=120, step_ns=steps * STEP_NS)) == 120 * MS
 
 
 def test_a_new_epoch_starts_anew() -> None:
-    assert broken_by(seen(500), seen(0, epoch=8), seen(1, epoch=8)) == []
+    assert broken_by(observed(500), observed(0, epoch=8), observed(1, epoch=8)) == []
 
 
 def test_when_a_process_was_last_up_to_date() -> None:
     judge = Judge(MAX_AGE_NS)
     assert judge.newest(3) == (0, 0)
-    judge.frame(seen(10, age_ms=40), "wall", "cam")
+    judge.frame(observed(10, age_ms=40), "wall", "cam")
     assert judge.newest(3) == (330 * MS, 290 * MS)
 
 
@@ -103,19 +105,19 @@ def test_a_traceback_is_never_right(text: str) -> None:
     assert judge.kinds == {"traceback": 1}
 
 
-def test_what_is_told_survives_the_way() -> None:
-    frame = seen(5, stream="a" * 64, codes=(1, UNREADABLE, 3))
+def test_an_observation_survives_the_datagram() -> None:
+    frame = observed(5, stream="a" * 64, codes=(1, UNREADABLE, 3))
     assert unpack(pack(frame)) == frame
 
 
-def test_levers_reach_whoever_has_them_mapped(tmp_path: Path) -> None:
-    inside, outside = Levers(tmp_path / "levers"), Levers(tmp_path / "levers")
+def test_the_control_reaches_every_process_that_maps_it(tmp_path: Path) -> None:
+    inside, outside = FaultControl(tmp_path / "control"), FaultControl(tmp_path / "control")
     assert (inside.clock_offset_ns, inside.mode) == (0, Mode.STEADY)
     outside.clock_offset_ns -= STEP_NS
     outside.mode = Mode.SMALL
     assert (inside.clock_offset_ns, inside.mode) == (-STEP_NS, Mode.SMALL)
-    for levers in (inside, outside):
-        levers.close()
+    for control in (inside, outside):
+        control.close()
 
 
 def test_every_kind_comes_before_chance_decides_and_the_seed_decides_all() -> None:

@@ -1,10 +1,9 @@
-"""The proxy that makes trouble for the fault tests and the soak: it must make the trouble it says."""
+"""The proxy of the fault tests and the soak: its faults are those that it was told to make."""
 
 from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -58,7 +57,7 @@ def proxy(echo: Echo) -> Iterator[TcpProxy]:
 @pytest.fixture
 def client(proxy: TcpProxy) -> Iterator[socket.socket]:
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=scaled(10)) as sock:
-        assert round_trip_s(sock, b"hello") < scaled(5)
+        check_echo(sock, b"hello")
         yield sock
 
 
@@ -71,41 +70,21 @@ def receive(sock: socket.socket, count: int) -> bytes:
     return data
 
 
-def round_trip_s(sock: socket.socket, data: bytes) -> float:
-    began_s = time.monotonic()
+def check_echo(sock: socket.socket, data: bytes) -> None:
     sock.sendall(data)
     assert receive(sock, len(data)) == data
-    return time.monotonic() - began_s
 
 
 def test_what_goes_in_comes_out_in_order_however_it_is_jittered(
     proxy: TcpProxy, client: socket.socket
 ) -> None:
-    proxy.delay_s, proxy.jitter_s = 0.02, 0.03
+    proxy.jitter_s = 0.03
     data = bytes(at * 7 % 251 for at in range(200_000))
     sender = threading.Thread(target=client.sendall, args=(data,))
     sender.start()
     assert receive(client, len(data)) == data
     sender.join()
     wait_until(lambda: proxy.held_bytes == 0, 5)  # it counts after it has sent
-
-
-def test_delay_holds_both_ways_and_ends_when_it_is_cleared(proxy: TcpProxy, client: socket.socket) -> None:
-    proxy.delay_s = 0.1
-    assert 0.2 <= round_trip_s(client, b"slow") < scaled(1)
-    proxy.clear()
-    assert round_trip_s(client, b"fast") < 0.1
-
-
-def test_jitter_differs_from_time_to_time(proxy: TcpProxy, client: socket.socket) -> None:
-    proxy.jitter_s = 0.1
-    took_s = [round_trip_s(client, b"x") for _ in range(8)]
-    assert max(took_s) - min(took_s) > 0.02
-
-
-def test_the_rate_is_kept(proxy: TcpProxy, client: socket.socket) -> None:
-    proxy.rate = 100_000
-    assert 0.2 < round_trip_s(client, bytes(25_000)) < scaled(1.5)
 
 
 def test_held_back_is_nothing_lost(proxy: TcpProxy, client: socket.socket) -> None:
@@ -132,24 +111,18 @@ def test_a_cut_is_a_reset_and_the_target_notices(
     wait_until(lambda: echo.lost == 1, 5, "the target loses its client")
     assert proxy.connections == 0
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=scaled(5)) as again:
-        assert round_trip_s(again, b"again") < scaled(5)
-
-
-def test_a_cut_may_be_in_good_order(proxy: TcpProxy, client: socket.socket) -> None:
-    proxy.cut(reset=False)
-    assert client.recv(1) == b""
+        check_echo(again, b"again")
 
 
 def test_an_end_on_one_side_is_passed_on_after_what_came_before(
     proxy: TcpProxy, client: socket.socket, echo: Echo
 ) -> None:
-    proxy.delay_s = 0.05
+    proxy.jitter_s = 0.05
     client.sendall(b"last")
     client.shutdown(socket.SHUT_WR)
     assert receive(client, 4) == b"last"
     assert client.recv(1) == b""
-    wait_until(lambda: proxy.connections == 0, 5, "nothing is left of it")
-    assert echo.lost == 1
+    wait_until(lambda: proxy.connections == 0 and echo.lost == 1, 5, "nothing is left of it")
 
 
 def test_a_stopped_proxy_leaves_nothing(echo: Echo) -> None:
@@ -165,16 +138,3 @@ def test_a_stopped_proxy_leaves_nothing(echo: Echo) -> None:
     wait_until(lambda: threading.active_count() <= threads, 5, "its thread has ended")
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", proxy.port), timeout=scaled(5))
-
-
-@pytest.mark.parametrize(
-    ("url", "through"),
-    [
-        ("amqp://u:p%40@a:1,b:2/v", "amqp://u:p%40@127.0.0.1:{port}/v"),
-        ("amqp://a", "amqp://127.0.0.1:{port}"),
-        ("tcp+threads://h:7400", "tcp+threads://127.0.0.1:{port}"),
-    ],
-)
-def test_a_url_leads_through_it(url: str, through: str) -> None:
-    proxy = TcpProxy("127.0.0.1", 1)
-    assert proxy.url_through(url) == through.format(port=proxy.port)

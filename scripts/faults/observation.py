@@ -1,4 +1,4 @@
-"""What a checking consumer tells of each frame that it presented: one datagram. Pure."""
+"""What a checking consumer reports of each frame that it presented: one datagram. Pure."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ CODES: Final = 3
 UNREADABLE: Final = -1
 
 
-class Seen(NamedTuple):
-    """One presented frame.
+class Observation(NamedTuple):
+    """One presented frame, as it was observed.
 
     Attributes:
         member: number of the process that presented it, drawn by the rig at its start.
@@ -33,18 +33,13 @@ class Seen(NamedTuple):
     stream: str
 
 
-def pack(seen: Seen) -> bytes:
-    return _FORM.pack(
-        seen.member, seen.epoch, seen.seq, seen.capture_ns, seen.presented_ns, seen.at_ns,
-        *seen.codes, seen.stream.encode(),
-    )  # fmt: skip
+def pack(observed: Observation) -> bytes:
+    return _FORM.pack(*observed[:6], *observed.codes, observed.stream.encode())
 
 
-def unpack(datagram: bytes) -> Seen:
-    member, epoch, seq, capture, presented, at, top, middle, bottom, stream = _FORM.unpack(datagram)
-    return Seen(
-        member, epoch, seq, capture, presented, at, (top, middle, bottom), stream.rstrip(b"\0").decode()
-    )
+def unpack(datagram: bytes) -> Observation:
+    values = _FORM.unpack(datagram)
+    return Observation._make((*values[:6], values[6:9], values[9].rstrip(b"\0").decode()))
 
 
 def code_of(capture_ns: int, modulus: int) -> int:

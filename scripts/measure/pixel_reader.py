@@ -20,10 +20,10 @@ def main() -> int:
     from fanlight.consumer import cli
     from fanlight.consumer.sinks.null import NullSink
 
-    def look(_sink: Sink, frame: Frame) -> None:
+    def read_pixels(_sink: Sink, frame: Frame) -> None:
         frame.image.max()
 
-    NullSink.present = look  # type: ignore[assignment,method-assign]
+    NullSink.present = read_pixels  # type: ignore[assignment,method-assign]
     return cli.main()
 
 
