@@ -1,4 +1,4 @@
-"""Opens and decodes whatever FFmpeg reads, and holds each picture back until it is due."""
+"""Opens and decodes whatever FFmpeg reads, and delays each picture until it is due."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from av.codec.context import ThreadType
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from fanlight.common.clock import monotonic_ns, wall_ns
+from fanlight.common.limited_log import LimitedLog
 from fanlight.common.model.errors import ConfigError, SourceError
 from fanlight.common.model.frame import MAX_PIXELS
-from fanlight.common.model.rate_limit import RateLimiter
+from fanlight.common.model.reasons import reason
 from fanlight.producer.source.base import Captured
-from fanlight.producer.source.pacing import Backlog, MediaClock, Pacer, interval_ns, wait_until
+from fanlight.producer.source.catch_up import CatchUp
+from fanlight.producer.source.pacing import Clock, MediaClock, Pacer, interval_ns
 from fanlight.producer.stats import Drop, Drops
 
 _log = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ FALLBACK_FPS = 30.0
 _HIGHEST_RATE = 240
 # Beyond full HD one thread may not keep up; below it, more threads only add latency and memory.
 _PIXELS_PER_THREAD = 1920 * 1088
-# These deliver whole segments of seconds at once, so they are paced although they are live.
+# These deliver whole segments of several seconds at once, so they are paced although they are live.
 _SEGMENTED = frozenset({"hls", "dash"})
 
 
@@ -38,12 +39,13 @@ class Playback:
     Args:
         address: file or URL, as FFmpeg takes it.
         name: for messages; without a password.
-        drops: pictures that are not handed on are counted here.
+        drops: pictures that are not returned are counted here.
         fps: play every picture at this rate instead of at its own; ignored where there is no end.
         loop: start over at the end, without a gap; only where there is an end.
         options: FFmpeg's, for the demuxer.
         timeouts_s: to open, and to wait for data; None to wait for ever.
-        max_pixels: of a picture; FFmpeg refuses what is larger before it takes memory for it.
+        max_pixels: of a picture; FFmpeg refuses a larger one before it allocates memory for it.
+        clock: the time.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Playback:
         options: Mapping[str, str] | None = None,
         timeouts_s: tuple[float, float] | None = None,
         max_pixels: int = MAX_PIXELS,
+        clock: Clock | None = None,
     ) -> None:
         self.endless = False
         self.native_fps = FALLBACK_FPS
@@ -68,17 +71,18 @@ class Playback:
         self._options = dict(options or {})
         self._timeouts_s = timeouts_s
         self._max_pixels = max_pixels
+        self._clock = clock or Clock()
         self._paced = True
         self._arrived_ns = 0
         self._media_ns = 0
-        self._warnings = RateLimiter()
-        self._pacer = Pacer()
+        self._log = LimitedLog(_log)
+        self._pacer = Pacer(self._clock)
         self._container: InputContainer | None = None
         self._frames: Iterator[av.VideoFrame] = iter(())
 
     @property
     def fps(self) -> float:
-        """Pictures per second as they are handed on; `native_fps` unless another rate was asked for."""
+        """Pictures per second as they are returned; `native_fps` unless another rate was asked for."""
         return self.native_fps if self._fps is None or self.endless else self._fps
 
     def open(self) -> None:
@@ -92,32 +96,25 @@ class Playback:
         self.endless = self._timeouts_s is not None and (container.duration or 0) <= 0
         self._paced = not self.endless or not _SEGMENTED.isdisjoint(container.format.name.split(","))
         self.native_fps = _nominal_fps(stream)
-        self._pacer = Pacer()
+        self._pacer = Pacer(self._clock)
         self._frames = self._decode(container, stream)
 
     def grab(self, stop: threading.Event) -> Captured | None:
         """The next picture, when it is due; None at the end, or soon after `stop`.
 
         Raises:
-            SourceError: nothing in it can be decoded, the connection failed, or data stayed away.
+            SourceError: nothing in it can be decoded, the connection failed, or no data came in time.
         """
         frame = next(self._frames, None)
         if frame is None:
             return None
         if not self._paced:
             return Captured(frame, self._arrived_ns)
-        deadline_ns = self._pacer.deadline_ns(self._media_ns, monotonic_ns())
-        if not wait_until(deadline_ns, stop):
-            return None
-        return Captured(
-            frame, self._pacer.capture_ns(deadline_ns, now_ns=monotonic_ns(), wall_ns=wall_ns())
-        )
+        capture_ns = self._pacer.wait(self._media_ns, stop)
+        return None if capture_ns is None else Captured(frame, capture_ns)
 
     def close(self) -> None:
         self._frames = iter(())
-        self._release()
-
-    def _release(self) -> None:
         if self._container is not None:
             self._container.close()
             self._container = None
@@ -136,16 +133,16 @@ class Playback:
             scheme = self._address.partition("://")[0]
             raise ConfigError("--source", self._name, f"FFmpeg knows no protocol {scheme!r}") from None
         except av.FFmpegError as error:
-            raise SourceError(f"{self._name}: {_sentence(error)}") from None
+            raise SourceError(f"{self._name}: {_failure(error)}") from None
         self._container = container
         # The picture on an audio file's cover is a video stream too, of one frame.
         streams = [s for s in container.streams.video if s.codec_context and not _is_cover(s)]
         if not streams:
-            self._release()
+            self.close()
             raise SourceError(f"{self._name}: there is no video in it that FFmpeg can decode")
         stream = streams[0]
         if stream.width * stream.height > self._max_pixels:
-            self._release()
+            self.close()
             size = f"{stream.width}x{stream.height}"
             raise SourceError(f"{self._name}: it is {size}: allowed is up to {self._max_pixels} pixels")
         stream.codec_context.options = {"max_pixels": str(self._max_pixels)}
@@ -185,52 +182,52 @@ class Playback:
             first = next(frames, None)
             if first is not None and first_pts is not None and first.pts == first_pts:
                 return container, stream, itertools.chain([first], frames)
-        self._release()
+        container.close()
         container, stream = self._open_container()
         return container, stream, self._decode_once(container, stream)
 
     def _decode_once(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
-        backlog = Backlog(interval_ns(self.native_fps), intra_only=stream.codec_context.codec.intra_only)
         try:
-            asked_ns = monotonic_ns()
-            for packet in container.demux(stream):
-                self._arrived_ns = wall_ns()
-                came_ns = monotonic_ns()
-                left_out = not self._paced and backlog.leaves_out(
-                    asked_ns=asked_ns, came_ns=came_ns, key=packet.is_keyframe
-                )
-                if left_out:
-                    self._drops[Drop.SKIPPED] += 1
-                    asked_ns = monotonic_ns()
-                    continue
+            for packet in self._packets(container, stream):
                 try:
                     frames = packet.decode()
                 except av.error.EOFError:
                     return
                 except av.FFmpegError as error:
-                    self._skip(error)
-                    asked_ns = monotonic_ns()
+                    self._drops[Drop.UNREADABLE] += 1
+                    self._log.warn(
+                        self._clock.monotonic_ns(),
+                        "%s: undecodable packet skipped: %s",
+                        self._name,
+                        reason(error),
+                    )
                     continue
                 yield from (frame for frame in frames if isinstance(frame, av.VideoFrame))
-                asked_ns = monotonic_ns()
         except av.FFmpegError as error:
             if self._timeouts_s is not None:
                 timed_out = isinstance(error, av.error.ExitError)
-                reason = _sentence(error) if timed_out else f"the stream broke off ({error.strerror})"
-                raise SourceError(f"{self._name}: {reason}") from None
+                why = _failure(error) if timed_out else f"the stream broke off ({reason(error)})"
+                raise SourceError(f"{self._name}: {why}") from None
             # A damaged file: what could be read has been played.
-            _log.warning("%s: cannot be read to its end: %s", self._name, error.strerror)
+            _log.warning("%s: cannot be read to its end: %s", self._name, reason(error))
 
-    def _skip(self, error: av.FFmpegError) -> None:
-        self._drops[Drop.UNREADABLE] += 1
-        held_back = self._warnings.allow(monotonic_ns())
-        if held_back is not None:
-            _log.warning(
-                "%s: %d undecodable packets skipped so far (%s)",
-                self._name,
-                self._drops[Drop.UNREADABLE],
-                error.strerror,
-            )
+    def _packets(self, container: InputContainer, stream: VideoStream) -> Iterator[av.Packet[VideoStream]]:
+        """The packets to decode, as they arrive."""
+        catch_up = CatchUp(interval_ns(self.native_fps), intra_only=stream.codec_context.codec.intra_only)
+        packets = container.demux(stream)
+        while True:
+            requested_ns = self._clock.monotonic_ns()
+            packet = next(packets, None)
+            if packet is None:
+                return
+            self._arrived_ns = self._clock.wall_ns()
+            arrived_ns = self._clock.monotonic_ns()
+            if not self._paced and catch_up.skips(
+                requested_ns=requested_ns, arrived_ns=arrived_ns, key=packet.is_keyframe
+            ):
+                self._drops[Drop.SKIPPED] += 1
+            else:
+                yield packet
 
 
 def _nominal_fps(stream: VideoStream) -> float:
@@ -245,10 +242,10 @@ def _is_cover(stream: VideoStream) -> bool:
     return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
-def _sentence(error: av.FFmpegError) -> str:
-    """What FFmpeg says, without the address: it may hold a password."""
+def _failure(error: av.FFmpegError) -> str:
+    """An error in words; never with the address, for it may contain a password."""
     if isinstance(error, av.error.ExitError):
         return "no data came in time"
     if isinstance(error, av.error.InvalidDataError):
         return "not a video, or damaged: FFmpeg cannot read it"
-    return error.strerror or "FFmpeg gave no reason"
+    return reason(error)
