@@ -14,7 +14,7 @@ from fanlight.common.codec.picture import as_bgr
 from fanlight.common.model.errors import SourceError
 from fanlight.producer.source.base import Captured
 from fanlight.producer.source.live_feed import LiveFeed
-from fanlight.producer.source.playback import FALLBACK_FPS
+from fanlight.producer.source.video_input import FALLBACK_FPS
 from fanlight.producer.stats import Drops
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from fanlight.common.model.frame import MAX_PIXELS
 from fanlight.common.model.redact import without_passwords
 from fanlight.producer.source.base import Captured
 from fanlight.producer.source.live_feed import LiveFeed
-from fanlight.producer.source.playback import FALLBACK_FPS, Playback
+from fanlight.producer.source.playback import Playback
+from fanlight.producer.source.video_input import FALLBACK_FPS, VideoInput
 from fanlight.producer.stats import Drops
 
 # Enough to find the streams of a 40 Mbit/s feed, but not to wait for a second of it: two pictures
@@ -46,9 +47,8 @@ class FileSource:
         self.drops = Drops()
         self._path = Path(path)
         # Without `file:` FFmpeg would take the part of a name before a colon for a protocol.
-        self._playback = Playback(
-            f"file:{self._path}", str(self), self.drops, fps=fps, loop=loop, max_pixels=max_pixels
-        )
+        video = VideoInput(f"file:{self._path}", str(self), max_pixels=max_pixels)
+        self._playback = Playback(video, self.drops, fps=fps, loop=loop)
         self._interrupted = threading.Event()
 
     @property
@@ -59,12 +59,10 @@ class FileSource:
         """Open the file.
 
         Raises:
-            SourceError: missing, a folder, unreadable, not a video, or without a video stream.
+            SourceError: it is missing, no regular file, unreadable, or has no video stream.
         """
         if not self._path.exists():
             raise SourceError(f"{self}: there is no such file; check the path given to --source")
-        if self._path.is_dir():
-            raise SourceError(f"{self}: this is a folder, not a video file")
         if not self._path.is_file():
             raise SourceError(f"{self}: this is not a regular file")
         self._playback.open()
@@ -112,18 +110,10 @@ class UrlSource:
         options = dict(_LIVE_OPTIONS)
         if url.lower().startswith("rtsp"):
             options["rtsp_flags"] = "prefer_tcp"  # over UDP, lost packets would smear the picture
-        self._playback = partial(
-            Playback,
-            url,
-            str(self),
-            self.drops,
-            fps=fps,
-            loop=loop,
-            options=options,
-            max_pixels=max_pixels,
-            # FFmpeg's own limits only make sure that a thread which was left behind ends.
-            timeouts_s=(open_s + 1, stall_s + 1),
-        )
+        # FFmpeg's own limits only make sure that a thread which was left behind ends.
+        timeouts_s = (open_s + 1, stall_s + 1)
+        video = VideoInput(url, str(self), options, timeouts_s, max_pixels)
+        self._playback = partial(Playback, video, self.drops, fps=fps, loop=loop)
 
     @property
     def fps(self) -> float:

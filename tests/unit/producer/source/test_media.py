@@ -103,7 +103,7 @@ def pipe(folder: Path) -> Path:
     ("make", "message"),
     [
         (missing, "there is no such file; check the path given to --source"),
-        (folder, "this is a folder, not a video file"),
+        (folder, "this is not a regular file"),
         (text, "not a video, or damaged: FFmpeg cannot read it"),
         (empty, "not a video, or damaged: FFmpeg cannot read it"),
         (audio, "there is no video in it that FFmpeg can decode"),

@@ -8,18 +8,19 @@ from typing import Any
 
 import pytest
 
-from fanlight.common.model.errors import ConfigError, SourceError
+from fanlight.common.model.errors import SourceError
 from fanlight.producer.source.base import Captured
 from fanlight.producer.source.pacing import Clock
 from fanlight.producer.source.playback import Playback
+from fanlight.producer.source.video_input import VideoInput
 from fanlight.producer.stats import Drop, Drops
 from tests.unit.producer.source.footage import SteppedClock, number_of, wipe_packets, write_clip
 
 
 def opened(path: Path, clock: Clock | None = None, drops: Drops | None = None, **options: Any) -> Playback:
-    playback = Playback(
-        str(path), path.name, Drops() if drops is None else drops, clock=clock or SteppedClock(), **options
-    )
+    video = VideoInput(str(path), path.name)
+    drops = Drops() if drops is None else drops
+    playback = Playback(video, drops, clock=clock or SteppedClock(), **options)
     playback.open()
     return playback
 
@@ -113,8 +114,3 @@ def test_the_rate_is_known_after_opening(tmp_path: Path, fps: float | None) -> N
     playback = opened(write_clip(tmp_path / "clip.mp4", fps=12), fps=fps)
     assert (playback.fps, playback.native_fps) == (fps or 12, 12)
     playback.close()
-
-
-def test_an_unknown_protocol_can_never_work() -> None:
-    with pytest.raises(ConfigError, match="FFmpeg knows no protocol 'gopherx'"):
-        Playback("gopherx://host/x", "gopherx://host/x", Drops()).open()
