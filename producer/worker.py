@@ -39,7 +39,8 @@ class Worker(ABC):
 
     def join(self, timeout_s: float) -> bool:
         """Wait for its end; False if it has not ended in time."""
-        self._thread.join(timeout_s)
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
     def _main(self) -> None:

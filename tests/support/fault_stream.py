@@ -51,7 +51,7 @@ class Watcher(Watching[Seen]):
     def __init__(self, url: str, stream: str) -> None:
         super().__init__(Consumer(stream=stream, name="watcher", url=url, max_age_s=MAX_AGE_S))
 
-    def look(self, frame: Frame) -> Seen:
+    def observe(self, frame: Frame) -> Seen:
         age_s = (wall_ns() - frame.capture_ns) / 1e9
         return Seen(time.monotonic(), frame.epoch, frame.seq, age_s)
 

@@ -1,4 +1,4 @@
-"""A stream whose every picture can be told from every other, and checked pixel by pixel."""
+"""A stream whose pictures are all different and can be checked pixel by pixel."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.watching import Watching
 
 
 def marked(capture_ns: int, width: int, height: int) -> Pixels:
-    """The picture of that time: noise that follows from it."""
+    """The picture of that time: noise that is computed from it."""
     return np.random.default_rng(capture_ns).integers(0, 256, (height, width, 3), np.uint8)
 
 
@@ -56,8 +56,8 @@ class Marking(Feeder):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """One frame that a program got: when (monotonic), by which way, and whether its pixels were right."""
+class Observation:
+    """One frame that a program got: when (monotonic), by which route, and whether its pixels were right."""
 
     at_s: float
     epoch: int
@@ -69,8 +69,8 @@ class Seen:
     shape: tuple[int, ...]
 
 
-class Watcher(Watching[Seen]):
-    """Compares pixels, too.
+class Watcher(Watching[Observation]):
+    """Compares pixels.
 
     Attributes:
         exact: compare the pixels with those that were sent (raw or PNG, no scaling).
@@ -85,16 +85,16 @@ class Watcher(Watching[Seen]):
         height, width = frame.image.shape[:2]
         return np.array_equal(frame.image, marked(frame.capture_ns, width, height))
 
-    def look(self, frame: Frame) -> Seen:
-        # Wrong pixels of a picture that was taken away meanwhile are what `valid` is there to tell.
+    def observe(self, frame: Frame) -> Observation:
+        # `valid` reports pixels that were overwritten meanwhile.
         right = not self.exact or self.is_right(frame) or not frame.valid
-        return Seen(
+        return Observation(
             time.monotonic(), frame.epoch, frame.seq, frame.capture_ns, frame.age_s,
             frame.held is not None, right, frame.image.shape,
         )  # fmt: skip
 
     @property
-    def last(self) -> Seen | None:
+    def last(self) -> Observation | None:
         return self.seen[-1] if self.seen else None
 
     def longest_pause_s(self, since_s: float) -> float:
@@ -103,7 +103,7 @@ class Watcher(Watching[Seen]):
         return max((later - earlier for earlier, later in pairwise(times)), default=0.0)
 
     def faults(self, max_age_s: float = 0.5) -> list[str]:
-        """What must never be: an old frame, one out of order, wrong pixels."""
+        """What must never happen: an old frame, one out of order, wrong pixels."""
         found = [f"wrong pixels: {seen}" for seen in self.seen if not seen.right]
         found += [f"too old: {seen}" for seen in self.seen if seen.age_s > max_age_s]
         latest: dict[int, int] = {}

@@ -1,4 +1,4 @@
-"""A program that takes every frame it can get, and takes down what each was like."""
+"""A program that reads every frame it can get and records an observation of each."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from fanlight.consumer import Consumer, Frame
 from tests.support.timing import wait_until
 
 
-class Noted(Protocol):
-    """What is kept of a frame: at least when it came (monotonic)."""
+class Timed(Protocol):
+    """What is recorded of a frame: at least the time of its arrival (monotonic)."""
 
     @property
     def at_s(self) -> float: ...
 
 
-SeenT = TypeVar("SeenT", bound=Noted)
+ObservationT = TypeVar("ObservationT", bound=Timed)
 
 
-class Watching(Generic[SeenT]):
+class Watching(Generic[ObservationT]):
     """Reads a consumer in a thread of its own while it is entered."""
 
     def __init__(self, consumer: Consumer) -> None:
         self.consumer = consumer
-        self.seen: list[SeenT] = []  # appended to by one thread, read by the other
+        self.seen: list[ObservationT] = []  # appended to by one thread, read by the other
         self._thread = threading.Thread(target=self._watch, name="watcher", daemon=True)
 
     @abstractmethod
-    def look(self, frame: Frame) -> SeenT:
-        """What is kept of a frame."""
+    def observe(self, frame: Frame) -> ObservationT:
+        """What to record of a frame."""
 
     def __enter__(self) -> Self:
         self.consumer.start()
@@ -43,7 +43,7 @@ class Watching(Generic[SeenT]):
         self.consumer.close()
         self._thread.join()
 
-    def after(self, moment_s: float) -> list[SeenT]:
+    def after(self, moment_s: float) -> list[ObservationT]:
         return [seen for seen in list(self.seen) if seen.at_s > moment_s]
 
     def wait_flow(self, timeout_s: float = 10.0, *, frames: int = 10) -> None:
@@ -56,6 +56,6 @@ class Watching(Generic[SeenT]):
             while True:
                 frame = self.consumer.read(timeout_s=1.0)
                 if frame is not None:
-                    self.seen.append(self.look(frame))
+                    self.seen.append(self.observe(frame))
         except StreamEnded:
             return

@@ -139,7 +139,7 @@ def test_no_answer_in_time_is_a_failure_and_the_grabber_is_closed_later() -> Non
     assert grabber.closed.wait(scaled(10))
 
 
-def test_an_interrupt_ends_a_read_and_close_does_not_wait_for_a_hanging_grab(feed: LiveFeed) -> None:
+def test_an_interrupt_ends_a_read_and_close_leaves_a_hanging_grab(feed: LiveFeed) -> None:
     grabber = ScriptedGrabber(permits=0)
     feed.open(grabber)
     with ThreadPoolExecutor() as pool:
