@@ -7,6 +7,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
+from fanlight.common.failure import failure
 from fanlight.common.model.errors import FanlightError
 
 _LOG = logging.getLogger(__name__)
@@ -44,12 +45,9 @@ class Worker(ABC):
         return not self._thread.is_alive()
 
     def _main(self) -> None:
-        failure: FanlightError | None = None
+        ended_by: FanlightError | None = None
         try:
             self.run()
-        except FanlightError as error:
-            failure = error
-        except Exception as error:  # noqa: BLE001 (a thread's last resort: its owner has to know)
-            _LOG.exception("%s: internal error", self._thread.name)
-            failure = FanlightError(f"{self._thread.name}: internal error: {error!r}")
-        self._on_ended(failure)
+        except Exception as error:  # noqa: BLE001 - the owner has to know
+            ended_by = failure(_LOG, self._thread.name, error)
+        self._on_ended(ended_by)

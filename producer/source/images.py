@@ -35,20 +35,16 @@ SUFFIXES = frozenset(
 _MAX_FILE_BYTES = 512 * 1024 * 1024
 
 # The first bytes of a file decide, whatever its name says.
-_DECODERS = (
-    (b"\x89PNG\r\n\x1a\n", "png"),
-    (b"\xff\xd8\xff", "mjpeg"),
-    (b"BM", "bmp"),
-    (b"RIFF", "webp"),
-    (b"II*\0", "tiff"),
-    (b"MM\0*", "tiff"),
-    (b"P1", "pbm"),
-    (b"P4", "pbm"),
-    (b"P2", "pgm"),
-    (b"P5", "pgm"),
-    (b"P3", "ppm"),
-    (b"P6", "ppm"),
-)
+_DECODERS = {
+    "png": (b"\x89PNG\r\n\x1a\n",),
+    "mjpeg": (b"\xff\xd8\xff",),
+    "bmp": (b"BM",),
+    "webp": (b"RIFF",),
+    "tiff": (b"II*\0", b"MM\0*"),
+    "pbm": (b"P1", b"P4"),
+    "pgm": (b"P2", b"P5"),
+    "ppm": (b"P3", b"P6"),
+}
 
 
 class ImagesSource:
@@ -150,19 +146,19 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> av.VideoFrame:
     A decoder alone takes half the time that FFmpeg needs to open the file as a video of one frame.
 
     Raises:
-        ValueError: no image of a known kind, or too large; no memory was taken for it then.
-        DecodeError: it consists of too many pieces.
-        av.FFmpegError: damaged or cut short.
+        ValueError: no known image format.
+        DecodeError: it has too many scans or chunks.
+        av.FFmpegError: damaged, truncated, or too large; no memory was allocated for it then.
     """
-    codec = next((name for start, name in _DECODERS if data.startswith(start)), None)
+    codec = next((name for name, starts in _DECODERS.items() if data.startswith(starts)), None)
     if codec is None:
-        raise ValueError("this is no image of a known kind")
+        raise ValueError("this is no known image format")
     decoder = cast("VideoCodecContext", av.CodecContext.create(codec, "r"))
     decoder.thread_count = 1
     options = {"max_pixels": str(max_pixels)}
     if codec == "mjpeg":
-        # Else the missing part of a JPEG that was cut short is filled with grey, without a word. For
-        # TIFF it would be too strict: a tag that the decoder does not know is enough to fail.
+        # Else the missing part of a truncated JPEG is filled with grey, silently. For TIFF it would be
+        # too strict: a tag that the decoder does not know is enough to fail.
         options["err_detect"] = "explode"
         check_scans(data)
     decoder.options = options

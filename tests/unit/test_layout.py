@@ -39,7 +39,6 @@ TESTED_ELSEWHERE: Final[dict[str, str]] = {
     "consumer/sinks/share.py": "tests/integration/test_hub.py",
     "producer/cli.py": "tests/e2e/test_commands.py",
     "producer/doctor.py": "tests/integration/test_doctor.py",
-    "producer/frame_encoder.py": "tests/unit/producer/test_encode.py",
     "producer/pipeline.py": "tests/integration/test_pipeline.py",
     "producer/producer.py": "tests/integration/test_pipeline.py",
     "producer/source/__init__.py": "tests/unit/producer/source/test_make_source.py",

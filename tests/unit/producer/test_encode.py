@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 
@@ -99,22 +98,12 @@ def shot(age_ms: int = 10, picture: Any = PICTURE) -> Captured:
     return Captured(picture, UNIX_NS - age_ms * MS, NOW_NS - age_ms * MS)
 
 
-@pytest.mark.parametrize("codec", Codec)
-def test_frames_carry_what_a_receiver_needs(codec: Codec) -> None:
-    bench = Bench(shot(30), shot(20), shot(10), codec=codec, stream="gate")
+def test_what_was_published_is_counted() -> None:
+    bench = Bench(shot(), shot())
     frames = bench.run()
     assert bench.ends == [None]
-    headers = [frame.header for frame in frames]
-    assert [header.seq for header in headers] == [0, 1, 2]
-    assert [header.capture_ns for header in headers] == [UNIX_NS - n * MS for n in (30, 20, 10)]
-    assert {(h.stream, h.codec, h.epoch, h.width, h.height, h.fps) for h in headers} == {
-        ("gate", codec, 77, 64, 48, 30.0)
-    }
-    assert [h.key for h in headers] == [True, codec.intra_only, codec.intra_only]
-    receiving = decoder(codec)
-    assert all(receiving.decode(frame).pixels().shape == (48, 64, 3) for frame in frames)
     stats = bench.counters.stats(0)
-    assert (stats.published, stats.published_bytes) == (3, sum(len(frame.body) for frame in frames))
+    assert (stats.published, stats.published_bytes) == (2, sum(len(frame.body) for frame in frames))
 
 
 def test_a_request_is_answered_with_the_next_frame() -> None:
@@ -150,12 +139,6 @@ def test_the_failure_of_the_publisher_ends_it() -> None:
     refused = BrokerRefused("no such vhost")
     bench = Bench(shot(), publisher=FakePublisher(failure=refused))
     assert (bench.run(), bench.ends) == ([], [refused])
-
-
-def test_pictures_are_scaled() -> None:
-    frame = av.VideoFrame.from_ndarray(PICTURE, format="bgr24").reformat(format="yuv420p")
-    bench = Bench(shot(), shot(picture=frame), size=(32, 20), codec=Codec.RAW)
-    assert [(f.header.width, f.header.height, len(f.body)) for f in bench.run()] == [(32, 20, 1920)] * 2
 
 
 def test_a_picture_that_cannot_be_sent_ends_it_with_a_reason() -> None:

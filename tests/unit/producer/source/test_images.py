@@ -101,7 +101,7 @@ class TestUnreadable:
         assert source.drops == {Drop.UNREADABLE: 4}
         assert [record.message for record in caplog.records] == [
             f"{tmp_path}/1.png: skipped, it cannot be read: Invalid data found when processing input",
-            f"{tmp_path}/2.png: skipped, it cannot be read: this is no image of a known kind",
+            f"{tmp_path}/2.png: skipped, it cannot be read: this is no known image format",
         ]
 
     @pytest.mark.parametrize("suffix", ["jpg", "png", "bmp", "tiff", "webp", "ppm"])
