@@ -59,7 +59,7 @@ class Encode(Worker):
         self._counters = counters
         self._max_age_ns = int(max_age_s * 1e9)
         self._now_ns = now_ns
-        self._outcomes = Outcomes()
+        self._failures = FailureTracker()
 
     def run(self) -> None:
         while not self._stopping.is_set():
@@ -75,7 +75,7 @@ class Encode(Worker):
             elif self._slot.drained:
                 break
         if not self._stopping.is_set():
-            self._outcomes.end()
+            self._failures.end()
 
     def _encode(self, captured: Captured) -> None:
         began_ns = self._now_ns()
@@ -87,17 +87,17 @@ class Encode(Worker):
         except (EncodeError, WireFormatError, MemoryError, av.error.FFmpegError) as error:
             self._encoder.reset()
             self._counters.dropped(Drop.UNENCODABLE)
-            self._outcomes.failed(error, self._now_ns())
+            self._failures.failed(error, self._now_ns())
             return
         encoded_ns = self._now_ns()
         self._publisher.publish(frame)
         self._counters.published(
             len(frame.body), key=frame.header.key, encode_s=(encoded_ns - began_ns) / 1e9, now_ns=encoded_ns
         )
-        self._outcomes.succeeded = True
+        self._failures.succeeded = True
 
 
-class Outcomes:
+class FailureTracker:
     """Tells a codec that never works from a few pictures that it cannot encode. No threads.
 
     Attributes:

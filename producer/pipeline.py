@@ -28,7 +28,7 @@ class Pipeline(transport.PublisherEvents):
 
     Args:
         source: None if pictures are passed in with `offer`.
-        ended: set once no more frames will come; of its own if left out.
+        ended: set once no more frames will come; by default a new event.
     """
 
     def __init__(

@@ -155,8 +155,8 @@ class ConnectionTimes:
         return self._blocked_ns + (0 if since_ns is None else now_ns - since_ns)
 
 
-Plain: TypeAlias = Literal["unsent", "refused", "keyframe_requests"]
-"""What is only counted; see the attributes of `ProducerStats`."""
+CounterName: TypeAlias = Literal["unsent", "refused", "keyframe_requests"]
+"""What is counted and nothing else; see the attributes of `ProducerStats`."""
 
 
 class ProducerCounters:
@@ -193,7 +193,7 @@ class ProducerCounters:
         with self._lock:
             self._drops[why] += 1
 
-    def add(self, what: Plain, number: int = 1) -> None:
+    def add(self, what: CounterName, number: int = 1) -> None:
         with self._lock:
             self._counts[what] += number
 
@@ -226,7 +226,7 @@ class ProducerCounters:
                 published_bytes=self._counts["published_bytes"],
                 keyframes=self._counts["keyframes"],
                 **{why: lost[why] + self._drops[why] for why in Drop},
-                **{what: self._counts[what] for what in get_args(Plain)},
+                **{what: self._counts[what] for what in get_args(CounterName)},
                 consumers=self._consumers.names(now_ns),
                 connected=self._connection.connected,
                 reconnects=self._connection.reconnects,

@@ -115,7 +115,7 @@ def check_size(
 
     Args:
         found: (width, height) in the body.
-        expected: what the body has to have; the header's size if left out.
+        expected: the size that the body must have; by default the header's.
 
     Raises:
         DecodeError: they differ.

@@ -146,7 +146,7 @@ class PixelConverter:
         if size != (frame.width, frame.height):
             picture = graph.add("crop", f"w={size[0]}:h={size[1]}:x=0:y=0:exact=1")
             self._source.link_to(picture)
-        # What a frame says of its colours holds on the way in; ours are always the same.
+        # The input has the colour space that its frames declare; the output is always BT.601, limited.
         colours = ":out_color_matrix=bt601:out_range=tv" if form.format is PixelFormat.I420 else ""
         scale = graph.add("scale", f"w={width}:h={height}:flags=bilinear{colours}")
         target = graph.add("format", f"pix_fmts={_LIBAV[form.format]}")

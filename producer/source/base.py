@@ -1,4 +1,4 @@
-"""What every source of pictures looks like to the capture thread."""
+"""The interface of every source of pictures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Captured:
 
     picture: Picture
     capture_ns: int
-    captured_ns: int = -1  # made from `capture_ns` if left out
+    captured_ns: int = -1  # computed from `capture_ns` by default
 
     def __post_init__(self) -> None:
         if self.captured_ns < 0:

@@ -1,9 +1,9 @@
 """Reads a camera or live stream on a thread of its own and keeps the newest picture.
 
-Neither PyAV nor OpenCV can be told to give up a call: a name lookup, a connect, a read of a camera whose
-driver hangs. A feed gives up on time all the same. Its thread is then left behind; it ends, and closes what
-it holds, as soon as the call returns. It is a daemon so that a call which never returns cannot keep the
-process alive.
+Neither PyAV nor OpenCV can interrupt a call: a name lookup, a connect, a read of a camera whose driver
+hangs. A feed gives up on time all the same. Its thread is then left behind; it ends, and closes the device,
+as soon as the call returns. It is a daemon so that a call which never returns cannot keep the process
+alive.
 """
 
 from __future__ import annotations

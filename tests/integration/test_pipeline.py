@@ -21,7 +21,7 @@ from tests.support.media_server import CLIP
 from tests.support.timing import scaled, wait_until
 from tests.unit.common.codec.build import psnr
 
-# Tests of what a picture looks like must not lose one because the machine is busy.
+# Tests that compare pixels must not lose a picture because the machine is busy.
 PATIENT_S = 10.0
 FPS = 15
 EVERY_CODEC = pytest.mark.parametrize("codec", ["h264", "jpeg", "png", "raw"])
@@ -172,7 +172,7 @@ def test_nothing_is_published_while_nobody_watches(stream: str, url: str) -> Non
             read(consumer, 5)
             assert out.watched
         wait_until(lambda: not out.watched, 10, "the producer is idle")
-        settled = out.stats().unwatched + 2  # a picture may still have been under way to the encoder
+        settled = out.stats().unwatched + 2  # a picture may still have been on its way to the encoder
         wait_until(lambda: out.stats().unwatched >= settled, 10, "pictures are dropped")
         before = out.stats()
         wait_until(lambda: out.stats().unwatched >= before.unwatched + 10, 10, "pictures are dropped")

@@ -1,7 +1,7 @@
 """A network camera with faults on command: `python -m tests.support.faulty_camera`, a child process.
 
 It serves multipart JPEG over HTTP and draws into every picture the monotonic time, in milliseconds: the age
-of a picture can be read from its pixels, whatever way it took.
+of a picture can be read from its pixels, whatever its route.
 Commands are lines on stdin; suspending the process is the stall of a camera that keeps its connections.
 """
 

@@ -89,7 +89,7 @@ def test_one_converter_follows_changes_of_size_and_format() -> None:
 
 @pytest.mark.parametrize("pixel_format", PixelFormat)
 def test_the_planes_of_a_frame_become_one_array(pixel_format: PixelFormat) -> None:
-    """PyAV's own way to an array is the measure: slower, and it copies every form."""
+    """Compared with PyAV's own conversion to an array, which is slower and always copies."""
     libav = {PixelFormat.BGR: "bgr24", PixelFormat.I420: "yuv420p", PixelFormat.GREY: "gray"}[pixel_format]
     # 90 bytes a row: padded in libav's memory.
     frame = Converter().to_frame(noise(90, 46), libav)

@@ -89,7 +89,7 @@ def test_the_advice_says_which_cameras_there_are() -> None:
 
 
 def test_a_driver_that_hangs_while_opening_fails_in_time_or_is_interrupted(tmp_path: Path) -> None:
-    """Opening a pipe that nobody writes to blocks inside OpenCV, as a bad driver does.
+    """Opening a pipe without a writer blocks inside OpenCV, as a bad driver does.
 
     In a process of its own, because its thread stays blocked for good.
     """

@@ -23,7 +23,7 @@ class TestPacer:
         for index in range(100):
             deadline_ns = pacer.deadline_ns(index * 40 * MS, now_ns)
             deadlines.append(deadline_ns)
-            now_ns = max(now_ns, deadline_ns) + 7 * MS  # every picture handed on 7 ms late
+            now_ns = max(now_ns, deadline_ns) + 7 * MS  # every picture 7 ms late
         assert deadlines == [1000 * MS + index * 40 * MS for index in range(100)]
 
     def test_after_a_stall_it_goes_on_from_now_instead_of_bursting(self) -> None:
