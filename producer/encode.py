@@ -16,7 +16,7 @@ from fanlight.common.clock import monotonic_ns
 from fanlight.common.limited_log import LimitedLog
 from fanlight.common.model.errors import EncodeError, FanlightError, WireFormatError
 from fanlight.common.model.reasons import reason
-from fanlight.common.runtime.slot import Slot
+from fanlight.common.runtime.slot import NewestSlot
 from fanlight.common.transport import Publisher
 from fanlight.producer.frame_encoder import FrameEncoder
 from fanlight.producer.source.base import Captured
@@ -44,7 +44,7 @@ class Encode(Worker):
     def __init__(
         self,
         encoder: FrameEncoder,
-        slot: Slot[Captured],
+        slot: NewestSlot[Captured],
         publisher: Publisher,
         counters: ProducerCounters,
         *,

@@ -11,7 +11,7 @@ from fanlight.common import transport
 from fanlight.common.clock import monotonic_ns
 from fanlight.common.model.control import ControlMessage, KeyframeRequest
 from fanlight.common.model.errors import FanlightError
-from fanlight.common.runtime.slot import Slot
+from fanlight.common.runtime.slot import NewestSlot
 from fanlight.producer.capture import Capture
 from fanlight.producer.encode import Encode
 from fanlight.producer.frame_encoder import FrameEncoder
@@ -43,7 +43,7 @@ class Pipeline(transport.PublisherEvents):
         self._ended = ended or threading.Event()
         self._failure: FanlightError | None = None
         self._stopping = False
-        self._slot: Slot[Captured] = Slot()
+        self._slot: NewestSlot[Captured] = NewestSlot()
         self._publisher = transport.publisher(
             settings.url,
             settings.access,

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,18 +73,16 @@ class CameraSource:
         return f"camera {self._device}"
 
 
+@dataclass
 class OpenCvGrabber:
     """Reads the camera, on the feed's thread."""
 
-    def __init__(
-        self, device: int | str, name: str, fps: float | None, size: tuple[int, int] | None
-    ) -> None:
-        self.fps = FALLBACK_FPS
-        self._device = device
-        self._name = name
-        self._wanted_fps = fps
-        self._size = size
-        self._capture: cv2.VideoCapture | None = None
+    device: int | str
+    name: str
+    wanted_fps: float | None
+    size: tuple[int, int] | None
+    fps: float = FALLBACK_FPS
+    _capture: cv2.VideoCapture | None = None
 
     def open(self) -> None:
         # FFmpeg inside OpenCV writes to stderr; it reads this when it is first used.
@@ -93,19 +92,19 @@ class OpenCvGrabber:
         # Failures come back as return values too, and become one line of ours.
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         # By index, ask the kernel's video interface alone: the others only add seconds and noise.
-        by_index_on_linux = isinstance(self._device, int) and sys.platform == "linux"
-        capture = cv2.VideoCapture(self._device, cv2.CAP_V4L2 if by_index_on_linux else cv2.CAP_ANY)
+        by_index_on_linux = isinstance(self.device, int) and sys.platform == "linux"
+        capture = cv2.VideoCapture(self.device, cv2.CAP_V4L2 if by_index_on_linux else cv2.CAP_ANY)
         if not capture.isOpened():
             capture.release()
-            raise SourceError(f"{self._name}: cannot be opened; {advice(self._device)}")
+            raise SourceError(f"{self.name}: cannot be opened; {advice(self.device)}")
         # Every set may be refused; the camera then keeps what it has. One picture of buffer, because
         # with more every picture would be an old one.
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-        if self._size is not None:
-            capture.set(cv2.CAP_PROP_FRAME_WIDTH, self._size[0])
-            capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self._size[1])
-        if self._wanted_fps is not None:
-            capture.set(cv2.CAP_PROP_FPS, self._wanted_fps)
+        if self.size is not None:
+            capture.set(cv2.CAP_PROP_FRAME_WIDTH, self.size[0])
+            capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self.size[1])
+        if self.wanted_fps is not None:
+            capture.set(cv2.CAP_PROP_FPS, self.wanted_fps)
         reported = capture.get(cv2.CAP_PROP_FPS)
         self.fps = reported if 1 <= reported <= 240 else FALLBACK_FPS
         self._capture = capture
@@ -119,7 +118,7 @@ class OpenCvGrabber:
             retrieved, image = self._capture.retrieve()
             if retrieved:
                 return Captured(as_bgr(image), capture_ns)
-        raise SourceError(f"{self._name}: it stopped giving pictures")
+        raise SourceError(f"{self.name}: it stopped giving pictures")
 
     def close(self) -> None:
         if self._capture is not None:

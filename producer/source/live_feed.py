@@ -13,7 +13,7 @@ from typing import Protocol
 
 from fanlight.common.clock import monotonic_ns
 from fanlight.common.model.errors import SourceError
-from fanlight.common.runtime.slot import Slot
+from fanlight.common.runtime.slot import NewestSlot
 from fanlight.producer.source.base import Captured
 from fanlight.producer.source.pacing import FrameRateLimiter
 from fanlight.producer.stats import Drop, Drops
@@ -109,7 +109,7 @@ class _Reading:
     """One grabber from its opening to its closing, on a thread of its own."""
 
     def __init__(self, grabber: Grabber, name: str, drops: Drops) -> None:
-        self.newest: Slot[Captured] = Slot()
+        self.newest: NewestSlot[Captured] = NewestSlot()
         self._grabber = grabber
         self._drops = drops
         self._stop = threading.Event()

@@ -11,7 +11,7 @@ import pytest
 from fanlight.common.codec import decoder
 from fanlight.common.model.errors import BrokerRefused, FanlightError
 from fanlight.common.model.frame import MAX_SIDE, Codec, EncodedFrame
-from fanlight.common.runtime.slot import Slot
+from fanlight.common.runtime.slot import NewestSlot
 from fanlight.producer.encode import Encode
 from fanlight.producer.frame_encoder import FrameEncoder
 from fanlight.producer.keyframes import KeyframeGovernor
@@ -26,7 +26,7 @@ NOW_NS = 5_000_000_000
 PICTURE = np.random.default_rng(1).integers(0, 256, (48, 64, 3), np.uint8)
 
 
-class Pictures(Slot[Captured]):
+class Pictures(NewestSlot[Captured]):
     """A closed slot that holds several pictures; each is taken as if it were the newest."""
 
     def __init__(self, *pictures: Captured) -> None:
