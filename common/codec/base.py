@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -65,15 +66,30 @@ class Decoder(Protocol):
         ...
 
 
+class DeferredPixels:
+    """See `Decoded`."""
+
+    __slots__ = ("_compute",)
+
+    def __init__(self, compute: Callable[[Form], Pixels]) -> None:
+        self._compute: Callable[[Form], Pixels] | None = compute
+
+    def pixels(self, form: Form = FULL_BGR) -> Pixels:
+        # Released afterwards: the decoder can then use the memory of its picture again.
+        compute, self._compute = self._compute, None
+        assert compute is not None  # noqa: S101 - called at most once
+        return compute(form)
+
+
 class StillDecoder(ABC):
     """The decoder of a codec whose every frame can be decoded alone; see `Decoder`."""
 
     def __init__(self) -> None:
         self.converter = Converter()
 
-    def decode(self, frame: EncodedFrame) -> DecodedStill:
+    def decode(self, frame: EncodedFrame) -> DeferredPixels:
         self.check(frame)
-        return DecodedStill(self, frame)
+        return DeferredPixels(lambda form: bgr_to_form(self.image(frame), form, self.converter))
 
     def reset(self) -> None:  # noqa: B027 - the same for all of them: there are no references
         pass
@@ -93,19 +109,6 @@ class StillDecoder(ABC):
         Raises:
             DecodeError: it is damaged.
         """
-
-
-class DecodedStill:
-    """A frame whose size is checked; decoded when its pixels are asked for."""
-
-    __slots__ = ("_decoder", "_frame")
-
-    def __init__(self, decoder: StillDecoder, frame: EncodedFrame) -> None:
-        self._decoder = decoder
-        self._frame = frame
-
-    def pixels(self, form: Form = FULL_BGR) -> Pixels:
-        return bgr_to_form(self._decoder.image(self._frame), form, self._decoder.converter)
 
 
 def check_size(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from fractions import Fraction
+from functools import partial
 from typing import Final
 
 import av
@@ -13,11 +14,11 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
-from fanlight.common.codec.base import MARGIN_PIXELS, Encoded, check_size
+from fanlight.common.codec.base import MARGIN_PIXELS, DeferredPixels, Encoded, check_size
 from fanlight.common.codec.picture import Converter, Picture, PixelConverter, plane_view, size_of
 from fanlight.common.model.errors import DecodeError, EncodeError
 from fanlight.common.model.frame import EncodedFrame
-from fanlight.common.model.pixels import FULL_BGR, Form, Pixels
+from fanlight.common.model.pixels import Form, Pixels
 from fanlight.common.model.reasons import reason
 
 # Half the size of `ultrafast` at higher PSNR; CAVLC and no deblocking are what a receiver saves time
@@ -105,7 +106,7 @@ class H264Decoder:
         self._context: VideoCodecContext | None = None
         self._size = (0, 0)
 
-    def decode(self, frame: EncodedFrame) -> DecodedH264:
+    def decode(self, frame: EncodedFrame) -> DeferredPixels:
         header = frame.header
         context = self._context
         if context is None or (header.width, header.height) != self._size:
@@ -122,7 +123,8 @@ class H264Decoder:
         if picture.is_corrupt:
             raise DecodeError("h264 body is damaged")
         check_size(frame, size_of(picture), _even(*self._size))
-        return DecodedH264(picture, self._converter, header.width, header.height)
+        # Still in YUV: only what is presented is converted.
+        return DeferredPixels(partial(_convert, self._converter, picture, (header.width, header.height)))
 
     def reset(self) -> None:
         # New ones, not flushed ones: damaged parameter sets leave their colours behind in both.
@@ -130,26 +132,14 @@ class H264Decoder:
         self._converter = PixelConverter()
 
 
-class DecodedH264:
-    """A decoded access unit, still in YUV: only what is presented is converted."""
-
-    __slots__ = ("_converter", "_height", "_picture", "_width")
-
-    def __init__(self, picture: av.VideoFrame, converter: PixelConverter, width: int, height: int) -> None:
-        # Released once it is converted: the decoder can then use its memory again.
-        self._picture: av.VideoFrame | None = picture
-        self._converter = converter
-        self._width = width
-        self._height = height
-
-    def pixels(self, form: Form = FULL_BGR) -> Pixels:
-        picture, self._picture = self._picture, None
-        assert picture is not None  # noqa: S101 - called at most once
-        try:
-            return self._converter.convert(picture, form, (self._width, self._height))
-        except (av.error.FFmpegError, MemoryError) as error:
-            # Untrusted parameter sets may name colour spaces that libav cannot convert.
-            raise DecodeError(f"h264 picture cannot be converted: {reason(error)}") from error
+def _convert(
+    converter: PixelConverter, picture: av.VideoFrame, size: tuple[int, int], form: Form
+) -> Pixels:
+    try:
+        return converter.convert(picture, form, size)
+    except (av.error.FFmpegError, MemoryError) as error:
+        # Untrusted parameter sets may name colour spaces that libav cannot convert.
+        raise DecodeError(f"h264 picture cannot be converted: {reason(error)}") from error
 
 
 def _open_decoder(width: int, height: int) -> VideoCodecContext:

@@ -80,14 +80,8 @@ class ImagesSource:
         self._pictures: Iterator[tuple[int, BGR]] = iter(())
 
     def open(self) -> None:
-        """List the files and read the first image.
-
-        Raises:
-            SourceError: there is none, or none of them can be read.
-        """
+        """List the files."""
         paths = list_images(self._spec)
-        if not paths:
-            raise SourceError(f"{self}: there is no image here ({', '.join(sorted(SUFFIXES))})")
         self._pacer = Pacer(self._clock)
         self._pictures = enumerate(self._decode_all(paths, Converter()))
 
