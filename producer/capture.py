@@ -1,26 +1,33 @@
-"""The capture thread: keeps the newest picture ready, and brings a lost camera back."""
+"""The capture thread: keeps the newest picture ready, and reopens a camera that was lost."""
 
 from __future__ import annotations
 
 import logging
 import random
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from fanlight.common.clock import monotonic_ns
+from fanlight.common.limited_log import LimitedLog
 from fanlight.common.model.errors import FanlightError, SourceError
-from fanlight.common.model.rate_limit import RateLimiter
 from fanlight.common.model.retry import backoff
 from fanlight.producer.source.base import Captured, Source
+from fanlight.producer.worker import Worker
 
 _LOG = logging.getLogger(__name__)
 
 
-class Capture:
+def _delays() -> Iterator[float]:
+    return backoff(random.Random())  # noqa: S311 - jitter only: nothing here is a secret
+
+
+class Capture(Worker):
     """Reads a source at its own pace. Nothing downstream can make it wait.
 
     A source that is `live` is opened again after a failure, for as long as it takes; but one that
-    never gave a picture is taken for a mistake and reported by `on_failed`.
+    never gave a picture is taken for a mistake and reported by `on_ended`.
+
+    Args:
+        delays: makes the delays between the attempts, in seconds.
     """
 
     def __init__(
@@ -28,62 +35,47 @@ class Capture:
         source: Source,
         *,
         on_picture: Callable[[Captured], None],
-        on_failed: Callable[[FanlightError], None],
-        on_ended: Callable[[], None],
+        on_ended: Callable[[FanlightError | None], None],
+        delays: Callable[[], Iterator[float]] = _delays,
     ) -> None:
+        super().__init__("capture", on_ended)
         self._source = source
         self._on_picture = on_picture
-        self._on_failed = on_failed
-        self._on_ended = on_ended
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
+        self._delays = delays
+        self._pictures = 0
 
     def stop(self, timeout_s: float) -> None:
         self._stopping.set()
         self._source.interrupt()
-        self._thread.join(timeout_s)
+        self.join(timeout_s)
 
-    def _run(self) -> None:
+    def run(self) -> None:
         try:
-            self._capture()
-        except FanlightError as error:
-            self._on_failed(error)
-        except Exception as error:  # noqa: BLE001 (a thread's last resort: its owner must hear of it)
-            _LOG.exception("capture: internal error")
-            self._on_failed(FanlightError(f"capture: internal error: {error!r}"))
+            self._read_and_reopen()
         finally:
             self._source.close()
-            self._on_ended()
 
-    def _capture(self) -> None:
-        # Jitter only: nothing here is a secret.
-        delays = backoff(random.Random())  # noqa: S311
-        complaints = RateLimiter()
-        seen = False
+    def _read_and_reopen(self) -> None:
+        source = self._source
+        delays = self._delays()
+        warnings = LimitedLog(_LOG)
         while not self._stopping.is_set():
             before = self._pictures
             try:
-                self._source.open()
-                if seen:
-                    _LOG.info("source %s is back", self._source)
+                source.open()
+                if before:
+                    _LOG.info("source %s is back", source)
                 self._read_all()
             except SourceError as error:
-                seen = seen or self._pictures > 0
-                if not (self._source.live and seen) or self._stopping.is_set():
+                if not (source.live and self._pictures) or self._stopping.is_set():
                     raise
-                if complaints.allow(monotonic_ns()) is not None:
-                    _LOG.warning("%s; waiting for it to come back", error)
+                warnings.warn(monotonic_ns(), "%s; waiting for it to come back", error)
             else:
                 return
-            self._source.close()
+            source.close()
             if self._pictures > before:
-                delays = backoff(random.Random())  # noqa: S311
+                delays = self._delays()
             self._stopping.wait(next(delays))
-
-    _pictures = 0
 
     def _read_all(self) -> None:
         while not self._stopping.is_set():

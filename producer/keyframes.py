@@ -1,4 +1,4 @@
-"""When the next frame has to be a keyframe: requests are answered, but not each of them."""
+"""Decides when the next frame has to be a keyframe: several requests share one answer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ANSWER_INTERVAL_NS: Final = 500_000_000
 
 
 class KeyframeGovernor:
-    """Collects requests from any thread; the encoding thread asks before each frame."""
+    """Thread-safe. Requests come from any thread; the encoding thread asks before each frame."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -24,7 +24,7 @@ class KeyframeGovernor:
             self._requested = True
 
     def force(self) -> None:
-        """The producer itself broke the chain of references: not to be put off."""
+        """The producer itself broke the chain of references: the next frame is a keyframe."""
         with self._lock:
             self._forced = True
 

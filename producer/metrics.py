@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from fanlight.common.observe.figures import Figure, Figures, Health, Kind
-from fanlight.producer.stats import Details, Drop
+from fanlight.producer.stats import Drop, ProducerDetails
 
 _BLOCKED: Final = "broker blocked: it is short of memory or disk"
 
 
-def producer_figures(stream: str, details: Details, *, watched: bool, healthy: bool) -> tuple[Figure, ...]:
+def producer_figures(
+    stream: str, details: ProducerDetails, *, watched: bool, healthy: bool
+) -> tuple[Figure, ...]:
     """See docs/monitoring.md for what each means."""
     stats = details.stats
     figures = Figures("fanlight_producer", {"stream": stream})
@@ -49,7 +51,7 @@ def producer_figures(stream: str, details: Details, *, watched: bool, healthy: b
     return figures.all()
 
 
-def producer_health(details: Details, now_ns: int, stall_s: float, *, watched: bool) -> Health:
+def producer_health(details: ProducerDetails, now_ns: int, stall_s: float, *, watched: bool) -> Health:
     """Whether frames flow, or would as soon as somebody watches; `now_ns` is monotonic.
 
     Somebody who has just come is waited for: nothing can have been published for him.
@@ -72,7 +74,7 @@ def producer_health(details: Details, now_ns: int, stall_s: float, *, watched: b
         return Health(False, f"no picture from the source for {captured_s:.0f} s")
     if not watched:
         return Health(True, "nobody watches")
-    wanted_s = silent_s(details.wanted_ns)
+    wanted_s = silent_s(details.watched_ns)
     if wanted_s is not None and wanted_s <= stall_s:
         return Health(True, "somebody has begun to watch")
     return Health(False, "somebody watches, but nothing is published")

@@ -11,13 +11,14 @@ from fanlight.common import transport
 from fanlight.common.clock import monotonic_ns
 from fanlight.common.model.control import ControlMessage, KeyframeRequest
 from fanlight.common.model.errors import FanlightError
-from fanlight.common.runtime.slot import Slot
+from fanlight.common.runtime.slot import NewestSlot
 from fanlight.producer.capture import Capture
 from fanlight.producer.encode import Encode
+from fanlight.producer.frame_encoder import FrameEncoder
 from fanlight.producer.keyframes import KeyframeGovernor
 from fanlight.producer.settings import DEFAULT_FPS, ProducerSettings
 from fanlight.producer.source.base import Captured, Source
-from fanlight.producer.stats import Details, Drop, Meters, ProducerStats
+from fanlight.producer.stats import Drop, ProducerCounters, ProducerDetails, ProducerStats
 
 _STOP_S: Final = 1.8
 
@@ -26,8 +27,8 @@ class Pipeline(transport.PublisherEvents):
     """Publishes pictures until it is stopped, their source ends, or something fails for good.
 
     Args:
-        source: None if pictures are handed in with `offer`.
-        ended: set once no more frames will come; of its own if left out.
+        source: None if pictures are passed in with `offer`.
+        ended: set once no more frames will come; by default a new event.
     """
 
     def __init__(
@@ -37,12 +38,12 @@ class Pipeline(transport.PublisherEvents):
         ended: threading.Event | None = None,
     ) -> None:
         self.epoch = secrets.randbits(62)
-        self._meters = Meters(source.drops if source else None)
+        self._counters = ProducerCounters(source.drops if source else None)
         self._keyframes = KeyframeGovernor()
         self._ended = ended or threading.Event()
         self._failure: FanlightError | None = None
         self._stopping = False
-        self._slot: Slot[Captured] = Slot()
+        self._slot: NewestSlot[Captured] = NewestSlot()
         self._publisher = transport.publisher(
             settings.url,
             settings.access,
@@ -51,18 +52,15 @@ class Pipeline(transport.PublisherEvents):
             events=self,
             payload_frames=settings.payload_frames,
         )
-        self._capture = source and Capture(
-            source, on_picture=self.offer, on_failed=self._fail, on_ended=self._slot.close
-        )
+        self._capture = source and Capture(source, on_picture=self.offer, on_ended=self._source_ended)
+        fps = (lambda: source.fps) if source else (lambda: settings.fps or DEFAULT_FPS)
         self._encode = Encode(
-            settings,
-            epoch=self.epoch,
-            fps=lambda: source.fps if source else settings.fps or DEFAULT_FPS,
-            slot=self._slot,
-            publisher=self._publisher,
-            keyframes=self._keyframes,
-            meters=self._meters,
-            on_ended=self._finish,
+            FrameEncoder(settings, self.epoch, fps, self._keyframes),
+            self._slot,
+            self._publisher,
+            self._counters,
+            max_age_s=settings.max_age_s,
+            on_ended=self._encode_ended,
         )
 
     @property
@@ -88,13 +86,13 @@ class Pipeline(transport.PublisherEvents):
         self._encode.start()
 
     def offer(self, captured: Captured) -> None:
-        """Take the newest picture; one that was not encoded yet is dropped for it. Never waits."""
-        self._meters.captured(monotonic_ns())
+        """Accept the newest picture; one that was not encoded yet is dropped. Never waits."""
+        self._counters.captured(monotonic_ns())
         if self._slot.put(captured):
-            self._overtaken()
+            self._superseded()
 
-    def _overtaken(self) -> None:
-        self._meters.dropped(Drop.SKIPPED if self._publisher.watched else Drop.UNWATCHED)
+    def _superseded(self) -> None:
+        self._counters.dropped(Drop.SKIPPED if self._publisher.watched else Drop.UNWATCHED)
 
     def stop(self) -> None:
         """End in good order within 2 s. Safe to call twice, and from any thread."""
@@ -105,56 +103,57 @@ class Pipeline(transport.PublisherEvents):
         self._slot.close()
         self._encode.stop(_STOP_S / 4)
         if self._slot.take(0) is not None:
-            self._overtaken()
+            self._superseded()
         self._publisher.stop(max(0.2, deadline_s - time.monotonic()))
         self._ended.set()
 
     def stats(self) -> ProducerStats:
         """The figures as they stand."""
-        return self._meters.snapshot(monotonic_ns())
+        return self._counters.stats(monotonic_ns())
 
-    def details(self) -> Details:
+    def details(self) -> ProducerDetails:
         """Everything that is counted."""
-        return self._meters.details(monotonic_ns())
+        return self._counters.details(monotonic_ns())
 
-    # What the publisher and the threads tell.
+    # Events of the publisher, on its thread.
 
     def on_control(self, message: ControlMessage) -> None:
         if isinstance(message, KeyframeRequest):
-            self._meters.keyframe_requested()
+            self._counters.add("keyframe_requests")
             self._keyframes.request()
         else:
-            self._meters.reported(message.name, monotonic_ns())
+            self._counters.reported(message.name, monotonic_ns())
 
     def on_keyframe_needed(self) -> None:
-        self._meters.wanted(monotonic_ns())
+        self._counters.watched(monotonic_ns())
         self._keyframes.force()
 
     def on_stale(self) -> None:
-        self._meters.unsent(1)
+        self._counters.add("unsent")
         self._keyframes.force()
 
     def on_unsent(self, frames: int) -> None:
-        self._meters.unsent(frames)
+        self._counters.add("unsent", frames)
 
     def on_refused(self) -> None:
-        self._meters.refused()
+        self._counters.add("refused")
 
     def on_connected(self) -> None:
-        self._meters.connection(up=True, now_ns=monotonic_ns())
+        self._counters.connection(up=True, now_ns=monotonic_ns())
 
     def on_disconnected(self) -> None:
         if not self._stopping:  # else nothing was lost
-            self._meters.connection(up=False, now_ns=monotonic_ns())
+            self._counters.connection(up=False, now_ns=monotonic_ns())
 
     def on_blocked(self, blocked: bool) -> None:
-        self._meters.blocked(blocked, monotonic_ns())
+        self._counters.blocked(blocked, monotonic_ns())
 
-    def _fail(self, error: FanlightError) -> None:
-        if self._failure is None:
-            self._failure = error
+    # Ends of the threads, each on its own.
 
-    def _finish(self, error: FanlightError | None) -> None:
-        if error is not None:
-            self._fail(error)
+    def _source_ended(self, error: FanlightError | None) -> None:
+        self._failure = self._failure or error
+        self._slot.close()
+
+    def _encode_ended(self, error: FanlightError | None) -> None:
+        self._failure = self._failure or error
         self._ended.set()

@@ -1,4 +1,4 @@
-"""What a producer has done so far: live counters inside, frozen snapshots outside."""
+"""What a producer has done so far: live counters, and frozen snapshots of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 from fanlight.common.model.histogram import CODEC_BOUNDS_S, Distribution, Histogram
 from fanlight.common.model.stats import Window
@@ -42,13 +42,13 @@ class ProducerStats:
         keyframes: those of them that stand alone.
         skipped: pictures that a newer one overtook because decoding, encoding or publishing was slower.
         unwatched: pictures that were not encoded because nobody watched.
-        stale: pictures that grew too old while the publisher took none.
+        stale: pictures that became too old while the publisher took none.
         unencodable: pictures that the codec refused.
         unreadable: images, or packets of a video, that cannot be decoded.
-        limited: pictures of a camera or live stream that were more than the asked-for rate.
-        unsent: published frames that grew too old before the broker took them; without a broker, frames
+        limited: pictures of a camera or live stream above the rate asked for with `fps`.
+        unsent: published frames that became too old before the broker took them; without a broker, frames
             that single clients were too slow for, counted for each client.
-        refused: connections that did not keep to the contract; without a broker only.
+        refused: connections that broke the wire contract; without a broker only.
         keyframe_requests: requests of consumers (PLI).
         consumers: names that sent a receiver report in the last 3 s; a thousand at most.
         connected: True while there is a connection to publish on; without a broker, while it listens.
@@ -80,21 +80,21 @@ class ProducerStats:
 
 
 @dataclass(frozen=True, slots=True)
-class Details:
-    """What else is counted, for whoever watches over months.
+class ProducerDetails:
+    """What `/metrics` and `/healthz` are made from.
 
     Attributes:
-        encoding: time that each frame took to scale and encode, in seconds.
+        encoding: time to scale and encode each frame, in seconds.
         captured_ns: monotonic time of the latest picture; None before the first.
         published_ns: likewise of the latest frame.
-        wanted_ns: monotonic time since when somebody watches, if anybody does.
+        watched_ns: monotonic time since when the stream is watched, if it is.
     """
 
     stats: ProducerStats
     encoding: Distribution
     captured_ns: int | None
     published_ns: int | None
-    wanted_ns: int | None
+    watched_ns: int | None
 
 
 _REPORT_LIFETIME_NS: Final = 3_000_000_000
@@ -102,8 +102,65 @@ _REPORT_LIFETIME_NS: Final = 3_000_000_000
 MOST_NAMES: Final = 1000
 
 
-class Meters:
-    """The live counters behind `ProducerStats`. Thread-safe.
+class ActiveConsumers:
+    """The consumers that sent a receiver report lately. Times are monotonic. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._reported_ns: dict[str, int] = {}  # the latest at the end
+
+    def reported(self, name: str, now_ns: int) -> None:
+        self._reported_ns.pop(name, None)
+        while self._reported_ns:
+            oldest = next(iter(self._reported_ns))
+            if now_ns - self._reported_ns[oldest] <= _REPORT_LIFETIME_NS:
+                break
+            del self._reported_ns[oldest]
+        if len(self._reported_ns) < MOST_NAMES:
+            self._reported_ns[name] = now_ns
+
+    def names(self, now_ns: int) -> tuple[str, ...]:
+        return tuple(
+            sorted(name for name, ns in self._reported_ns.items() if now_ns - ns <= _REPORT_LIFETIME_NS)
+        )
+
+
+class ConnectionTimes:
+    """Whether there is a connection, and for how long the broker blocked it. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self.connected = False
+        self.reconnects = 0
+        self._blocked_since_ns: int | None = None
+        self._blocked_ns = 0
+
+    def changed(self, *, connected: bool, now_ns: int) -> None:
+        self.reconnects += self.connected and not connected
+        self.connected = connected
+        self.set_blocked(False, now_ns)
+
+    def set_blocked(self, blocked: bool, now_ns: int) -> None:
+        if blocked and self._blocked_since_ns is None:
+            self._blocked_since_ns = now_ns
+        elif not blocked:
+            self._blocked_ns = self.blocked_ns(now_ns)
+            self._blocked_since_ns = None
+
+    @property
+    def blocked(self) -> bool:
+        return self._blocked_since_ns is not None
+
+    def blocked_ns(self, now_ns: int) -> int:
+        """For how long it was blocked, altogether."""
+        since_ns = self._blocked_since_ns
+        return self._blocked_ns + (0 if since_ns is None else now_ns - since_ns)
+
+
+CounterName: TypeAlias = Literal["unsent", "refused", "keyframe_requests"]
+"""What is counted and nothing else; see the attributes of `ProducerStats`."""
+
+
+class ProducerCounters:
+    """The live counters behind `ProducerStats`. Thread-safe; times are monotonic.
 
     Args:
         source_drops: what the source drops by itself; it goes on counting there.
@@ -113,120 +170,80 @@ class Meters:
         self._lock = threading.Lock()
         self._source_drops = Drops() if source_drops is None else source_drops
         self._drops = Drops()
-        self._captured = 0
-        self._published = 0
-        self._published_bytes = 0
-        self._keyframes = 0
-        self._unsent = 0
-        self._refused = 0
-        self._keyframe_requests = 0
-        self._reports: dict[str, int] = {}
+        self._counts: Counter[str] = Counter()
+        self._consumers = ActiveConsumers()
+        self._connection = ConnectionTimes()
         self._sizes = Window()
         self._encoding = Histogram(CODEC_BOUNDS_S)
-        self._captured_ns: int | None = None
-        self._published_ns: int | None = None
-        self._wanted_ns: int | None = None
-        self._connected = False
-        self._reconnects = 0
-        self._blocked_since_ns: int | None = None
-        self._blocked_ns = 0
+        self._latest_ns: dict[str, int] = {}
 
     def captured(self, now_ns: int) -> None:
         with self._lock:
-            self._captured += 1
-            self._captured_ns = now_ns
+            self._counts["captured"] += 1
+            self._latest_ns["captured"] = now_ns
 
-    def wanted(self, now_ns: int) -> None:
-        """Somebody watches, from now on; `now_ns` is monotonic."""
+    def published(self, size_bytes: int, *, key: bool, encode_s: float, now_ns: int) -> None:
         with self._lock:
-            self._wanted_ns = now_ns
-
-    def connection(self, *, up: bool, now_ns: int) -> None:
-        with self._lock:
-            if self._connected and not up:
-                self._reconnects += 1
-            self._connected = up
-            self._end_blocking(now_ns)
-
-    def blocked(self, blocked: bool, now_ns: int) -> None:
-        """The broker takes nothing, or does again."""
-        with self._lock:
-            if not blocked:
-                self._end_blocking(now_ns)
-            elif self._blocked_since_ns is None:
-                self._blocked_since_ns = now_ns
-
-    def _end_blocking(self, now_ns: int) -> None:
-        if self._blocked_since_ns is not None:
-            self._blocked_ns += now_ns - self._blocked_since_ns
-            self._blocked_since_ns = None
+            self._counts.update(published=1, published_bytes=size_bytes, keyframes=key)
+            self._latest_ns["published"] = now_ns
+            self._encoding.observe(encode_s)
+            self._sizes.add(size_bytes, now_ns)
 
     def dropped(self, why: Drop) -> None:
         with self._lock:
             self._drops[why] += 1
 
-    def unsent(self, frames: int) -> None:
+    def add(self, what: CounterName, number: int = 1) -> None:
         with self._lock:
-            self._unsent += frames
+            self._counts[what] += number
 
-    def refused(self) -> None:
+    def watched(self, now_ns: int) -> None:
+        """The stream is watched, from now on."""
         with self._lock:
-            self._refused += 1
+            self._latest_ns["watched"] = now_ns
 
-    def published(self, size_bytes: int, *, key: bool, encode_s: float, now_ns: int) -> None:
+    def connection(self, *, up: bool, now_ns: int) -> None:
         with self._lock:
-            self._encoding.observe(encode_s)
-            self._published_ns = now_ns
-            self._published += 1
-            self._published_bytes += size_bytes
-            self._keyframes += key
-            self._sizes.add(size_bytes, now_ns)
+            self._connection.changed(connected=up, now_ns=now_ns)
 
-    def keyframe_requested(self) -> None:
+    def blocked(self, blocked: bool, now_ns: int) -> None:
+        """The broker takes nothing, or does again."""
         with self._lock:
-            self._keyframe_requests += 1
+            self._connection.set_blocked(blocked, now_ns)
 
     def reported(self, name: str, now_ns: int) -> None:
-        """A consumer's receiver report arrived; `now_ns` is monotonic."""
+        """A consumer's receiver report arrived."""
         with self._lock:
-            self._reports.pop(name, None)  # the latest one goes to the end
-            while self._reports:
-                oldest = next(iter(self._reports))
-                if now_ns - self._reports[oldest] <= _REPORT_LIFETIME_NS:
-                    break
-                del self._reports[oldest]
-            if len(self._reports) < MOST_NAMES:
-                self._reports[name] = now_ns
+            self._consumers.reported(name, now_ns)
 
-    def snapshot(self, now_ns: int) -> ProducerStats:
-        """The figures as they stand; `now_ns` is monotonic."""
+    def stats(self, now_ns: int) -> ProducerStats:
+        """A snapshot."""
         with self._lock:
             lost = {why: self._source_drops[why] for why in Drop}
-            since_ns = self._blocked_since_ns
-            blocked_ns = self._blocked_ns + (0 if since_ns is None else now_ns - since_ns)
             return ProducerStats(
-                captured=self._captured + sum(lost.values()),
-                published=self._published,
-                published_bytes=self._published_bytes,
-                keyframes=self._keyframes,
+                captured=self._counts["captured"] + sum(lost.values()),
+                published=self._counts["published"],
+                published_bytes=self._counts["published_bytes"],
+                keyframes=self._counts["keyframes"],
                 **{why: lost[why] + self._drops[why] for why in Drop},
-                unsent=self._unsent,
-                refused=self._refused,
-                keyframe_requests=self._keyframe_requests,
-                consumers=tuple(
-                    sorted(n for n, at_ns in self._reports.items() if now_ns - at_ns <= _REPORT_LIFETIME_NS)
-                ),
-                connected=self._connected,
-                reconnects=self._reconnects,
-                blocked=since_ns is not None,
-                blocked_s=blocked_ns / 1e9,
+                **{what: self._counts[what] for what in get_args(CounterName)},
+                consumers=self._consumers.names(now_ns),
+                connected=self._connection.connected,
+                reconnects=self._connection.reconnects,
+                blocked=self._connection.blocked,
+                blocked_s=self._connection.blocked_ns(now_ns) / 1e9,
                 fps=self._sizes.rate(now_ns),
             )
 
-    def details(self, now_ns: int) -> Details:
-        """Everything; `now_ns` is monotonic."""
-        stats = self.snapshot(now_ns)
+    def details(self, now_ns: int) -> ProducerDetails:
+        """A snapshot of everything."""
+        stats = self.stats(now_ns)
         with self._lock:
-            return Details(
-                stats, self._encoding.snapshot(), self._captured_ns, self._published_ns, self._wanted_ns
+            latest_ns = self._latest_ns.get
+            return ProducerDetails(
+                stats,
+                self._encoding.snapshot(),
+                captured_ns=latest_ns("captured"),
+                published_ns=latest_ns("published"),
+                watched_ns=latest_ns("watched"),
             )

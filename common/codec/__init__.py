@@ -65,7 +65,7 @@ def encoder(codec: Codec, *, fps: float, gop_s: float, quality: int | None = Non
 
 
 def decoder(codec: Codec) -> Decoder:
-    """A decoder of its own for the calling thread; `shared` has none (see `consumer.shared`)."""
+    """A decoder of its own for the calling thread; not for `shared` frames, which hold no codec data."""
     if codec is Codec.H264:
         from fanlight.common.codec.h264 import H264Decoder
 

@@ -1,11 +1,13 @@
-"""What every encoder and decoder looks like, so that the pipeline need not know which one it has."""
+"""The interface of every encoder and decoder, and what the codecs of single pictures have in common."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from fanlight.common.codec.picture import Picture
+from fanlight.common.codec.picture import BGR, Converter, Picture, bgr_to_form
 from fanlight.common.model.errors import DecodeError
 from fanlight.common.model.frame import EncodedFrame
 from fanlight.common.model.pixels import FULL_BGR, Form, Pixels
@@ -29,16 +31,16 @@ class Encoder(Protocol):
         """Encode one picture; `key` asks for a frame that can be decoded alone.
 
         Raises:
-            EncodeError: the codec cannot take this picture.
+            EncodeError: the codec cannot encode this picture.
         """
         ...
 
 
 class Decoded(Protocol):
-    """A frame that arrived whole; its pixels are worked out only if it is presented."""
+    """A frame that arrived whole; its pixels are computed only if it is presented."""
 
     def pixels(self, form: Form = FULL_BGR) -> Pixels:
-        """The pixels in the form that is wanted, in memory of their own.
+        """The pixels in the requested form, in memory of their own.
 
         Called at most once, by the thread that decodes; later frames may have been decoded in between.
 
@@ -52,7 +54,7 @@ class Decoder(Protocol):
     """Belongs to one thread, the presenting one."""
 
     def decode(self, frame: EncodedFrame) -> Decoded:
-        """Take one frame. Inter-coded frames must all be offered, in order.
+        """Decode one frame. Inter-coded frames must all be passed in, in order.
 
         Raises:
             DecodeError: the body cannot be used.
@@ -64,14 +66,65 @@ class Decoder(Protocol):
         ...
 
 
-def check_announced(frame: EncodedFrame, width: int, height: int) -> None:
-    """Compare the size found in a body with the header's, before memory is taken for the picture.
+class DeferredPixels:
+    """See `Decoded`."""
+
+    __slots__ = ("_compute",)
+
+    def __init__(self, compute: Callable[[Form], Pixels]) -> None:
+        self._compute: Callable[[Form], Pixels] | None = compute
+
+    def pixels(self, form: Form = FULL_BGR) -> Pixels:
+        # Released afterwards: the decoder can then use the memory of its picture again.
+        compute, self._compute = self._compute, None
+        assert compute is not None  # noqa: S101 - called at most once
+        return compute(form)
+
+
+class StillDecoder(ABC):
+    """The decoder of a codec whose every frame can be decoded alone; see `Decoder`."""
+
+    def __init__(self) -> None:
+        self.converter = Converter()
+
+    def decode(self, frame: EncodedFrame) -> DeferredPixels:
+        self.check(frame)
+        return DeferredPixels(lambda form: bgr_to_form(self.image(frame), form, self.converter))
+
+    def reset(self) -> None:  # noqa: B027 - the same for all of them: there are no references
+        pass
+
+    @abstractmethod
+    def check(self, frame: EncodedFrame) -> None:
+        """Compare the body with its header, before memory is allocated for the picture.
+
+        Raises:
+            DecodeError: they differ, or the body cannot be used.
+        """
+
+    @abstractmethod
+    def image(self, frame: EncodedFrame) -> BGR:
+        """Decode a body that was checked.
+
+        Raises:
+            DecodeError: it is damaged.
+        """
+
+
+def check_size(
+    frame: EncodedFrame, found: tuple[int, int], expected: tuple[int, int] | None = None
+) -> None:
+    """Compare the size found in a body with the header's.
+
+    Args:
+        found: (width, height) in the body.
+        expected: the size that the body must have; by default the header's.
 
     Raises:
         DecodeError: they differ.
     """
     header = frame.header
-    if (width, height) != (header.width, header.height):
+    if found != (expected or (header.width, header.height)):
         raise DecodeError(
-            f"{header.codec} body is {width}x{height}: its header says {header.width}x{header.height}"
+            f"{header.codec} body is {found[0]}x{found[1]}: its header says {header.width}x{header.height}"
         )

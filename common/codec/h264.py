@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from fractions import Fraction
+from functools import partial
 from typing import Final
 
 import av
@@ -13,11 +14,12 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
-from fanlight.common.codec.base import MARGIN_PIXELS, Encoded
+from fanlight.common.codec.base import MARGIN_PIXELS, DeferredPixels, Encoded, check_size
 from fanlight.common.codec.picture import Converter, Picture, PixelConverter, plane_view, size_of
 from fanlight.common.model.errors import DecodeError, EncodeError
 from fanlight.common.model.frame import EncodedFrame
-from fanlight.common.model.pixels import FULL_BGR, Form, Pixels
+from fanlight.common.model.pixels import Form, Pixels
+from fanlight.common.model.reasons import reason
 
 # Half the size of `ultrafast` at higher PSNR; CAVLC and no deblocking are what a receiver saves time
 # on (docs/decisions.md). Scene cuts are coded as P so that keyframes keep their cadence. Keyframes of the
@@ -63,9 +65,9 @@ class H264Encoder:
             self._count += 1
             packets = context.encode(frame)
         except av.error.FFmpegError as error:
-            raise EncodeError(f"libx264 cannot encode {self._size}: {error}") from error
+            raise EncodeError(f"libx264 cannot encode {self._size}: {reason(error)}") from error
         if not packets:
-            raise EncodeError("libx264 held a frame back: it must run without delay")
+            raise EncodeError("libx264 delayed a frame: it must run without delay")
         return Encoded(b"".join(bytes(p) for p in packets), any(p.is_keyframe for p in packets))
 
     def _open(self, width: int, height: int) -> VideoCodecContext:
@@ -83,7 +85,7 @@ class H264Encoder:
         try:
             context.open()
         except av.error.FFmpegError as error:
-            raise EncodeError(f"libx264 cannot encode {width}x{height}: {error}") from error
+            raise EncodeError(f"libx264 cannot encode {width}x{height}: {reason(error)}") from error
         return context
 
     def _limited_bt601(self, picture: Picture) -> av.VideoFrame:
@@ -104,7 +106,7 @@ class H264Decoder:
         self._context: VideoCodecContext | None = None
         self._size = (0, 0)
 
-    def decode(self, frame: EncodedFrame) -> DecodedH264:
+    def decode(self, frame: EncodedFrame) -> DeferredPixels:
         header = frame.header
         context = self._context
         if context is None or (header.width, header.height) != self._size:
@@ -114,18 +116,15 @@ class H264Decoder:
         try:
             pictures = context.decode(packet)
         except (av.error.FFmpegError, MemoryError) as error:
-            raise DecodeError(f"h264 body cannot be decoded: {error}") from error
+            raise DecodeError(f"h264 body cannot be decoded: {reason(error)}") from error
         if len(pictures) != 1:
             raise DecodeError(f"h264 body holds {len(pictures)} pictures: allowed is 1")
         picture = pictures[0]
         if picture.is_corrupt:
             raise DecodeError("h264 body is damaged")
-        if (picture.width, picture.height) != _even(*self._size):
-            raise DecodeError(
-                f"h264 body is {picture.width}x{picture.height}: "
-                f"its header says {header.width}x{header.height}"
-            )
-        return DecodedH264(picture, self._converter, header.width, header.height)
+        check_size(frame, size_of(picture), _even(*self._size))
+        # Still in YUV: only what is presented is converted.
+        return DeferredPixels(partial(_convert, self._converter, picture, (header.width, header.height)))
 
     def reset(self) -> None:
         # New ones, not flushed ones: damaged parameter sets leave their colours behind in both.
@@ -133,26 +132,14 @@ class H264Decoder:
         self._converter = PixelConverter()
 
 
-class DecodedH264:
-    """A decoded access unit, still in YUV: the conversion is paid only for what is presented."""
-
-    __slots__ = ("_converter", "_height", "_picture", "_width")
-
-    def __init__(self, picture: av.VideoFrame, converter: PixelConverter, width: int, height: int) -> None:
-        # Let go of once it is converted: the decoder can then use its memory again.
-        self._picture: av.VideoFrame | None = picture
-        self._converter = converter
-        self._width = width
-        self._height = height
-
-    def pixels(self, form: Form = FULL_BGR) -> Pixels:
-        picture, self._picture = self._picture, None
-        assert picture is not None  # noqa: S101 - called at most once
-        try:
-            return self._converter.convert(picture, form, (self._width, self._height))
-        except (av.error.FFmpegError, MemoryError) as error:
-            # A stranger's parameter sets may name colours that nobody can convert.
-            raise DecodeError(f"h264 picture cannot be converted: {error}") from error
+def _convert(
+    converter: PixelConverter, picture: av.VideoFrame, size: tuple[int, int], form: Form
+) -> Pixels:
+    try:
+        return converter.convert(picture, form, size)
+    except (av.error.FFmpegError, MemoryError) as error:
+        # Untrusted parameter sets may name colour spaces that libav cannot convert.
+        raise DecodeError(f"h264 picture cannot be converted: {reason(error)}") from error
 
 
 def _open_decoder(width: int, height: int) -> VideoCodecContext:
@@ -160,7 +147,7 @@ def _open_decoder(width: int, height: int) -> VideoCodecContext:
     # One access unit in, one picture out: threads by frame would hold pictures back.
     context.thread_count = 1
     context.flags |= Flags.low_delay
-    # Damage is an error to be told, not to be painted over; and a stranger's SPS may not claim more
+    # Damage is an error to be reported, not to be concealed; and an untrusted SPS may not claim more
     # memory than the header announced.
     context.options = {"err_detect": "explode", "max_pixels": str(width * height + MARGIN_PIXELS)}
     return context

@@ -1,4 +1,4 @@
-"""JPEG by libjpeg-turbo (simplejpeg): one JPEG file a frame, 4:2:0."""
+"""JPEG by libjpeg-turbo (simplejpeg): one JPEG file per frame, 4:2:0."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from typing import Final
 import numpy as np
 import simplejpeg
 
-from fanlight.common.codec.base import Encoded, check_announced
-from fanlight.common.codec.picture import BGR, Converter, Picture, in_form
+from fanlight.common.codec.base import Encoded, StillDecoder, check_size
+from fanlight.common.codec.picture import BGR, Converter, Picture
 from fanlight.common.model.errors import DecodeError, EncodeError
 from fanlight.common.model.frame import EncodedFrame
-from fanlight.common.model.pixels import FULL_BGR, Form, Pixels
 
 # A progressive JPEG is decoded once over for each of its scans, of which some are ten bytes long: one of
 # 16 MiB would take hours. Encoders write ten; the start of one does not occur within the data of another.
@@ -42,37 +41,20 @@ class JpegEncoder:
         return Encoded(body, key=True)
 
 
-class JpegDecoder:
+class JpegDecoder(StillDecoder):
     """See `common.codec.base.Decoder`."""
 
-    def __init__(self) -> None:
-        self._converter = Converter()
-
-    def decode(self, frame: EncodedFrame) -> DecodedJpeg:
+    def check(self, frame: EncodedFrame) -> None:
         try:
             height, width, _, _ = simplejpeg.decode_jpeg_header(frame.body)
         except ValueError as error:
             raise DecodeError(f"jpeg body cannot be decoded: {error}") from error
-        check_announced(frame, int(width), int(height))
+        check_size(frame, (int(width), int(height)))
         check_scans(frame.body)
-        return DecodedJpeg(frame.body, self._converter)
 
-    def reset(self) -> None:
-        """Nothing to forget."""
-
-
-class DecodedJpeg:
-    """A JPEG whose size is checked; decoded when asked for."""
-
-    __slots__ = ("_body", "_converter")
-
-    def __init__(self, body: bytes, converter: Converter) -> None:
-        self._body = body
-        self._converter = converter
-
-    def pixels(self, form: Form = FULL_BGR) -> Pixels:
+    def image(self, frame: EncodedFrame) -> BGR:
         try:
-            image: BGR = simplejpeg.decode_jpeg(self._body, "BGR", fastdct=True, fastupsample=True)
+            image: BGR = simplejpeg.decode_jpeg(frame.body, "BGR", fastdct=True, fastupsample=True)
         except ValueError as error:
             raise DecodeError(f"jpeg body cannot be decoded: {error}") from error
-        return in_form(image, form, self._converter)
+        return image

@@ -1,6 +1,6 @@
-"""The two forms of a picture: BGR pixels in numpy, and libav's frames; and the ways between them.
+"""Pictures as numpy arrays of BGR pixels or as libav's frames, and the conversions between them.
 
-Sources hand on whichever they have, so that a decoded file is not turned into BGR only to be turned
+Sources deliver whichever they have, so that a decoded file is not converted to BGR only to be converted
 back for the encoder.
 """
 
@@ -34,7 +34,7 @@ def size_of(picture: Picture) -> tuple[int, int]:
 
 
 def as_bgr(image: npt.NDArray[np.generic]) -> BGR:
-    """Accept what programs hand in: BGR, BGRA (alpha is left out) or grey, uint8.
+    """Convert what programs pass in: BGR, BGRA (alpha is dropped) or grey, uint8.
 
     Raises:
         EncodeError: any other shape or type.
@@ -54,7 +54,7 @@ def as_bgr(image: npt.NDArray[np.generic]) -> BGR:
 
 
 class Converter:
-    """Turns pictures from one form into the other, keeping its scaler from frame to frame.
+    """Converts and scales pictures, keeping its scaler from frame to frame.
 
     `VideoFrame.reformat` would set up a new libswscale context for every frame. Not thread-safe.
     """
@@ -90,7 +90,7 @@ class Converter:
 
 
 class PixelConverter:
-    """Turns libav's frames into pixels, in buffers that are used again once nobody holds their pixels.
+    """Converts libav's frames to pixels, in buffers that are reused once nothing refers to their pixels.
 
     A libavfilter graph, because its links keep a pool of frames: `VideoFrame.reformat` takes new memory for
     every picture, and at 720p the kernel clears 675 pages for it, which costs as much as the conversion
@@ -146,7 +146,7 @@ class PixelConverter:
         if size != (frame.width, frame.height):
             picture = graph.add("crop", f"w={size[0]}:h={size[1]}:x=0:y=0:exact=1")
             self._source.link_to(picture)
-        # What a frame says of its colours holds on the way in; ours are always the same.
+        # The input has the colour space that its frames declare; the output is always BT.601, limited.
         colours = ":out_color_matrix=bt601:out_range=tv" if form.format is PixelFormat.I420 else ""
         scale = graph.add("scale", f"w={width}:h={height}:flags=bilinear{colours}")
         target = graph.add("format", f"pix_fmts={_LIBAV[form.format]}")
@@ -157,8 +157,8 @@ class PixelConverter:
         graph.configure()
 
 
-def in_form(image: BGR, form: Form, converter: Converter) -> Pixels:
-    """A BGR picture in the form that is wanted."""
+def bgr_to_form(image: BGR, form: Form, converter: Converter) -> Pixels:
+    """A BGR picture in the requested form."""
     height, width = image.shape[:2]
     size = form.sized(width, height)
     if form.format is PixelFormat.BGR and size == (width, height):

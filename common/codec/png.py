@@ -1,4 +1,4 @@
-"""PNG by libavcodec: bit-exact, one PNG file a frame."""
+"""PNG by libavcodec: bit-exact, one PNG file per frame."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 from av.codec.context import CodecContext
 from av.video.codeccontext import VideoCodecContext
 
-from fanlight.common.codec.base import MARGIN_PIXELS, Encoded, check_announced
-from fanlight.common.codec.chunks import plain
-from fanlight.common.codec.picture import Converter, Picture, in_form, size_of
+from fanlight.common.codec.base import MARGIN_PIXELS, Encoded, StillDecoder, check_size
+from fanlight.common.codec.picture import BGR, Converter, Picture, size_of
+from fanlight.common.codec.png_chunks import without_metadata
 from fanlight.common.model.errors import DecodeError, EncodeError
 from fanlight.common.model.frame import EncodedFrame
-from fanlight.common.model.pixels import FULL_BGR, Form, Pixels
+from fanlight.common.model.reasons import reason
 
 # Signature, then the IHDR chunk: its length, its name, width, height.
 _START: Final = struct.Struct(">8sI4sII")
@@ -39,7 +39,7 @@ class PngEncoder:
         try:
             packets = self._context.encode(self._converter.to_frame(picture, "rgb24"))
         except av.error.FFmpegError as error:
-            raise EncodeError(f"PNG cannot hold {self._size}: {error}") from error
+            raise EncodeError(f"PNG cannot hold {self._size}: {reason(error)}") from error
         if len(packets) != 1:
             raise EncodeError(f"the PNG encoder gave {len(packets)} packets: expected is 1")
         return Encoded(bytes(packets[0]), key=True)
@@ -54,49 +54,28 @@ class PngEncoder:
         return context
 
 
-class PngDecoder:
+class PngDecoder(StillDecoder):
     """See `common.codec.base.Decoder`."""
 
-    def __init__(self) -> None:
-        self._converter = Converter()
-
-    def decode(self, frame: EncodedFrame) -> DecodedPng:
+    def check(self, frame: EncodedFrame) -> None:
         if len(frame.body) < _START.size:
             raise DecodeError(f"png body is cut off after {len(frame.body)} bytes")
         signature, _, chunk, width, height = _START.unpack_from(frame.body)
         if signature != _SIGNATURE or chunk != b"IHDR":
             raise DecodeError("png body does not start like a PNG file")
-        check_announced(frame, width, height)
-        return DecodedPng(plain(frame.body), width * height, self._converter)
+        check_size(frame, (width, height))
 
-    def reset(self) -> None:
-        """Nothing to forget."""
-
-
-class DecodedPng:
-    """A PNG whose size is checked; decoded when asked for."""
-
-    __slots__ = ("_body", "_converter", "_pixels")
-
-    def __init__(self, body: bytes, pixels: int, converter: Converter) -> None:
-        self._body = body
-        self._pixels = pixels
-        self._converter = converter
-
-    def pixels(self, form: Form = FULL_BGR) -> Pixels:
+    def image(self, frame: EncodedFrame) -> BGR:
         # A new context for each: FFmpeg 8's PNG decoder gives wrong pixels from its second file on.
         context = CodecContext.create("png", "r")
         context.thread_count = 1
         # A second header in the file may not claim more than the first one. (libavcodec counts a margin.)
-        context.options = {"max_pixels": str(self._pixels + MARGIN_PIXELS)}
+        max_pixels = frame.header.width * frame.header.height + MARGIN_PIXELS
+        context.options = {"max_pixels": str(max_pixels)}
         try:
-            pictures = context.decode(av.Packet(self._body))
+            pictures = context.decode(av.Packet(without_metadata(frame.body)))
+            if len(pictures) == 1:
+                return np.ascontiguousarray(self.converter.to_bgr(pictures[0]))
         except (av.error.FFmpegError, MemoryError) as error:
-            raise DecodeError(f"png body cannot be decoded: {error}") from error
-        if len(pictures) != 1:
-            raise DecodeError(f"png body holds {len(pictures)} pictures: allowed is 1")
-        try:
-            image = np.ascontiguousarray(self._converter.to_bgr(pictures[0]))
-        except (av.error.FFmpegError, MemoryError) as error:
-            raise DecodeError(f"png picture cannot be converted: {error}") from error
-        return in_form(image, form, self._converter)
+            raise DecodeError(f"png body cannot be decoded: {reason(error)}") from error
+        raise DecodeError(f"png body holds {len(pictures)} pictures: allowed is 1")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from fanlight.common.codec.base import Encoded
-from fanlight.common.codec.picture import Converter, Picture, in_form, size_of
+from fanlight.common.codec.base import Encoded, StillDecoder
+from fanlight.common.codec.picture import BGR, Converter, Picture, size_of
 from fanlight.common.model.errors import EncodeError
 from fanlight.common.model.frame import MAX_BODY_BYTES, EncodedFrame
-from fanlight.common.model.pixels import FULL_BGR, Form, Pixels
 
 
 class RawEncoder:
@@ -27,30 +26,12 @@ class RawEncoder:
         return Encoded(self._converter.to_bgr(picture).tobytes(), key=True)
 
 
-class RawDecoder:
-    """See `common.codec.base.Decoder`. The header's check has compared the sizes."""
+class RawDecoder(StillDecoder):
+    """See `common.codec.base.Decoder`."""
 
-    def __init__(self) -> None:
-        self._converter = Converter()
+    def check(self, frame: EncodedFrame) -> None:
+        """Nothing is left to check: `FrameHeader.check_sizes` compared the sizes."""
 
-    def decode(self, frame: EncodedFrame) -> DecodedRaw:
-        return DecodedRaw(frame, self._converter)
-
-    def reset(self) -> None:
-        """Nothing to forget."""
-
-
-class DecodedRaw:
-    """Pixels as they came."""
-
-    __slots__ = ("_converter", "_frame")
-
-    def __init__(self, frame: EncodedFrame, converter: Converter) -> None:
-        self._frame = frame
-        self._converter = converter
-
-    def pixels(self, form: Form = FULL_BGR) -> Pixels:
-        header = self._frame.header
-        pixels = np.frombuffer(self._frame.body, np.uint8).reshape(header.height, header.width, 3)
+    def image(self, frame: EncodedFrame) -> BGR:
         # No copy: pictures are read-only anyway, and the array keeps the body.
-        return in_form(pixels, form, self._converter)
+        return np.frombuffer(frame.body, np.uint8).reshape(frame.header.height, frame.header.width, 3)

@@ -1,4 +1,4 @@
-"""What flows back from consumers to the producer: keyframe requests, receiver reports, clock exchanges.
+"""Messages from consumers to the producer: keyframe requests, receiver reports, clock exchanges.
 
 Each is a JSON object in an AMQP message whose `type` property names it; `docs/wire.md` has the fields.
 """
@@ -21,7 +21,7 @@ _MAX_MILLISECONDS: Final = 1e12
 
 
 class Reason(StrEnum):
-    """Why a keyframe is asked for."""
+    """Why a keyframe is requested."""
 
     JOIN = "join"
     GAP = "gap"
@@ -41,14 +41,14 @@ class KeyframeRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiverReport:
-    """Once a second, how a consumer is doing. Counters run since it started; times in milliseconds.
+    """The state of a consumer, once a second. Counters run since it started; times in milliseconds.
 
     Attributes:
         epoch: of the producer that it follows; 0 before the first frame.
         highest_seq: the last frame of that epoch that arrived; -1 before the first one.
         received: frames that arrived.
         lost: frames that the producer published and that never arrived.
-        presented: frames handed to the sinks.
+        presented: frames passed to the sinks.
         late: frames dropped because they were older than `--max-age`, or too late for their playout.
         age_p50_ms: median age of the presented frames at presentation, last seconds; -1 if none.
         age_p99_ms: likewise, 99th percentile.
@@ -74,7 +74,7 @@ class ReceiverReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockRequest:
-    """Asks what time it is by the producer's wall clock; see `common.model.clock_offset`.
+    """Asks for the time of the producer's wall clock; see `common.model.clock_offset`.
 
     Attributes:
         asked_ns: a time by a clock of the sender's own choice; comes back as it is.
@@ -89,7 +89,7 @@ class ClockRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockReply:
-    """The producer's answer, to the one who asked.
+    """The producer's answer, to the consumer that asked.
 
     Attributes:
         name: of the consumer that asked.
@@ -130,13 +130,13 @@ def serialize(message: ControlMessage) -> bytes:
 
 
 def parse(message_type: str | None, body: bytes) -> ControlMessage:
-    """Read what a stranger may have sent.
+    """Check and read an untrusted message.
 
     Raises:
         WireFormatError: unknown type or version, or a field that is missing or out of range.
     """
-    kind = _TYPES.get(message_type or "")
-    if kind is None:
+    message_class = _TYPES.get(message_type or "")
+    if message_class is None:
         raise WireFormatError("type", message_type, ", ".join(sorted(_TYPES)))
     if len(body) > MAX_CONTROL_BYTES:
         raise WireFormatError("body size", len(body), f"up to {MAX_CONTROL_BYTES} bytes")
@@ -148,7 +148,7 @@ def parse(message_type: str | None, body: bytes) -> ControlMessage:
         raise WireFormatError("body", body, "a JSON object")
     if content.get("v") != VERSION or isinstance(content.get("v"), bool):
         raise WireFormatError("v", content.get("v"), str(VERSION))
-    return kind(**{f.name: _checked(f.name, content.get(f.name)) for f in fields(kind)})
+    return message_class(**{f.name: _checked(f.name, content.get(f.name)) for f in fields(message_class)})
 
 
 def _checked(field: str, value: Any) -> Any:

@@ -8,11 +8,11 @@ FanlightError
 ├── SourceError          the source cannot be opened, or failed while running
 ├── SinkError            a sink cannot be opened, or failed while running
 ├── SharingError         pictures cannot be shared within this host
-├── FrameExpired         a shared picture was held for too long; it is no longer there
+├── FrameExpired         a shared picture was kept for too long and has been overwritten
 ├── ListenError          a producer without a broker cannot listen at its address
 ├── BrokerUnavailable    nothing answers at the broker's address
-├── BrokerRefused        the broker answered and said no (password, vhost, permission, TLS)
-├── TokenRefused         a producer without a broker does not know our token, or we do not know its
+├── BrokerRefused        the broker refused the connection (password, vhost, permission, TLS)
+├── TokenRefused         consumer and a producer without a broker do not have the same token
 └── StreamEnded          the stream was closed; there are no more frames
 """
 
@@ -22,7 +22,7 @@ from fanlight.common.model.redact import without_passwords
 
 
 class FanlightError(Exception):
-    """Base of all errors below. `str()` is one sentence fit for a user."""
+    """Base of all errors below. `str()` is one sentence for the user."""
 
 
 class ConfigError(FanlightError):
@@ -38,7 +38,7 @@ class ConfigError(FanlightError):
         self.name = name
         self.value = without_passwords(value) if isinstance(value, str) else value
         self.allowed = allowed
-        super().__init__(name, self.value, allowed)  # what `pickle` makes another one of
+        super().__init__(name, self.value, allowed)  # `pickle` calls the class with these
 
     def __str__(self) -> str:
         return f"{self.name} {self.value!r} cannot be used: {self.allowed}"
@@ -62,7 +62,7 @@ class DecodeError(FanlightError):
 
 
 class EncodeError(FanlightError):
-    """A picture that the codec cannot take."""
+    """A picture that cannot be encoded."""
 
 
 class SourceError(FanlightError):
@@ -78,11 +78,11 @@ class SharingError(FanlightError):
 
 
 class FrameExpired(FanlightError):
-    """A shared picture was held for longer than its grace time, and is no longer there."""
+    """A shared picture was kept for longer than its grace time and has been overwritten."""
 
 
 class ListenError(FanlightError):
-    """A producer that serves its consumers itself cannot listen at its address."""
+    """A producer without a broker cannot listen at its address."""
 
 
 class BrokerUnavailable(FanlightError):
@@ -90,11 +90,11 @@ class BrokerUnavailable(FanlightError):
 
 
 class BrokerRefused(FanlightError):
-    """The broker answered and said no. Trying again with the same settings will not help."""
+    """The broker refused the connection. Trying again with the same settings will not help."""
 
 
 class TokenRefused(FanlightError):
-    """A producer that serves its consumers itself asks for a token that we do not have, or has none."""
+    """Consumer and a producer without a broker do not have the same token."""
 
 
 class StreamEnded(FanlightError):
@@ -102,12 +102,12 @@ class StreamEnded(FanlightError):
 
 
 def _shortened(value: object, limit: int = 60) -> str:
-    """`repr` of a value that a stranger sent, cut to a length that fits a log line."""
+    """`repr` of an untrusted value, cut to a length that fits a log line."""
     if isinstance(value, (str, bytes)):
         text = repr(value[:limit])
         return text if len(value) <= limit else f"{text}... ({len(value)} long)"
     try:
         text = repr(value)
     except (RecursionError, ValueError):  # nested too deep, or a number of too many digits
-        text = f"{type(value).__name__} beyond display"
+        text = f"{type(value).__name__} that cannot be shown"
     return text if len(text) <= limit else f"{text[:limit]}..."

@@ -21,7 +21,7 @@ APP_ID: Final = "fanlight"
 # RabbitMQ 4.0 refuses messages above 16 MiB by default (docs/limits.md of rabbitmq-website).
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 MAX_SIDE: Final = 16384
-# 8K UHD. A header that announces more is refused before any memory is taken for the picture.
+# 8K UHD. A header that announces more is refused before any memory is allocated for the picture.
 MAX_PIXELS: Final = 7680 * 4320
 MAX_FPS: Final = 1000.0
 _MAX_INT63: Final = 2**63 - 1
@@ -62,18 +62,18 @@ PROBE_CONTENT_TYPE: Final = "application/x-fanlight-probe"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a receiver takes at most; checked before any memory is taken for it."""
+    """The most that a receiver accepts; checked before any memory is allocated for it."""
 
     max_pixels: int = MAX_PIXELS
     max_body_bytes: int = MAX_BODY_BYTES
 
 
 LARGEST: Final = Limits()
-"""What the wire allows."""
+"""What the wire contract allows."""
 
 
 class FrameHeader(NamedTuple):
-    """What travels beside every body. A tuple, since one is made for every frame: in a third of the time.
+    """The metadata of a body. A tuple, which takes a third of the time to make: there is one per frame.
 
     Attributes:
         stream: name of the stream, as in the exchange `fanlight.<stream>`.
@@ -121,7 +121,7 @@ class FrameHeader(NamedTuple):
         body_size: int,
         limits: Limits = LARGEST,
     ) -> FrameHeader:
-        """Check everything that a stranger may have sent and build the header from it.
+        """Check an untrusted header table and build the header from it.
 
         Raises:
             WireFormatError: the first field that is missing, of the wrong type, out of range, too
@@ -182,8 +182,8 @@ class EncodedFrame:
 def _exact(fps: float) -> int | Decimal:
     """A rate as pika can write it: it has AMQP's integers and decimals, and no floats.
 
-    Nine digits fit the 32 bits of an AMQP decimal. One frame in 11 days is the slowest rate that is
-    told apart from 0, which readers refuse.
+    Nine digits fit the 32 bits of an AMQP decimal. One frame in 11 days is the slowest rate that differs
+    from 0, which readers refuse.
     """
     return int(fps) if float(fps).is_integer() else Decimal(f"{max(fps, 1e-6):.9g}")
 

@@ -1,4 +1,4 @@
-"""What pixels look like when a program gets them: their format, their size, the shape of the array."""
+"""The pixels that a program gets: their format, their size, the shape of the array."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class PixelFormat(StrEnum):
 
 
 class Form(NamedTuple):
-    """What a consumer wants its pictures to be.
+    """The pixel format and size that a consumer asks for.
 
     Attributes:
         size: (width, height) in pixels; None for that of the stream.
@@ -39,7 +39,7 @@ class Form(NamedTuple):
         return self.format if self.size is None else f"{self.format}-{self.size[0]}x{self.size[1]}"
 
     def sized(self, width: int, height: int) -> tuple[int, int]:
-        """(width, height) that a picture of this stream's size comes out with. I420 is of even sizes."""
+        """(width, height) of the result, for a picture of the stream's size. I420 has even sizes."""
         if self.size is not None:
             width, height = self.size
         if self.format is PixelFormat.I420:
@@ -63,7 +63,7 @@ def shape(pixel_format: PixelFormat, width: int, height: int) -> tuple[int, ...]
 
 
 def size_bytes(pixel_format: PixelFormat, width: int, height: int) -> int:
-    """Bytes that it takes."""
+    """The size of that array in bytes."""
     if pixel_format is PixelFormat.I420:
         return width * height * 3 // 2
     return width * height * (3 if pixel_format is PixelFormat.BGR else 1)

@@ -1,4 +1,4 @@
-"""A place for one thing between two threads: the newest wins, and nobody waits to put it there."""
+"""Passes the newest item from one thread to another; putting an item never waits."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Slot(Generic[T]):
-    """Thread-safe. Once closed, `take` gives what is left and then None at once."""
+class NewestSlot(Generic[T]):
+    """Thread-safe. Once closed, `take` returns the item that is left and then None at once."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -17,7 +17,7 @@ class Slot(Generic[T]):
         self._closed = False
 
     def put(self, item: T) -> bool:
-        """Leave an item. True if one is lost by that: the one before it, or this one if it is closed."""
+        """Replace the item. True if one is lost: the one before it, or this one if the slot is closed."""
         with self._changed:
             if self._closed:
                 return True
@@ -34,14 +34,14 @@ class Slot(Generic[T]):
             return item
 
     def close(self) -> None:
-        """No more will come: wake whoever waits."""
+        """No more items will come: end a waiting `take`."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     @property
     def closed(self) -> bool:
-        """True if no more will come."""
+        """True if no more items will come."""
         return self._closed
 
     @property

@@ -23,12 +23,12 @@ def make_source(
     size: tuple[int, int] | None,
     max_pixels: int = MAX_PIXELS,
 ) -> Source:
-    """The source that `--source` names. Opens nothing, but looks whether files are there.
+    """The source that `--source` names. Opens nothing, but checks that files exist.
 
     Args:
         loop: files and images start over at their end.
-        fps: files and images play at this rate; a test pattern has it; of a camera or a live URL, no more
-            pictures a second are handed on. None: the source's own.
+        fps: files, images and the test pattern play at this rate; a camera or a live URL returns no more
+            pictures a second. None: the source's own rate.
         size: (width, height) of the test pattern, and asked of a camera; the others ignore it.
         max_pixels: of a picture in a file or URL.
 
@@ -39,22 +39,16 @@ def make_source(
         from fanlight.producer.source.test_pattern import DEFAULT_FPS, DEFAULT_SIZE, TestPatternSource
 
         return TestPatternSource(size or DEFAULT_SIZE, fps or DEFAULT_FPS)
-    if re.fullmatch(r"[0-9]{1,4}", spec):
-        return _camera(int(spec), fps, size)
-    if re.fullmatch(r"/dev/video\d+", spec):
-        return _camera(spec, fps, size)
+    if re.fullmatch(r"[0-9]{1,4}|/dev/video[0-9]+", spec):
+        from fanlight.producer.source.camera import CameraSource
+
+        return CameraSource(int(spec) if spec.isdigit() else spec, fps=fps, size=size)
     if "://" in spec and not spec.startswith("file://"):
         from fanlight.producer.source.media import UrlSource
 
         return UrlSource(spec, loop=loop, fps=fps, max_pixels=max_pixels)
     path = unquote(spec.removeprefix("file://")) if "://" in spec else spec
     return _from_disk(path, loop, fps, max_pixels)
-
-
-def _camera(device: int | str, fps: float | None, size: tuple[int, int] | None) -> Source:
-    from fanlight.producer.source.camera import CameraSource
-
-    return CameraSource(device, fps=fps, size=size)
 
 
 def _from_disk(spec: str, loop: bool, fps: float | None, max_pixels: int) -> Source:

@@ -1,8 +1,8 @@
-"""What every source of pictures looks like to the capture thread."""
+"""The interface of every source of pictures."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from fanlight.common.clock import monotonic_of
@@ -15,7 +15,7 @@ class Captured:
     """One picture and the moment it stands for.
 
     Attributes:
-        picture: owned by whoever reads it; the source never writes to it again.
+        picture: belongs to the reader; the source never writes to it again.
         capture_ns: wall time (Unix) at which it was taken: when the camera or the network delivered it,
             or, for a source that plays at a rate, when it was due.
         captured_ns: the same moment in monotonic time: a wall clock may be set while the picture waits.
@@ -23,10 +23,11 @@ class Captured:
 
     picture: Picture
     capture_ns: int
-    captured_ns: int = field(init=False)
+    captured_ns: int = -1  # computed from `capture_ns` by default
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "captured_ns", monotonic_of(self.capture_ns))
+        if self.captured_ns < 0:
+            object.__setattr__(self, "captured_ns", monotonic_of(self.capture_ns))
 
 
 class Source(Protocol):
@@ -35,7 +36,7 @@ class Source(Protocol):
     `open`, `read` and `close` are called by one thread, the capture thread; `interrupt` by any other.
 
     Attributes:
-        drops: pictures that it did not hand on.
+        drops: pictures that it did not return.
     """
 
     drops: Drops

@@ -5,34 +5,35 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fanlight.common.clock import monotonic_ns, wall_ns
+from fanlight.common.clock import wall_ns
 from fanlight.common.codec.picture import as_bgr
 from fanlight.common.model.errors import SourceError
-from fanlight.producer.source.background import Background
 from fanlight.producer.source.base import Captured
-from fanlight.producer.source.pacing import Thinner
-from fanlight.producer.source.playback import FALLBACK_FPS
-from fanlight.producer.stats import Drop, Drops
+from fanlight.producer.source.live_feed import LiveFeed
+from fanlight.producer.source.video_input import FALLBACK_FPS
+from fanlight.producer.stats import Drops
 
 if TYPE_CHECKING:
     import cv2
 
-_OPEN_S = 10.0  # some USB cameras take seconds to wake up
+_OPEN_S = 10.0  # some USB cameras take seconds to start
 _STALL_S = 3.0
 
 
 class CameraSource:
-    """A camera. Pictures are BGR arrays; the newest one counts.
+    """A camera. Pictures are BGR arrays; only the newest one is kept.
 
     Args:
         device: index, or a path (`/dev/video2`; any video that OpenCV opens will do).
         fps: asked of the camera, and an upper limit if it gives more.
         size: (width, height), asked of the camera. It may give another one.
         open_s: how long to wait for it to open.
-        stall_s: how long a picture may stay away.
+        stall_s: how long to wait for a picture.
     """
 
     live = True
@@ -51,57 +52,37 @@ class CameraSource:
         self._device = device
         self._wanted_fps = fps
         self._size = size
-        self._open_s = open_s
-        self._stall_s = stall_s
-        self._thinner: Thinner | None = None
-        self._feed: Background | None = None
-        self._interrupted = threading.Event()
+        self._feed = LiveFeed(str(self), self.drops, open_s=open_s, stall_s=stall_s)
 
     def open(self) -> None:
-        self.close()
-        grabber = _CvGrabber(self._device, str(self), self._wanted_fps, self._size)
-        self._feed = Background(grabber, str(self), self.drops)
-        if self._interrupted.is_set():
-            return
-        self._feed.open(self._open_s)
-        self.fps = min(self._wanted_fps or grabber.fps, grabber.fps)
-        self._thinner = Thinner(self._wanted_fps) if self._wanted_fps else None
+        grabber = OpenCvGrabber(self._device, str(self), self._wanted_fps, self._size)
+        if self._feed.open(grabber):
+            self.fps = min(self._wanted_fps or grabber.fps, grabber.fps)
+            self._feed.limit(self._wanted_fps)
 
     def read(self) -> Captured | None:
-        while not self._interrupted.is_set() and self._feed is not None:
-            captured = self._feed.take(self._stall_s)
-            if captured is None or self._thinner is None or self._thinner.admits(monotonic_ns()):
-                return captured
-            self.drops[Drop.LIMITED] += 1
-        return None
+        return self._feed.read()
 
     def interrupt(self) -> None:
-        self._interrupted.set()
-        feed = self._feed
-        if feed is not None:
-            feed.interrupt()
+        self._feed.interrupt()
 
     def close(self) -> None:
-        if self._feed is not None:
-            self._feed.close()
-            self._feed = None
+        self._feed.close()
 
     def __str__(self) -> str:
         return f"camera {self._device}"
 
 
-class _CvGrabber:
-    """The OpenCV side, on the background thread."""
+@dataclass
+class OpenCvGrabber:
+    """Reads the camera, on the feed's thread."""
 
-    def __init__(
-        self, device: int | str, name: str, fps: float | None, size: tuple[int, int] | None
-    ) -> None:
-        self.fps = FALLBACK_FPS
-        self._device = device
-        self._name = name
-        self._wanted_fps = fps
-        self._size = size
-        self._capture: cv2.VideoCapture | None = None
+    device: int | str
+    name: str
+    wanted_fps: float | None
+    size: tuple[int, int] | None
+    fps: float = FALLBACK_FPS
+    _capture: cv2.VideoCapture | None = None
 
     def open(self) -> None:
         # FFmpeg inside OpenCV writes to stderr; it reads this when it is first used.
@@ -111,19 +92,19 @@ class _CvGrabber:
         # Failures come back as return values too, and become one line of ours.
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         # By index, ask the kernel's video interface alone: the others only add seconds and noise.
-        by_index_on_linux = isinstance(self._device, int) and sys.platform == "linux"
-        capture = cv2.VideoCapture(self._device, cv2.CAP_V4L2 if by_index_on_linux else cv2.CAP_ANY)
+        by_index_on_linux = isinstance(self.device, int) and sys.platform == "linux"
+        capture = cv2.VideoCapture(self.device, cv2.CAP_V4L2 if by_index_on_linux else cv2.CAP_ANY)
         if not capture.isOpened():
             capture.release()
-            raise SourceError(f"{self._name}: cannot be opened; {_advice(self._device)}")
+            raise SourceError(f"{self.name}: cannot be opened; {advice(self.device)}")
         # Every set may be refused; the camera then keeps what it has. One picture of buffer, because
-        # with more we would always be shown an old one.
+        # with more every picture would be an old one.
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-        if self._size is not None:
-            capture.set(cv2.CAP_PROP_FRAME_WIDTH, self._size[0])
-            capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self._size[1])
-        if self._wanted_fps is not None:
-            capture.set(cv2.CAP_PROP_FPS, self._wanted_fps)
+        if self.size is not None:
+            capture.set(cv2.CAP_PROP_FRAME_WIDTH, self.size[0])
+            capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self.size[1])
+        if self.wanted_fps is not None:
+            capture.set(cv2.CAP_PROP_FPS, self.wanted_fps)
         reported = capture.get(cv2.CAP_PROP_FPS)
         self.fps = reported if 1 <= reported <= 240 else FALLBACK_FPS
         self._capture = capture
@@ -137,7 +118,7 @@ class _CvGrabber:
             retrieved, image = self._capture.retrieve()
             if retrieved:
                 return Captured(as_bgr(image), capture_ns)
-        raise SourceError(f"{self._name}: it stopped giving pictures")
+        raise SourceError(f"{self.name}: it stopped giving pictures")
 
     def close(self) -> None:
         if self._capture is not None:
@@ -145,10 +126,12 @@ class _CvGrabber:
             self._capture = None
 
 
-def _advice(device: int | str) -> str:
+def advice(device: int | str, present: Sequence[str] | None = None) -> str:
+    """What to try when a camera cannot be opened; `present` are the cameras that there are."""
     if sys.platform != "linux":
         return "is it attached, and not in use by another program?"
-    present = sorted(str(path) for path in Path("/dev").glob("video*"))
+    if present is None:
+        present = sorted(str(path) for path in Path("/dev").glob("video*"))
     if not present:
         return "this machine has no camera (no /dev/video*); --source test needs none"
     path = f"/dev/video{device}" if isinstance(device, int) else device

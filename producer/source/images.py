@@ -14,14 +14,14 @@ import av
 import numpy as np
 from av.video.codeccontext import VideoCodecContext
 
-from fanlight.common.clock import monotonic_ns, wall_ns
-from fanlight.common.codec.chunks import plain
 from fanlight.common.codec.jpeg import check_scans
 from fanlight.common.codec.picture import BGR, Converter
+from fanlight.common.codec.png_chunks import without_metadata
 from fanlight.common.model.errors import DecodeError, SourceError
 from fanlight.common.model.frame import MAX_PIXELS
+from fanlight.common.model.reasons import reason
 from fanlight.producer.source.base import Captured
-from fanlight.producer.source.pacing import Pacer, interval_ns, wait_until
+from fanlight.producer.source.pacing import Clock, Pacer, interval_ns
 from fanlight.producer.stats import Drop, Drops
 
 _log = logging.getLogger(__name__)
@@ -34,28 +34,24 @@ SUFFIXES = frozenset(
 # More than a picture of 8K takes in any of these formats, with 8 bytes a pixel.
 _MAX_FILE_BYTES = 512 * 1024 * 1024
 
-# A file is what it starts with, whatever its name says.
-_DECODERS = (
-    (b"\x89PNG\r\n\x1a\n", "png"),
-    (b"\xff\xd8\xff", "mjpeg"),
-    (b"BM", "bmp"),
-    (b"RIFF", "webp"),
-    (b"II*\0", "tiff"),
-    (b"MM\0*", "tiff"),
-    (b"P1", "pbm"),
-    (b"P4", "pbm"),
-    (b"P2", "pgm"),
-    (b"P5", "pgm"),
-    (b"P3", "ppm"),
-    (b"P6", "ppm"),
-)
+# The first bytes of a file decide, whatever its name says.
+_DECODERS = {
+    "png": (b"\x89PNG\r\n\x1a\n",),
+    "mjpeg": (b"\xff\xd8\xff",),
+    "bmp": (b"BM",),
+    "webp": (b"RIFF",),
+    "tiff": (b"II*\0", b"MM\0*"),
+    "pbm": (b"P1", b"P4"),
+    "pgm": (b"P2", b"P5"),
+    "ppm": (b"P3", b"P6"),
+}
 
 
 class ImagesSource:
     """Images in their natural order (`2.png` before `10.png`), as BGR arrays of the size they have.
 
-    Grey, palette and 16-bit images become 8-bit BGR; alpha is left out. One that cannot be read is
-    left out: counted, and logged once.
+    Grey, palette and 16-bit images become 8-bit BGR; alpha is dropped. One that cannot be read is
+    skipped, counted and logged once.
 
     Args:
         spec: a folder, a pattern such as `shots/*.png`, or one image.
@@ -64,7 +60,13 @@ class ImagesSource:
     live = False
 
     def __init__(
-        self, spec: str, *, loop: bool = False, fps: float | None = None, max_pixels: int = MAX_PIXELS
+        self,
+        spec: str,
+        *,
+        loop: bool = False,
+        fps: float | None = None,
+        max_pixels: int = MAX_PIXELS,
+        clock: Clock | None = None,
     ) -> None:
         self.fps = fps or DEFAULT_FPS
         self.drops = Drops()
@@ -73,22 +75,15 @@ class ImagesSource:
         self._max_pixels = max_pixels
         self._logged: set[Path] = set()
         self._interrupted = threading.Event()
-        self._pacer = Pacer()
-        self._pictures: Iterator[BGR] = iter(())
-        self._count = 0
+        self._clock = clock
+        self._pacer = Pacer(clock)
+        self._pictures: Iterator[tuple[int, BGR]] = iter(())
 
     def open(self) -> None:
-        """List the files and read the first image.
-
-        Raises:
-            SourceError: there is none, or none of them can be read.
-        """
+        """List the files."""
         paths = list_images(self._spec)
-        if not paths:
-            raise SourceError(f"{self}: there is no image here ({', '.join(sorted(SUFFIXES))})")
-        self._pacer = Pacer()
-        self._count = 0
-        self._pictures = self._decode_all(paths, Converter())
+        self._pacer = Pacer(self._clock)
+        self._pictures = enumerate(self._decode_all(paths, Converter()))
 
     def read(self) -> Captured | None:
         """The next image when it is due.
@@ -96,16 +91,10 @@ class ImagesSource:
         Raises:
             SourceError: none of the images can be read.
         """
-        picture = None if self._interrupted.is_set() else next(self._pictures, None)
-        if picture is None:
-            return None
-        media_ns = self._count * interval_ns(self.fps)
-        self._count += 1
-        due_ns = self._pacer.deadline_ns(media_ns, monotonic_ns())
-        if not wait_until(due_ns, self._interrupted):
-            return None
-        capture_ns = self._pacer.capture_ns(due_ns, now_ns=monotonic_ns(), wall_ns=wall_ns())
-        return Captured(picture, capture_ns)
+        for number, picture in self._pictures:
+            capture_ns = self._pacer.wait(number * interval_ns(self.fps), self._interrupted)
+            return None if capture_ns is None else Captured(picture, capture_ns)
+        return None
 
     def interrupt(self) -> None:
         self._interrupted.set()
@@ -141,8 +130,7 @@ class ImagesSource:
             self.drops[Drop.UNREADABLE] += 1
             if path not in self._logged:
                 self._logged.add(path)
-                reason = error.strerror if isinstance(error, (OSError, av.FFmpegError)) else error
-                _log.warning("%s: skipped, it cannot be read: %s", path, reason)
+                _log.warning("%s: skipped, it cannot be read: %s", path, reason(error))
             return None
 
 
@@ -152,23 +140,23 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> av.VideoFrame:
     A decoder alone takes half the time that FFmpeg needs to open the file as a video of one frame.
 
     Raises:
-        ValueError: no image of a known kind, or too large; no memory was taken for it then.
-        DecodeError: it consists of too many pieces.
-        av.FFmpegError: damaged or cut short.
+        ValueError: no known image format.
+        DecodeError: it has too many scans or chunks.
+        av.FFmpegError: damaged, truncated, or too large; no memory was allocated for it then.
     """
-    codec = next((name for start, name in _DECODERS if data.startswith(start)), None)
+    codec = next((name for name, starts in _DECODERS.items() if data.startswith(starts)), None)
     if codec is None:
-        raise ValueError("this is no image of a known kind")
+        raise ValueError("this is no known image format")
     decoder = cast("VideoCodecContext", av.CodecContext.create(codec, "r"))
     decoder.thread_count = 1
     options = {"max_pixels": str(max_pixels)}
     if codec == "mjpeg":
-        # Else the missing part of a JPEG that was cut short is filled with grey, without a word. For
-        # TIFF it would be too strict: a tag that the decoder does not know is enough to fail.
+        # Else the missing part of a truncated JPEG is filled with grey, silently. For TIFF it would be
+        # too strict: a tag that the decoder does not know is enough to fail.
         options["err_detect"] = "explode"
         check_scans(data)
     decoder.options = options
-    frames = decoder.decode(av.Packet(plain(data) if codec == "png" else data))
+    frames = decoder.decode(av.Packet(without_metadata(data) if codec == "png" else data))
     if not frames:
         raise ValueError("there is no picture in it")
     return frames[0]

@@ -1,4 +1,4 @@
-"""Opens and decodes whatever FFmpeg reads, and holds each picture back until it is due."""
+"""Decodes a video file or stream, and delays each picture until it is due."""
 
 from __future__ import annotations
 
@@ -6,79 +6,67 @@ import contextlib
 import itertools
 import logging
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import av
-from av.codec.context import ThreadType
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from fanlight.common.clock import monotonic_ns, wall_ns
-from fanlight.common.model.errors import ConfigError, SourceError
-from fanlight.common.model.frame import MAX_PIXELS
-from fanlight.common.model.rate_limit import RateLimiter
+from fanlight.common.limited_log import LimitedLog
+from fanlight.common.model.errors import SourceError
+from fanlight.common.model.reasons import reason
 from fanlight.producer.source.base import Captured
-from fanlight.producer.source.pacing import Backlog, MediaClock, Pacer, interval_ns, wait_until
+from fanlight.producer.source.catch_up import CatchUp
+from fanlight.producer.source.pacing import Clock, MediaClock, Pacer, interval_ns
+from fanlight.producer.source.video_input import FALLBACK_FPS, VideoInput, failure_reason, nominal_fps
 from fanlight.producer.stats import Drop, Drops
 
 _log = logging.getLogger(__name__)
 
-FALLBACK_FPS = 30.0
-# Above this a "rate" is the container's clock (90,000 in MPEG-TS, 1,000 in Matroska), not the video's.
-_HIGHEST_RATE = 240
-# Beyond full HD one thread may not keep up; below it, more threads only add latency and memory.
-_PIXELS_PER_THREAD = 1920 * 1088
-# These deliver whole segments of seconds at once, so they are paced although they are live.
+# These deliver whole segments of several seconds at once, so they are paced although they are live.
 _SEGMENTED = frozenset({"hls", "dash"})
 
 
 class Playback:
-    """Decodes one file or stream. Not thread-safe; `grab` alone waits, and only on its `stop` event.
+    """Plays one file or stream. Not thread-safe; `grab` alone waits, and only on its `stop` event.
 
     Args:
-        address: file or URL, as FFmpeg takes it.
-        name: for messages; without a password.
-        drops: pictures that are not handed on are counted here.
+        drops: pictures that are not returned are counted here.
         fps: play every picture at this rate instead of at its own; ignored where there is no end.
         loop: start over at the end, without a gap; only where there is an end.
-        options: FFmpeg's, for the demuxer.
-        timeouts_s: to open, and to wait for data; None to wait for ever.
-        max_pixels: of a picture; FFmpeg refuses what is larger before it takes memory for it.
+        clock: the time.
+
+    Attributes:
+        endless: it has no known duration; known after `open`.
+        native_fps: the rate of the video; likewise.
     """
 
     def __init__(
         self,
-        address: str,
-        name: str,
+        video: VideoInput,
         drops: Drops,
         *,
         fps: float | None = None,
         loop: bool = False,
-        options: Mapping[str, str] | None = None,
-        timeouts_s: tuple[float, float] | None = None,
-        max_pixels: int = MAX_PIXELS,
+        clock: Clock | None = None,
     ) -> None:
         self.endless = False
         self.native_fps = FALLBACK_FPS
+        self._input = video
         self._drops = drops
-        self._address = address
-        self._name = name
         self._fps = fps
         self._loop = loop
-        self._options = dict(options or {})
-        self._timeouts_s = timeouts_s
-        self._max_pixels = max_pixels
+        self._clock = clock or Clock()
+        self._log = LimitedLog(_log)
+        self._pacer = Pacer(self._clock)
         self._paced = True
         self._arrived_ns = 0
-        self._media_ns = 0
-        self._warnings = RateLimiter()
-        self._pacer = Pacer()
         self._container: InputContainer | None = None
-        self._frames: Iterator[av.VideoFrame] = iter(())
+        self._frames: Iterator[tuple[av.VideoFrame, int]] = iter(())
 
     @property
     def fps(self) -> float:
-        """Pictures per second as they are handed on; `native_fps` unless another rate was asked for."""
+        """Pictures per second as they are returned; `native_fps` unless another rate was asked for."""
         return self.native_fps if self._fps is None or self.endless else self._fps
 
     def open(self) -> None:
@@ -88,74 +76,38 @@ class Playback:
             SourceError: it cannot be opened, or there is no video in it.
             ConfigError: FFmpeg does not know the protocol.
         """
-        container, stream = self._open_container()
-        self.endless = self._timeouts_s is not None and (container.duration or 0) <= 0
+        container, stream = self._open_input()
+        self.endless = self._input.timeouts_s is not None and (container.duration or 0) <= 0
         self._paced = not self.endless or not _SEGMENTED.isdisjoint(container.format.name.split(","))
-        self.native_fps = _nominal_fps(stream)
-        self._pacer = Pacer()
+        self.native_fps = nominal_fps(stream)
+        self._pacer = Pacer(self._clock)
         self._frames = self._decode(container, stream)
 
     def grab(self, stop: threading.Event) -> Captured | None:
         """The next picture, when it is due; None at the end, or soon after `stop`.
 
         Raises:
-            SourceError: nothing in it can be decoded, the connection failed, or data stayed away.
+            SourceError: nothing in it can be decoded, the connection failed, or no data came in time.
         """
-        frame = next(self._frames, None)
-        if frame is None:
-            return None
-        if not self._paced:
-            return Captured(frame, self._arrived_ns)
-        deadline_ns = self._pacer.deadline_ns(self._media_ns, monotonic_ns())
-        if not wait_until(deadline_ns, stop):
-            return None
-        return Captured(
-            frame, self._pacer.capture_ns(deadline_ns, now_ns=monotonic_ns(), wall_ns=wall_ns())
-        )
+        for frame, media_ns in self._frames:
+            capture_ns = self._pacer.wait(media_ns, stop) if self._paced else self._arrived_ns
+            return None if capture_ns is None else Captured(frame, capture_ns)
+        return None
 
     def close(self) -> None:
         self._frames = iter(())
-        self._release()
-
-    def _release(self) -> None:
         if self._container is not None:
             self._container.close()
             self._container = None
 
-    def _open_container(self) -> tuple[InputContainer, VideoStream]:
-        try:
-            container = av.open(
-                self._address,
-                "r",
-                # For the demuxer, and for the decoders that look at the first pictures.
-                options={**self._options, "max_pixels": str(self._max_pixels)},
-                timeout=self._timeouts_s,
-                metadata_errors="replace",  # titles come in any encoding, and we do not read them
-            )
-        except av.error.ProtocolNotFoundError:
-            scheme = self._address.partition("://")[0]
-            raise ConfigError("--source", self._name, f"FFmpeg knows no protocol {scheme!r}") from None
-        except av.FFmpegError as error:
-            raise SourceError(f"{self._name}: {_sentence(error)}") from None
-        self._container = container
-        # The picture on an audio file's cover is a video stream too, of one frame.
-        streams = [s for s in container.streams.video if s.codec_context and not _is_cover(s)]
-        if not streams:
-            self._release()
-            raise SourceError(f"{self._name}: there is no video in it that FFmpeg can decode")
-        stream = streams[0]
-        if stream.width * stream.height > self._max_pixels:
-            self._release()
-            size = f"{stream.width}x{stream.height}"
-            raise SourceError(f"{self._name}: it is {size}: allowed is up to {self._max_pixels} pixels")
-        stream.codec_context.options = {"max_pixels": str(self._max_pixels)}
-        if self._timeouts_s is None and stream.width * stream.height > _PIXELS_PER_THREAD:
-            stream.codec_context.thread_type = ThreadType.AUTO
-        else:
-            stream.codec_context.thread_count = 1
-        return container, stream
+    def _open_input(self) -> tuple[InputContainer, VideoStream]:
+        self._container, stream = self._input.open()
+        return self._container, stream
 
-    def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+    def _decode(
+        self, container: InputContainer, stream: VideoStream
+    ) -> Iterator[tuple[av.VideoFrame, int]]:
+        """The pictures, each with its media time."""
         clock = MediaClock(interval_ns(self.fps))
         own_rate = self._fps is None or self.endless
         frames = self._decode_once(container, stream)
@@ -166,10 +118,9 @@ class Playback:
                 pts_ns = None
                 if own_rate and frame.pts is not None and frame.time_base is not None:
                     pts_ns = int(frame.pts * frame.time_base * 1_000_000_000)
-                self._media_ns = clock.place(pts_ns)
-                yield frame
+                yield frame, clock.place(pts_ns)
             if first is None:
-                raise SourceError(f"{self._name}: nothing in it can be decoded")
+                raise SourceError(f"{self._input.name}: nothing in it can be decoded")
             if self.endless or not self._loop:
                 return
             container, stream, frames = self._start_over(container, stream, first.pts)
@@ -185,70 +136,45 @@ class Playback:
             first = next(frames, None)
             if first is not None and first_pts is not None and first.pts == first_pts:
                 return container, stream, itertools.chain([first], frames)
-        self._release()
-        container, stream = self._open_container()
+        container.close()
+        container, stream = self._open_input()
         return container, stream, self._decode_once(container, stream)
 
     def _decode_once(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
-        backlog = Backlog(interval_ns(self.native_fps), intra_only=stream.codec_context.codec.intra_only)
         try:
-            asked_ns = monotonic_ns()
-            for packet in container.demux(stream):
-                self._arrived_ns = wall_ns()
-                came_ns = monotonic_ns()
-                left_out = not self._paced and backlog.leaves_out(
-                    asked_ns=asked_ns, came_ns=came_ns, key=packet.is_keyframe
-                )
-                if left_out:
-                    self._drops[Drop.SKIPPED] += 1
-                    asked_ns = monotonic_ns()
-                    continue
+            for packet in self._packets(container, stream):
                 try:
                     frames = packet.decode()
                 except av.error.EOFError:
                     return
                 except av.FFmpegError as error:
-                    self._skip(error)
-                    asked_ns = monotonic_ns()
+                    self._drops[Drop.UNREADABLE] += 1
+                    name, now_ns = self._input.name, self._clock.monotonic_ns()
+                    self._log.warn(now_ns, "%s: undecodable packet skipped: %s", name, reason(error))
                     continue
                 yield from (frame for frame in frames if isinstance(frame, av.VideoFrame))
-                asked_ns = monotonic_ns()
         except av.FFmpegError as error:
-            if self._timeouts_s is not None:
+            if self._input.timeouts_s is not None:
                 timed_out = isinstance(error, av.error.ExitError)
-                reason = _sentence(error) if timed_out else f"the stream broke off ({error.strerror})"
-                raise SourceError(f"{self._name}: {reason}") from None
+                why = failure_reason(error) if timed_out else f"the stream broke off ({reason(error)})"
+                raise SourceError(f"{self._input.name}: {why}") from None
             # A damaged file: what could be read has been played.
-            _log.warning("%s: cannot be read to its end: %s", self._name, error.strerror)
+            _log.warning("%s: cannot be read to its end: %s", self._input.name, reason(error))
 
-    def _skip(self, error: av.FFmpegError) -> None:
-        self._drops[Drop.UNREADABLE] += 1
-        held_back = self._warnings.allow(monotonic_ns())
-        if held_back is not None:
-            _log.warning(
-                "%s: %d undecodable packets skipped so far (%s)",
-                self._name,
-                self._drops[Drop.UNREADABLE],
-                error.strerror,
-            )
-
-
-def _nominal_fps(stream: VideoStream) -> float:
-    # The codec's own rate first: from few packets FFmpeg guesses 50 for 25 fps H.264 in MPEG-TS.
-    for rate in (stream.codec_context.framerate, stream.average_rate, stream.guessed_rate):
-        if rate and 0 < rate <= _HIGHEST_RATE:
-            return float(rate)
-    return FALLBACK_FPS
-
-
-def _is_cover(stream: VideoStream) -> bool:
-    return bool(stream.disposition & av.stream.Disposition.attached_pic)
-
-
-def _sentence(error: av.FFmpegError) -> str:
-    """What FFmpeg says, without the address: it may hold a password."""
-    if isinstance(error, av.error.ExitError):
-        return "no data came in time"
-    if isinstance(error, av.error.InvalidDataError):
-        return "not a video, or damaged: FFmpeg cannot read it"
-    return error.strerror or "FFmpeg gave no reason"
+    def _packets(self, container: InputContainer, stream: VideoStream) -> Iterator[av.Packet[VideoStream]]:
+        """The packets to decode, as they arrive."""
+        catch_up = CatchUp(interval_ns(self.native_fps), intra_only=stream.codec_context.codec.intra_only)
+        packets = container.demux(stream)
+        while True:
+            requested_ns = self._clock.monotonic_ns()
+            packet = next(packets, None)
+            if packet is None:
+                return
+            self._arrived_ns = self._clock.wall_ns()
+            arrived_ns = self._clock.monotonic_ns()
+            if not self._paced and catch_up.skips(
+                requested_ns=requested_ns, arrived_ns=arrived_ns, key=packet.is_keyframe
+            ):
+                self._drops[Drop.SKIPPED] += 1
+            else:
+                yield packet

@@ -7,12 +7,11 @@ import time
 
 import numpy as np
 
-from fanlight.common.clock import monotonic_ns, wall_ns
 from fanlight.common.codec.picture import BGR
 from fanlight.producer.source.base import Captured
-from fanlight.producer.source.digits import Digits
-from fanlight.producer.source.frame_code import code_top, draw_frame_number, read_frame_number
-from fanlight.producer.source.pacing import Pacer, interval_ns, wait_until
+from fanlight.producer.source.frame_code import draw_frame_number, read_frame_number
+from fanlight.producer.source.pacing import Clock, Pacer, interval_ns
+from fanlight.producer.source.text import BACKGROUND, HEIGHT, WIDTH, draw_text
 from fanlight.producer.stats import Drops
 
 __all__ = ["DEFAULT_FPS", "DEFAULT_SIZE", "TestPattern", "TestPatternSource", "read_frame_number"]
@@ -30,9 +29,7 @@ _BARS = [
     (0, 0, 191),
     (191, 0, 0),
 ]
-_PANEL = 24
 _SWEEP_S = 4.0
-_BOUNCE_S = 1.5
 
 
 class TestPattern:
@@ -41,56 +38,45 @@ class TestPattern:
     __test__ = False  # not a test case, whatever pytest makes of the name
 
     def __init__(self, size: tuple[int, int], fps: float) -> None:
-        self._width, self._height = size
+        width, height = size
         self._fps = fps
-        self._bars_end = round(self._height * 0.70)
-        self._digits = Digits(max(1, min(int(self._width * 0.6 / 72), int(self._height * 0.11 / 7))))
-        gap = max(1, self._digits.height // 3)
-        self._lines = [self._bars_end // 2 - self._digits.height - gap // 2, self._bars_end // 2 + gap // 2]
-        self._panel_top = max(0, self._lines[0] - gap)
-        self._panel_end = min(self._bars_end, self._lines[1] + self._digits.height + gap)
-        self._radius = max(1, (code_top(self._height) - self._bars_end) // 4)
-        self._background = self._draw_background()
+        self._bars_end = round(height * 0.70)
+        self._scale = max(1, min(int(width * 0.6 / 12 / WIDTH), int(height * 0.11 / HEIGHT)))
+        line_px = HEIGHT * self._scale
+        gap_px = max(1, line_px // 3)
+        middle = self._bars_end // 2
+        self._lines = (middle - line_px - gap_px // 2, middle + gap_px // 2)
+        self._panel = slice(
+            max(0, self._lines[0] - gap_px), min(self._bars_end, self._lines[1] + line_px + gap_px)
+        )
+        self._background = self._draw_background(width, height)
 
     def draw(self, number: int, time_ns: int) -> BGR:
-        """A new picture: `number` and the wall time `time_ns` are burnt in."""
+        """A new picture that shows `number` and the wall time `time_ns`."""
         image = self._background.copy()
-        seconds = number / self._fps
-        self._draw_sweep(image, seconds)
-        self._draw_ball(image, seconds)
-        self._digits.draw(image, f"#{number:06d}", self._lines[0], self._width // 2)
-        self._digits.draw(image, _time_of_day(time_ns), self._lines[1], self._width // 2)
+        self._draw_sweep(image, number / self._fps)
+        draw_text(image, f"#{number:06d}", self._lines[0], scale=self._scale)
+        draw_text(image, time_of_day(time_ns), self._lines[1], scale=self._scale)
         draw_frame_number(image, number)
         return image
 
-    def _draw_background(self) -> BGR:
-        image = np.empty((self._height, self._width, 3), dtype=np.uint8)
-        columns = np.arange(self._width)
-        image[:] = np.array(_BARS, dtype=np.uint8)[columns * len(_BARS) // self._width]
-        ramp = (columns * 255 // max(1, self._width - 1)).astype(np.uint8)
+    def _draw_background(self, width: int, height: int) -> BGR:
+        image = np.empty((height, width, 3), dtype=np.uint8)
+        columns = np.arange(width)
+        image[:] = np.array(_BARS, dtype=np.uint8)[columns * len(_BARS) // width]
+        ramp = (columns * 255 // max(1, width - 1)).astype(np.uint8)
         image[self._bars_end :] = ramp[np.newaxis, :, np.newaxis]
-        half = min(self._width // 2, 7 * self._digits.advance)
-        image[self._panel_top : self._panel_end, self._width // 2 - half : self._width // 2 + half] = _PANEL
+        half = min(width // 2, 7 * WIDTH * self._scale)
+        image[self._panel, width // 2 - half : width // 2 + half] = BACKGROUND
         return image
 
     def _draw_sweep(self, image: BGR, seconds: float) -> None:
         """A bright line that crosses the bars behind the panel: judder and tearing show on it."""
-        x = int(seconds / _SWEEP_S % 1 * self._width)
-        end = x + max(1, self._width // 100)
-        image[: self._panel_top, x:end] = 255
-        image[self._panel_end : self._bars_end, x:end] = 255
-
-    def _draw_ball(self, image: BGR, seconds: float) -> None:
-        """A ball that bounces along the grey ramp."""
-        radius, ground = self._radius, code_top(self._height) - 1
-        phase = seconds / _BOUNCE_S % 1
-        lift = 4 * phase * (1 - phase) * max(0, ground - self._bars_end - 2 * radius)
-        x = radius + _there_and_back(seconds / _SWEEP_S) * max(0, self._width - 2 * radius)
-        y = ground - radius - lift
-        top, left = max(0, int(y) - radius), max(0, int(x) - radius)
-        region = image[top : int(y) + radius + 1, left : int(x) + radius + 1]
-        rows, columns = np.ogrid[top : top + region.shape[0], left : left + region.shape[1]]
-        region[(rows - y) ** 2 + (columns - x) ** 2 <= radius * radius] = (0, 140, 255)
+        width = image.shape[1]
+        x = int(seconds / _SWEEP_S % 1 * width)
+        end = x + max(1, width // 100)
+        image[: self._panel.start, x:end] = 255
+        image[self._panel.stop : self._bars_end, x:end] = 255
 
 
 class TestPatternSource:
@@ -98,15 +84,23 @@ class TestPatternSource:
 
     Args:
         size: (width, height) in pixels.
+        clock: the time.
     """
 
     __test__ = False
     live = False
 
-    def __init__(self, size: tuple[int, int] = DEFAULT_SIZE, fps: float = DEFAULT_FPS) -> None:
+    def __init__(
+        self,
+        size: tuple[int, int] = DEFAULT_SIZE,
+        fps: float = DEFAULT_FPS,
+        *,
+        clock: Clock | None = None,
+    ) -> None:
         self.fps = fps
         self.drops = Drops()
         self._size = size
+        self._clock = clock or Clock()
         self._interrupted = threading.Event()
         self._pattern: TestPattern | None = None
         self._pacer = Pacer()
@@ -118,16 +112,17 @@ class TestPatternSource:
         self._number = 0
 
     def read(self) -> Captured | None:
-        """The next picture. The time burnt into it is its `capture_ns`."""
+        """The next picture. The time that it shows is its `capture_ns`."""
         if self._pattern is None or self._interrupted.is_set():
             return None
-        now_ns = monotonic_ns()
+        now_ns = self._clock.monotonic_ns()
         due_ns = self._pacer.deadline_ns(self._number * interval_ns(self.fps), now_ns)
-        capture_ns = wall_ns() + max(0, due_ns - now_ns)
+        capture_ns = self._clock.wall_ns() + max(0, due_ns - now_ns)
         # Drawn before it is due, so that drawing adds nothing to the age of the picture.
         picture = self._pattern.draw(self._number, capture_ns)
         self._number += 1
-        return Captured(picture, capture_ns) if wait_until(due_ns, self._interrupted) else None
+        due = self._clock.wait_until(due_ns, self._interrupted)
+        return Captured(picture, capture_ns) if due else None
 
     def interrupt(self) -> None:
         self._interrupted.set()
@@ -139,12 +134,7 @@ class TestPatternSource:
         return f"test pattern {self._size[0]}x{self._size[1]}"
 
 
-def _there_and_back(turns: float) -> float:
-    """0 to 1 and back to 0 while `turns` grows by 2."""
-    phase = turns % 2
-    return phase if phase <= 1 else 2 - phase
-
-
-def _time_of_day(time_ns: int) -> str:
+def time_of_day(time_ns: int) -> str:
+    """The local time, to the millisecond."""
     moment = time.localtime(time_ns // 1_000_000_000)
-    return f"{moment.tm_hour:02d}:{moment.tm_min:02d}:{moment.tm_sec:02d}.{time_ns // 1_000_000 % 1000:03d}"
+    return f"{time.strftime('%H:%M:%S', moment)}.{time_ns // 1_000_000 % 1000:03d}"

@@ -41,7 +41,7 @@ def _producer(flags: list[str], control: FaultControl) -> int:
     from fanlight.common.model.frame import MAX_SIDE
     from fanlight.producer.source.base import Captured, Source
     from fanlight.producer.source.frame_code import MODULUS, draw_frame_number
-    from fanlight.producer.source.pacing import Pacer, interval_ns, wait_until
+    from fanlight.producer.source.pacing import Clock, Pacer, interval_ns
     from fanlight.producer.source.test_pattern import TestPattern
     from fanlight.producer.stats import Drops
 
@@ -74,7 +74,7 @@ def _producer(flags: list[str], control: FaultControl) -> int:
                 self.open()
             due_ns = self._pacer.deadline_ns(self._number * interval_ns(self.fps), monotonic_ns())
             self._number += 1
-            if mode is not Mode.FLOODING and not wait_until(due_ns, self._interrupted):
+            if mode is not Mode.FLOODING and not Clock().wait_until(due_ns, self._interrupted):
                 return None
             if self._interrupted.is_set():
                 return None

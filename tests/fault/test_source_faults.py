@@ -1,7 +1,7 @@
 """Cameras and URLs that stall, flood, send garbage or change their size; pictures that cannot be encoded.
 
-Of devices there is none here: this kernel has neither `vivid` nor `v4l2loopback`. What a camera device has
-in common with a URL (a thread of its own, a limit to its silence) is tested in tests/integration.
+No camera device is tested: this kernel has neither `vivid` nor `v4l2loopback`. What a device has in common
+with a URL (a thread of its own, a time limit for pictures) is tested in tests/integration.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from fanlight.producer import Producer
 from tests.support import watching
 from tests.support.broker import tcp_url
 from tests.support.commands import Command, running
-from tests.support.moody_camera import MoodyCamera, age_s, moody_camera
+from tests.support.faulty_camera import FaultyCamera, age_s, faulty_camera
 from tests.support.timing import scaled, wait_until
 from tests.support.watching import Observation
 
@@ -69,8 +69,8 @@ def watched(source: str, stream: str, *more: str) -> Iterator[tuple[Command, Wat
 
 
 @pytest.fixture
-def camera() -> Iterator[MoodyCamera]:
-    with moody_camera() as camera:
+def camera() -> Iterator[FaultyCamera]:
+    with faulty_camera() as camera:
         yield camera
 
 
@@ -79,21 +79,21 @@ def ages(seen: list[Observation]) -> list[float]:
     return [one.age_s for one in seen]
 
 
-def test_a_camera_may_change_its_size_send_garbage_stall_and_come_back(
-    camera: MoodyCamera, stream: str
+def test_a_camera_changes_its_size_sends_garbage_stalls_and_returns(
+    camera: FaultyCamera, stream: str
 ) -> None:
     with watched(camera.url, stream) as (producer, watcher):
         for size, width in (("480x270", 480), ("321x181", 321), ("320x180", 320)):
-            camera.tell(f"size {size}")
+            camera.command(f"size {size}")
             took_s = watcher.first_after_s(size, width)
             assert took_s < scaled(RECOVERY_S)
-        # Some of it is passed over without a word, between two pictures: until a piece is taken for one.
+        # The demuxer skips garbage between two pictures silently, until it takes some of it for a picture.
         for _ in range(6):
-            camera.tell("garbage 300000")
-            if producer.err.wait_for(lambda text: "undecodable packets skipped so far" in text, scaled(2)):
+            camera.command("garbage 300000")
+            if producer.err.wait_for(lambda text: "undecodable packet skipped" in text, scaled(2)):
                 break
         else:
-            raise AssertionError(f"the producer never said what it skipped:\n{producer.err.text}")
+            raise AssertionError(f"the producer never logged what it skipped:\n{producer.err.text}")
         assert watcher.first_after_s("after garbage") < scaled(RECOVERY_S)
         camera.suspend()
         producer.wait_line("no frame for 3 s; waiting for it to come back")
@@ -106,16 +106,16 @@ def test_a_camera_may_change_its_size_send_garbage_stall_and_come_back(
     assert len(producer.err.lines) <= 6, producer.err.text
 
 
-def test_a_flood_does_not_make_pictures_old(camera: MoodyCamera, stream: str) -> None:
+def test_a_flood_does_not_make_pictures_old(camera: FaultyCamera, stream: str) -> None:
     with watched(camera.url, stream) as (_producer, watcher):
         began_s = time.monotonic()
-        camera.tell("repeat 20")
-        camera.tell("fps 100000")
-        wait_until(lambda: time.monotonic() - began_s > 3, 5)  # so long it floods
+        camera.command("repeat 20")
+        camera.command("fps 100000")
+        wait_until(lambda: time.monotonic() - began_s > 3, 5)  # the length of the flood
         flood = ages(watcher.after(began_s))
         calm_s = time.monotonic()
-        camera.tell("repeat 1")
-        camera.tell("fps 25")
+        camera.command("repeat 1")
+        camera.command("fps 25")
         watcher.first_after_s("after the flood", count=40)
         calm = ages(watcher.after(calm_s + RECOVERY_S / 2))
     # Megabytes lie in the buffers between; a reader that decodes them all shows them after seconds.
@@ -124,7 +124,7 @@ def test_a_flood_does_not_make_pictures_old(camera: MoodyCamera, stream: str) ->
     assert max(calm) < scaled(MAX_AGE_S)
 
 
-class Tape:
+class LoopingServer:
     """Serves MPEG-TS over TCP, each piece in a second, over and over."""
 
     def __init__(self, pieces: list[bytes]) -> None:
@@ -132,7 +132,7 @@ class Tape:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"tcp://127.0.0.1:{self._listener.getsockname()[1]}"
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name="tape")
+        self._thread = threading.Thread(target=self._serve, name="looping server")
         self._thread.start()
 
     def end(self) -> None:
@@ -160,33 +160,24 @@ class Tape:
 
 
 @pytest.fixture
-def tape(tmp_path: Path) -> Iterator[Tape]:
+def looping(tmp_path: Path) -> Iterator[LoopingServer]:
     """H.264 whose size changes every second, with broken bytes in one of them."""
     pieces = []
     for size in ("320x180", "480x270"):
         path = tmp_path / f"{size}.ts"
         command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", f"testsrc2=size={size}:rate=25", "-t", "1"]
-        encoding = [
-            "-c:v",
-            "libx264",
-            "-preset",
-            "ultrafast",
-            "-tune",
-            "zerolatency",
-            "-pix_fmt",
-            "yuv420p",
-        ]
-        subprocess.run([*command, *encoding, "-f", "mpegts", str(path)], check=True)
+        x264 = ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency"]
+        subprocess.run([*command, *x264, "-pix_fmt", "yuv420p", "-f", "mpegts", str(path)], check=True)
         pieces.append(path.read_bytes())
     half = len(pieces[0]) // 2
     broken = pieces[0][:half] + bytes(np.random.default_rng(7).integers(0, 256, 5000, np.uint8))
-    tape = Tape([*pieces, broken + pieces[0][half:], pieces[1]])
-    yield tape
-    tape.end()
+    server = LoopingServer([*pieces, broken + pieces[0][half:], pieces[1]])
+    yield server
+    server.end()
 
 
 def test_every_sink_follows_an_h264_stream_that_changes_its_size(
-    tape: Tape, stream: str, tmp_path: Path
+    looping: LoopingServer, stream: str, tmp_path: Path
 ) -> None:
     url, trace = tcp_url("threads"), tmp_path / "t.csv"
     with ExitStack() as stack:
@@ -194,7 +185,7 @@ def test_every_sink_follows_an_h264_stream_that_changes_its_size(
         def start(program: str, *flags: str) -> Command:
             return stack.enter_context(running(program, "--url", url, "--stream", stream, *flags))
 
-        producer = start("producer", "--source", tape.url)
+        producer = start("producer", "--source", looping.url)
         producer.wait_line("listening")
         hub = start("consumer", "--name", "hub", "--sink", "share")
         plain = start(
@@ -226,7 +217,7 @@ def test_every_sink_follows_an_h264_stream_that_changes_its_size(
         assert "Traceback" not in command.err.text, command.err.text
 
 
-def test_pictures_that_cannot_be_encoded_are_left_out(stream: str) -> None:
+def test_pictures_that_cannot_be_encoded_are_dropped(stream: str) -> None:
     url = tcp_url("multiplex")
     image = np.zeros((90, 160, 3), np.uint8)
     with (
@@ -269,9 +260,7 @@ def test_a_folder_with_pictures_that_cannot_be_encoded(bad: str, stream: str, tm
         running("producer", "--url", url, "--stream", stream, *flags) as producer,
         Watcher(Consumer(stream=stream, url=url)) as watcher,
     ):
-        line = producer.wait_line(
-            "picture left out: a picture of 16500x16: allowed are 16384 pixels a side"
-        )
+        line = producer.wait_line("picture dropped: a picture of 16500x16: allowed are 16384 pixels a side")
         if bad == "one":
             watcher.first_after_s("the others come")
             producer.signal(signal.SIGTERM)
@@ -285,7 +274,7 @@ def test_a_folder_with_pictures_that_cannot_be_encoded(bad: str, stream: str, tm
     assert len(producer.err.lines) < 15
 
 
-def test_a_program_that_hands_in_nothing_else_is_told(stream: str) -> None:
+def test_a_program_whose_pictures_cannot_be_encoded_gets_an_error(stream: str) -> None:
     url = tcp_url("threads")
     wide = np.zeros((2, 16_500, 3), np.uint8)
     with Producer(stream=stream, url=url, fps=30) as producer, Watcher(Consumer(stream=stream, url=url)):

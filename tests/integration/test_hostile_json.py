@@ -1,4 +1,4 @@
-"""What only a producer without a broker can send: JSON that is none, or absurd. Counted and skipped."""
+"""Invalid and absurd JSON, which only a producer without a broker can send, is counted and skipped."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_hostile_json_is_counted_and_skipped(stream: str) -> None:
         on.goes_on()
 
 
-def test_times_of_other_streams_and_absurd_ones_are_survived(stream: str) -> None:
+def test_clock_replies_of_other_streams_and_absurd_times_are_ignored(stream: str) -> None:
     with tcp_scene(stream, tcp_url("threads"), "jpeg") as (out, on):
         for of, asked_ns in ((stream, 2**63 - 1), (stream, -1), ("other", 0)):
             out.send(control("clock_reply", of, asked_ns=asked_ns, received_ns=2**63 - 1, replied_ns=-1))

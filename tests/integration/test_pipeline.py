@@ -1,4 +1,4 @@
-"""A producer and its consumers over a real RabbitMQ, with real footage: the pictures, joins, restarts."""
+"""A producer and its consumers over a real RabbitMQ, with real footage: pictures, joins, restarts."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tests.support.media_server import CLIP
 from tests.support.timing import scaled, wait_until
 from tests.unit.common.codec.build import psnr
 
-# Tests of what a picture looks like must not lose one because the machine is busy.
+# Tests that compare pixels must not lose a picture because the machine is busy.
 PATIENT_S = 10.0
 FPS = 15
 EVERY_CODEC = pytest.mark.parametrize("codec", ["h264", "jpeg", "png", "raw"])
 
 
-class TakesPictures(Protocol):
-    """A producer, or what stands for one."""
+class AcceptsPictures(Protocol):
+    """A producer, or a stub of one."""
 
     def send(self, image: BGR, *, capture_ns: int) -> None: ...
 
@@ -40,7 +40,7 @@ class Camera:
         sent: each picture by the capture time that it was sent with.
     """
 
-    def __init__(self, out: TakesPictures, pictures: list[BGR], fps: float = FPS) -> None:
+    def __init__(self, out: AcceptsPictures, pictures: list[BGR], fps: float = FPS) -> None:
         self.sent: dict[int, BGR] = {}
         self._out = out
         self._pictures = pictures
@@ -100,7 +100,7 @@ def _decoded(width: int, height: int) -> list[BGR]:
 def read(
     consumer: Consumer, count: int, wanted: Callable[[Frame], bool] = lambda _frame: True
 ) -> list[Frame]:
-    """The next `count` frames that are wanted; others are passed over."""
+    """The next `count` frames that are wanted; others are skipped."""
     frames: list[Frame] = []
     deadline = time.monotonic() + scaled(15)
     while len(frames) < count:
@@ -148,7 +148,7 @@ def test_every_picture_arrives_as_it_was_sent(stream: str, url: str, codec: str)
 
 
 @EVERY_CODEC
-def test_who_joins_mid_stream_gets_a_whole_picture(stream: str, url: str, codec: str) -> None:
+def test_a_consumer_that_joins_mid_stream_gets_a_whole_picture(stream: str, url: str, codec: str) -> None:
     with (
         on_air(stream, url, codec) as (_, camera),
         Consumer(stream, "early", url=url) as early,
@@ -172,10 +172,10 @@ def test_nothing_is_published_while_nobody_watches(stream: str, url: str) -> Non
             read(consumer, 5)
             assert out.watched
         wait_until(lambda: not out.watched, 10, "the producer is idle")
-        settled = out.stats().unwatched + 2  # a picture may still have been under way to the encoder
-        wait_until(lambda: out.stats().unwatched >= settled, 10, "pictures are left out")
+        settled = out.stats().unwatched + 2  # a picture may still have been on its way to the encoder
+        wait_until(lambda: out.stats().unwatched >= settled, 10, "pictures are dropped")
         before = out.stats()
-        wait_until(lambda: out.stats().unwatched >= before.unwatched + 10, 10, "pictures are left out")
+        wait_until(lambda: out.stats().unwatched >= before.unwatched + 10, 10, "pictures are dropped")
         after = out.stats()
         assert (after.published, after.published_bytes) == (before.published, before.published_bytes)
         assert not out.watched
@@ -215,7 +215,7 @@ def test_two_consumers_of_one_name_both_get_every_frame(stream: str, url: str) -
 
 
 @pytest.mark.parametrize("codec", ["h264", "jpeg"])
-def test_sync_playout_shows_each_frame_at_its_time(stream: str, url: str, codec: str) -> None:
+def test_sync_playout_presents_each_frame_at_its_time(stream: str, url: str, codec: str) -> None:
     delay_s = 0.4
     with (
         on_air(stream, url, codec) as (_, _camera),
@@ -224,6 +224,7 @@ def test_sync_playout_shows_each_frame_at_its_time(stream: str, url: str, codec:
         frames = read(consumer, 25)
         late_s = sorted((frame.presented_ns - frame.capture_ns) / 1e9 - delay_s for frame in frames)
         assert late_s[0] >= 0, "a frame was shown before its time"
-        assert late_s[len(late_s) // 2] <= scaled(0.02)
+        # Later than half a frame interval it would be dropped.
+        assert late_s[len(late_s) // 2] <= scaled(0.5 / FPS)
         assert all(one.seq < next_.seq for one, next_ in itertools.pairwise(frames))
         assert consumer.stats().skew_p50_s is not None

@@ -1,4 +1,4 @@
-"""URL sources and OpenCV against a real ffmpeg on loopback: what arrives, and what a bad day looks like."""
+"""URL sources and OpenCV against a real ffmpeg on loopback: pictures, stalls, failures and returns."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from fanlight.producer.source import make_source
 from fanlight.producer.source.base import Captured, Source
 from fanlight.producer.source.camera import CameraSource
 from fanlight.producer.source.media import UrlSource
+from fanlight.producer.stats import Drop
 from tests.support.media_server import CLIP, MediaServer, mjpeg_over_http, mpegts_over_tcp
 from tests.support.timing import scaled
 
@@ -35,7 +36,7 @@ BOTH = pytest.mark.parametrize("serve", [mpegts_over_tcp, mjpeg_over_http])
 
 @pytest.fixture
 def silent_url() -> Iterator[str]:
-    """Something that accepts a connection and never says a word."""
+    """A server that accepts connections and never sends anything."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield f"tcp://127.0.0.1:{listener.getsockname()[1]}"
 
@@ -97,7 +98,7 @@ def test_mjpeg_over_http_arrives_at_the_size_that_is_served() -> None:
 
 
 @BOTH
-def test_a_stream_that_dies_is_said_in_one_line_and_read_again_after_its_return(serve: ServerMaker) -> None:
+def test_a_stream_that_dies_is_one_line_and_is_read_again_when_it_is_back(serve: ServerMaker) -> None:
     with serve() as server:
         source = url_source(server.url)
         source.open()
@@ -115,7 +116,7 @@ def test_a_stream_that_dies_is_said_in_one_line_and_read_again_after_its_return(
 
 
 @BOTH
-def test_a_stream_that_stalls_fails_in_time_and_is_read_again_after_its_return(serve: ServerMaker) -> None:
+def test_a_stream_that_stalls_fails_and_is_read_again_when_it_is_back(serve: ServerMaker) -> None:
     with serve() as server:
         source = url_source(server.url, stall_s=1)
         source.open()
@@ -139,7 +140,7 @@ def test_a_server_that_never_answers_fails_in_time(silent_url: str) -> None:
     source.close()
 
 
-def test_nobody_at_the_address_is_said_without_the_password() -> None:
+def test_a_refused_connection_is_reported_without_the_password() -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     source = url_source(f"http://admin:hunter2@127.0.0.1:{port}/cam?token=abc")
@@ -173,14 +174,15 @@ def test_the_process_ends_on_a_signal_although_ffmpeg_still_blocks(silent_url: s
 
 def test_a_file_on_a_web_server_plays_like_a_file(web_folder: str) -> None:
     source = make_source(f"http://{web_folder}/clip.mp4", loop=False, fps=100, size=None)
+    began_ns = time.time_ns()
     source.open()
     assert not source.live
     assert source.fps == 100
     pictures = list(iter(source.read, None))
     source.close()
-    # The newest wins here too, so a busy machine may lose some of the 132.
-    assert len(pictures) > 66
-    assert (pictures[-1].capture_ns - pictures[0].capture_ns) / 1e9 > 0.9
+    # Only the newest is kept here too, so a busy machine may skip some of the 132.
+    assert len(pictures) + source.drops[Drop.SKIPPED] == 132
+    assert (pictures[-1].capture_ns - began_ns) / 1e9 > 1.3
 
 
 def test_what_a_web_server_does_not_have_is_one_line(web_folder: str) -> None:
@@ -201,7 +203,7 @@ def test_a_camera_that_hangs_inside_opencv_fails_in_time() -> None:
         camera.close()
 
 
-def test_a_song_with_a_cover_is_not_a_video(tmp_path: Path) -> None:
+def test_an_audio_file_with_a_cover_is_not_a_video(tmp_path: Path) -> None:
     song = tmp_path / "song.mp3"
     inputs = ["-i", str(CLIP), "-map", "0:a", "-map", "0:v", "-frames:v", "1", "-t", "1"]
     encoding = ["-c:a", "libmp3lame", "-c:v", "mjpeg", "-disposition:v", "attached_pic"]

@@ -1,4 +1,4 @@
-"""A program that hands in pictures at a steady rate, whatever the broker does."""
+"""A program that sends pictures at a steady rate, whatever the broker does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fanlight.producer import Producer
 
 
 class Feeder:
-    """Sends from a thread of its own while it is entered. What is sent, `picture` says."""
+    """Sends what `picture` returns, from a thread of its own while the context is entered."""
 
     def __init__(self, producer: Producer, fps: float) -> None:
         self.producer = producer

@@ -1,4 +1,4 @@
-"""The header of a frame that a test has at hand."""
+"""Frame headers for tests."""
 
 from __future__ import annotations
 

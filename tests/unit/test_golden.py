@@ -84,7 +84,7 @@ def test_a_frame_is_read_from_amqp(codec: Codec) -> None:
 
 
 @pytest.mark.parametrize("codec", Codec)
-def test_todays_decoders_show_the_picture_of_then(codec: Codec) -> None:
+def test_the_decoders_of_today_decode_the_golden_bodies(codec: Codec) -> None:
     frame = wire.read_frame(message(f"frame-{codec}.tcp"))
     image = decoder(codec).decode(frame).pixels()
     if codec in (Codec.RAW, Codec.PNG):
@@ -94,7 +94,7 @@ def test_todays_decoders_show_the_picture_of_then(codec: Codec) -> None:
 
 
 @pytest.mark.parametrize("codec", [Codec.JPEG, Codec.PNG, Codec.H264])
-def test_a_body_cut_at_any_offset_or_with_any_byte_changed_is_decoded_or_refused(codec: Codec) -> None:
+def test_a_body_cut_or_changed_at_any_byte_is_decoded_or_refused(codec: Codec) -> None:
     frame = wire.read_frame(message(f"frame-{codec}.tcp"))
     whole, decoding = frame.body, decoder(codec)
     cut = [whole[:end] for end in range(1, len(whole))]
@@ -117,7 +117,7 @@ def test_control_messages_are_read_and_written_as_the_same_bytes(kind: str) -> N
     assert wire.control_message(read) == golden(f"{kind}.tcp")
 
 
-def test_what_opens_a_connection_is_read_and_written_as_the_same_bytes() -> None:
+def test_handshake_messages_are_read_and_written_as_the_same_bytes() -> None:
     hello = wire.read_hello(message("hello.tcp"))
     assert (hello, wire.hello_message(hello)) == (wire.Hello("cam", "desk", True), golden("hello.tcp"))
     assert wire.message(Kind.WELCOME, {}) == golden("welcome.tcp")

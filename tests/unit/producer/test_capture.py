@@ -3,7 +3,6 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from fanlight.common.model.errors import ConfigError, FanlightError, SourceError
 from fanlight.producer.capture import Capture
 from fanlight.producer.source.base import Captured
 from fanlight.producer.stats import Drops
+from tests.support.timing import scaled
 
 PICTURE = np.zeros((4, 4, 3), np.uint8)
 
@@ -29,7 +29,7 @@ class ScriptedSource:
         self.drops = Drops()
         self.opened = 0
         self.closed = 0
-        self.waiting = threading.Event()
+        self.idle = threading.Event()
         self._openings = [*openings]
         self._script: Script = []
         self._interrupted = threading.Event()
@@ -42,8 +42,8 @@ class ScriptedSource:
 
     def read(self) -> Captured | None:
         if not self._script:
-            self.waiting.set()
-            self._interrupted.wait(30)
+            self.idle.set()
+            self._interrupted.wait(scaled(30))
             return None
         step = self._script.pop(0)
         if isinstance(step, Exception):
@@ -64,22 +64,24 @@ class Bench:
     def __init__(self, source: ScriptedSource) -> None:
         self.source = source
         self.pictures: list[Captured] = []
-        self.ended = threading.Event()
-        self.failures: list[FanlightError] = []
+        self.ends: list[FanlightError | None] = []
         self.capture = Capture(
             source,
             on_picture=self.pictures.append,
-            on_failed=self.failures.append,
-            on_ended=self.ended.set,
+            on_ended=self._on_ended,
+            delays=lambda: itertools.repeat(0.0),
         )
 
+    def _on_ended(self, error: FanlightError | None) -> None:
+        self.ends.append(error)
+        self.source.idle.set()
+
     def run(self) -> Bench:
-        """Until the source ends, fails, or waits."""
+        """Until the source ends, fails, or blocks."""
         self.capture.start()
-        for _ in range(3000):
-            if self.ended.is_set() or self.source.waiting.wait(0.01):
-                break
-        self.capture.stop(10)
+        assert self.source.idle.wait(scaled(30))
+        self.capture.stop(scaled(10))
+        assert len(self.ends) == 1
         return self
 
     @property
@@ -87,42 +89,32 @@ class Bench:
         return [captured.capture_ns for captured in self.pictures]
 
 
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_delay(_: object) -> Iterator[float]:
-        return itertools.repeat(0.0)
-
-    monkeypatch.setattr("fanlight.producer.capture.backoff", no_delay)
-
-
-def test_all_pictures_are_handed_on_until_the_source_ends() -> None:
+def test_all_pictures_are_passed_on_until_the_source_ends() -> None:
     bench = Bench(ScriptedSource([1, 2, 3, None])).run()
-    assert bench.ended.is_set()
-    assert (bench.times, bench.failures) == ([1, 2, 3], [])
+    assert (bench.times, bench.ends) == ([1, 2, 3], [None])
     assert bench.source.opened == 1
     assert bench.source.closed >= 1
 
 
-@pytest.mark.parametrize("live", [False, True])
-@pytest.mark.parametrize("script", [[-1], [SourceError("no picture")]])
-def test_a_source_that_never_gave_a_picture_is_reported(live: bool, script: Script) -> None:
+GONE = SourceError("camera 0 is gone")
+
+
+@pytest.mark.parametrize(
+    ("script", "live"),
+    [([-1], False), ([-1], True), ([GONE], False), ([GONE], True), ([1, GONE], False)],
+    ids=["cannot open", "live, cannot open", "no picture", "live, no picture", "a file that breaks off"],
+)
+def test_a_failure_that_will_not_pass_is_reported(script: Script, live: bool) -> None:
     bench = Bench(ScriptedSource(script, live=live)).run()
-    assert [type(error) for error in bench.failures] == [SourceError]
-    assert bench.ended.is_set()
+    assert [type(error) for error in bench.ends] == [SourceError]
     assert bench.source.opened == 1
-
-
-def test_a_file_that_breaks_off_is_reported() -> None:
-    bench = Bench(ScriptedSource([1, SourceError("damaged")])).run()
-    assert [str(error) for error in bench.failures] == ["damaged"]
-    assert bench.times == [1]
+    assert bench.times == script[:-1]
 
 
 def test_a_camera_that_fails_is_opened_again_until_it_is_back(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    lost = SourceError("camera 0 is gone")
-    bench = Bench(ScriptedSource([1, lost], [-1], [-1], [2, 3], live=True)).run()
-    assert (bench.failures, bench.times) == ([], [1, 2, 3])
+    bench = Bench(ScriptedSource([1, GONE], [-1], [-1], [2, 3], live=True)).run()
+    assert (bench.ends, bench.times) == ([None], [1, 2, 3])
     assert bench.source.opened == 4
     assert bench.source.closed >= 4
     assert caplog.messages == ["camera 0 is gone; waiting for it to come back", "source camera 0 is back"]
@@ -130,21 +122,15 @@ def test_a_camera_that_fails_is_opened_again_until_it_is_back(caplog: pytest.Log
 
 def test_a_source_that_can_never_work_is_reported_even_if_it_is_live() -> None:
     wrong = ConfigError("--source", "x", "allowed is y")
-    bench = Bench(ScriptedSource([1, wrong], live=True)).run()
-    assert bench.failures == [wrong]
+    assert Bench(ScriptedSource([1, wrong], live=True)).run().ends == [wrong]
 
 
 def test_a_blocked_source_is_interrupted() -> None:
     bench = Bench(ScriptedSource([1], live=True)).run()
-    assert bench.source.waiting.is_set()
-    assert not bench.capture._thread.is_alive()
-    assert (bench.failures, bench.ended.is_set()) == ([], True)
+    assert (bench.times, bench.ends) == ([1], [None])
 
 
-def test_a_mistake_of_ours_is_told_to_the_owner(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_internal_error_closes_the_source_and_is_reported() -> None:
     bench = Bench(ScriptedSource([1, ZeroDivisionError("oops")], live=True)).run()
-    assert [str(error) for error in bench.failures] == [
-        "capture: internal error: ZeroDivisionError('oops')"
-    ]
-    assert caplog.messages == ["capture: internal error"]
-    assert bench.ended.is_set()
+    assert [str(error) for error in bench.ends] == ["capture: internal error: ZeroDivisionError('oops')"]
+    assert bench.source.closed == 1

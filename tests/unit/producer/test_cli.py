@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from fanlight.producer import cli
-from fanlight.producer.stats import Meters, ProducerStats
+from fanlight.producer.stats import ProducerCounters, ProducerStats
 
-NOTHING = Meters().snapshot(0)
+NOTHING = ProducerCounters().stats(0)
 
 
 @pytest.mark.parametrize(

@@ -1,46 +1,50 @@
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 
 from fanlight.common.codec import decoder
 from fanlight.common.model.errors import BrokerRefused, FanlightError
 from fanlight.common.model.frame import MAX_SIDE, Codec, EncodedFrame
-from fanlight.common.runtime.slot import Slot
+from fanlight.common.runtime.slot import NewestSlot
 from fanlight.producer.encode import Encode
+from fanlight.producer.frame_encoder import FrameEncoder
 from fanlight.producer.keyframes import KeyframeGovernor
 from fanlight.producer.settings import ProducerSettings
 from fanlight.producer.source.base import Captured
-from fanlight.producer.stats import Meters
+from fanlight.producer.stats import ProducerCounters
+from tests.support.timing import scaled
 
 MS = 1_000_000
-NOW = 1_700_000_000_000_000_000
+UNIX_NS = 1_700_000_000_000_000_000
+NOW_NS = 5_000_000_000
 PICTURE = np.random.default_rng(1).integers(0, 256, (48, 64, 3), np.uint8)
 
 
-class Queue(Slot[Captured]):
-    """Holds all its pictures, so that one thread after the other can be looked at."""
+class Pictures(NewestSlot[Captured]):
+    """A closed slot that holds several pictures; each is taken as if it were the newest."""
 
     def __init__(self, *pictures: Captured) -> None:
         super().__init__()
-        self._pictures = [*pictures]
+        self.left = [*pictures]
         self.close()
 
     def take(self, timeout_s: float) -> Captured | None:
-        return self._pictures.pop(0) if self._pictures else None
+        return self.left.pop(0) if self.left else None
 
     @property
     def drained(self) -> bool:
-        return not self._pictures
+        return not self.left
 
 
 @dataclass
 class FakePublisher:
-    """Ready as told, one answer for each time it is asked; then ready."""
+    """`wait_ready` gives the answers, one each time; then True."""
 
     answers: list[bool] = field(default_factory=list)
     watched: bool = True
@@ -59,61 +63,47 @@ class FakePublisher:
 
 
 class Bench:
+    """An encoding thread between pictures and a publisher."""
+
     def __init__(
-        self, *pictures: Captured, publisher: FakePublisher | None = None, **settings: Any
+        self,
+        *pictures: Captured,
+        publisher: FakePublisher | None = None,
+        now_ns: Callable[[], int] = lambda: NOW_NS,
+        **settings: Any,
     ) -> None:
         self.publisher = publisher or FakePublisher()
         self.keyframes = KeyframeGovernor()
-        self.meters = Meters()
+        self.counters = ProducerCounters()
         self.ends: list[FanlightError | None] = []
-        self.slot = Queue(*pictures)
+        self.pictures = Pictures(*pictures)
         self.encode = Encode(
-            ProducerSettings(**settings),
-            epoch=77,
-            fps=lambda: 30.0,
-            slot=self.slot,
-            publisher=self.publisher,
-            keyframes=self.keyframes,
-            meters=self.meters,
+            FrameEncoder(ProducerSettings(**settings), 77, lambda: 30.0, self.keyframes),
+            self.pictures,
+            self.publisher,
+            self.counters,
+            max_age_s=0.5,
             on_ended=self.ends.append,
+            now_ns=now_ns,
         )
 
     def run(self) -> list[EncodedFrame]:
         self.encode.start()
-        self.encode._thread.join(20)
-        self.encode.stop(10)
+        assert self.encode.join(scaled(20))
         assert len(self.ends) == 1
         return self.publisher.published
 
 
-@pytest.fixture(autouse=True)
-def _fixed_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "fanlight.producer.source.base.monotonic_of", lambda unix_ns: 5_000_000_000 - (NOW - unix_ns)
-    )
-    monkeypatch.setattr("fanlight.producer.encode.monotonic_ns", lambda: 5_000_000_000)
-
-
 def shot(age_ms: int = 10, picture: Any = PICTURE) -> Captured:
-    return Captured(picture, NOW - age_ms * MS)
+    return Captured(picture, UNIX_NS - age_ms * MS, NOW_NS - age_ms * MS)
 
 
-@pytest.mark.parametrize("codec", Codec)
-def test_frames_carry_what_a_receiver_needs(codec: Codec) -> None:
-    bench = Bench(shot(30), shot(20), shot(10), codec=codec, stream="door")
+def test_what_was_published_is_counted() -> None:
+    bench = Bench(shot(), shot())
     frames = bench.run()
     assert bench.ends == [None]
-    headers = [frame.header for frame in frames]
-    assert [header.seq for header in headers] == [0, 1, 2]
-    assert [header.capture_ns for header in headers] == [NOW - n * MS for n in (30, 20, 10)]
-    assert {(h.stream, h.codec, h.epoch, h.width, h.height, h.fps) for h in headers} == {
-        ("door", codec, 77, 64, 48, 30.0)
-    }
-    assert [h.key for h in headers] == [True, codec.intra_only, codec.intra_only]
-    receiving = decoder(codec)
-    assert all(receiving.decode(frame).pixels().shape == (48, 64, 3) for frame in frames)
-    stats = bench.meters.snapshot(0)
-    assert (stats.published, stats.published_bytes) == (3, sum(len(frame.body) for frame in frames))
+    stats = bench.counters.stats(0)
+    assert (stats.published, stats.published_bytes) == (2, sum(len(frame.body) for frame in frames))
 
 
 def test_a_request_is_answered_with_the_next_frame() -> None:
@@ -129,10 +119,10 @@ def test_a_request_is_answered_with_the_next_frame() -> None:
     assert [frame.header.key for frame in bench.run()] == [True, False, False, True, False]
 
 
-def test_what_grew_too_old_is_not_encoded_and_leaves_no_gap() -> None:
+def test_a_picture_that_became_too_old_is_dropped_and_leaves_no_gap() -> None:
     bench = Bench(shot(), shot(501), shot(500))
     assert [frame.header.seq for frame in bench.run()] == [0, 1]
-    assert bench.meters.snapshot(0).stale == 1
+    assert bench.counters.stats(0).stale == 1
 
 
 def test_nothing_is_encoded_while_the_publisher_takes_nothing() -> None:
@@ -140,21 +130,15 @@ def test_nothing_is_encoded_while_the_publisher_takes_nothing() -> None:
     assert len(bench.run()) == 1
 
 
-def test_an_ended_source_that_nobody_watches_ends_it() -> None:
+def test_the_end_of_an_unwatched_source_ends_it() -> None:
     bench = Bench(shot(), publisher=FakePublisher(answers=[False], watched=False))
     assert (bench.run(), bench.ends) == ([], [None])
 
 
-def test_a_publisher_that_gave_up_ends_it() -> None:
+def test_the_failure_of_the_publisher_ends_it() -> None:
     refused = BrokerRefused("no such vhost")
     bench = Bench(shot(), publisher=FakePublisher(failure=refused))
     assert (bench.run(), bench.ends) == ([], [refused])
-
-
-def test_pictures_are_scaled() -> None:
-    frame = av.VideoFrame.from_ndarray(PICTURE, format="bgr24").reformat(format="yuv420p")
-    bench = Bench(shot(), shot(picture=frame), size=(32, 20), codec=Codec.RAW)
-    assert [(f.header.width, f.header.height, len(f.body)) for f in bench.run()] == [(32, 20, 1920)] * 2
 
 
 def test_a_picture_that_cannot_be_sent_ends_it_with_a_reason() -> None:
@@ -163,7 +147,7 @@ def test_a_picture_that_cannot_be_sent_ends_it_with_a_reason() -> None:
     assert "use --codec h264" in str(bench.ends[0])
 
 
-def test_a_mistake_of_ours_is_told_to_the_owner(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_internal_error_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     bench = Bench(shot(picture="not a picture"))
     bench.run()
     assert str(bench.ends[0]).startswith("encode: internal error: AttributeError(")
@@ -173,34 +157,35 @@ def test_a_mistake_of_ours_is_told_to_the_owner(caplog: pytest.LogCaptureFixture
 def test_it_can_be_stopped() -> None:
     bench = Bench(shot(), publisher=FakePublisher(answers=[False] * 10**7))
     bench.encode.start()
-    bench.encode.stop(10)
-    assert not bench.encode._thread.is_alive()
+    bench.encode.stop(scaled(10))
     assert bench.ends == [None]
 
 
-def test_a_picture_that_cannot_be_encoded_is_left_out_and_the_next_one_is_a_keyframe(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    huge = np.zeros((16, MAX_SIDE + 2, 3), np.uint8)
-    bench = Bench(shot(), shot(), shot(picture=huge), shot(picture=huge), shot(), shot())
-    with caplog.at_level("INFO", logger="fanlight.producer.encode"):
-        frames = bench.run()
+HUGE = np.zeros((16, MAX_SIDE + 2, 3), np.uint8)
+
+
+def test_after_a_picture_that_cannot_be_encoded_comes_a_keyframe(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench(shot(), shot(), shot(picture=HUGE), shot(picture=HUGE), shot(), shot())
+    frames = bench.run()
     assert bench.ends == [None]
     assert [(f.header.seq, f.header.key) for f in frames] == [(0, True), (1, False), (2, True), (3, False)]
     receiving = decoder(Codec.H264)
     assert all(receiving.decode(frame).pixels().shape == (48, 64, 3) for frame in frames)
-    assert bench.meters.snapshot(0).unencodable == 2
+    assert bench.counters.stats(0).unencodable == 2
     assert caplog.messages == [
-        f"picture left out: a picture of {MAX_SIDE + 2}x16: allowed are {MAX_SIDE} pixels a side",
-        "pictures can be encoded again, 2 were left out",
+        f"picture dropped: a picture of {MAX_SIDE + 2}x16: allowed are {MAX_SIDE} pixels a side"
     ]
 
 
-def test_what_cannot_be_encoded_for_three_seconds_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    times = iter(range(5_000_000_000, 60_000_000_000, 1_000_000_000))
-    monkeypatch.setattr("fanlight.producer.encode.monotonic_ns", lambda: next(times))
-    huge = np.zeros((2, MAX_SIDE + 2, 3), np.uint8)
-    bench = Bench(*[shot(-60_000, picture=huge)] * 20)
-    assert bench.run() == []
-    assert "allowed are" in str(bench.ends[0])
-    assert 0 < len(bench.slot._pictures) < 19
+@pytest.mark.parametrize("first", [[], [shot()]])
+def test_if_no_picture_can_be_encoded_for_three_seconds_it_ends(first: list[Captured]) -> None:
+    seconds = itertools.count(5)
+    bench = Bench(
+        *first, *[shot(-60_000, HUGE)] * 20, now_ns=lambda: next(seconds) * 1_000_000_000, max_age_s=3600
+    )
+    bench.run()
+    if first:
+        assert (bench.pictures.left, bench.ends) == ([], [None])
+    else:
+        assert "allowed are" in str(bench.ends[0])
+        assert 15 < len(bench.pictures.left) < 20

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from fanlight.producer.metrics import producer_figures, producer_health
-from fanlight.producer.stats import Details, Drop, Meters
+from fanlight.producer.stats import Drop, ProducerCounters, ProducerDetails
 
 SECOND = 1_000_000_000
 STALL_S = 3.0
@@ -17,18 +17,18 @@ def details(
     captured_s: float | None = 10,
     published_s: float | None = None,
     wanted_s: float | None = None,
-) -> Details:
-    meters = Meters()
-    meters.connection(up=connected, now_ns=0)
+) -> ProducerDetails:
+    counters = ProducerCounters()
+    counters.connection(up=connected, now_ns=0)
     if blocked:
-        meters.blocked(True, 8 * SECOND)
+        counters.blocked(True, 8 * SECOND)
     if captured_s is not None:
-        meters.captured(int(captured_s * SECOND))
+        counters.captured(int(captured_s * SECOND))
     if published_s is not None:
-        meters.published(1000, key=True, encode_s=0.004, now_ns=int(published_s * SECOND))
+        counters.published(1000, key=True, encode_s=0.004, now_ns=int(published_s * SECOND))
     if wanted_s is not None:
-        meters.wanted(int(wanted_s * SECOND))
-    return meters.details(NOW_NS)
+        counters.watched(int(wanted_s * SECOND))
+    return counters.details(NOW_NS)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def details(
         (details(captured_s=5), False, False, "no picture from the source for 5 s"),
     ],
 )
-def test_health(found: Details, watched: bool, ok: bool, reason: str) -> None:
+def test_health(found: ProducerDetails, watched: bool, ok: bool, reason: str) -> None:
     health = producer_health(found, NOW_NS, STALL_S, watched=watched)
     assert (health.ok, health.reason) == (ok, reason)
 

@@ -18,17 +18,17 @@ STILLS = (Codec.JPEG, Codec.PNG)
 
 
 @pytest.mark.parametrize("codec", STILLS)
-def test_every_still_stands_alone(codec: Codec) -> None:
+def test_every_frame_of_a_still_codec_is_a_keyframe(codec: Codec) -> None:
     coder = encoder(codec, fps=30, gop_s=1)
     assert all(coder.encode(gradient(64, 48), key=key).key for key in (True, False))
 
 
-@pytest.mark.parametrize("share", [0.0, 0.0001, 0.01, 0.1, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize("part", [0.0, 0.0001, 0.01, 0.1, 0.5, 0.9, 0.99])
 @pytest.mark.parametrize("codec", STILLS)
-def test_a_still_that_is_cut_off_is_an_error(codec: Codec, share: float) -> None:
+def test_a_truncated_still_is_an_error(codec: Codec, part: float) -> None:
     body = encode(codec, film()[0]).body
     with pytest.raises(DecodeError):
-        decoder(codec).decode(framed(codec, body[: int(len(body) * share)], (1280, 720))).pixels()
+        decoder(codec).decode(framed(codec, body[: int(len(body) * part)], (1280, 720))).pixels()
 
 
 @pytest.mark.parametrize("start_bytes", [0, 4, 33, 200])
@@ -43,7 +43,7 @@ def test_random_bytes_are_an_error(codec: Codec, seed: int, start_bytes: int) ->
 
 @pytest.mark.parametrize("claimed", [(48, 64), (64, 47), (65, 48), (1280, 720)])
 @pytest.mark.parametrize("codec", STILLS)
-def test_a_still_of_another_size_than_its_header_is_refused_before_it_is_decoded(
+def test_a_still_of_another_size_than_its_header_is_refused_undecoded(
     codec: Codec, claimed: tuple[int, int]
 ) -> None:
     body = encode(codec, gradient(64, 48)).body
@@ -51,8 +51,8 @@ def test_a_still_of_another_size_than_its_header_is_refused_before_it_is_decoded
         decoder(codec).decode(framed(codec, body, claimed))
 
 
-def seen(image: Pixels, form: Form) -> BGR:
-    """What somebody sees who is shown the picture."""
+def shown(image: Pixels, form: Form) -> BGR:
+    """The picture as a screen shows it."""
     if form.format is PixelFormat.I420:
         return cv2.cvtColor(image, cv2.COLOR_YUV2BGR_I420).astype(np.uint8)
     return image if form.format is PixelFormat.BGR else np.repeat(image[:, :, np.newaxis], 3, axis=2)
@@ -83,16 +83,16 @@ def test_every_codec_gives_every_form(
     width, height = form.sized(*size)
     assert image.dtype == np.uint8
     assert image.shape == shape(pixel_format, width, height)
-    assert psnr(seen(image, form), expected(width, height, form)) > 35
+    assert psnr(shown(image, form), expected(width, height, form)) > 35
 
 
 @pytest.mark.parametrize("pixel_format", PixelFormat)
 @pytest.mark.parametrize("codec", Codec)
-def test_the_smallest_picture_has_every_form(codec: Codec, pixel_format: PixelFormat) -> None:
+def test_the_smallest_picture_comes_in_every_form(codec: Codec, pixel_format: PixelFormat) -> None:
     form = Form(pixel_format)
     image = decoded(codec, np.full((1, 1, 3), 180, np.uint8), form)
     assert image.shape == shape(pixel_format, *form.sized(1, 1))
-    assert np.abs(seen(image, form).astype(int) - 180).max() <= 4
+    assert np.abs(shown(image, form).astype(int) - 180).max() <= 4
 
 
 @pytest.mark.parametrize("wanted", [None, (256, 32)])

@@ -43,7 +43,7 @@ def test_an_odd_size_is_cropped() -> None:
     assert np.abs(picture[:, -1].astype(int) - image[:, -1]).max() < 30
 
 
-def test_a_frame_of_libav_may_have_an_odd_size() -> None:
+def test_a_libav_frame_may_have_an_odd_size() -> None:
     picture = gradient(641, 481)
     (image,) = there_and_back(av.VideoFrame.from_ndarray(picture, format="bgr24"), size=(641, 481))
     assert psnr(picture, image) >= 35
@@ -80,8 +80,8 @@ def test_a_stream_can_be_joined_at_every_keyframe() -> None:
             assert not {SPS, PPS, IDR} & set(kinds)
 
 
-def test_types_of_decoded_pictures_are_not_followed() -> None:
-    """A file's frames say what they were coded as; x264 would make keyframes of them."""
+def test_picture_types_of_a_decoded_file_are_ignored() -> None:
+    """The frames of a file keep the type that they were coded as; x264 would make keyframes of them."""
     encoder = new()
     keys = []
     for _ in range(3):
@@ -117,11 +117,11 @@ def test_after_a_reset_a_keyframe_is_enough() -> None:
         assert psnr(gradient(64, 48), decoder.decode(frame).pixels()) >= 30
 
 
-@pytest.mark.parametrize("share", [0.0, 0.05, 0.3, 0.6, 0.9, 0.99])
-def test_a_cut_off_body_is_an_error(share: float) -> None:
+@pytest.mark.parametrize("part", [0.0, 0.05, 0.3, 0.6, 0.9, 0.99])
+def test_a_truncated_body_is_an_error(part: float) -> None:
     body = new().encode(film()[0], key=True).body
     with pytest.raises(DecodeError):
-        H264Decoder().decode(framed(Codec.H264, body[: int(len(body) * share)] or b"\0", (1280, 720)))
+        H264Decoder().decode(framed(Codec.H264, body[: int(len(body) * part)] or b"\0", (1280, 720)))
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -133,7 +133,7 @@ def test_random_bytes_are_an_error(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_damage_is_an_error_or_a_whole_picture_and_the_next_keyframe_repairs_it(seed: int) -> None:
+def test_after_damage_the_next_keyframe_is_decoded(seed: int) -> None:
     random = np.random.default_rng(seed)
     encoder, decoder = new(), H264Decoder()
     body = bytearray(encoder.encode(gradient(64, 48), key=True).body)
@@ -152,7 +152,7 @@ def test_a_body_of_another_size_than_its_header_is_an_error(claimed: tuple[int, 
         H264Decoder().decode(wire(new().encode(gradient(64, 48), key=True), claimed))
 
 
-def test_a_body_much_larger_than_its_header_says_is_refused_before_it_is_decoded() -> None:
+def test_a_body_much_larger_than_its_header_says_is_refused_undecoded() -> None:
     with pytest.raises(DecodeError, match="cannot be decoded"):
         H264Decoder().decode(wire(new().encode(gradient(1280, 720), key=True), (64, 48)))
 
@@ -177,6 +177,6 @@ def test_frames_keep_their_colours(
     assert np.abs(image[24, 32].astype(int) - colour).max() <= 6
 
 
-def test_a_size_that_the_codec_cannot_have_is_an_encode_error() -> None:
+def test_a_size_that_the_codec_cannot_encode_is_an_error() -> None:
     with pytest.raises(EncodeError, match="cannot encode"):
         new().encode(np.zeros((2, 40000, 3), np.uint8), key=False)

@@ -10,17 +10,17 @@ from fanlight.common.model.frame import Codec
 from tests.unit.common.codec.build import encode, film, framed, gradient
 
 
-def test_quality_costs_bytes() -> None:
+def test_a_higher_quality_takes_more_bytes() -> None:
     sizes = [len(JpegEncoder(quality=q).encode(film()[0], key=False).body) for q in (20, 50, 80, 95)]
     assert sizes == sorted(sizes)
 
 
-def test_a_size_that_the_codec_cannot_have_is_an_encode_error() -> None:
+def test_a_size_that_the_codec_cannot_encode_is_an_error() -> None:
     with pytest.raises(EncodeError, match="70000x1"):
         JpegEncoder(quality=80).encode(np.zeros((1, 70000, 3), np.uint8), key=False)
 
 
-def test_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded() -> None:
+def test_a_jpeg_with_too_many_scans_is_refused_undecoded() -> None:
     body = encode(Codec.JPEG, gradient(64, 48)).body
     with pytest.raises(DecodeError, match="scans: allowed is up to 64"):
         decoder(Codec.JPEG).decode(framed(Codec.JPEG, body[:-2] + b"\xff\xda" * 64 + body[-2:], (64, 48)))

@@ -12,7 +12,7 @@ from fanlight.common.codec.picture import (
     PixelConverter,
     as_array,
     as_bgr,
-    in_form,
+    bgr_to_form,
     plane_view,
 )
 from fanlight.common.model.errors import EncodeError
@@ -49,7 +49,7 @@ def test_grey_becomes_three_equal_channels(shape: tuple[int, ...]) -> None:
     assert all(np.array_equal(image[:, :, channel], grey) for channel in range(3))
 
 
-def test_alpha_is_left_out() -> None:
+def test_alpha_is_dropped() -> None:
     image = as_bgr(np.dstack([noise(5, 4), np.zeros((4, 5), np.uint8)]))
     assert np.array_equal(image, noise(5, 4))
     assert image.flags.c_contiguous
@@ -80,7 +80,7 @@ def test_what_needs_no_conversion_is_not_copied() -> None:
     assert Converter().to_frame(frame, "yuv420p") is frame
 
 
-def test_one_converter_follows_changes_of_size_and_form() -> None:
+def test_one_converter_follows_changes_of_size_and_format() -> None:
     converter = Converter()
     for size in ((64, 48), (48, 64), (641, 481)):
         frame = converter.to_frame(gradient(*size), "rgb24")
@@ -89,7 +89,7 @@ def test_one_converter_follows_changes_of_size_and_form() -> None:
 
 @pytest.mark.parametrize("pixel_format", PixelFormat)
 def test_the_planes_of_a_frame_become_one_array(pixel_format: PixelFormat) -> None:
-    """PyAV's own way to an array is the measure: slower, and it copies every form."""
+    """Compared with PyAV's own conversion to an array, which is slower and always copies."""
     libav = {PixelFormat.BGR: "bgr24", PixelFormat.I420: "yuv420p", PixelFormat.GREY: "gray"}[pixel_format]
     # 90 bytes a row: padded in libav's memory.
     frame = Converter().to_frame(noise(90, 46), libav)
@@ -112,15 +112,15 @@ def test_packed_pixels_are_a_view_that_keeps_their_memory(pixel_format: PixelFor
 def test_a_picture_of_the_wanted_form_already_is_not_copied() -> None:
     image = noise(64, 48)
     for form in (FULL_BGR, Form(size=(64, 48))):
-        assert in_form(image, form, Converter()) is image
+        assert bgr_to_form(image, form, Converter()) is image
 
 
 @pytest.mark.parametrize("size", [None, (32, 24), (33, 25), (128, 96)])
 @pytest.mark.parametrize("pixel_format", PixelFormat)
-def test_both_ways_to_a_form_agree(pixel_format: PixelFormat, size: tuple[int, int] | None) -> None:
+def test_arrays_and_frames_convert_alike(pixel_format: PixelFormat, size: tuple[int, int] | None) -> None:
     form = Form(pixel_format, size)
     image = gradient(64, 48)
-    by_image = in_form(image, form, Converter())
+    by_image = bgr_to_form(image, form, Converter())
     by_frame = PixelConverter().convert(av.VideoFrame.from_ndarray(image, format="bgr24"), form)
     assert by_image.shape == by_frame.shape == shape(pixel_format, *form.sized(64, 48))
     assert psnr(by_image, by_frame) > 35
@@ -129,7 +129,7 @@ def test_both_ways_to_a_form_agree(pixel_format: PixelFormat, size: tuple[int, i
 @pytest.mark.parametrize("colour", [(40, 60, 200), (200, 60, 40), (5, 5, 5), (250, 250, 250)])
 @pytest.mark.parametrize("bt709", [False, True])
 @pytest.mark.parametrize(("full", "named"), [(False, "yuv420p"), (True, "yuvj420p"), (True, "yuv420p")])
-def test_what_a_frame_says_of_its_colours_is_heeded_for_grey_and_bgr(
+def test_grey_and_bgr_follow_the_colour_space_that_a_frame_declares(
     colour: tuple[int, int, int], bt709: bool, full: bool, named: str
 ) -> None:
     frame = yuv_frame(colour, full=full, bt709=bt709, named=named)
@@ -152,8 +152,7 @@ def test_one_pixel_converter_follows_changes_of_size_and_form() -> None:
             assert image.shape == shape(form.format, *form.sized(width, height))
 
 
-def test_pixels_stay_what_they_are_while_somebody_holds_them() -> None:
-    """The converter uses its buffers again, but not those."""
+def test_buffers_are_not_reused_while_pixels_refer_to_them() -> None:
     converter = PixelConverter()
     for form in (FULL_BGR, Form(PixelFormat.GREY), Form(PixelFormat.I420)):
         held = []

@@ -38,7 +38,7 @@ def test_a_change_of_size_is_followed() -> None:
 
 
 def test_frames_may_be_decoded_in_any_order() -> None:
-    """`pixels` may be called when the next frame has been taken in."""
+    """`pixels` may be called after the next frame was passed in."""
     decoder = PngDecoder()
     first, second = (decoder.decode(encode(Codec.PNG, noise(64, 48, seed))) for seed in (1, 2))
     decoder.reset()
@@ -46,7 +46,7 @@ def test_frames_may_be_decoded_in_any_order() -> None:
     assert np.array_equal(first.pixels(), noise(64, 48, 1))
 
 
-def test_a_second_header_chunk_does_not_bring_in_another_size() -> None:
+def test_a_second_header_chunk_does_not_change_the_size() -> None:
     body = encode(Codec.PNG, gradient(64, 48)).body
     chunk = b"IHDR" + struct.pack(">IIBBBBB", 3000, 3000, 8, 2, 0, 0, 0)
     chunk = struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))

@@ -25,7 +25,7 @@ def test_the_body_is_the_pixels_row_by_row() -> None:
     assert (encoded.body, encoded.key) == (bytes([1, 2, 3, 4, 5, 6]), True)
 
 
-def test_padding_of_a_frame_of_libav_is_left_out() -> None:
+def test_the_padding_of_a_libav_frame_is_removed() -> None:
     frame = av.VideoFrame.from_ndarray(noise(641, 3), format="bgr24")
     assert RawEncoder().encode(frame, key=False).body == noise(641, 3).tobytes()
 
@@ -37,6 +37,6 @@ def test_the_body_is_not_copied_and_cannot_be_written_to() -> None:
     assert not image.flags.writeable
 
 
-def test_more_than_a_message_may_hold_is_an_encode_error() -> None:
+def test_more_than_a_message_may_hold_is_an_error() -> None:
     with pytest.raises(EncodeError, match=r"raw 3840x2160 is 24\.9 MB: allowed is up to 16\.8 MB a frame"):
         RawEncoder().encode(np.zeros((2160, 3840, 3), np.uint8), key=False)

@@ -31,7 +31,7 @@ def real_classes() -> dict[str, type[BaseException]]:
     }
 
 
-def test_every_error_is_a_fanlight_error_and_says_what_it_means() -> None:
+def test_every_error_is_a_fanlight_error_with_a_docstring() -> None:
     for cls in real_classes().values():
         assert issubclass(cls, FanlightError)
         assert not issubclass(cls, (ValueError, OSError)), f"{cls} would be swallowed by other handlers"
@@ -49,7 +49,7 @@ def test_every_error_is_a_fanlight_error_and_says_what_it_means() -> None:
         (ConfigError("--url", "a\nb", "why"), r"--url 'a\nb' cannot be used: why"),
     ],
 )
-def test_a_config_error_names_setting_value_and_what_is_allowed(error: ConfigError, text: str) -> None:
+def test_a_config_error_names_the_setting_the_value_and_the_rule(error: ConfigError, text: str) -> None:
     assert str(error) == text
 
 
@@ -63,13 +63,13 @@ STRANGE_VALUES: dict[str, tuple[object, str]] = {
     "long text": ("a" * 61, "'" + "a" * 60 + "'... (61 long)"),
     "long bytes": (b"a" * 1_000_000, "b'" + "a" * 60 + "'... (1000000 long)"),
     "long list": ([0] * 1000, "[" + "0, " * 19 + "0,..."),
-    "endless integer": (10**5000, "int beyond display"),
-    "bottomless list": (nested(100_000), "list beyond display"),
+    "endless integer": (10**5000, "int that cannot be shown"),
+    "bottomless list": (nested(100_000), "list that cannot be shown"),
 }
 
 
 @pytest.mark.parametrize("case", STRANGE_VALUES)
-def test_a_wire_format_error_shows_a_strangers_value_on_one_short_line(case: str) -> None:
+def test_a_wire_format_error_shows_any_value_on_one_short_line(case: str) -> None:
     value, shown = STRANGE_VALUES[case]
     error = WireFormatError("seq", value, "a whole number")
     assert str(error) == f"seq is {shown}: allowed is a whole number"
@@ -116,6 +116,6 @@ def test_an_error_arrives_in_another_process_as_it_was(cls: type[FanlightError],
     assert (str(arrived), vars(arrived)) == (str(error), vars(error))
 
 
-def test_a_password_stays_hidden_on_the_way() -> None:
+def test_a_pickled_error_contains_no_password() -> None:
     error = ConfigError("--url", "amqp://user:secret@host/", "allowed is another")
     assert b"secret" not in pickle.dumps(error)

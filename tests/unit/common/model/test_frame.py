@@ -110,12 +110,12 @@ def test_content_types_are_those_of_the_contract(codec: Codec, content_type: str
     assert read(GOLDEN[1], content_type=content_type, body_size=size).codec is codec
 
 
-def test_fields_that_are_not_ours_are_ignored() -> None:
+def test_unknown_fields_are_ignored() -> None:
     assert read(table(x_trace="abc", other=[1])) == HEADER
 
 
 @pytest.mark.parametrize("fps", [30, 30.0, Decimal(30), Decimal("30.000"), Decimal("3E+1")])
-def test_any_kind_of_number_will_do_for_fps(fps: object) -> None:
+def test_fps_may_be_any_type_of_number(fps: object) -> None:
     read_fps = read(table(fps=fps)).fps
     assert repr(read_fps) == "30.0"
 
@@ -184,7 +184,7 @@ def test_a_missing_field_is_named(field: str) -> None:
 @pytest.mark.parametrize(
     ("field", "value"), [(field, value) for field, values in BAD_VALUES.items() for value in values]
 )
-def test_a_bad_value_is_refused_with_the_field_the_value_and_the_rule(field: str, value: object) -> None:
+def test_a_bad_value_is_refused_with_its_field_and_the_rule(field: str, value: object) -> None:
     with pytest.raises(WireFormatError) as caught:
         read(table(**{field: value}))
     assert caught.value.field == field
@@ -227,7 +227,7 @@ def test_an_unknown_content_type_is_refused(content_type: str | None) -> None:
 
 
 @pytest.mark.parametrize("codec", [codec for codec in Codec if codec.intra_only])
-def test_an_intra_only_frame_that_claims_not_to_stand_alone_is_refused(codec: Codec) -> None:
+def test_an_intra_only_frame_that_is_no_keyframe_is_refused(codec: Codec) -> None:
     with pytest.raises(WireFormatError) as caught:
         read(table(key=False), content_type=codec.content_type)
     rule = f"true for {codec}, where every frame stands alone"
@@ -347,7 +347,7 @@ def test_what_is_written_is_what_is_read(header: FrameHeader, body_size: int) ->
 
 
 @given(any_table | nearly_right, content_types, app_ids, body_sizes)
-def test_anything_at_all_is_either_a_valid_header_or_a_wire_format_error(
+def test_any_table_is_a_valid_header_or_a_wire_format_error(
     headers: dict[str, object], content_type: str | None, app_id: str | None, body_size: int
 ) -> None:
     header = attempt(headers, content_type, app_id, body_size)
@@ -356,7 +356,7 @@ def test_anything_at_all_is_either_a_valid_header_or_a_wire_format_error(
         assert text.startswith(f"{header.field} is ")
         assert header.allowed in text
         assert "\n" not in text
-        assert len(text.encode()) < 1000, "a stranger must not be able to flood the log"
+        assert len(text.encode()) < 1000, "a peer must not be able to flood the log"
     else:
         written = header.to_amqp()
         assert float(str(written.pop("fps"))) == pytest.approx(header.fps, rel=1e-8, abs=1e-6)

@@ -30,7 +30,7 @@ sides = st.integers(1, 16384)
         (Form(PixelFormat.BGR, (16384, 1)), "bgr-16384x1"),
     ],
 )
-def test_a_form_is_written_in_a_word(form: Form, text: str) -> None:
+def test_a_form_as_text(form: Form, text: str) -> None:
     assert str(form) == f"{form}" == text
 
 
@@ -72,9 +72,9 @@ def test_every_format_has_its_shape_and_its_size(
 def test_the_shape_holds_as_many_bytes_as_the_size_says(
     pixel_format: PixelFormat, size: tuple[int, int] | None, width: int, height: int
 ) -> None:
-    came_out = Form(pixel_format, size).sized(width, height)
-    assert math.prod(shape(pixel_format, *came_out)) == size_bytes(pixel_format, *came_out) > 0
-    assert Form(pixel_format, came_out).sized(width, height) == came_out, "it is a size already"
+    result = Form(pixel_format, size).sized(width, height)
+    assert math.prod(shape(pixel_format, *result)) == size_bytes(pixel_format, *result) > 0
+    assert Form(pixel_format, result).sized(width, height) == result, "it is a size already"
 
 
 @pytest.mark.parametrize("pixel_format", PixelFormat)
@@ -88,7 +88,7 @@ def test_an_unknown_name_is_refused_with_those_there_are(text: str) -> None:
         format_value(text)
 
 
-def test_a_grey_picture_can_be_copied_into_bgr_and_is_not_copied_before() -> None:
+def test_three_channels_is_a_view_that_can_be_copied_into_bgr() -> None:
     grey = np.arange(12, dtype=np.uint8).reshape(3, 4)
     view = three_channels(grey)
     assert view.shape == (3, 4, 1)

@@ -2,19 +2,19 @@ from __future__ import annotations
 
 import threading
 
-from fanlight.common.runtime.slot import Slot
+from fanlight.common.runtime.slot import NewestSlot
 
 
-def test_the_newest_wins_and_the_giver_is_told() -> None:
-    slot: Slot[int] = Slot()
+def test_the_newest_item_replaces_others_and_put_reports_it() -> None:
+    slot: NewestSlot[int] = NewestSlot()
     assert [slot.put(n) for n in (1, 2, 3)] == [False, True, True]
     assert slot.take(0) == 3
     assert slot.take(0) is None
     assert slot.put(4) is False
 
 
-def test_what_is_left_is_taken_after_closing() -> None:
-    slot: Slot[int] = Slot()
+def test_the_item_that_is_left_is_taken_after_closing() -> None:
+    slot: NewestSlot[int] = NewestSlot()
     slot.put(1)
     slot.close()
     assert (slot.closed, slot.drained) == (True, False)
@@ -23,8 +23,8 @@ def test_what_is_left_is_taken_after_closing() -> None:
     assert slot.take(60) is None
 
 
-def test_whoever_waits_gets_what_comes() -> None:
-    slot: Slot[int] = Slot()
+def test_a_waiting_take_gets_the_next_item() -> None:
+    slot: NewestSlot[int] = NewestSlot()
     taken: list[int | None] = []
     thread = threading.Thread(target=lambda: taken.append(slot.take(60)))
     thread.start()
@@ -33,8 +33,8 @@ def test_whoever_waits_gets_what_comes() -> None:
     assert taken == [7]
 
 
-def test_closing_wakes_whoever_waits() -> None:
-    slot: Slot[int] = Slot()
+def test_closing_ends_a_waiting_take() -> None:
+    slot: NewestSlot[int] = NewestSlot()
     taken: list[int | None] = []
     thread = threading.Thread(target=lambda: taken.append(slot.take(60)))
     thread.start()

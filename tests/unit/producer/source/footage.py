@@ -5,15 +5,14 @@ from __future__ import annotations
 import threading
 from fractions import Fraction
 from pathlib import Path
-from types import ModuleType
 
 import av
 import numpy as np
-import pytest
 from av.video.stream import VideoStream
 
 from fanlight.common.codec.picture import BGR, Converter
 from fanlight.producer.source.base import Captured
+from fanlight.producer.source.pacing import Clock
 from fanlight.producer.source.test_pattern import TestPattern, read_frame_number
 
 START_NS = 1_700_000_000_000_000_000
@@ -73,14 +72,24 @@ def number_of(captured: Captured | None) -> int | None:
     return read_frame_number(np.ascontiguousarray(Converter().to_bgr(captured.picture)))
 
 
-def stepped_time(monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> list[float]:
-    """Stepped time: nothing waits, and every deadline is noted, in milliseconds from the first one."""
-    noted: list[float] = []
+class SteppedClock(Clock):
+    """Nobody waits: waiting sets the time to the deadline.
 
-    def wait_until(deadline_ns: int, interrupted: threading.Event) -> bool:
-        noted.append(deadline_ns / 1e6)
+    Attributes:
+        deadlines_ms: what was waited for, from the start.
+    """
+
+    def __init__(self, start_ns: int = 50_000_000_000) -> None:
+        self.now_ns = self._start_ns = start_ns
+        self.deadlines_ms: list[float] = []
+
+    def monotonic_ns(self) -> int:
+        return self.now_ns
+
+    def wall_ns(self) -> int:
+        return START_NS + self.now_ns
+
+    def wait_until(self, deadline_ns: int, interrupted: threading.Event) -> bool:
+        self.deadlines_ms.append((deadline_ns - self._start_ns) / 1e6)
+        self.now_ns = max(self.now_ns, deadline_ns)
         return not interrupted.is_set()
-
-    monkeypatch.setattr(module, "wait_until", wait_until)
-    monkeypatch.setattr(module, "monotonic_ns", lambda: 0)
-    return noted

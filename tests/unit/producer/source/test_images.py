@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,16 +12,16 @@ from PIL import Image
 from fanlight.common.codec.picture import Converter, size_of
 from fanlight.common.model.errors import SourceError
 from fanlight.common.model.frame import Codec
-from fanlight.producer.source import images as module
-from fanlight.producer.source.images import ImagesSource, decode_image, list_images
+from fanlight.producer.source.images import ImagesSource, decode_image, list_images, to_picture
 from fanlight.producer.stats import Drop
 from tests.unit.common.codec.build import encode, noise
-from tests.unit.producer.source.footage import number_of, pattern, stepped_time
+from tests.unit.producer.source.footage import SteppedClock, number_of, pattern
 
 
-@pytest.fixture
-def deadlines(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    return stepped_time(monkeypatch, module)
+def images(path: Path, clock: SteppedClock | None = None, **options: Any) -> ImagesSource:
+    source = ImagesSource(str(path), clock=clock or SteppedClock(), **options)
+    source.open()
+    return source
 
 
 def save(path: Path, number: int, size: tuple[int, int] = (160, 120), mode: str = "RGB") -> Path:
@@ -28,106 +29,101 @@ def save(path: Path, number: int, size: tuple[int, int] = (160, 120), mode: str 
     return path
 
 
-def numbers(source: ImagesSource) -> list[int | None]:
-    source.open()
+def numbers(path: Path, clock: SteppedClock | None = None, **options: Any) -> list[int | None]:
+    source = images(path, clock, **options)
     found = [number_of(captured) for captured in iter(source.read, None)]
     source.close()
     return found
 
 
-@pytest.mark.usefixtures("deadlines")
 class TestOrder:
     def test_2_comes_before_10(self, tmp_path: Path) -> None:
         for number in (10, 2, 1, 33):
             save(tmp_path / f"shot{number}.png", number)
-        assert numbers(ImagesSource(str(tmp_path))) == [1, 2, 10, 33]
+        assert numbers(tmp_path) == [1, 2, 10, 33]
 
     def test_a_pattern_chooses(self, tmp_path: Path) -> None:
         save(tmp_path / "a1.png", 1)
         save(tmp_path / "b2.png", 2)
         save(tmp_path / "a3.jpg", 3)
-        assert numbers(ImagesSource(str(tmp_path / "a*"))) == [1, 3]
-        assert numbers(ImagesSource(str(tmp_path / "*.png"))) == [1, 2]
+        assert numbers(tmp_path / "a*") == [1, 3]
+        assert numbers(tmp_path / "*.png") == [1, 2]
 
     def test_a_folder_gives_its_images_and_nothing_else(self, tmp_path: Path) -> None:
         save(tmp_path / "1.PNG", 1)
         save(tmp_path / ".hidden.png", 2)
         (tmp_path / "notes.txt").write_text("x")
         (tmp_path / "folder.png").mkdir()
-        assert numbers(ImagesSource(str(tmp_path))) == [1]
+        assert numbers(tmp_path) == [1]
 
 
-def test_plays_at_30_a_second_or_as_asked(tmp_path: Path, deadlines: list[float]) -> None:
+@pytest.mark.parametrize(
+    ("fps", "deadlines_ms"), [(None, [0, 33.333, 66.667, 100]), (4, [0, 250, 500, 750])]
+)
+def test_plays_at_30_a_second_or_as_asked(
+    tmp_path: Path, fps: float | None, deadlines_ms: list[float]
+) -> None:
     for number in range(4):
         save(tmp_path / f"{number}.png", number)
-    assert numbers(ImagesSource(str(tmp_path))) == [0, 1, 2, 3]
-    assert deadlines == pytest.approx([0, 33.333, 66.667, 100], abs=0.001)
-    deadlines.clear()
-    assert numbers(ImagesSource(str(tmp_path), fps=4)) == [0, 1, 2, 3]
-    assert deadlines == [0, 250, 500, 750]
+    clock = SteppedClock()
+    assert numbers(tmp_path, clock, fps=fps) == [0, 1, 2, 3]
+    assert clock.deadlines_ms == pytest.approx(deadlines_ms, abs=0.001)
 
 
-def test_a_loop_has_no_gap(tmp_path: Path, deadlines: list[float]) -> None:
+def test_a_loop_has_no_gap(tmp_path: Path) -> None:
     for number in range(3):
         save(tmp_path / f"{number}.png", number)
-    source = ImagesSource(str(tmp_path), loop=True, fps=10)
-    source.open()
+    clock = SteppedClock()
+    source = images(tmp_path, clock, loop=True, fps=10)
     assert [number_of(source.read()) for _ in range(7)] == [0, 1, 2, 0, 1, 2, 0]
-    assert deadlines == [0, 100, 200, 300, 400, 500, 600]
-    source.close()
+    assert clock.deadlines_ms == [0, 100, 200, 300, 400, 500, 600]
 
 
-@pytest.mark.usefixtures("deadlines")
 def test_sizes_may_differ(tmp_path: Path) -> None:
     sizes = [(641, 481), (64, 48), (1, 1)]
     for index, size in enumerate(sizes):
         save(tmp_path / f"{index}.png", index, size)
-    source = ImagesSource(str(tmp_path))
-    source.open()
+    source = images(tmp_path)
     assert [size_of(captured.picture) for captured in iter(source.read, None)] == sizes
 
 
-@pytest.mark.usefixtures("deadlines")
 class TestUnreadable:
-    def test_is_skipped_counted_and_said_once(
+    def test_is_skipped_counted_and_logged_once(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         for number in range(4):
             save(tmp_path / f"{number}.png", number)
         (tmp_path / "1.png").write_bytes((tmp_path / "1.png").read_bytes()[:300])
         (tmp_path / "2.png").write_text("no image")
-        source = ImagesSource(str(tmp_path), loop=True)
-        source.open()
+        source = images(tmp_path, loop=True)
         with caplog.at_level(logging.WARNING):
             assert [number_of(source.read()) for _ in range(5)] == [0, 3, 0, 3, 0]
         assert source.drops == {Drop.UNREADABLE: 4}
         assert [record.message for record in caplog.records] == [
             f"{tmp_path}/1.png: skipped, it cannot be read: Invalid data found when processing input",
-            f"{tmp_path}/2.png: skipped, it cannot be read: this is no image of a known kind",
+            f"{tmp_path}/2.png: skipped, it cannot be read: this is no known image format",
         ]
 
     @pytest.mark.parametrize("suffix", ["jpg", "png", "bmp", "tiff", "webp", "ppm"])
-    def test_an_image_that_was_cut_short_is_not_shown_half(self, tmp_path: Path, suffix: str) -> None:
+    def test_a_truncated_image_is_skipped(self, tmp_path: Path, suffix: str) -> None:
         save(tmp_path / f"0.{suffix}", 0)
         data = save(tmp_path / f"1.{suffix}", 1).read_bytes()
         (tmp_path / f"1.{suffix}").write_bytes(data[: len(data) // 2])
-        assert numbers(ImagesSource(str(tmp_path))) == [0]
+        assert numbers(tmp_path) == [0]
 
-    def test_a_file_that_vanished_is_skipped(self, tmp_path: Path) -> None:
+    def test_a_deleted_file_is_skipped(self, tmp_path: Path) -> None:
         for number in range(3):
             save(tmp_path / f"{number}.png", number)
-        source = ImagesSource(str(tmp_path))
-        source.open()
+        source = images(tmp_path)
         assert number_of(source.read()) == 0
         (tmp_path / "1.png").unlink()
         assert number_of(source.read()) == 2
 
     @pytest.mark.parametrize("loop", [False, True])
-    def test_if_there_is_nothing_else_it_is_a_failure(self, tmp_path: Path, loop: bool) -> None:
+    def test_nothing_else_is_a_failure(self, tmp_path: Path, loop: bool) -> None:
         for number in range(2):
             (tmp_path / f"{number}.png").write_text("no image")
-        source = ImagesSource(str(tmp_path), loop=loop)
-        source.open()
+        source = images(tmp_path, loop=loop)
         with pytest.raises(SourceError, match="none of the 2 images here can be read"):
             source.read()
 
@@ -153,7 +149,7 @@ def test_lossless_images_are_exact_to_the_bit(kind: str, mode: str, size: tuple[
         expected = np.asarray(image.convert("RGB"))
     file = io.BytesIO()
     image.save(file, format=kind, **({"lossless": True} if kind == "WEBP" else {}))
-    decoded = module.to_picture(decode_image(file.getvalue()), Converter())
+    decoded = to_picture(decode_image(file.getvalue()), Converter())
     difference = np.abs(decoded.astype(int) - expected[:, :, ::-1])
     # 16 bits are rounded down to 8 by FFmpeg, with a dither of one step.
     assert difference.max() <= (1 if mode == "I;16" else 0)
@@ -172,7 +168,7 @@ def test_lossy_images_have_the_right_colours(kind: str, mode: str) -> None:
     file = io.BytesIO()
     image.save(file, format=kind, quality=95)
     expected = np.asarray(Image.open(io.BytesIO(file.getvalue())).convert("RGB"))[:, :, ::-1]
-    decoded = module.to_picture(decode_image(file.getvalue()), Converter())
+    decoded = to_picture(decode_image(file.getvalue()), Converter())
     assert np.abs(decoded.astype(int) - expected).mean() < 1.5
 
 
@@ -187,8 +183,7 @@ def test_a_picture_beyond_the_limit_is_skipped_with_its_reason(
 ) -> None:
     (tmp_path / "1.png").write_bytes(encode(Codec.PNG, noise(640, 480)).body)
     (tmp_path / "2.png").write_bytes(encode(Codec.PNG, noise(32, 24)).body)
-    source = ImagesSource(str(tmp_path), max_pixels=200_000)
-    source.open()
+    source = images(tmp_path, max_pixels=200_000)
     captured = source.read()
     assert captured is not None
     assert captured.picture.shape == (24, 32, 3)  # type: ignore[union-attr]

@@ -32,7 +32,9 @@ def test_the_real_clip_is_read_to_its_end() -> None:
 @pytest.mark.parametrize(
     "name", ["a:b.mkv", "100%d.mkv", "sp ace.mkv", "http:x.mkv", "ümläut.mkv", "[1].mkv"]
 )
-def test_odd_names_are_just_names(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_special_characters_in_a_name_have_no_meaning(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_clip(tmp_path / "clip.mkv", 3).rename(tmp_path / name)
     for path in (tmp_path / name, Path(name)):
         monkeypatch.chdir(tmp_path)
@@ -98,28 +100,28 @@ def pipe(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("make", "complaint"),
+    ("make", "message"),
     [
         (missing, "there is no such file; check the path given to --source"),
-        (folder, "this is a folder, not a video file"),
+        (folder, "this is not a regular file"),
         (text, "not a video, or damaged: FFmpeg cannot read it"),
         (empty, "not a video, or damaged: FFmpeg cannot read it"),
         (audio, "there is no video in it that FFmpeg can decode"),
         (pipe, "this is not a regular file"),
     ],
 )
-def test_what_is_no_video_is_one_line(tmp_path: Path, make: object, complaint: str) -> None:
+def test_a_path_without_a_video_is_one_line(tmp_path: Path, make: object, message: str) -> None:
     assert callable(make)
     path = make(tmp_path)
     with pytest.raises(SourceError) as refused:
         FileSource(path).open()
-    assert str(refused.value) == f"{path}: {complaint}"
+    assert str(refused.value) == f"{path}: {message}"
 
 
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
-        ("http://host:8080/a@b", "http://host:8080/a@b"),
+        ("http://host:8080/a@b", "http://host:***@b"),
         ("tcp://[::1]:80/", "tcp://[::1]:80/"),
         ("http://user@host/", "http://user@host/"),
         ("http://user:secret@host:80/x", "http://user:***@host:80/x"),
@@ -133,6 +135,6 @@ def test_what_is_no_video_is_one_line(tmp_path: Path, make: object, complaint: s
         ("udp://239.0.0.1:1234?timeout=5", "udp://239.0.0.1:1234?timeout=5"),
     ],
 )
-def test_secrets_are_never_shown(url: str, shown: str) -> None:
+def test_secrets_are_hidden(url: str, shown: str) -> None:
     assert without_secrets(url) == shown
     assert str(UrlSource(url)) == shown

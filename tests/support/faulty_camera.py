@@ -1,7 +1,7 @@
-"""A network camera that misbehaves on command: `python -m tests.support.moody_camera`, a child process.
+"""A network camera with faults on command: `python -m tests.support.faulty_camera`, a child process.
 
-It serves multipart JPEG over HTTP and burns into every picture the monotonic time, in milliseconds, at
-which it was drawn: how old a picture really is can be read off it, wherever it has been meanwhile.
+It serves multipart JPEG over HTTP and draws into every picture the monotonic time, in milliseconds: the age
+of a picture can be read from its pixels, whatever its route.
 Commands are lines on stdin; suspending the process is the stall of a camera that keeps its connections.
 """
 
@@ -28,19 +28,19 @@ _HEAD = b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace;boundary=ne
 
 
 def age_s(image: Pixels) -> float | None:
-    """How old a picture of this camera is now; None if its mark did not survive."""
+    """The age of a picture of this camera; None if the time in it cannot be read."""
     number = read_frame_number(image)
     if number is None:
         return None
     return (time.monotonic_ns() // 1_000_000 - number) % MODULUS / 1000
 
 
-class MoodyCamera:
-    """The process, for the test that started it."""
+class FaultyCamera:
+    """The child process."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.moody_camera"],
+            [sys.executable, "-m", "tests.support.faulty_camera"],
             cwd=Path(__file__).parents[2],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -49,7 +49,7 @@ class MoodyCamera:
         assert self._process.stdout is not None
         self.url = f"http://127.0.0.1:{int(self._process.stdout.readline())}/cam.mjpg"
 
-    def tell(self, command: str) -> None:
+    def command(self, command: str) -> None:
         """`size WxH`, `fps N`, `repeat N` (times every picture) or `garbage N` (bytes, once)."""
         assert self._process.stdin is not None
         self._process.stdin.write(command + "\n")
@@ -67,29 +67,29 @@ class MoodyCamera:
 
 
 @contextlib.contextmanager
-def moody_camera() -> Iterator[MoodyCamera]:
-    camera = MoodyCamera()
+def faulty_camera() -> Iterator[FaultyCamera]:
+    camera = FaultyCamera()
     try:
         yield camera
     finally:
         camera.end()
 
 
-class _Serving:
+class _Server:
     def __init__(self) -> None:
         self.size = (320, 180)
         self.fps = 25.0
         self.garbage = 0
         self.repeat = 1
 
-    def obey(self, line: str) -> None:
-        what, value = line.split()
-        if what == "size":
+    def apply(self, line: str) -> None:
+        name, value = line.split()
+        if name == "size":
             width, _, height = value.partition("x")
             self.size = (int(width), int(height))
-        elif what == "fps":
+        elif name == "fps":
             self.fps = float(value)
-        elif what == "repeat":
+        elif name == "repeat":
             self.repeat = int(value)
         else:
             self.garbage = int(value)
@@ -118,7 +118,7 @@ class _Serving:
 
 
 def main() -> None:
-    serving = _Serving()
+    server = _Server()
     listener = socket.create_server(("127.0.0.1", 0))
     sys.stdout.write(f"{listener.getsockname()[1]}\n")
     sys.stdout.flush()
@@ -126,11 +126,11 @@ def main() -> None:
     def accept() -> None:
         while True:
             client, _ = listener.accept()
-            threading.Thread(target=serving.serve, args=(client,), daemon=True).start()
+            threading.Thread(target=server.serve, args=(client,), daemon=True).start()
 
     threading.Thread(target=accept, daemon=True).start()
     for line in sys.stdin:
-        serving.obey(line)
+        server.apply(line)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,3 @@
-"""Nothing in a PNG file unpacks without bound."""
-
 from __future__ import annotations
 
 import resource
@@ -10,7 +8,7 @@ import numpy as np
 import pytest
 
 from fanlight.common.codec import decoder
-from fanlight.common.codec.chunks import MAX_CHUNKS, plain
+from fanlight.common.codec.png_chunks import MAX_CHUNKS, without_metadata
 from fanlight.common.model.errors import DecodeError
 from fanlight.common.model.frame import Codec
 from tests.unit.common.codec.build import encode, framed, noise
@@ -28,20 +26,20 @@ def with_chunk(added: bytes) -> bytes:
     return BODY[:AFTER_HEADER] + added + BODY[AFTER_HEADER:]
 
 
-def test_a_file_of_ours_is_left_as_it_is() -> None:
-    assert plain(BODY) is BODY
+def test_a_file_without_metadata_is_not_copied() -> None:
+    assert without_metadata(BODY) is BODY
 
 
 @pytest.mark.parametrize(
     ("name", "before"),
     [(b"zTXt", b"k\0\0"), (b"iCCP", b"k\0\0"), (b"iTXt", b"k\0\1\0\0\0"), (b"eXIf", b""), (b"acTL", b"")],
 )
-def test_texts_and_profiles_are_taken_out(name: bytes, before: bytes) -> None:
-    assert plain(with_chunk(chunk(name, before + zlib.compress(b"x")))) == BODY
+def test_texts_and_profiles_are_removed(name: bytes, before: bytes) -> None:
+    assert without_metadata(with_chunk(chunk(name, before + zlib.compress(b"x")))) == BODY
 
 
 @pytest.mark.parametrize(("name", "before"), [(b"zTXt", b"k\0\0"), (b"iCCP", b"k\0\0")])
-def test_a_bomb_takes_no_memory_and_the_picture_is_shown(name: bytes, before: bytes) -> None:
+def test_a_decompression_bomb_takes_no_memory(name: bytes, before: bytes) -> None:
     bomb = chunk(name, before + zlib.compress(bytes(200 << 20), 1))
     highest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert np.array_equal(
@@ -50,13 +48,13 @@ def test_a_bomb_takes_no_memory_and_the_picture_is_shown(name: bytes, before: by
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - highest < 50 * 1024
 
 
-def test_too_many_pieces_are_refused() -> None:
+def test_too_many_chunks_are_refused() -> None:
     body = with_chunk(chunk(b"tEXt", b"") * MAX_CHUNKS)
     with pytest.raises(DecodeError, match=f"more than {MAX_CHUNKS} chunks"):
-        plain(body)
+        without_metadata(body)
 
 
-def test_what_is_cut_off_anywhere_is_left_to_the_decoder() -> None:
+def test_a_file_truncated_anywhere_is_left_to_the_decoder() -> None:
     whole = with_chunk(chunk(b"tEXt", b"hello"))
     for end in range(len(whole)):
-        assert len(plain(whole[:end])) <= end
+        assert len(without_metadata(whole[:end])) <= end
