@@ -27,7 +27,7 @@ class Verdict(Enum):
     """Too old, and nothing refers to it."""
     DROP_AWAITING_KEY = auto()
     """Its references are missing: nothing can be shown before the next keyframe."""
-    DROP_REPEATED = auto()
+    DROP_DUPLICATE = auto()
     """Out of order, or from a producer that this stream has left."""
 
 
@@ -77,8 +77,8 @@ class FreshnessPolicy:
             now_ns: monotonic time.
         """
         step = self._sequence.observe(header.epoch, header.seq, now_ns)
-        if step.continuity in (Continuity.REPEATED, Continuity.OTHER_PRODUCER):
-            return Decision(Verdict.DROP_REPEATED)
+        if step.continuity in (Continuity.DUPLICATE, Continuity.OTHER_PRODUCER):
+            return Decision(Verdict.DROP_DUPLICATE)
         if step.continuity is Continuity.FIRST:
             self._reset_due = True
         # What another codec brought is nothing that this one could refer to.

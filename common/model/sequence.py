@@ -17,7 +17,7 @@ class Continuity(Enum):
     NEXT = auto()
     GAP = auto()
     """Frames between this one and the one before it never came."""
-    REPEATED = auto()
+    DUPLICATE = auto()
     """Already seen, or overtaken by a later one."""
     OTHER_PRODUCER = auto()
     """From an epoch that was left for a newer one: a second producer on the stream."""
@@ -58,7 +58,7 @@ class SequenceTracker:
         if epoch != self._epoch:
             return self._new_epoch(epoch, seq, now_ns)
         if seq <= self._last_seq:
-            return Step(Continuity.REPEATED)
+            return Step(Continuity.DUPLICATE)
         lost = seq - self._last_seq - 1
         self._last_seq = seq
         self._last_ns = now_ns
@@ -69,7 +69,7 @@ class SequenceTracker:
             if now_ns - self._last_ns < self._takeover_ns:
                 return Step(Continuity.OTHER_PRODUCER)
             if seq <= self._retired[epoch]:
-                return Step(Continuity.REPEATED)
+                return Step(Continuity.DUPLICATE)
         self._enter(epoch, seq, now_ns)
         return Step(Continuity.FIRST)
 

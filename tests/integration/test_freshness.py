@@ -139,7 +139,7 @@ class Viewer:
     def has_got_or_refused(self, count: int) -> None:
         def arrived() -> int:
             stats = self.consumer.stats()
-            return stats.received + stats.repeated
+            return stats.received + stats.duplicate
 
         wait_until(lambda: arrived() >= count, 10, f"{count} frames arrived")
 
@@ -172,7 +172,7 @@ def test_frames_are_presented_in_order_whatever_arrives(stream: str, url: str) -
             viewer.has_got_or_refused(arrived)
         wait_until(lambda: 5 in viewer.seqs, 10, "the last one is shown")
         assert viewer.seqs == sorted(set(viewer.seqs))
-        assert viewer.consumer.stats().repeated == 3
+        assert viewer.consumer.stats().duplicate == 3
 
 
 def test_after_a_gap_nothing_is_presented_before_the_keyframe_that_is_asked_for(

@@ -90,7 +90,7 @@ class Watcher(Watching[Seen]):
         right = not self.exact or self.is_right(frame) or not frame.valid
         return Seen(
             time.monotonic(), frame.epoch, frame.seq, frame.capture_ns, frame.age_s,
-            frame.held is not None, right, frame.image.shape,
+            frame.memory is not None, right, frame.image.shape,
         )  # fmt: skip
 
     @property

@@ -14,10 +14,10 @@ from fanlight.common.model.frame import Codec
 from fanlight.common.model.pixels import FULL_BGR
 from fanlight.common.shm.reader import Attachment
 from fanlight.common.shm.writer import Segment
-from fanlight.consumer.frame import Frame, Held
+from fanlight.consumer.frame import Frame, PictureMemory
+from tests.support.copies import EVERY_COPY
 from tests.support.headers import header
 from tests.support.timing import scaled
-from tests.support.ways import EVERY_WAY
 from tests.unit.common.shm.build import EPOCH, GRACE_NS, described, new_name, noise, noted
 
 EXPIRED = (
@@ -33,11 +33,11 @@ class Slot:
         self.valid = True
 
 
-def frame(held: Held | None = None) -> Frame:
+def frame(memory: PictureMemory | None = None) -> Frame:
     of = header(42, Codec.H264, (16, 8), epoch=EPOCH, capture_ns=1_000_000)
     image = noise(described())
     image.flags.writeable = False
-    return Frame(image, of, 2_000_000, 3_000_000, 0.002, 1, held)
+    return Frame(image, of, 2_000_000, 3_000_000, 0.002, 1, memory)
 
 
 def test_frames_are_equal_if_headers_and_pixels_are() -> None:
@@ -51,18 +51,18 @@ def test_frames_are_equal_if_headers_and_pixels_are() -> None:
     assert one != "frame"
 
 
-@EVERY_WAY
-def test_a_shared_frame_travels_with_pixels_of_its_own(way: Callable[[Frame], Frame]) -> None:
+@EVERY_COPY
+def test_a_shared_frame_travels_with_pixels_of_its_own(copied: Callable[[Frame], Frame]) -> None:
     slot = Slot()
     shown = frame(slot)
-    arrived = way(shown)
+    arrived = copied(shown)
     slot.valid = False
     assert arrived == shown
     assert arrived.valid
-    assert arrived.held is None
+    assert arrived.memory is None
     assert not np.shares_memory(arrived.image, shown.image)
     with pytest.raises(FrameExpired):
-        way(shown)
+        copied(shown)
 
 
 def test_frames_go_to_other_processes_and_back() -> None:
@@ -73,9 +73,9 @@ def test_frames_go_to_other_processes_and_back() -> None:
     assert (arrived.received_ns, arrived.age_s, arrived.lost) == (2_000_000, 0.002, 1)
 
 
-@pytest.mark.parametrize("held", [None, Slot()])
-def test_a_copy_is_the_same_frame_with_memory_of_its_own_to_draw_on(held: Held | None) -> None:
-    shown = frame(held)
+@pytest.mark.parametrize("memory", [None, Slot()])
+def test_a_copy_is_the_same_frame_with_memory_of_its_own_to_draw_on(memory: PictureMemory | None) -> None:
+    shown = frame(memory)
     copied = shown.copy()
     assert (copied.image == shown.image).all()
     assert not np.shares_memory(copied.image, shown.image)
@@ -84,8 +84,8 @@ def test_a_copy_is_the_same_frame_with_memory_of_its_own_to_draw_on(held: Held |
     assert copied.image.flags.writeable
     copied.image[:] = 0
     assert shown.image.any()
-    assert copied._replace(image=shown.image, held=held) == shown
-    assert copied.held is None
+    assert copied._replace(image=shown.image, memory=memory) == shown
+    assert copied.memory is None
 
 
 def test_what_is_no_longer_there_cannot_be_copied() -> None:

@@ -22,7 +22,7 @@ from tests.unit.common.arrivals import (
 )
 
 SHOW, DECODE_ONLY = Verdict.SHOW, Verdict.DECODE_ONLY
-LATE, AWAITING, REPEATED = Verdict.DROP_LATE, Verdict.DROP_AWAITING_KEY, Verdict.DROP_REPEATED
+LATE, AWAITING, DUPLICATE = Verdict.DROP_LATE, Verdict.DROP_AWAITING_KEY, Verdict.DROP_DUPLICATE
 
 
 def key(seq: int, at_ms: int = 0, *, epoch: int = 1, age_ms: float = 10, breaks: bool = False) -> Arrival:
@@ -126,7 +126,7 @@ def test_a_stream_between_pictures_of_another_codec_has_to_begin_anew_each_time(
     ("after", "decision"),
     [
         (delta(5), Decision(AWAITING, request_key=True)),
-        (delta(4), Decision(REPEATED)),
+        (delta(4), Decision(DUPLICATE)),
         (key(7), Decision(SHOW, reset=True, lost=2)),
     ],
 )
@@ -261,7 +261,7 @@ def test_every_missing_frame_is_reported_lost_exactly_once(arrivals: list[Arriva
         total += one.decision.lost
         if one.step.continuity is Continuity.FIRST:
             followed = [one.arrival.seq]
-        elif one.decision.verdict is not REPEATED:
+        elif one.decision.verdict is not DUPLICATE:
             missing += len(set(range(followed[-1] + 1, one.arrival.seq)))
             followed.append(one.arrival.seq)
     assert total == missing

@@ -8,7 +8,7 @@ from tests.unit.common.arrivals import ACCEPTED, SECOND, Arrival, reference_step
 
 FIRST = Step(Continuity.FIRST)
 NEXT = Step(Continuity.NEXT)
-REPEATED = Step(Continuity.REPEATED)
+DUPLICATE = Step(Continuity.DUPLICATE)
 OTHER = Step(Continuity.OTHER_PRODUCER)
 
 
@@ -57,13 +57,13 @@ def adopted(epoch: int, seq: int, now_ns: int = 0) -> SequenceTracker:
 
 
 def test_frames_that_a_hub_brought_are_neither_lost_nor_new() -> None:
-    assert adopted(1, 12).observe(1, 12, 0) == REPEATED
+    assert adopted(1, 12).observe(1, 12, 0) == DUPLICATE
     assert adopted(1, 12).observe(1, 13, 0) == NEXT
     assert adopted(1, 12).observe(1, 15, 0) == gap(2)
 
 
 def test_a_hub_that_was_behind_makes_nothing_new_again() -> None:
-    assert adopted(1, 7).observe(1, 9, 0) == REPEATED
+    assert adopted(1, 7).observe(1, 9, 0) == DUPLICATE
     assert adopted(1, 7).observe(1, 10, 0) == NEXT
 
 
@@ -83,7 +83,7 @@ def test_a_hub_keeps_the_epoch_that_was_left_from_coming_back() -> None:
 def test_a_hub_that_comes_first_begins_the_count() -> None:
     tracker = SequenceTracker()
     tracker.adopt(1, 4, 0)
-    assert [tracker.observe(1, seq, 0) for seq in (4, 5)] == [REPEATED, NEXT]
+    assert [tracker.observe(1, seq, 0) for seq in (4, 5)] == [DUPLICATE, NEXT]
 
 
 def test_frames_are_refused_as_long_as_their_epoch_may_not_come_back() -> None:
