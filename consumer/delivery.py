@@ -1,4 +1,4 @@
-"""The last step of a frame, whichever way it came: present it at its time, if it is still fresh then."""
+"""The last step of a frame of any source: it is presented at its time, if it is still fresh then."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class Frame(NamedTuple):
 
     Attributes:
         image: uint8, read-only; (height, width, 3), BGR, unless another `format` was asked for. It may be
-            memory that a hub of this host shares with all its consumers: look at it now, and `copy()` what
+            memory that a hub of this host shares with all its consumers: use it now, and `copy()` what
             is to be kept or drawn on.
         header: the wire header.
         received_ns: Unix time of arrival at this process.

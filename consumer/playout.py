@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from itertools import islice
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from fanlight.common.model.frame import EncodedFrame, FrameHeader
 from fanlight.consumer.stats import Outcome
@@ -20,7 +20,7 @@ _HIGHEST_FPS: Final = 240
 _LONGEST_CHAIN: Final = 600
 _MOST_BYTES: Final = 32 * 1024 * 1024
 
-# In frame intervals before a frame is due: when to begin to work on it and those behind it, and when to
+# In frame intervals before a frame is due: when to begin to work on it and those after it, and when to
 # stop decoding ahead. What is left of each interval is for showing frames, on all screens at once.
 _BEGIN_AHEAD: Final = 0.9
 _STOP_AHEAD: Final = 0.3
@@ -97,31 +97,17 @@ class PlayoutStep(NamedTuple):
     decode: tuple[ReceivedFrame, ...] = ()
 
 
-class Playout(Protocol):
-    """Decides which frame is shown when. Not thread-safe."""
-
-    @property
-    def eager(self) -> bool:
-        """Whether there is something to do as soon as another frame is there, before any is due."""
-        ...
-
-    def push(self, arrived: ReceivedFrame) -> Pushed:
-        """Take a frame, in stream order; the frames that it makes superfluous."""
-        ...
-
-    def __len__(self) -> int:
-        """How many frames it holds."""
-        ...
-
-    def take(self, now_ns: int) -> PlayoutStep:
-        """What to show at `now_ns` (Unix time); `IDLE` if there is nothing before the next `push`."""
-        ...
+IDLE: Final = PlayoutStep()
+"""Nothing is there."""
 
 
 class LatestPlayout:
     """The newest complete frame, at once. Slow work skips frames; it never queues them for showing.
 
-    What the newest frame refers to is kept until it is taken, or a keyframe comes.
+    What the newest frame refers to is kept until it is taken, or a keyframe comes. Not thread-safe.
+
+    Attributes:
+        eager: whether there is something to do as soon as another frame is there, before any is due.
     """
 
     eager = False
@@ -132,12 +118,13 @@ class LatestPlayout:
         self._bytes = 0
 
     def push(self, arrived: ReceivedFrame) -> Pushed:
+        """Take a frame, in stream order; the frames that it makes superfluous."""
         chain = self._chain
         dropped: tuple[Dropped, ...] = ()
         if chain:
             newest = chain[-1]
             if newest.showable:
-                # A frame behind one that is too old is older still.
+                # A frame before one that is too old is older still.
                 event = Outcome.SUPERSEDED if arrived.showable else Outcome.LATE
                 dropped = (Dropped(newest, event),)
             if arrived.frame.header.key:
@@ -157,6 +144,7 @@ class LatestPlayout:
         return len(self._chain)
 
     def take(self, now_ns: int) -> PlayoutStep:
+        """What to do at `now_ns` (Unix time); `IDLE` if there is nothing before the next `push`."""
         chain = self._chain
         if not chain:
             return IDLE
@@ -205,6 +193,8 @@ class LatenessRule:
 class SyncPlayout:
     """Every frame at `capture_ns + delay`, so that all screens show the same one at the same time.
 
+    Not thread-safe. The methods are those of `LatestPlayout`.
+
     Args:
         decoded_ahead: frames that are decoded before they are due next, up to `MOST_DECODED_AHEAD`. A
             keyframe takes five times as long as another frame: screens of one host that take different
@@ -222,8 +212,8 @@ class SyncPlayout:
         # The first so many frames were given out to be decoded, and the first one for its pixels.
         self._begun = 0
         self._prepared = False
-        # The first so many are not to be shown. Frames are told apart by identity: a decoder that has
-        # decoded one ahead would not recognise a changed one, and decode it twice.
+        # The first so many are not to be shown. They are not marked themselves: a decoder recognises frames
+        # by identity, and would decode a changed one twice.
         self._set_aside = 0
 
     def __len__(self) -> int:
@@ -330,10 +320,6 @@ class SyncPlayout:
         return not shows or now_ns - arrived.header.capture_ns > self._max_age_ns
 
 
-IDLE: Final = PlayoutStep()
-"""Nothing is there."""
-
-
 def _since_keyframe(frames: list[ReceivedFrame], begun: int) -> list[ReceivedFrame]:
     """The last frames, from the latest keyframe on: nothing refers to those before it.
 
@@ -346,3 +332,6 @@ def _since_keyframe(frames: list[ReceivedFrame], begun: int) -> list[ReceivedFra
             first = frames[at]._replace(reset=True) if anew else frames[at]
             return [first, *frames[at + 1 :]]
     return list(frames)
+
+
+Playout = LatestPlayout | SyncPlayout

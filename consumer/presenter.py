@@ -92,7 +92,7 @@ class Presenter:
                     give_back_memory()
                 if ticks % _TRACE_TICKS == 0:
                     self._pass_on_rows()
-                # Every sink gets its tick, also behind one that asks to end.
+                # Every sink gets its tick, also after one that asks to end.
                 going_on = [sink.tick() for sink in self._sinks]
                 if not all(going_on):
                     return
@@ -103,7 +103,7 @@ class Presenter:
                 next_tick_s = now_s  # together with a frame: one wake-up less
 
     def _present_next(self, timeout_s: float) -> bool:
-        # In a function of its own: while the next frame is decoded, nobody holds this one's memory.
+        # In a function of its own: while the next frame is decoded, this one's memory is free.
         frame = self.reception.take(timeout_s)
         if frame is None:
             return False

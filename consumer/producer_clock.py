@@ -27,8 +27,8 @@ class ClockStepDetector:
     """Tells from the ages of frames that a wall clock was set: the time is to be asked for at once. Pure.
 
     A producer's clock that steps forward makes its frames come from the future; one that steps back, or a
-    step forward of our own, makes all of them too old. Until the producer has been asked again nobody knows
-    how old they are, and what is not known to be fresh is not shown.
+    step forward of our own, makes all of them too old. Until the producer has been asked again their age
+    is unknown, and what is not known to be fresh is not shown.
 
     `asks` and `answered` belong to the receiving thread; `believes` may be called by any. All `now_ns` are
     monotonic.

@@ -50,7 +50,7 @@ _NOTHING: Final = Choice()
 
 
 class RingPlayout:
-    """Goes through one ring. Not thread-safe.
+    """Decides about the pictures of one ring. Not thread-safe.
 
     Args:
         delay_ns: of `sync`; None to show the newest picture at once.
@@ -62,7 +62,7 @@ class RingPlayout:
         self._delay_ns = delay_ns
         self._last_seq = after
         self._lateness = LatenessRule()
-        # Pictures after the last frame that came: what they were, the next one tells.
+        # Pictures after the last frame that came: what they were is known with the next one.
         self._unknown = 0
         self._seen = max(0, ring.newest - 1)
         if delay_ns is not None:

@@ -74,10 +74,10 @@ class ConsumerStats:
 
     Attributes:
         connected: True while the subscription stands.
-        blocked: True while the broker takes nothing from anybody, being short of memory or disk.
+        blocked: True while the broker blocks publishers, being short of memory or disk.
         received: frames that arrived and followed the wire contract.
         received_bytes: their bodies.
-        presented: frames handed to the sinks or to the program.
+        presented: frames given to the sinks or to the program.
         superseded: dropped because a newer one was complete.
         late: dropped because they were too old.
         undecodable: bodies that the codec refused.
@@ -140,7 +140,7 @@ class ConsumerStats:
 
 @dataclass(frozen=True, slots=True)
 class ConsumerMetrics:
-    """What a scrape reads besides: for whoever watches over months. Runs since the consumer started.
+    """What a scrape reads. Counts since the consumer started.
 
     Attributes:
         ages: age of each presented frame, in seconds.
@@ -171,7 +171,7 @@ class ConsumerCounters:
         presented: frames that are not counted yet; appended to by the presenting thread.
         decoding: observed by the thread that decodes, and by no other: it needs no lock.
         on_trace: called with the outcome of every frame that arrives; by any thread, must not wait. To be
-            set before frames come; None for nobody.
+            set before frames come.
     """
 
     def __init__(self) -> None:
@@ -232,7 +232,7 @@ class ConsumerCounters:
         self._trace(header, received_ns, None, Outcome.SUPERSEDED)
 
     def overwritten(self, frames: int) -> None:
-        """Frames of a hub were overwritten before they could be looked at."""
+        """Frames of a hub were overwritten before they could be read."""
         with self._lock:
             self._counts["received"] += frames
             self._counts[Outcome.SUPERSEDED] += frames

@@ -27,7 +27,7 @@ from fanlight.consumer.receiver import Receiver
 from fanlight.consumer.stats import ConsumerCounters, Outcome
 
 if TYPE_CHECKING:
-    # Bring PyAV along, which nobody needs who gets shared pictures.
+    # These import PyAV, which is not needed for shared pictures.
     from fanlight.common.codec.base import Decoded, Decoder
 
 _LOG: Final = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ class Decoding:
     """Owns the decoder. Not thread-safe.
 
     Args:
-        form: what the pictures have to look like.
+        form: of the pictures.
         on_broken: called for a frame that cannot be decoded and that later ones refer to.
         times: gets the time that each frame took, in seconds, with its conversion if it has one.
     """

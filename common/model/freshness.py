@@ -20,7 +20,7 @@ class Verdict(Enum):
     """What to do with a frame that arrived."""
 
     SHOW = auto()
-    """Decode it and hand it to playout."""
+    """Decode it and pass it to playout."""
     DECODE_ONLY = auto()
     """Too old to show, but later frames refer to it."""
     DROP_LATE = auto()
@@ -33,7 +33,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A verdict and what came to light with it.
+    """A verdict, and what else the frame has shown.
 
     Attributes:
         verdict: what to do with the frame.
@@ -105,7 +105,7 @@ class FreshnessPolicy:
         return self._sequence.refuses(epoch, now_ns)
 
     def adopt(self, epoch: int, seq: int, now_ns: int) -> None:
-        """The stream came by another way up to this frame; the next one here has to be a keyframe."""
+        """A hub brought the stream up to this frame; the next one here has to be a keyframe."""
         self._sequence.adopt(epoch, seq, now_ns)
         self._awaiting_key = self._reset_due = True
 

@@ -1,4 +1,4 @@
-"""Gaps, duplicates and restarts, told from `epoch` and `seq` alone."""
+"""Gaps, duplicates and restarts, detected from `epoch` and `seq` alone."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Continuity(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one frame told: its continuity and how many frames are missing before it."""
+    """The continuity of one frame, and how many frames are missing before it."""
 
     continuity: Continuity
     lost: int = 0
@@ -78,7 +78,7 @@ class SequenceTracker:
         return epoch in self._retired and now_ns - self._last_ns < self._takeover_ns
 
     def adopt(self, epoch: int, seq: int, now_ns: int) -> None:
-        """The stream came by another way (a hub) up to this frame: what follows is counted from there."""
+        """A hub brought the stream up to this frame: what follows is counted from there."""
         if epoch != self._epoch:
             self._enter(epoch, seq, now_ns)
         self._last_seq = max(self._last_seq, seq)

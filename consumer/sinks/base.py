@@ -1,4 +1,4 @@
-"""What every sink looks like to the consumer, and what it knows of it."""
+"""The interface of all sinks, and what they know of their consumer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`share`: makes this consumer the hub of its host: it decodes once, the others look at its pictures."""
+"""`share`: makes this consumer the hub of its host: it decodes once, and the others map its pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`status`: one live line that says how the stream is doing."""
+"""`status`: one live line with the state of the stream."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PLAIN_INTERVAL_NS: Final = 1_000_000_000
 
 
 def status_line(name: str, stats: ConsumerStats) -> str:
-    """What the line says. Counters that are rarely above zero appear only when they are."""
+    """The text of the line. Counters that are rarely above zero appear only when they are."""
     parts = [name]
     if not stats.connected:
         parts.append("reconnecting..." if stats.received else "connecting...")
@@ -48,7 +48,7 @@ def status_line(name: str, stats: ConsumerStats) -> str:
 class StatusSink(Sink):
     """Redraws the line in place on a terminal; elsewhere prints it once a second.
 
-    When whoever read the output has gone (`| head`), the consumer ends in good order.
+    When the reader of the output has gone (`| head`), the consumer ends in good order.
     """
 
     def __init__(

@@ -39,7 +39,7 @@ _FONT_PX: Final = 17
 _WEIGHT: Final = 500
 _WHITE: Final = (255, 255, 255)
 _AMBER: Final = (60, 190, 255)
-# What is left of the picture behind the label: dark enough to read white on snow.
+# What is left of the picture under the label: dark enough to read white on snow.
 _SHADE: Final = 0.35
 _INSTEAD: Final = "use --sink status"
 
@@ -107,7 +107,7 @@ class WindowSink(Sink):
         cv2.destroyAllWindows()
 
     def _show_stall(self, stalled_s: int) -> None:
-        """Say so when the picture is old: a frozen one looks like a live one."""
+        """Mark a picture that is old: a frozen one looks like a live one."""
         if stalled_s <= self._stalled_s:
             return
         if not self._stalled_s:
@@ -166,7 +166,7 @@ class Label:
 def require_display() -> None:
     """Try what Qt is going to do: load its X plugin, and log in to the X server of `DISPLAY`.
 
-    `import cv2` has said where the plugin is. Asked before Qt is, which would end the process with abort().
+    `import cv2` has set the path of the plugin. This runs before Qt does, which would call abort().
 
     Raises:
         SinkError: a window cannot be opened here.
@@ -189,4 +189,4 @@ def require_display() -> None:
         xcb.xcb_disconnect(connection)
         raise SinkError(f"window cannot be opened: no X server answers at DISPLAY={display}, {_INSTEAD}")
     # Left open until the process ends: an X server without other clients (Xvfb) resets itself when its
-    # last one leaves, and would throw out whoever connects in that moment, Qt included.
+    # last one leaves, and would disconnect a client that connects at that moment, Qt included.

@@ -106,7 +106,7 @@ for seq in range(3000):
     header = frame.header._replace(seq=seq, capture_ns=frames[0].header.capture_ns + seq * STEP_NS)
     sink.receive(EncodedFrame(header, frame.body))
     sink.tick()
-    time.sleep(0.004)  # a camera eight times as fast as its own clock says
+    time.sleep(0.004)  # a camera eight times as fast as its time stamps
 """
 
 

@@ -98,7 +98,7 @@ def test_what_is_no_longer_there_cannot_be_copied() -> None:
 
 
 def test_what_is_overwritten_during_the_copy_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is copied first and judged then: judged first, torn pixels could be handed out."""
+    """It is copied first and checked then: checked first, torn pixels could be returned."""
     slot = Slot()
     shown = frame(slot)
     array = np.array

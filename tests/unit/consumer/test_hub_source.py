@@ -150,7 +150,7 @@ def test_a_hub_that_closes_is_silent_at_once_and_not_overdue(hub: Hub, clock: Ma
     assert not viewer.source.silent, "its last picture is shown yet"
     assert viewer.take() == 0
     assert (viewer.source.silent, viewer.source.left, viewer.source.overdue) == (True, True, False)
-    assert viewer.screen.frames[0].valid, "it stays as long as it is held"
+    assert viewer.screen.frames[0].valid, "it stays as long as it is used"
 
 
 def test_a_hub_that_is_stuck_has_left(hub: Hub, clock: ManualClock) -> None:

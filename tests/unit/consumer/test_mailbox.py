@@ -61,7 +61,7 @@ def meanwhile(work: Callable[[], object]) -> threading.Thread:
     return thread
 
 
-def test_many_frames_pass_from_one_thread_to_the_other_and_the_last_one_is_shown(
+def test_many_frames_pass_between_threads_and_the_last_is_shown(
     latest: Mailbox, dropped: list[Dropped]
 ) -> None:
     thread = meanwhile(lambda: [latest.push(alone(n, NOW)) for n in range(500)])
@@ -82,9 +82,7 @@ def test_a_frame_wakes_the_thread_that_has_nothing(latest: Mailbox) -> None:
     assert not wakes(latest), "the thread that was woken takes both"
 
 
-def test_a_later_frame_does_not_wake_the_thread_that_waits_for_an_earlier_one(
-    sync: Mailbox, wall: Wall
-) -> None:
+def test_a_later_frame_does_not_wake_a_wait_for_an_earlier_one(sync: Mailbox, wall: Wall) -> None:
     sync.push(alone(0, NOW))
     assert wakes(sync)
     assert sync.take(0).wait_ns == DELAY - BEGIN
@@ -120,7 +118,7 @@ def test_a_frame_is_given_out_when_it_is_due_and_not_before(dropped: list[Droppe
     assert all(frame in frames for frame in upcoming)
 
 
-def test_a_clock_that_was_set_is_noticed_though_a_frame_seemed_far_away(sync: Mailbox, wall: Wall) -> None:
+def test_a_clock_that_was_set_is_noticed_during_a_wait(sync: Mailbox, wall: Wall) -> None:
     """A wait is never longer than 100 ms, whatever the clock says."""
     hour = 3600 * 1000 * MS
     sync.push(alone(0, NOW + hour))

@@ -96,15 +96,6 @@ def worked_on(playout: SyncPlayout, now_ns: int) -> list[PlayoutStep]:
 # latest ------------------------------------------------------------------------------------------------
 
 
-def test_latest_shows_the_newest_only() -> None:
-    playout = LatestPlayout(MAX_AGE)
-    assert playout.push(alone(0, 0)) == Pushed()
-    pushed = playout.push(alone(1, INTERVAL))
-    assert (outcomes(pushed.dropped), pushed.broken) == ([(0, Outcome.SUPERSEDED)], False)
-    step = playout.take(INTERVAL)
-    assert (seq_of(step.frame), step.due_ns) == (1, None)
-
-
 @pytest.mark.parametrize(("age_ns", "shown"), [(MAX_AGE, True), (MAX_AGE + 1, False), (-SECOND, True)])
 def test_latest_drops_what_grew_too_old_while_it_waited(age_ns: int, shown: bool) -> None:
     frame = arrived(0, SECOND, key=True)
@@ -116,7 +107,7 @@ def test_latest_drops_what_grew_too_old_while_it_waited(age_ns: int, shown: bool
     assert playout.take(SECOND + age_ns) == PlayoutStep()
 
 
-def test_latest_gives_out_what_the_newest_frame_refers_to_in_order_and_once() -> None:
+def test_latest_gives_out_the_newest_frame_and_what_it_refers_to_once() -> None:
     frames = run(5)
     playout = latest(*frames[:4])
     assert playout.take(3 * INTERVAL) == PlayoutStep(frames[3], decode=tuple(frames[:3]))
@@ -140,10 +131,8 @@ def test_a_frame_that_is_only_referred_to_is_not_shown(playout_of: PlayoutOf) ->
 
 
 def test_latest_gives_up_a_frame_as_late_if_the_next_one_already_is() -> None:
-    playout = latest(arrived(0, 0, key=True))
-    pushed = playout.push(arrived(1, INTERVAL, showable=False))
+    pushed = latest(arrived(0, 0, key=True)).push(arrived(1, INTERVAL, showable=False))
     assert outcomes(pushed.dropped) == [(0, Outcome.LATE)]
-    assert playout.take(INTERVAL).frame is None
 
 
 def test_latest_breaks_the_chain_that_grew_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,18 +175,12 @@ def test_sync_drops_what_is_more_than_half_an_interval_past_its_time(past_ns: in
     assert outcomes(step.dropped) == ([] if shown else [(0, Outcome.LATE)])
 
 
-def test_sync_shows_what_is_late_again_within_a_second_for_it_cannot_keep_up() -> None:
+def test_sync_shows_what_is_late_again_within_a_second() -> None:
     playout = sync(*run(3))
     assert outcomes(playout.take(DELAY + 21 * MS).dropped) == [(0, Outcome.LATE)]
     for n in (1, 2):
         step = playout.take(DELAY + n * INTERVAL + 39 * MS)
         assert (seq_of(step.frame), step.due_ns, step.dropped) == (n, DELAY + n * INTERVAL, ())
-
-
-def test_sync_that_lags_shows_nothing_older_than_max_age() -> None:
-    playout = sync(alone(0, 0), alone(1, INTERVAL))
-    playout.take(DELAY + 21 * MS)
-    assert outcomes(playout.take(INTERVAL + MAX_AGE + 1).dropped) == [(1, Outcome.LATE)]
 
 
 @pytest.mark.parametrize(("after_ns", "again"), [(SECOND, True), (SECOND + 1, False), (-1, False)])
@@ -245,7 +228,7 @@ def test_sync_holds_what_falls_into_its_delay_and_no_more() -> None:
     assert not any(pushed.broken for pushed in pushes)
 
 
-def test_sync_does_not_wait_an_hour_for_frames_of_a_clock_that_was_set_back() -> None:
+def test_sync_does_not_wait_for_frames_of_a_clock_that_was_set_back() -> None:
     hour = 3600 * SECOND
     before = [arrived(n, hour + n * INTERVAL, key=n == 0) for n in range(3)]
     after = [arrived(n, n * INTERVAL) for n in range(3, 6)]
@@ -259,15 +242,7 @@ def test_sync_does_not_wait_an_hour_for_frames_of_a_clock_that_was_set_back() ->
     assert playout.take(4 * INTERVAL + DELAY).frame == after[1]
 
 
-def test_sync_accepts_capture_times_that_step_back_a_little() -> None:
-    frames = [alone(0, 100 * MS), alone(1, 95 * MS)]
-    playout = sync(frames[0])
-    assert playout.push(frames[1]) == Pushed()
-    step = playout.take(100 * MS + DELAY)
-    assert (step.frame, outcomes(step.dropped)) == (frames[1], [(0, Outcome.SUPERSEDED)])
-
-
-def test_sync_with_too_many_frames_gives_up_those_before_its_first_keyframe() -> None:
+def test_sync_with_too_many_frames_goes_on_with_its_first_keyframe() -> None:
     capacity = sync()._capacity
     playout = sync(*run(capacity, keys=(0, 30, 40)))
     pushed = playout.push(arrived(capacity, capacity * INTERVAL))
@@ -305,11 +280,6 @@ def test_a_frame_from_the_far_future_does_not_block_the_others_for_good() -> Non
 # sync: work before a frame is due ----------------------------------------------------------------------
 
 
-def test_sync_prepares_the_next_frame_however_little_time_is_left() -> None:
-    frames = run(1)
-    assert sync(*frames).take(DELAY - 1) == PlayoutStep(wait_ns=1, prepare=frames[0])
-
-
 @pytest.mark.parametrize("decoded_ahead", [0, 2, 3])
 def test_sync_decodes_a_given_number_ahead(decoded_ahead: int) -> None:
     frames = run(10)
@@ -336,14 +306,6 @@ def test_sync_stops_decoding_ahead_before_the_frame_is_due() -> None:
     playout.take(DELAY - BEGIN)
     assert playout.take(DELAY - STOP - 1).decode_ahead is frames[1]
     assert playout.take(DELAY - STOP) == PlayoutStep(wait_ns=STOP)
-
-
-def test_sync_decodes_ahead_what_arrives_while_it_waits() -> None:
-    frames = run(2)
-    playout = sync(frames[0])
-    assert len(worked_on(playout, DELAY - BEGIN)) == 1
-    playout.push(frames[1])
-    assert playout.take(DELAY - BEGIN) == PlayoutStep(wait_ns=BEGIN, decode_ahead=frames[1])
 
 
 def test_sync_decodes_each_once_also_after_others_were_given_up() -> None:

@@ -31,7 +31,7 @@ from tests.unit.consumer.test_playout import (
 
 @dataclass(frozen=True)
 class Step:
-    """Time passes, the clock may be set, a frame may arrive, the presenter may come by."""
+    """Time passes, the clock may be set, a frame may arrive, the presenter may take."""
 
     pause_ns: int
     clock_step_ns: int
@@ -54,7 +54,7 @@ _EVENTS = st.builds(
     key=st.booleans(),
     takes=st.sampled_from([0, 0, 1, 1, 2, 9]),
 )
-# What comes behind it: so many frames without a mishap, at a pace and an age, for a presenter at its own.
+# What comes after it: so many frames without a fault, at a pace and an age, for a presenter at its own.
 _RUNS = st.builds(
     lambda count, pause_ns, age_ns, takes: [Step(pause_ns, 0, True, age_ns, 1, None, False, takes)] * count,
     st.integers(0, 14),
@@ -180,7 +180,7 @@ class Bench:
         return self.late_ns is not None and 0 <= self.now_ns - self.late_ns <= SECOND
 
     def _decode(self, frame: ReceivedFrame) -> None:
-        """Every inter-coded frame must come right behind the one that it refers to."""
+        """Every inter-coded frame must come right after the one that it refers to."""
         if frame.received_ns in self.decoded:
             return
         self.decoded.add(frame.received_ns)
@@ -211,7 +211,7 @@ class Bench:
 @pytest.mark.parametrize("mode", ["latest", "sync"])
 @given(steps=_STREAMS, codecs=_CODECS)
 @settings(max_examples=300, deadline=None, derandomize=True)
-def test_what_is_shown_is_fresh_in_order_behind_its_keyframe_and_each_frame_has_one_fate(
+def test_shown_frames_are_fresh_and_in_order_and_each_has_one_outcome(
     mode: str, steps: list[Step], codecs: tuple[Codec, ...]
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -229,7 +229,7 @@ def test_what_is_shown_is_fresh_in_order_behind_its_keyframe_and_each_frame_has_
             for _ in range(step.takes):
                 if not bench.take():
                     break
-        # The rest is still held, and comes out in the end.
+        # The rest still waits, and comes out in the end.
         bench.mono_ns += 1_000_000 * SECOND
         shown = len(bench.shown)
         while bench.take():
@@ -240,7 +240,7 @@ def test_what_is_shown_is_fresh_in_order_behind_its_keyframe_and_each_frame_has_
 
 @pytest.mark.parametrize("mode", ["latest", "sync"])
 @pytest.mark.parametrize("codec", [Codec.H264, Codec.JPEG])
-def test_a_stream_without_mishaps_is_shown_whole(mode: str, codec: Codec) -> None:
+def test_a_stream_without_faults_is_shown_whole(mode: str, codec: Codec) -> None:
     """Or else the property above could hold of a playout that shows nothing."""
     bench = Bench(LatestPlayout(MAX_AGE) if mode == "latest" else SyncPlayout(DELAY, MAX_AGE), (codec,))
     for n in range(100):

@@ -1,4 +1,4 @@
-"""A consumer put together, with a hub of its own and nobody at the other end of its URL."""
+"""A consumer put together, with a hub of its own and no producer at its URL."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DELAY_S = 0.15
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    """That of a port which nobody listens at, and nobody else gets meanwhile."""
+    """That of a port which is taken, but not listened at."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"tcp+multiplex://127.0.0.1:{taken.getsockname()[1]}"

@@ -112,7 +112,7 @@ def test_with_a_hub_from_the_beginning_the_stream_is_never_joined(bench: Bench, 
     assert (bench.follows, bench.stream.timeouts_s, bench.stream.released) == ([], [], 1)
 
 
-def test_without_a_hub_the_stream_is_used_and_hubs_are_searched_now_and_then(bench: Bench) -> None:
+def test_without_a_hub_the_stream_is_used_and_hubs_are_searched_for(bench: Bench) -> None:
     route = bench.route()
     assert route.follows_stream
     bench.stream.waiting = [1]
@@ -121,7 +121,7 @@ def test_without_a_hub_the_stream_is_used_and_hubs_are_searched_now_and_then(ben
     assert (bench.follows, bench.admission.paused) == ([], False)
 
 
-def test_waiting_frames_of_the_stream_come_before_those_of_a_hub_that_is_found(bench: Bench) -> None:
+def test_waiting_frames_of_the_stream_come_before_those_of_a_hub(bench: Bench) -> None:
     route = bench.route()
     bench.stream.waiting = [3, 4]
     bench.receive(5)
@@ -274,9 +274,7 @@ def test_a_hub_whose_grace_time_is_too_short_is_refused_with_one_line(
         assert not bench.route().follows_stream, "for `latest` it will do"
 
 
-def test_a_hub_of_a_producer_that_was_left_is_not_used_until_that_one_goes_on(
-    bench: Bench, hub: Hub
-) -> None:
+def test_a_hub_of_a_producer_that_was_left_is_not_used(bench: Bench, hub: Hub) -> None:
     bench.left_epochs = {1}
     route = bench.route()
     assert route.follows_stream

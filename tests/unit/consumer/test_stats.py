@@ -96,7 +96,7 @@ def test_overwritten_frames_were_received_and_superseded(counters: ConsumerCount
     assert counters.stats(0) == replace(FRESH, received=3, superseded=3)
 
 
-def test_a_shared_frame_is_received_when_it_is_shown_and_nothing_crossed_a_line(
+def test_a_shared_frame_is_received_when_it_is_shown(
     counters: ConsumerCounters,
 ) -> None:
     counters.received(header(4), 1000, 204)

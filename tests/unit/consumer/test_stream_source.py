@@ -22,7 +22,6 @@ from tests.unit.common.codec.build import gradient, psnr
 from tests.unit.consumer.build import MS, SECOND, Receiving, Screen, encoded
 
 PICTURE = gradient(64, 48)
-INTRA_ONLY = [codec for codec in Codec if codec.intra_only]
 
 
 def received(
@@ -90,7 +89,7 @@ def test_under_sync_frames_are_prepared_and_presented_when_they_are_due() -> Non
     assert bench.screen.due_ns == [due_ns]
 
 
-def test_a_frame_that_cannot_be_decoded_is_counted_and_a_keyframe_requested() -> None:
+def test_an_undecodable_frame_is_counted_and_a_keyframe_requested() -> None:
     bench = Bench()
     bench.receive(encoded(Codec.H264, 0, b"nonsense"))
     assert bench.take() is None
@@ -214,41 +213,28 @@ def test_the_codec_may_change_with_the_producer(decoding: Decoding, log: Log) ->
 # Frames that are not shown -----------------------------------------------------------------------------
 
 
-def test_inter_coded_frames_that_are_skipped_are_decoded_in_order(decoding: Decoding, log: Log) -> None:
-    frames = film(4)
+@pytest.mark.parametrize("codec", Codec)
+def test_skipped_frames_are_decoded_if_later_ones_refer_to_them(
+    decoding: Decoding, log: Log, codec: Codec
+) -> None:
+    frames = film(4, codec=codec)
     for frame in frames[:3]:
         decoding.skip(frame)
     assert same(decoding.pixels(frames[3]), straight(frames)[3])
-    assert log.decoded == [0, 1, 2, 3]
-
-
-@pytest.mark.parametrize("codec", INTRA_ONLY)
-def test_intra_only_frames_that_are_skipped_are_not_decoded(
-    decoding: Decoding, log: Log, codec: Codec
-) -> None:
-    frames = film(3, codec=codec)
-    for frame in frames[:2]:
-        decoding.skip(frame)
-    assert log.calls == []
-    assert same(decoding.pixels(frames[2]), straight(frames)[2])
-    assert log.decoded == [2]
+    assert log.decoded == ([3] if codec.intra_only else [0, 1, 2, 3])
 
 
 # Resets ------------------------------------------------------------------------------------------------
 
 
-def test_the_decoder_starts_anew_before_a_frame_that_says_so_and_before_no_other(
-    decoding: Decoding, log: Log
-) -> None:
+def test_the_decoder_is_reset_before_the_frames_that_need_it_only(decoding: Decoding, log: Log) -> None:
     first, second = film(2, keys=(0, 1)), film(2, epoch=2)
     for frame in (*first, *second):
         assert isinstance(decoding.pixels(frame), np.ndarray)
     assert log.calls == ["h264", "0", "1", "reset", "0", "1"]
 
 
-def test_a_reset_is_obeyed_by_frames_that_are_skipped_or_decoded_ahead_too(
-    decoding: Decoding, log: Log
-) -> None:
+def test_a_reset_counts_for_skipped_and_prepared_frames_too(decoding: Decoding, log: Log) -> None:
     decoding.pixels(film(1)[0])
     decoding.skip(film(1, epoch=2)[0])
     decoding.decode_ahead(film(1, epoch=3)[0])
@@ -275,7 +261,7 @@ def test_work_before_it_is_due_does_not_change_a_frame(decoding: Decoding, log: 
 
 
 @pytest.mark.parametrize("codec", Codec)
-def test_a_frame_that_was_prepared_or_decoded_ahead_and_then_skipped_is_not_decoded_twice(
+def test_a_frame_prepared_or_decoded_ahead_is_not_decoded_twice(
     decoding: Decoding, log: Log, codec: Codec
 ) -> None:
     frames = film(4, codec=codec)
@@ -353,13 +339,6 @@ def test_a_decode_error_of_a_frame_that_is_not_shown_yet_counts_as_well(
     else:
         assert same(decoding.pixels(frames[3]), straight(frames)[3])
     assert (log.decoded[:3], log.broken) == ([0, 1, 3], 1)
-
-
-def test_a_prepared_frame_that_cannot_be_decoded_is_not_tried_again(decoding: Decoding, log: Log) -> None:
-    damaged = broken(0, key=True)
-    decoding.prepare(damaged)
-    assert decoding.pixels(damaged) is Outcome.UNDECODABLE
-    assert (log.decoded, log.broken) == ([0], 1)
 
 
 @pytest.mark.parametrize("codec", [Codec.JPEG, Codec.PNG])

@@ -111,7 +111,7 @@ def test_nothing_is_shown_between_a_gap_and_the_next_keyframe() -> None:
 # Another codec within an epoch ------------------------------------------------------------------------
 
 
-def test_a_stream_between_pictures_of_another_codec_has_to_begin_anew_each_time() -> None:
+def test_a_stream_that_changes_its_codec_begins_anew_each_time() -> None:
     frames = [key(0), jpeg(1), delta(2, 33), jpeg(3), delta(4, 66), key(5, 99), delta(6, 132)]
     assert verdicts(*frames) == [SHOW, SHOW, AWAITING, SHOW, AWAITING, SHOW, SHOW]
     assert [one.reset for one in decisions(*frames)] == [True, False, False, True, False, True, False]
@@ -119,7 +119,7 @@ def test_a_stream_between_pictures_of_another_codec_has_to_begin_anew_each_time(
     assert requests_ms(*frames) == [33, 66]
 
 
-# A stream that came by way of a hub for a while -----------------------------------------------------------
+# A stream that came from a hub for a while --------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -130,9 +130,7 @@ def test_a_stream_between_pictures_of_another_codec_has_to_begin_anew_each_time(
         (key(7), Decision(SHOW, reset=True, lost=2)),
     ],
 )
-def test_behind_a_hub_the_stream_has_to_begin_anew_with_what_the_hub_has_not_brought(
-    after: Arrival, decision: Decision
-) -> None:
+def test_after_a_hub_the_stream_begins_anew_with_newer_frames(after: Arrival, decision: Decision) -> None:
     policy = FreshnessPolicy(MAX_AGE)
     policy.offer(key(0).header, age_ns=0, now_ns=0)
     policy.adopt(1, 4, 0)

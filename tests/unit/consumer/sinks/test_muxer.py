@@ -62,7 +62,7 @@ def test_jpeg_and_png_are_copied_byte_by_byte(tmp_path: Path, of: Codec, name: s
 
 
 @pytest.mark.parametrize("name", ["r.mp4", "r.mkv"])
-def test_players_are_told_which_frames_they_can_seek_to(tmp_path: Path, name: str) -> None:
+def test_files_contain_the_frames_that_players_can_seek_to(tmp_path: Path, name: str) -> None:
     frames = encoded(40)
     mux(tmp_path / name, frames)
     with av.open(str(tmp_path / name)) as container:

@@ -74,7 +74,7 @@ def content(path: Path) -> tuple[str, int, int, int]:
         return name, context.width, context.height, count
 
 
-def test_a_change_of_size_or_codec_opens_the_next_file_and_says_so(
+def test_a_change_of_size_or_codec_opens_the_next_file(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     recording = Recording(tmp_path / "r.mp4")

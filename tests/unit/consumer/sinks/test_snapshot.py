@@ -65,7 +65,7 @@ def test_jpeg_looks_like_the_picture(tmp_path: Path, name: str) -> None:
     assert 10 * np.log10(255**2 / error) > 35
 
 
-def test_pictures_of_any_size_with_padded_rows_or_grey_are_taken_and_copied(tmp_path: Path) -> None:
+def test_pictures_of_any_size_layout_and_format_are_copied(tmp_path: Path) -> None:
     path = tmp_path / "s.png"
     padded = np.zeros((SIZE[1], SIZE[0] + 7, 3), np.uint8)[:, : SIZE[0]]
     padded[:] = picture(2, SIZE)
