@@ -26,6 +26,9 @@ _SKEW_BOUNDS_S: Final = (
 MAX_UNCOUNTED: Final = 60
 
 
+Counted = Literal["malformed", "lost", "expired", "keyframe_requests"]
+
+
 class Outcome(StrEnum):
     """What became of a frame that arrived; the `event` column of a trace."""
 
@@ -186,7 +189,7 @@ class ConsumerCounters:
         self._skews = _Series(_SKEW_BOUNDS_S)
         self._jitter = Jitter()
         self._connected = self._blocked = False
-        self._epoch, self._highest_seq = 0, -1
+        self._newest: FrameHeader | None = None
         self._last: Presented | None = None
         self._last_outcome: Outcome | None = None
 
@@ -195,11 +198,8 @@ class ConsumerCounters:
         """Frames of the stream that never arrived so far."""
         return self._counts["lost"]
 
-    def count(
-        self,
-        name: Literal["malformed", "lost", "expired", "keyframe_requests"],
-        number: int = 1,
-    ) -> None:
+    def count(self, name: Counted, number: int = 1) -> None:
+        """Something happened that is no outcome of a received frame."""
         with self._lock:
             self._counts[name] += number
 
@@ -219,10 +219,9 @@ class ConsumerCounters:
         with self._lock:
             self._counts["received"] += 1
             self._counts["received_bytes"] += size_bytes
-            if header.epoch != self._epoch:
-                self._epoch = header.epoch
+            if self._newest is None or header.epoch != self._newest.epoch:
                 self._jitter.restart()
-            self._highest_seq = header.seq
+            self._newest = header
             self._jitter.observe(header.capture_ns, received_ns)
 
     def duplicate(self, header: FrameHeader, received_ns: int) -> None:
@@ -275,8 +274,8 @@ class ConsumerCounters:
                 age_p99_s=percentile(ages_s, 0.99),
                 jitter_s=self._jitter.value_ns / 1e9,
                 skew_p50_s=percentile(self._skews.window.values(now_ns), 0.5),
-                epoch=self._epoch,
-                highest_seq=self._highest_seq,
+                epoch=0 if self._newest is None else self._newest.epoch,
+                highest_seq=-1 if self._newest is None else self._newest.seq,
             )
 
     def metrics(self, now_ns: int) -> ConsumerMetrics:

@@ -96,7 +96,7 @@ def test_a_later_frame_does_not_wake_a_wait_for_an_earlier_one(sync: Mailbox, wa
 
 
 def test_it_waits_no_longer_than_its_time(latest: Mailbox, sync: Mailbox) -> None:
-    sync.push(alone(0, NOW + MAX_AGE))  # its step never comes: the clock stands still
+    sync.push(alone(0, NOW + MAX_AGE))  # it never becomes due: the clock stands still
     for mailbox in (latest, sync):
         began_s = time.monotonic()
         assert mailbox.take(0.02).frame is None
@@ -114,8 +114,7 @@ def test_a_frame_is_given_out_when_it_is_due_and_not_before(dropped: list[Droppe
         step = mailbox.take(scaled(10))
         assert step.frame is None or (step.due_ns is not None and time.time_ns() >= step.due_ns)
         steps.append(step)
-    upcoming = [step.prepare for step in steps if step.prepare]
-    assert all(frame in frames for frame in upcoming)
+    assert all(step.prepare in frames for step in steps if step.prepare)
 
 
 def test_a_clock_that_was_set_is_noticed_during_a_wait(sync: Mailbox, wall: Wall) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import io
 import os
-import pty
 import subprocess
 import sys
 from dataclasses import replace
@@ -110,20 +109,6 @@ def test_a_line_is_cut_one_column_short_of_the_terminal(monkeypatch: pytest.Monk
     out = Terminal(20, monkeypatch)
     StatusSink(context(), out).tick()
     assert out.getvalue() == "\r" + RUNNING[:19]
-
-
-def test_a_real_terminal_is_recognised(clock: ManualClock) -> None:
-    master, slave = pty.openpty()
-    with open(slave, "w", encoding="utf-8") as out:
-        sink = StatusSink(context(), out, clock.monotonic_ns)
-        sink.tick()
-        sink.close()
-        shown = b""
-        while not shown.endswith(b"\n"):
-            shown += os.read(master, 1000)
-    os.close(master)
-    # The line discipline adds the carriage return at the end.
-    assert shown.decode() == f"\r{RUNNING}\r{RUNNING}\r\n"
 
 
 def test_a_reader_that_goes_ends_the_consumer_without_a_traceback() -> None:
