@@ -124,7 +124,7 @@ class Receiving:
     """The receiving half of a consumer, with all that it sent and counted; no subscriber."""
 
     def __init__(self, playout: Playout | None = None) -> None:
-        settings = ConsumerSettings(stream="cam", name="desk", max_age_s=0.5)
+        settings = ConsumerSettings(stream="cam", name="c1", max_age_s=0.5)
         self.host = ManualClock()
         self.sent: list[ControlMessage] = []
         self.rows: list[TraceRow] = []

@@ -249,7 +249,7 @@ def test_every_second_is_reported(bench: Bench) -> None:
         bench.receiver.on_tick()
     report, again = [message for message in bench.sent if isinstance(message, ReceiverReport)]
     assert report == again
-    assert (report.stream, report.name, report.epoch, report.highest_seq) == ("cam", "desk", 9, 2)
+    assert (report.stream, report.name, report.epoch, report.highest_seq) == ("cam", "c1", 9, 2)
     assert (report.received, report.lost, report.presented, report.late) == (2, 1, 0, 1)
     assert (report.age_p50_ms, report.age_p99_ms, report.playout_skew_ms) == (-1, -1, 0), "nothing shown"
 
@@ -257,12 +257,12 @@ def test_every_second_is_reported(bench: Bench) -> None:
 def test_it_asks_for_the_time_and_takes_the_answer(bench: Bench) -> None:
     bench.pass_on(raw(0))
     (question,) = [message for message in bench.sent if isinstance(message, ClockRequest)]
-    assert (question.stream, question.name, question.asked_ns) == ("cam", "desk", bench.host.now_ns)
+    assert (question.stream, question.name, question.asked_ns) == ("cam", "c1", bench.host.now_ns)
     answered_ns = bench.host.wall_ns() + 60 * SECOND
     bench.receiver.on_clock(
         ClockReply(
             stream="cam",
-            name="desk",
+            name="c1",
             asked_ns=question.asked_ns,
             received_ns=answered_ns,
             replied_ns=answered_ns,
