@@ -41,7 +41,7 @@ class Consumer:
     Args:
         name: as operators read it in RabbitMQ's console.
         playout: `latest`: the newest frame at once; `sync`: each at its capture time plus `delay_s`.
-        max_age_s: a frame older than this is never handed out.
+        max_age_s: a frame older than this is never presented.
         via: `auto`: from a hub of this host where there is one, else from the broker; `broker`; `host`.
         format: of the pixels: `bgr`, `grey` or `i420`; see `common.model.pixels`.
         size: (width, height) that pictures are scaled to; None for that of the stream.

@@ -11,8 +11,8 @@ from fanlight.common.model.frame import FrameHeader
 from fanlight.common.model.pixels import Pixels
 
 
-class Held(Protocol):
-    """Whatever a picture's memory belongs to."""
+class PictureMemory(Protocol):
+    """Whatever a picture's memory belongs to, if not to the picture alone."""
 
     @property
     def valid(self) -> bool:
@@ -27,12 +27,12 @@ class Frame(NamedTuple):
 
     Attributes:
         image: uint8, read-only; (height, width, 3), BGR, unless another `format` was asked for. It may be
-            memory that a hub of this host shares with all its consumers: look at it now, and `copy()` what
+            memory that a hub of this host shares with all its consumers: use it now, and `copy()` what
             is to be kept or drawn on.
         header: the wire header.
         received_ns: Unix time of arrival at this process.
-        presented_ns: Unix time at which it was handed over.
-        age_s: time from capture to being handed over, in seconds, by the producer's clock.
+        presented_ns: Unix time at which it was presented.
+        age_s: time from capture to presentation, in seconds, by the producer's clock.
         lost: frames of the stream that never arrived since the frame presented before this one.
     """
 
@@ -42,7 +42,7 @@ class Frame(NamedTuple):
     presented_ns: int
     age_s: float
     lost: int
-    held: Held | None = None
+    memory: PictureMemory | None = None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Frame):
@@ -56,7 +56,7 @@ class Frame(NamedTuple):
         return hash((self.header.stream, self.epoch, self.seq))
 
     def __reduce__(self) -> tuple[type[Frame], tuple[object, ...]]:
-        owned = self if self.held is None else self.copy()
+        owned = self if self.memory is None else self.copy()
         return Frame, tuple(owned)
 
     @property
@@ -75,16 +75,16 @@ class Frame(NamedTuple):
     def valid(self) -> bool:
         """Whether `image` still is what it was, and nothing that was read from it so far was torn.
 
-        False only for a shared picture that was held for longer than its grace time: the hub's `--max-age`
+        False only for a shared picture that was kept for longer than its grace time: the hub's `--max-age`
         after it was shared, or 500 ms.
         """
-        return self.held is None or self.held.valid
+        return self.memory is None or self.memory.valid
 
     def copy(self) -> Frame:
         """The same frame with pixels of its own, to keep and to draw on.
 
         Raises:
-            FrameExpired: the picture was held for too long, and is no longer there.
+            FrameExpired: the picture was kept for too long, and is no longer there.
         """
         image = np.array(self.image)
         if not self.valid:
@@ -92,4 +92,4 @@ class Frame(NamedTuple):
                 f"frame {self.seq} was held for longer than its hub keeps pictures: copy it at once, "
                 "or give the hub a longer --max-age"
             )
-        return self._replace(image=image, held=None)
+        return self._replace(image=image, memory=None)

@@ -1,4 +1,4 @@
-"""The way from receiving to presenting: a lock and a wait around a `Playout`."""
+"""Between the receiving thread and the presenting one: a lock and a wait around a `Playout`."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from fanlight.consumer.playout import IDLE, Arrived, Dropped, Playout, Turn
+from fanlight.consumer.playout import IDLE, Dropped, Playout, PlayoutStep, ReceivedFrame
 
-# A turn that seems to be further away may be a clock that was set meanwhile.
+# A playout time that seems to be further away may be a clock that was set meanwhile.
 _LONGEST_WAIT_S: Final = 0.1
 
 
 class Mailbox:
-    """Thread-safe, for one thread that takes. Whoever receives never waits here.
+    """Thread-safe, for one thread that takes. The receiving thread never waits here.
 
     Args:
+        on_dropped: called, without the lock, with each frame given up.
         now_ns: the clock that frames were stamped with (Unix time).
 
     Attributes:
@@ -32,23 +33,22 @@ class Mailbox:
         self._now_ns = now_ns
         self._lock = threading.Lock()
         # Released to wake the thread that takes: a binary semaphore, cheaper than a condition.
-        self._woken = threading.Lock()
-        self._woken.acquire()
+        self._waker = threading.Lock()
+        self._waker.acquire()
         # True while only a new frame can change anything: nothing is there, and nothing has been pushed.
         self._idle = True
         self.closed = False
 
-    @property
-    def held(self) -> int:
-        """How many frames wait for their turn."""
+    def __len__(self) -> int:
+        """How many frames wait until they are due."""
         with self._lock:
             return len(self._playout)
 
-    def push(self, arrived: Arrived) -> bool:
+    def push(self, frame: ReceivedFrame) -> bool:
         """Leave a frame for presentation. False if nothing can be shown before the next keyframe."""
         with self._lock:
-            pushed = self._playout.push(arrived)
-            # Whoever waits for the turn of an earlier frame need not be woken for a later one.
+            pushed = self._playout.push(frame)
+            # While the presenting thread waits for an earlier frame it need not be woken for a later one.
             wakes, self._idle = self._idle or self._playout.eager, False
         if wakes:
             self._wake()
@@ -56,35 +56,35 @@ class Mailbox:
             self._on_dropped(old)
         return not pushed.broken
 
-    def take(self, timeout_s: float) -> Turn:
-        """Wait until there is something to do. The turn is empty if time runs out or it is closed."""
+    def take(self, timeout_s: float) -> PlayoutStep:
+        """Wait until there is something to do. The step is empty if time runs out or it is closed."""
         deadline_s = time.monotonic() + timeout_s
         while not self.closed:
-            turn = IDLE
+            step = IDLE
             if not self._idle:
                 with self._lock:
-                    turn = self._playout.take(self._now_ns())
-                    self._idle = turn is IDLE
-                for old in turn.dropped:
+                    step = self._playout.take(self._now_ns())
+                    self._idle = step is IDLE
+                for old in step.dropped:
                     self._on_dropped(old)
-                if turn.frame or turn.upcoming or turn.ahead or turn.decode:
-                    return turn
+                if step.frame or step.prepare or step.decode_ahead or step.decode:
+                    return step
             wait_s = deadline_s - time.monotonic()
             if wait_s <= 0:
-                return turn
-            if turn.wait_ns is not None:
+                return step
+            if step.wait_ns is not None:
                 # An absolute playout time, so that waking late once does not delay the next one.
-                wait_s = min(wait_s, max(0.0, turn.wait_ns / 1e9), _LONGEST_WAIT_S)
-            elif turn is not IDLE:
+                wait_s = min(wait_s, max(0.0, step.wait_ns / 1e9), _LONGEST_WAIT_S)
+            elif step is not IDLE:
                 continue
-            self._woken.acquire(timeout=wait_s)
-        return Turn()
+            self._waker.acquire(timeout=wait_s)
+        return PlayoutStep()
 
     def close(self) -> None:
-        """Wake whoever waits; nothing more will be shown."""
+        """Wake the thread that waits; nothing more will be shown."""
         self.closed = True
         self._wake()
 
     def _wake(self) -> None:
         with contextlib.suppress(RuntimeError):  # it is awake already
-            self._woken.release()
+            self._waker.release()

@@ -9,14 +9,14 @@ from fanlight.common.clock import monotonic_ns
 from fanlight.common.observe.figures import Figure, Figures, Health, Kind
 from fanlight.consumer.reception import Reception
 from fanlight.consumer.settings import ConsumerSettings
-from fanlight.consumer.stats import Details, Event
+from fanlight.consumer.stats import ConsumerMetrics, Outcome
 
 _BLOCKED: Final = "broker blocked: it is short of memory or disk"
 # Why nothing is shown although frames arrive, by what became of the latest one.
 _REASONS: Final = {
-    Event.AWAITING_KEY: "awaiting a keyframe",
-    Event.LATE: "what arrives is older than --max-age, or past its playout time",
-    Event.UNDECODABLE: "what arrives cannot be decoded",
+    Outcome.AWAITING_KEY: "awaiting a keyframe",
+    Outcome.LATE: "what arrives is older than --max-age, or past its playout time",
+    Outcome.UNDECODABLE: "what arrives cannot be decoded",
 }
 
 
@@ -25,17 +25,21 @@ def figures_of(
 ) -> tuple[Figure, ...]:
     """All figures as they stand, read at a scrape."""
     return consumer_figures(
-        settings, reception.details(), held=reception.held, waiting=reception.waiting, healthy=healthy().ok
+        settings,
+        reception.counters.metrics(monotonic_ns()),
+        queued=reception.queued,
+        waiting=reception.waiting,
+        healthy=healthy().ok,
     )
 
 
 def consumer_figures(
-    settings: ConsumerSettings, details: Details, *, held: int, waiting: int | None, healthy: bool
+    settings: ConsumerSettings, details: ConsumerMetrics, *, queued: int, waiting: int | None, healthy: bool
 ) -> tuple[Figure, ...]:
     """See docs/monitoring.md for what each means.
 
     Args:
-        held: frames in the process that wait for their turn.
+        queued: frames in the process that wait until they are due.
         waiting: messages in the queue at the broker; None where that is not known.
     """
     stats = details.stats
@@ -47,9 +51,9 @@ def consumer_figures(
         Kind.COUNTER,
         "What became of the frames of the stream.",
         {
-            **{event: getattr(stats, event) for event in Event},
+            **{event: getattr(stats, event) for event in Outcome},
             "malformed": stats.malformed,
-            "repeated": stats.repeated,
+            "repeated": stats.duplicate,
             "lost": stats.lost,
         },
     )
@@ -69,20 +73,20 @@ def consumer_figures(
     add("connected", Kind.GAUGE, "1 while the subscription stands.", stats.connected)
     add("blocked", Kind.GAUGE, "1 while the broker is short of memory or disk.", stats.blocked)
     add("shared", Kind.GAUGE, "1 if the last frame came from a hub of this host.", stats.shared)
-    add("overstayed_total", Kind.COUNTER, "Shared pictures held beyond their grace time.", stats.overstayed)
+    add("overstayed_total", Kind.COUNTER, "Shared pictures used beyond their grace time.", stats.expired)
     figures.add_by(
         "place",
         "queue_frames",
         Kind.GAUGE,
         "Frames that wait: in the queue at the broker, and in this process.",
-        {"broker": waiting, "process": held},
+        {"broker": waiting, "process": queued},
     )
     add("max_age_seconds", Kind.GAUGE, "Older frames are never presented.", settings.max_age_s)
     add("healthy", Kind.GAUGE, "1 while /healthz says so.", healthy)
     return figures.all()
 
 
-def consumer_health(details: Details, now_ns: int, stall_s: float) -> Health:
+def consumer_health(details: ConsumerMetrics, now_ns: int, stall_s: float) -> Health:
     """Whether a frame was presented in the last `stall_s`, and if not, why; `now_ns` is monotonic."""
     stats, shown_ns = details.stats, details.presented_ns
     silent_s = None if shown_ns is None else (now_ns - shown_ns) / 1e9
@@ -93,11 +97,11 @@ def consumer_health(details: Details, now_ns: int, stall_s: float) -> Health:
         return Health(False, f"{since}: not connected")
     if stats.blocked:
         return Health(False, f"{since}: {_BLOCKED}")
-    if details.last_fate in _REASONS:
-        return Health(False, f"{since}: {_REASONS[details.last_fate]}")
+    if details.last_outcome in _REASONS:
+        return Health(False, f"{since}: {_REASONS[details.last_outcome]}")
     return Health(False, f"{since}: connected, but nothing arrives; is a producer running?")
 
 
 def health_of(reception: Reception, stall_s: float) -> Health:
     """Whether frames flow now."""
-    return consumer_health(reception.details(), monotonic_ns(), stall_s)
+    return consumer_health(reception.counters.metrics(monotonic_ns()), monotonic_ns(), stall_s)

@@ -1,6 +1,6 @@
 """When a frame is shown. Pure: time comes in, decisions go out.
 
-Frames are kept as they came, encoded, and decoded when their turn comes: a hundredth of the memory, and
+Frames are kept as they came, encoded, and decoded when they are due: a hundredth of the memory, and
 what a keyframe makes superfluous is never decoded at all. Both modes keep whole frames only and are
 bounded. The types are tuples, which are as immutable as frozen dataclasses and made in a third of the time.
 """
@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from collections import deque
 from itertools import islice
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from fanlight.common.model.frame import EncodedFrame, FrameHeader
-from fanlight.consumer.stats import Event
+from fanlight.consumer.stats import Outcome
 
 # Frames that `sync` may hold for each second of its delay.
 _HIGHEST_FPS: Final = 240
-# Frames that `latest` may hold for whoever is slow, from one keyframe to the next: 10 s at 60 fps.
+# Frames that `latest` may hold for a slow presenter, from one keyframe to the next: 10 s at 60 fps.
 _LONGEST_CHAIN: Final = 600
 _MOST_BYTES: Final = 32 * 1024 * 1024
 
-# In frame intervals before a frame is due: when to begin to work on it and those behind it, and when to
+# In frame intervals before a frame is due: when to begin to work on it and those after it, and when to
 # stop decoding ahead. What is left of each interval is for showing frames, on all screens at once.
 _BEGIN_AHEAD: Final = 0.9
 _STOP_AHEAD: Final = 0.3
@@ -28,11 +28,11 @@ MOST_DECODED_AHEAD: Final = 4
 _LONGEST_INTERVAL_NS: Final = 3600 * 1_000_000_000
 # A frame captured so long before the one that came before it: the producer's clock was set.
 _STEP_NS: Final = 200_000_000
-# After one frame that was late: whoever is late again within this time cannot keep up.
-_BEHIND_NS: Final = 1_000_000_000
+# After one frame that was late: a process that is late again within this time cannot keep up.
+_LAGGING_NS: Final = 1_000_000_000
 
 
-class Arrived(NamedTuple):
+class ReceivedFrame(NamedTuple):
     """A frame that arrived in stream order, with all that it refers to.
 
     Attributes:
@@ -56,8 +56,8 @@ class Arrived(NamedTuple):
 class Dropped(NamedTuple):
     """A frame that will not be shown, and why. It may have to be decoded all the same."""
 
-    frame: Arrived
-    event: Event
+    frame: ReceivedFrame
+    outcome: Outcome
 
 
 class Pushed(NamedTuple):
@@ -75,70 +75,57 @@ class Pushed(NamedTuple):
 _KEPT: Final = Pushed()
 
 
-class Turn(NamedTuple):
+class PlayoutStep(NamedTuple):
     """What to do now.
 
     Attributes:
         frame: to be shown now, if any.
         due_ns: Unix time at which it was to be shown, or is to be, a little later; None with `latest`.
         dropped: frames given up.
-        wait_ns: time until the next frame's turn; None if only a new frame can change anything.
-        ahead: a frame that may be decoded now, for its turn comes soon; in order, each once.
-        upcoming: the frame whose turn is next, once: there is time to work out its pixels.
+        wait_ns: time until the next frame is due; None if only a new frame can change anything.
+        decode_ahead: a frame that may be decoded now, for it is due soon; in order, each once.
+        prepare: the frame that is due next, once: there is time to work out its pixels.
         decode: frames that are not shown and that `frame`, or a later one, refers to, in order.
     """
 
-    frame: Arrived | None = None
+    frame: ReceivedFrame | None = None
     due_ns: int | None = None
     dropped: tuple[Dropped, ...] = ()
     wait_ns: int | None = None
-    ahead: Arrived | None = None
-    upcoming: Arrived | None = None
-    decode: tuple[Arrived, ...] = ()
+    decode_ahead: ReceivedFrame | None = None
+    prepare: ReceivedFrame | None = None
+    decode: tuple[ReceivedFrame, ...] = ()
 
 
-class Playout(Protocol):
-    """Decides which frame is shown when. Not thread-safe."""
-
-    @property
-    def eager(self) -> bool:
-        """Whether there is something to do as soon as another frame is there, before any one's turn."""
-        ...
-
-    def push(self, arrived: Arrived) -> Pushed:
-        """Take a frame, in stream order; the frames that it makes superfluous."""
-        ...
-
-    def __len__(self) -> int:
-        """How many frames it holds."""
-        ...
-
-    def take(self, now_ns: int) -> Turn:
-        """What to show at `now_ns` (Unix time); `IDLE` if there is nothing before the next `push`."""
-        ...
+IDLE: Final = PlayoutStep()
+"""Nothing is there."""
 
 
 class LatestPlayout:
     """The newest complete frame, at once. Slow work skips frames; it never queues them for showing.
 
-    What the newest frame refers to is kept until it is taken, or a keyframe comes.
+    What the newest frame refers to is kept until it is taken, or a keyframe comes. Not thread-safe.
+
+    Attributes:
+        eager: whether there is something to do as soon as another frame is there, before any is due.
     """
 
     eager = False
 
     def __init__(self, max_age_ns: int) -> None:
         self._max_age_ns = max_age_ns
-        self._chain: list[Arrived] = []
+        self._chain: list[ReceivedFrame] = []
         self._bytes = 0
 
-    def push(self, arrived: Arrived) -> Pushed:
+    def push(self, arrived: ReceivedFrame) -> Pushed:
+        """Take a frame, in stream order; the frames that it makes superfluous."""
         chain = self._chain
         dropped: tuple[Dropped, ...] = ()
         if chain:
             newest = chain[-1]
             if newest.showable:
-                # A frame behind one that is too old is older still.
-                event = Event.SUPERSEDED if arrived.showable else Event.LATE
+                # A frame before one that is too old is older still.
+                event = Outcome.SUPERSEDED if arrived.showable else Outcome.LATE
                 dropped = (Dropped(newest, event),)
             if arrived.frame.header.key:
                 if any(old.reset for old in chain):
@@ -147,7 +134,7 @@ class LatestPlayout:
             elif len(chain) >= _LONGEST_CHAIN or self._bytes > _MOST_BYTES:
                 self._clear()
                 if arrived.showable:
-                    dropped = (*dropped, Dropped(arrived, Event.AWAITING_KEY))
+                    dropped = (*dropped, Dropped(arrived, Outcome.AWAITING_KEY))
                 return Pushed(dropped, broken=True)
         chain.append(arrived)
         self._bytes += len(arrived.frame.body)
@@ -156,25 +143,26 @@ class LatestPlayout:
     def __len__(self) -> int:
         return len(self._chain)
 
-    def take(self, now_ns: int) -> Turn:
+    def take(self, now_ns: int) -> PlayoutStep:
+        """What to do at `now_ns` (Unix time); `IDLE` if there is nothing before the next `push`."""
         chain = self._chain
         if not chain:
             return IDLE
         newest = chain[-1]
         if newest.showable and now_ns - newest.frame.header.capture_ns <= self._max_age_ns:
-            turn = Turn(newest, None, (), None, None, None, tuple(chain[:-1]))
+            step = PlayoutStep(newest, None, (), None, None, None, tuple(chain[:-1]))
         else:
-            dropped = (Dropped(newest, Event.LATE),) if newest.showable else ()
-            turn = Turn(dropped=dropped, decode=tuple(chain))
+            dropped = (Dropped(newest, Outcome.LATE),) if newest.showable else ()
+            step = PlayoutStep(dropped=dropped, decode=tuple(chain))
         self._clear()
-        return turn
+        return step
 
     def _clear(self) -> None:
         self._chain.clear()
         self._bytes = 0
 
 
-class Lateness:
+class LatenessRule:
     """Whether a frame past its playout time is still shown, the newest that is due.
 
     One that is late by more than half a frame interval is dropped: by then the next one is nearer to what
@@ -185,28 +173,30 @@ class Lateness:
     def __init__(self) -> None:
         self._late_ns: int | None = None
 
-    def fell_behind(self, now_ns: int) -> None:
+    def overtaken(self, now_ns: int) -> None:
         """A frame was overtaken before it could be shown."""
         self._late_ns = now_ns
 
-    def behind(self, now_ns: int) -> bool:
+    def lagging(self, now_ns: int) -> bool:
         """Whether a frame was late, or overtaken, within the last second."""
-        return self._late_ns is not None and 0 <= now_ns - self._late_ns <= _BEHIND_NS
+        return self._late_ns is not None and 0 <= now_ns - self._late_ns <= _LAGGING_NS
 
     def shows(self, late_ns: int, fps: float, now_ns: int) -> bool:
         """Whether to show a frame that is so late now."""
         if late_ns <= 500_000_000 / fps:
             return True
-        behind = self.behind(now_ns)
+        lagging = self.lagging(now_ns)
         self._late_ns = now_ns
-        return behind
+        return lagging
 
 
 class SyncPlayout:
     """Every frame at `capture_ns + delay`, so that all screens show the same one at the same time.
 
+    Not thread-safe. The methods are those of `LatestPlayout`.
+
     Args:
-        decoded_ahead: frames that are decoded before their turn is next, up to `MOST_DECODED_AHEAD`. A
+        decoded_ahead: frames that are decoded before they are due next, up to `MOST_DECODED_AHEAD`. A
             keyframe takes five times as long as another frame: screens of one host that take different
             numbers decode it at different times, and all are in time for the frames before it.
     """
@@ -216,20 +206,20 @@ class SyncPlayout:
         self._delay_ns = delay_ns
         self._max_age_ns = max_age_ns
         self._capacity = 8 + delay_ns * _HIGHEST_FPS // 1_000_000_000
-        self._frames: deque[Arrived] = deque()
-        self._lateness = Lateness()
+        self._frames: deque[ReceivedFrame] = deque()
+        self._lateness = LatenessRule()
         self.eager = False
-        # The first so many frames were handed out to be decoded, and the first one for its pixels.
+        # The first so many frames were given out to be decoded, and the first one for its pixels.
         self._begun = 0
         self._prepared = False
-        # The first so many are not to be shown. Frames are told apart by who they are: whoever has decoded
-        # one ahead would not know a changed one again, and decode it twice.
+        # The first so many are not to be shown. They are not marked themselves: a decoder recognises frames
+        # by identity, and would decode a changed one twice.
         self._set_aside = 0
 
     def __len__(self) -> int:
         return len(self._frames)
 
-    def push(self, arrived: Arrived) -> Pushed:
+    def push(self, arrived: ReceivedFrame) -> Pushed:
         frames = self._frames
         if frames and frames[-1].header.epoch != arrived.header.epoch:
             # The producer restarted: what it published before is of no more interest.
@@ -247,37 +237,37 @@ class SyncPlayout:
         dropped += self._give_up(len(frames) if key_at is None else key_at)
         return Pushed(dropped, broken=key_at is None)
 
-    def take(self, now_ns: int) -> Turn:
-        due: list[Arrived] = []
+    def take(self, now_ns: int) -> PlayoutStep:
+        due: list[ReceivedFrame] = []
         begun, set_aside = self._begun, self._set_aside
         while self._frames and self._is_due(self._frames[0], now_ns):
             due.append(self._pop())
         if not due:
             return self._between(now_ns)
-        dropped = [Dropped(old, Event.SUPERSEDED) for old in due[set_aside:-1] if old.showable]
+        dropped = [Dropped(old, Outcome.SUPERSEDED) for old in due[set_aside:-1] if old.showable]
         overtaken = bool(dropped)
-        newest: Arrived | None = due[-1]
+        newest: ReceivedFrame | None = due[-1]
         if not due[-1].showable or set_aside >= len(due):
             newest = None
         elif self._too_late(due[-1], now_ns):
             newest = None
-            dropped.append(Dropped(due[-1], Event.LATE))
+            dropped.append(Dropped(due[-1], Outcome.LATE))
         if overtaken:
-            self._lateness.fell_behind(now_ns)
+            self._lateness.overtaken(now_ns)
         decode = _since_keyframe(due, begun)
         if newest is not None:
             newest = decode.pop()
         due_ns = None if newest is None else self._due_ns(newest)
-        return Turn(newest, due_ns, tuple(dropped), decode=tuple(decode))
+        return PlayoutStep(newest, due_ns, tuple(dropped), decode=tuple(decode))
 
     def _clock_was_set(self) -> tuple[Dropped, ...]:
-        """What was stamped by the clock as it was would be due who knows when: it is not shown any more."""
+        """Frames stamped before the clock was set have no meaningful playout time: they are not shown."""
         shown_no_more = islice(self._frames, self._set_aside, None)
-        dropped = tuple(Dropped(old, Event.SUPERSEDED) for old in shown_no_more if old.showable)
+        dropped = tuple(Dropped(old, Outcome.SUPERSEDED) for old in shown_no_more if old.showable)
         self._set_aside = len(self._frames)
         return dropped
 
-    def _is_due(self, arrived: Arrived, now_ns: int) -> bool:
+    def _is_due(self, arrived: ReceivedFrame, now_ns: int) -> bool:
         return self._set_aside > 0 or not arrived.showable or self._due_ns(arrived) <= now_ns
 
     def _give_up(self, count: int) -> tuple[Dropped, ...]:
@@ -285,56 +275,52 @@ class SyncPlayout:
         given_up = [self._pop() for _ in range(count)]
         if self._frames and any(old.reset for old in given_up[begun:]):
             self._frames[0] = self._frames[0]._replace(reset=True)
-        return tuple(Dropped(old, Event.SUPERSEDED) for old in given_up[set_aside:] if old.showable)
+        return tuple(Dropped(old, Outcome.SUPERSEDED) for old in given_up[set_aside:] if old.showable)
 
-    def _pop(self) -> Arrived:
+    def _pop(self) -> ReceivedFrame:
         self._begun = max(0, self._begun - 1)
         self._set_aside = max(0, self._set_aside - 1)
         self._prepared = False
         return self._frames.popleft()
 
-    def _between(self, now_ns: int) -> Turn:
+    def _between(self, now_ns: int) -> PlayoutStep:
         """Nothing is due: time to prepare the next frames, or to wait for that.
 
-        Pixels of one frame only: they take twice the memory of a decoded one. And none of it at once: those
-        who have shown the last frame first would keep the processors from those who have not.
+        Pixels of one frame only: they take twice the memory of a decoded one. And none of it at once: the
+        processes that have shown the last frame would keep the processors from those that have not.
         """
         if not self._frames:
             return IDLE
         following = self._frames[0]
         wait_ns = self._due_ns(following) - now_ns
-        # A stranger's rate may be as near to 0 as a number can be.
+        # The rate in a header may be as near to 0 as a number can be.
         interval_ns = min(1_000_000_000 / following.header.fps, _LONGEST_INTERVAL_NS)
-        # Whoever is behind decodes at once what is there, and works out no pixels early: by then a
+        # A process that lags decodes at once what is there, and works out no pixels early: by then a
         # newer frame may be due.
-        self.eager = self._lateness.behind(now_ns)
+        self.eager = self._lateness.lagging(now_ns)
         begin_ns = int(_BEGIN_AHEAD * interval_ns)
         if wait_ns > begin_ns and not self.eager:
-            return Turn(wait_ns=wait_ns - begin_ns)
+            return PlayoutStep(wait_ns=wait_ns - begin_ns)
         if not self._prepared and not self.eager:
             self._prepared = True
             self._begun = max(1, self._begun)
-            return Turn(wait_ns=wait_ns, upcoming=following)
+            return PlayoutStep(wait_ns=wait_ns, prepare=following)
         to_decode = self._begun < min(len(self._frames), 1 + self._decoded_ahead)
         if to_decode and (self.eager or wait_ns > _STOP_AHEAD * interval_ns):
             self._begun += 1
-            return Turn(wait_ns=wait_ns, ahead=self._frames[self._begun - 1])
-        return Turn(wait_ns=wait_ns)
+            return PlayoutStep(wait_ns=wait_ns, decode_ahead=self._frames[self._begun - 1])
+        return PlayoutStep(wait_ns=wait_ns)
 
-    def _due_ns(self, arrived: Arrived) -> int:
+    def _due_ns(self, arrived: ReceivedFrame) -> int:
         return arrived.frame.header.capture_ns + self._delay_ns
 
-    def _too_late(self, arrived: Arrived, now_ns: int) -> bool:
+    def _too_late(self, arrived: ReceivedFrame, now_ns: int) -> bool:
         late_ns = now_ns - self._due_ns(arrived)
         shows = self._lateness.shows(late_ns, arrived.header.fps, now_ns)
         return not shows or now_ns - arrived.header.capture_ns > self._max_age_ns
 
 
-IDLE: Final = Turn()
-"""Nothing is there."""
-
-
-def _since_keyframe(frames: list[Arrived], begun: int) -> list[Arrived]:
+def _since_keyframe(frames: list[ReceivedFrame], begun: int) -> list[ReceivedFrame]:
     """The last frames, from the latest keyframe on: nothing refers to those before it.
 
     If one of those was to start anew, and was not among the first `begun` that are decoded already, the
@@ -346,3 +332,6 @@ def _since_keyframe(frames: list[Arrived], begun: int) -> list[Arrived]:
             first = frames[at]._replace(reset=True) if anew else frames[at]
             return [first, *frames[at + 1 :]]
     return list(frames)
+
+
+Playout = LatestPlayout | SyncPlayout

@@ -1,4 +1,4 @@
-"""Receives: what arrives is judged and left for presentation, still encoded.
+"""Receives the stream: each frame is judged as it arrives and left for presentation, still encoded.
 
 Runs in the subscriber's thread, which must stay free to receive: nothing is decoded here.
 """
@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from fanlight.common.clock import monotonic_ns
+from fanlight.common.limited_log import LimitedLog
 from fanlight.common.model.control import (
     ClockReply,
     ClockRequest,
@@ -20,23 +20,21 @@ from fanlight.common.model.control import (
     ReceiverReport,
 )
 from fanlight.common.model.errors import FanlightError, WireFormatError
-from fanlight.common.model.frame import EncodedFrame
-from fanlight.common.model.freshness import FreshnessPolicy, Verdict
-from fanlight.common.model.rate_limit import RateLimiter
+from fanlight.common.model.frame import EncodedFrame, FrameHeader
+from fanlight.common.model.freshness import Decision, FreshnessPolicy, Verdict
 from fanlight.common.transport import SubscriberEvents
-from fanlight.consumer.account import Account
-from fanlight.consumer.lag_detector import Figures, LagDetector
+from fanlight.consumer.lag_detector import LagDetector
 from fanlight.consumer.mailbox import Mailbox
-from fanlight.consumer.playout import Arrived
+from fanlight.consumer.playout import ReceivedFrame
 from fanlight.consumer.producer_clock import ProducerClock
 from fanlight.consumer.settings import ConsumerSettings
-from fanlight.consumer.stats import ConsumerStats, Event
+from fanlight.consumer.stats import ConsumerCounters, ConsumerStats, Outcome
 
-_LOG = logging.getLogger(__name__)
+_LOG: Final = logging.getLogger(__name__)
 
 _DROPS: Final = {
-    Verdict.DROP_LATE: Event.LATE,
-    Verdict.DROP_AWAITING_KEY: Event.AWAITING_KEY,
+    Verdict.DROP_LATE: Outcome.LATE,
+    Verdict.DROP_AWAITING_KEY: Outcome.AWAITING_KEY,
 }
 
 _TOO_SLOW: Final = (
@@ -45,14 +43,65 @@ _TOO_SLOW: Final = (
 )
 
 
+class Admission:
+    """The freshness policy of one stream, and whether frames are taken from it at all. Thread-safe.
+
+    All `now_ns` are monotonic.
+    """
+
+    def __init__(self, max_age_ns: int) -> None:
+        self._lock = threading.Lock()
+        self._policy = FreshnessPolicy(max_age_ns)
+        self._last: tuple[int, int] | None = None
+        self.paused = False
+
+    def offer(self, header: FrameHeader, *, age_ns: int, now_ns: int) -> Decision | None:
+        """Judge a frame; None while it comes from a hub as well."""
+        with self._lock:
+            if self.paused:
+                return None
+            decision = self._policy.offer(header, age_ns=age_ns, now_ns=now_ns)
+            if decision.verdict is not Verdict.DROP_DUPLICATE:
+                self._last = (header.epoch, header.seq)
+            return decision
+
+    def pause(self) -> tuple[int, int] | None:
+        """Frames come from a hub: take no more from the stream. The (epoch, seq) that came last, if any."""
+        with self._lock:
+            self.paused = True
+            return self._last
+
+    def resume(self, last: tuple[int, int] | None, now_ns: int) -> None:
+        """Take frames from the stream again, after the (epoch, seq) that a hub brought last."""
+        with self._lock:
+            self.paused = False
+            if last is not None:
+                self._last = last
+                self._policy.adopt(*last, now_ns)
+
+    def refuses(self, epoch: int, now_ns: int) -> bool:
+        """Whether a hub's frames of this epoch are those of a producer that was left for another one."""
+        with self._lock:
+            return self._policy.refuses(epoch, now_ns)
+
+    def requested(self, now_ns: int) -> None:
+        """A keyframe is requested for another reason than the policy's: a join."""
+        with self._lock:
+            self._policy.asked(now_ns)
+
+    def broken(self, now_ns: int) -> bool:
+        """References are missing: wait for a keyframe. True if one is to be requested now."""
+        with self._lock:
+            return self._policy.broken(now_ns)
+
+
 class Receiver(SubscriberEvents):
-    """Follows one stream: the `SubscriberEvents` of a consumer. `pause`, `resume` and `broken` belong to
-    the presenting thread.
+    """Follows one stream: the `SubscriberEvents` of a consumer. `broken` may be called by any thread.
 
     Args:
         send: sends a message to the producer. Thread-safe.
-        on_failed: told why there will be no subscription.
-        on_encoded: given every frame whose references came, in order.
+        on_failed: called with the reason if there will be no subscription.
+        on_encoded: called with every frame whose references came, in order.
     """
 
     def __init__(
@@ -62,149 +111,107 @@ class Receiver(SubscriberEvents):
         send: Callable[[ControlMessage], None],
         clock: ProducerClock,
         mailbox: Mailbox,
-        account: Account,
+        counters: ConsumerCounters,
         on_failed: Callable[[FanlightError], None],
         on_encoded: Callable[[EncodedFrame], None] | None = None,
     ) -> None:
         self._settings = settings
         self._send = send
-        self._clock = clock
+        self.clock = clock
         self._mailbox = mailbox
-        self._account = account
+        self._counters = counters
         self._on_encoded = on_encoded
         self._on_failed = on_failed
-        # Guards the policy, and `_paused` with it.
-        self._judging = threading.Lock()
-        self._policy = FreshnessPolicy(int(settings.max_age_s * 1e9))
-        self._paused = False
-        self._last: tuple[int, int] | None = None
+        self.admission = Admission(int(settings.max_age_s * 1e9))
         self._joining = False
         self._lag = LagDetector()
-        self._complaints = RateLimiter()
-
-    # What the presenting thread says.
-
-    def pause(self) -> tuple[int, int] | None:
-        """Frames come from a hub: take no more from the stream. The (epoch, seq) that came last, if any."""
-        with self._judging:
-            self._paused = True
-            return self._last
-
-    def resume(self, last: tuple[int, int] | None) -> None:
-        """Take frames from the stream again, behind the (epoch, seq) that a hub brought last."""
-        with self._judging:
-            self._paused = False
-            if last is not None:
-                self._last = last
-                self._policy.adopt(*last, monotonic_ns())
-
-    def refuses(self, epoch: int) -> bool:
-        """Whether a hub's frames of this epoch are those of a producer that was left for another one."""
-        with self._judging:
-            return self._policy.refuses(epoch, monotonic_ns())
-
-    def broken(self, reason: Reason) -> None:
-        """References are missing: wait for a keyframe, and ask for one. Thread-safe."""
-        with self._judging:
-            asks = self._policy.broken(monotonic_ns())
-        if asks:
-            self._request_key(reason)
-
-    # What the subscriber tells.
+        self._log = LimitedLog(_LOG)
 
     def on_frame(self, frame: EncodedFrame, received_ns: int) -> None:
         header = frame.header
-        self._clock.on_frame(header)
-        age_ns = self._clock.now_ns() - header.capture_ns
-        with self._judging:
-            if self._paused:
-                return  # it comes from the hub as well
-            decision = self._policy.offer(header, age_ns=age_ns, now_ns=monotonic_ns())
-            if decision.verdict is not Verdict.DROP_REPEATED:
-                self._last = (header.epoch, header.seq)
-        if decision.verdict is Verdict.DROP_REPEATED:
-            # Who joins anew without a broker gets the frames since the last keyframe: some it has had.
+        self.clock.on_frame(header)
+        age_ns, now_ns = self.clock.now_ns() - header.capture_ns, self.clock.monotonic_ns()
+        decision = self.admission.offer(header, age_ns=age_ns, now_ns=now_ns)
+        if decision is None:
+            return
+        verdict = decision.verdict
+        if verdict is Verdict.DROP_DUPLICATE:
+            # Without a broker a new connection gets the frames since the last keyframe: some came before.
             if not self._joining:
-                self._account.duplicate(header, received_ns)
-                self._warn(
-                    "frame %d of epoch %x came out of order: is there a second producer?",
-                    header.seq,
-                    header.epoch,
-                )
+                self._counters.duplicate(header, received_ns)
+                message = "frame %d of epoch %x came out of order: is there a second producer?"
+                self._log.warn(now_ns, message, header.seq, header.epoch)
             return
         self._joining = False
-        self._account.arrived(header, len(frame.body), received_ns)
+        self._counters.received(header, len(frame.body), received_ns)
         if decision.lost:
-            self._account.missed(decision.lost)
+            self._counters.count("lost", decision.lost)
         if decision.request_key:
             self._request_key(Reason.GAP)
-        if self._on_encoded is not None and decision.verdict is not Verdict.DROP_AWAITING_KEY:
+        if self._on_encoded is not None and verdict is not Verdict.DROP_AWAITING_KEY:
             self._on_encoded(frame)
-        if decision.verdict in _DROPS:
-            self._account.dropped(header, received_ns, _DROPS[decision.verdict])
+        if verdict in _DROPS:
+            self._counters.dropped(header, received_ns, _DROPS[verdict])
             return
-        showable = decision.verdict is Verdict.SHOW
+        showable = verdict is Verdict.SHOW
         if not showable:
-            self._account.dropped(header, received_ns, Event.LATE)
-        if not self._mailbox.push(
-            Arrived(frame, received_ns, self._account.lost, decision.reset, showable)
-        ):
+            self._counters.dropped(header, received_ns, Outcome.LATE)
+        received = ReceivedFrame(frame, received_ns, self._counters.lost, decision.reset, showable)
+        if not self._mailbox.push(received):
             self.broken(Reason.GAP)
 
+    def broken(self, reason: Reason) -> None:
+        """References are missing: wait for a keyframe, and request one."""
+        if self.admission.broken(self.clock.monotonic_ns()):
+            self._request_key(reason)
+
     def on_malformed(self, error: WireFormatError) -> None:
-        self._account.meters.malformed()
-        self._warn("message refused: %s", error)
+        self._counters.count("malformed")
+        self._log.warn(self.clock.monotonic_ns(), "message refused: %s", error)
 
     def on_failed(self, error: FanlightError) -> None:
         self._on_failed(error)
 
     def on_connected(self) -> None:
-        self._account.meters.connection(up=True)
-        if not self._paused:
+        self._counters.connection(up=True)
+        if not self.admission.paused:
             self.on_following()
 
     def on_following(self) -> None:
         # An idle producer wakes, a busy one sends a keyframe.
         self._joining = True
-        with self._judging:
-            self._policy.asked(monotonic_ns())
+        self.admission.requested(self.clock.monotonic_ns())
         self._request_key(Reason.JOIN)
 
     def on_disconnected(self) -> None:
         if not self._mailbox.closed:
-            self._account.meters.connection(up=False)
+            self._counters.connection(up=False)
 
     def on_blocked(self, blocked: bool) -> None:
-        self._account.meters.blocked(blocked)
+        self._counters.blocked(blocked)
 
     def on_clock(self, reply: ClockReply) -> None:
-        self._clock.on_reply(reply)
+        self.clock.on_reply(reply)
 
     def on_tick(self) -> None:
-        stats = self._account.stats()
+        now_ns = self.clock.monotonic_ns()
+        stats = self._counters.stats(now_ns)
         self._send(_report(self._settings, stats))
-        decoding_s = self._account.meters.decoding.snapshot().total
-        figures = Figures(stats.received, stats.superseded + stats.late, decoding_s)
-        lag = self._lag.observe(figures, monotonic_ns() / 1e9)
+        skipped, decoding_s = stats.superseded + stats.late, self._counters.decoding.snapshot().total
+        lag = self._lag.observe(stats.received, skipped, decoding_s, now_ns / 1e9)
         if lag is not None:
-            _LOG.warning(_TOO_SLOW, *lag)
-        self._clock.on_tick()
+            _LOG.warning(_TOO_SLOW, lag.shown_fps, lag.stream_fps)
+        self.clock.on_tick()
 
-    def ask_the_time(self) -> None:
+    def request_time(self) -> None:
         """Send a `ClockRequest`; `on_clock` gets the answer."""
-        settings = self._settings
-        self._send(ClockRequest(stream=settings.stream, name=settings.name, asked_ns=monotonic_ns()))
+        now_ns, settings = self.clock.monotonic_ns(), self._settings
+        self._send(ClockRequest(stream=settings.stream, name=settings.name, asked_ns=now_ns))
 
     def _request_key(self, reason: Reason) -> None:
-        self._account.meters.keyframe_requested()
+        self._counters.count("keyframe_requests")
         settings = self._settings
         self._send(KeyframeRequest(stream=settings.stream, name=settings.name, reason=reason))
-
-    def _warn(self, message: str, *details: object) -> None:
-        held_back = self._complaints.allow(monotonic_ns())
-        if held_back is not None:
-            suffix = f" (and {held_back} more like it)" if held_back else ""
-            _LOG.warning(message + "%s", *details, suffix)
 
 
 def _report(settings: ConsumerSettings, stats: ConsumerStats) -> ReceiverReport:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final, NamedTuple, Protocol
 
 from fanlight.common.shm.layout import Slot
-from fanlight.consumer.playout import Lateness
-from fanlight.consumer.stats import Event
+from fanlight.consumer.playout import LatenessRule
+from fanlight.consumer.stats import Outcome
 
-# In frame intervals before a picture is due under `sync`: whoever shows it makes everything ready and
+# In frame intervals before a picture is due under `sync`: the viewer makes everything ready and
 # waits, so that nothing is left to be done at the moment itself, which is that of all screens of the host.
 _AHEAD: Final = 0.75
 
@@ -33,15 +33,15 @@ class Choice(NamedTuple):
         slot: the picture to show, if any.
         due_ns: when (monotonic); None for at once.
         dropped: pictures that are not shown, and why: overtaken, or too late.
-        gone: how many more were overwritten before they could be shown.
+        overwritten: how many more were overwritten before they could be shown.
         lost: frames of the stream that never came, between these pictures.
-        wait_ns: time until the next picture's turn; None if only a new one can change anything.
+        wait_ns: time until the next picture is due; None if only a new one can change anything.
     """
 
     slot: Slot | None = None
     due_ns: int | None = None
-    dropped: tuple[tuple[Slot, Event], ...] = ()
-    gone: int = 0
+    dropped: tuple[tuple[Slot, Outcome], ...] = ()
+    overwritten: int = 0
     lost: int = 0
     wait_ns: int | None = None
 
@@ -50,20 +50,20 @@ _NOTHING: Final = Choice()
 
 
 class RingPlayout:
-    """Goes through one ring. Not thread-safe.
+    """Decides about the pictures of one ring. Not thread-safe.
 
     Args:
         delay_ns: of `sync`; None to show the newest picture at once.
-        after: the seq of this epoch that came last by another way; None if none did.
+        after: the seq of this epoch that came last from another source; None if none did.
     """
 
     def __init__(self, ring: Ring, delay_ns: int | None, after: int | None, now_ns: int) -> None:
         self._ring = ring
         self._delay_ns = delay_ns
         self._last_seq = after
-        self._lateness = Lateness()
-        # Pictures behind the last frame that came: what they were, the next one tells.
-        self._overwritten = 0
+        self._lateness = LatenessRule()
+        # Pictures after the last frame that came: what they were is known with the next one.
+        self._unknown = 0
         self._seen = max(0, ring.newest - 1)
         if delay_ns is not None:
             while self._seen and (slot := ring.slot(self._seen)) is not None:
@@ -78,7 +78,7 @@ class RingPlayout:
 
     @property
     def last_seq(self) -> int | None:
-        """The seq of the last frame that came, by either way; None if none did."""
+        """The seq of the last frame that came, from either source; None if none did."""
         return self._last_seq
 
     def next(self, newest: int) -> Slot | None:
@@ -97,41 +97,41 @@ class RingPlayout:
         if newest <= seen:
             return _NOTHING
         passed: list[Slot] = []
-        gone = lost = 0
+        overwritten = lost = 0
         wait_ns = None
         for number in range(seen + 1, newest + 1):
             slot = self._ring.slot(number)
             if slot is None:
-                self._overwritten += 1
+                self._unknown += 1
             elif self._last_seq is not None and slot.seq <= self._last_seq:
-                self._overwritten = 0  # it came by another way, and so did those before it
+                self._unknown = 0  # it came from another source, and so did those before it
             else:
                 wait_ns = self._wait_ns(slot, now_ns, first=not passed)
                 if wait_ns is not None:
                     break
-                missing = self._overwritten if self._last_seq is None else slot.seq - self._last_seq - 1
-                overwritten, self._overwritten = min(self._overwritten, missing), 0
-                gone += overwritten
-                lost += missing - overwritten
+                missing = self._unknown if self._last_seq is None else slot.seq - self._last_seq - 1
+                gone, self._unknown = min(self._unknown, missing), 0
+                overwritten += gone
+                lost += missing - gone
                 self._last_seq = slot.seq
                 passed.append(slot)
             self._seen = number
         if not passed:
             return Choice(wait_ns=wait_ns)
         shown = passed.pop()
-        dropped = tuple((slot, Event.SUPERSEDED) for slot in passed)
+        dropped = tuple((slot, Outcome.SUPERSEDED) for slot in passed)
         if self._delay_ns is None:
-            return Choice(shown, None, dropped, gone, lost)
+            return Choice(shown, None, dropped, overwritten, lost)
         due_ns = shown.captured_ns + self._delay_ns
         if self._lateness.shows(now_ns - due_ns, shown.fps, now_ns):
-            return Choice(shown, due_ns, dropped, gone, lost)
-        return Choice(None, None, (*dropped, (shown, Event.LATE)), gone, lost)
+            return Choice(shown, due_ns, dropped, overwritten, lost)
+        return Choice(None, None, (*dropped, (shown, Outcome.LATE)), overwritten, lost)
 
     def _wait_ns(self, slot: Slot, now_ns: int, *, first: bool) -> int | None:
-        """How long its turn is away; None if it has come."""
+        """Time until it is due; None if it is."""
         if self._delay_ns is None:
             return None
-        # Only the first one is handed out ahead: a later one would keep it from being shown.
+        # Only the first one is given out ahead: a later one would keep it from being shown.
         ahead_ns = int(_AHEAD * 1e9 / slot.fps) if first else 0
         left_ns = slot.captured_ns + self._delay_ns - ahead_ns - now_ns
         return left_ns if left_ns > 0 else None

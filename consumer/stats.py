@@ -1,12 +1,14 @@
-"""What a consumer has done so far: live counters inside, frozen snapshots outside."""
+"""What became of every frame: counted once, traced on demand, and read as frozen snapshots."""
 
 from __future__ import annotations
 
 import threading
-from collections import Counter
+import warnings
+from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from fanlight.common.model.frame import FrameHeader
 from fanlight.common.model.histogram import CODEC_BOUNDS_S, Distribution, Histogram
@@ -20,12 +22,19 @@ _SKEW_BOUNDS_S: Final = (
 )  # fmt: skip
 
 
-class Event(StrEnum):
-    """The fate of a frame that arrived; the `event` column of a trace."""
+# Presented frames that are counted together: two seconds of 30 fps.
+MAX_UNCOUNTED: Final = 60
+
+
+Counted = Literal["malformed", "lost", "expired", "keyframe_requests"]
+
+
+class Outcome(StrEnum):
+    """What became of a frame that arrived; the `event` column of a trace."""
 
     PRESENTED = "presented"
     SUPERSEDED = "superseded"
-    """A newer frame was complete before this one's turn."""
+    """A newer frame was complete before this one was due."""
     LATE = "late"
     """Older than `--max-age`, or past its playout time."""
     UNDECODABLE = "undecodable"
@@ -33,14 +42,33 @@ class Event(StrEnum):
     """Its references never came; nothing can be shown before the next keyframe."""
 
 
-class Outcome(NamedTuple):
+class TraceRow(NamedTuple):
     """One line of a trace."""
 
     seq: int
     capture_ns: int
     received_ns: int
     presented_ns: int | None
-    event: Event
+    outcome: Outcome
+
+
+class Presented(NamedTuple):
+    """A frame that was presented.
+
+    Attributes:
+        age_ns: at that time, by the producer's clock.
+        skew_ns: distance from its playout time; None without `sync`.
+        now_ns: monotonic.
+        shared: whether it came from a hub: then its arrival is counted with it.
+    """
+
+    header: FrameHeader
+    received_ns: int
+    presented_ns: int
+    age_ns: int
+    skew_ns: int | None
+    now_ns: int
+    shared: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +77,19 @@ class ConsumerStats:
 
     Attributes:
         connected: True while the subscription stands.
-        blocked: True while the broker takes nothing from anybody, being short of memory or disk.
+        blocked: True while the broker blocks publishers, being short of memory or disk.
         received: frames that arrived and followed the wire contract.
         received_bytes: their bodies.
-        presented: frames handed to the sinks or to the program.
+        presented: frames given to the sinks or to the program.
         superseded: dropped because a newer one was complete.
         late: dropped because they were too old.
         undecodable: bodies that the codec refused.
         awaiting_key: dropped because their references never came.
         malformed: messages that did not follow the wire contract.
-        repeated: frames out of order, or of a second producer.
+        duplicate: frames that came again, out of order, or from a second producer.
         lost: frames that never arrived.
         reconnects: times the connection was lost.
-        overstayed: shared pictures that the program still held when their grace time was over.
+        expired: shared pictures that the program still used when their grace time was over.
         shared: whether the last frame came from a hub of this host.
         fps: presented frames per second.
         age_p50_s: age at presentation, median; None before the first frame.
@@ -82,10 +110,10 @@ class ConsumerStats:
     undecodable: int
     awaiting_key: int
     malformed: int
-    repeated: int
+    duplicate: int
     lost: int
     reconnects: int
-    overstayed: int
+    expired: int
     shared: bool
     fps: float
     age_p50_s: float | None
@@ -100,10 +128,22 @@ class ConsumerStats:
         """Frames that arrived whole and were not shown."""
         return self.superseded + self.late + self.awaiting_key
 
+    @property
+    def repeated(self) -> int:
+        """The former name of `duplicate`."""
+        warnings.warn("ConsumerStats.repeated is now called duplicate", DeprecationWarning, stacklevel=2)
+        return self.duplicate
+
+    @property
+    def overstayed(self) -> int:
+        """The former name of `expired`."""
+        warnings.warn("ConsumerStats.overstayed is now called expired", DeprecationWarning, stacklevel=2)
+        return self.expired
+
 
 @dataclass(frozen=True, slots=True)
-class Details:
-    """What else is counted, for whoever watches over months. Runs since the consumer started.
+class ConsumerMetrics:
+    """What a scrape reads. Counts since the consumer started.
 
     Attributes:
         ages: age of each presented frame, in seconds.
@@ -111,7 +151,7 @@ class Details:
         decoding: time that each frame took to decode, with its conversion if it was shown, in seconds.
         keyframe_requests: sent to the producer (PLI).
         presented_ns: monotonic time of the latest presentation; None before the first.
-        last_fate: what became of the latest frame that had an end.
+        last_outcome: of the latest frame whose outcome is known.
     """
 
     stats: ConsumerStats
@@ -120,67 +160,53 @@ class Details:
     decoding: Distribution
     keyframe_requests: int
     presented_ns: int | None
-    last_fate: Event | None
+    last_outcome: Outcome | None
 
 
-class Meters:
-    """The live counters behind `ConsumerStats`. Thread-safe: receiver and presenter both count.
+class ConsumerCounters:
+    """The live counters. Thread-safe: the receiving thread and the presenting one both count.
+
+    Presented frames are only appended to `presented`, and counted several at a time: a hundred viewers that
+    each count a frame while the others wait for the processor would show it later, and counting costs a
+    third then.
 
     Attributes:
+        presented: frames that are not counted yet; appended to by the presenting thread.
         decoding: observed by the thread that decodes, and by no other: it needs no lock.
+        on_trace: called with the outcome of every frame that arrives; by any thread, must not wait. To be
+            set before frames come.
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._events: Counter[Event] = Counter()
-        self._last_fate: Event | None = None
-        self._presented_ns: int | None = None
-        self._ages = Histogram(_AGE_BOUNDS_S)
-        self._skews = Histogram(_SKEW_BOUNDS_S)
+        self.presented: deque[Presented] = deque()
         self.decoding = Histogram(CODEC_BOUNDS_S)
-        self._keyframe_requests = 0
-        self._ages_s = Window()
-        self._skews_s = Window()
+        self.on_trace: Callable[[TraceRow], None] | None = None
+        self._lock = threading.Lock()
+        self._settling = threading.Lock()
+        # By the names of `ConsumerStats`; the outcomes have the same names.
+        self._counts: Counter[str] = Counter()
+        self._ages = _Series(_AGE_BOUNDS_S)
+        self._skews = _Series(_SKEW_BOUNDS_S)
         self._jitter = Jitter()
-        self._received = 0
-        self._received_bytes = 0
-        self._malformed = 0
-        self._repeated = 0
-        self._lost = 0
-        self._reconnects = 0
-        self._overstayed = 0
-        self._shared = False
-        self._connected = False
-        self._blocked = False
-        self._epoch = 0
-        self._highest_seq = -1
+        self._connected = self._blocked = False
+        self._newest: FrameHeader | None = None
+        self._last: Presented | None = None
+        self._last_outcome: Outcome | None = None
 
-    def arrived(self, header: FrameHeader, size_bytes: int, received_ns: int) -> None:
-        with self._lock:
-            self._received += 1
-            self._received_bytes += size_bytes
-            if header.epoch != self._epoch:
-                self._epoch = header.epoch
-                self._jitter.restart()
-            self._highest_seq = header.seq
-            self._jitter.observe(header.capture_ns, received_ns)
+    @property
+    def lost(self) -> int:
+        """Frames of the stream that never arrived so far."""
+        return self._counts["lost"]
 
-    def lost(self, frames: int) -> None:
+    def count(self, name: Counted, number: int = 1) -> None:
+        """Something happened that is no outcome of a received frame."""
         with self._lock:
-            self._lost += frames
-
-    def malformed(self) -> None:
-        with self._lock:
-            self._malformed += 1
-
-    def repeated(self) -> None:
-        with self._lock:
-            self._repeated += 1
+            self._counts[name] += number
 
     def connection(self, *, up: bool) -> None:
         with self._lock:
             if self._connected and not up:
-                self._reconnects += 1
+                self._counts["reconnects"] += 1
             self._connected = up
             self._blocked = False
 
@@ -188,78 +214,104 @@ class Meters:
         with self._lock:
             self._blocked = blocked
 
-    def ended(self, event: Event) -> None:
-        """Count the fate of a frame that was not presented."""
+    def received(self, header: FrameHeader, size_bytes: int, received_ns: int) -> None:
+        """A frame arrived, of which no earlier one was a copy."""
         with self._lock:
-            self._events[event] += 1
-            self._last_fate = event
+            self._counts["received"] += 1
+            self._counts["received_bytes"] += size_bytes
+            if self._newest is None or header.epoch != self._newest.epoch:
+                self._jitter.restart()
+            self._newest = header
+            self._jitter.observe(header.capture_ns, received_ns)
 
-    def overtaken(self, frames: int) -> None:
-        """Count frames that a hub overwrote before they could be looked at."""
+    def duplicate(self, header: FrameHeader, received_ns: int) -> None:
+        """A frame came again, out of order, or from a second producer."""
         with self._lock:
-            self._received += frames
-            self._events[Event.SUPERSEDED] += frames
+            self._counts["duplicate"] += 1
+        self._trace(header, received_ns, None, Outcome.SUPERSEDED)
 
-    def keyframe_requested(self) -> None:
+    def overwritten(self, frames: int) -> None:
+        """Frames of a hub were overwritten before they could be read."""
         with self._lock:
-            self._keyframe_requests += 1
+            self._counts["received"] += frames
+            self._counts[Outcome.SUPERSEDED] += frames
 
-    def overstayed(self) -> None:
+    def dropped(self, header: FrameHeader, received_ns: int, outcome: Outcome) -> None:
+        """A frame that arrived is not shown."""
+        self.settle()
         with self._lock:
-            self._overstayed += 1
+            self._counts[outcome] += 1
+            self._last_outcome = outcome
+        self._trace(header, received_ns, None, outcome)
 
-    def presented(self, *, age_s: float, skew_s: float | None, now_ns: int, shared: bool = False) -> None:
-        """Count a frame that was; `now_ns` is monotonic."""
-        with self._lock:
-            self._shared = shared
-            self._events[Event.PRESENTED] += 1
-            self._last_fate = Event.PRESENTED
-            self._presented_ns = now_ns
-            self._ages_s.add(age_s, now_ns)
-            self._ages.observe(age_s)
-            if skew_s is not None:
-                self._skews_s.add(abs(skew_s), now_ns)
-                self._skews.observe(abs(skew_s))
+    def settle(self) -> None:
+        """Count the frames in `presented`."""
+        with self._settling:
+            while self.presented:
+                shown = self.presented.popleft()
+                if shown.shared:
+                    self.received(shown.header, 0, shown.received_ns)  # no bytes: nothing crossed a line
+                with self._lock:
+                    self._counts[Outcome.PRESENTED] += 1
+                    self._last, self._last_outcome = shown, Outcome.PRESENTED
+                    self._ages.add(shown.age_ns / 1e9, shown.now_ns)
+                    if shown.skew_ns is not None:
+                        self._skews.add(abs(shown.skew_ns) / 1e9, shown.now_ns)
+                self._trace(shown.header, shown.received_ns, shown.presented_ns, Outcome.PRESENTED)
 
-    def details(self, now_ns: int) -> Details:
-        """Everything; `now_ns` is monotonic."""
-        stats = self.snapshot(now_ns)
-        with self._lock:
-            return Details(
-                stats=stats,
-                ages=self._ages.snapshot(),
-                skews=self._skews.snapshot(),
-                decoding=self.decoding.snapshot(),
-                keyframe_requests=self._keyframe_requests,
-                presented_ns=self._presented_ns,
-                last_fate=self._last_fate,
-            )
-
-    def snapshot(self, now_ns: int) -> ConsumerStats:
+    def stats(self, now_ns: int) -> ConsumerStats:
         """The figures as they stand; `now_ns` is monotonic."""
+        self.settle()
         with self._lock:
-            ages_s = self._ages_s.values(now_ns)
+            ages_s = self._ages.window.values(now_ns)
             return ConsumerStats(
+                **{name: self._counts[name] for name in _COUNTED},
                 connected=self._connected,
                 blocked=self._blocked,
-                received=self._received,
-                received_bytes=self._received_bytes,
-                presented=self._events[Event.PRESENTED],
-                superseded=self._events[Event.SUPERSEDED],
-                late=self._events[Event.LATE],
-                undecodable=self._events[Event.UNDECODABLE],
-                awaiting_key=self._events[Event.AWAITING_KEY],
-                malformed=self._malformed,
-                repeated=self._repeated,
-                lost=self._lost,
-                reconnects=self._reconnects,
-                overstayed=self._overstayed,
-                shared=self._shared,
-                fps=self._ages_s.rate(now_ns),
+                shared=self._last is not None and self._last.shared,
+                fps=self._ages.window.rate(now_ns),
                 age_p50_s=percentile(ages_s, 0.5),
                 age_p99_s=percentile(ages_s, 0.99),
                 jitter_s=self._jitter.value_ns / 1e9,
-                skew_p50_s=percentile(self._skews_s.values(now_ns), 0.5),
-                epoch=self._epoch,
-                highest_seq=self._highest_seq,
+                skew_p50_s=percentile(self._skews.window.values(now_ns), 0.5),
+                epoch=0 if self._newest is None else self._newest.epoch,
+                highest_seq=-1 if self._newest is None else self._newest.seq,
             )
+
+    def metrics(self, now_ns: int) -> ConsumerMetrics:
+        """Everything that is counted; `now_ns` is monotonic."""
+        stats = self.stats(now_ns)
+        with self._lock:
+            return ConsumerMetrics(
+                stats=stats,
+                ages=self._ages.histogram.snapshot(),
+                skews=self._skews.histogram.snapshot(),
+                decoding=self.decoding.snapshot(),
+                keyframe_requests=self._counts["keyframe_requests"],
+                presented_ns=None if self._last is None else self._last.now_ns,
+                last_outcome=self._last_outcome,
+            )
+
+    def _trace(
+        self, header: FrameHeader, received_ns: int, presented_ns: int | None, outcome: Outcome
+    ) -> None:
+        if self.on_trace is not None:
+            self.on_trace(TraceRow(header.seq, header.capture_ns, received_ns, presented_ns, outcome))
+
+
+class _Series:
+    """A figure of every presented frame: of the last seconds, and since the start."""
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.window = Window()
+        self.histogram = Histogram(bounds)
+
+    def add(self, value: float, now_ns: int) -> None:
+        self.window.add(value, now_ns)
+        self.histogram.observe(value)
+
+
+# The fields of `ConsumerStats` that are plain counts.
+_COUNTED: Final = (
+    *Outcome, "received", "received_bytes", "malformed", "duplicate", "lost", "reconnects", "expired",
+)  # fmt: skip

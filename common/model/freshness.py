@@ -20,20 +20,20 @@ class Verdict(Enum):
     """What to do with a frame that arrived."""
 
     SHOW = auto()
-    """Decode it and hand it to playout."""
+    """Decode it and pass it to playout."""
     DECODE_ONLY = auto()
     """Too old to show, but later frames refer to it."""
     DROP_LATE = auto()
     """Too old, and nothing refers to it."""
     DROP_AWAITING_KEY = auto()
     """Its references are missing: nothing can be shown before the next keyframe."""
-    DROP_REPEATED = auto()
+    DROP_DUPLICATE = auto()
     """Out of order, or from a producer that this stream has left."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A verdict and what came to light with it.
+    """A verdict, and what else the frame has shown.
 
     Attributes:
         verdict: what to do with the frame.
@@ -77,8 +77,8 @@ class FreshnessPolicy:
             now_ns: monotonic time.
         """
         step = self._sequence.observe(header.epoch, header.seq, now_ns)
-        if step.continuity in (Continuity.REPEATED, Continuity.OTHER_PRODUCER):
-            return Decision(Verdict.DROP_REPEATED)
+        if step.continuity in (Continuity.DUPLICATE, Continuity.OTHER_PRODUCER):
+            return Decision(Verdict.DROP_DUPLICATE)
         if step.continuity is Continuity.FIRST:
             self._reset_due = True
         # What another codec brought is nothing that this one could refer to.
@@ -105,7 +105,7 @@ class FreshnessPolicy:
         return self._sequence.refuses(epoch, now_ns)
 
     def adopt(self, epoch: int, seq: int, now_ns: int) -> None:
-        """The stream came by another way up to this frame; the next one here has to be a keyframe."""
+        """A hub brought the stream up to this frame; the next one here has to be a keyframe."""
         self._sequence.adopt(epoch, seq, now_ns)
         self._awaiting_key = self._reset_due = True
 

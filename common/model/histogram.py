@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 CODEC_BOUNDS_S: Final = (
     0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.033, 0.05, 0.1, 0.25,
 )  # fmt: skip
-"""Upper bounds that tell how much of a frame interval a codec takes, in seconds."""
+"""Upper bounds for the time that a codec takes, in seconds."""
 
 
 class Distribution(NamedTuple):
@@ -27,9 +27,9 @@ class Distribution(NamedTuple):
 
 
 class Histogram:
-    """One thread observes at a time; any may look.
+    """One thread observes at a time; any may read.
 
-    Who looks without the observer's lock may miss a part of the latest value, and nothing else.
+    A reader without the observer's lock may miss a part of the latest value, and nothing else.
     """
 
     __slots__ = ("_bounds", "_counts", "_total")

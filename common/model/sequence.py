@@ -1,4 +1,4 @@
-"""Gaps, duplicates and restarts, told from `epoch` and `seq` alone."""
+"""Gaps, duplicates and restarts, detected from `epoch` and `seq` alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Continuity(Enum):
     NEXT = auto()
     GAP = auto()
     """Frames between this one and the one before it never came."""
-    REPEATED = auto()
+    DUPLICATE = auto()
     """Already seen, or overtaken by a later one."""
     OTHER_PRODUCER = auto()
     """From an epoch that was left for a newer one: a second producer on the stream."""
@@ -25,7 +25,7 @@ class Continuity(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one frame told: its continuity and how many frames are missing before it."""
+    """The continuity of one frame, and how many frames are missing before it."""
 
     continuity: Continuity
     lost: int = 0
@@ -58,7 +58,7 @@ class SequenceTracker:
         if epoch != self._epoch:
             return self._new_epoch(epoch, seq, now_ns)
         if seq <= self._last_seq:
-            return Step(Continuity.REPEATED)
+            return Step(Continuity.DUPLICATE)
         lost = seq - self._last_seq - 1
         self._last_seq = seq
         self._last_ns = now_ns
@@ -69,7 +69,7 @@ class SequenceTracker:
             if now_ns - self._last_ns < self._takeover_ns:
                 return Step(Continuity.OTHER_PRODUCER)
             if seq <= self._retired[epoch]:
-                return Step(Continuity.REPEATED)
+                return Step(Continuity.DUPLICATE)
         self._enter(epoch, seq, now_ns)
         return Step(Continuity.FIRST)
 
@@ -78,7 +78,7 @@ class SequenceTracker:
         return epoch in self._retired and now_ns - self._last_ns < self._takeover_ns
 
     def adopt(self, epoch: int, seq: int, now_ns: int) -> None:
-        """The stream came by another way (a hub) up to this frame: what follows is counted from there."""
+        """A hub brought the stream up to this frame: what follows is counted from there."""
         if epoch != self._epoch:
             self._enter(epoch, seq, now_ns)
         self._last_seq = max(self._last_seq, seq)

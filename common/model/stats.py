@@ -1,4 +1,4 @@
-"""Small meters for one second and for a lifetime. Pure: every one is handed the time."""
+"""Percentiles, windows of the last seconds, and jitter. Pure: the time is an argument."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Window:
         return [entry for entry in self._values if now_ns - entry[0] <= self._span_ns]
 
 
-# No network holds a frame for so long: a wall clock was set.
+# No network delays a frame for so long: a wall clock was set.
 _STEP_NS: Final = 10_000_000_000
 
 

@@ -1,4 +1,4 @@
-"""What every sink looks like to the consumer, and what it is told when it is opened."""
+"""The interface of all sinks, and what they know of their consumer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fanlight.common.model.frame import EncodedFrame
-from fanlight.consumer.stats import ConsumerStats, Outcome
+from fanlight.consumer.stats import ConsumerStats, TraceRow
 
 if TYPE_CHECKING:
     from fanlight.consumer.frame import Frame
@@ -33,16 +33,11 @@ class SinkContext:
 class Sink:
     """Somewhere for frames to go. Does nothing with them: override what you need.
 
-    `present`, `tick`, `outcome` and `close` are called by one thread, the one that presents;
+    `present`, `tick`, `trace` and `close` are called by one thread, the one that presents;
     `receive` by the receiving thread, which must never wait.
 
     Any method may raise `SinkError`; the consumer then ends with that line.
     """
-
-    wants_encoded = False
-    """True if `receive` is to be called."""
-    wants_outcomes = False
-    """True if `outcome` is to be called."""
 
     def present(self, frame: Frame) -> None:
         """Show one frame."""
@@ -50,8 +45,8 @@ class Sink:
     def receive(self, frame: EncodedFrame) -> None:
         """Take one encoded frame: every one that can be decoded, in order, shown or not."""
 
-    def outcome(self, outcome: Outcome) -> None:
-        """Note the fate of one frame, up to 100 ms after the fact."""
+    def trace(self, row: TraceRow) -> None:
+        """Note what became of one frame, about half a second later."""
 
     def tick(self) -> bool:
         """Called at least ten times a second, frames or not. False ends the consumer in good order."""

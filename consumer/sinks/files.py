@@ -1,17 +1,21 @@
-"""What the sinks that write files have in common: how they refuse and how they fail."""
+"""What the sinks that write files have in common: how they refuse, how they fail, and their thread."""
 
 from __future__ import annotations
 
 import errno
 import logging
 import os
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from fanlight.common.model.errors import ConfigError, SinkError
 from fanlight.common.model.rate_limit import RateLimiter
+from fanlight.common.model.reasons import reason
 
 _LOG: Final = logging.getLogger(__name__)
+_CLOSE_TIMEOUT_S: Final = 5.0
 _RETRY_NS: Final = 1_000_000_000
 _REMEDIES: Final = {
     errno.ENOSPC: "free some space",
@@ -45,16 +49,11 @@ def failed(kind: str, path: Path, error: Exception) -> SinkError:
     return SinkError(f"{kind}:{path} cannot be written any further: {reason(error)}")
 
 
-def reason(error: Exception) -> str:
-    """An error's own words, without its number and the file name that libc and libav add."""
-    return (error.strerror if isinstance(error, OSError) else None) or str(error) or repr(error)
-
-
-class Trouble:
-    """A file that cannot be written for now: what to say, and when to try again.
+class WriteRetry:
+    """A file that cannot be written for now: what to log, and when to try again.
 
     A disk that is full, or gone, must not end a consumer that has other things to do: the file is left
-    alone, that is said once, and it goes on by itself when it can. All `now_ns` are monotonic.
+    alone, one warning is logged, and writing goes on by itself when it can. All `now_ns` are monotonic.
 
     Args:
         room_bytes: with less than this free, a disk still counts as full.
@@ -66,39 +65,40 @@ class Trouble:
         self._room_bytes = room_bytes
         self._error: OSError | None = None
         self._tried_ns = 0
-        self._complaints = RateLimiter()
-        self._said = False
+        self._limiter = RateLimiter()
+        self._warned = False
 
     @property
-    def broken(self) -> bool:
+    def failing(self) -> bool:
+        """Whether it could not be written last time."""
         return self._error is not None
 
     @property
     def failure(self) -> SinkError | None:
-        """What to end with if it is not over by then."""
+        """What to end with if it still cannot be written by then."""
         return None if self._error is None else failed(self._kind, self._path, self._error)
 
-    def began(self, error: OSError, now_ns: int) -> None:
-        """It could not be written; said if it could before."""
-        began = not self.broken
+    def failed(self, error: OSError, now_ns: int) -> None:
+        """It could not be written; logged if it could before."""
+        began = not self.failing
         self._error, self._tried_ns = error, now_ns
-        if began and self._complaints.allow(now_ns) is not None:
-            self._said = True
+        if began and self._limiter.allow(now_ns) is not None:
+            self._warned = True
             remedy = _REMEDIES.get(error.errno or 0, "mend that")
             _LOG.warning(
                 "%s:%s cannot be written: %s; %s, it goes on by itself",
                 self._kind, self._path, reason(error), remedy,
             )  # fmt: skip
 
-    def over(self, missing: str = "") -> None:
+    def succeeded(self, missing: str = "") -> None:
         """It could be written."""
         self._error = None
-        if self._said:
-            self._said = False
+        if self._warned:
+            self._warned = False
             _LOG.warning("%s:%s can be written again%s", self._kind, self._path, missing)
 
-    def try_now(self, now_ns: int) -> bool:
-        """Whether to try: always while nothing is wrong, else once a second."""
+    def due(self, now_ns: int) -> bool:
+        """Whether to write: always while nothing is wrong, else once a second."""
         if self._error is None:
             return True
         if now_ns - self._tried_ns < _RETRY_NS:
@@ -112,3 +112,41 @@ class Trouble:
         except OSError:
             return False
         return left.f_bavail * left.f_frsize >= self._room_bytes
+
+
+class FileThread:
+    """Runs `work`, which writes a file, from now on. What it raises is raised by `check` or `close`.
+
+    Args:
+        stop: makes `work` write what is left, and return.
+    """
+
+    def __init__(self, kind: str, path: Path, work: Callable[[], None], stop: Callable[[], None]) -> None:
+        self._kind = kind
+        self._path = path
+        self._work = work
+        self._stop = stop
+        self._failure: SinkError | None = None
+        self._thread = threading.Thread(target=self._run, name=kind, daemon=True)
+        self._thread.start()
+
+    def check(self) -> None:
+        """Raise, once, what ended it."""
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+
+    def close(self) -> None:
+        self._stop()
+        self._thread.join(_CLOSE_TIMEOUT_S)
+        if self._thread.is_alive():
+            raise SinkError(f"{self._kind}:{self._path} was not finished within {_CLOSE_TIMEOUT_S:g} s")
+        self.check()
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except SinkError as error:
+            self._failure = error
+        except Exception as error:  # noqa: BLE001 - raised in the thread that presents
+            self._failure = failed(self._kind, self._path, error)

@@ -14,7 +14,6 @@ import av
 from fanlight.common import codec
 from fanlight.common.model.errors import SinkError
 from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader
-from fanlight.consumer.sinks.timeline import Timeline
 
 FORMATS: Final = {".mp4": "mp4", ".mkv": "matroska"}
 _TRACKS: Final = {Codec.H264: "h264", Codec.JPEG: "mjpeg", Codec.PNG: "png", Codec.RAW: "h264"}
@@ -25,6 +24,41 @@ _RAW_CRF: Final = 18
 _MATROSKA: Final = {"cluster_time_limit": "900", "flush_packets": "1"}
 _MP4: Final = {"frag_duration": "900000", "flush_packets": "1"}
 _MP4_FLAGS: Final = "empty_moov+default_base_moof"
+
+MIN_STEP_NS: Final = 1_000_000
+"""Matroska counts in milliseconds: two frames must not fall into one."""
+MAX_STEP_NS: Final = 3_600_000_000_000
+"""MP4 keeps the duration of a frame in 32 bits; a longer pause is recorded as an hour."""
+_TOLERANCE_NS: Final = 2_000_000_000
+
+
+class Timeline:
+    """Timestamps of a file, in nanoseconds since its first frame: they grow whatever the clocks do. Pure.
+
+    The distance between two frames is that of their capture, as long as it agrees with that of their
+    arrival; where it does not, a wall clock was set or another machine's clock took over, and arrival
+    is believed.
+    """
+
+    def __init__(self) -> None:
+        self._last: tuple[int, int] | None = None
+        self._now_ns = 0
+
+    def advance(self, capture_ns: int, arrival_ns: int) -> int:
+        """The timestamp of the next frame.
+
+        Args:
+            capture_ns: Unix time, by the producer's clock; may jump.
+            arrival_ns: monotonic time of this process.
+        """
+        if self._last is not None:
+            captured_ns = capture_ns - self._last[0]
+            arrived_ns = arrival_ns - self._last[1]
+            trusted = abs(captured_ns - arrived_ns) <= _TOLERANCE_NS
+            step_ns = captured_ns if trusted else arrived_ns
+            self._now_ns += min(max(step_ns, MIN_STEP_NS), MAX_STEP_NS)
+        self._last = (capture_ns, arrival_ns)
+        return self._now_ns
 
 
 class Muxer:

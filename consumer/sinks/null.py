@@ -1,4 +1,4 @@
-"""`null`: the picture is decoded to BGR and let go. For measuring, and for `--work`."""
+"""`null`: decodes and discards. For benchmarks, and for `--work`."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from fanlight.consumer.sinks.base import Sink
 
 
 class NullSink(Sink):
-    """Has nothing to add to `Sink`."""
+    """Adds nothing to `Sink`."""

@@ -3,161 +3,241 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import threading
 from collections import deque
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from fanlight.common.clock import monotonic_ns
-from fanlight.common.model.errors import SinkError
 from fanlight.common.model.frame import EncodedFrame
 from fanlight.common.model.rate_limit import RateLimiter
 from fanlight.consumer.sinks.base import Sink
-from fanlight.consumer.sinks.files import Trouble, failed
-from fanlight.consumer.sinks.recording import Recording
+from fanlight.consumer.sinks.files import FileThread, WriteRetry, require_suffix, unusable
+from fanlight.consumer.sinks.muxer import FORMATS, Muxer
 
-_log: Final = logging.getLogger(__name__)
+_LOG: Final = logging.getLogger(__name__)
 _MAX_FRAMES: Final = 256
 _MAX_BYTES: Final = 64 * 1024 * 1024
-_CLOSE_TIMEOUT_S: Final = 5.0
 # Seconds of most streams: with less, the next file would be as short.
 _ROOM_BYTES: Final = 4 * 1024 * 1024
 
 
 class RecordSink(Sink):
     """Records from the first keyframe on. Writing has a thread of its own, so a slow disk costs frames
-    of the recording and nothing else: when the queue is full, whole frames up to the next keyframe are
-    left out and counted.
+    of the recording and nothing else.
 
-    When the disk is full, or FILE cannot be written for another reason, that is said and the file closed
-    as it stands: it can be played up to there. Once there is room again, the recording goes on by
+    When the disk is full, or FILE cannot be written for another reason, a warning is logged and the file
+    closed as it stands: it can be played up to there. Once there is room again, the recording goes on by
     itself, in FILE-2. If it could not by the end, the consumer ends with an error.
 
     Raises:
         ConfigError: unknown extension, or FILE cannot be created.
     """
 
-    wants_encoded = True
-
-    def __init__(self, path: str, *, max_frames: int = _MAX_FRAMES, max_bytes: int = _MAX_BYTES) -> None:
+    def __init__(self, path: str, queue: RecordQueue | None = None) -> None:
         self._path = Path(path)
-        self._max_frames = max_frames
-        self._max_bytes = max_bytes
         self._recording = Recording(self._path)
-        self._changed = threading.Condition()
-        self._queue: deque[tuple[EncodedFrame, int]] = deque()
-        self._queued_bytes = 0
-        self._awaiting_key = True
-        self._overflowed = False
-        self._epoch: int | None = None
-        self._left_out = 0
-        self._closing = False
-        self._failure: SinkError | None = None
-        self._failed = False
-        self._trouble = Trouble("record", self._path, _ROOM_BYTES)
-        self._thread = threading.Thread(target=self._run, name="record", daemon=True)
-        self._thread.start()
-
-    @property
-    def left_out(self) -> int:
-        """Frames that are missing from the recording because the disk was too slow."""
-        return self._left_out
+        self._queue = RecordQueue() if queue is None else queue
+        self._retry = WriteRetry("record", self._path, _ROOM_BYTES)
+        self._thread = FileThread("record", self._path, self._run, self._queue.close)
 
     def receive(self, frame: EncodedFrame) -> None:
-        arrival_ns = monotonic_ns()
-        header = frame.header
+        self._queue.put(frame, monotonic_ns())
+
+    def tick(self) -> bool:
+        self._thread.check()
+        return True
+
+    def close(self) -> None:
+        self._thread.close()
+
+    def _run(self) -> None:
+        limiter = RateLimiter()
+        reported = 0
+        try:
+            while (item := self._queue.take()) is not None:
+                self._write(*item)
+                # Logged by this thread: a log that blocks must not hold up the receiving one.
+                if self._queue.left_out > reported and limiter.allow(monotonic_ns()) is not None:
+                    reported = self._report_left_out()
+            if self._queue.left_out > reported:
+                self._report_left_out()
+            if (failure := self._retry.failure) is not None:
+                raise failure  # noqa: TRY301 - as all others
+            self._recording.close()
+        except Exception:
+            self._queue.close()
+            with contextlib.suppress(OSError):
+                self._recording.abandon()
+            raise
+
+    def _write(self, frame: EncodedFrame, arrival_ns: int) -> None:
+        retry = self._retry
+        if retry.failing and not (frame.header.key and retry.due(monotonic_ns())):
+            return
+        try:
+            self._recording.write(frame, arrival_ns)
+        except OSError as error:
+            retry.failed(error, monotonic_ns())
+            with contextlib.suppress(OSError):
+                self._recording.abandon()
+        else:
+            retry.succeeded(f", in {self._recording.name}")
+
+    def _report_left_out(self) -> int:
+        left_out = self._queue.left_out
+        _LOG.warning("record:%s: the disk is too slow, frames left out so far: %d", self._path, left_out)
+        return left_out
+
+
+class RecordQueue:
+    """Frames that wait to be written. When it is full, whole frames up to the next keyframe are left out.
+
+    Thread-safe.
+
+    Attributes:
+        left_out: frames that are missing since the queue was full.
+    """
+
+    def __init__(self, max_frames: int = _MAX_FRAMES, max_bytes: int = _MAX_BYTES) -> None:
+        self._max_frames = max_frames
+        self._max_bytes = max_bytes
+        self._changed = threading.Condition()
+        self._frames: deque[tuple[EncodedFrame, int]] = deque()
+        self._bytes = 0
+        self._epoch: int | None = None
+        self._awaiting_key = True
+        self._overflowed = False
+        self._closed = False
+        self.left_out = 0
+
+    def put(self, frame: EncodedFrame, arrival_ns: int) -> None:
+        """Leave a frame, if it can be decoded with those before it and there is room. Never waits."""
+        header, size_bytes = frame.header, len(frame.body)
         with self._changed:
-            if self._failed or self._closing:
+            if self._closed:
                 return
             if header.epoch != self._epoch:
                 self._epoch = header.epoch
                 self._awaiting_key = True
             if self._awaiting_key and not header.key:
-                self._left_out += self._overflowed
+                self.left_out += self._overflowed
                 return
-            if self._full(len(frame.body)):
-                self._left_out += 1
-                self._awaiting_key = self._overflowed = True
+            self._awaiting_key = self._overflowed = self._full(size_bytes)
+            if self._overflowed:
+                self.left_out += 1
                 return
-            self._awaiting_key = self._overflowed = False
-            self._queue.append((frame, arrival_ns))
-            self._queued_bytes += len(frame.body)
+            self._frames.append((frame, arrival_ns))
+            self._bytes += size_bytes
             self._changed.notify()
 
-    def tick(self) -> bool:
+    def take(self) -> tuple[EncodedFrame, int] | None:
+        """Wait for a frame; None once it is closed and empty."""
         with self._changed:
-            self._raise_failure()
-        return True
-
-    def close(self) -> None:
-        with self._changed:
-            self._closing = True
-            self._changed.notify()
-        self._thread.join(_CLOSE_TIMEOUT_S)
-        if self._thread.is_alive():
-            raise SinkError(f"record:{self._path} was not finished within {_CLOSE_TIMEOUT_S:g} s")
-        with self._changed:
-            self._raise_failure()
-
-    def _raise_failure(self) -> None:
-        failure, self._failure = self._failure, None
-        if failure is not None:
-            raise failure
-
-    def _full(self, size_bytes: int) -> bool:
-        if not self._queue:
-            return False
-        return len(self._queue) >= self._max_frames or self._queued_bytes + size_bytes > self._max_bytes
-
-    def _run(self) -> None:
-        limiter = RateLimiter()
-        told = 0
-        try:
-            while (item := self._next()) is not None:
-                self._record(*item)
-                # Told by this thread: a log that blocks must not hold up the receiving one.
-                if self._left_out > told and limiter.allow(monotonic_ns()) is not None:
-                    told = self._tell_left_out()
-            if self._left_out > told:
-                self._tell_left_out()
-            if (failure := self._trouble.failure) is not None:
-                raise failure  # noqa: TRY301 - as all others
-            self._recording.close()
-        except Exception as error:  # noqa: BLE001 - raised by tick() in the thread that presents
-            with self._changed:
-                self._failed = True
-                self._failure = (
-                    error if isinstance(error, SinkError) else failed("record", self._path, error)
-                )
-                self._queue.clear()
-            with contextlib.suppress(OSError):
-                self._recording.abandon()
-
-    def _record(self, frame: EncodedFrame, arrival_ns: int) -> None:
-        trouble = self._trouble
-        if trouble.broken and not (frame.header.key and trouble.try_now(monotonic_ns())):
-            return
-        try:
-            self._recording.write(frame, arrival_ns)
-        except OSError as error:
-            trouble.began(error, monotonic_ns())
-            with contextlib.suppress(OSError):
-                self._recording.abandon()
-        else:
-            trouble.over(f", in {self._recording.name}")
-
-    def _next(self) -> tuple[EncodedFrame, int] | None:
-        """Wait for a frame; None once closed and all is written."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closing or self._queue)
-            if not self._queue:
+            self._changed.wait_for(lambda: self._closed or self._frames)
+            if not self._frames:
                 return None
-            frame, arrival_ns = self._queue.popleft()
-            self._queued_bytes -= len(frame.body)
+            frame, arrival_ns = self._frames.popleft()
+            self._bytes -= len(frame.body)
             return frame, arrival_ns
 
-    def _tell_left_out(self) -> int:
-        left_out = self._left_out
-        _log.warning("record:%s: the disk is too slow, frames left out so far: %d", self._path, left_out)
-        return left_out
+    def close(self) -> None:
+        """No more will come."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+
+    def _full(self, size_bytes: int) -> bool:
+        if not self._frames:
+            return False
+        return len(self._frames) >= self._max_frames or self._bytes + size_bytes > self._max_bytes
+
+
+class Recording:
+    """The files of one recording: FILE, then FILE-2, FILE-3, ... whenever the codec or size changes, and
+    after a write that failed. Belongs to one thread once it is open.
+
+    Nothing is ever overwritten: names that are taken are passed over. The first file is created at once,
+    so that a folder that cannot be written to shows before the first frame; it is removed again
+    if none comes.
+
+    Raises:
+        ConfigError: unknown extension, or the file cannot be created.
+    """
+
+    def __init__(self, path: Path) -> None:
+        require_suffix("record", path, tuple(FORMATS))
+        self._path = path
+        self._shape: tuple[object, ...] | None = None
+        self._muxer: Muxer | None = None
+        try:
+            self._file = self._create()
+        except OSError as error:
+            raise unusable("record", path, error) from None
+        if self._file.name != str(path):
+            _LOG.warning("record: %s exists and is kept, recording to %s", path, self._file.name)
+
+    @property
+    def name(self) -> str:
+        """The file that is being written."""
+        return self._file.name
+
+    def write(self, frame: EncodedFrame, arrival_ns: int) -> None:
+        """Append one frame, or leave it out if its file could not start with it.
+
+        Raises:
+            OSError, FFmpegError: it cannot be written.
+        """
+        header = frame.header
+        shape = (header.codec, header.width, header.height)
+        if self._muxer is None or shape != self._shape:
+            if not header.key:
+                return
+            self._finish()
+            if self._file.closed:
+                self._file = self._create()
+            if self._shape is not None:
+                shown = f"{header.codec} {header.width}x{header.height}"
+                _LOG.warning("record: the stream is now %s, recording goes on in %s", shown, self.name)
+            self._muxer, self._shape = Muxer(self._file, header), shape
+        self._muxer.write(frame, arrival_ns)
+
+    def close(self) -> None:
+        """Finish the file, or remove it if nothing was recorded.
+
+        Raises:
+            OSError, FFmpegError: it cannot be written.
+        """
+        self._finish()
+        if not self._file.closed:
+            self._file.close()
+            Path(self.name).unlink(missing_ok=True)
+
+    def abandon(self) -> None:
+        """Leave the file as it stands, after a write has failed; the next keyframe opens the next one."""
+        muxer, self._muxer, self._shape = self._muxer, None, None
+        try:
+            if muxer is not None:
+                muxer.abandon()
+        finally:
+            self._file.close()
+            path = Path(self.name)
+            if path.exists() and not path.stat().st_size:
+                path.unlink()
+
+    def _finish(self) -> None:
+        muxer, self._muxer = self._muxer, None
+        if muxer is not None:
+            muxer.close()
+
+    def _create(self) -> BinaryIO:
+        for number in itertools.count(1):
+            name = self._path.name if number == 1 else f"{self._path.stem}-{number}{self._path.suffix}"
+            try:
+                # Without a buffer: libav has its own, and an error must show where it happens.
+                return self._path.with_name(name).open("xb", buffering=0)
+            except FileExistsError:
+                continue
+        raise AssertionError

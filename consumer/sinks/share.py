@@ -1,4 +1,4 @@
-"""`share`: makes this consumer the hub of its host: it decodes once, the others look at its pictures."""
+"""`share`: makes this consumer the hub of its host: it decodes once, and the others map its pictures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from fanlight.common.clock import monotonic_ns, wall_ns
+from fanlight.common import clock
 from fanlight.common.model.errors import SharingError, SinkError
 from fanlight.common.model.pixels import PixelFormat
 from fanlight.common.shm import folder
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 _LOG: Final = logging.getLogger(__name__)
 
 # With frames coming in and none shared for so long, the others are better off with the stream itself.
-_BEHIND_NS: Final = 500_000_000
+_STALLED_NS: Final = 500_000_000
 _RETRY_NS: Final = 5_000_000_000
 _MIB: Final = 1024 * 1024
-# A source that is faster than it says gets more slots, up to this rate.
+# A source that is faster than its header says gets more slots, up to this rate.
 _HIGHEST_FPS: Final = 1000.0
 # And gives them back when it has kept to its rate for so long.
 _CALM_NS: Final = 10_000_000_000
-_CALM_SHARE: Final = 1.1
+_CALM_RATIO: Final = 1.1
 
 
 class ShareSink(Sink):
@@ -39,68 +39,64 @@ class ShareSink(Sink):
 
     A second hub of the same host, stream and form stands by, and takes over when the first one ends.
 
+    Args:
+        now_ns: the monotonic clock.
+
     Raises:
         SinkError: this host has no shared memory.
     """
 
-    def __init__(self, settings: ConsumerSettings, stats: Callable[[], ConsumerStats]) -> None:
+    def __init__(
+        self,
+        settings: ConsumerSettings,
+        stats: Callable[[], ConsumerStats],
+        now_ns: Callable[[], int] = clock.monotonic_ns,
+    ) -> None:
         if not folder.can_share():
             raise SinkError(f"share needs Linux and {folder.SHARED_MEMORY}")
-        self._form = settings.form
         self._ring = RingName(settings.stream, settings.form, source_of(settings.address))
         self._grace_s = settings.max_age_s
         self._stats = stats
+        self._now_ns = now_ns
         self._leadership = folder.Leadership(self._ring)
         self._leads: bool | None = None
         self._segment: Segment | None = None
         self._made_for: tuple[object, ...] = ()
-        self._fastest_fps = 0.0
-        self._counted_since_ns, self._counted = monotonic_ns(), 0
+        self._rate = SlotRate(now_ns())
+        self._progress = Progress(now_ns())
         self._failed_ns: int | None = None
         self._failure = ""
-        self._shared_ns = monotonic_ns()
-        self._received = 0
         self._reclaim()
         self._lead()
 
     def present(self, frame: Frame) -> None:
         if not self._leads:
             return
-        now_ns = monotonic_ns()
-        self._look_at_rate(frame.header.fps, now_ns)
+        now_ns = self._now_ns()
+        header = frame.header
+        self._rate.observe(header.fps, now_ns)
         segment = self._segment_for(frame, now_ns)
         if segment is None:
             return
-        header = frame.header
         slot = Slot(
             number=0,
             seq=header.seq,
             capture_ns=header.capture_ns,
-            captured_ns=max(0, now_ns - (wall_ns() - frame.presented_ns) - int(frame.age_s * 1e9)),
-            written_ns=wall_ns(),
+            captured_ns=max(0, now_ns - (clock.wall_ns() - frame.presented_ns) - int(frame.age_s * 1e9)),
+            written_ns=clock.wall_ns(),
             fps=header.fps,
             codec_number=CODECS.index(header.codec),
             keyframe=header.key,
         )
         if segment.write(frame.image, slot, now_ns):
-            self._shared_ns = now_ns
+            self._progress.shared(now_ns)
         else:
-            # Frames come faster than they were said to: more slots, from the next one on.
-            self._fastest_fps = min(_HIGHEST_FPS, 2 * max(self._fastest_fps, header.fps))
-
-    def _look_at_rate(self, fps: float, now_ns: int) -> None:
-        self._counted += 1
-        passed_ns = now_ns - self._counted_since_ns
-        if passed_ns < _CALM_NS:
-            return
-        if self._counted <= _CALM_SHARE * fps * passed_ns / 1e9:
-            self._fastest_fps = 0.0
-        self._counted_since_ns, self._counted = now_ns, 0
+            self._rate.exceeded(header.fps)
 
     def tick(self) -> bool:
         self._lead()
-        now_ns = monotonic_ns()
-        if self._segment is not None and self._fit(now_ns):
+        now_ns, stats = self._now_ns(), self._stats()
+        if self._segment is not None and self._progress.serves(stats, now_ns):
             self._segment.keep_alive(now_ns)
         return True
 
@@ -108,28 +104,22 @@ class ShareSink(Sink):
         self._drop_segment()
         self._leadership.release()
 
-    def _fit(self, now_ns: int) -> bool:
-        """Whether viewers are well served: connected, and not behind."""
-        stats = self._stats()
-        came, self._received = stats.received > self._received, stats.received
-        if not came:
-            self._shared_ns = max(self._shared_ns, now_ns - _BEHIND_NS // 2)  # nothing to share
-        return stats.connected and now_ns - self._shared_ns < _BEHIND_NS
-
     def _lead(self) -> None:
         try:
             leads = self._leadership.acquire()
         except SharingError as error:
-            self._failed(error, monotonic_ns())
+            self._failed(error, self._now_ns())
             return
         if leads == self._leads:
             return
         if not leads:
             _LOG.info(
-                "share: another hub of this host shares %s (%s); standing by", self._ring.stream, self._form
+                "share: another hub of this host shares %s (%s); standing by",
+                self._ring.stream,
+                self._ring.form,
             )
         elif self._leads is not None:
-            _LOG.info("share: taking over %s (%s)", self._ring.stream, self._form)
+            _LOG.info("share: taking over %s (%s)", self._ring.stream, self._ring.form)
             self._reclaim()
         self._leads = leads
 
@@ -142,9 +132,9 @@ class ShareSink(Sink):
 
     def _segment_for(self, frame: Frame, now_ns: int) -> Segment | None:
         height, width = frame.image.shape[:2]
-        if self._form.format is PixelFormat.I420:
+        if self._ring.form.format is PixelFormat.I420:
             height = height * 2 // 3
-        fps = max(frame.header.fps, self._fastest_fps)
+        fps = self._rate.fps(frame.header.fps)
         made_for = (frame.epoch, width, height, fps)
         if made_for == self._made_for and self._segment is not None:
             return self._segment
@@ -152,7 +142,7 @@ class ShareSink(Sink):
             return None
         self._drop_segment()
         described = SegmentHeader(
-            format=self._form.format,
+            format=self._ring.form.format,
             width=width,
             height=height,
             slots=slots_for(self._grace_s, fps),
@@ -168,7 +158,7 @@ class ShareSink(Sink):
         self._segment.keep_alive(now_ns)
         _LOG.info(
             "share: %s as %s %dx%d, %d slots, %.0f MiB",
-            self._ring.stream, self._form.format, width, height, described.slots,
+            self._ring.stream, self._ring.form.format, width, height, described.slots,
             described.file_bytes / _MIB,
         )  # fmt: skip
         return self._segment
@@ -183,3 +173,45 @@ class ShareSink(Sink):
         segment, self._segment = self._segment, None
         if segment is not None:
             segment.close()
+
+
+class SlotRate:
+    """The rate that the ring has slots for: that of the header, or more if frames come faster. Pure."""
+
+    def __init__(self, now_ns: int) -> None:
+        self._fastest_fps = 0.0
+        self._since_ns, self._frames = now_ns, 0
+
+    def fps(self, header_fps: float) -> float:
+        return max(header_fps, self._fastest_fps)
+
+    def exceeded(self, header_fps: float) -> None:
+        """A frame found no free slot: more of them, from the next one on."""
+        self._fastest_fps = min(_HIGHEST_FPS, 2 * self.fps(header_fps))
+
+    def observe(self, header_fps: float, now_ns: int) -> None:
+        """A frame came: back to the header's rate after a while without more frames than that."""
+        self._frames += 1
+        passed_ns = now_ns - self._since_ns
+        if passed_ns < _CALM_NS:
+            return
+        if self._frames <= _CALM_RATIO * header_fps * passed_ns / 1e9:
+            self._fastest_fps = 0.0
+        self._since_ns, self._frames = now_ns, 0
+
+
+class Progress:
+    """Whether viewers are well served: the hub is connected, and shares what it receives. Pure."""
+
+    def __init__(self, now_ns: int) -> None:
+        self._shared_ns = now_ns
+        self._received = 0
+
+    def shared(self, now_ns: int) -> None:
+        self._shared_ns = now_ns
+
+    def serves(self, stats: ConsumerStats, now_ns: int) -> bool:
+        came, self._received = stats.received > self._received, stats.received
+        if not came:
+            self._shared_ns = max(self._shared_ns, now_ns - _STALLED_NS // 2)  # nothing to share
+        return stats.connected and now_ns - self._shared_ns < _STALLED_NS

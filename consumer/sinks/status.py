@@ -1,15 +1,16 @@
-"""`status`: one live line that says how the stream is doing."""
+"""`status`: one live line with the state of the stream."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Final, TextIO
 
-from fanlight.common.clock import monotonic_ns
+from fanlight.common import clock
 from fanlight.common.model.errors import SinkError
+from fanlight.common.model.reasons import reason
 from fanlight.consumer.sinks.base import Sink, SinkContext
-from fanlight.consumer.sinks.files import reason
 from fanlight.consumer.stats import ConsumerStats
 
 _TERMINAL_INTERVAL_NS: Final = 250_000_000
@@ -17,7 +18,7 @@ _PLAIN_INTERVAL_NS: Final = 1_000_000_000
 
 
 def status_line(name: str, stats: ConsumerStats) -> str:
-    """What the line says. Counters that are rarely above zero appear only when they are."""
+    """The text of the line. Counters that are rarely above zero appear only when they are."""
     parts = [name]
     if not stats.connected:
         parts.append("reconnecting..." if stats.received else "connecting...")
@@ -34,25 +35,30 @@ def status_line(name: str, stats: ConsumerStats) -> str:
     if stats.received:
         parts.append(f"lost {stats.lost}")
         parts.append(f"skipped {stats.skipped}")
-    if stats.undecodable:
-        parts.append(f"undecodable {stats.undecodable}")
-    if stats.overstayed:
-        parts.append(f"overstayed {stats.overstayed}")
-    if stats.malformed:
-        parts.append(f"refused {stats.malformed}")
-    if stats.reconnects:
-        parts.append(f"reconnects {stats.reconnects}")
+    rare = {
+        "undecodable": stats.undecodable,
+        "expired": stats.expired,
+        "refused": stats.malformed,
+        "reconnects": stats.reconnects,
+    }
+    parts += [f"{what} {count}" for what, count in rare.items() if count]
     return " | ".join(parts)
 
 
 class StatusSink(Sink):
     """Redraws the line in place on a terminal; elsewhere prints it once a second.
 
-    When whoever read the output has gone (`| head`), the consumer ends in good order.
+    When the reader of the output has gone (`| head`), the consumer ends in good order.
     """
 
-    def __init__(self, context: SinkContext, stream: TextIO | None = None) -> None:
+    def __init__(
+        self,
+        context: SinkContext,
+        stream: TextIO | None = None,
+        now_ns: Callable[[], int] = clock.monotonic_ns,
+    ) -> None:
         self._context = context
+        self._now_ns = now_ns
         self._stream = sys.stdout if stream is None else stream
         self._live = self._stream.isatty()
         self._interval_ns = _TERMINAL_INTERVAL_NS if self._live else _PLAIN_INTERVAL_NS
@@ -61,7 +67,7 @@ class StatusSink(Sink):
         self._reader_gone = False
 
     def tick(self) -> bool:
-        now_ns = monotonic_ns()
+        now_ns = self._now_ns()
         if self._written_ns is None or now_ns - self._written_ns >= self._interval_ns:
             self._written_ns = now_ns
             self._write_line()

@@ -2,41 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from fanlight.common.clock import monotonic_ns
+from fanlight.common import clock
 from fanlight.consumer.sinks.base import Sink
-from fanlight.consumer.sinks.files import Trouble, unusable
-from fanlight.consumer.stats import Outcome
+from fanlight.consumer.sinks.files import WriteRetry, unusable
+from fanlight.consumer.stats import TraceRow
 
 HEADER: Final = "seq,capture_ns,received_ns,presented_ns,event\n"
 _FLUSH_INTERVAL_NS: Final = 1_000_000_000
 # Rows of a minute, that wait for a disk that is full.
-_MOST_BYTES: Final = 1 << 18
+_MAX_BYTES: Final = 1 << 18
 
 
-def line(outcome: Outcome) -> str:
+def line(row: TraceRow) -> str:
     """One row, times in Unix nanoseconds; `presented_ns` is empty if the frame was not presented."""
-    presented = "" if outcome.presented_ns is None else outcome.presented_ns
-    return f"{outcome.seq},{outcome.capture_ns},{outcome.received_ns},{presented},{outcome.event}\n"
+    presented = "" if row.presented_ns is None else row.presented_ns
+    return f"{row.seq},{row.capture_ns},{row.received_ns},{presented},{row.outcome}\n"
 
 
 class TraceSink(Sink):
     """Writes about once a second, so that a crash costs at most that much. Replaces an older FILE.
 
     While the disk is full, or FILE cannot be written for another reason, 256 KiB of rows are kept and
-    later ones left out; that is said, and it goes on by itself. If it could not by the end, the
+    later ones left out; that is logged, and writing goes on by itself. If it could not by the end, the
     consumer ends with an error.
 
     Raises:
         ConfigError: FILE cannot be written.
     """
 
-    wants_outcomes = True
-
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, now_ns: Callable[[], int] = clock.monotonic_ns) -> None:
         self._path = Path(path)
+        self._now_ns = now_ns
         try:
             # Without a buffer: what a full disk did not take is to be known.
             self._file = self._path.open("wb", buffering=0)
@@ -44,38 +44,38 @@ class TraceSink(Sink):
             raise unusable("trace", self._path, error) from None
         self._pending = bytearray(HEADER.encode())
         self._missing = 0
-        self._trouble = Trouble("trace", self._path)
-        self._flushed_ns = monotonic_ns()
+        self._retry = WriteRetry("trace", self._path)
+        self._flushed_ns = now_ns()
 
-    def outcome(self, outcome: Outcome) -> None:
-        if len(self._pending) >= _MOST_BYTES:
+    def trace(self, row: TraceRow) -> None:
+        if len(self._pending) >= _MAX_BYTES:
             self._flush()
-        if len(self._pending) < _MOST_BYTES:
-            self._pending += line(outcome).encode()
+        if len(self._pending) < _MAX_BYTES:
+            self._pending += line(row).encode()
         else:
             self._missing += 1
 
     def tick(self) -> bool:
-        if monotonic_ns() - self._flushed_ns >= _FLUSH_INTERVAL_NS:
+        if self._now_ns() - self._flushed_ns >= _FLUSH_INTERVAL_NS:
             self._flush()
         return True
 
     def close(self) -> None:
         self._flush(last=True)
         self._file.close()
-        if (failure := self._trouble.failure) is not None:
+        if (failure := self._retry.failure) is not None:
             raise failure
 
     def _flush(self, *, last: bool = False) -> None:
-        now_ns = monotonic_ns()
+        now_ns = self._now_ns()
         self._flushed_ns = now_ns
-        if not self._trouble.try_now(now_ns) and not last:
+        if not self._retry.due(now_ns) and not last:
             return
         try:
             while self._pending:
                 del self._pending[: self._file.write(self._pending)]
         except OSError as error:
-            self._trouble.began(error, now_ns)
+            self._retry.failed(error, now_ns)
         else:
             missing, self._missing = self._missing, 0
-            self._trouble.over(f", {missing} rows are missing" if missing else "")
+            self._retry.succeeded(f", {missing} rows are missing" if missing else "")

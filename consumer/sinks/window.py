@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -10,15 +12,14 @@ import numpy as np
 from fanlight.common.clock import monotonic_ns
 from fanlight.common.model.errors import SinkError
 from fanlight.common.model.pixels import Pixels, three_channels
+from fanlight.common.runtime.x_libraries import unify_x_libraries
 from fanlight.consumer.sinks.base import Sink, SinkContext
-from fanlight.consumer.sinks.display import require_display
+from fanlight.consumer.stats import ConsumerStats
 
 # Qt's remarks on fonts and sessions are nothing a user could act on.
 os.environ.setdefault("QT_LOGGING_RULES", "*.debug=false;*.info=false;*.warning=false")
 try:
     import cv2
-
-    from fanlight.consumer.sinks.overlay import Label, label_text
 except ImportError as error:
     raise SinkError(f"window cannot be opened: OpenCV does not load ({error})") from None
 
@@ -31,6 +32,16 @@ _LABEL_INTERVAL_NS: Final = 500_000_000
 _STALLED_NS: Final = 1_000_000_000
 # WINDOW_NORMAL: the user may resize it. GUI_NORMAL: no tool bar, which would also scale the picture.
 _FLAGS: Final = cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL
+
+MARGIN_PX: Final = 10
+_PADDING_PX: Final = 9
+_FONT_PX: Final = 17
+_WEIGHT: Final = 500
+_WHITE: Final = (255, 255, 255)
+_AMBER: Final = (60, 190, 255)
+# What is left of the picture under the label: dark enough to read white on snow.
+_SHADE: Final = 0.35
+_INSTEAD: Final = "use --sink status"
 
 
 class WindowSink(Sink):
@@ -96,7 +107,7 @@ class WindowSink(Sink):
         cv2.destroyAllWindows()
 
     def _show_stall(self, stalled_s: int) -> None:
-        """Say so when the picture is old: a frozen one looks like a live one."""
+        """Mark a picture that is old: a frozen one looks like a live one."""
         if stalled_s <= self._stalled_s:
             return
         if not self._stalled_s:
@@ -122,3 +133,60 @@ def fitted(width: int, height: int) -> tuple[int, int]:
     """The size to open a window with: that of the picture, scaled down to fit into 1280x720."""
     scale = min(1.0, _MAX_SIZE[0] / width, _MAX_SIZE[1] / height)
     return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def label_text(name: str, stats: ConsumerStats) -> str:
+    """`c1   30.0 fps   12 ms`: the name, the rate shown and the median age."""
+    age = "-" if stats.age_p50_s is None else f"{stats.age_p50_s * 1e3:.0f}"
+    return f"{name}   {stats.fps:.1f} fps   {age} ms"
+
+
+class Label:
+    """Draws text on a shaded box, in the font that OpenCV 5 brings along (it needs none installed)."""
+
+    def __init__(self) -> None:
+        self._font = cv2.FontFace("sans")
+
+    def draw(self, canvas: Pixels, text: str, *, warning: bool = False) -> None:
+        """Draw into the top left corner of `canvas`, (height, width, 3), cut to its size."""
+        height, width = canvas.shape[:2]
+        _, _, text_width, _ = cv2.getTextSize((width, height), text, (0, 0), self._font, _FONT_PX, _WEIGHT)
+        right = min(width, MARGIN_PX + text_width + 2 * _PADDING_PX)
+        bottom = min(height, MARGIN_PX + _FONT_PX + 2 * _PADDING_PX)
+        box = canvas[MARGIN_PX:bottom, MARGIN_PX:right]
+        # A warning stands over an older label, which must not show through.
+        np.multiply(box, 0 if warning else _SHADE, out=box, casting="unsafe")
+        # Capitals are about 0.72 of the font's size: this puts them into the middle of the box.
+        baseline = MARGIN_PX + _PADDING_PX + round(_FONT_PX * 0.86)
+        colour = _AMBER if warning else _WHITE
+        origin = (MARGIN_PX + _PADDING_PX, baseline)
+        cv2.putText(canvas, text, origin, colour, self._font, _FONT_PX, _WEIGHT)
+
+
+def require_display() -> None:
+    """Try what Qt is going to do: load its X plugin, and log in to the X server of `DISPLAY`.
+
+    `import cv2` has set the path of the plugin. This runs before Qt does, which would call abort().
+
+    Raises:
+        SinkError: a window cannot be opened here.
+    """
+    display = os.environ.get("DISPLAY")
+    if not display:
+        raise SinkError(f"window cannot be opened: DISPLAY is not set, {_INSTEAD}")
+    try:
+        unify_x_libraries()
+        plugins = os.environ.get("QT_QPA_PLATFORM_PLUGIN_PATH")
+        if plugins:
+            ctypes.CDLL(str(Path(plugins, "platforms", "libqxcb.so")))
+        xcb = ctypes.CDLL("libxcb.so.1")
+    except OSError as error:
+        raise SinkError(f"window cannot be opened: a library is missing ({error}), {_INSTEAD}") from None
+    # Not a bare connect(): the server may answer and still refuse the cookie.
+    xcb.xcb_connect.restype = ctypes.c_void_p
+    connection = ctypes.c_void_p(xcb.xcb_connect(display.encode(), None))
+    if xcb.xcb_connection_has_error(connection):
+        xcb.xcb_disconnect(connection)
+        raise SinkError(f"window cannot be opened: no X server answers at DISPLAY={display}, {_INSTEAD}")
+    # Left open until the process ends: an X server without other clients (Xvfb) resets itself when its
+    # last one leaves, and would disconnect a client that connects at that moment, Qt included.

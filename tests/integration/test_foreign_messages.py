@@ -252,7 +252,7 @@ def test_each_malformed_message_is_counted_and_skipped(stream: str, url: str, co
         on.goes_on()
         stats = on.consumer.stats()
         assert stats.malformed == len(malformed)
-        assert (stats.undecodable, stats.repeated, stats.epoch) == (0, 0, on.epoch)
+        assert (stats.undecodable, stats.duplicate, stats.epoch) == (0, 0, on.epoch)
 
 
 @BOTH
@@ -279,17 +279,17 @@ def test_a_broken_frame_of_a_foreign_epoch_is_got_over(stream: str, url: str, co
         stats = on.consumer.stats()
         assert stats.epoch == on.epoch
         assert stats.undecodable >= 1
-        assert stats.repeated >= 1
+        assert stats.duplicate >= 1
 
 
 @BOTH
 def test_a_frame_that_comes_again_is_counted_and_not_shown(stream: str, url: str, codec: str) -> None:
     with scene(stream, url, codec) as on:
         on.inject(replace(GOOD, headers={"seq": 0}), replace(GOOD, headers={"seq": 1}))
-        wait_until(lambda: on.consumer.stats().repeated >= 2, 5, "the repeated frames are counted")
+        wait_until(lambda: on.consumer.stats().duplicate >= 2, 5, "the repeated frames are counted")
         on.goes_on()
         stats = on.consumer.stats()
-        assert (stats.repeated, stats.lost, stats.undecodable, stats.malformed) == (2, 0, 0, 0)
+        assert (stats.duplicate, stats.lost, stats.undecodable, stats.malformed) == (2, 0, 0, 0)
 
 
 @pytest.fixture

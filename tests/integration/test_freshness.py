@@ -36,11 +36,11 @@ class Outlet(Protocol):
     """Where hand-made frames go out, and what comes back."""
 
     def send(self, headers: dict[str, object], body: bytes) -> None:
-        """Send an H.264 frame; somebody has to be there for it."""
+        """Send an H.264 frame; there has to be a consumer for it."""
         ...
 
     def reasons(self) -> list[str]:
-        """Why keyframes were asked for so far."""
+        """The reasons of the keyframe requests so far."""
         ...
 
 
@@ -92,7 +92,7 @@ def outlet(url: str, stream: str) -> Iterator[Outlet]:
 
 
 class Stream:
-    """A producer in slow motion: publishes the frames that a test names, stamped as it says."""
+    """A producer in slow motion: publishes the given frames with the given time stamps."""
 
     def __init__(self, out: Outlet, stream: str) -> None:
         self._out = out
@@ -109,8 +109,8 @@ class Stream:
         }  # fmt: skip
         self._out.send(headers, self.frames[seq].body)
 
-    def is_asked_for_a_keyframe(self, reason: str) -> None:
-        wait_until(lambda: reason in self._out.reasons(), 10, "a keyframe is asked for")
+    def receives_keyframe_request(self, reason: str) -> None:
+        wait_until(lambda: reason in self._out.reasons(), 10, "a keyframe is requested")
 
 
 class Viewer:
@@ -133,13 +133,13 @@ class Viewer:
     def seqs(self) -> list[int]:
         return [frame.seq for frame in self.shown]
 
-    def has_got(self, received: int) -> None:
+    def has_received(self, received: int) -> None:
         wait_until(lambda: self.consumer.stats().received >= received, 10, f"{received} frames arrived")
 
-    def has_got_or_refused(self, count: int) -> None:
+    def has_received_or_refused(self, count: int) -> None:
         def arrived() -> int:
             stats = self.consumer.stats()
-            return stats.received + stats.repeated
+            return stats.received + stats.duplicate
 
         wait_until(lambda: arrived() >= count, 10, f"{count} frames arrived")
 
@@ -159,7 +159,7 @@ def test_a_frame_older_than_max_age_is_never_presented(stream: str, url: str) ->
     with hand_made(stream, url, max_age_s=2.0) as (out, viewer):
         for seq in range(10):
             out.publish(seq, age_s=2.1)
-        viewer.has_got(10)
+        viewer.has_received(10)
         out.publish(10)
         wait_until(lambda: viewer.seqs == [10], 10, "the fresh one is shown, and nothing else")
         assert viewer.consumer.stats().late == 10
@@ -169,22 +169,20 @@ def test_frames_are_presented_in_order_whatever_arrives(stream: str, url: str) -
     with hand_made(stream, url, max_age_s=10.0) as (out, viewer):
         for arrived, seq in enumerate((0, 1, 2, 1, 3, 0, 2, 4, 5), 1):
             out.publish(seq)
-            viewer.has_got_or_refused(arrived)
+            viewer.has_received_or_refused(arrived)
         wait_until(lambda: 5 in viewer.seqs, 10, "the last one is shown")
         assert viewer.seqs == sorted(set(viewer.seqs))
-        assert viewer.consumer.stats().repeated == 3
+        assert viewer.consumer.stats().duplicate == 3
 
 
-def test_after_a_gap_nothing_is_presented_before_the_keyframe_that_is_asked_for(
-    stream: str, url: str
-) -> None:
+def test_after_a_gap_nothing_is_presented_before_the_next_keyframe(stream: str, url: str) -> None:
     with hand_made(stream, url, max_age_s=10.0) as (out, viewer):
         out.publish(0)
-        viewer.has_got(1)
+        viewer.has_received(1)
         for count, seq in enumerate((1, 3, 4, 5), 2):  # 2 is lost
             out.publish(seq)
-            viewer.has_got(count)
-        out.is_asked_for_a_keyframe("gap")
+            viewer.has_received(count)
+        out.receives_keyframe_request("gap")
         out.publish(10)
         wait_until(lambda: 10 in viewer.seqs, 10, "the keyframe is shown")
         assert not {3, 4, 5} & set(viewer.seqs)
@@ -195,7 +193,7 @@ def test_after_a_gap_nothing_is_presented_before_the_keyframe_that_is_asked_for(
 @pytest.mark.parametrize(
     ("playout", "offset_ns"), [("latest", -HOUR_NS), ("sync", HOUR_NS), ("sync", 80_000_000)]
 )
-def test_a_consumer_whose_clock_is_wrong_goes_by_the_producers(
+def test_a_consumer_with_a_wrong_clock_uses_the_producers(
     stream: str, url: str, tmp_path: Path, playout: str, offset_ns: int
 ) -> None:
     """By its own clock every frame would be an hour old, or due in an hour."""
@@ -229,7 +227,7 @@ def camera_and_trace_agree(
     return out.failure is None
 
 
-def test_a_program_that_works_long_on_large_frames_still_gets_the_newest(url: str, stream: str) -> None:
+def test_a_slow_program_with_large_frames_still_gets_the_newest(url: str, stream: str) -> None:
     """They lie in the socket, and at the broker, while it works: all are read before one is shown."""
     with (
         Marking(url, stream, size=(640, 360)),

@@ -1,4 +1,4 @@
-"""Every picture that a producer got is counted, once, for what became of it."""
+"""Every picture of a producer is counted, once, by its outcome, whatever the source."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def url(request: pytest.FixtureRequest) -> str:
 
 @contextmanager
 def viewer(url: str) -> Iterator[None]:
-    """Somebody who watches stream `cam`."""
+    """A client that reads stream `cam`."""
     with RawClient(url, "cam") as client:
 
         def read() -> None:
@@ -72,7 +72,7 @@ def played(url: str, source: str, pictures: int | None = None, fps: float | None
     return pipeline.stats()
 
 
-def test_of_a_program_that_nobody_watches(url: str) -> None:
+def test_pictures_of_an_unwatched_program_are_all_counted(url: str) -> None:
     with Producer(url=url) as out:
         for _ in range(300):
             out.send(PICTURE)
@@ -80,21 +80,23 @@ def test_of_a_program_that_nobody_watches(url: str) -> None:
     assert (stats.captured, stats.unwatched, stats.published) == (300, 300, 0)
 
 
-def test_of_a_program_that_somebody_watches(url: str) -> None:
+def test_pictures_of_a_watched_program_are_all_counted(url: str) -> None:
     huge = np.zeros((2, MAX_SIDE + 2, 3), np.uint8)
     with Producer(url=url, max_age_s=0.2) as out, viewer(url):
         wait_until(lambda: out.watched, 10, "a viewer")
         for number in range(300):
             out.send(huge if number % 50 == 25 else PICTURE, capture_ns=1 if number % 50 == 26 else None)
             if number % 10 == 0:
-                wait_until(lambda: out.stats().captured - accounted(out.stats()) == 0, 10, "its turn")
+                wait_until(
+                    lambda: out.stats().captured - accounted(out.stats()) == 0, 10, "all are counted"
+                )
     stats = out.stats()
     assert stats.captured == accounted(stats) == 300
     assert stats.published >= 20
     assert stats.skipped > 0
 
 
-def test_while_it_runs_two_pictures_at_most_are_neither_published_nor_dropped(url: str) -> None:
+def test_at_most_two_pictures_are_in_progress_at_any_time(url: str) -> None:
     with Producer(url=url) as out, viewer(url):
         for _ in range(300):
             out.send(PICTURE)
@@ -102,7 +104,7 @@ def test_while_it_runs_two_pictures_at_most_are_neither_published_nor_dropped(ur
             assert 0 <= stats.captured - accounted(stats) <= 2
 
 
-def test_of_a_folder_with_images_that_cannot_be_read(url: str, tmp_path: Path) -> None:
+def test_images_that_cannot_be_read_are_counted(url: str, tmp_path: Path) -> None:
     for number in range(40):
         (tmp_path / f"{number}.pgm").write_bytes(b"P5 64 48 255 " + bytes(64 * 48 if number % 4 else 9))
     stats = played(url, str(tmp_path))
@@ -110,7 +112,7 @@ def test_of_a_folder_with_images_that_cannot_be_read(url: str, tmp_path: Path) -
     assert stats.unreadable == 10
 
 
-def test_of_a_video_with_packets_that_cannot_be_decoded(url: str, tmp_path: Path) -> None:
+def test_packets_that_cannot_be_decoded_are_counted(url: str, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mkv", 40)
     wipe_packets(clip, range(5, 8))
     stats = played(url, str(clip))
@@ -118,7 +120,7 @@ def test_of_a_video_with_packets_that_cannot_be_decoded(url: str, tmp_path: Path
     assert stats.unreadable == 3
 
 
-def test_of_a_live_stream_of_which_fewer_are_wanted(url: str) -> None:
+def test_pictures_above_the_wanted_rate_are_counted(url: str) -> None:
     with mjpeg_over_http(fps=30) as server:
         stats = played(url, server.url, pictures=60, fps=5)
     assert stats.captured == accounted(stats)

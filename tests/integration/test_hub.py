@@ -212,7 +212,7 @@ def test_who_holds_a_picture_for_too_long_is_told(broker_url: str, stream: str) 
         assert kept.valid
         kept.image[0] = 0  # its own
         assert consumer.read(scaled(5)) is not None
-        assert consumer.stats().overstayed == 1
+        assert consumer.stats().expired == 1
 
 
 def test_a_full_shared_memory_is_one_line_and_the_broker_serves(broker_url: str, stream: str) -> None:

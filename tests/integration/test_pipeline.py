@@ -192,7 +192,7 @@ def test_a_restarted_producer_is_followed(stream: str, url: str) -> None:
         assert epochs[0] != epochs[1]
         stats = consumer.stats()
         assert stats.epoch == epochs[1]
-        assert (stats.lost, stats.repeated, stats.undecodable) == (0, 0, 0)
+        assert (stats.lost, stats.duplicate, stats.undecodable) == (0, 0, 0)
         if url.startswith("amqp"):
             assert stats.reconnects == 0
 
@@ -210,7 +210,7 @@ def test_two_consumers_of_one_name_both_get_every_frame(stream: str, url: str) -
         for consumer in (one, other):
             stats = consumer.stats()
             assert stats.epoch == out.epoch
-            assert (stats.lost, stats.repeated, stats.malformed) == (0, 0, 0)
+            assert (stats.lost, stats.duplicate, stats.malformed) == (0, 0, 0)
             assert stats.received >= 20
 
 

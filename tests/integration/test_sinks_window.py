@@ -136,7 +136,7 @@ def test_the_window_shows_the_picture_exactly_but_for_the_label(
     assert not screen[720:].any(), "the window is as large as the picture"
 
 
-def test_before_the_first_frame_the_window_is_there_and_says_so(display: Display, child: Child) -> None:
+def test_before_the_first_frame_the_window_shows_a_notice(display: Display, child: Child) -> None:
     only_window(display, child)
     wait_until(lambda: child.goes_on() and display.screenshot()[:360, :640].max() > 200, 10, "a notice")
 
@@ -175,7 +175,7 @@ def test_another_key_does_nothing(display: Display, child: Child, footage: BGR) 
     assert all(child.goes_on() for _ in range(20))
 
 
-def test_closing_the_window_ends_the_consumer_and_no_frame_opens_it_again(
+def test_closing_the_window_ends_the_consumer_for_good(
     display: Display, child: Child, footage: BGR
 ) -> None:
     child.show(footage)

@@ -143,7 +143,7 @@ def test_a_stuck_client_harms_nobody_and_goes_on_with_a_keyframe(url: str, strea
         assert all(key for _, key in jumps), "it goes on with keyframes"
         assert marking.producer.stats().unsent >= sum(missed for missed, _ in jumps) > 0
         stats = watcher.consumer.stats()
-    assert (stats.lost, stats.repeated, stats.reconnects, stats.awaiting_key) == (0, 0, 0, 0)
+    assert (stats.lost, stats.duplicate, stats.reconnects, stats.awaiting_key) == (0, 0, 0, 0)
     assert watcher.longest_pause_s(watcher.seen[0].at_s) < scaled(0.5)
     assert not watcher.faults()
 
@@ -207,7 +207,7 @@ def test_a_payload_of_three_frames_brings_each_of_them_in_order(stream: str) -> 
             for _ in range(20):
                 assert consumer.read(scaled(5)) is not None
             stats = consumer.stats()
-            assert (stats.lost, stats.repeated, stats.late, stats.undecodable) == (0, 0, 0, 0)
+            assert (stats.lost, stats.duplicate, stats.late, stats.undecodable) == (0, 0, 0, 0)
         with contextlib.suppress(EOFError):
             while True:
                 seqs.append(client.frame().table["seq"])

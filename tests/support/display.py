@@ -56,7 +56,7 @@ class Display:
     def close_window(self, window: int) -> None:
         """What a window manager does when its close button is pressed: ask, with WM_DELETE_WINDOW.
 
-        `xdotool windowclose` destroys the window behind Qt's back, which nobody does to a user.
+        `xdotool windowclose` destroys the window without asking Qt, which no user can do.
         """
         x11 = ctypes.CDLL("libX11.so.6")
         x11.XOpenDisplay.restype = ctypes.c_void_p
@@ -122,8 +122,8 @@ def _first_line(reader: int, server: subprocess.Popen[bytes]) -> str:
         chunk = os.read(reader, 16) if ready else b""
         if not chunk:
             server.terminate()
-            said = server.communicate(timeout=scaled(10))[1].decode(errors="replace")
-            raise AssertionError(f"Xvfb did not start: {said}")
+            errors = server.communicate(timeout=scaled(10))[1].decode(errors="replace")
+            raise AssertionError(f"Xvfb did not start: {errors}")
         text += chunk
     return text.decode().strip()
 

@@ -28,7 +28,7 @@ def presented(trace: Path, now_s: float) -> list[Presented]:
     """The frames that were shown, in order.
 
     Wall clocks may have been set by whole hours: all that happens here takes less than half of one, so a
-    whole number of hours can be told and taken away.
+    whole number of hours can be recognised and subtracted.
 
     Args:
         now_s: Unix time by a clock that was not set.

@@ -76,7 +76,7 @@ def reference_step(past: Sequence[tuple[Arrival, Step]], arrival: Arrival, takeo
     if arrival.epoch != latest.epoch and arrival.now_ns - latest.now_ns < takeover_ns:
         return Step(Continuity.OTHER_PRODUCER)
     if arrival.seq <= max(before.seq for before in accepted if before.epoch == arrival.epoch):
-        return Step(Continuity.REPEATED)
+        return Step(Continuity.DUPLICATE)
     if arrival.epoch != latest.epoch:
         return Step(Continuity.FIRST)
     missing = len(set(range(latest.seq + 1, arrival.seq)))
@@ -85,7 +85,7 @@ def reference_step(past: Sequence[tuple[Arrival, Step]], arrival: Arrival, takeo
 
 def reference_decision(past: Sequence[Judged], arrival: Arrival, step: Step, max_age_ns: int) -> Decision:
     if step.continuity not in ACCEPTED:
-        return Decision(Verdict.DROP_REPEATED)
+        return Decision(Verdict.DROP_DUPLICATE)
     followed = [before for before in past if before.step.continuity in ACCEPTED]
     if arrival.codec.intra_only:
         shows, unbroken = True, _same_picture_run(followed, step)

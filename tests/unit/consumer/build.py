@@ -1,4 +1,4 @@
-"""What the tests of a consumer's parts are made of: a hub's ring, the receiving half, and who presents."""
+"""Parts for the tests of a consumer: a hub's ring, the receiving half, a screen, and a clock to be set."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from fanlight.common.clock import monotonic_ns
-from fanlight.common.model.control import ControlMessage
+from fanlight.common.model.control import ControlMessage, KeyframeRequest, Reason
 from fanlight.common.model.errors import FanlightError
 from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader
 from fanlight.common.model.pixels import FULL_BGR, Pixels
@@ -17,14 +17,14 @@ from fanlight.common.shm.layout import CODECS, SegmentHeader, Slot
 from fanlight.common.shm.names import RingName
 from fanlight.common.shm.reader import SharedPicture
 from fanlight.common.shm.writer import Segment
-from fanlight.consumer.account import Account
+from fanlight.consumer.delivery import Delivery
 from fanlight.consumer.frame import Frame
 from fanlight.consumer.mailbox import Mailbox
 from fanlight.consumer.playout import Dropped, LatestPlayout, Playout
 from fanlight.consumer.producer_clock import ProducerClock
 from fanlight.consumer.receiver import Receiver
 from fanlight.consumer.settings import ConsumerSettings
-from fanlight.consumer.stats import Event, Outcome
+from fanlight.consumer.stats import ConsumerCounters, ConsumerStats, Outcome, TraceRow
 from tests.support.headers import header
 
 MS = 1_000_000
@@ -33,8 +33,21 @@ WIDTH, HEIGHT = 16, 8
 FPS = 30.0
 
 
+class ManualClock:
+    """The clocks of a host: they stand still until a test sets `now_ns`, which is monotonic."""
+
+    def __init__(self) -> None:
+        self.now_ns = monotonic_ns()
+
+    def monotonic_ns(self) -> int:
+        return self.now_ns
+
+    def wall_ns(self) -> int:
+        return self.now_ns + 1_600_000_000 * SECOND
+
+
 class Hub:
-    """Shares pictures of its own, as the sink `share` does; each is as grey as its seq."""
+    """Shares pictures of its own, as the sink `share` does; their pixels are all the frame's seq."""
 
     def __init__(
         self, ring: RingName, *, epoch: int = 1, slots: int = 40, grace_ns: int = SECOND, fps: float = FPS
@@ -82,15 +95,15 @@ def sharing(ring: RingName, **more: int) -> Iterator[Hub]:
         hub.segment.close()
 
 
-class Screen:
-    """Presents whatever comes, at once, and takes down when it was due."""
+class Screen(Delivery):
+    """Presents whatever comes, at once, and records when it was due."""
 
     def __init__(self) -> None:
         self.frames: list[Frame] = []
         self.captured_ns: list[int] = []
         self.due_ns: list[int | None] = []
 
-    def __call__(
+    def present(
         self,
         header: FrameHeader,
         image: Pixels,
@@ -106,47 +119,62 @@ class Screen:
         self.due_ns.append(due_ns)
         return frame
 
-    @property
-    def seqs(self) -> list[int]:
-        return [frame.seq for frame in self.frames]
-
 
 class Receiving:
-    """The receiving half of a consumer, with what it sent and said; no subscriber."""
+    """The receiving half of a consumer, with all that it sent and counted; no subscriber."""
 
-    def __init__(self, settings: ConsumerSettings, playout: Playout | None = None) -> None:
-        max_age_ns = int(settings.max_age_s * 1e9)
+    def __init__(self, playout: Playout | None = None) -> None:
+        settings = ConsumerSettings(stream="cam", name="c1", max_age_s=0.5)
+        self.host = ManualClock()
         self.sent: list[ControlMessage] = []
-        self.outcomes: list[Outcome] = []
+        self.rows: list[TraceRow] = []
         self.dropped: list[Dropped] = []
         self.encoded: list[int] = []
         self.failures: list[FanlightError] = []
-        self.account = Account()
-        self.account.on_outcome = self.outcomes.append
-        self.clock = ProducerClock(max_age_ns, self._ask_the_time)
+        self.counters = ConsumerCounters()
+        self.counters.on_trace = self.rows.append
+        self.clock = ProducerClock(
+            500 * MS,
+            lambda: self.receiver.request_time(),  # noqa: PLW0108 - it comes later
+            monotonic_ns=self.host.monotonic_ns,
+            wall_ns=self.host.wall_ns,
+        )
         if playout is None:
-            playout = LatestPlayout(max_age_ns)
+            playout = LatestPlayout(500 * MS)
         self.mailbox = Mailbox(playout, self.dropped.append, self.clock.now_ns)
         self.receiver = Receiver(
             settings,
             send=self.send,
             clock=self.clock,
             mailbox=self.mailbox,
-            account=self.account,
+            counters=self.counters,
             on_failed=self.failures.append,
             on_encoded=lambda frame: self.encoded.append(frame.header.seq),
         )
 
-    def _ask_the_time(self) -> None:
-        self.receiver.ask_the_time()
-
     def send(self, message: ControlMessage) -> None:
-        assert not self.receiver._judging.locked(), "whoever sends may take their time"
+        assert not self.receiver.admission._lock.locked(), "sending may take its time"
         self.sent.append(message)
 
+    def receive(self, *frames: EncodedFrame, age_ms: int = 10, step_ns: int = SECOND // 30) -> None:
+        """Let frames arrive, each a thirtieth of a second after the one before."""
+        for frame in frames:
+            self.host.now_ns += step_ns
+            header = frame.header._replace(capture_ns=self.clock.now_ns() - age_ms * MS)
+            self.receiver.on_frame(EncodedFrame(header, frame.body), self.host.wall_ns())
+
     @property
-    def fates(self) -> list[tuple[int, Event]]:
-        return [(outcome.seq, outcome.event) for outcome in self.outcomes]
+    def requested(self) -> list[Reason]:
+        """Why keyframes were requested."""
+        return [message.reason for message in self.sent if isinstance(message, KeyframeRequest)]
+
+    @property
+    def stats(self) -> ConsumerStats:
+        return self.counters.stats(self.host.now_ns)
+
+    @property
+    def outcomes(self) -> list[tuple[int, Outcome]]:
+        return [(row.seq, row.outcome) for row in self.rows]
 
 
 def encoded(codec: Codec, seq: int, body: bytes, *, key: bool = True, epoch: int = 1) -> EncodedFrame:

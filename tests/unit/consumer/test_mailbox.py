@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from fanlight.consumer.mailbox import Mailbox
-from fanlight.consumer.playout import Dropped, LatestPlayout, SyncPlayout, Turn
+from fanlight.consumer.playout import Dropped, LatestPlayout, PlayoutStep, SyncPlayout
 from tests.support.timing import scaled
 from tests.unit.consumer.test_playout import (
     BEGIN,
@@ -51,8 +51,8 @@ def sync(wall: Wall, dropped: list[Dropped]) -> Mailbox:
 
 
 def wakes(mailbox: Mailbox) -> bool:
-    """Whether whoever waits has been woken since this was asked last."""
-    return mailbox._woken.acquire(blocking=False)
+    """Whether the presenting thread has been woken since this was asked last."""
+    return mailbox._waker.acquire(blocking=False)
 
 
 def meanwhile(work: Callable[[], object]) -> threading.Thread:
@@ -61,7 +61,7 @@ def meanwhile(work: Callable[[], object]) -> threading.Thread:
     return thread
 
 
-def test_many_frames_pass_from_one_thread_to_the_other_and_the_last_one_is_shown(
+def test_many_frames_pass_between_threads_and_the_last_is_shown(
     latest: Mailbox, dropped: list[Dropped]
 ) -> None:
     thread = meanwhile(lambda: [latest.push(alone(n, NOW)) for n in range(500)])
@@ -74,17 +74,15 @@ def test_many_frames_pass_from_one_thread_to_the_other_and_the_last_one_is_shown
     assert sorted([*shown, *(old.frame.header.seq for old in dropped)]) == list(range(500))
 
 
-def test_a_frame_wakes_whoever_has_nothing(latest: Mailbox) -> None:
+def test_a_frame_wakes_the_thread_that_has_nothing(latest: Mailbox) -> None:
     latest.take(0)
     latest.push(alone(0, NOW))
     assert wakes(latest)
     latest.push(alone(1, NOW))
-    assert not wakes(latest), "whoever was woken takes both"
+    assert not wakes(latest), "the thread that was woken takes both"
 
 
-def test_a_later_frame_does_not_wake_whoever_waits_for_the_turn_of_an_earlier_one(
-    sync: Mailbox, wall: Wall
-) -> None:
+def test_a_later_frame_does_not_wake_a_wait_for_an_earlier_one(sync: Mailbox, wall: Wall) -> None:
     sync.push(alone(0, NOW))
     assert wakes(sync)
     assert sync.take(0).wait_ns == DELAY - BEGIN
@@ -92,81 +90,72 @@ def test_a_later_frame_does_not_wake_whoever_waits_for_the_turn_of_an_earlier_on
     assert not wakes(sync)
     wall.now_ns += DELAY + INTERVAL
     assert seq_of(sync.take(0).frame) == 1
-    assert sync.take(0) == Turn()
+    assert sync.take(0) == PlayoutStep()
     sync.push(alone(2, wall.now_ns))
     assert wakes(sync), "nothing was left to wait for"
 
 
 def test_it_waits_no_longer_than_its_time(latest: Mailbox, sync: Mailbox) -> None:
-    sync.push(alone(0, NOW + MAX_AGE))  # its turn never comes: the clock stands still
+    sync.push(alone(0, NOW + MAX_AGE))  # it never becomes due: the clock stands still
     for mailbox in (latest, sync):
         began_s = time.monotonic()
         assert mailbox.take(0.02).frame is None
         assert time.monotonic() - began_s >= 0.02
 
 
-def test_a_frame_is_handed_out_when_it_is_due_and_not_before(dropped: list[Dropped]) -> None:
+def test_a_frame_is_given_out_when_it_is_due_and_not_before(dropped: list[Dropped]) -> None:
     """One wait until there is work to do for it, one until it is due: absolute times, both."""
     mailbox = Mailbox(SyncPlayout(20 * MS, MAX_AGE), dropped.append, time.time_ns)
     frames = [alone(n, time.time_ns() + n * 10 * MS, fps=100) for n in range(2)]
     for frame in frames:
         mailbox.push(frame)
-    turns: list[Turn] = []
-    while len([turn for turn in turns if turn.frame]) + len(dropped) < 2:
-        turn = mailbox.take(scaled(10))
-        assert turn.frame is None or (turn.due_ns is not None and time.time_ns() >= turn.due_ns)
-        turns.append(turn)
-    upcoming = [turn.upcoming for turn in turns if turn.upcoming]
-    assert all(frame in frames for frame in upcoming)
+    steps: list[PlayoutStep] = []
+    while len([step for step in steps if step.frame]) + len(dropped) < 2:
+        step = mailbox.take(scaled(10))
+        assert step.frame is None or (step.due_ns is not None and time.time_ns() >= step.due_ns)
+        steps.append(step)
+    assert all(step.prepare in frames for step in steps if step.prepare)
 
 
-def test_a_clock_that_was_set_is_noticed_though_a_turn_seemed_to_be_far_away(
-    sync: Mailbox, wall: Wall
-) -> None:
-    """A wait is never longer than 100 ms, whoever sets the clock."""
+def test_a_clock_that_was_set_is_noticed_during_a_wait(sync: Mailbox, wall: Wall) -> None:
+    """A wait is never longer than 100 ms, whatever the clock says."""
     hour = 3600 * 1000 * MS
     sync.push(alone(0, NOW + hour))
-    turns: list[Turn] = []
-    thread = meanwhile(lambda: turns.append(sync.take(scaled(60))))
+    steps: list[PlayoutStep] = []
+    thread = meanwhile(lambda: steps.append(sync.take(scaled(60))))
     wall.now_ns += hour + DELAY
     thread.join(scaled(10))
-    assert [seq_of(turn.frame) for turn in turns] == [0]
+    assert [seq_of(step.frame) for step in steps] == [0]
 
 
-def test_closing_wakes_whoever_waits(latest: Mailbox) -> None:
-    turns: list[Turn] = []
-    thread = meanwhile(lambda: turns.append(latest.take(scaled(60))))
+def test_closing_wakes_the_thread_that_waits(latest: Mailbox) -> None:
+    steps: list[PlayoutStep] = []
+    thread = meanwhile(lambda: steps.append(latest.take(scaled(60))))
     latest.close()
     thread.join(scaled(10))
-    assert turns == [Turn()]
+    assert steps == [PlayoutStep()]
     assert latest.closed
-    latest.close()
-    assert latest.take(scaled(60)) == Turn()
-
-
-def test_nothing_is_shown_once_it_is_closed(latest: Mailbox) -> None:
     latest.push(alone(0, NOW))
-    latest.close()
-    assert latest.take(scaled(60)) == Turn()
+    assert latest.take(scaled(60)) == PlayoutStep(), "nothing is shown once it is closed"
 
 
-def test_what_is_only_to_be_decoded_is_handed_out_too(latest: Mailbox) -> None:
+def test_what_is_only_to_be_decoded_is_given_out_too(latest: Mailbox) -> None:
     old = arrived(0, NOW, key=True, showable=False)
     latest.push(old)
-    assert latest.take(scaled(60)) == Turn(decode=(old,))
+    assert latest.take(scaled(60)) == PlayoutStep(decode=(old,))
 
 
 @pytest.mark.parametrize("how", ["push", "take"])
-def test_dropped_frames_are_told_without_the_lock(wall: Wall, how: str) -> None:
-    """Whoever is told may ask the mailbox something."""
+def test_on_dropped_is_called_without_the_lock(wall: Wall, how: str) -> None:
+    """It may ask the mailbox something."""
     free: list[bool] = []
 
-    def told(_: Dropped) -> None:
-        thread = meanwhile(lambda: mailbox.held)
+    def on_dropped(_: Dropped) -> None:
+        thread = meanwhile(mailbox.__len__)
         thread.join(scaled(10))
         free.append(not thread.is_alive())
 
-    mailbox = Mailbox(LatestPlayout(MAX_AGE), told, wall)
+    mailbox = Mailbox(LatestPlayout(MAX_AGE), on_dropped, wall)
     mailbox.push(alone(0, NOW))
     if how == "push":
         mailbox.push(alone(1, NOW))

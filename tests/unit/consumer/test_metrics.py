@@ -8,21 +8,25 @@ from fanlight.common.model.histogram import Distribution
 from fanlight.common.observe.figures import Figure
 from fanlight.consumer.metrics import consumer_figures, consumer_health
 from fanlight.consumer.settings import ConsumerSettings
-from fanlight.consumer.stats import Details, Event, Meters
+from fanlight.consumer.stats import ConsumerCounters, ConsumerMetrics, Outcome, Presented
+from tests.support.headers import header
 
 SECOND = 1_000_000_000
 STALL_S = 3.0
 SETTINGS = ConsumerSettings(stream="cam", name="wall")
 
 
-def details(*, connected: bool = True, blocked: bool = False, fate: Event | None = None) -> Details:
-    meters = Meters()
-    meters.connection(up=connected)
-    meters.blocked(blocked)
-    meters.presented(age_s=0.02, skew_s=-0.001, now_ns=SECOND)
+def details(
+    *, connected: bool = True, blocked: bool = False, fate: Outcome | None = None
+) -> ConsumerMetrics:
+    counters = ConsumerCounters()
+    counters.connection(up=connected)
+    counters.blocked(blocked)
+    counters.presented.append(Presented(header(), 0, 0, SECOND // 50, -SECOND // 1000, SECOND, False))
+    counters.settle()
     if fate is not None:
-        meters.ended(fate)
-    return meters.details(SECOND)
+        counters.dropped(header(), 0, fate)
+    return counters.metrics(SECOND)
 
 
 def values(figures: tuple[Figure, ...], name: str) -> dict[tuple[str, ...], float | Distribution]:
@@ -31,7 +35,7 @@ def values(figures: tuple[Figure, ...], name: str) -> dict[tuple[str, ...], floa
 
 
 def test_every_outcome_is_counted_by_its_name() -> None:
-    figures = consumer_figures(SETTINGS, details(fate=Event.LATE), held=2, waiting=None, healthy=True)
+    figures = consumer_figures(SETTINGS, details(fate=Outcome.LATE), queued=2, waiting=None, healthy=True)
     by_outcome = {labels[2]: value for labels, value in values(figures, "frames_total").items()}
     assert by_outcome == {
         "presented": 1, "superseded": 0, "late": 1, "undecodable": 0, "awaiting_key": 0,
@@ -42,7 +46,7 @@ def test_every_outcome_is_counted_by_its_name() -> None:
 
 
 def test_ages_and_skews_are_counted_by_size() -> None:
-    figures = consumer_figures(SETTINGS, details(), held=0, waiting=7, healthy=True)
+    figures = consumer_figures(SETTINGS, details(), queued=0, waiting=7, healthy=True)
     (ages,) = values(figures, "age_seconds").values()
     (skews,) = values(figures, "skew_seconds").values()
     assert isinstance(ages, Distribution)
@@ -53,7 +57,7 @@ def test_ages_and_skews_are_counted_by_size() -> None:
 
 
 def test_names_are_prometheus_names_and_unique() -> None:
-    figures = consumer_figures(SETTINGS, details(), held=0, waiting=0, healthy=True)
+    figures = consumer_figures(SETTINGS, details(), queued=0, waiting=0, healthy=True)
     names = [figure.name for figure in figures]
     assert len(set(names)) == len(names)
     assert all((figure.kind == "counter") is figure.name.endswith("_total") for figure in figures)
@@ -72,14 +76,14 @@ def test_frames_that_flow_are_health() -> None:
     [
         (details(connected=False, blocked=True), "no frame for 9 s: not connected"),
         (details(blocked=True), "no frame for 9 s: broker blocked: it is short of memory or disk"),
-        (details(fate=Event.AWAITING_KEY), "no frame for 9 s: awaiting a keyframe"),
-        (details(fate=Event.LATE), "no frame for 9 s: what arrives is older than --max-age"),
-        (details(fate=Event.UNDECODABLE), "no frame for 9 s: what arrives cannot be decoded"),
+        (details(fate=Outcome.AWAITING_KEY), "no frame for 9 s: awaiting a keyframe"),
+        (details(fate=Outcome.LATE), "no frame for 9 s: what arrives is older than --max-age"),
+        (details(fate=Outcome.UNDECODABLE), "no frame for 9 s: what arrives cannot be decoded"),
         (details(), "no frame for 9 s: connected, but nothing arrives; is a producer running?"),
         (replace(details(), presented_ns=None), "no frame yet: connected, but nothing arrives"),
     ],
 )
-def test_why_frames_do_not_flow(found: Details, reason: str) -> None:
+def test_why_frames_do_not_flow(found: ConsumerMetrics, reason: str) -> None:
     health = consumer_health(found, 10 * SECOND, STALL_S)
     assert not health.ok
     assert health.reason.startswith(reason)

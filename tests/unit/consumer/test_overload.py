@@ -1,6 +1,6 @@
 """A machine too slow for its viewers, simulated: `sync` shows about as many frames as `latest`.
 
-Pure: the work of a consumer takes time on a clock that only this file turns.
+Pure: the work of a consumer takes time on a clock that only this file steps.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from fanlight.common.model.frame import Codec
-from fanlight.consumer.playout import Arrived, LatestPlayout, SyncPlayout
+from fanlight.consumer.playout import LatestPlayout, ReceivedFrame, SyncPlayout
 from tests.unit.consumer.test_playout import DELAY, INTERVAL, MAX_AGE, MS, arrived
 
 FRAMES = 1000
@@ -27,7 +27,7 @@ class Work:
 
 
 class Run:
-    """One consumer from its first frame to its last, as `StreamWay` and `Decoding` drive it."""
+    """One consumer from its first frame to its last, as `StreamSource` and `Decoding` drive it."""
 
     def __init__(self, playout: LatestPlayout | SyncPlayout, work: Work, codec: Codec) -> None:
         self.playout = playout
@@ -50,23 +50,23 @@ class Run:
             assert not self.playout.push(self.coming.pop()).broken
 
     def take(self) -> None:
-        turn = self.playout.take(self.now_ns)
-        for frame in turn.decode:
+        step = self.playout.take(self.now_ns)
+        for frame in step.decode:
             if not frame.header.codec.intra_only:
                 self.decode(frame)
-        if turn.frame is not None:
-            self.show(turn.frame)
-        elif turn.upcoming is not None:
-            self.convert(turn.upcoming)
-            self.prepared = turn.upcoming.header.seq
-        elif turn.ahead is not None:
-            self.decode(turn.ahead)
-        elif not turn.decode:
+        if step.frame is not None:
+            self.show(step.frame)
+        elif step.prepare is not None:
+            self.convert(step.prepare)
+            self.prepared = step.prepare.header.seq
+        elif step.decode_ahead is not None:
+            self.decode(step.decode_ahead)
+        elif not step.decode:
             arrives_ns = self.coming[-1].header.capture_ns + TRANSIT if self.coming else self.now_ns
-            due_ns = arrives_ns if turn.wait_ns is None else self.now_ns + turn.wait_ns
+            due_ns = arrives_ns if step.wait_ns is None else self.now_ns + step.wait_ns
             self.now_ns = min(arrives_ns, due_ns)
 
-    def show(self, frame: Arrived) -> None:
+    def show(self, frame: ReceivedFrame) -> None:
         seq = frame.header.seq
         if self.prepared != seq:
             self.convert(frame)
@@ -74,11 +74,11 @@ class Run:
         self.ages_ns.append(self.now_ns - frame.header.capture_ns)
         self.spend(self.work.show)
 
-    def convert(self, frame: Arrived) -> None:
+    def convert(self, frame: ReceivedFrame) -> None:
         self.decode(frame)
         self.spend(self.work.pixels)
 
-    def decode(self, frame: Arrived) -> None:
+    def decode(self, frame: ReceivedFrame) -> None:
         if frame.header.seq not in self.decoded:
             self.decoded.add(frame.header.seq)
             self.spend(self.work.decode)

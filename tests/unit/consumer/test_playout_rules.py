@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from fanlight.common.model.frame import Codec
 from fanlight.common.model.freshness import FreshnessPolicy, Verdict
 from fanlight.consumer import playout as playouts
-from fanlight.consumer.playout import Arrived, Dropped, LatestPlayout, SyncPlayout
-from fanlight.consumer.stats import Event
+from fanlight.consumer.playout import Dropped, LatestPlayout, ReceivedFrame, SyncPlayout
+from fanlight.consumer.stats import Outcome
 from tests.unit.consumer.test_playout import (
     BEGIN,
     DECODED_AHEAD,
@@ -31,7 +31,7 @@ from tests.unit.consumer.test_playout import (
 
 @dataclass(frozen=True)
 class Step:
-    """Time passes, the clock may be set, a frame may arrive, the presenter may come by."""
+    """Time passes, the clock may be set, a frame may arrive, the presenter may take."""
 
     pause_ns: int
     clock_step_ns: int
@@ -54,7 +54,7 @@ _EVENTS = st.builds(
     key=st.booleans(),
     takes=st.sampled_from([0, 0, 1, 1, 2, 9]),
 )
-# What comes behind it: so many frames without a mishap, at a pace and an age, for a presenter at its own.
+# What comes after it: so many frames without a fault, at a pace and an age, for a presenter at its own.
 _RUNS = st.builds(
     lambda count, pause_ns, age_ns, takes: [Step(pause_ns, 0, True, age_ns, 1, None, False, takes)] * count,
     st.integers(0, 14),
@@ -81,10 +81,10 @@ class Bench:
         self.clock_ns = 1_000_000 * SECOND
         self.seqs = [-1] * len(codecs)
         self.arrivals = 0
-        self.fates: Counter[int] = Counter()  # by the number of the arrival, which is in `received_ns`
+        self.outcomes: Counter[int] = Counter()  # by the number of the arrival, which is in `received_ns`
         self.came_ns: dict[int, int] = {}
-        self.shown: list[Arrived] = []
-        self.upcoming: list[int] = []
+        self.shown: list[ReceivedFrame] = []
+        self.prepared: list[int] = []
         self.ahead: list[int] = []
         self.decoded: set[int] = set()
         self.reference: tuple[int, int] | None = None
@@ -106,51 +106,51 @@ class Bench:
         ).frame
         decision = self.policy.offer(frame.header, age_ns=step.age_ns, now_ns=self.mono_ns)
         if decision.verdict not in (Verdict.SHOW, Verdict.DECODE_ONLY):
-            self.fates[number] += 1
+            self.outcomes[number] += 1
             return
         showable = decision.verdict is Verdict.SHOW
         if not showable:
-            self.fates[number] += 1
-        pushed = self.playout.push(Arrived(frame, number, 0, decision.reset, showable))
+            self.outcomes[number] += 1
+        pushed = self.playout.push(ReceivedFrame(frame, number, 0, decision.reset, showable))
         self._drop(pushed.dropped)
         if pushed.broken:
             self.policy.broken(self.mono_ns)
         self._check_memory()
 
     def take(self) -> bool:
-        """One turn; False if there was nothing to do."""
+        """One step; False if there was nothing to do."""
         now_ns = self.now_ns
-        turn = self.playout.take(now_ns)
-        self._drop(turn.dropped)
-        for old in turn.dropped:
-            if old.event is Event.LATE and isinstance(self.playout, SyncPlayout):
-                again = self._behind()
+        step = self.playout.take(now_ns)
+        self._drop(step.dropped)
+        for old in step.dropped:
+            if old.outcome is Outcome.LATE and isinstance(self.playout, SyncPlayout):
+                again = self._lagging()
                 self.late_ns = now_ns
                 assert not again or now_ns - old.frame.header.capture_ns > MAX_AGE, "decoded for nothing"
-        behind = self._behind()
-        assert turn.wait_ns is None or turn.wait_ns > 0
-        for frame in turn.decode:
+        lagging = self._lagging()
+        assert step.wait_ns is None or step.wait_ns > 0
+        for frame in step.decode:
             self._decode(frame)
-        for handed, before in ((turn.upcoming, self.upcoming), (turn.ahead, self.ahead)):
-            if handed is not None:
-                assert handed.received_ns > max(before, default=-1), "in order, each once"
-                before.append(handed.received_ns)
-                self._decode(handed)
-        if turn.upcoming is not None:
-            due_ns = turn.upcoming.header.capture_ns + DELAY
+        for early, before in ((step.prepare, self.prepared), (step.decode_ahead, self.ahead)):
+            if early is not None:
+                assert early.received_ns > max(before, default=-1), "in order, each once"
+                before.append(early.received_ns)
+                self._decode(early)
+        if step.prepare is not None:
+            due_ns = step.prepare.header.capture_ns + DELAY
             assert 0 < due_ns - now_ns <= BEGIN
-        if turn.ahead is not None:
-            assert turn.ahead.received_ns > max(self.upcoming, default=-1)
-            assert turn.wait_ns is not None
-            assert turn.wait_ns > (0 if behind else STOP)
-        if turn.frame is not None:
-            self._show(turn.frame, turn.due_ns)
-        if any(old.event is Event.SUPERSEDED for old in turn.dropped):
+        if step.decode_ahead is not None:
+            assert step.decode_ahead.received_ns > max(self.prepared, default=-1)
+            assert step.wait_ns is not None
+            assert step.wait_ns > (0 if lagging else STOP)
+        if step.frame is not None:
+            self._show(step.frame, step.due_ns)
+        if any(old.outcome is Outcome.SUPERSEDED for old in step.dropped):
             self.late_ns = now_ns
         self._check_memory()
-        return bool(turn.frame or turn.upcoming or turn.ahead or turn.decode)
+        return bool(step.frame or step.prepare or step.decode_ahead or step.decode)
 
-    def _show(self, frame: Arrived, due_ns: int | None) -> None:
+    def _show(self, frame: ReceivedFrame, due_ns: int | None) -> None:
         header = frame.header
         assert frame.showable
         assert self.now_ns - header.capture_ns <= MAX_AGE
@@ -159,12 +159,12 @@ class Bench:
             late_ns = self.now_ns - due_ns
             assert late_ns >= 0
             if late_ns > INTERVAL // 2:
-                assert self._behind()
+                assert self._lagging()
                 self.late_ns = self.now_ns
         else:
             assert due_ns is None
         self._decode(frame)
-        self.fates[frame.received_ns] += 1
+        self.outcomes[frame.received_ns] += 1
         if self.shown:
             assert frame.received_ns > self.shown[-1].received_ns
         same = [before for before in self.shown if before.header.epoch == header.epoch]
@@ -175,12 +175,12 @@ class Bench:
                 assert away_ns >= SECOND, "the epoch was left"
         self.shown.append(frame)
 
-    def _behind(self) -> bool:
+    def _lagging(self) -> bool:
         """Whether a frame was late, or overtaken, within the last second."""
         return self.late_ns is not None and 0 <= self.now_ns - self.late_ns <= SECOND
 
-    def _decode(self, frame: Arrived) -> None:
-        """Every inter-coded frame must come right behind the one that it refers to."""
+    def _decode(self, frame: ReceivedFrame) -> None:
+        """Every inter-coded frame must come right after the one that it refers to."""
         if frame.received_ns in self.decoded:
             return
         self.decoded.add(frame.received_ns)
@@ -192,14 +192,14 @@ class Bench:
     def _drop(self, dropped: tuple[Dropped, ...]) -> None:
         for old in dropped:
             assert old.frame.showable
-            self.fates[old.frame.received_ns] += 1
+            self.outcomes[old.frame.received_ns] += 1
 
     def _check_memory(self) -> None:
         if isinstance(self.playout, LatestPlayout):
-            held = self.playout._chain
-            assert len(held) <= _CHAIN
+            chain = self.playout._chain
+            assert len(chain) <= _CHAIN
             assert (
-                self.playout._bytes == sum(len(frame.frame.body) for frame in held) <= _BYTES + len(_BODY)
+                self.playout._bytes == sum(len(frame.frame.body) for frame in chain) <= _BYTES + len(_BODY)
             )
         else:
             assert len(self.playout._frames) <= self.playout._capacity
@@ -211,7 +211,7 @@ class Bench:
 @pytest.mark.parametrize("mode", ["latest", "sync"])
 @given(steps=_STREAMS, codecs=_CODECS)
 @settings(max_examples=300, deadline=None, derandomize=True)
-def test_what_is_shown_is_fresh_in_order_behind_its_keyframe_and_each_frame_has_one_fate(
+def test_shown_frames_are_fresh_and_in_order_and_each_has_one_outcome(
     mode: str, steps: list[Step], codecs: tuple[Codec, ...]
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -229,18 +229,18 @@ def test_what_is_shown_is_fresh_in_order_behind_its_keyframe_and_each_frame_has_
             for _ in range(step.takes):
                 if not bench.take():
                     break
-        # The rest is still held, and comes out in the end.
+        # The rest still waits, and comes out in the end.
         bench.mono_ns += 1_000_000 * SECOND
         shown = len(bench.shown)
         while bench.take():
             pass
         assert len(bench.shown) == shown
-        assert bench.fates == Counter(range(bench.arrivals))
+        assert bench.outcomes == Counter(range(bench.arrivals))
 
 
 @pytest.mark.parametrize("mode", ["latest", "sync"])
 @pytest.mark.parametrize("codec", [Codec.H264, Codec.JPEG])
-def test_a_stream_without_mishaps_is_shown_whole(mode: str, codec: Codec) -> None:
+def test_a_stream_without_faults_is_shown_whole(mode: str, codec: Codec) -> None:
     """Or else the property above could hold of a playout that shows nothing."""
     bench = Bench(LatestPlayout(MAX_AGE) if mode == "latest" else SyncPlayout(DELAY, MAX_AGE), (codec,))
     for n in range(100):

@@ -1,27 +1,28 @@
-"""What a consumer makes of its producer's clock. See `common/model/clock_offset.py` for the arithmetic."""
+"""The producer's clock and the detection of its steps. The arithmetic is in `clock_offset`."""
 
 from __future__ import annotations
 
 import pytest
 
 from fanlight.common.model.control import ClockReply
-from fanlight.consumer.producer_clock import ProducerClock
+from fanlight.consumer.producer_clock import TOLERANCE_NS, ClockStepDetector, ProducerClock
 from tests.support.headers import header
 from tests.unit.consumer.build import MS, SECOND
 
 WALL = 1_700_000_000 * SECOND
+HOUR = 3600 * SECOND
 MAX_AGE = 500 * MS
 
 
 class Bench:
     """A clock, this host's times, and how often the producer was asked."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self) -> None:
         self.mono_ns = 50 * SECOND
         self.asked = 0
-        monkeypatch.setattr("fanlight.consumer.producer_clock.monotonic_ns", lambda: self.mono_ns)
-        monkeypatch.setattr("fanlight.consumer.producer_clock.wall_ns", lambda: self.wall_ns)
-        self.clock = ProducerClock(MAX_AGE, self.ask)
+        self.clock = ProducerClock(
+            MAX_AGE, self.ask, monotonic_ns=lambda: self.mono_ns, wall_ns=lambda: self.wall_ns
+        )
 
     @property
     def wall_ns(self) -> int:
@@ -33,10 +34,12 @@ class Bench:
     def answer(self, ahead_ns: int) -> None:
         """The producer, whose clock is so far ahead of ours, answers in 2 ms."""
         asked_ns = self.mono_ns
-        told_ns = self.wall_ns + MS + ahead_ns
+        answered_ns = self.wall_ns + MS + ahead_ns
         self.mono_ns += 2 * MS
         self.clock.on_reply(
-            ClockReply(stream="cam", name="x", asked_ns=asked_ns, received_ns=told_ns, replied_ns=told_ns)
+            ClockReply(
+                stream="cam", name="x", asked_ns=asked_ns, received_ns=answered_ns, replied_ns=answered_ns
+            )
         )
 
     def frame(self, seq: int = 0, *, epoch: int = 1, age_ns: int = 10 * MS) -> None:
@@ -53,8 +56,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
-    return Bench(monkeypatch)
+def bench() -> Bench:
+    return Bench()
 
 
 def test_until_the_producer_has_answered_its_clock_is_taken_for_ours(bench: Bench) -> None:
@@ -105,3 +108,80 @@ def test_frames_of_an_odd_age_make_it_ask_at_once(bench: Bench) -> None:
     assert bench.asked == 1
     bench.frame(2, age_ns=MAX_AGE + 1)
     assert bench.asked == 2
+
+
+# Steps of a clock -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("age_ns", [-TOLERANCE_NS, 0, 20 * MS, MAX_AGE])
+def test_a_possible_age_is_believed_and_nothing_is_asked(age_ns: int) -> None:
+    clock = ClockStepDetector(MAX_AGE)
+    assert not clock.asks(age_ns, 0)
+    assert clock.believes(age_ns, 0)
+
+
+@pytest.mark.parametrize("age_ns", [-HOUR, -TOLERANCE_NS - 1, MAX_AGE + 1, HOUR])
+def test_an_impossible_age_is_asked_about_at_once_and_then_less_often(age_ns: int) -> None:
+    clock = ClockStepDetector(MAX_AGE)
+    asked = [ms for ms in range(0, 5000, 10) if clock.asks(age_ns, ms * MS)]
+    assert asked == [0, 100, 300, 700, 1500, 2500, 3500, 4500]
+
+
+def test_every_step_is_asked_about_anew() -> None:
+    clock = ClockStepDetector(MAX_AGE)
+    for at_ns in (0, 10 * SECOND, 20 * SECOND):
+        assert clock.asks(HOUR, at_ns)
+        assert not clock.asks(HOUR, at_ns + MS)
+        assert not clock.asks(20 * MS, at_ns + 2 * MS)
+
+
+def test_alternately_late_frames_do_not_make_it_ask_more_often() -> None:
+    clock = ClockStepDetector(MAX_AGE)
+    asked = 0
+    for ms in range(0, 1000, 10):
+        asked += clock.asks(HOUR if ms % 20 else 0, ms * MS)
+    assert asked <= 10
+
+
+def test_frames_from_the_future_are_not_shown_before_an_answer() -> None:
+    clock = ClockStepDetector(MAX_AGE)
+    clock.answered(-SECOND)
+    clock.asks(-HOUR, 0)
+    assert not clock.believes(-HOUR, 0)
+    assert not clock.believes(-HOUR, HOUR)
+    clock.answered(-1)  # what was asked before
+    assert not clock.believes(-HOUR, MS)
+    clock.answered(0)
+    assert clock.believes(-HOUR, 2 * MS)  # this is how its program stamps them
+
+
+def test_the_next_step_is_not_believed_either() -> None:
+    clock = ClockStepDetector(MAX_AGE)
+    clock.asks(-HOUR, 0)
+    clock.answered(0)
+    clock.asks(20 * MS, 10 * MS)
+    assert not clock.believes(-HOUR, 20 * MS)
+    clock.asks(-HOUR, 30 * MS)
+    assert not clock.believes(-HOUR, 30 * MS)
+
+
+def test_a_producer_that_never_answers_is_believed_after_a_second() -> None:
+    clock = ClockStepDetector(MAX_AGE)
+    clock.asks(-HOUR, 0)
+    assert not clock.believes(-HOUR, SECOND)
+    assert clock.believes(-HOUR, SECOND + 1)
+
+
+def test_of_a_new_producer_nothing_is_known() -> None:
+    clock = ClockStepDetector(MAX_AGE)
+    clock.answered(0)
+    clock.asks(-HOUR, 0)
+    clock.restart()
+    clock.asks(-HOUR, SECOND)
+    assert clock.believes(-HOUR, 2 * SECOND + 1)
+
+
+def test_frames_that_are_too_old_are_not_its_business() -> None:
+    clock = ClockStepDetector(MAX_AGE)
+    clock.asks(HOUR, 0)
+    assert clock.believes(HOUR, 0)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fanlight.common.shm.layout import Slot
 from fanlight.consumer.ring_playout import Choice, RingPlayout
-from fanlight.consumer.stats import Event
+from fanlight.consumer.stats import Outcome
 from tests.unit.consumer.build import MS, SECOND
 
 FPS = 25.0
@@ -49,8 +49,8 @@ def seq_of(choice: Choice) -> int | None:
     return None if choice.slot is None else choice.slot.seq
 
 
-def fates(choice: Choice) -> list[tuple[int, Event]]:
-    return [(slot.seq, event) for slot, event in choice.dropped]
+def outcomes(choice: Choice) -> list[tuple[int, Outcome]]:
+    return [(slot.seq, outcome) for slot, outcome in choice.dropped]
 
 
 # latest ------------------------------------------------------------------------------------------------
@@ -66,7 +66,7 @@ def test_latest_begins_with_the_newest_picture() -> None:
     assert playout.choose(3, NOW) == Choice(), "once"
 
 
-def test_the_next_picture_takes_the_short_way() -> None:
+def test_the_next_picture_is_a_short_cut() -> None:
     shared = ring(5)
     playout = RingPlayout(shared, None, None, NOW)
     assert playout.next(1) is None, "nothing came before it"
@@ -82,48 +82,29 @@ def test_the_next_picture_takes_the_short_way() -> None:
     assert playout.next(5) is None, "there are two"
 
 
-def test_under_sync_there_is_no_short_way() -> None:
-    shared = ring(5, 6)
-    assert RingPlayout(shared, DELAY, 5, NOW).next(2) is None
-
-
-def test_latest_skips_what_was_overtaken_and_says_so() -> None:
+def test_latest_skips_what_was_overtaken_and_reports_it() -> None:
     shared = ring(5)
     playout = RingPlayout(shared, None, None, NOW)
     playout.choose(1, NOW)
     shared.write(6, 7, 8)
     choice = playout.choose(4, NOW)
-    assert (seq_of(choice), fates(choice)) == (8, [(6, Event.SUPERSEDED), (7, Event.SUPERSEDED)])
-    assert (choice.gone, choice.lost) == (0, 0)
+    assert (seq_of(choice), outcomes(choice)) == (8, [(6, Outcome.SUPERSEDED), (7, Outcome.SUPERSEDED)])
+    assert (choice.overwritten, choice.lost) == (0, 0)
 
 
-def test_what_is_gone_and_what_is_lost_are_told_apart() -> None:
+def test_overwritten_and_lost_frames_are_counted_apart() -> None:
     shared = ring(5, slots=2)
     playout = RingPlayout(shared, None, None, NOW)
     playout.choose(1, NOW)
     shared.write(6, 9, 11, 12)  # 7, 8 and 10 never came
     choice = playout.choose(5, NOW)
-    assert (seq_of(choice), choice.gone, choice.lost) == (12, 2, 3)
-
-
-def test_what_was_gone_when_all_was_overwritten_is_not_lost_as_well() -> None:
-    """Whoever was stopped between looking at the number and at the slots."""
-    shared = ring(5, slots=2)
-    playout = RingPlayout(shared, None, None, NOW)
-    playout.choose(1, NOW)
-    shared.write(6, 7)
-    newest = shared.newest
-    shared.write(8, 9)
-    assert playout.choose(newest, NOW) == Choice()
-    choice = playout.choose(shared.newest, NOW)
-    assert (seq_of(choice), fates(choice)) == (9, [(8, Event.SUPERSEDED)])
-    assert (choice.gone, choice.lost) == (2, 0)
+    assert (seq_of(choice), choice.overwritten, choice.lost) == (12, 2, 3)
 
 
 # sync --------------------------------------------------------------------------------------------------
 
 
-def test_sync_hands_a_picture_out_a_little_early_and_says_when_it_is_due() -> None:
+def test_sync_gives_out_a_picture_a_little_early_with_its_time() -> None:
     shared = ring(5)
     playout = RingPlayout(shared, DELAY, None, NOW)
     due_ns = NOW + DELAY
@@ -140,37 +121,31 @@ def test_sync_begins_with_what_is_not_due_yet() -> None:
     assert RingPlayout(shared, DELAY, None, NOW).seen == 0
 
 
-def test_sync_does_not_hand_out_a_picture_ahead_instead_of_the_one_that_is_due() -> None:
+def test_sync_gives_out_no_picture_ahead_instead_of_the_one_that_is_due() -> None:
     playout = RingPlayout(ring(0, 1), DELAY, None, NOW)
     assert seq_of(playout.choose(2, NOW + DELAY + INTERVAL // 2 - 1)) == 0
     assert seq_of(playout.choose(2, NOW + DELAY + INTERVAL // 2)) == 1
 
 
-def test_sync_skips_to_the_picture_whose_time_it_is() -> None:
-    playout = RingPlayout(ring(0, 1, 2), DELAY, None, NOW)
-    choice = playout.choose(3, NOW + DELAY + INTERVAL)
-    assert (seq_of(choice), fates(choice)) == (1, [(0, Event.SUPERSEDED)])
-
-
-def test_sync_drops_one_that_is_late_and_shows_the_next_one_though_it_is_late_too() -> None:
+def test_sync_drops_a_late_picture_and_shows_the_next_late_one() -> None:
     shared = ring(0)
     playout = RingPlayout(shared, DELAY, None, NOW)
     late_ns = INTERVAL // 2 + 1
-    assert fates(playout.choose(1, NOW + DELAY + late_ns)) == [(0, Event.LATE)]
+    assert outcomes(playout.choose(1, NOW + DELAY + late_ns)) == [(0, Outcome.LATE)]
     shared.write(1, captured_ns=NOW + INTERVAL)
     again = playout.choose(2, NOW + DELAY + INTERVAL + late_ns)
     assert (seq_of(again), again.due_ns, again.dropped) == (1, NOW + DELAY + INTERVAL, ())
     shared.write(30, captured_ns=NOW + 30 * INTERVAL)
-    assert fates(playout.choose(3, NOW + DELAY + 30 * INTERVAL + late_ns)) == [(30, Event.LATE)], (
+    assert outcomes(playout.choose(3, NOW + DELAY + 30 * INTERVAL + late_ns)) == [(30, Outcome.LATE)], (
         "a second later it is a single one again"
     )
 
 
-# after another way -------------------------------------------------------------------------------------
+# after another source ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("delay_ns", [None, DELAY])
-def test_what_came_by_another_way_is_not_shown_again(delay_ns: int | None) -> None:
+def test_what_came_from_another_source_is_not_shown_again(delay_ns: int | None) -> None:
     shared = ring(5, 6)
     now_ns = NOW + DELAY + INTERVAL
     playout = RingPlayout(shared, delay_ns, 6, NOW)
@@ -181,20 +156,10 @@ def test_what_came_by_another_way_is_not_shown_again(delay_ns: int | None) -> No
     assert playout.choose(3, now_ns).slot == shared.slot(3)
 
 
-def test_a_gap_between_the_other_way_and_this_one_is_lost() -> None:
+def test_a_gap_between_the_other_source_and_this_one_is_lost() -> None:
     playout = RingPlayout(ring(9), None, 6, NOW)
     choice = playout.choose(1, NOW)
     assert (seq_of(choice), choice.lost) == (9, 2)
-
-
-def test_what_was_overwritten_before_a_picture_that_came_by_another_way_came_so_too() -> None:
-    shared = ring(5, slots=2)
-    playout = RingPlayout(shared, None, 8, NOW)
-    shared.write(6, 7, 8, 9)
-    choice = playout.choose(4, NOW)
-    assert (choice.slot, choice.gone, choice.lost) == (None, 0, 0)
-    choice = playout.choose(5, NOW)
-    assert (seq_of(choice), choice.gone, choice.lost) == (9, 0, 0)
 
 
 # Properties: any pace, gaps, viewers that are away, pictures that are overwritten ------------------------
@@ -202,12 +167,12 @@ def test_what_was_overwritten_before_a_picture_that_came_by_another_way_came_so_
 
 @dataclass(frozen=True)
 class Step:
-    """The stream advances, a picture may come, time passes, the viewer may look."""
+    """The stream advances, a picture may come, time passes, the viewer may take."""
 
     jump: int
     writes: int
     pause_ns: int
-    looks: int
+    takes: int
     overwritten_meanwhile: bool
 
 
@@ -217,7 +182,7 @@ _STEPS = st.lists(
         jump=st.sampled_from([1] * 6 + [2, 5]),
         writes=st.sampled_from([0, 1, 1, 1, 2, 6, 20]),
         pause_ns=st.sampled_from([0, 1, AHEAD, INTERVAL, INTERVAL, 3 * INTERVAL, SECOND]),
-        looks=st.sampled_from([0, 1, 1, 2, 9]),
+        takes=st.sampled_from([0, 1, 1, 2, 9]),
         overwritten_meanwhile=st.sampled_from([False] * 5 + [True]),
     ),
     max_size=40,
@@ -240,7 +205,7 @@ class Bench:
     seqs: dict[int, int] = field(default_factory=dict)
     shown: list[int] = field(default_factory=list)
     dropped: list[int] = field(default_factory=list)
-    gone: int = 0
+    overwritten: int = 0
     lost: int = 0
     late_ns: int | None = None
 
@@ -256,18 +221,18 @@ class Bench:
             self.ring.write(self.seq, captured_ns=self.now_ns - 10 * MS)
             self.seqs[self.ring.newest] = self.seq
 
-    def look(self, newest: int) -> None:
+    def take(self, newest: int) -> None:
         slot = self.playout.next(newest)
         if slot is not None:
             self.shown.append(slot.number)
             return
         choice = self.playout.choose(newest, self.now_ns)
         assert choice.wait_ns is None or (choice.wait_ns > 0 and choice.slot is None)
-        for slot, event in choice.dropped:
+        for slot, outcome in choice.dropped:
             self.dropped.append(slot.number)
-            if event is Event.LATE:
+            if outcome is Outcome.LATE:
                 assert not self.late_again(), "a second one in vain"
-        self.gone += choice.gone
+        self.overwritten += choice.overwritten
         self.lost += choice.lost
         if choice.slot is not None:
             self.shown.append(choice.slot.number)
@@ -285,10 +250,10 @@ class Bench:
 
 @pytest.mark.parametrize("delay_ns", [None, DELAY])
 @given(steps=_STEPS, slots=_SLOTS, begins_with=st.integers(0, 15), after=st.integers(0, 5))
-def test_every_picture_is_shown_dropped_gone_or_came_by_another_way_exactly_once(
+def test_every_picture_has_one_outcome_or_came_from_another_source(
     delay_ns: int | None, steps: list[Step], slots: int, begins_with: int, after: int
 ) -> None:
-    # The frame that came last by another way: none, or one of about when the hub was found.
+    # The frame that came last from another source: none, or one of about when the hub was found.
     bench = Bench(delay_ns, slots, begins_with, None if after == 0 else 10 + begins_with - 3 + after)
     for step in steps:
         bench.write(step.writes, step.jump)
@@ -296,21 +261,21 @@ def test_every_picture_is_shown_dropped_gone_or_came_by_another_way_exactly_once
         newest = bench.ring.newest
         if step.overwritten_meanwhile:
             bench.write(step.writes, step.jump)
-        for _ in range(step.looks):
-            bench.look(newest)
+        for _ in range(step.takes):
+            bench.take(newest)
     for _ in range(3):
         bench.now_ns += 10 * SECOND
-        bench.look(bench.ring.newest)
+        bench.take(bench.ring.newest)
     seen = sorted(bench.shown + bench.dropped)
     assert bench.shown == sorted(set(bench.shown))
     assert len(seen) == len(set(seen))
     considered = {number for number in bench.seqs if number > bench.before}
     last = bench.playout.last_seq
     if bench.after is None:
-        assert len(seen) + bench.gone == len(considered)
+        assert len(seen) + bench.overwritten == len(considered)
     else:
         assert not [number for number in seen if bench.seqs[number] <= bench.after]
-        assert len(seen) + bench.gone <= len(considered)
+        assert len(seen) + bench.overwritten <= len(considered)
         # What was overwritten unseen may have been lost as well as have come.
         assert last is not None
-        assert len(seen) + bench.gone + bench.lost == last - bench.after
+        assert len(seen) + bench.overwritten + bench.lost == last - bench.after

@@ -5,201 +5,203 @@ from dataclasses import fields, replace
 
 import pytest
 
-from fanlight.consumer.stats import ConsumerStats, Event, Meters
+from fanlight.consumer.stats import ConsumerCounters, ConsumerStats, Outcome, Presented, TraceRow
 from tests.support.headers import header
 
-SECOND = 1_000_000_000
 MS = 1_000_000
+SECOND = 1000 * MS
 
 FRESH = ConsumerStats(
-    connected=False,
-    blocked=False,
-    received=0,
-    received_bytes=0,
-    presented=0,
-    superseded=0,
-    late=0,
-    undecodable=0,
-    awaiting_key=0,
-    malformed=0,
-    repeated=0,
-    lost=0,
-    reconnects=0,
-    overstayed=0,
-    shared=False,
-    fps=0.0,
-    age_p50_s=None,
-    age_p99_s=None,
-    jitter_s=0.0,
-    skew_p50_s=None,
-    epoch=0,
+    connected=False, blocked=False, received=0, received_bytes=0, presented=0, superseded=0, late=0,
+    undecodable=0, awaiting_key=0, malformed=0, duplicate=0, lost=0, reconnects=0, expired=0,
+    shared=False, fps=0.0, age_p50_s=None, age_p99_s=None, jitter_s=0.0, skew_p50_s=None, epoch=0,
     highest_seq=-1,
-)
+)  # fmt: skip
 
 
-def arrive(meters: Meters, seq: int, *, epoch: int = 9, transit_ns: int = 0, capture_ns: int = 0) -> None:
-    meters.arrived(header(seq, epoch=epoch, capture_ns=capture_ns), 100, capture_ns + transit_ns)
+@pytest.fixture
+def counters() -> ConsumerCounters:
+    return ConsumerCounters()
 
 
-def test_before_anything_happened() -> None:
-    assert Meters().snapshot(0) == FRESH
+@pytest.fixture
+def rows(counters: ConsumerCounters) -> list[TraceRow]:
+    rows: list[TraceRow] = []
+    counters.on_trace = rows.append
+    return rows
 
 
-@pytest.mark.parametrize("event", [e for e in Event if e is not Event.PRESENTED])
-def test_every_fate_has_its_own_counter(event: Event) -> None:
-    meters = Meters()
-    meters.ended(event)
-    meters.ended(event)
-    counts = {f.name: getattr(meters.snapshot(0), f.name) for f in fields(ConsumerStats)}
-    assert {name for name, value in counts.items() if value == 2} == {event.value}
-    assert counts == {f.name: getattr(FRESH, f.name) for f in fields(ConsumerStats)} | {event.value: 2}
+def receive(
+    counters: ConsumerCounters, seq: int, *, epoch: int = 9, transit_ns: int = 0, capture_ns: int = 0
+) -> None:
+    counters.received(header(seq, epoch=epoch, capture_ns=capture_ns), 100, capture_ns + transit_ns)
 
 
-def test_malformed_repeated_and_lost_frames_are_counted_apart() -> None:
-    meters = Meters()
-    meters.malformed()
-    meters.repeated()
-    meters.repeated()
-    meters.lost(3)
-    meters.lost(4)
-    snapshot = meters.snapshot(0)
-    assert (snapshot.malformed, snapshot.repeated, snapshot.lost) == (1, 2, 7)
-    assert snapshot.received == 0
+def shown(
+    seq: int = 0,
+    *,
+    age_ns: int = 10 * MS,
+    skew_ns: int | None = None,
+    now_ns: int = 0,
+    shared: bool = False,
+) -> Presented:
+    return Presented(
+        header(seq, capture_ns=100 + seq), 200 + seq, 300 + seq, age_ns, skew_ns, now_ns, shared
+    )
 
 
-def test_arrivals_tell_count_bytes_and_position() -> None:
-    meters = Meters()
+def test_before_anything_happened(counters: ConsumerCounters) -> None:
+    assert counters.stats(0) == FRESH
+    metrics = counters.metrics(0)
+    assert (metrics.presented_ns, metrics.last_outcome, sum(metrics.ages.counts)) == (None, None, 0)
+
+
+@pytest.mark.parametrize("outcome", [each for each in Outcome if each is not Outcome.PRESENTED])
+def test_every_outcome_has_its_own_counter(counters: ConsumerCounters, outcome: Outcome) -> None:
+    for _ in range(2):
+        counters.dropped(header(0), 0, outcome)
+    counts = {f.name: getattr(counters.stats(0), f.name) for f in fields(ConsumerStats)}
+    assert counts == {f.name: getattr(FRESH, f.name) for f in fields(ConsumerStats)} | {outcome.value: 2}
+
+
+def test_what_is_no_outcome_of_a_received_frame_is_counted_apart(counters: ConsumerCounters) -> None:
+    counters.count("malformed")
+    counters.count("lost", 3)
+    counters.count("lost", 4)
+    counters.count("expired", 2)
+    counters.count("keyframe_requests")
+    counters.duplicate(header(0), 0)
+    assert counters.stats(0) == replace(FRESH, malformed=1, lost=7, expired=2, duplicate=1)
+    assert (counters.lost, counters.metrics(0).keyframe_requests) == (7, 1)
+
+
+def test_the_former_names_work_and_warn() -> None:
+    stats = replace(FRESH, duplicate=1, expired=2)
+    for former, value in (("repeated", 1), ("overstayed", 2)):
+        with pytest.warns(DeprecationWarning, match=f"ConsumerStats.{former} is now called"):
+            assert getattr(stats, former) == value
+
+
+def test_received_frames_count_with_their_bytes_and_position(counters: ConsumerCounters) -> None:
     for seq in (5, 6, 9):
-        arrive(meters, seq)
-    snapshot = meters.snapshot(0)
-    assert (snapshot.received, snapshot.received_bytes) == (3, 300)
-    assert (snapshot.epoch, snapshot.highest_seq) == (9, 9)
+        receive(counters, seq)
+    assert counters.stats(0) == replace(FRESH, received=3, received_bytes=300, epoch=9, highest_seq=9)
+    receive(counters, 0, epoch=10)
+    stats = counters.stats(0)
+    assert (stats.received, stats.epoch, stats.highest_seq) == (4, 10, 0), "a new epoch, the same counts"
 
 
-def test_a_new_epoch_starts_a_new_position_and_keeps_the_counts() -> None:
-    meters = Meters()
-    arrive(meters, 500)
-    arrive(meters, 0, epoch=10)
-    snapshot = meters.snapshot(0)
-    assert (snapshot.received, snapshot.epoch, snapshot.highest_seq) == (2, 10, 0)
+def test_overwritten_frames_were_received_and_superseded(counters: ConsumerCounters) -> None:
+    counters.overwritten(3)
+    assert counters.stats(0) == replace(FRESH, received=3, superseded=3)
 
 
-def test_pictures_that_were_held_for_too_long_are_counted_apart() -> None:
-    meters = Meters()
-    meters.overstayed()
-    meters.overstayed()
-    assert meters.snapshot(0) == replace(FRESH, overstayed=2)
+def test_a_shared_frame_is_received_when_it_is_shown(
+    counters: ConsumerCounters,
+) -> None:
+    counters.received(header(4), 1000, 204)
+    found = []
+    for seq, shared in ((4, False), (5, True), (6, False)):
+        counters.presented.append(shown(seq, shared=shared))
+        stats = counters.stats(0)
+        found.append((stats.presented, stats.received, stats.received_bytes, stats.shared))
+    assert found == [(1, 1, 1000, False), (2, 2, 1000, True), (3, 2, 1000, False)]
 
 
-def test_the_last_frame_says_by_which_way_it_came() -> None:
-    meters = Meters()
-    seen = [meters.snapshot(0).shared]
-    for shared in (True, True, False, True):
-        meters.presented(age_s=0.01, skew_s=None, now_ns=0, shared=shared)
-        seen.append(meters.snapshot(0).shared)
-    meters.presented(age_s=0.01, skew_s=None, now_ns=0)
-    seen.append(meters.snapshot(0).shared)
-    assert seen == [False, True, True, False, True, False]
-    assert meters.snapshot(0).presented == 5
+def test_blocked_is_forgotten_with_the_connection(counters: ConsumerCounters) -> None:
+    counters.connection(up=True)
+    found = []
+    for blocked in (True, False, True):
+        counters.blocked(blocked)
+        found.append(counters.stats(0).blocked)
+    counters.connection(up=False)
+    assert ([*found, counters.stats(0).blocked]) == [True, False, True, False]
 
 
-def test_whether_the_broker_is_blocked_is_forgotten_with_the_connection() -> None:
-    meters = Meters()
-    meters.connection(up=True)
-    meters.blocked(True)
-    assert meters.snapshot(0).blocked
-    meters.blocked(False)
-    assert not meters.snapshot(0).blocked
-    meters.blocked(True)
-    meters.connection(up=False)
-    assert not meters.snapshot(0).blocked
-
-
-def test_only_a_connection_that_stood_and_fell_counts_as_a_reconnect() -> None:
-    meters = Meters()
-    seen = []
+def test_only_a_connection_that_was_up_and_is_lost_counts_as_a_reconnect(
+    counters: ConsumerCounters,
+) -> None:
+    found = []
     for up in (False, True, True, False, False, True):
-        meters.connection(up=up)
-        snapshot = meters.snapshot(0)
-        seen.append((snapshot.connected, snapshot.reconnects))
-    assert seen == [(False, 0), (True, 0), (True, 0), (False, 1), (False, 1), (True, 1)]
+        counters.connection(up=up)
+        stats = counters.stats(0)
+        found.append((stats.connected, stats.reconnects))
+    assert found == [(False, 0), (True, 0), (True, 0), (False, 1), (False, 1), (True, 1)]
 
 
-def test_ages_are_those_of_the_last_five_seconds() -> None:
-    meters = Meters()
-    for n in range(100):
-        meters.presented(age_s=(n + 1) / 1000, skew_s=None, now_ns=n * MS)
-    snapshot = meters.snapshot(99 * MS)
-    assert snapshot.presented == 100
-    assert (snapshot.age_p50_s, snapshot.age_p99_s) == (0.050, 0.099)
-    later = meters.snapshot(60 * SECOND)
+def test_ages_and_rate_are_those_of_the_last_five_seconds(counters: ConsumerCounters) -> None:
+    counters.presented.extend(shown(n, age_ns=(n + 1) * MS, now_ns=n * 10 * MS) for n in range(100))
+    stats = counters.stats(990 * MS)
+    assert (stats.presented, stats.age_p50_s, stats.age_p99_s) == (100, 0.050, 0.099)
+    assert stats.fps == pytest.approx(100)
+    later = counters.stats(60 * SECOND)
     assert later.presented == 100, "counters run since the start"
     assert (later.age_p50_s, later.age_p99_s, later.fps) == (None, None, 0.0)
+    assert sum(counters.metrics(60 * SECOND).ages.counts) == 100
 
 
-def test_fps_counts_presented_frames_only() -> None:
-    meters = Meters()
-    for n in range(31):
-        arrive(meters, 2 * n)
-        meters.ended(Event.SUPERSEDED)
-        meters.presented(age_s=0.01, skew_s=None, now_ns=n * SECOND // 30)
-    assert meters.snapshot(SECOND).fps == pytest.approx(30)
+def test_skew_is_a_distance_and_absent_without_sync(counters: ConsumerCounters) -> None:
+    counters.presented.append(shown())
+    assert counters.stats(0).skew_p50_s is None
+    counters.presented.extend(shown(skew_ns=skew_ns) for skew_ns in (-3 * MS, MS, 2 * MS))
+    assert counters.stats(0).skew_p50_s == 0.002
+    assert counters.metrics(0).skews.total == pytest.approx(0.006)
+    assert counters.stats(6 * SECOND).skew_p50_s is None
 
 
-def test_skew_is_a_distance_and_absent_without_synchronised_playout() -> None:
-    meters = Meters()
-    meters.presented(age_s=0.15, skew_s=None, now_ns=0)
-    assert meters.snapshot(0).skew_p50_s is None
-    for skew_s in (-0.003, 0.001, 0.002):
-        meters.presented(age_s=0.15, skew_s=skew_s, now_ns=0)
-    assert meters.snapshot(0).skew_p50_s == 0.002
-    assert meters.snapshot(6 * SECOND).skew_p50_s is None
-
-
-def test_jitter_is_in_seconds_and_starts_anew_with_a_new_epoch() -> None:
-    meters = Meters()
-    arrive(meters, 0, transit_ns=0)
-    arrive(meters, 1, transit_ns=16 * MS)
-    assert meters.snapshot(0).jitter_s == pytest.approx(0.001)
-    arrive(meters, 0, epoch=10, transit_ns=-(10**18))
-    assert meters.snapshot(0).jitter_s == pytest.approx(0.001), "another producer, another clock"
+def test_jitter_is_in_seconds_and_starts_anew_with_a_new_epoch(counters: ConsumerCounters) -> None:
+    receive(counters, 0, transit_ns=0)
+    receive(counters, 1, transit_ns=16 * MS)
+    assert counters.stats(0).jitter_s == pytest.approx(0.001)
+    receive(counters, 0, epoch=10, transit_ns=-(10**18))
+    assert counters.stats(0).jitter_s == pytest.approx(0.001), "another producer, another clock"
 
 
 def test_skipped_frames_are_those_that_arrived_whole_and_were_not_shown() -> None:
-    meters = Meters()
-    for event, times in zip(Event, (1, 2, 4, 8, 16), strict=True):
-        for _ in range(times):
-            meters.ended(event)
-    assert meters.snapshot(0).skipped == 2 + 4 + 16
+    stats = replace(FRESH, presented=1, superseded=2, late=4, undecodable=8, awaiting_key=16)
+    assert stats.skipped == 2 + 4 + 16
 
 
-def test_counting_from_several_threads_loses_nothing() -> None:
-    meters = Meters()
+def test_metrics_contain_what_happened_last(counters: ConsumerCounters) -> None:
+    counters.presented.append(shown(now_ns=5))
+    assert counters.metrics(6).last_outcome is Outcome.PRESENTED
+    counters.dropped(header(1), 0, Outcome.AWAITING_KEY)
+    counters.decoding.observe(0.002)
+    metrics = counters.metrics(6)
+    assert (metrics.presented_ns, metrics.last_outcome) == (5, Outcome.AWAITING_KEY)
+    assert (metrics.decoding.total, metrics.stats.awaiting_key, metrics.stats.presented) == (0.002, 1, 1)
+
+
+def test_rows_of_a_trace_come_in_order(counters: ConsumerCounters, rows: list[TraceRow]) -> None:
+    counters.presented.append(shown(0))
+    counters.dropped(header(1, capture_ns=101), 201, Outcome.LATE)
+    counters.duplicate(header(0, capture_ns=100), 202)
+    counters.presented.append(shown(2))
+    counters.settle()
+    assert rows == [
+        TraceRow(0, 100, 200, 300, Outcome.PRESENTED),
+        TraceRow(1, 101, 201, None, Outcome.LATE),
+        TraceRow(0, 100, 202, None, Outcome.SUPERSEDED),
+        TraceRow(2, 102, 202, 302, Outcome.PRESENTED),
+    ]
+
+
+def test_counting_from_several_threads_loses_nothing(
+    counters: ConsumerCounters, rows: list[TraceRow]
+) -> None:
+    counters.presented.extend(shown(seq) for seq in range(500))
 
     def count() -> None:
-        for n in range(2000):
-            arrive(meters, n)
-            meters.lost(1)
-            meters.presented(age_s=0.0, skew_s=None, now_ns=0)
+        for n in range(500):
+            receive(counters, n)
+            counters.count("lost")
+        counters.settle()
 
     threads = [threading.Thread(target=count) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    snapshot = meters.snapshot(0)
-    assert (snapshot.received, snapshot.lost, snapshot.presented) == (8000, 8000, 8000)
-
-
-def test_details_say_what_happened_last() -> None:
-    meters = Meters()
-    assert (meters.details(0).presented_ns, meters.details(0).last_fate) == (None, None)
-    meters.presented(age_s=0.01, skew_s=None, now_ns=5)
-    meters.ended(Event.AWAITING_KEY)
-    meters.keyframe_requested()
-    meters.decoding.observe(0.002)
-    details = meters.details(6)
-    assert (details.presented_ns, details.last_fate) == (5, Event.AWAITING_KEY)
-    assert (details.keyframe_requests, sum(details.skews.counts)) == (1, 0)
-    assert (sum(details.ages.counts), details.decoding.total) == (1, 0.002)
-    assert details.stats.awaiting_key == 1
+    stats = counters.stats(0)
+    assert (stats.received, stats.lost, stats.presented) == (2000, 2000, 500)
+    assert [row.seq for row in rows] == list(range(500))

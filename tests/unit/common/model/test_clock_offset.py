@@ -96,7 +96,7 @@ def test_a_step_of_the_clock_of_one_host_is_followed_at_once() -> None:
     assert pair.estimate_ns == pair.producer_ns
 
 
-def test_after_a_step_of_the_producers_clock_the_next_exchange_counts_alone() -> None:
+def test_after_a_step_of_the_producers_clock_the_next_exchange_counts() -> None:
     pair = Pair(80 * MS)
     for _ in range(8):
         pair.exchange(MS // 10, MS // 10)

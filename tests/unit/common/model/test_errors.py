@@ -13,7 +13,7 @@ import pytest
 
 from fanlight.common.model import errors
 from fanlight.common.model.errors import ConfigError, FanlightError, WireFormatError
-from tests.support.ways import EVERY_WAY
+from tests.support.copies import EVERY_COPY
 
 
 def nested(depth: int) -> list[object]:
@@ -108,10 +108,10 @@ def made(cls: type[FanlightError]) -> FanlightError:
 
 
 @pytest.mark.parametrize("cls", all_errors(), ids=lambda cls: cls.__name__)
-@EVERY_WAY
-def test_an_error_arrives_in_another_process_as_it_was(cls: type[FanlightError], way: Way) -> None:
+@EVERY_COPY
+def test_an_error_arrives_in_another_process_as_it_was(cls: type[FanlightError], copied: Way) -> None:
     error = made(cls)
-    arrived = way(error)
+    arrived = copied(error)
     assert type(arrived) is cls
     assert (str(arrived), vars(arrived)) == (str(error), vars(error))
 

@@ -21,7 +21,7 @@ from fanlight.common.model.frame import (
     EncodedFrame,
     FrameHeader,
 )
-from tests.support.ways import EVERY_WAY
+from tests.support.copies import EVERY_COPY
 
 INT63 = 2**63 - 1
 
@@ -366,8 +366,8 @@ def test_any_table_is_a_valid_header_or_a_wire_format_error(
         assert 1 <= body_size <= MAX_BODY_BYTES
 
 
-@EVERY_WAY
-def test_frames_are_equal_by_value_in_other_processes_too(way: Callable[[Any], Any]) -> None:
+@EVERY_COPY
+def test_frames_are_equal_by_value_in_other_processes_too(copied: Callable[[Any], Any]) -> None:
     frame = EncodedFrame(HEADER, b"body")
-    assert way(frame) == frame != EncodedFrame(frame.header, b"other")
-    assert hash(way(frame)) == hash(frame)
+    assert copied(frame) == frame != EncodedFrame(frame.header, b"other")
+    assert hash(copied(frame)) == hash(frame)

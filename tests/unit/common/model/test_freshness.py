@@ -22,7 +22,7 @@ from tests.unit.common.arrivals import (
 )
 
 SHOW, DECODE_ONLY = Verdict.SHOW, Verdict.DECODE_ONLY
-LATE, AWAITING, REPEATED = Verdict.DROP_LATE, Verdict.DROP_AWAITING_KEY, Verdict.DROP_REPEATED
+LATE, AWAITING, DUPLICATE = Verdict.DROP_LATE, Verdict.DROP_AWAITING_KEY, Verdict.DROP_DUPLICATE
 
 
 def key(seq: int, at_ms: int = 0, *, epoch: int = 1, age_ms: float = 10, breaks: bool = False) -> Arrival:
@@ -111,7 +111,7 @@ def test_nothing_is_shown_between_a_gap_and_the_next_keyframe() -> None:
 # Another codec within an epoch ------------------------------------------------------------------------
 
 
-def test_a_stream_between_pictures_of_another_codec_has_to_begin_anew_each_time() -> None:
+def test_a_stream_that_changes_its_codec_begins_anew_each_time() -> None:
     frames = [key(0), jpeg(1), delta(2, 33), jpeg(3), delta(4, 66), key(5, 99), delta(6, 132)]
     assert verdicts(*frames) == [SHOW, SHOW, AWAITING, SHOW, AWAITING, SHOW, SHOW]
     assert [one.reset for one in decisions(*frames)] == [True, False, False, True, False, True, False]
@@ -119,20 +119,18 @@ def test_a_stream_between_pictures_of_another_codec_has_to_begin_anew_each_time(
     assert requests_ms(*frames) == [33, 66]
 
 
-# A stream that came by way of a hub for a while -----------------------------------------------------------
+# A stream that came from a hub for a while --------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("after", "decision"),
     [
         (delta(5), Decision(AWAITING, request_key=True)),
-        (delta(4), Decision(REPEATED)),
+        (delta(4), Decision(DUPLICATE)),
         (key(7), Decision(SHOW, reset=True, lost=2)),
     ],
 )
-def test_behind_a_hub_the_stream_has_to_begin_anew_with_what_the_hub_has_not_brought(
-    after: Arrival, decision: Decision
-) -> None:
+def test_after_a_hub_the_stream_begins_anew_with_newer_frames(after: Arrival, decision: Decision) -> None:
     policy = FreshnessPolicy(MAX_AGE)
     policy.offer(key(0).header, age_ns=0, now_ns=0)
     policy.adopt(1, 4, 0)
@@ -261,7 +259,7 @@ def test_every_missing_frame_is_reported_lost_exactly_once(arrivals: list[Arriva
         total += one.decision.lost
         if one.step.continuity is Continuity.FIRST:
             followed = [one.arrival.seq]
-        elif one.decision.verdict is not REPEATED:
+        elif one.decision.verdict is not DUPLICATE:
             missing += len(set(range(followed[-1] + 1, one.arrival.seq)))
             followed.append(one.arrival.seq)
     assert total == missing

@@ -8,7 +8,7 @@ from tests.unit.common.arrivals import ACCEPTED, SECOND, Arrival, reference_step
 
 FIRST = Step(Continuity.FIRST)
 NEXT = Step(Continuity.NEXT)
-REPEATED = Step(Continuity.REPEATED)
+DUPLICATE = Step(Continuity.DUPLICATE)
 OTHER = Step(Continuity.OTHER_PRODUCER)
 
 
@@ -33,7 +33,7 @@ def test_the_last_eight_epochs_are_remembered_and_no_more() -> None:
     assert steps(*restarts, (0, 1)) == [FIRST] * 11, "memory is bounded: a ninth one back is forgotten"
 
 
-def test_an_epoch_that_came_back_and_left_again_is_remembered_from_then_on() -> None:
+def test_an_epoch_that_came_back_and_left_again_is_remembered() -> None:
     back = [(1, 0), (2, 0), (1, 1)]
     tracker = SequenceTracker(takeover_ns=SECOND)
     for now_ns, (epoch, seq) in enumerate(back[:2]):
@@ -45,7 +45,7 @@ def test_an_epoch_that_came_back_and_left_again_is_remembered_from_then_on() -> 
     assert tracker.observe(2, 1, 5 * SECOND) == FIRST, "the ninth one back"
 
 
-# A stream that came by way of a hub for a while -----------------------------------------------------------
+# A stream that came from a hub for a while --------------------------------------------------------------
 
 
 def adopted(epoch: int, seq: int, now_ns: int = 0) -> SequenceTracker:
@@ -57,13 +57,13 @@ def adopted(epoch: int, seq: int, now_ns: int = 0) -> SequenceTracker:
 
 
 def test_frames_that_a_hub_brought_are_neither_lost_nor_new() -> None:
-    assert adopted(1, 12).observe(1, 12, 0) == REPEATED
+    assert adopted(1, 12).observe(1, 12, 0) == DUPLICATE
     assert adopted(1, 12).observe(1, 13, 0) == NEXT
     assert adopted(1, 12).observe(1, 15, 0) == gap(2)
 
 
-def test_a_hub_that_was_behind_makes_nothing_new_again() -> None:
-    assert adopted(1, 7).observe(1, 9, 0) == REPEATED
+def test_a_hub_that_lags_makes_nothing_new_again() -> None:
+    assert adopted(1, 7).observe(1, 9, 0) == DUPLICATE
     assert adopted(1, 7).observe(1, 10, 0) == NEXT
 
 
@@ -83,7 +83,7 @@ def test_a_hub_keeps_the_epoch_that_was_left_from_coming_back() -> None:
 def test_a_hub_that_comes_first_begins_the_count() -> None:
     tracker = SequenceTracker()
     tracker.adopt(1, 4, 0)
-    assert [tracker.observe(1, seq, 0) for seq in (4, 5)] == [REPEATED, NEXT]
+    assert [tracker.observe(1, seq, 0) for seq in (4, 5)] == [DUPLICATE, NEXT]
 
 
 def test_frames_are_refused_as_long_as_their_epoch_may_not_come_back() -> None:
@@ -96,7 +96,7 @@ def test_frames_are_refused_as_long_as_their_epoch_may_not_come_back() -> None:
 
 
 @given(streams, st.lists(st.booleans(), min_size=60, max_size=60))
-def test_by_whichever_way_frames_come_they_are_followed_in_order(
+def test_frames_of_stream_and_hub_are_followed_in_order(
     arrivals: list[Arrival], shared: list[bool]
 ) -> None:
     tracker = SequenceTracker(SECOND)

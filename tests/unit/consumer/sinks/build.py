@@ -11,10 +11,10 @@ from fanlight.common import codec
 from fanlight.common.codec.picture import BGR
 from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader
 from fanlight.common.model.pixels import Pixels
-from fanlight.consumer.frame import Frame, Held
+from fanlight.consumer.frame import Frame, PictureMemory
 from fanlight.consumer.settings import ConsumerSettings
 from fanlight.consumer.sinks import SinkContext
-from fanlight.consumer.stats import ConsumerStats, Meters
+from fanlight.consumer.stats import ConsumerCounters, ConsumerStats
 from tests.support import headers
 
 START_NS = 1_700_000_000_000_000_000
@@ -22,7 +22,7 @@ FPS = 30.0
 STEP_NS = 33_333_333
 
 STATS = replace(
-    Meters().snapshot(0),
+    ConsumerCounters().stats(0),
     connected=True,
     received=310,
     received_bytes=4_000_000,
@@ -57,12 +57,10 @@ class Expired:
     valid = False
 
 
-def presented(image: Pixels, seq: int = 0, held: Held | None = None) -> Frame:
+def presented(image: Pixels, seq: int = 0, memory: PictureMemory | None = None) -> Frame:
     captured = header(seq, size=(image.shape[1], image.shape[0]))
     at_ns = captured.capture_ns + 12_000_000
-    return Frame(
-        image=image, header=captured, received_ns=at_ns, presented_ns=at_ns, age_s=0.012, lost=0, held=held
-    )
+    return Frame(image, captured, at_ns, at_ns, age_s=0.012, lost=0, memory=memory)
 
 
 def encoded(

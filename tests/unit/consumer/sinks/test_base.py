@@ -1,16 +1,19 @@
-"""A sink that overrides nothing."""
+"""A sink that overrides nothing, which is what `null` is."""
 
 from __future__ import annotations
 
-from fanlight.consumer.sinks.base import Sink
-from fanlight.consumer.stats import Event, Outcome
+import numpy as np
+
+from fanlight.consumer.sinks.null import NullSink
+from fanlight.consumer.stats import Outcome, TraceRow
 from tests.unit.consumer.sinks.build import encoded, picture, presented
 
 
-def test_a_sink_does_nothing_and_goes_on_for_ever() -> None:
-    sink = Sink()
-    sink.present(presented(picture()))
+def test_a_sink_leaves_the_picture_alone_and_goes_on() -> None:
+    sink, image = NullSink(), picture()
+    sink.present(presented(image))
     sink.receive(encoded(1)[0])
-    sink.outcome(Outcome(0, 1, 2, None, Event.LATE))
+    sink.trace(TraceRow(0, 1, 2, None, Outcome.LATE))
     assert sink.tick() is True
     sink.close()
+    assert np.array_equal(image, picture())

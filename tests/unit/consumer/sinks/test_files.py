@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import threading
 from pathlib import Path
 
 import pytest
 
-from fanlight.common.model.errors import ConfigError
-from fanlight.consumer.sinks.files import Trouble, failed, require_suffix, unusable
+from fanlight.common.model.errors import ConfigError, SinkError
+from fanlight.consumer.sinks.files import FileThread, WriteRetry, failed, require_suffix, unusable
 
 
 def test_an_extension_is_read_whatever_its_case() -> None:
@@ -33,60 +34,68 @@ def test_an_unusable_file_is_one_sentence() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("error", "words"),
-    [
-        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
-        (ValueError("no such thing"), "no such thing"),
-        (ValueError(), "ValueError()"),
-    ],
-)
-def test_a_failure_is_told_in_the_errors_own_words(error: Exception, words: str) -> None:
-    assert str(failed("trace", Path("x"), error)) == f"trace:x cannot be written any further: {words}"
+def test_a_failure_is_in_the_errors_own_words() -> None:
+    error = failed("trace", Path("x"), OSError(errno.ENOSPC, "No space left on device"))
+    assert str(error) == "trace:x cannot be written any further: No space left on device"
 
 
 SECOND = 1_000_000_000
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_trouble_is_told_when_it_begins_and_when_it_is_over(
+def test_a_failing_write_is_logged_when_it_begins_and_when_it_is_over(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    trouble = Trouble("trace", tmp_path / "t.csv")
-    assert (trouble.broken, trouble.failure, trouble.try_now(0)) == (False, None, True)
+    retry = WriteRetry("trace", tmp_path / "t.csv")
+    assert (retry.failing, retry.failure, retry.due(0)) == (False, None, True)
     for second in range(5):
-        trouble.began(FULL, second * SECOND)
-    assert trouble.broken
-    assert str(trouble.failure).endswith("cannot be written any further: No space left on device")
-    trouble.over(", in t-2.csv")
-    trouble.over()
+        retry.failed(FULL, second * SECOND)
+    assert retry.failing
+    assert str(retry.failure).endswith("cannot be written any further: No space left on device")
+    retry.succeeded(", in t-2.csv")
+    retry.succeeded()
     assert [message.removeprefix(f"trace:{tmp_path / 't.csv'} ") for message in caplog.messages] == [
         "cannot be written: No space left on device; free some space, it goes on by itself",
         "can be written again, in t-2.csv",
     ]
-    assert trouble.failure is None
+    assert retry.failure is None
 
 
-def test_trouble_that_comes_and_goes_is_told_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
-    trouble = Trouble("trace", Path("t.csv"))
+def test_failures_that_come_and_go_are_logged_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
+    retry = WriteRetry("trace", Path("t.csv"))
     for tenth in range(10):
-        trouble.began(FULL, tenth * SECOND // 10)
-        trouble.over()
+        retry.failed(FULL, tenth * SECOND // 10)
+        retry.succeeded()
     assert len(caplog.messages) == 2
 
 
-def test_a_file_in_trouble_is_tried_once_a_second_and_a_full_disk_only_if_there_is_room(
+def test_a_failing_file_is_tried_once_a_second_if_there_is_room(
     tmp_path: Path,
 ) -> None:
     for room_bytes, tries in ((0, [10, 20]), (10**18, [])):
-        trouble = Trouble("record", tmp_path / "r.mp4", room_bytes)
-        trouble.began(FULL, 0)
-        assert [tenth for tenth in range(30) if trouble.try_now(tenth * SECOND // 10)] == tries
-    trouble.began(OSError(errno.EMFILE, "Too many open files"), 0)
-    assert trouble.try_now(SECOND)
+        retry = WriteRetry("record", tmp_path / "r.mp4", room_bytes)
+        retry.failed(FULL, 0)
+        assert [tenth for tenth in range(30) if retry.due(tenth * SECOND // 10)] == tries
+    retry.failed(OSError(errno.EMFILE, "Too many open files"), 0)
+    assert retry.due(SECOND)
 
 
-def test_a_folder_that_is_gone_has_no_room(tmp_path: Path) -> None:
-    trouble = Trouble("record", tmp_path / "gone" / "r.mp4")
-    trouble.began(FULL, 0)
-    assert not trouble.try_now(SECOND)
+def test_a_thread_reports_its_failure_once(tmp_path: Path) -> None:
+    def fail() -> None:
+        raise FULL
+
+    thread = FileThread("trace", tmp_path / "t.csv", fail, lambda: None)
+    with pytest.raises(SinkError, match="cannot be written any further: No space left on device"):
+        thread.close()
+    thread.check()  # the second time nothing is raised
+
+
+def test_a_thread_is_stopped_and_waited_for(tmp_path: Path) -> None:
+    stopped, done = threading.Event(), []
+
+    def work() -> None:
+        stopped.wait()
+        done.append(True)
+
+    FileThread("trace", tmp_path / "t.csv", work, stopped.set).close()
+    assert done == [True]

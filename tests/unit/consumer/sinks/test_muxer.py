@@ -13,7 +13,7 @@ import pytest
 from fanlight.common import codec
 from fanlight.common.model.errors import SinkError
 from fanlight.common.model.frame import Codec, EncodedFrame
-from fanlight.consumer.sinks.muxer import Muxer
+from fanlight.consumer.sinks.muxer import MAX_STEP_NS, MIN_STEP_NS, Muxer, Timeline
 from tests.unit.consumer.sinks.build import STEP_NS, encoded, picture
 
 START_CODE = re.compile(rb"\x00\x00\x00?\x01")
@@ -62,7 +62,7 @@ def test_jpeg_and_png_are_copied_byte_by_byte(tmp_path: Path, of: Codec, name: s
 
 
 @pytest.mark.parametrize("name", ["r.mp4", "r.mkv"])
-def test_players_are_told_which_frames_they_can_seek_to(tmp_path: Path, name: str) -> None:
+def test_files_contain_the_frames_that_players_can_seek_to(tmp_path: Path, name: str) -> None:
     frames = encoded(40)
     mux(tmp_path / name, frames)
     with av.open(str(tmp_path / name)) as container:
@@ -134,3 +134,40 @@ def test_png_in_matroska_is_refused_with_what_to_do(tmp_path: Path) -> None:
     refused = pytest.raises(SinkError, match=r"r\.mkv cannot hold png: record to a file that ends in \.mp4")
     with (tmp_path / "r.mkv").open("xb", buffering=0) as file, refused:
         Muxer(file, encoded(1, of=Codec.PNG)[0].header)
+
+
+# Timestamps ----------------------------------------------------------------------------------------------
+
+MS = 1_000_000
+S = 1_000_000_000
+HOUR = 3600 * S
+WALL = 1_700_000_000 * S
+
+
+def times(*frames: tuple[int, int]) -> list[int]:
+    """Timestamps of frames given as (capture, arrival)."""
+    timeline = Timeline()
+    return [timeline.advance(WALL + capture_ns, arrival_ns) for capture_ns, arrival_ns in frames]
+
+
+def test_frames_keep_the_distance_of_their_capture_not_of_their_arrival() -> None:
+    assert times((0, 0), (33 * MS, 90 * MS), (66 * MS, 91 * MS)) == [0, 33 * MS, 66 * MS]
+
+
+@pytest.mark.parametrize("step", [2 * HOUR, -2 * HOUR])
+def test_a_wall_clock_that_is_set_leaves_no_trace(step: int) -> None:
+    after = times((0, 0), (33 * MS, 33 * MS), (66 * MS + step, 66 * MS), (99 * MS + step, 99 * MS))
+    assert after == [0, 33 * MS, 66 * MS, 99 * MS]
+
+
+def test_a_real_pause_stays_a_pause() -> None:
+    assert times((0, 0), (60 * S, 60 * S)) == [0, 60 * S]
+
+
+def test_a_very_long_pause_is_cut() -> None:
+    assert times((0, 0), (30 * HOUR, 30 * HOUR)) == [0, MAX_STEP_NS]
+
+
+@pytest.mark.parametrize("back", [0, 1, 500 * MS])
+def test_time_never_stands_still_or_steps_back(back: int) -> None:
+    assert times((0, 0), (-back, 1 * MS), (-back, 2 * MS)) == [0, MIN_STEP_NS, 2 * MIN_STEP_NS]

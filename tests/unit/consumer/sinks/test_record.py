@@ -1,124 +1,184 @@
-"""`record:FILE`: the queue, the thread, and what happens when the disk is slow or full."""
+"""`record:FILE`: the queue, the files, and what happens when the disk is slow or full."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import av
 import pytest
 
-from fanlight.common.model.errors import SinkError
+from fanlight.common.model.errors import ConfigError, SinkError
 from fanlight.common.model.frame import Codec, EncodedFrame
-from fanlight.consumer.sinks.record import RecordSink
-from fanlight.consumer.sinks.recording import Recording
-from tests.support.timing import scaled, wait_until
-from tests.unit.consumer.sinks.build import encoded
+from fanlight.consumer.sinks.record import Recording, RecordQueue, RecordSink
+from tests.support.timing import scaled
+from tests.unit.consumer.sinks.build import STEP_NS, encoded
+
+# The queue -----------------------------------------------------------------------------------------------
 
 
-def count(path: Path) -> int:
-    with av.open(str(path)) as container:
-        return sum(1 for _ in container.decode(video=0))
+def left_in(queue: RecordQueue) -> list[int]:
+    queue.close()
+    taken = []
+    while (item := queue.take()) is not None:
+        taken.append(item[0].header.seq)
+    return taken
 
 
-def test_it_starts_at_a_keyframe_and_so_does_every_epoch(tmp_path: Path) -> None:
-    frames = encoded(20)
-    sink = RecordSink(str(tmp_path / "r.mp4"))
+def test_a_recording_starts_at_a_keyframe_and_so_does_every_epoch() -> None:
+    frames, queue = encoded(20), RecordQueue()
     for frame in frames[1:]:
-        sink.receive(frame)
+        queue.put(frame, 0)
     for frame in frames[10:]:
-        sink.receive(replace(frame, header=frame.header._replace(epoch=8)))
-    sink.close()
-    assert count(tmp_path / "r.mp4") == 10
-    assert sink.left_out == 0, "what came before the recording began is not missing from it"
+        queue.put(replace(frame, header=frame.header._replace(epoch=8)), 0)
+    assert queue.left_out == 0, "what came before the recording began is not missing from it"
+    assert left_in(queue) == [*range(15, 20), *range(15, 20)]
 
 
-class SlowDisk:
-    """Writes nothing before it may. Keeps what it was given."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.seqs: list[int] = []
-        self.busy = threading.Event()
-        self.may_write = threading.Event()
-        monkeypatch.setattr(Recording, "write", self._write)
-
-    def _write(self, frame: EncodedFrame, _arrival_ns: int) -> None:
-        self.busy.set()
-        assert self.may_write.wait(scaled(20))
-        self.seqs.append(frame.header.seq)
-
-
-@pytest.fixture
-def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowDisk]:
-    slow = SlowDisk(monkeypatch)
-    yield slow
-    slow.may_write.set()
-
-
-def test_a_full_queue_leaves_out_whole_frames_up_to_a_keyframe(
-    tmp_path: Path, disk: SlowDisk, caplog: pytest.LogCaptureFixture
-) -> None:
-    frames = encoded(60)
-    sink = RecordSink(str(tmp_path / "r.mp4"), max_frames=20)
-    sink.receive(frames[0])
-    assert disk.busy.wait(scaled(5))
-    # 1 to 20 fill the queue while frame 0 is being written; 21 does not fit.
-    for frame in frames[1:40]:
-        sink.receive(frame)
-    disk.may_write.set()
-    wait_until(lambda: len(disk.seqs) == 21, 5)
+def test_a_full_queue_leaves_out_whole_frames_up_to_a_keyframe() -> None:
+    frames, queue = encoded(60), RecordQueue(max_frames=20)
+    for frame in frames[:40]:
+        queue.put(frame, 0)
+    taken = [queue.take() for _ in range(20)]
     for frame in frames[40:]:
-        sink.receive(frame)
-    sink.close()
-    assert disk.seqs == [*range(21), *range(45, 60)]
-    assert sink.left_out == 24
-    assert [r.getMessage() for r in caplog.records][-1].endswith("frames left out so far: 24")
+        queue.put(frame, 0)
+    assert [item and item[0].header.seq for item in taken] == list(range(20))
+    assert queue.left_out == 25
+    assert left_in(queue) == [*range(45, 60)]
 
 
-def test_the_queue_is_bounded_by_bytes_too(tmp_path: Path, disk: SlowDisk) -> None:
-    frames = encoded(10, of=Codec.RAW)
-    size = len(frames[0].body)
-    sink = RecordSink(str(tmp_path / "r.mp4"), max_bytes=3 * size)
+def test_the_queue_is_bounded_by_bytes_too_but_always_takes_one_frame() -> None:
+    frames = encoded(6, of=Codec.RAW)
+    for max_bytes, expected in ((3 * len(frames[0].body), [0, 1, 2]), (1, [0])):
+        queue = RecordQueue(max_bytes=max_bytes)
+        for frame in frames:
+            queue.put(frame, 0)
+        assert (queue.left_out, left_in(queue)) == (6 - len(expected), expected)
+
+
+# The files -----------------------------------------------------------------------------------------------
+
+
+def record(recording: Recording, frames: list[EncodedFrame]) -> None:
+    for frame in frames:
+        recording.write(frame, frame.header.seq * STEP_NS)
+
+
+def content(path: Path) -> tuple[str, int, int, int]:
+    """(codec, width, height, frames) of a file."""
+    with av.open(str(path)) as container:
+        context = container.streams.video[0].codec_context
+        name = context.name
+        count = sum(1 for _ in container.decode(video=0))
+        return name, context.width, context.height, count
+
+
+def test_a_change_of_size_or_codec_opens_the_next_file(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    recording = Recording(tmp_path / "r.mp4")
+    record(recording, encoded(9))
+    record(recording, encoded(8, size=(96, 64)))
+    record(recording, encoded(7, of=Codec.JPEG, size=(96, 64)))
+    recording.close()
+    assert content(tmp_path / "r.mp4") == ("h264", 64, 48, 9)
+    assert content(tmp_path / "r-2.mp4") == ("h264", 96, 64, 8)
+    assert content(tmp_path / "r-3.mp4") == ("mjpeg", 96, 64, 7)
+    assert caplog.messages == [
+        f"record: the stream is now h264 96x64, recording goes on in {tmp_path}/r-2.mp4",
+        f"record: the stream is now jpeg 96x64, recording goes on in {tmp_path}/r-3.mp4",
+    ]
+
+
+def test_a_new_epoch_of_the_same_shape_goes_on_in_the_same_file(tmp_path: Path) -> None:
+    recording = Recording(tmp_path / "r.mkv")
+    record(recording, encoded(9))
+    record(recording, [replace(f, header=f.header._replace(epoch=8)) for f in encoded(9)])
+    recording.close()
+    assert content(tmp_path / "r.mkv")[3] == 18
+    assert [p.name for p in tmp_path.iterdir()] == ["r.mkv"]
+
+
+def test_an_existing_file_is_kept_and_the_next_free_name_taken(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "r.mp4"
+    path.write_bytes(b"precious")
+    (tmp_path / "r-2.mp4").write_bytes(b"too")
+    recording = Recording(path)
+    record(recording, encoded(3))
+    recording.close()
+    assert path.read_bytes() == b"precious"
+    assert (tmp_path / "r-2.mp4").read_bytes() == b"too"
+    assert content(tmp_path / "r-3.mp4")[3] == 3
+    expected = f"record: {path} exists and is kept, recording to {tmp_path}/r-3.mp4"
+    assert caplog.messages == [expected]
+
+
+def test_a_recording_of_nothing_leaves_no_file(tmp_path: Path) -> None:
+    recording = Recording(tmp_path / "r.mp4")
+    assert (tmp_path / "r.mp4").exists(), "the name is taken from the start"
+    recording.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["r.avi", "r", "r.mp4.part"])
+def test_another_extension_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=r"allowed is a file name that ends in \.mp4 or \.mkv$"):
+        Recording(tmp_path / name)
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "nope" / "r.mp4", tmp_path / "file" / "r.mp4", Path("/proc/r.mp4")):
+        with pytest.raises(ConfigError, match="cannot be used: allowed is a file that can be written"):
+            Recording(path)
+
+
+# The sink ------------------------------------------------------------------------------------------------
+
+
+def test_a_slow_disk_costs_frames_of_the_recording_and_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    busy, may_write, written = threading.Event(), threading.Event(), list[int]()
+
+    def write(_self: Recording, frame: EncodedFrame, _arrival_ns: int) -> None:
+        busy.set()
+        assert may_write.wait(scaled(20))
+        written.append(frame.header.seq)
+
+    monkeypatch.setattr(Recording, "write", write)
+    frames = encoded(10, of=Codec.JPEG)
+    sink = RecordSink(str(tmp_path / "r.mp4"), RecordQueue(max_frames=3))
     sink.receive(frames[0])
-    assert disk.busy.wait(scaled(5))
+    assert busy.wait(scaled(5))
     for frame in frames[1:]:
         sink.receive(frame)
-    assert sink.left_out == 6
-    disk.may_write.set()
+    assert sink.tick()
+    may_write.set()
     sink.close()
-    assert disk.seqs == [0, 1, 2, 3]
+    assert written == [0, 1, 2, 3]
+    assert caplog.messages == [f"record:{tmp_path}/r.mp4: the disk is too slow, frames left out so far: 6"]
 
 
-def test_a_frame_larger_than_the_queue_is_still_recorded(tmp_path: Path) -> None:
-    sink = RecordSink(str(tmp_path / "r.mp4"), max_bytes=1)
-    sink.receive(encoded(1)[0])
-    sink.close()
-    assert count(tmp_path / "r.mp4") == 1
-
-
-def test_frames_left_out_are_told_once_a_second_at_most(
-    tmp_path: Path, disk: SlowDisk, caplog: pytest.LogCaptureFixture
-) -> None:
-    frames = encoded(30, of=Codec.JPEG)
-    sink = RecordSink(str(tmp_path / "r.mp4"), max_frames=1)
-    disk.may_write.set()
-    for frame in frames * 200:
+def test_what_was_received_is_in_the_file(tmp_path: Path) -> None:
+    sink = RecordSink(str(tmp_path / "r.mp4"))
+    for frame in encoded(5):
         sink.receive(frame)
     sink.close()
-    assert sink.left_out > 0
-    assert 1 <= len(caplog.records) < 1 + scaled(10)
+    assert content(tmp_path / "r.mp4")[3] == 5
 
 
-def test_a_failure_at_the_very_end_is_told_by_close(
+def test_a_failure_at_the_very_end_is_raised_by_close(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_self: Recording) -> None:
         raise OSError(28, "No space left on device")
 
+    monkeypatch.setattr(Recording, "close", full)
     sink = RecordSink(str(tmp_path / "r.mp4"))
     sink.receive(encoded(1)[0])
-    monkeypatch.setattr(Recording, "close", full)
     with pytest.raises(SinkError, match="cannot be written any further: No space left on device"):
         sink.close()

@@ -72,13 +72,12 @@ def test_a_picture_is_shared_with_what_belongs_to_it(sink: ShareSink, ring: Ring
     assert not list(ring_folder().glob(f"{ring.stream}.*"))
 
 
-def test_it_is_at_work_as_long_as_its_viewers_are_well_served(
-    settings: ConsumerSettings, ring: RingName, monkeypatch: pytest.MonkeyPatch
+def test_it_is_alive_as_long_as_its_viewers_are_well_served(
+    settings: ConsumerSettings, ring: RingName
 ) -> None:
     now_ns = 1_000_000_000_000
-    monkeypatch.setattr("fanlight.consumer.sinks.share.monotonic_ns", lambda: now_ns)
     stats = STATS
-    sink = ShareSink(settings, lambda: stats)
+    sink = ShareSink(settings, lambda: stats, lambda: now_ns)
     try:
         sink.present(frame(0))
         attachment = Attachment(segments(ring)[0], FULL_BGR)
@@ -100,23 +99,22 @@ def test_it_is_at_work_as_long_as_its_viewers_are_well_served(
         sink.close()
 
 
-def test_a_folder_that_is_not_ours_is_said_once_and_used_when_it_is(
+def test_a_folder_that_is_not_ours_is_reported_once_and_used_when_it_is(
     settings: ConsumerSettings,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     now_ns = 1_000_000_000_000
-    monkeypatch.setattr("fanlight.consumer.sinks.share.monotonic_ns", lambda: now_ns)
     monkeypatch.setattr(folder, "SHARED_MEMORY", tmp_path)
     ring_folder().mkdir()
     ring_folder().chmod(0o755)
-    sink = ShareSink(settings, lambda: STATS)
+    sink = ShareSink(settings, lambda: STATS, lambda: now_ns)
     for _ in range(3):
         assert sink.tick()
         sink.present(frame(0))
-    (said,) = caplog.messages
-    assert "remove it; consumers get the stream itself" in said
+    (line,) = caplog.messages
+    assert "remove it; consumers get the stream itself" in line
     ring_folder().chmod(0o700)
     now_ns += 5_000_000_000
     sink.tick()
@@ -134,12 +132,9 @@ def test_without_shared_memory_there_is_no_sink(
         ShareSink(settings, lambda: STATS)
 
 
-def test_slots_that_a_burst_needed_are_given_back(
-    settings: ConsumerSettings, stream: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_slots_that_a_burst_needed_are_given_back(settings: ConsumerSettings, stream: str) -> None:
     now_ns = 1_000_000_000_000
-    monkeypatch.setattr("fanlight.consumer.sinks.share.monotonic_ns", lambda: now_ns)
-    sink = ShareSink(settings, lambda: STATS)
+    sink = ShareSink(settings, lambda: STATS, lambda: now_ns)
 
     def size() -> int:
         return sum(file.stat().st_size for file in ring_folder().glob(f"{stream}.*"))

@@ -10,16 +10,16 @@ import pytest
 from fanlight.common.model.errors import ConfigError
 from fanlight.consumer.sinks import trace
 from fanlight.consumer.sinks.trace import TraceSink, line
-from fanlight.consumer.stats import Event, Outcome
+from fanlight.consumer.stats import Outcome, TraceRow
 
-PRESENTED = Outcome(3, 100, 120, 125, Event.PRESENTED)
+PRESENTED = TraceRow(3, 100, 120, 125, Outcome.PRESENTED)
 
 
-def test_a_file_has_the_header_and_every_outcome_in_order(tmp_path: Path) -> None:
+def test_a_file_has_the_header_and_every_row_in_order(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     sink = TraceSink(str(path))
-    sink.outcome(PRESENTED)
-    sink.outcome(Outcome(4, 133, 150, None, Event.AWAITING_KEY))
+    sink.trace(PRESENTED)
+    sink.trace(TraceRow(4, 133, 150, None, Outcome.AWAITING_KEY))
     assert sink.tick()
     sink.close()
     assert path.read_bytes() == (
@@ -34,14 +34,11 @@ def test_an_older_trace_is_replaced(tmp_path: Path) -> None:
     assert path.read_text() == "seq,capture_ns,received_ns,presented_ns,event\n"
 
 
-def test_lines_reach_the_file_once_a_second_not_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lines_reach_the_file_once_a_second_not_at_once(tmp_path: Path) -> None:
     now_ns = 5_000_000_000
-    monkeypatch.setattr(trace, "monotonic_ns", lambda: now_ns)
     path = tmp_path / "t.csv"
-    sink = TraceSink(str(path))
-    sink.outcome(PRESENTED)
+    sink = TraceSink(str(path), lambda: now_ns)
+    sink.trace(PRESENTED)
     now_ns += 999_999_999
     sink.tick()
     assert path.read_bytes() == b""
@@ -76,18 +73,17 @@ class Disk:
         pass
 
 
-def test_it_goes_on_where_it_stopped_when_there_is_room_again(
+def test_a_full_disk_costs_rows_and_writing_goes_on_where_it_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     now_ns = 5_000_000_000
-    monkeypatch.setattr(trace, "monotonic_ns", lambda: now_ns)
-    sink = TraceSink(str(tmp_path / "t.csv"))
+    sink = TraceSink(str(tmp_path / "t.csv"), lambda: now_ns)
     sink._file.close()
     disk = Disk(100)
     monkeypatch.setattr(sink, "_file", disk)
-    rows = [Outcome(seq, 100, 120, 125, Event.PRESENTED) for seq in range(20_000)]
+    rows = [TraceRow(seq, 100, 120, 125, Outcome.PRESENTED) for seq in range(20_000)]
     for row in rows:
-        sink.outcome(row)
+        sink.trace(row)
     now_ns += 1_000_000_000
     sink.tick()
     assert len(sink._pending) < 300_000
@@ -97,7 +93,7 @@ def test_it_goes_on_where_it_stopped_when_there_is_room_again(
     assert len(disk.taken) == 100
     now_ns += 1
     sink.tick()
-    sink.outcome(rows[0])
+    sink.trace(rows[0])
     sink.close()
     lines = disk.taken.decode().splitlines()
     kept = len(lines) - 2

@@ -1,10 +1,17 @@
-"""The part of `window` that needs none; the rest is tested under Xvfb."""
+"""The parts of `window` that need none: its size, its label, and what happens without a display."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
-from fanlight.consumer.sinks.window import fitted
+from fanlight.consumer.sinks.window import MARGIN_PX, Label, fitted, label_text
+from tests.support.timing import scaled
+from tests.unit.consumer.sinks.build import STATS
 
 
 @pytest.mark.parametrize(
@@ -21,3 +28,77 @@ def test_a_window_opens_with_the_size_of_the_picture_or_smaller(
     picture: tuple[int, int], window: tuple[int, int]
 ) -> None:
     assert fitted(*picture) == window
+
+
+def test_the_label_names_the_consumer_its_rate_and_its_age() -> None:
+    assert label_text("c1", STATS) == "c1   30.0 fps   12 ms"
+    assert label_text("c1", replace(STATS, fps=0.0, age_p50_s=None)) == "c1   0.0 fps   - ms"
+
+
+def changed(canvas: np.ndarray, before: np.ndarray) -> tuple[int, int, int, int]:
+    rows, columns = np.nonzero((canvas != before).any(axis=2))
+    return int(columns.min()), int(rows.min()), int(columns.max()), int(rows.max())
+
+
+def test_it_stays_in_its_corner_and_leaves_the_rest_alone() -> None:
+    canvas = np.full((720, 1280, 3), 200, np.uint8)
+    before = canvas.copy()
+    Label().draw(canvas, "c1   30.0 fps   12 ms")
+    left, top, right, bottom = changed(canvas, before)
+    assert (left, top) == (MARGIN_PX, MARGIN_PX)
+    assert 150 < right < 240
+    assert 40 < bottom < 50
+
+
+def test_white_text_on_a_white_picture_can_be_read() -> None:
+    canvas = np.full((100, 400, 3), 255, np.uint8)
+    Label().draw(canvas, "c1   30.0 fps")
+    assert canvas[MARGIN_PX + 2, MARGIN_PX + 2].max() < 100, "the box behind it is dark"
+    assert canvas[MARGIN_PX : MARGIN_PX + 30, MARGIN_PX + 5 : 120].max() == 255
+
+
+def test_a_warning_is_amber_and_hides_what_it_covers() -> None:
+    canvas = np.full((100, 400, 3), 255, np.uint8)
+    Label().draw(canvas, "no new frame", warning=True)
+    box = canvas[MARGIN_PX : MARGIN_PX + 30, MARGIN_PX : MARGIN_PX + 100].reshape(-1, 3)
+    assert box[0].tolist() == [0, 0, 0]
+    assert box.max(axis=0)[2] > 250 > box.max(axis=0)[0]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (11, 11), (40, 200), (200, 20)])
+def test_a_picture_smaller_than_the_label_is_no_problem(size: tuple[int, int]) -> None:
+    Label().draw(np.zeros((*size, 3), np.uint8), "c1   30.0 fps   12 ms")
+
+
+PROGRAM = (
+    "from fanlight.common.model.errors import SinkError\n"
+    "from fanlight.consumer.sinks import open_sink, parse_sink\n"
+    "from tests.unit.consumer.sinks.build import context\n"
+    "try:\n"
+    "    open_sink(parse_sink('window'), context())\n"
+    "except SinkError as error:\n"
+    "    print(error)\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("environment", "line"),
+    [
+        ({}, "DISPLAY is not set"),
+        ({"WAYLAND_DISPLAY": "wayland-0"}, "DISPLAY is not set"),
+        ({"DISPLAY": ":7654"}, "no X server answers at DISPLAY=:7654"),
+        ({"DISPLAY": "localhost:7654"}, "no X server answers at DISPLAY=localhost:7654"),
+        ({"DISPLAY": "nonsense"}, "no X server answers at DISPLAY=nonsense"),
+    ],
+)
+def test_without_a_display_there_is_one_line_and_no_abort(environment: dict[str, str], line: str) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env={"PATH": "/usr/bin:/bin", **environment},
+        capture_output=True,
+        text=True,
+        timeout=scaled(20),
+        check=False,
+    )
+    expected = f"window cannot be opened: {line}, use --sink status\n"
+    assert (run.returncode, run.stdout, run.stderr) == (0, expected, "")

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Final
 
-from fanlight.common.clock import monotonic_ns
+from fanlight.common import clock
 from fanlight.common.model.frame import FrameHeader
 from fanlight.common.shm.layout import CODECS, Slot
 from fanlight.common.shm.reader import Attachment
-from fanlight.consumer.account import Account
+from fanlight.consumer.delivery import Delivery
 from fanlight.consumer.frame import Frame
 from fanlight.consumer.ring_playout import Choice, RingPlayout
-from fanlight.consumer.ways import Present
+from fanlight.consumer.stats import ConsumerCounters
 
-# The hub says so ten times a second.
+# A hub writes that it is alive ten times a second.
 LIVENESS_TIMEOUT_NS: Final = 600_000_000
 # Without a new picture for so long it is worth asking whether the hub is still there.
 SILENT_NS: Final = 100_000_000
@@ -24,73 +25,74 @@ _SUCCESSOR_WAIT_S: Final = 0.01
 
 
 def at_work(liveness_ns: int, now_ns: int) -> bool:
-    """Whether a hub that said so at that time is at work (both monotonic)."""
+    """Whether a hub that wrote its liveness at that time is at work (both monotonic)."""
     return now_ns - liveness_ns <= LIVENESS_TIMEOUT_NS
 
 
-class HubWay:
+class HubSource:
     """One hub's ring, read in the presenting thread.
 
     Args:
-        after: the (epoch, seq) that came last by another way, if any.
+        after: the (epoch, seq) that came last from another source, if any.
         delay_ns: of `sync`; None for `latest`.
+        now_ns: the monotonic clock.
     """
 
     def __init__(
         self,
         attachment: Attachment,
         stream: str,
-        account: Account,
-        present: Present,
+        counters: ConsumerCounters,
+        delivery: Delivery,
         *,
         delay_ns: int | None,
         after: tuple[int, int] | None,
+        now_ns: Callable[[], int] = clock.monotonic_ns,
     ) -> None:
         self._attachment = attachment
         self._stream = stream
-        self._account = account
-        self._present = present
-        self._wait = attachment.wait
-        header = attachment.header
-        self._epoch, self._width, self._height = header.epoch, header.width, header.height
-        after_seq = after[1] if after is not None and after[0] == header.epoch else None
-        now_ns = monotonic_ns()
-        self._playout = RingPlayout(attachment, delay_ns, after_seq, now_ns)
-        self._newest_ns = now_ns
+        self._counters = counters
+        self._delivery = delivery
+        self._now_ns = now_ns
+        epoch = attachment.header.epoch
+        after_seq = after[1] if after is not None and after[0] == epoch else None
+        self._newest_ns = now_ns()
+        self._playout = RingPlayout(attachment, delay_ns, after_seq, self._newest_ns)
         self._longest_wait_s = _LONGEST_WAIT_S
+        # Never released: to acquire it with a timeout is the cheapest precise wait.
         self._pause = threading.Lock()
         self._pause.acquire()
 
     @property
     def last(self) -> tuple[int, int] | None:
-        """The (epoch, seq) that came last, by either way; None if none did."""
+        """The (epoch, seq) that came last, from either source; None if none did."""
         seq = self._playout.last_seq
-        return None if seq is None else (self._epoch, seq)
+        return None if seq is None else (self._attachment.header.epoch, seq)
 
     @property
     def silent(self) -> bool:
-        """Whether no picture has come for a while, and all that came were seen to."""
+        """Whether no picture has come for a while, and nothing is left to present."""
         attachment = self._attachment
         if attachment.newest != self._playout.seen:
             return False
-        return not attachment.liveness_ns or monotonic_ns() - self._newest_ns >= SILENT_NS
+        return not attachment.liveness_ns or self._now_ns() - self._newest_ns >= SILENT_NS
 
     @property
     def left(self) -> bool:
-        """Whether the hub has left, was killed, or does not get on."""
+        """Whether the hub has left, was killed, or is stuck."""
         attachment = self._attachment
-        return not (at_work(attachment.liveness_ns, monotonic_ns()) and attachment.alive)
+        return not (at_work(attachment.liveness_ns, self._now_ns()) and attachment.alive)
 
     @property
     def overdue(self) -> bool:
         """Whether a hub that has left would have a successor by now."""
-        return monotonic_ns() - self._newest_ns >= SILENT_NS
+        return self._now_ns() - self._newest_ns >= SILENT_NS
 
     def take(self, timeout_s: float) -> Frame | None:
         """The next frame; None if there is none in that time, or in a moment."""
         attachment, playout = self._attachment, self._playout
-        newest = self._wait(playout.seen, min(timeout_s, self._longest_wait_s))
-        now_ns = monotonic_ns()
+        newest = attachment.wait(playout.seen, min(timeout_s, self._longest_wait_s))
+        now_ns = self._now_ns()
         due_ns = None
         # Nearly always it is the next one, to be shown at once. Each line and object less counts, a hundred
         # times for each frame: nothing of this is in a processor's cache when it wakes up.
@@ -108,30 +110,30 @@ class HubWay:
         self._newest_ns = now_ns
         header = self._header(slot)
         picture = attachment.picture(slot.number)
-        return self._present(
-            header, picture.image, slot.written_ns, slot.captured_ns, due_ns, self._account.lost, picture
+        return self._delivery.present(
+            header, picture.image, slot.written_ns, slot.captured_ns, due_ns, self._counters.lost, picture
         )
 
     def _count(self, choice: Choice) -> None:
-        account = self._account
-        for slot, event in choice.dropped:
+        for slot, outcome in choice.dropped:
             header = self._header(slot)
-            account.arrived(header, 0, slot.written_ns)
-            account.dropped(header, slot.written_ns, event)
-        if choice.gone:
-            account.meters.overtaken(choice.gone)
+            self._counters.received(header, 0, slot.written_ns)
+            self._counters.dropped(header, slot.written_ns, outcome)
+        if choice.overwritten:
+            self._counters.overwritten(choice.overwritten)
         if choice.lost:
-            account.missed(choice.lost)
+            self._counters.count("lost", choice.lost)
 
     def _header(self, slot: Slot) -> FrameHeader:
+        ring = self._attachment.header
         return FrameHeader(
             self._stream,
             CODECS[slot.codec_number],
-            self._epoch,
+            ring.epoch,
             slot.seq,
             slot.capture_ns,
-            self._width,
-            self._height,
+            ring.width,
+            ring.height,
             slot.keyframe == 1,
             slot.fps,
         )

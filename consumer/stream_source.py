@@ -1,0 +1,199 @@
+"""Frames of the stream itself: takes them from the mailbox when they are due, and decodes them.
+
+In the presenting thread: the receiving one must stay free to receive. Inter-coded frames all pass through
+the decoder, in order; of the others only those that are shown.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from fanlight.common.clock import monotonic_ns
+from fanlight.common.codec import decoder
+from fanlight.common.limited_log import LimitedLog
+from fanlight.common.model.control import Reason
+from fanlight.common.model.errors import DecodeError
+from fanlight.common.model.frame import Codec
+from fanlight.common.model.histogram import Histogram
+from fanlight.common.model.pixels import Form, Pixels
+from fanlight.consumer.delivery import Delivery
+from fanlight.consumer.frame import Frame
+from fanlight.consumer.mailbox import Mailbox
+from fanlight.consumer.playout import ReceivedFrame
+from fanlight.consumer.receiver import Receiver
+from fanlight.consumer.stats import ConsumerCounters, Outcome
+
+if TYPE_CHECKING:
+    # These import PyAV, which is not needed for shared pictures.
+    from fanlight.common.codec.base import Decoded, Decoder
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+class StreamSource:
+    """Belongs to the presenting thread."""
+
+    def __init__(
+        self,
+        form: Form,
+        mailbox: Mailbox,
+        receiver: Receiver,
+        counters: ConsumerCounters,
+        delivery: Delivery,
+    ) -> None:
+        self._mailbox = mailbox
+        self._clock = receiver.clock
+        self._counters = counters
+        self._delivery = delivery
+        self._decoding = Decoding(form, lambda: receiver.broken(Reason.DECODE_ERROR), counters.decoding)
+
+    @property
+    def empty(self) -> bool:
+        """Whether no frame waits here."""
+        return not len(self._mailbox)
+
+    def take(self, timeout_s: float) -> Frame | None:
+        """The next frame; None if there is none in that time, or there was other work."""
+        step = self._mailbox.take(timeout_s)
+        for referred_to in step.decode:
+            self._decoding.skip(referred_to)
+        if step.frame is not None:
+            return self._present(step.frame, step.due_ns)
+        if step.prepare is not None:
+            self._decoding.prepare(step.prepare)
+        elif step.decode_ahead is not None:
+            self._decoding.decode_ahead(step.decode_ahead)
+        return None
+
+    def release(self) -> None:
+        """Let go of the decoder: frames come from a hub now."""
+        self._decoding.release()
+
+    def _present(self, frame: ReceivedFrame, due_ns: int | None) -> Frame | None:
+        header = frame.header
+        image = self._decoding.pixels(frame)
+        if isinstance(image, Outcome):
+            self._counters.dropped(header, frame.received_ns, image)
+            return None
+        offset_ns = self._clock.offset_ns()
+        if not self._clock.believes(self._clock.now_ns() - header.capture_ns):
+            self._counters.dropped(header, frame.received_ns, Outcome.LATE)
+            return None
+        return self._delivery.present(
+            header,
+            image,
+            frame.received_ns,
+            header.capture_ns - offset_ns,
+            None if due_ns is None else due_ns - offset_ns,
+            frame.lost_before,
+        )
+
+
+class Decoding:
+    """Owns the decoder. Not thread-safe.
+
+    Args:
+        form: of the pictures.
+        on_broken: called for a frame that cannot be decoded and that later ones refer to.
+        times: gets the time that each frame took, in seconds, with its conversion if it has one.
+    """
+
+    def __init__(
+        self,
+        form: Form,
+        on_broken: Callable[[], None],
+        times: Histogram,
+        new_decoder: Callable[[Codec], Decoder] = decoder,
+    ) -> None:
+        self._form = form
+        self._on_broken = on_broken
+        self._times = times
+        self._new_decoder = new_decoder
+        self._decoder: Decoder | None = None
+        self._codec: Codec | None = None
+        self._awaiting_key = False
+        # With the time that each has taken already.
+        self._ahead: deque[tuple[ReceivedFrame, Decoded | Outcome, int]] = deque()
+        self._prepared: tuple[ReceivedFrame, Pixels | Outcome] | None = None
+        self._log = LimitedLog(_LOG)
+
+    def release(self) -> None:
+        """Let go of the decoder and its pictures."""
+        self._decoder = self._codec = self._prepared = None
+        self._ahead.clear()
+
+    def skip(self, frame: ReceivedFrame) -> None:
+        """Take a frame that is not shown, for later ones may refer to it."""
+        if not frame.header.codec.intra_only and not self._is_prepared(frame):
+            began_ns = monotonic_ns()
+            _, earlier_ns = self._take_or_decode(frame)
+            self._took(began_ns, earlier_ns)
+
+    def decode_ahead(self, frame: ReceivedFrame) -> None:
+        """Decode a frame before it is due; its pixels can wait."""
+        began_ns = monotonic_ns()
+        decoded = self._decode(frame)
+        self._ahead.append((frame, decoded, monotonic_ns() - began_ns))
+
+    def prepare(self, frame: ReceivedFrame) -> None:
+        """Work out the pixels of a frame just before it is due."""
+        self._prepared = (frame, self.pixels(frame))
+
+    def pixels(self, frame: ReceivedFrame) -> Pixels | Outcome:
+        """The pixels of a frame, or why it has none: `undecodable`, or `awaiting_key`."""
+        if self._prepared is not None and self._is_prepared(frame):
+            image, self._prepared = self._prepared[1], None
+            return image
+        began_ns = monotonic_ns()
+        decoded, earlier_ns = self._take_or_decode(frame)
+        if isinstance(decoded, Outcome):
+            return decoded
+        try:
+            image = decoded.pixels(self._form)
+        except DecodeError as error:
+            return self._refused(frame, error)
+        self._took(began_ns, earlier_ns)
+        # As those that a hub shares are: a program must not work with one source and fail with the other.
+        image.flags.writeable = False
+        return image
+
+    def _is_prepared(self, frame: ReceivedFrame) -> bool:
+        return self._prepared is not None and self._prepared[0] is frame
+
+    def _took(self, began_ns: int, earlier_ns: int) -> None:
+        self._times.observe((monotonic_ns() - began_ns + earlier_ns) / 1e9)
+
+    def _take_or_decode(self, frame: ReceivedFrame) -> tuple[Decoded | Outcome, int]:
+        """A frame decoded, and the time in ns that this took before now."""
+        # Those before it were given up without being mentioned: nothing refers to them.
+        while self._ahead:
+            decoded_ahead, decoded, took_ns = self._ahead.popleft()
+            if decoded_ahead is frame:
+                return decoded, took_ns
+        return self._decode(frame), 0
+
+    def _decode(self, frame: ReceivedFrame) -> Decoded | Outcome:
+        header = frame.header
+        if self._awaiting_key and not header.key:
+            return Outcome.AWAITING_KEY
+        decoding = self._decoder
+        if decoding is None or header.codec is not self._codec:
+            self._codec = header.codec
+            decoding = self._decoder = self._new_decoder(header.codec)
+        elif frame.reset or self._awaiting_key:
+            decoding.reset()
+        self._awaiting_key = False
+        try:
+            return decoding.decode(frame.frame)
+        except DecodeError as error:
+            return self._refused(frame, error)
+
+    def _refused(self, frame: ReceivedFrame, error: DecodeError) -> Outcome:
+        self._log.warn(monotonic_ns(), "frame refused: %s", error)
+        if not frame.header.codec.intra_only:
+            self._awaiting_key = True
+            self._on_broken()
+        return Outcome.UNDECODABLE

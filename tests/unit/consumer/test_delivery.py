@@ -1,0 +1,109 @@
+"""When a frame is presented, and what is counted then."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+import pytest
+
+from fanlight.common.clock import monotonic_ns
+from fanlight.common.shm.reader import SharedPicture
+from fanlight.consumer.delivery import Delivery
+from fanlight.consumer.frame import Frame
+from fanlight.consumer.stats import MAX_UNCOUNTED, ConsumerCounters, ConsumerStats, Outcome
+from tests.support.headers import header
+from tests.unit.consumer.build import MS, SECOND, ManualClock
+
+IMAGE = np.zeros((48, 64, 3), np.uint8)
+
+
+class Picture:
+    valid = True
+
+
+class Bench(ManualClock):
+    def __init__(self) -> None:
+        super().__init__()
+        self.counters = ConsumerCounters()
+        self.rows: list[tuple[int, Outcome]] = []
+        self.counters.on_trace = lambda row: self.rows.append((row.seq, row.outcome))
+        self.delivery = Delivery(500 * MS, self.counters, self.monotonic_ns)
+
+    def present(
+        self,
+        seq: int,
+        *,
+        age_ns: int = 0,
+        due_ns: int | None = None,
+        lost: int = 0,
+        picture: Picture | None = None,
+    ) -> Frame | None:
+        self.delivery.next()
+        captured_ns = self.now_ns - age_ns
+        shared = cast("SharedPicture | None", picture)
+        return self.delivery.present(header(seq), IMAGE, 7, captured_ns, due_ns, lost, shared)
+
+    @property
+    def stats(self) -> ConsumerStats:
+        return self.counters.stats(self.now_ns)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_a_frame_has_its_age_and_the_frames_lost_since_the_one_before(bench: Bench) -> None:
+    frames = [bench.present(seq, age_ns=100 * MS, lost=lost) for seq, lost in ((0, 2), (1, 2), (5, 5))]
+    assert [frame and (frame.seq, frame.lost, frame.age_s) for frame in frames] == [
+        (0, 2, 0.1), (1, 0, 0.1), (5, 3, 0.1),
+    ]  # fmt: skip
+    assert (bench.stats.presented, bench.stats.shared, bench.stats.skew_p50_s) == (3, False, None)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_frame_that_is_too_old_is_not_presented_and_counted_once(bench: Bench, shared: bool) -> None:
+    bench.present(0)
+    assert bench.present(1, age_ns=501 * MS, picture=Picture() if shared else None) is None
+    assert bench.rows == [(0, Outcome.PRESENTED), (1, Outcome.LATE)]
+    assert (bench.stats.presented, bench.stats.late, bench.stats.received) == (1, 1, int(shared))
+
+
+def test_a_picture_that_was_overwritten_meanwhile_is_not_presented(bench: Bench) -> None:
+    picture = Picture()
+    picture.valid = False
+    assert bench.present(0, picture=picture) is None
+    assert bench.rows == [(0, Outcome.LATE)]
+
+
+def test_a_frame_that_is_not_due_is_waited_for(bench: Bench) -> None:
+    began_ns = monotonic_ns()
+    assert bench.present(0, due_ns=bench.now_ns + 20 * MS, picture=Picture()) is not None
+    assert monotonic_ns() - began_ns >= 20 * MS
+    assert bench.stats.skew_p50_s == 0.02, "by its own clock, which stood still"
+    assert bench.delivery._let_show_s > 0
+    bench.delivery.let_others_show()
+    assert bench.delivery._let_show_s == 0, "once"
+
+
+def test_a_wait_is_bounded_whatever_the_clocks_say(bench: Bench) -> None:
+    assert bench.present(0, due_ns=bench.now_ns + 3600 * SECOND) is not None
+
+
+def test_a_picture_that_expired_in_use_is_counted(bench: Bench) -> None:
+    pictures = [Picture(), Picture(), Picture()]
+    for seq, picture in enumerate(pictures):
+        bench.present(seq, picture=picture)
+        picture.valid = seq != 1
+    bench.delivery.next()
+    assert (bench.stats.expired, bench.stats.presented, bench.stats.shared) == (1, 3, True)
+
+
+def test_many_frames_are_counted_several_at_a_time(bench: Bench) -> None:
+    uncounted = []
+    for seq in range(2 * MAX_UNCOUNTED):
+        bench.present(seq)
+        uncounted.append(len(bench.counters.presented))
+    assert max(uncounted) == MAX_UNCOUNTED
+    assert bench.stats.presented == 2 * MAX_UNCOUNTED
