@@ -1,4 +1,4 @@
-"""The folder of this user's rings, and what living and killed hubs keep in it."""
+"""The folder of this user's rings: who may enter it, which files are in use, which hub leads."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from fanlight.common.model.errors import SharingError
+from fanlight.common.model.reasons import reason
 from fanlight.common.shm import futex
 from fanlight.common.shm.names import RingName, is_ours
 
@@ -23,7 +24,7 @@ def ring_folder() -> Path:
 
 
 def can_share() -> bool:
-    """Whether this system has what sharing takes."""
+    """Whether this system has what sharing needs."""
     return futex.available and SHARED_MEMORY.is_dir()
 
 
@@ -37,16 +38,16 @@ def make_private(folder: Path) -> None:
         folder.mkdir(0o700, exist_ok=True)
         found = os.lstat(folder)
     except OSError as error:
-        raise SharingError(f"{folder} cannot be used to share pictures: {error.strerror}") from None
+        raise SharingError(f"{folder} cannot be used to share pictures: {reason(error)}") from None
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
         raise SharingError(
-            f"{folder} is of user {found.st_uid} with mode {found.st_mode & 0o777:o}: pictures are shared "
-            "only in a folder of our own with mode 700; remove it"
+            f"{folder} belongs to user {found.st_uid} with mode {found.st_mode & 0o777:o}: pictures are "
+            "shared only in a folder of our own with mode 700; remove it"
         )
 
 
-def held(file: int) -> bool:
-    """Whether the process that wrote a segment, or took a lock, still lives."""
+def locked(file: int) -> bool:
+    """Whether the process that locked a file still lives."""
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
@@ -65,12 +66,12 @@ def segments(ring: RingName, folder: Path | None = None) -> list[str]:
     try:
         names = [path.name for path in _files(folder)]
     except OSError as error:
-        raise SharingError(f"shared pictures in {folder} cannot be read: {error.strerror}") from None
+        raise SharingError(f"shared pictures in {folder} cannot be read: {reason(error)}") from None
     return [name for name in names if name.startswith(ring.prefix) and name != ring.lock]
 
 
-def reclaim(folder: Path | None = None) -> int:
-    """Delete what hubs of this user left behind when they were killed; the number of files."""
+def remove_stale(folder: Path | None = None) -> int:
+    """Delete the files of killed hubs of this user; returns how many."""
     count = 0
     try:
         paths = _files(folder or ring_folder())
@@ -114,7 +115,7 @@ class Leadership:
         return False
 
     def release(self) -> None:
-        """Let the next one lead, and leave no empty folder. Safe to call twice."""
+        """Let the next hub lead, and remove an empty folder. Safe to call twice."""
         if self._file is not None:
             if is_still(self._path, self._file):
                 self._path.unlink()

@@ -9,7 +9,8 @@ from typing import Final, NamedTuple
 
 from fanlight.common.model.errors import SharingError, WireFormatError
 from fanlight.common.model.pixels import Form, Pixels
-from fanlight.common.shm.folder import held, is_still, opened, ring_folder
+from fanlight.common.model.reasons import reason
+from fanlight.common.shm.folder import is_still, locked, opened, ring_folder
 from fanlight.common.shm.futex import Futex
 from fanlight.common.shm.layout import (
     LIVENESS,
@@ -69,7 +70,7 @@ class Attachment:
                 self._memory = mmap.mmap(file, self.header.file_bytes, access=mmap.ACCESS_READ)
                 self._file = os.dup(file)
         except OSError as error:
-            raise SharingError(f"shared pictures {name} cannot be read: {error.strerror}") from None
+            raise SharingError(f"shared pictures {name} cannot be read: {reason(error)}") from None
         except WireFormatError as error:
             raise SharingError(f"shared pictures {name!r} cannot be used: {error}") from None
         self._words = words(self._memory, self.header)
@@ -99,7 +100,7 @@ class Attachment:
     @property
     def alive(self) -> bool:
         """Whether its writer lives and has not deleted it."""
-        return held(self._file) and is_still(self._path, self._file)
+        return locked(self._file) and is_still(self._path, self._file)
 
     @property
     def liveness_ns(self) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 
 from fanlight.common.model.errors import SharingError
 from fanlight.common.model.pixels import Pixels
+from fanlight.common.model.reasons import reason
 from fanlight.common.shm.folder import is_still, make_private, opened, ring_folder
 from fanlight.common.shm.futex import Futex
 from fanlight.common.shm.layout import (
@@ -126,4 +127,4 @@ def _failure(folder: Path, header: SegmentHeader, error: OSError) -> SharingErro
             f"{header.file_bytes / _MIB:.0f}: enlarge it (docker run --shm-size), or share less "
             "(--share-size, --share-format, a shorter --max-age)"
         )
-    return SharingError(f"{needed} cannot be shared in {folder}: {error.strerror}")
+    return SharingError(f"{needed} cannot be shared in {folder}: {reason(error)}")

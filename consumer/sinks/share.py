@@ -66,7 +66,7 @@ class ShareSink(Sink):
         self._progress = Progress(now_ns())
         self._failed_ns: int | None = None
         self._failure = ""
-        self._reclaim()
+        self._remove_stale()
         self._lead()
 
     def present(self, frame: Frame) -> None:
@@ -120,11 +120,11 @@ class ShareSink(Sink):
             )
         elif self._leads is not None:
             _LOG.info("share: taking over %s (%s)", self._ring.stream, self._ring.form)
-            self._reclaim()
+            self._remove_stale()
         self._leads = leads
 
-    def _reclaim(self) -> None:
-        files = folder.reclaim()
+    def _remove_stale(self) -> None:
+        files = folder.remove_stale()
         if files:
             _LOG.info(
                 "share: removed %d leftover %s of a killed hub", files, "file" if files == 1 else "files"

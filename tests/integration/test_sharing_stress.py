@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fanlight.common.shm.folder import reclaim, ring_folder
+from fanlight.common.shm.folder import remove_stale, ring_folder
 from tests.support.commands import ROOT
 from tests.support.sharing_stress import LONGEST_S, READERS
 from tests.support.timing import scaled
@@ -55,5 +55,5 @@ def test_no_picture_is_torn_unnoticed_while_readers_and_writers_are_killed(
 
     with pytest.raises(ProcessLookupError):
         os.killpg(program.pid, 0)
-    reclaim()
+    remove_stale()
     assert list(ring_folder().glob(f"{stream}.*")) == []

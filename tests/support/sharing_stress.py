@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from fanlight.common.model.errors import SharingError
 from fanlight.common.model.pixels import FULL_BGR, PixelFormat, Pixels
-from fanlight.common.shm.folder import reclaim, segments
+from fanlight.common.shm.folder import remove_stale, segments
 from fanlight.common.shm.layout import SegmentHeader, Slot
 from fanlight.common.shm.names import RingName
 from fanlight.common.shm.reader import Attachment
@@ -203,7 +203,7 @@ class _Stress:
             if checked >= next_writer:
                 _end(self._writer)
                 writer_kills += 1
-                reclaim()
+                remove_stale()
                 self._writer = self._new_writer()
                 next_writer += frames // (_WRITER_KILLS + 1)
         totals = dict(zip(COLUMNS, map(int, self.table.sum(axis=0)), strict=True))
@@ -219,7 +219,7 @@ class _Stress:
         """Kill them all, and delete what they leave behind."""
         for process in (self._writer, *self._readers):
             _end(process)
-        reclaim()
+        remove_stale()
 
     def _reader(self, number: int) -> ForkProcess:
         self._started += 1

@@ -9,11 +9,11 @@ import pytest
 from fanlight.common.model.pixels import Form, PixelFormat
 from fanlight.common.shm.folder import (
     Leadership,
-    held,
     is_still,
+    locked,
     make_private,
     opened,
-    reclaim,
+    remove_stale,
     ring_folder,
     segments,
 )
@@ -46,18 +46,18 @@ def test_a_file_is_held_as_long_as_its_lock_is(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.touch()
     with opened(path, os.O_RDONLY) as reading:
-        assert not held(reading)
+        assert not locked(reading)
         with opened(path, os.O_RDONLY) as writing:
             fcntl.flock(writing, fcntl.LOCK_EX)
-            assert held(reading)
-        assert not held(reading)
+            assert locked(reading)
+        assert not locked(reading)
 
 
 def test_asking_leaves_no_lock_behind(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.touch()
     with opened(path, os.O_RDONLY) as one, opened(path, os.O_RDONLY) as other:
-        assert not held(one)
+        assert not locked(one)
         fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
@@ -134,16 +134,16 @@ def test_what_a_killed_hub_left_behind_is_deleted_and_nothing_else(folder: Path)
         child(LEADER, folder, says="True") as leader,
     ):
         assert names(folder) == before | {dead, RING.lock}
-        assert reclaim(folder) == 0, "all of them live"
+        assert remove_stale(folder) == 0, "all of them live"
         end(writer)
         assert set(segments(RING, folder)) == {alive, dead}
-        assert reclaim(folder) == 1
+        assert remove_stale(folder) == 1
         assert names(folder) == before | {RING.lock}
         end(leader)
-        assert reclaim(folder) == 1
+        assert remove_stale(folder) == 1
     assert names(folder) == before
     assert (folder / "secret").read_text() == "somebody else's"
-    assert reclaim(folder) == 0
+    assert remove_stale(folder) == 0
 
     leadership.release()
     segment.close()
@@ -156,7 +156,7 @@ def test_what_another_user_left_there_stays(folder: Path) -> None:
     name = new_name()
     (folder / name).touch()
     os.chown(folder / name, 4711, 4711)
-    assert reclaim(folder) == 0
+    assert remove_stale(folder) == 0
     assert names(folder) == {name}
 
 
@@ -172,9 +172,9 @@ def test_what_cannot_be_deleted_stays_and_is_not_counted(
     before = open_files()
     with monkeypatch.context() as patch:
         patch.setattr(Path, "unlink", refused)
-        assert reclaim(folder) == 0
+        assert remove_stale(folder) == 0
     assert open_files() == before
-    assert reclaim(folder) == 1
+    assert remove_stale(folder) == 1
 
 
 def test_all_this_works_in_the_memory_of_this_host(stream: str) -> None:
@@ -183,10 +183,10 @@ def test_all_this_works_in_the_memory_of_this_host(stream: str) -> None:
     leadership = Leadership(ring)
     assert leadership.acquire()
     with child(WRITER, ring_folder(), name, says="ready") as writer:
-        reclaim()
+        remove_stale()
         assert segments(ring) == [name]
         end(writer)
-        reclaim()
+        remove_stale()
     assert [file for file in names(ring_folder()) if file.startswith(ring.prefix)] == [ring.lock]
     leadership.release()
     assert [file for file in names(ring_folder()) if file.startswith(ring.prefix)] == []

@@ -12,7 +12,7 @@ import pytest
 
 from fanlight.common.model.errors import SharingError
 from fanlight.common.model.pixels import PixelFormat, Pixels
-from fanlight.common.shm.folder import held
+from fanlight.common.shm.folder import locked
 from fanlight.common.shm.layout import LIVENESS, NEWEST, SLOT, number_at
 from fanlight.common.shm.writer import Segment
 from tests.unit.common.shm.build import GRACE_NS, described, new_name, noise, noted, open_files
@@ -60,7 +60,13 @@ def test_nothing_is_to_be_seen_before_it_is_complete(path: Path, monkeypatch: py
         source: str, target: Path, *, src_dir_fd: int | None = None, follow_symlinks: bool = True
     ) -> None:
         nameless = os.open(f"/proc/self/fd/{source}", os.O_RDONLY)
-        seen.append((os.listdir(path.parent), os.pread(nameless, header.file_bytes + 1, 0), held(nameless)))
+        seen.append(
+            (
+                os.listdir(path.parent),
+                os.pread(nameless, header.file_bytes + 1, 0),
+                locked(nameless),
+            )
+        )
         os.close(nameless)
         link(source, target, src_dir_fd=src_dir_fd, follow_symlinks=follow_symlinks)
 
@@ -155,7 +161,7 @@ def test_closing_deletes_it_and_may_be_repeated(path: Path) -> None:
     with path.open("rb") as file:
         segment.close()
         assert file.read(8 * LIVENESS + 8)[8 * LIVENESS :] == bytes(8), "it is not at work any more"
-        assert not held(file.fileno())
+        assert not locked(file.fileno())
     assert os.listdir(path.parent) == []
     path.touch()
     segment.close()

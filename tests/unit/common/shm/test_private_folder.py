@@ -15,7 +15,7 @@ from fanlight.common.shm.folder import (
     Leadership,
     can_share,
     make_private,
-    reclaim,
+    remove_stale,
     ring_folder,
 )
 from fanlight.common.shm.writer import Segment
@@ -72,8 +72,8 @@ def test_one_that_others_may_enter_is_refused(folder: Path, mode: int) -> None:
     folder.mkdir()
     folder.chmod(mode)
     assert refusal(folder) == (
-        f"{folder} is of user {os.geteuid()} with mode {mode & 0o777:o}: pictures are shared only in a "
-        "folder of our own with mode 700; remove it"
+        f"{folder} belongs to user {os.geteuid()} with mode {mode & 0o777:o}: pictures are shared only in "
+        "a folder of our own with mode 700; remove it"
     )
 
 
@@ -82,7 +82,7 @@ def test_one_of_another_user_is_refused(folder: Path) -> None:
         pytest.skip("only root may give a folder away")
     folder.mkdir(0o700)
     os.chown(folder, 4711, 4711)
-    assert f"{folder} is of user 4711 with mode 700" in refusal(folder)
+    assert f"{folder} belongs to user 4711 with mode 700" in refusal(folder)
 
 
 def test_a_link_is_refused_and_so_is_a_file(folder: Path, tmp_path: Path) -> None:
@@ -126,5 +126,5 @@ def test_other_users_are_locked_out() -> None:
             user=65534, group=65534, extra_groups=[], cwd="/", check=True, capture_output=True, text=True,
         )  # fmt: skip
         assert other.stdout.splitlines() == [f"ls -d {ring_folder()}"], "it is there, and that is all"
-    reclaim()
+    remove_stale()
     leadership.release()
