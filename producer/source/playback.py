@@ -58,8 +58,7 @@ class Playback:
         self._loop = loop
         self._clock = clock or Clock()
         self._log = LimitedLog(_log)
-        self._pacer = Pacer(self._clock)
-        self._paced = True
+        self._pacer: Pacer | None = None  # None where the network paces the stream
         self._arrived_ns = 0
         self._container: InputContainer | None = None
         self._frames: Iterator[tuple[av.VideoFrame, int]] = iter(())
@@ -78,9 +77,9 @@ class Playback:
         """
         container, stream = self._open_input()
         self.endless = self._input.timeouts_s is not None and (container.duration or 0) <= 0
-        self._paced = not self.endless or not _SEGMENTED.isdisjoint(container.format.name.split(","))
+        paced = not self.endless or not _SEGMENTED.isdisjoint(container.format.name.split(","))
+        self._pacer = Pacer(self._clock) if paced else None
         self.native_fps = nominal_fps(stream)
-        self._pacer = Pacer(self._clock)
         self._frames = self._decode(container, stream)
 
     def grab(self, stop: threading.Event) -> Captured | None:
@@ -90,7 +89,7 @@ class Playback:
             SourceError: nothing in it can be decoded, the connection failed, or no data came in time.
         """
         for frame, media_ns in self._frames:
-            capture_ns = self._pacer.wait(media_ns, stop) if self._paced else self._arrived_ns
+            capture_ns = self._pacer.wait(media_ns, stop) if self._pacer else self._arrived_ns
             return None if capture_ns is None else Captured(frame, capture_ns)
         return None
 
@@ -172,7 +171,7 @@ class Playback:
                 return
             self._arrived_ns = self._clock.wall_ns()
             arrived_ns = self._clock.monotonic_ns()
-            if not self._paced and catch_up.skips(
+            if self._pacer is None and catch_up.skips(
                 requested_ns=requested_ns, arrived_ns=arrived_ns, key=packet.is_keyframe
             ):
                 self._drops[Drop.SKIPPED] += 1
