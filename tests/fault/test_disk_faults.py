@@ -54,13 +54,14 @@ def logged(command: Command, part: str) -> list[str]:
 
 
 def playable(path: Path) -> int:
+    """The number of frames up to the point that was written; 0 before a first part is complete."""
     count = 0
-    with av.open(str(path)) as container:
-        try:
+    try:
+        with av.open(str(path)) as container:
             for _ in container.decode(video=0):
                 count += 1
-        except av.error.FFmpegError:
-            pass  # what did not fit any more
+    except (FileNotFoundError, av.error.FFmpegError):
+        pass  # what did not fit any more
     return count
 
 
@@ -96,7 +97,7 @@ def test_a_disk_that_is_full_to_the_end_is_an_error_but_not_before(
     small: SmallDisk, disk: Path, url: str, stream: str
 ) -> None:
     with running("consumer", *consuming(url, stream, f"record:{disk}/r.mp4", "null")) as command:
-        wait_until(lambda: (disk / "r.mp4").exists() and (disk / "r.mp4").stat().st_size > 100_000, 15)
+        wait_until(lambda: playable(disk / "r.mp4") > 0, 15)
         small.fill()
         line = command.wait_line("cannot be written: No space left on device; free some space")
         wait_until(lambda: time.monotonic() > line.at_s + 1.5, 5)
