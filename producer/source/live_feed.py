@@ -112,6 +112,7 @@ class _Reading:
         self.newest: NewestSlot[Captured] = NewestSlot()
         self._grabber = grabber
         self._drops = drops
+        self._counting = threading.Lock()
         self._stop = threading.Event()
         self._opened = False
         self._settled = threading.Event()  # opened, failed or stopped
@@ -139,12 +140,16 @@ class _Reading:
         self._stop.set()
         self._settled.set()
         self.newest.close()
-        if self.newest.take(0) is not None:
-            self._drops[Drop.SKIPPED] += 1
+        self._count_skipped(self.newest.take(0) is not None)
 
     def join(self) -> None:
         if self._thread.ident is not None:
             self._thread.join(_JOIN_S)
+
+    def _count_skipped(self, skipped: bool) -> None:
+        if skipped:
+            with self._counting:  # `stop` is called by any thread
+                self._drops[Drop.SKIPPED] += 1
 
     def _run(self) -> None:
         try:
@@ -152,8 +157,7 @@ class _Reading:
             self._opened = True
             self._settled.set()
             while not self._stop.is_set() and (captured := self._grabber.grab(self._stop)) is not None:
-                if self.newest.put(captured):
-                    self._drops[Drop.SKIPPED] += 1
+                self._count_skipped(self.newest.put(captured))
         except Exception as error:  # noqa: BLE001 - raised again by the thread that reads
             self._failure = error
         finally:
