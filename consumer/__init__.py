@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 __all__ = ["Consumer", "Frame"]
@@ -12,16 +13,14 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if __name__ == "consumer":
+            warnings.warn(f"write: from fanlight import {name}", DeprecationWarning, stacklevel=2)
         # Imported when asked for: `python -m consumer --help` has no use for codecs.
-        if name == "Consumer":
-            from fanlight.consumer.consumer import Consumer
+        from fanlight.consumer import consumer, frame
 
-            return Consumer
-        if name == "Frame":
-            from fanlight.consumer.frame import Frame
-
-            return Frame
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return consumer.Consumer if name == "Consumer" else frame.Frame
 
 
 def __dir__() -> list[str]:

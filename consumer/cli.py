@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from threading import Event
+from typing import TYPE_CHECKING
 
+from fanlight.common.clock import monotonic_ns
 from fanlight.common.observe import Health, monitored
-from fanlight.common.runtime.credential_files import with_access
 from fanlight.common.runtime.main import command_line
 from fanlight.common.runtime.memory import lean_process
-from fanlight.common.runtime.options import Operation
+from fanlight.common.runtime.settings import Operation
 from fanlight.common.runtime.signals import StopSignals
-from fanlight.consumer.settings import OPTIONS, ConsumerSettings
+from fanlight.consumer.settings import ConsumerSettings
 from fanlight.consumer.sinks import default_sinks
+
+if TYPE_CHECKING:
+    from fanlight.common.observe.exposition import MetricSet
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,9 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return command_line(
         "consumer",
         "Receive one stream through a queue of its own and present it, always fresh.",
-        OPTIONS,
+        [ConsumerSettings],
         argv,
-        lambda values, operation: _run(ConsumerSettings(**with_access(values)), operation),
+        lambda load: _run(load(ConsumerSettings), load(Operation)),
     )
 
 
@@ -37,7 +41,7 @@ def _run(settings: ConsumerSettings, operation: Operation) -> int | None:
     with StopSignals(stopping.set):
         specs = settings.sinks or default_sinks(os.environ)
         # Codecs and the AMQP client are imported late: --help and a bad flag answer at once.
-        from fanlight.consumer.metrics import figures_of, health_of
+        from fanlight.consumer.metrics import add_consumer_metrics, consumer_health
         from fanlight.consumer.presenter import Presenter
 
         presenter = Presenter(settings, specs, stopping)
@@ -46,8 +50,20 @@ def _run(settings: ConsumerSettings, operation: Operation) -> int | None:
             reception.count_waiting()
 
         def health() -> Health:
-            return health_of(reception, operation.stall_s)
+            now_ns = monotonic_ns()
+            return consumer_health(reception.counters.metrics(now_ns), now_ns, operation.stall_s)
 
-        with monitored(operation.metrics, lambda: figures_of(settings, reception, health), health):
+        def add_metrics(metrics: MetricSet) -> None:
+            waiting = {"broker": reception.waiting, "process": reception.queued}
+            add_consumer_metrics(
+                metrics,
+                reception.counters.metrics(monotonic_ns()),
+                waiting,
+                max_age_s=settings.max_age_s,
+                healthy=health().ok,
+            )
+
+        labels = {"stream": settings.stream, "name": settings.name}
+        with monitored(operation.metrics, "fanlight_consumer", labels, add_metrics, health):
             presenter.run()
     return None

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from types import TracebackType
 from typing import Final, Self
 
-from fanlight.common.model import units
-from fanlight.common.model.address import DEFAULT_URL
 from fanlight.common.model.errors import StreamEnded
-from fanlight.common.model.frame import MAX_BODY_BYTES, MAX_PIXELS
-from fanlight.common.model.pixels import PixelFormat, format_value
-from fanlight.common.runtime.credential_files import access_of
-from fanlight.common.runtime.settings import URL
 from fanlight.common.runtime.x_libraries import unify_x_libraries
 from fanlight.consumer.frame import Frame
 from fanlight.consumer.reception import Reception
-from fanlight.consumer.settings import ConsumerSettings, Via, playout_value, via_value
-from fanlight.consumer.sinks import SinkSpec
+from fanlight.consumer.settings import ConsumerSettings
+from fanlight.consumer.sink_spec import SinkSpec
 from fanlight.consumer.sinks.share import ShareSink
 from fanlight.consumer.stats import ConsumerStats
 
 unify_x_libraries()  # the program may show its pictures in a window
 
-# A hub is expected to say ten times a second that it is at work.
+# A hub has to show ten times a second that it is alive.
 _TICK_S: Final = 0.1
 
 
@@ -43,15 +35,15 @@ class Consumer:
         playout: `latest`: the newest frame at once; `sync`: each at its capture time plus `delay_s`.
         max_age_s: a frame older than this is never presented.
         via: `auto`: from a hub of this host where there is one, else from the broker; `broker`; `host`.
-        format: of the pixels: `bgr`, `grey` or `i420`; see `common.model.pixels`.
+        format: pixel format: `bgr`, `grey` (or `gray`) or `i420`; see `common.model.pixels`.
         size: (width, height) that pictures are scaled to; None for that of the stream.
         share: be the hub of this host: what `read` returns is shared before, in `format` and `size`. A
             program that does little else, and reads on at once.
-        trust: users of the broker whose frames are taken; empty for everybody's.
+        trust: users of the broker whose frames are accepted; empty for all.
         max_pixels: of a picture; what is larger is refused before any memory is taken for it.
         max_body_bytes: of an encoded frame, likewise.
         url: the broker; by default `FANLIGHT_URL` or else the local one.
-        password, ca, cert, key, token: as of `producer.Producer`.
+        password, ca, cert, key, token: as of `Producer`.
 
     Raises:
         ConfigError: a setting cannot be used.
@@ -59,19 +51,19 @@ class Consumer:
 
     def __init__(
         self,
-        stream: str = "cam",
-        name: str = "consumer",
+        stream: str = ConsumerSettings.stream,
+        name: str = ConsumerSettings.name,
         *,
-        playout: str = "latest",
-        delay_s: float = 0.15,
-        max_age_s: float = 0.5,
-        via: str = Via.AUTO,
-        format: str = PixelFormat.BGR,  # noqa: A002 - as everywhere else: the setting's name
-        size: tuple[int, int] | None = None,
+        playout: str = ConsumerSettings.playout,
+        delay_s: float = ConsumerSettings.delay_s,
+        max_age_s: float = ConsumerSettings.max_age_s,
+        via: str = ConsumerSettings.via,
+        format: str = ConsumerSettings.format,  # noqa: A002 - as everywhere else: the setting's name
+        size: tuple[int, int] | None = ConsumerSettings.size,
         share: bool = False,
-        trust: Sequence[str] = (),
-        max_pixels: int = MAX_PIXELS,
-        max_body_bytes: int = MAX_BODY_BYTES,
+        trust: Sequence[str] = ConsumerSettings.trust,
+        max_pixels: int = ConsumerSettings.max_pixels,
+        max_body_bytes: int = ConsumerSettings.max_body_bytes,
         url: str | None = None,
         password: str | None = None,
         ca: str | None = None,
@@ -79,24 +71,26 @@ class Consumer:
         key: str | None = None,
         token: str | None = None,
     ) -> None:
-        pixel_format = units.checked("format", format, format_value)
-        self._settings = ConsumerSettings(
-            name=name,
+        self._settings = ConsumerSettings.of_program(
             stream=stream,
-            playout=units.checked("playout", playout, playout_value),
+            name=name,
+            playout=playout,
             delay_s=delay_s,
             max_age_s=max_age_s,
-            via=units.checked("via", via, via_value),
+            via=via,
             sinks=(SinkSpec("share"),) if share else (),
-            share_format=pixel_format,
-            share_size=size,
-            format=pixel_format,
+            format=format,
+            share_format=format,
             size=size,
             trust=(trust,) if isinstance(trust, str) else tuple(trust),
             max_pixels=max_pixels,
             max_body_bytes=max_body_bytes,
-            url=url or os.environ.get(URL.variable, DEFAULT_URL),
-            access=access_of(password=password, ca=ca, cert=cert, key=key, token=token),
+            url=url,
+            password=password,
+            ca=ca,
+            cert=cert,
+            key=key,
+            token=token,
         )
         self._reception = Reception(self._settings)
         self._hub: ShareSink | None = None
@@ -104,7 +98,7 @@ class Consumer:
         self._started = False
 
     def start(self) -> Self:
-        """Subscribe; returns at once. Called by itself with the first frame asked for."""
+        """Subscribe; returns at once. `read` and iteration call it if the program has not."""
         if not self._started:
             if self._settings.shares:
                 self._hub = ShareSink(self._settings, self._reception.stats)
@@ -168,10 +162,5 @@ class Consumer:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

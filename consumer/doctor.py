@@ -27,12 +27,12 @@ def consumer_checks(settings: ConsumerSettings) -> dict[str, Check]:
     """Those of a consumer alone."""
     required = any(spec.kind == "window" for spec in settings.sinks)
     checks: dict[str, Check] = {"display": partial(_display, required)}
-    address = settings.access.address(settings.url)
+    address = settings.address
     if by_broker := isinstance(address, BrokerAddress):
         from fanlight.common.transport.amqp.broker_check import broker_checks
 
         checks |= broker_checks(address, "consumer", settings.stream)
-    ask = partial(ask_producer, settings.url, settings.access, stream=settings.stream)
+    ask = partial(ask_producer, settings.url, settings.credentials, stream=settings.stream)
     return checks | {"producer": partial(ask, max_age_s=settings.max_age_s, required=not by_broker)}
 
 

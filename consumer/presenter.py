@@ -14,7 +14,8 @@ from fanlight.common.model.frame import EncodedFrame
 from fanlight.common.runtime.memory import give_back_memory
 from fanlight.consumer.reception import Reception
 from fanlight.consumer.settings import ConsumerSettings, PlayoutMode
-from fanlight.consumer.sinks import SinkSpec, open_sink
+from fanlight.consumer.sink_spec import SinkSpec
+from fanlight.consumer.sinks import open_sink
 from fanlight.consumer.sinks.base import Sink, SinkContext
 from fanlight.consumer.stats import TraceRow
 

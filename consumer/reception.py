@@ -78,7 +78,7 @@ class Reception:
         )
         self._subscriber = transport.subscriber(
             settings.url,
-            settings.access,
+            settings.credentials,
             stream=settings.stream,
             name=settings.name,
             max_age_s=settings.max_age_s,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 __all__ = ["Producer"]
@@ -11,12 +12,14 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> object:
+        if name != "Producer":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if __name__ == "producer":
+            warnings.warn("write: from fanlight import Producer", DeprecationWarning, stacklevel=2)
         # Imported when asked for: `python -m producer --help` has no use for codecs.
-        if name == "Producer":
-            from fanlight.producer.producer import Producer
+        from fanlight.producer.producer import Producer
 
-            return Producer
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return Producer
 
 
 def __dir__() -> list[str]:

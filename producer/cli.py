@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from fanlight.common.clock import monotonic_ns
-from fanlight.common.observe import Figure, Health, monitored
-from fanlight.common.runtime.credential_files import with_access
+from fanlight.common.observe import Health, monitored
 from fanlight.common.runtime.main import command_line
 from fanlight.common.runtime.memory import lean_process
-from fanlight.common.runtime.options import Operation
+from fanlight.common.runtime.settings import Operation
 from fanlight.common.runtime.signals import StopSignals
-from fanlight.producer.settings import OPTIONS, ProducerSettings
+from fanlight.producer.settings import ProducerSettings
 from fanlight.producer.stats import ProducerStats
+
+if TYPE_CHECKING:
+    from fanlight.common.observe.exposition import MetricSet
 
 _LOG = logging.getLogger("producer")
 
@@ -25,9 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return command_line(
         "producer",
         "Publish one live picture source to a RabbitMQ fanout exchange, or without a broker.",
-        OPTIONS,
+        [ProducerSettings],
         argv,
-        lambda values, operation: _run(ProducerSettings(**with_access(values)), operation),
+        lambda load: _run(load(ProducerSettings), load(Operation)),
     )
 
 
@@ -39,7 +42,7 @@ def _run(settings: ProducerSettings, operation: Operation) -> int | None:
     ended = threading.Event()
     with StopSignals(ended.set):
         # Codecs and the AMQP client are imported late: --help and a bad flag answer at once.
-        from fanlight.producer.metrics import producer_figures, producer_health
+        from fanlight.producer.metrics import add_producer_metrics, producer_health
         from fanlight.producer.pipeline import Pipeline
         from fanlight.producer.source import make_source
 
@@ -57,14 +60,13 @@ def _run(settings: ProducerSettings, operation: Operation) -> int | None:
                 pipeline.details(), monotonic_ns(), operation.stall_s, watched=pipeline.watched
             )
 
-        def figures() -> tuple[Figure, ...]:
-            return producer_figures(
-                settings.stream, pipeline.details(), watched=pipeline.watched, healthy=health().ok
-            )
+        def add_metrics(metrics: MetricSet) -> None:
+            add_producer_metrics(metrics, pipeline.details(), watched=pipeline.watched, healthy=health().ok)
 
-        with monitored(operation.metrics, figures, health):
+        labels = {"stream": settings.stream}
+        with monitored(operation.metrics, "fanlight_producer", labels, add_metrics, health):
             _LOG.info(
-                "%s as %s to %s, stream %s", source, settings.codec, settings.url_shown, settings.stream
+                "%s as %s to %s, stream %s", source, settings.codec, settings.address, settings.stream
             )
             try:
                 pipeline.start()
@@ -80,6 +82,13 @@ def _run(settings: ProducerSettings, operation: Operation) -> int | None:
 
 
 def _report(stats: ProducerStats) -> None:
+    unusual = [
+        (stats.unencodable, "could not be encoded"),
+        (stats.unreadable, "unreadable"),
+        (stats.limited, "beyond the rate of --fps"),
+        (stats.unsent, "frames not sent in time"),
+        (stats.refused, "refused"),
+    ]
     _LOG.info(
         "published %d of %d pictures (%d skipped, %d unwatched, %d stale), %d keyframes, %.1f MB%s",
         stats.published,
@@ -89,17 +98,5 @@ def _report(stats: ProducerStats) -> None:
         stats.stale,
         stats.keyframes,
         stats.published_bytes / 1e6,
-        _seldom(stats),
+        "".join(f", {number} {text}" for number, text in unusual if number),
     )
-
-
-def _seldom(stats: ProducerStats) -> str:
-    """What is seldom."""
-    told = [
-        (stats.unencodable, "could not be encoded"),
-        (stats.unreadable, "unreadable"),
-        (stats.limited, "beyond the rate of --fps"),
-        (stats.unsent, "frames not sent in time"),
-        (stats.refused, "refused"),
-    ]
-    return "".join(f", {number} {what}" for number, what in told if number)

@@ -30,12 +30,12 @@ def producer_checks(settings: ProducerSettings) -> dict[str, Check]:
     given: dict[str, Any] = {"loop": settings.loop, "fps": settings.fps, "size": settings.size}
     make_source(settings.source, **given)  # refuses a file that is not there, as the producer does
     checks: dict[str, Check] = {"source": partial(_source, {"spec": settings.source, **given})}
-    address = settings.access.address(settings.url)
+    address = settings.address
     if not isinstance(address, BrokerAddress):
         return checks
     from fanlight.common.transport.amqp.broker_check import broker_checks
 
-    ask = partial(ask_producer, settings.url, settings.access, stream=settings.stream)
+    ask = partial(ask_producer, settings.url, settings.credentials, stream=settings.stream)
     checks |= broker_checks(address, "producer", settings.stream)
     return checks | {"producer": partial(ask, max_age_s=settings.max_age_s, required=False)}
 

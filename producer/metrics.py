@@ -1,80 +1,65 @@
-"""What a producer tells whoever watches it: its figures, and whether frames flow."""
+"""What a producer tells those who monitor it: its metrics, and whether frames flow."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING
 
-from fanlight.common.observe.figures import Figure, Figures, Health, Kind
+from fanlight.common.observe.health import BLOCKED, Health, seconds_since
 from fanlight.producer.stats import Drop, ProducerDetails
 
-_BLOCKED: Final = "broker blocked: it is short of memory or disk"
+if TYPE_CHECKING:
+    from fanlight.common.observe.exposition import MetricSet
 
 
-def producer_figures(
-    stream: str, details: ProducerDetails, *, watched: bool, healthy: bool
-) -> tuple[Figure, ...]:
+def add_producer_metrics(
+    metrics: MetricSet, details: ProducerDetails, *, watched: bool, healthy: bool
+) -> None:
     """See docs/monitoring.md for what each means."""
     stats = details.stats
-    figures = Figures("fanlight_producer", {"stream": stream})
-    add = figures.add
-    add("captured_frames_total", Kind.COUNTER, "Pictures of the source.", stats.captured)
-    add(
-        "published_frames_total",
-        Kind.COUNTER,
-        "Frames handed to the broker or to clients.",
-        stats.published,
-    )
-    add("published_bytes_total", Kind.COUNTER, "Their bodies.", stats.published_bytes)
-    add("keyframes_total", Kind.COUNTER, "Published frames that stand alone.", stats.keyframes)
-    figures.add_by(
-        "reason",
+    drops = {reason: getattr(stats, reason) for reason in Drop} | {"unsent": stats.unsent}
+    metrics.counter("captured_frames_total", "Pictures of the source.", stats.captured)
+    metrics.counter("published_frames_total", "Frames handed to the broker or to clients.", stats.published)
+    metrics.counter("published_bytes_total", "Their bodies.", stats.published_bytes)
+    metrics.counter("keyframes_total", "Published frames that stand alone.", stats.keyframes)
+    metrics.counters(
         "dropped_frames_total",
-        Kind.COUNTER,
         "Pictures that were not published, and published frames that were not sent.",
-        {**{why: getattr(stats, why) for why in Drop}, "unsent": stats.unsent},
+        "reason",
+        drops,
     )
-    add("refused_connections_total", Kind.COUNTER, "Connections that broke the contract.", stats.refused)
-    add(
-        "keyframe_requests_total",
-        Kind.COUNTER,
-        "Keyframe requests received (PLI).",
-        stats.keyframe_requests,
-    )
-    add("encode_seconds", Kind.HISTOGRAM, "Time to scale and encode a frame.", details.encoding)
-    add("watched", Kind.GAUGE, "1 while anybody receives the stream.", watched)
-    add("consumers", Kind.GAUGE, "Consumers that reported in the last 3 s.", len(stats.consumers))
-    add("connected", Kind.GAUGE, "1 while there is a connection to publish on.", stats.connected)
-    add("reconnects_total", Kind.COUNTER, "Times the connection was lost.", stats.reconnects)
-    add("blocked", Kind.GAUGE, "1 while the broker is short of memory or disk.", stats.blocked)
-    add("blocked_seconds_total", Kind.COUNTER, "For how long it was so, altogether.", stats.blocked_s)
-    add("healthy", Kind.GAUGE, "1 while /healthz says so.", healthy)
-    return figures.all()
+    metrics.counter("refused_connections_total", "Connections that broke the contract.", stats.refused)
+    metrics.counter("keyframe_requests_total", "Keyframe requests received (PLI).", stats.keyframe_requests)
+    metrics.histogram("encode_seconds", "Time to scale and encode a frame.", details.encoding)
+    metrics.gauge("watched", "1 while anybody receives the stream.", watched)
+    metrics.gauge("consumers", "Consumers that reported in the last 3 s.", len(stats.consumers))
+    metrics.gauge("connected", "1 while there is a connection to publish on.", stats.connected)
+    metrics.counter("reconnects_total", "Times the connection was lost.", stats.reconnects)
+    metrics.gauge("blocked", "1 while the broker is short of memory or disk.", stats.blocked)
+    metrics.counter("blocked_seconds_total", "How long it was so, in all.", stats.blocked_s)
+    metrics.gauge("healthy", "1 while /healthz says so.", healthy)
 
 
 def producer_health(details: ProducerDetails, now_ns: int, stall_s: float, *, watched: bool) -> Health:
     """Whether frames flow, or would as soon as somebody watches; `now_ns` is monotonic.
 
-    Somebody who has just come is waited for: nothing can have been published for him.
+    A new consumer is given time: nothing can have been published for it yet.
     """
     stats = details.stats
-
-    def silent_s(since_ns: int | None) -> float | None:
-        return None if since_ns is None else (now_ns - since_ns) / 1e9
-
-    published_s, captured_s = silent_s(details.published_ns), silent_s(details.captured_ns)
+    published_s = seconds_since(details.published_ns, now_ns)
+    captured_s = seconds_since(details.captured_ns, now_ns)
+    watched_s = seconds_since(details.watched_ns, now_ns)
     if published_s is not None and published_s <= stall_s:
         return Health(True, "frames flow")
     if not stats.connected:
         return Health(False, "not connected")
     if stats.blocked:
-        return Health(False, _BLOCKED)
+        return Health(False, BLOCKED)
     if captured_s is None:
         return Health(False, "no picture yet from the source")
     if captured_s > stall_s:
         return Health(False, f"no picture from the source for {captured_s:.0f} s")
     if not watched:
         return Health(True, "nobody watches")
-    wanted_s = silent_s(details.watched_ns)
-    if wanted_s is not None and wanted_s <= stall_s:
+    if watched_s is not None and watched_s <= stall_s:
         return Health(True, "somebody has begun to watch")
     return Health(False, "somebody watches, but nothing is published")

@@ -46,7 +46,7 @@ class Pipeline(transport.PublisherEvents):
         self._slot: NewestSlot[Captured] = NewestSlot()
         self._publisher = transport.publisher(
             settings.url,
-            settings.access,
+            settings.credentials,
             stream=settings.stream,
             max_age_s=settings.max_age_s,
             events=self,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from types import TracebackType
+import warnings
 from typing import Self
 
 import numpy as np
@@ -11,15 +10,10 @@ import numpy.typing as npt
 
 from fanlight.common.clock import wall_ns
 from fanlight.common.codec.picture import as_bgr
-from fanlight.common.model import units
-from fanlight.common.model.address import DEFAULT_URL
 from fanlight.common.model.errors import FanlightError, StreamEnded
-from fanlight.common.model.frame import Codec
-from fanlight.common.runtime.credential_files import access_of
-from fanlight.common.runtime.settings import URL
 from fanlight.common.runtime.x_libraries import unify_x_libraries
 from fanlight.producer.pipeline import Pipeline
-from fanlight.producer.settings import DEFAULT_FPS, ProducerSettings, codec_value
+from fanlight.producer.settings import DEFAULT_FPS, ProducerSettings
 from fanlight.producer.source.base import Captured
 from fanlight.producer.stats import ProducerStats
 
@@ -43,10 +37,10 @@ class Producer:
         url: the broker, or where to listen without one (`tcp+threads://HOST:PORT`); by default
             `FANLIGHT_URL` or else the local broker.
         password: of the broker, for a `url` without one.
-        ca: of `amqps://`: a file that says who may have signed the broker's certificate.
+        ca: of `amqps://`: a file of certificates (PEM) that may have signed the broker's.
         cert, key: of `amqps://`: files of a certificate of our own and of its key.
-        token: of `tcp+...://`: what producer and consumers both know, 16 characters or more. What of these
-            five is left out comes from the environment, as on the command line.
+        token: of `tcp+...://`: what producer and consumers both know, 16 characters or more. Those of these
+            five that are left out come from the environment, as on the command line.
 
     Raises:
         ConfigError: a setting cannot be used.
@@ -55,14 +49,14 @@ class Producer:
     def __init__(
         self,
         *,
-        stream: str = "cam",
-        codec: str = Codec.H264,
+        stream: str = ProducerSettings.stream,
+        codec: str = ProducerSettings.codec,
         fps: float = DEFAULT_FPS,
-        size: tuple[int, int] | None = None,
-        quality: int | None = None,
-        gop_s: float = 1.0,
-        max_age_s: float = 0.5,
-        payload_frames: int = 1,
+        size: tuple[int, int] | None = ProducerSettings.size,
+        quality: int | None = ProducerSettings.quality,
+        gop_s: float = ProducerSettings.gop_s,
+        max_age_s: float = ProducerSettings.max_age_s,
+        payload_frames: int = ProducerSettings.payload_frames,
         url: str | None = None,
         password: str | None = None,
         ca: str | None = None,
@@ -70,17 +64,21 @@ class Producer:
         key: str | None = None,
         token: str | None = None,
     ) -> None:
-        settings = ProducerSettings(
+        settings = ProducerSettings.of_program(
             stream=stream,
-            codec=units.checked("codec", codec, codec_value),
+            codec=codec,
             fps=fps,
             size=size,
             quality=quality,
             gop_s=gop_s,
             max_age_s=max_age_s,
             payload_frames=payload_frames,
-            url=url or os.environ.get(URL.variable, DEFAULT_URL),
-            access=access_of(password=password, ca=ca, cert=cert, key=key, token=token),
+            url=url,
+            password=password,
+            ca=ca,
+            cert=cert,
+            key=key,
+            token=token,
         )
         self._pipeline = Pipeline(settings)
 
@@ -113,13 +111,13 @@ class Producer:
 
         Raises:
             EncodeError: not an image of these forms.
-            StreamEnded: the producer was stopped.
+            StreamEnded: the producer was closed.
             FanlightError: it failed for good, for instance since the broker refused it.
         """
         if self._pipeline.failure is not None:
             raise self._pipeline.failure
         if self._pipeline.ended.is_set():
-            raise StreamEnded("this producer was stopped: it takes no more pictures")
+            raise StreamEnded("this producer was closed: it takes no more pictures")
         if capture_ns is None:
             capture_ns = wall_ns()
         picture = as_bgr(image)
@@ -127,9 +125,14 @@ class Producer:
             picture = picture.copy()
         self._pipeline.offer(Captured(picture, capture_ns))
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """End in good order within 2 s. Safe to call twice, and from any thread."""
         self._pipeline.stop()
+
+    def stop(self) -> None:
+        """The old name of `close`."""
+        warnings.warn("Producer.stop() is now called close()", DeprecationWarning, stacklevel=2)
+        self.close()
 
     def stats(self) -> ProducerStats:
         """The figures as they stand."""
@@ -138,10 +141,5 @@ class Producer:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -17,7 +17,7 @@ from typing import Any
 sys.path[0] = str(Path(__file__).resolve().parent.parent)  # A script sees its own folder, not the checkout.
 
 from fanlight.common.model.errors import FanlightError  # noqa: E402
-from fanlight.common.model.units import size_px  # noqa: E402
+from fanlight.common.model.units import SIZE  # noqa: E402
 from scripts.lib import apt, broker_docker  # noqa: E402
 from scripts.measure import (  # noqa: E402
     broker_count,
@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     for size in getattr(arguments, "sizes", None) or ():
         try:
-            size_px(size)
+            SIZE.read(size)
         except ValueError as error:
             print(f"bench: --sizes {size!r} cannot be used: allowed is {error}")
             return 2
@@ -135,7 +135,7 @@ def _designs(arguments: argparse.Namespace, node: PrivateNode, results: Path) ->
 
     def footage(size: str) -> Path:
         if size not in clips:
-            clips[size] = clip.repeated(results / f"clip-{size}.mp4", longest_s, size_px(size))
+            clips[size] = clip.repeated(results / f"clip-{size}.mp4", longest_s, SIZE.read(size))
         return clips[size]
 
     show = partial(print, flush=True)

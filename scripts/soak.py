@@ -21,7 +21,7 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from fanlight.common.model.errors import FanlightError
-from fanlight.common.runtime.settings import OneLineParser
+from fanlight.common.runtime.main import OneLineParser
 from scripts.faults.kinds import FAULTS, Fault
 from scripts.faults.report import summary, table
 from scripts.faults.rig import Rig

@@ -1,4 +1,4 @@
-"""Where the stream is to be found: reads `--url`."""
+"""Reads `--url`: the address of a broker, or of a producer without one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from enum import StrEnum
 from urllib.parse import unquote, urlsplit
 
 from fanlight.common.model.errors import ConfigError
-from fanlight.common.model.redact import without_passwords
 
 DEFAULT_URL = "amqp://fanlight:fanlight@localhost:5672/fanlight"
 SCHEMES = (
@@ -35,7 +34,7 @@ class BrokerAddress:
     """One RabbitMQ node or cluster.
 
     Attributes:
-        hosts: (host, port) of every node that may be asked, in the order given.
+        hosts: (host, port) of every node, in the order given.
         password: left out of `repr` and of `str`.
         tls: True for `amqps://`.
         ca, cert, key: the files of `--ca`, `--cert` and `--key`; of `amqps://` alone.
@@ -61,7 +60,7 @@ class TcpAddress:
     """Where a producer listens by itself, without a broker.
 
     Attributes:
-        token: what both sides have to know; None if nobody is asked. Left out of `repr` and of `str`.
+        token: what both sides have to know; None for no token. Left out of `repr` and of `str`.
     """
 
     design: Design
@@ -88,12 +87,12 @@ def parse_url(url: str, name: str = "--url") -> Address:
     if separator and scheme in _DESIGNS:
         return _tcp(_DESIGNS[scheme], rest.removesuffix("/"), url, name)
     if not separator or scheme not in _DEFAULT_PORTS:
-        raise ConfigError(name, _without_password(url), f"allowed is {SCHEMES}")
+        raise ConfigError(name, url, f"allowed is {SCHEMES}")
     return _broker(scheme, rest, url, name)
 
 
 def has_password(url: str) -> bool:
-    """Whether a URL of a broker says a password itself."""
+    """Whether a URL of a broker has a password."""
     scheme, _, rest = url.partition("://")
     credentials = rest.partition("/")[0].rpartition("@")[0]
     return scheme.lower() in _DEFAULT_PORTS and ":" in credentials
@@ -107,12 +106,10 @@ def broker_address(url: str, name: str = "--url") -> BrokerAddress:
     return address
 
 
-def _tcp(design: Design, place: str, url: str, name: str) -> TcpAddress:
-    host, port = _parts(place if not place.startswith(":") else f"{_LOOPBACK}{place}")
-    if not host or not port or any(c in place for c in "@/?#"):
-        raise ConfigError(
-            name, _without_password(url), f"allowed is tcp+{design}://{_TCP_FORM}, ports 1 to 65535"
-        )
+def _tcp(design: Design, host_port: str, url: str, name: str) -> TcpAddress:
+    host, port = _parts(f"{_LOOPBACK}{host_port}" if host_port.startswith(":") else host_port)
+    if not host or not port or any(c in host_port for c in "@/?#"):
+        raise ConfigError(name, url, f"allowed is tcp+{design}://{_TCP_FORM}, ports 1 to 65535")
     return TcpAddress(design, host, port)
 
 
@@ -121,7 +118,7 @@ def _broker(scheme: str, rest: str, url: str, name: str) -> BrokerAddress:
     if "@" in path:
         # Not a vhost but most likely the rest of a password: to be refused before it is logged as one.
         hint = "write '/' and '@' in a password or vhost as %2F and %40"
-        raise ConfigError(name, _without_password(url), f"allowed is {SCHEMES}; {hint}")
+        raise ConfigError(name, url, f"allowed is {SCHEMES}; {hint}")
     credentials, _, host_list = authority.rpartition("@")
     user, colon, password = credentials.partition(":")
     hosts = tuple(_host(scheme, text, url, name) for text in host_list.split(","))
@@ -137,7 +134,7 @@ def _broker(scheme: str, rest: str, url: str, name: str) -> BrokerAddress:
 def _host(scheme: str, text: str, url: str, name: str) -> tuple[str, int]:
     host, port = _parts(text)
     if not host or port == 0:
-        raise ConfigError(name, _without_password(url), f"allowed is {SCHEMES}, ports 1 to 65535")
+        raise ConfigError(name, url, f"allowed is {SCHEMES}, ports 1 to 65535")
     return host, port if port is not None else _DEFAULT_PORTS[scheme]
 
 
@@ -146,24 +143,10 @@ def _parts(text: str) -> tuple[str | None, int | None]:
     try:
         parts = urlsplit(f"//{text}")
         host, port = parts.hostname, parts.port
-        (host or "").encode("idna")  # what cannot be asked of the DNS: an empty label, or too long a one
+        (host or "").encode("idna")  # what the DNS cannot look up: an empty label, or too long a one
     except ValueError:
         return None, None
     # urlsplit skips some white space and, before Python 3.11.9, whatever stands behind a bracket.
     if any(c.isspace() for c in text) or re.search(r"\][^:]", text):
         return None, None
     return host, port
-
-
-def _without_password(url: str) -> str:
-    """Leave out everything that may be a password, however malformed the rest is."""
-    head, at, tail = url.rpartition("@")
-    if not at:
-        return without_passwords(url)
-    scheme, separator, credentials = head.partition("://")
-    if separator and scheme.lower() in _DEFAULT_PORTS:
-        user, colon, _ = credentials.partition(":")
-        return f"{scheme}://{user}:***@{tail}" if colon else url
-    if separator and ":" not in scheme:
-        return f"{scheme}://***@{tail}"
-    return f"{head.partition(':')[0]}:***@{tail}" if ":" in head else url

@@ -17,7 +17,7 @@ _TWO: Final = "it has a password, and so has --password-file or FANLIGHT_PASSWOR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
+class Credentials:
     """Checked once, then fixed. `repr` shows no secret.
 
     Attributes:
@@ -38,7 +38,7 @@ class Access:
 
     def __post_init__(self) -> None:
         if self.password == "":
-            raise ConfigError("password", "", "it is empty; leave it out, or say one")
+            raise ConfigError("password", "", "it is empty; leave it out, or give one")
         if self.token is not None and len(self.token) < SHORTEST_TOKEN:
             raise ConfigError(
                 "token", f"of {len(self.token)} characters", f"allowed are {SHORTEST_TOKEN} and more"
@@ -47,10 +47,10 @@ class Access:
             raise ConfigError("--key", self.key, "it needs its certificate: --cert FILE")
 
     def address(self, url: str, name: str = "--url") -> Address:
-        """Read a URL, and add to it what lets us in there.
+        """Read a URL, and add the credentials to it.
 
         Raises:
-            ConfigError: the URL cannot be used, or not together with this.
+            ConfigError: the URL cannot be used, or not together with these.
         """
         address = parse_url(url, name)
         for flag, value in (("--ca", self.ca), ("--cert", self.cert), ("--key", self.key)):

@@ -18,7 +18,7 @@ FanlightError
 
 from __future__ import annotations
 
-from fanlight.common.model.redact import without_passwords
+from fanlight.common.model.redact import without_secrets
 
 
 class FanlightError(Exception):
@@ -36,7 +36,7 @@ class ConfigError(FanlightError):
 
     def __init__(self, name: str, value: object, allowed: str) -> None:
         self.name = name
-        self.value = without_passwords(value) if isinstance(value, str) else value
+        self.value = without_secrets(value) if isinstance(value, str) else value
         self.allowed = allowed
         super().__init__(name, self.value, allowed)  # `pickle` calls the class with these
 

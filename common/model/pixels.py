@@ -24,6 +24,10 @@ class PixelFormat(StrEnum):
     GREY = "grey"
     """(height, width): brightness alone, 0 to 255."""
 
+    @classmethod
+    def _missing_(cls, value: object) -> PixelFormat | None:
+        return cls.GREY if value == "gray" else None  # both spellings are read, one is used
+
 
 class Form(NamedTuple):
     """The pixel format and size that a consumer asks for.
@@ -49,8 +53,8 @@ class Form(NamedTuple):
 
 FULL_BGR: Final = Form()
 
-format_value: Final = units.one_of(PixelFormat)
-"""A pixel format by its name."""
+PIXEL_FORMAT: Final = units.one_of(PixelFormat)
+"""A pixel format by its name; `gray` is `grey`."""
 
 
 def shape(pixel_format: PixelFormat, width: int, height: int) -> tuple[int, ...]:

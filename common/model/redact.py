@@ -1,4 +1,7 @@
-"""Leaves passwords out of what people get to read. Rather hides too much."""
+"""Leaves secrets out of texts for people: the only code that knows what secrets look like.
+
+In doubt it hides too much.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,16 @@ _BEFORE_AT: Final = re.compile(
 )
 # `USER:PASSWORD` whose host was forgotten. HOST:PORT may be read, and without a broker there are no users.
 _WITHOUT_AT: Final = re.compile(
-    r"""((?<![\w.+-])(?!tcp\+)[A-Za-z][\w.+-]*://[^\s:@/\[\]]+:)(?!\d{1,5}(?:[/,?#\s'")]|$))[^\s@/]+"""
+    r"""((?<![\w.+-])(?!tcp\+)[A-Za-z][\w+.-]*://[^\s:@/\[\]]+:)(?!\d{1,5}(?:[/,?#\s'")]|$))[^\s@/]+"""
+)
+# Cameras take passwords and tokens in the query of a URL, some in its path.
+_URL: Final = re.compile(r"://\S+")
+_IN_QUERY: Final = re.compile(
+    r"([?&;/](?:pass\w*|pwd|pw|\w*token|\w*key|secret|auth|sig\w*)=)[^&;/#\s]+", re.IGNORECASE
 )
 
 
-def without_passwords(text: str) -> str:
-    """The text with all that may be the password of a URL replaced by `***`."""
-    return _WITHOUT_AT.sub(r"\1***", _BEFORE_AT.sub(r"\1\2:***@", text))
+def without_secrets(text: str) -> str:
+    """The text with all that may be a secret in a URL replaced by `***`."""
+    text = _WITHOUT_AT.sub(r"\1***", _BEFORE_AT.sub(r"\1\2:***@", text))
+    return _URL.sub(lambda url: _IN_QUERY.sub(r"\1***", url[0]), text)

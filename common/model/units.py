@@ -1,16 +1,16 @@
-"""Reads the values that people write: durations, sizes, rates.
+"""How settings are written, and which values are allowed: durations, sizes, rates, names.
 
-Each reader takes the text and returns the value, or raises ValueError with what is allowed; the caller
-adds the name of the setting.
+One `Notation` is for the command line, the environment and programs: all have the same range.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeVar
+from operator import index
+from typing import Any, Final, Generic, TypeVar
 
 from fanlight.common.model.errors import ConfigError
 from fanlight.common.model.frame import (
@@ -25,118 +25,171 @@ from fanlight.common.model.frame import (
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(ms|s|m|h)?")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_MAX_DURATION_H = 1000  # in ms it fits the 32 bits of RabbitMQ's x-message-ttl, in s any timeout
-_BYTES = re.compile(r"([0-9]{1,9})(kB|MB)?")
-_BYTES_IN = {"": 1, "kB": 1000, "MB": 1_000_000}
-_SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(ms|s|m|h)?")
+_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_MAX_DURATION_S: Final = 1000 * 3600  # in ms it fits the 32 bits of RabbitMQ's x-message-ttl
+_BYTES: Final = re.compile(r"([0-9]{1,9})(kB|MB)?")
+_BYTES_IN: Final = {"": 1, "kB": 1000, "MB": 1_000_000}
+_SIZE: Final = re.compile(r"(\d{1,5})x(\d{1,5})")
+_SWITCH: Final = {"1": True, "true": True, "yes": True, "on": True} | {
+    "0": False, "false": False, "no": False, "off": False, "": False,
+}  # fmt: skip
 
 
-def duration_s(text: str) -> float:
-    """`500ms`, `20s`, `1.5m`, `2h`, or plain seconds, as seconds."""
-    match = _DURATION.fullmatch(text.strip())
-    seconds = float(match[1]) * _SECONDS[match[2] or "s"] if match is not None else math.inf
-    if seconds > _MAX_DURATION_H * 3600:
-        raise ValueError(f"a duration such as 500ms, 20s, 1.5m or 2h, up to {_MAX_DURATION_H}h")
-    return seconds
+@dataclass(frozen=True, slots=True)
+class Notation(Generic[T]):
+    """How the values of a setting are written, and which of them are allowed.
 
+    Attributes:
+        rule: what is allowed, as the end of a sentence.
+        parse: the value of a text; raises ValueError if it has none.
+        allows: whether a value is allowed.
+        write: a text that is read as this value.
+    """
 
-def positive_duration_s(text: str) -> float:
-    """Like `duration_s`, above zero."""
-    seconds = duration_s(text)
-    if not seconds > 0:
-        raise ValueError("a duration above 0, such as 500ms or 20s")
-    return seconds
+    rule: str
+    parse: Callable[[str], T]
+    allows: Callable[[T], bool]
+    write: Callable[[T], str] = str
 
+    def read(self, text: str) -> T:
+        """The value of a text. Raises ValueError with the rule."""
+        try:
+            value = self.parse(text)
+            allowed = self.allows(value)
+        except ValueError:
+            allowed = False
+        if not allowed:
+            raise ValueError(self.rule)
+        return value
 
-def size_px(text: str) -> tuple[int, int]:
-    """`1280x720` as (width, height) in pixels."""
-    match = _SIZE.fullmatch(text.strip())
-    if match is not None:
-        width, height = int(match[1]), int(match[2])
-        if 1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE and width * height <= MAX_PIXELS:
-            return width, height
-    raise ValueError(f"WIDTHxHEIGHT such as 1280x720, up to {MAX_PIXELS} pixels")
-
-
-def rate_fps(text: str) -> float:
-    """Frames per second, such as `30` or `29.97`."""
-    try:
-        fps = float(text)
-    except ValueError:
-        fps = math.nan
-    if not 0 < fps <= MAX_FPS:
-        raise ValueError(f"a number of frames per second above 0 and up to {MAX_FPS:g}")
-    return fps
-
-
-def count(text: str) -> int:
-    """A whole number from 1."""
-    if not (text.isascii() and text.isdigit() and len(text) <= 15) or int(text) < 1:
-        raise ValueError("a whole number from 1")
-    return int(text)
-
-
-def pixels(text: str) -> int:
-    """A number of pixels, or a size of so many: `2073600`, `1920x1080`."""
-    try:
-        if "x" in text:
-            width, height = size_px(text)
-            return width * height
-        number = count(text)
-    except ValueError:
-        number = 0
-    if not 1 <= number <= MAX_PIXELS:
-        raise ValueError(f"a number of pixels or a size such as 1920x1080, up to {MAX_PIXELS} pixels")
-    return number
-
-
-def body_bytes(text: str) -> int:
-    """`500kB`, `4MB`, or plain bytes; 1 kB is 1000 bytes."""
-    match = _BYTES.fullmatch(text.strip())
-    number = int(match[1]) * _BYTES_IN[match[2] or ""] if match is not None else 0
-    if not 1 <= number <= MAX_BODY_BYTES:
-        raise ValueError(f"a number of bytes such as 4000000, 500kB or 4MB, up to {MAX_BODY_BYTES}")
-    return number
-
-
-def flag(text: str) -> bool:
-    """`1`, `true`, `yes`, `on` and their opposites, for switches in the environment."""
-    known = {"1": True, "true": True, "yes": True, "on": True}
-    known |= {"0": False, "false": False, "no": False, "off": False, "": False}
-    try:
-        return known[text.strip().lower()]
-    except KeyError:
-        raise ValueError("1 or 0 (also true/false, yes/no, on/off)") from None
-
-
-def one_of(members: Iterable[E], joint: str = ", ") -> Callable[[str], E]:
-    """A reader of names; its ValueError has the names there are, joined by `joint`."""
-    known = {str(member): member for member in members}
-
-    def read(text: str) -> E:
-        if text not in known:
-            raise ValueError(joint.join(known))
-        return known[text]
-
-    return read
-
-
-def name(text: str) -> str:
-    """The name of a stream or of a consumer."""
-    if not STREAM_NAME.fullmatch(text):
-        raise ValueError(STREAM_NAME_RULE)
-    return text
+    def check(self, value: Any) -> T:
+        """A value that a program hands in; a text is read. Raises ValueError with the rule."""
+        if isinstance(value, str):
+            return self.read(value)
+        try:
+            allowed = self.allows(value)
+        except (TypeError, ValueError):  # another type, or a sequence of another length
+            allowed = False
+        if not allowed:
+            raise ValueError(self.rule)
+        checked: T = value
+        return checked
 
 
 def checked(setting: str, text: str, read: Callable[[str], T]) -> T:
-    """Read a value that a program handed in, with the reader of the command line.
-
-    Raises:
-        ConfigError: named after the setting.
-    """
+    """Read a text. Raises ConfigError, named after the setting."""
     try:
         return read(text)
     except ValueError as error:
         raise ConfigError(setting, text, f"allowed is {error}") from None
+
+
+def duration(most_s: float = _MAX_DURATION_S, *, zero: bool = False) -> Notation[float]:
+    """Seconds, written `500ms`, `20s`, `1.5m`, `2h`, or as a plain number."""
+    least = "from 0" if zero else "above 0"
+    return Notation(
+        f"a duration such as 500ms, 20s or 1.5m, {least} and up to {duration_text(most_s)}",
+        _seconds,
+        lambda value: 0 <= value <= most_s and (zero or value > 0),
+        duration_text,
+    )
+
+
+def duration_text(seconds: float) -> str:
+    """In the largest unit of which there is one: `500ms`, `1.5m`."""
+    unit = next((unit for unit in ("h", "m", "s") if seconds >= _SECONDS[unit]), "ms" if seconds else "s")
+    return f"{seconds / _SECONDS[unit]:g}{unit}"
+
+
+def count(least: int = 1, most: int = 10**15 - 1, rule: str = "a whole number from 1") -> Notation[int]:
+    """A whole number."""
+    return Notation(rule, _whole, lambda value: least <= index(value) <= most)
+
+
+def one_of(members: type[E]) -> Notation[E]:
+    """The name of a member."""
+    return Notation(", ".join(members), members, lambda value: isinstance(value, members))
+
+
+def _seconds(text: str) -> float:
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise ValueError
+    return float(match[1]) * _SECONDS[match[2] or "s"]
+
+
+def _size_px(text: str) -> tuple[int, int]:
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError
+    return int(match[1]), int(match[2])
+
+
+def _is_size(value: tuple[int, int]) -> bool:
+    width, height = map(index, value)
+    return 1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE and width * height <= MAX_PIXELS
+
+
+def _whole(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 15):
+        raise ValueError
+    return int(text)
+
+
+def _pixels(text: str) -> int:
+    if "x" not in text:
+        return _whole(text)
+    width, height = SIZE.read(text)
+    return width * height
+
+
+def _bytes(text: str) -> int:
+    match = _BYTES.fullmatch(text.strip())
+    if match is None:
+        raise ValueError
+    return int(match[1]) * _BYTES_IN[match[2] or ""]
+
+
+def _switch(text: str) -> bool:
+    try:
+        return _SWITCH[text.strip().lower()]
+    except KeyError:
+        raise ValueError from None
+
+
+DURATION: Final = duration()
+SIZE: Final = Notation(
+    f"WIDTHxHEIGHT such as 1280x720, up to {MAX_PIXELS} pixels",
+    _size_px,
+    _is_size,
+    lambda value: f"{value[0]}x{value[1]}",
+)
+"""(width, height) in pixels."""
+RATE: Final = Notation(
+    f"a number of frames per second above 0 and up to {MAX_FPS:g}",
+    float,
+    lambda value: 0 < value <= MAX_FPS,
+    "{:g}".format,
+)
+COUNT: Final = count()
+PIXELS: Final = Notation(
+    f"a number of pixels or a size such as 1920x1080, up to {MAX_PIXELS} pixels",
+    _pixels,
+    lambda value: 1 <= index(value) <= MAX_PIXELS,
+)
+BODY_BYTES: Final = Notation(
+    f"a number of bytes such as 4000000, 500kB or 4MB, up to {MAX_BODY_BYTES}",
+    _bytes,
+    lambda value: 1 <= index(value) <= MAX_BODY_BYTES,
+)
+SWITCH: Final = Notation(
+    "1 or 0 (also true/false, yes/no, on/off)",
+    _switch,
+    lambda value: value in (True, False),
+    lambda value: "on" if value else "off",
+)
+NAME: Final = Notation(STREAM_NAME_RULE, str, lambda value: STREAM_NAME.fullmatch(value) is not None)
+"""Of a stream or a consumer."""
+TEXT: Final = Notation("a text", str, lambda value: isinstance(value, str))
+FILE: Final = Notation("the name of a file", str, lambda value: bool(value) and "\0" not in value)

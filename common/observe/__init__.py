@@ -1,34 +1,47 @@
 """How a process is watched from outside: `/metrics` for Prometheus, and `/healthz`.
 
-`figures` says what a figure is, `exposition` writes figures for Prometheus, `server` serves both.
+`exposition` collects metrics and writes them for Prometheus, `health` says whether frames flow, `server`
+serves both. The rest is `--doctor`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from fanlight.common.observe.figures import Figure, Health
+from fanlight.common.observe.health import Health
 
-__all__ = ["Figure", "Health", "monitored"]
+if TYPE_CHECKING:
+    from fanlight.common.observe.exposition import MetricSet
+
+__all__ = ["Health", "monitored"]
 
 
 @contextmanager
 def monitored(
-    place: tuple[str, int] | None, figures: Callable[[], Iterable[Figure]], health: Callable[[], Health]
+    address: tuple[str, int] | None,
+    prefix: str,
+    labels: Mapping[str, str],
+    add_metrics: Callable[[MetricSet], None],
+    health: Callable[[], Health],
 ) -> Iterator[None]:
-    """Serve both while it is entered; without a place, do nothing and load nothing.
+    """Serve both while it is entered; without an address, do nothing and load nothing.
+
+    Args:
+        prefix, labels: of all metrics.
+        add_metrics, health: called at every request, in threads of the server.
 
     Raises:
         ListenError: it cannot listen there.
     """
-    if place is None:
+    if address is None:
         yield
         return
     from fanlight.common.observe.exposition import Exposition
     from fanlight.common.observe.server import MonitorServer
 
-    server = MonitorServer(place, metrics=Exposition(figures), health=health)
+    server = MonitorServer(address, metrics=Exposition(prefix, labels, add_metrics), health=health)
     server.start()
     try:
         yield

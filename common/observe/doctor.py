@@ -13,7 +13,7 @@ from fanlight.common.model.finding import Check, problem
 
 def report(program: str, checks: Mapping[str, Check], out: TextIO | None = None) -> int:
     """Run all checks and write what they find; the exit code: 0, or 1 if there is a problem."""
-    # What the parts log would be told twice.
+    # What the parts log is part of the findings.
     logging.getLogger().setLevel(logging.CRITICAL)
     out = out or sys.stdout
     problems = 0

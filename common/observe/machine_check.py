@@ -29,7 +29,6 @@ _DESCRIPTORS: Final = 256
 def machine_checks() -> dict[str, Check]:
     """Those that both commands have."""
     return {
-        "python": _python,
         "packages": _packages,
         "codecs": _codecs,
         "shared memory": _shared_memory,
@@ -41,7 +40,7 @@ def in_child(module: str, given: dict[str, Any], limit_s: float) -> str:
     """What `python -m module` prints.
 
     Args:
-        given: handed over on stdin, as JSON: a URL in it may hold a password, and arguments are public.
+        given: passed on stdin, as JSON: a URL in it may hold a password, and arguments are public.
 
     Raises:
         FanlightError: it failed or crashed, or was not done in time.
@@ -60,16 +59,10 @@ def in_child(module: str, given: dict[str, Any], limit_s: float) -> str:
     raise FanlightError(f"it crashed (signal {-done.returncode}): {last}" if done.returncode < 0 else last)
 
 
-def _python() -> Finding:
-    text = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    if (3, 11) <= sys.version_info[:2] < (3, 15):
-        return ok(text)
-    return note(text, "Fanlight is tested with 3.11 to 3.14")
-
-
 def _packages() -> Finding:
+    python = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
     try:
-        return ok(", ".join(f"{name} {metadata.version(name)}" for name in _PACKAGES))
+        return ok(", ".join([python, *(f"{name} {metadata.version(name)}" for name in _PACKAGES)]))
     except metadata.PackageNotFoundError as error:
         return problem(f"not installed: {error.name}", _REINSTALL)
 
@@ -95,7 +88,7 @@ def _codecs() -> Finding:
 
 
 def _shared_memory() -> Finding:
-    """A hub needs it; everybody else does without."""
+    """Only a hub needs it."""
     if not os.access(_SHM, os.W_OK):
         return note(f"{_SHM} cannot be written to", "a hub cannot share here: use --via broker")
     free = os.statvfs(_SHM)

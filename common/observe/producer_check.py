@@ -1,4 +1,4 @@
-"""Does a producer of the stream answer, and what does its clock say? Asked as any consumer asks."""
+"""Whether a producer of the stream answers, and how far its clock is from ours."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fanlight.common.clock import monotonic_ns, wall_ns
 from fanlight.common.model import clock_offset
 from fanlight.common.model.clock_offset import ClockSample
 from fanlight.common.model.control import ClockReply, ClockRequest
-from fanlight.common.model.credentials import Access
+from fanlight.common.model.credentials import Credentials
 from fanlight.common.model.errors import FanlightError
 from fanlight.common.model.finding import Finding, note, ok, problem
 
@@ -39,7 +39,9 @@ class _Answers(transport.SubscriberEvents):
         self.heard.put(clock_offset.sample(*times))
 
 
-def ask_producer(url: str, access: Access, *, stream: str, max_age_s: float, required: bool) -> Finding:
+def ask_producer(
+    url: str, credentials: Credentials, *, stream: str, max_age_s: float, required: bool
+) -> Finding:
     """Ask the producer of a stream for the time, without following it: an idle producer sleeps on.
 
     Args:
@@ -47,7 +49,7 @@ def ask_producer(url: str, access: Access, *, stream: str, max_age_s: float, req
     """
     answers, samples = _Answers(), list[ClockSample]()
     subscriber = transport.subscriber(
-        url, access, stream=stream, name="doctor", max_age_s=max_age_s, events=answers, follow=False
+        url, credentials, stream=stream, name="doctor", max_age_s=max_age_s, events=answers, follow=False
     )
     subscriber.start()
     try:

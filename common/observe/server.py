@@ -1,4 +1,4 @@
-"""A small HTTP server for `/metrics` and `/healthz`, that whoever scrapes cannot harm.
+"""A small HTTP server for `/metrics` and `/healthz` that no client can harm.
 
 One thread accepts; each connection has one more, of at most `MOST_CONNECTIONS`, and a few seconds
 altogether. Beyond that number connections are closed at once.
@@ -6,9 +6,11 @@ altogether. Beyond that number connections are closed at once.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -18,34 +20,52 @@ from socketserver import ThreadingMixIn
 from typing import Any, Final
 
 from fanlight.common.model.errors import ListenError
-from fanlight.common.observe.figures import Health
+from fanlight.common.model.reasons import reason
+from fanlight.common.observe.health import Health
 
 _LOG = logging.getLogger(__name__)
 
 MOST_CONNECTIONS: Final = 8
 CONNECTION_S: Final = 5.0
-_LOOK_S: Final = 0.25
+_POLL_S: Final = 0.25
 _JOIN_S: Final = 1.0
-_TEXT: Final = "text/plain; charset=utf-8"
 
 Metrics = Callable[[str | None], tuple[str, bytes]]
 """Content type and body for what a scraper accepts."""
 
 
 class MonitorServer:
-    """Listens from its making on, answers from `start` to `stop`.
+    """Listens once it is made, answers from `start` to `stop`.
 
     Args:
-        place: (host, port).
+        address: (host, port).
         metrics, health: called for every request, in threads of the server.
+        connection_s: how long a connection may last.
 
     Raises:
         ListenError: it cannot listen there.
     """
 
-    def __init__(self, place: tuple[str, int], *, metrics: Metrics, health: Callable[[], Health]) -> None:
-        self._server = _listening(place, metrics, health)
-        self._thread = threading.Thread(target=self._serve, name="monitor", daemon=True)
+    def __init__(
+        self,
+        address: tuple[str, int],
+        *,
+        metrics: Metrics,
+        health: Callable[[], Health],
+        connection_s: float = CONNECTION_S,
+    ) -> None:
+        host, port = address
+        try:
+            family, *_, resolved = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            self._server = _Server(family, resolved, metrics, health, connection_s)
+        except OSError as error:
+            shown = f"{f'[{host}]' if ':' in host else host}:{port}"
+            raise ListenError(
+                f"--metrics {shown}: cannot listen there: {reason(error)}; choose another port or address"
+            ) from None
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(_POLL_S,), name="monitor", daemon=True
+        )
 
     @property
     def port(self) -> int:
@@ -55,27 +75,11 @@ class MonitorServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """End within a second, whoever is connected. To be called once, after `start`."""
+        """End within a second, also if clients are connected. To be called once, after `start`."""
         self._server.shutdown()
         self._thread.join(_JOIN_S)
-        self._server.close_all()
+        self._server.shut_connections()
         self._server.server_close()
-
-    def _serve(self) -> None:
-        self._server.serve_forever(poll_interval=_LOOK_S)
-
-
-def _listening(place: tuple[str, int], metrics: Metrics, health: Callable[[], Health]) -> _Server:
-    host, port = place
-    shown = f"{f'[{host}]' if ':' in host else host}:{port}"
-    try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return _Server(family, address, metrics, health)
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise ListenError(
-            f"--metrics {shown}: cannot listen there: {why}; choose another port or address"
-        ) from None
 
 
 class _Server(ThreadingMixIn, HTTPServer):
@@ -85,13 +89,19 @@ class _Server(ThreadingMixIn, HTTPServer):
     request_queue_size = 16
 
     def __init__(
-        self, family: socket.AddressFamily, address: Any, metrics: Metrics, health: Callable[[], Health]
+        self,
+        family: socket.AddressFamily,
+        address: Any,
+        metrics: Metrics,
+        health: Callable[[], Health],
+        connection_s: float,
     ) -> None:
         self.address_family = family
         self.metrics = metrics
         self.health = health
-        self._guard = threading.Lock()
-        self._open: dict[socket.socket, float] = {}
+        self.connection_s = connection_s
+        self._lock = threading.Lock()
+        self._deadlines_s: dict[socket.socket, float] = {}
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
@@ -99,39 +109,32 @@ class _Server(ThreadingMixIn, HTTPServer):
         super(HTTPServer, self).server_bind()
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Take a connection, unless there are too many."""
-        with self._guard:
-            if len(self._open) >= MOST_CONNECTIONS:
+        """Accept a connection, unless there are too many."""
+        with self._lock:
+            if len(self._deadlines_s) >= MOST_CONNECTIONS:
                 return False
-            self._open[request] = time.monotonic() + CONNECTION_S
+            self._deadlines_s[request] = time.monotonic() + self.connection_s
         return True
 
     def shutdown_request(self, request: Any) -> None:
-        with self._guard:
-            self._open.pop(request, None)
+        with self._lock:
+            self._deadlines_s.pop(request, None)
         super().shutdown_request(request)
 
     def service_actions(self) -> None:
-        """Between connections: whoever had time enough is cut off, in the middle of a word if need be."""
-        now_s = time.monotonic()
-        self._shut(lambda until_s: until_s <= now_s)
+        """Called every `_POLL_S`: shuts the connections whose time is over."""
+        self.shut_connections(time.monotonic())
 
-    def close_all(self) -> None:
-        self._shut(lambda _: True)
-
-    def _shut(self, over: Callable[[float], bool]) -> None:
-        with self._guard:
-            for sock, until_s in self._open.items():
-                if over(until_s):
-                    try:
+    def shut_connections(self, now_s: float | None = None) -> None:
+        """Shut those whose deadline has passed; all, if no time is given."""
+        with self._lock:
+            for sock, deadline_s in self._deadlines_s.items():
+                if now_s is None or deadline_s <= now_s:
+                    with contextlib.suppress(OSError):  # its other end was quicker
                         sock.shutdown(socket.SHUT_RDWR)
-                    except OSError:
-                        continue  # its other end was quicker
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A connection that broke is nobody's business; a mistake of ours is."""
-        import sys
-
+        """A broken connection is not worth a line; an internal error is."""
         error = sys.exception()
         if not isinstance(error, (OSError, ValueError)):
             _LOG.error("metrics: internal error: %r", error)
@@ -139,35 +142,35 @@ class _Server(ThreadingMixIn, HTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
-    timeout = CONNECTION_S
     server_version = "Fanlight"
     sys_version = ""
 
+    def setup(self) -> None:
+        super().setup()
+        self.connection.settimeout(self.server.connection_s)
+
     def do_GET(self) -> None:
-        self._answer(with_body=True)
-
-    def do_HEAD(self) -> None:
-        self._answer(with_body=False)
-
-    def _answer(self, *, with_body: bool) -> None:
         path = self.path.partition("?")[0]
-        status, kind = HTTPStatus.OK, _TEXT
+        status, content_type = HTTPStatus.OK, "text/plain; charset=utf-8"
         if path == "/metrics":
-            kind, body = self.server.metrics(self.headers.get("Accept"))
+            content_type, body = self.server.metrics(self.headers.get("Accept"))
         elif path == "/healthz":
             health = self.server.health()
             status = HTTPStatus.OK if health.ok else HTTPStatus.SERVICE_UNAVAILABLE
-            said = {"status": "ok" if health.ok else "failing", "reason": health.reason}
-            kind, body = "application/json", f"{json.dumps(said)}\n".encode()
+            answer = {"status": "ok" if health.ok else "failing", "reason": health.reason}
+            content_type, body = "application/json", f"{json.dumps(answer)}\n".encode()
         else:
             status, body = HTTPStatus.NOT_FOUND, b"there are /metrics and /healthz\n"
         self.send_response(status)
-        self.send_header("Content-Type", kind)
+        self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Cache-Control", "no-store")
         self.end_headers()
-        if with_body:
+        if self.command != "HEAD":
             self.wfile.write(body)
 
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as in http.server
-        """Nobody asked for a line per scrape."""
+        """No line for each scrape."""

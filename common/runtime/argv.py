@@ -1,4 +1,4 @@
-"""Takes passwords out of our line in the process list, which every user of the machine can read."""
+"""Takes secrets out of our line in the process list, which every user of the machine can read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from fanlight.common.model.redact import without_passwords
+from fanlight.common.model.redact import without_secrets
 
 # Of the broker that `scripts/broker` starts: everybody knows it.
 _KNOWN: Final = "://fanlight:fanlight@"
@@ -16,12 +16,12 @@ _PROC: Final = Path("/proc/self")
 _ARG_START, _ARG_END = 48 - 3, 49 - 3
 
 
-def has_password(arguments: Sequence[str]) -> bool:
-    """Whether one of them is, or holds, a URL with a password that is a secret."""
+def has_secret(arguments: Sequence[str]) -> bool:
+    """Whether one of them is, or holds, a URL with a secret."""
     return any(_hidden(argument) != argument for argument in arguments)
 
 
-def hide_passwords() -> None:
+def hide_secrets() -> None:
     """Overwrite them where the kernel reads our command line. Without effect but on Linux.
 
     They can be read until this is called, some hundredths of a second after the start.
@@ -32,17 +32,13 @@ def hide_passwords() -> None:
         start, end = int(fields[_ARG_START]), int(fields[_ARG_END])
         with (_PROC / "mem").open("r+b", buffering=0) as memory:
             memory.seek(start)
-            told = memory.read(end - start).split(b"\0")
-            shown = b"\0".join(_hidden_bytes(argument) for argument in told)
+            arguments = memory.read(end - start).split(b"\0")
+            # Every byte stands for itself: what is not to be hidden stays as it is.
+            shown = b"\0".join(_hidden(each.decode("latin-1")).encode("latin-1") for each in arguments)
             memory.seek(start)
             # As long as before, and with a NUL at the end: else the kernel reads on.
             memory.write(shown[: end - start - 1].ljust(end - start, b"\0"))
 
 
 def _hidden(argument: str) -> str:
-    return argument if _KNOWN in argument else without_passwords(argument)
-
-
-def _hidden_bytes(argument: bytes) -> bytes:
-    # Every byte stands for itself: what is not to be hidden stays as it is.
-    return _hidden(argument.decode("latin-1")).encode("latin-1")
+    return argument if _KNOWN in argument else without_secrets(argument)

@@ -1,4 +1,4 @@
-"""What a log line looks like: text for people, or JSON, one object a line, for whoever collects logs."""
+"""What a log line looks like: text for people, or JSON for log collectors, one object per line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import TracebackType
-from typing import Final
 
 
 class LogFormat(StrEnum):
@@ -18,10 +17,6 @@ class LogFormat(StrEnum):
 
     TEXT = "text"
     JSON = "json"
-
-
-_FLAG: Final = "--log-format"
-_VARIABLE: Final = "FANLIGHT_LOG_FORMAT"
 
 
 class JsonFormatter(logging.Formatter):
@@ -32,82 +27,58 @@ class JsonFormatter(logging.Formatter):
         self._program = program
 
     def format(self, record: logging.LogRecord) -> str:
-        message, failure = record.getMessage(), None
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        fields = {
+            "time": time.replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "program": self._program,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
         if record.exc_info:
-            failure = self.formatException(record.exc_info)
-        return json_line(
-            self._program,
-            record.levelname,
-            record.name,
-            message,
-            created_s=record.created,
-            exception=failure,
-        )
+            fields["exception"] = self.formatException(record.exc_info)
+        # Escaped beyond ASCII, lone surrogates of file names included: any encoding of the output will do.
+        return json.dumps(fields)
 
 
-def json_line(
-    program: str,
-    level: str,
-    logger: str,
-    message: str,
-    *,
-    created_s: float,
-    exception: str | None = None,
-) -> str:
-    """One line of JSON, without a line break at its end.
-
-    Args:
-        created_s: Unix time.
-    """
-    fields: dict[str, object] = {
-        "time": datetime.fromtimestamp(created_s, UTC).isoformat(timespec="milliseconds")[:-6] + "Z",
-        "level": level.lower(),
-        "program": program,
-        "logger": logger,
-        "message": message,
-    }
-    if exception is not None:
-        fields["exception"] = exception
-    # Escaped beyond ASCII, lone surrogates of file names included: any encoding of the output will do.
-    return json.dumps(fields)
-
-
-def formatter(program: str, form: LogFormat) -> logging.Formatter:
+def formatter(program: str, log_format: LogFormat) -> logging.Formatter:
     """What the root logger's handler writes with."""
-    if form is LogFormat.JSON:
-        return JsonFormatter(program)
-    return logging.Formatter(f"{program}: %(message)s")
+    return (
+        JsonFormatter(program)
+        if log_format is LogFormat.JSON
+        else logging.Formatter(f"{program}: %(message)s")
+    )
 
 
-def error_line(program: str, form: LogFormat, message: str, *, created_s: float) -> str:
-    """The line that a command leaves with, line break included."""
-    if form is LogFormat.JSON:
-        return json_line(program, "error", program, message, created_s=created_s) + "\n"
-    return f"{program}: {message}\n"
+def error_line(program: str, log_format: LogFormat, message: str) -> str:
+    """The line that a command ends with, line break included."""
+    record = logging.LogRecord(program, logging.ERROR, "", 0, message, (), None)
+    return formatter(program, log_format).format(record) + "\n"
 
 
-def wanted(argv: Sequence[str], environment: Mapping[str, str]) -> LogFormat:
-    """The format that a command line asks for, looked up before it is read: it may be wrong elsewhere.
+def requested_format(argv: Sequence[str], environment: Mapping[str, str]) -> LogFormat:
+    """The format that a command line asks for, looked up before it is parsed: it may be wrong elsewhere.
 
-    What cannot be used is text here, and refused when it is read.
+    A value that cannot be used counts as text here, and is refused when it is read.
     """
-    told = environment.get(_VARIABLE, "")
+    value = environment.get("FANLIGHT_LOG_FORMAT", "")
     for at, argument in enumerate(argv):
-        flag, equals, value = argument.partition("=")
-        if flag == _FLAG:
-            told = value if equals else "".join(argv[at + 1 : at + 2])
-    return LogFormat.JSON if told == LogFormat.JSON else LogFormat.TEXT
+        flag, equals, text = argument.partition("=")
+        if flag == "--log-format":
+            value = text if equals else "".join(argv[at + 1 : at + 2])
+    return LogFormat.JSON if value == LogFormat.JSON else LogFormat.TEXT
 
 
-def hook_exceptions() -> None:
-    """What nobody caught becomes one record too, for `JsonFormatter` to write."""
+def log_uncaught_exceptions() -> None:
+    """Log an uncaught exception as a record too, so that `JsonFormatter` writes it."""
 
-    def log(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        logging.getLogger("python").critical("uncaught %s", kind.__name__, exc_info=(kind, error, trace))
+    def log(error_type: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        info = (error_type, error, trace)
+        logging.getLogger("python").critical("uncaught %s", error_type.__name__, exc_info=info)
 
-    def log_in_thread(failed: threading.ExceptHookArgs) -> None:
+    def log_of_thread(failed: threading.ExceptHookArgs) -> None:
         if failed.exc_value is not None:
             log(failed.exc_type, failed.exc_value, failed.exc_traceback)
 
     sys.excepthook = log
-    threading.excepthook = log_in_thread
+    threading.excepthook = log_of_thread

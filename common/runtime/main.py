@@ -1,85 +1,102 @@
-"""How a command ends: one line on stderr for every failure, and an exit code that scripts can trust."""
+"""How a command starts and ends: one line on stderr for every failure, and an exit code for scripts."""
 
 from __future__ import annotations
 
+import argparse
 import faulthandler
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NoReturn, Protocol, TypeVar
 
-from fanlight.common.clock import wall_ns
 from fanlight.common.model.errors import ConfigError, FanlightError
+from fanlight.common.model.redact import without_secrets
 from fanlight.common.runtime import logs
-from fanlight.common.runtime import options as shell
-from fanlight.common.runtime.argv import has_password, hide_passwords
+from fanlight.common.runtime.argv import has_secret, hide_secrets
+from fanlight.common.runtime.credential_files import CredentialFiles
 from fanlight.common.runtime.logs import LogFormat
-from fanlight.common.runtime.options import Operation
-from fanlight.common.runtime.settings import OneLineParser, Option, add_flags, resolve
+from fanlight.common.runtime.options import OptionGroup, add_flags, options_of
+from fanlight.common.runtime.settings import Operation
 
 _LOG = logging.getLogger(__name__)
 
-DONE = 0
-FAILED = 1
-UNUSABLE = 2
-_STDERR = 2
+G = TypeVar("G", bound=OptionGroup)
 
-_SEEN = (
-    "a password on the command line can be read in the process list (hidden from now on, where the system "
-    "allows it): better use FANLIGHT_PASSWORD, --password-file, or FANLIGHT_... for the whole URL"
+DONE: Final = 0
+FAILED: Final = 1
+UNUSABLE: Final = 2
+_STDERR: Final = 2
+
+_ON_COMMAND_LINE: Final = (
+    "a password on the command line can be read in the process list (hidden from now on, where the "
+    "system allows it): better use FANLIGHT_PASSWORD, --password-file, or FANLIGHT_... for the whole URL"
 )
-_EPILOG = """\
+_EPILOG: Final = """\
 Every setting also comes from the environment, under the name in brackets; flags win.
 Exit codes: 0 done, 1 failed while running, 2 unusable arguments."""
 
 
-class _Parser(OneLineParser):
-    """Says what is wrong with a command line in the format that it asks for."""
+class Load(Protocol):
+    """Gives the values of a command line as an instance of the class that declares them."""
 
-    form = LogFormat.TEXT
+    def __call__(self, group: type[G]) -> G: ...
 
-    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        if message and self.form is LogFormat.JSON:
-            told = message.removeprefix(f"{self.prog}: ").rstrip("\n")
-            message = logs.error_line(self.prog, self.form, told, created_s=wall_ns() / 1e9)
-        super().exit(status, message)
+
+class OneLineParser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line, without the usage text before them.
+
+    Flags have to be written in full: half a name that is unique today may mean another flag tomorrow.
+    """
+
+    log_format = LogFormat.TEXT
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        text = f"{without_secrets(' '.join(message.split()))} (see {self.prog} --help)"
+        self.exit(UNUSABLE, logs.error_line(self.prog, self.log_format, text))
 
 
 def command_line(
     program: str,
     description: str,
-    options: Sequence[Option],
+    groups: Sequence[type[OptionGroup]],
     argv: Sequence[str] | None,
-    body: Callable[[Mapping[str, Any], Operation], int | None],
+    body: Callable[[Load], int | None],
 ) -> int:
-    """Read the settings of a command and run its body with them; the exit code to leave with.
+    """Parse a command line and run the command's body; the exit code to leave with.
 
     Args:
-        body: is handed the values of `options`, and how it is to be watched.
+        groups: the settings of the command; those of `CredentialFiles` and `Operation` are added.
+        body: called with the function that loads the settings.
     """
-    parser = _Parser(prog=program, description=description, epilog=_EPILOG)
-    all_options = (*options, *shell.OPTIONS)
-    add_flags(parser, all_options)
-    told = sys.argv[1:] if argv is None else argv
-    parser.form = logs.wanted(told, os.environ)
-    flags = vars(parser.parse_args(told))
-    seen = argv is None and has_password(told)
-    if seen:
-        hide_passwords()
+    parser = OneLineParser(prog=program, description=description, epilog=_EPILOG)
+    add_flags(parser, options_of(*groups, CredentialFiles, Operation))
+    arguments = sys.argv[1:] if argv is None else argv
+    parser.log_format = logs.requested_format(arguments, os.environ)
+    flags = vars(parser.parse_args(arguments))
+    visible = argv is None and has_secret(arguments)
+    if visible:
+        hide_secrets()
+
+    def load(group: type[G]) -> G:
+        return group.load(flags, os.environ)
 
     def run() -> int | None:
-        if seen:
-            _LOG.warning(_SEEN)
-        values = resolve(all_options, flags, os.environ)
-        # A crash in native code is no refusal: where it happened is said before the process is gone.
+        if visible:
+            _LOG.warning(_ON_COMMAND_LINE)
+        # A crash in native code is no exception: where it happened is written before the process is gone.
         faulthandler.enable(file=_STDERR, all_threads=False)
-        return body(*shell.split(values))
+        return body(load)
 
-    return run_command(program, run, parser.form)
+    return run_command(program, run, parser.log_format)
 
 
-def run_command(program: str, body: Callable[[], int | None], form: LogFormat = LogFormat.TEXT) -> int:
+def run_command(
+    program: str, body: Callable[[], int | None], log_format: LogFormat = LogFormat.TEXT
+) -> int:
     """Run a command's body; the exit code to leave with.
 
     Returns:
@@ -88,23 +105,17 @@ def run_command(program: str, body: Callable[[], int | None], form: LogFormat = 
     # A log line that cannot be written (closed pipe) is no reason to print a traceback.
     logging.raiseExceptions = False
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logs.formatter(program, form))
+    handler.setFormatter(logs.formatter(program, log_format))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    if form is LogFormat.JSON:
-        logs.hook_exceptions()
-    # pika reports with tracebacks what the link says in one line.
+    if log_format is LogFormat.JSON:
+        logs.log_uncaught_exceptions()
+    # pika reports with tracebacks what the link reports in one line.
     logging.getLogger("pika").setLevel(logging.CRITICAL + 1)
     try:
         code = body()
-    except ConfigError as error:
-        return _say(program, form, error, UNUSABLE)
     except FanlightError as error:
-        return _say(program, form, error, FAILED)
+        sys.stderr.write(logs.error_line(program, log_format, str(error)))
+        return UNUSABLE if isinstance(error, ConfigError) else FAILED
     except KeyboardInterrupt:
         return DONE
     return DONE if code is None else code
-
-
-def _say(program: str, form: LogFormat, error: Exception, code: int) -> int:
-    sys.stderr.write(logs.error_line(program, form, str(error), created_s=wall_ns() / 1e9))
-    return code

@@ -1,85 +1,193 @@
-"""The options that both commands have beside their settings: how they are watched and looked after."""
+"""The options of the commands, each declared once, as a field of a dataclass.
+
+    @dataclass(frozen=True, kw_only=True)
+    class Settings(OptionGroup):
+        gop_s: float = option(1.0, units.duration(3600), "time between keyframes", "TIME")
+
+That line is the flag `--gop`, the variable `FANLIGHT_GOP`, their default and range, the text of `--help`,
+the row in the README, and what a program may hand in as `gop_s`. Values come in layers: defaults, then the
+environment, then flags.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
-from urllib.parse import urlsplit
+import argparse
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Final, Self, TypeVar
 
-from fanlight.common.model import units
-from fanlight.common.runtime.logs import LogFormat
-from fanlight.common.runtime.settings import Option
+from fanlight.common.model.errors import ConfigError
+from fanlight.common.model.units import SWITCH, Notation
 
-DEFAULT_STALL_S: Final = 3.0
-_LOOPBACK: Final = "127.0.0.1"
-_PLACE_RULE: Final = "HOST:PORT, or :PORT for this machine only, with a port from 1 to 65535"
+_LOG = logging.getLogger(__name__)
 
-
-def place(text: str) -> tuple[str, int]:
-    """`HOST:PORT` or `:PORT` (this machine only) as (host, port)."""
-    try:
-        parts = urlsplit(f"//{_LOOPBACK if text.startswith(':') else ''}{text}")
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        raise ValueError(_PLACE_RULE) from None
-    if not host or not port or parts.path or parts.query or "@" in text or any(c.isspace() for c in text):
-        raise ValueError(_PLACE_RULE)
-    return host, port
+T = TypeVar("T")
+_METADATA: Final = "option"
+_RENAMED: Final = "%s is now called %s; the old name goes with the next release"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
-    """How a command is watched.
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting.
 
     Attributes:
-        log_format: of what it writes to stderr.
-        metrics: (host, port) where `/metrics` and `/healthz` are served; None for nowhere.
-        stall_s: without a frame for this long it is not healthy.
-        doctor: look whether everything that it needs is there, and end.
+        shown: the default in words, where the notation has none.
+        repeated: the flag may be given several times; its variable has several values, separated by commas.
+        secret: it comes from the environment alone, and no error repeats it.
+        old_name: still accepted, with a warning.
+        field: its name in the dataclass.
+        name: on the command line, without dashes: the field's name without its unit, unless it is given.
     """
 
-    log_format: LogFormat = LogFormat.TEXT
-    metrics: tuple[str, int] | None = None
-    stall_s: float = DEFAULT_STALL_S
-    doctor: bool = False
+    default: Any
+    notation: Notation[Any]
+    help: str
+    metavar: str | None
+    shown: str | None
+    repeated: bool
+    secret: bool
+    old_name: str | None
+    name: str
+    field: str = ""
+
+    @property
+    def flag(self) -> str:
+        return f"--{self.name}"
+
+    @property
+    def variable(self) -> str:
+        return _variable(self.name)
+
+    @property
+    def switch(self) -> bool:
+        """Whether the flag takes no value."""
+        return self.notation is SWITCH
+
+    @property
+    def default_text(self) -> str:
+        """The default in the option's own notation, or in words."""
+        return self.notation.write(self.default) if self.shown is None else self.shown
+
+    def check(self, value: Any) -> Any:
+        """A value that a program hands in. Raises ConfigError, named after the flag."""
+        try:
+            if self.repeated:
+                return tuple(self.notation.check(each) for each in value)
+            return value if value is self.default is None else self.notation.check(value)
+        except (TypeError, ValueError) as error:
+            name, shown = (self.variable, "") if self.secret else (self.flag, value)
+            raise ConfigError(name, shown, f"allowed is {error}") from None
+
+    def read(self, given: Any, origin: str) -> Any:
+        """The value of a flag or variable; `given` is a list of texts if the option is repeated."""
+        texts = given if self.repeated else [given]
+        values = []
+        for text in texts:
+            try:
+                values.append(self.notation.read(text))
+            except ValueError as error:
+                raise ConfigError(origin, text, f"allowed is {error}") from None
+        return tuple(values) if self.repeated else values[0]
 
 
-OPTIONS: Final = (
-    Option(
-        "log-format",
-        units.one_of(LogFormat, " or "),
-        LogFormat.TEXT,
-        "text (the default); json: one object per line",
-        "FORMAT",
-    ),
-    Option(
-        "metrics",
-        place,
-        None,
-        "serve /metrics for Prometheus and /healthz there; :PORT is this machine only (default: nowhere)",
-        "HOST:PORT",
-    ),
-    Option(
-        "stall",
-        units.positive_duration_s,
-        DEFAULT_STALL_S,
-        "of --metrics: without a frame for this long, /healthz says 503 (default: 3s)",
-        "TIME",
-        field="stall_s",
-    ),
-    Option(
-        "doctor",
-        str,
-        False,
-        "check everything that is needed, say what to do about it, and end",
-        switch=True,
-    ),
-)
-_KEYS: Final = frozenset(option.key for option in OPTIONS)
+def option(
+    default: T,
+    notation: Notation[Any],
+    help: str,  # noqa: A002 - as in argparse
+    metavar: str | None = None,
+    *,
+    name: str = "",
+    shown: str | None = None,
+    repeated: bool = False,
+    secret: bool = False,
+    old_name: str | None = None,
+    repr: bool = True,  # noqa: A002 - as in dataclasses
+) -> T:
+    """A field of an `OptionGroup`; see `Option`. Typed as its default, as `dataclasses.field` is."""
+    made = Option(default, notation, help, metavar, shown, repeated, secret, old_name, name)
+    return field(default=default, repr=repr and not secret, metadata={_METADATA: made})
 
 
-def split(values: Mapping[str, Any]) -> tuple[dict[str, Any], Operation]:
-    """The values of a command line: those of its settings, and how it is watched."""
-    own = {key: value for key, value in values.items() if key not in _KEYS}
-    return own, Operation(**{key: value for key, value in values.items() if key in _KEYS})
+class OptionGroup:
+    """Base of frozen dataclasses with options: values are checked however an instance is made."""
+
+    def __post_init__(self) -> None:
+        for each in options_of(type(self)):
+            object.__setattr__(self, each.field, each.check(getattr(self, each.field)))
+
+    @classmethod
+    def load(cls, flags: Mapping[str, Any], environment: Mapping[str, str]) -> Self:
+        """From a command line and an environment.
+
+        Raises:
+            ConfigError: a value that cannot be read, named after the flag or variable it came from.
+        """
+        return cls(**resolve(options_of(cls), flags, environment))
+
+
+def options_of(*groups: type[OptionGroup]) -> tuple[Option, ...]:
+    """The options of some classes, their own before those that they inherit; each name once."""
+    found: dict[str, Option] = {}
+    for group in groups:
+        declared = fields(group)  # type: ignore[arg-type]
+        own = [each for each in declared if each.name in group.__annotations__]
+        for each in (*own, *declared):
+            made = each.metadata.get(_METADATA)
+            if made is not None:
+                name = made.name or each.name.removesuffix("_s").removesuffix("_bytes").replace("_", "-")
+                found.setdefault(name, replace(made, name=name, field=each.name))
+    return tuple(found.values())
+
+
+def add_flags(parser: argparse.ArgumentParser, options: Iterable[Option]) -> None:
+    """Add a flag for every option. Values stay text until `resolve` reads them."""
+    for each in options:
+        if each.secret:
+            continue
+        described = f"{each.help} (default: {each.default_text}) [{each.variable}]".replace("%", "%%")
+        if each.switch:
+            parser.add_argument(each.flag, dest=each.field, action="store_const", const="1", help=described)
+            continue
+        action = "append" if each.repeated else "store"
+        parser.add_argument(each.flag, dest=each.field, action=action, metavar=each.metavar, help=described)
+        if each.old_name is not None:
+            parser.add_argument(f"--{each.old_name}", dest=each.old_name, help=argparse.SUPPRESS)
+
+
+def resolve(
+    options: Iterable[Option], flags: Mapping[str, Any], environment: Mapping[str, str]
+) -> dict[str, Any]:
+    """The values that flags and variables give, by field.
+
+    Raises:
+        ConfigError: a value that cannot be read, named after the flag or variable it came from.
+    """
+    values = {}
+    for each in options:
+        given, origin = _given(each, flags, environment)
+        if given is not None:
+            if each.repeated and isinstance(given, str):
+                given = [part for part in given.split(",") if part]
+            values[each.field] = each.read(given, origin)
+    return values
+
+
+def _given(each: Option, flags: Mapping[str, Any], environment: Mapping[str, str]) -> tuple[Any, str]:
+    """The text that was given for an option, and the flag or variable it came from; or None."""
+    if (given := flags.get(each.field)) is not None:
+        return given, each.flag
+    if (old := each.old_name) is not None:
+        # Before the new variable: what had the old one had another meaning for the new one.
+        for given, origin, now in (
+            (flags.get(old), f"--{old}", each.flag),
+            (environment.get(_variable(old)), _variable(old), each.variable),
+        ):
+            if given is not None:
+                _LOG.warning(_RENAMED, origin, now)
+                return given, origin
+    return environment.get(each.variable), each.variable
+
+
+def _variable(name: str) -> str:
+    return "FANLIGHT_" + name.replace("-", "_").upper()

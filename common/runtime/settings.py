@@ -1,129 +1,113 @@
-"""Settings in layers: defaults, then `FANLIGHT_*`, then flags. Read once, checked once, then fixed.
-
-A table of `Option`s describes one command line. `add_flags` puts it into argparse, `resolve` reads the
-layers with the same parser for each, so that `FANLIGHT_FPS=0` and `--fps 0` are refused alike.
-"""
+"""What the settings of both commands have in common, and how a command is watched."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NoReturn
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
+from urllib.parse import urlsplit
 
-from fanlight.common.model.address import DEFAULT_URL
+from fanlight.common.model import units
+from fanlight.common.model.address import DEFAULT_URL, Address
+from fanlight.common.model.credentials import Credentials
 from fanlight.common.model.frame import MAX_PIXELS
-from fanlight.common.model.redact import without_passwords
-from fanlight.common.model.units import checked, pixels
-from fanlight.common.model.units import flag as flag_value
-from fanlight.common.model.units import name as stream_name
+from fanlight.common.model.units import Notation
+from fanlight.common.runtime.credential_files import CredentialFiles, credentials_of
+from fanlight.common.runtime.logs import LogFormat
+from fanlight.common.runtime.options import OptionGroup, option, options_of, resolve
+
+MAX_WAIT: Final = units.duration(3600)
+"""Of times that a frame may wait."""
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One setting.
+@dataclass(frozen=True, kw_only=True)
+class StreamSettings(OptionGroup):
+    """Which stream, where it is, and what is accepted there.
 
     Attributes:
-        name: as on the command line without the dashes: `max-age`. The environment variable is
-            `FANLIGHT_MAX_AGE`, the field of the settings `field` or else `max_age`.
-        parse: reads the text; raises ValueError with what is allowed.
-        default: used when neither flag nor environment says anything.
-        switch: True for a flag that takes no value.
-        repeated: True for a flag that may be given several times; its environment variable takes
-            several values separated by commas.
-        secret: True for what must not stand on a command line: it comes from the environment alone, and
-            no error repeats it.
+        url: may hold a password: left out of `repr`.
     """
 
-    name: str
-    parse: Callable[[str], Any]
-    default: Any
-    help: str
-    metavar: str | None = None
-    field: str | None = None
-    switch: bool = False
-    repeated: bool = False
-    secret: bool = False
+    stream: str = option("cam", units.NAME, "name of the stream", "NAME")
+    url: str = option(
+        DEFAULT_URL,
+        units.TEXT,
+        "the broker; amqps:// for TLS, several hosts separated by commas; or tcp+multiplex://HOST:PORT or "
+        "tcp+threads://HOST:PORT, where the producer listens itself",
+        "URL",
+        repr=False,
+    )
+    max_pixels: int = option(
+        MAX_PIXELS,
+        units.PIXELS,
+        "refuse larger pictures, before any memory is taken for them: a number of pixels, or WIDTHxHEIGHT",
+        "N",
+        shown="7680x4320",
+    )
+    credentials: Credentials = field(default_factory=Credentials)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.credentials.address(self.url)  # raises ConfigError
+
+    @classmethod
+    def load(cls, flags: Mapping[str, Any], environment: Mapping[str, str]) -> Self:
+        values = resolve(options_of(cls), flags, environment)
+        return cls(credentials=CredentialFiles.load(flags, environment).read(), **values)
+
+    @classmethod
+    def of_program(
+        cls,
+        *,
+        url: str | None,
+        password: str | None,
+        ca: str | None,
+        cert: str | None,
+        key: str | None,
+        token: str | None,
+        **values: Any,
+    ) -> Self:
+        """From what a program hands in; address and credentials it leaves out come from the environment."""
+        credentials = credentials_of(password=password, ca=ca, cert=cert, key=key, token=token)
+        return cls(url=url or os.environ.get("FANLIGHT_URL", cls.url), credentials=credentials, **values)
 
     @property
-    def key(self) -> str:
-        return self.field or self.name.replace("-", "_")
-
-    @property
-    def variable(self) -> str:
-        return "FANLIGHT_" + self.name.replace("-", "_").upper()
+    def address(self) -> Address:
+        """Where the stream is, with the credentials. Its `str` has no password."""
+        return self.credentials.address(self.url)
 
 
-STREAM = Option("stream", stream_name, "cam", "name of the stream (default: cam)", "NAME")
-URL = Option(
-    "url",
-    str,
-    DEFAULT_URL,
-    f"the broker (default: {DEFAULT_URL}); or tcp+multiplex://HOST:PORT or tcp+threads://HOST:PORT, "
-    "where the producer listens itself",
-    "URL",
-)
-MAX_PIXELS_OPTION = Option(
-    "max-pixels",
-    pixels,
-    MAX_PIXELS,
-    "refuse larger pictures, before any memory is taken for them: a number of pixels, or WIDTHxHEIGHT "
-    "(default: 7680x4320)",
-    "N",
+def _host_and_port(text: str) -> tuple[str, int]:
+    parts = urlsplit(f"//{'127.0.0.1' if text.startswith(':') else ''}{text}")
+    unusable = parts.path or parts.query or "@" in text or any(c.isspace() for c in text)
+    if unusable or not parts.hostname or not parts.port:
+        raise ValueError
+    return parts.hostname, parts.port
+
+
+LISTEN_ADDRESS: Final = Notation(
+    "HOST:PORT, or :PORT for this machine only, with a port from 1 to 65535",
+    _host_and_port,
+    lambda value: len(value) == 2,
 )
 
 
-class OneLineParser(argparse.ArgumentParser):
-    """An argument parser whose refusals are one line, without the usage text before them.
+@dataclass(frozen=True, kw_only=True)
+class Operation(OptionGroup):
+    """How a command is watched and examined."""
 
-    Flags are to be written in full: half a name that is unique today may mean another flag tomorrow.
-    """
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(allow_abbrev=False, **options)
-
-    def error(self, message: str) -> NoReturn:
-        told = without_passwords(" ".join(message.split()))
-        self.exit(2, f"{self.prog}: {told} (see {self.prog} --help)\n")
-
-
-def add_flags(parser: argparse.ArgumentParser, options: Sequence[Option]) -> None:
-    """Add a flag for every option. Values stay text until `resolve` reads them."""
-    for option in options:
-        if option.secret:
-            continue
-        described = f"{option.help} [{option.variable}]".replace("%", "%%")
-        flags = f"--{option.name}"
-        if option.switch:
-            parser.add_argument(flags, dest=option.key, action="store_const", const="1", help=described)
-        elif option.repeated:
-            parser.add_argument(
-                flags, dest=option.key, action="append", metavar=option.metavar, help=described
-            )
-        else:
-            parser.add_argument(flags, dest=option.key, metavar=option.metavar, help=described)
-
-
-def resolve(
-    options: Sequence[Option], flags: Mapping[str, Any], environment: Mapping[str, str]
-) -> dict[str, Any]:
-    """The value of every option, by its key.
-
-    Raises:
-        ConfigError: a value that cannot be read, named after the flag or variable it came from.
-    """
-    values: dict[str, Any] = {}
-    for option in options:
-        given, origin = flags.get(option.key), f"--{option.name}"
-        if given is None and option.variable in environment:
-            text, origin = environment[option.variable], option.variable
-            given = [part for part in text.split(",") if part] if option.repeated else text
-        values[option.key] = option.default if given is None else _read(option, given, origin)
-    return values
-
-
-def _read(option: Option, given: Any, origin: str) -> Any:
-    parse = flag_value if option.switch else option.parse
-    if option.repeated:
-        return tuple(checked(origin, text, parse) for text in given)
-    return checked(origin, given, parse)
+    log_format: LogFormat = option(
+        LogFormat.TEXT, units.one_of(LogFormat), "text; json: one object per line", "FORMAT"
+    )
+    metrics: tuple[str, int] | None = option(
+        None,
+        LISTEN_ADDRESS,
+        "serve /metrics for Prometheus and /healthz there; :PORT is this machine only",
+        "HOST:PORT",
+        shown="nowhere",
+    )
+    stall_s: float = option(
+        3.0, units.duration(), "of --metrics: without a frame for this long, /healthz says 503", "TIME"
+    )
+    doctor: bool = option(False, units.SWITCH, "check everything that is needed, say what to do, and end")

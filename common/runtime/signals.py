@@ -1,6 +1,6 @@
 """SIGINT and SIGTERM end a process in good order; a second one ends it at once.
 
-A thread of its own hears them, through the wake-up descriptor that the C handler writes to: whichever
+A thread of its own waits for them at the wake-up descriptor, which the C handler writes to: whichever
 thread the kernel picks (numpy's have their signals unblocked), and even while the main thread is inside a
 codec or a window system. Answering may take locks there, which a Python signal handler may not: it runs
 between two bytecodes of a thread that may hold them already.
@@ -13,7 +13,6 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any, Self
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -24,10 +23,10 @@ class StopSignals:
 
     def __init__(self, on_stop: Callable[[], None]) -> None:
         self._on_stop = on_stop
-        self._heard, self._written = socket.socketpair()
+        self._receiving, self._written = socket.socketpair()
         # The C handler must never wait for a reader.
         self._written.setblocking(False)
-        self._thread = threading.Thread(target=self._listen, name="signals", daemon=True)
+        self._thread = threading.Thread(target=self._wait, name="signals", daemon=True)
         self._handlers: dict[int, Any] = {}
         self._descriptor = -1
 
@@ -39,22 +38,17 @@ class StopSignals:
             self._handlers[number] = signal.signal(number, lambda *_: None)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(self._descriptor)
         self._written.close()
         self._thread.join()
-        self._heard.close()
+        self._receiving.close()
 
-    def _listen(self) -> None:
+    def _wait(self) -> None:
         stopping = False
-        while data := self._heard.recv(16):
+        while data := self._receiving.recv(16):
             for number in data:
                 if number not in _SIGNALS:
                     continue

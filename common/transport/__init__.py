@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from fanlight.common.model.address import BrokerAddress, Design
-from fanlight.common.model.credentials import Access
+from fanlight.common.model.credentials import Credentials
 from fanlight.common.model.frame import LARGEST, Limits
 from fanlight.common.transport.base import Publisher, PublisherEvents, Subscriber, SubscriberEvents
 
@@ -18,12 +18,12 @@ __all__ = [
     "subscriber",
 ]
 
-NOTHING: Final = Access()
+NOTHING: Final = Credentials()
 
 
 def publisher(
     url: str,
-    access: Access = NOTHING,
+    credentials: Credentials = NOTHING,
     *,
     stream: str,
     max_age_s: float,
@@ -33,13 +33,13 @@ def publisher(
     """The publishing side of the design that `url` names; not yet started.
 
     Args:
-        access: what lets us in there.
+        credentials: added to the URL.
         payload_frames: of the threads design: how many frames are sent as one.
 
     Raises:
-        ConfigError: the URL cannot be used, or what is to let us in.
+        ConfigError: the URL or the credentials cannot be used.
     """
-    address = access.address(url)
+    address = credentials.address(url)
     if isinstance(address, BrokerAddress):
         from fanlight.common.transport.amqp.publisher import BrokerPublisher
 
@@ -57,7 +57,7 @@ def publisher(
 
 def subscriber(
     url: str,
-    access: Access = NOTHING,
+    credentials: Credentials = NOTHING,
     *,
     stream: str,
     name: str,
@@ -70,15 +70,15 @@ def subscriber(
     """The receiving side of the design that `url` names; not yet started.
 
     Args:
-        access: what lets us in there.
+        credentials: added to the URL.
         follow: receive the stream itself, from the beginning.
         trust: the users whose frames are taken; empty for everybody's. With a broker only.
         limits: of pictures and bodies; what is larger is refused.
 
     Raises:
-        ConfigError: the URL cannot be used, or what is to let us in.
+        ConfigError: the URL or the credentials cannot be used.
     """
-    address = access.address(url)
+    address = credentials.address(url)
     if not isinstance(address, BrokerAddress):
         from fanlight.common.transport.tcp.subscriber import TcpSubscriber
 

@@ -3,58 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
 
+from fanlight.consumer.sink_spec import SINKS, SinkSpec
 from fanlight.consumer.sinks.base import Sink, SinkContext
 
-__all__ = [
-    "SINKS",
-    "Sink",
-    "SinkContext",
-    "SinkSpec",
-    "default_sinks",
-    "open_sink",
-    "parse_sink",
-]
-
-SINKS: Final = "window, status, null, share, snapshot:FILE, record:FILE or trace:FILE"
-_PLAIN: Final = ("window", "status", "null", "share")
-_TO_FILE: Final = ("snapshot", "record", "trace")
-
-
-@dataclass(frozen=True, slots=True)
-class SinkSpec:
-    """A sink as the user named it.
-
-    Attributes:
-        kind: one of the names in `SINKS`.
-        argument: what stood after the colon; None where the kind takes nothing.
-    """
-
-    kind: str
-    argument: str | None = None
-
-    def __str__(self) -> str:
-        return self.kind if self.argument is None else f"{self.kind}:{self.argument}"
-
-
-def parse_sink(text: str) -> SinkSpec:
-    """Read `KIND` or `KIND:FILE`.
-
-    Raises:
-        ValueError: unknown kind, or an argument missing or superfluous; says what is allowed.
-    """
-    kind, colon, argument = text.strip().partition(":")
-    if kind in _PLAIN:
-        if colon:
-            raise ValueError(f"{kind}, with nothing after it")
-        return SinkSpec(kind)
-    if kind in _TO_FILE:
-        if not argument:
-            raise ValueError(f"{kind}:FILE, with the name of a file")
-        return SinkSpec(kind, argument)
-    raise ValueError(SINKS)
+__all__ = ["Sink", "SinkContext", "default_sinks", "open_sink"]
 
 
 def default_sinks(environment: Mapping[str, str]) -> tuple[SinkSpec, ...]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from functools import partial
 from pathlib import Path
 
 from fanlight.common.model.errors import SourceError
 from fanlight.common.model.frame import MAX_PIXELS
-from fanlight.common.model.redact import without_passwords
+from fanlight.common.model.redact import without_secrets
 from fanlight.producer.source.base import Captured
 from fanlight.producer.source.live_feed import LiveFeed
 from fanlight.producer.source.playback import Playback
@@ -24,8 +23,6 @@ from fanlight.producer.stats import Drops
 _LIVE_OPTIONS = {"probesize": "1000000", "analyzeduration": "1000000", "fpsprobesize": "2"}
 _OPEN_S = 5.0
 _STALL_S = 3.0
-
-_SECRETS = re.compile(r"(?i)(\b(?:pass\w*|pwd|pw|\w*token|\w*key|secret|auth|sig\w*)=)[^&;/#\s]+")
 
 
 class FileSource:
@@ -141,8 +138,3 @@ class UrlSource:
 
     def __str__(self) -> str:
         return without_secrets(self._url)
-
-
-def without_secrets(url: str) -> str:
-    """The URL with passwords, tokens and keys replaced by `***`."""
-    return _SECRETS.sub(r"\1***", without_passwords(url))

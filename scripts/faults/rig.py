@@ -52,7 +52,7 @@ _CONSUMERS: Final[dict[str, tuple[str, ...]]] = {
     HUB: ("--sink", "share"),
     "wall": ("--playout", "sync", "--delay", "150ms"),
     "detector": (),
-    "grey": ("--via", "broker", "--format", "grey", "--scale", "320x180"),
+    "grey": ("--via", "broker", "--format", "grey", "--size", "320x180"),
     REMOTE: ("--via", "broker", "--playout", "sync", "--delay", "200ms"),
     RECORDER: ("--via", "broker", "--work", "60ms"),
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable
-from dataclasses import fields
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -15,19 +14,17 @@ from fanlight.common.model import control, units
 from fanlight.common.model.address import parse_url
 from fanlight.common.model.errors import ConfigError, WireFormatError
 from fanlight.common.model.frame import APP_ID, MAX_BODY_BYTES, MAX_PIXELS, Codec, FrameHeader
-from fanlight.common.model.pixels import format_value
-from fanlight.common.runtime.settings import Option, resolve
+from fanlight.common.model.pixels import PIXEL_FORMAT
+from fanlight.common.model.redact import without_secrets
+from fanlight.common.runtime.options import Option, options_of, resolve
 from fanlight.common.shm.layout import SegmentHeader
 from fanlight.common.shm.names import is_ours
 from fanlight.common.transport.tcp import wire
 from fanlight.common.transport.tcp.handshake import Handshake
 from fanlight.common.transport.tcp.wire import Kind, Message, MessageReader
-from fanlight.consumer.settings import OPTIONS as CONSUMER
-from fanlight.consumer.settings import ConsumerSettings, via_value
-from fanlight.consumer.sinks import parse_sink
-from fanlight.producer.settings import OPTIONS as PRODUCER
+from fanlight.consumer.settings import ConsumerSettings
+from fanlight.consumer.sink_spec import SINK
 from fanlight.producer.settings import ProducerSettings
-from fanlight.producer.source.media import without_secrets
 from scripts.fuzzing.target import Broken, Target, golden
 from scripts.lib.headers import header
 
@@ -173,17 +170,18 @@ def _url(data: bytes) -> None:
     str(address)
 
 
-_READ: Final[tuple[Callable[[str], object], ...]] = (
-    units.duration_s,
-    units.positive_duration_s,
-    units.size_px,
-    units.rate_fps,
-    units.count,
-    units.flag,
-    units.name,
-    parse_sink,
-    format_value,
-    via_value,
+_READ: Final[tuple[Callable[[str], object], ...]] = tuple(
+    notation.read
+    for notation in (
+        units.DURATION,
+        units.SIZE,
+        units.RATE,
+        units.COUNT,
+        units.SWITCH,
+        units.NAME,
+        SINK,
+        PIXEL_FORMAT,
+    )
 )
 
 
@@ -197,9 +195,8 @@ def _values(data: bytes) -> None:
 
 
 def _settings() -> Callable[[bytes], None]:
-    sides: tuple[tuple[tuple[Option, ...], Any], ...] = (
-        (CONSUMER, ConsumerSettings),
-        (PRODUCER, ProducerSettings),
+    sides: tuple[tuple[tuple[Option, ...], Any], ...] = tuple(
+        (options_of(settings), settings) for settings in (ConsumerSettings, ProducerSettings)
     )
 
     def run(data: bytes) -> None:
@@ -209,9 +206,7 @@ def _settings() -> Callable[[bytes], None]:
             environment = {f"FANLIGHT_{key.upper()}": value for key, value in flags.items()}
             for given, variables in (({}, environment), (_flags(options, flags), {})):
                 try:
-                    values = resolve(options, given, variables)
-                    known = {field.name for field in fields(settings)}
-                    settings(**{key: value for key, value in values.items() if key in known})
+                    settings(**resolve(options, given, variables))
                 except ConfigError as error:
                     _one_line(error)
 
@@ -220,9 +215,9 @@ def _settings() -> Callable[[bytes], None]:
 
 def _flags(options: tuple[Option, ...], given: dict[str, str]) -> dict[str, Any]:
     return {
-        option.key: [given[option.key]] if option.repeated else given[option.key]
+        option.field: [given[option.field]] if option.repeated else given[option.field]
         for option in options
-        if option.key in given
+        if option.field in given
     }
 
 

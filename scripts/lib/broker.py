@@ -10,15 +10,16 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from fanlight.common.model.address import BrokerAddress, TcpAddress, parse_url
-from fanlight.common.model.credentials import Access
+from fanlight.common.model.credentials import Credentials
 from fanlight.common.model.errors import FanlightError
-from fanlight.common.runtime.credential_files import OPTIONS, access_of
+from fanlight.common.runtime.credential_files import CredentialFiles, credentials_of
+from fanlight.common.runtime.options import options_of
 from scripts.lib import amqp_login, broker_docker, broker_private
 from scripts.lib.instance import Instance, Record
 from scripts.private_node import NodeError
 
 GIVEN: Final = "FANLIGHT_URL"
-NOTHING: Final = Access()
+NOTHING: Final = Credentials()
 Show = Callable[[str], None]
 
 
@@ -56,7 +57,7 @@ def up(instance: Instance, show: Show, only: str | None = None) -> Found:
     """
     given = None if only else os.environ.get(GIVEN)
     if given:
-        require_answer(given, access_of())
+        require_answer(given, credentials_of())
         show(f"using {GIVEN}, {shown(given)}")
         return Found(given, started=False)
     with instance.exclusive():
@@ -92,17 +93,17 @@ def answers(url: str) -> bool:
     return True
 
 
-def require_answer(url: str, access: Access = NOTHING) -> None:
+def require_answer(url: str, credentials: Credentials = NOTHING) -> None:
     """Log in where that is possible without TLS; otherwise be content with an open port.
 
     Args:
-        access: credentials besides those in the URL.
+        credentials: added to the URL.
 
     Raises:
         ConfigError: the URL is not one of a broker, or not to be used with this.
         FanlightError: no host of the URL accepted the login; has the reason of the last one.
     """
-    address = access.address(url, GIVEN)
+    address = credentials.address(url, GIVEN)
     if isinstance(address, TcpAddress):
         return  # a design without a broker: the producer listens, later
     reason = ""
@@ -123,7 +124,7 @@ def environment(found: Found, of_caller: Mapping[str, str]) -> dict[str, str]:
     """
     kept = dict(of_caller)
     if of_caller.get(GIVEN) != found.url:
-        for option in OPTIONS:
+        for option in options_of(CredentialFiles):
             kept.pop(option.variable, None)
     return kept | {GIVEN: found.url}
 

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 
 from fanlight.common.model.errors import ConfigError, FanlightError
-from fanlight.common.runtime.credential_files import access_of
-from fanlight.common.runtime.settings import OneLineParser
+from fanlight.common.runtime.credential_files import credentials_of
+from fanlight.common.runtime.main import OneLineParser
 from scripts.lib import broker
 from scripts.lib.instance import Instance
 
@@ -94,7 +94,7 @@ def _url(instance: Instance, _only: str | None) -> int:
 def _status(instance: Instance, _only: str | None) -> int:
     given, record = os.environ.get(broker.GIVEN), instance.read()
     if given:
-        broker.require_answer(given, access_of())
+        broker.require_answer(given, credentials_of())
         print(f"{broker.GIVEN} is set and answers: {broker.shown(given)}")
     if record is not None:
         answers = broker.answers(record.url)

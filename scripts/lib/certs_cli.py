@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from fanlight.common.model.errors import FanlightError
-from fanlight.common.model.units import checked, count, name
-from fanlight.common.runtime.settings import OneLineParser
+from fanlight.common.model.units import NAME, checked, count
+from fanlight.common.runtime.main import OneLineParser
 from scripts.lib.bootstrap import PYTHON, ensure_venv
 from scripts.lib.instance import CHECKOUT
 
@@ -17,7 +17,7 @@ _DESCRIPTION = """\
 Make certificates for development: a CA, a certificate for the broker, and one for each client. The CA is
 kept and used again; whoever has its key can pose as your broker: trust it for development alone."""
 _EPILOG = "Exit codes: 0 done, 1 failed, 2 unusable arguments."
-_MOST_DAYS = 36500
+_DAYS = count(1, 36500, "a whole number from 1 to 36500")
 _DEFAULT_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
@@ -33,8 +33,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("certs"), metavar="DIR", help="default: ./certs")
     options = parser.parse_args(argv)
     try:
-        days = checked("--days", options.days, _days)
-        clients = [checked("--client", user, name) for user in options.client]
+        days = checked("--days", options.days, _DAYS.read)
+        clients = [checked("--client", user, NAME.read) for user in options.client]
     except FanlightError as error:
         show(str(error))
         return 2
@@ -51,13 +51,6 @@ def main(argv: list[str] | None = None) -> int:
     except (FanlightError, OSError) as error:
         show(str(error))
         return 1
-
-
-def _days(text: str) -> int:
-    days = count(text)
-    if days > _MOST_DAYS:
-        raise ValueError(f"a whole number from 1 to {_MOST_DAYS}")
-    return days
 
 
 def show(text: str) -> None:

@@ -13,8 +13,8 @@ from queue import Empty
 from typing import TypeVar
 
 from fanlight.common.model.errors import FanlightError
-from fanlight.common.model.units import count, positive_duration_s
-from fanlight.common.runtime.settings import OneLineParser
+from fanlight.common.model.units import COUNT, DURATION
+from fanlight.common.runtime.main import OneLineParser
 from scripts.lib import broker
 from scripts.lib.bootstrap import PYTHON, ensure_venv
 from scripts.lib.child import Child, ChildEvent, ChildEvents, EventKind
@@ -73,10 +73,10 @@ def show(text: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = OneLineParser(prog="demo", description=_DESCRIPTION, epilog=_EPILOG)
     # How long, in whole or broken seconds or as 20s, 2m: read as everywhere else in Fanlight.
-    parser.add_argument("--seconds", type=_reader(positive_duration_s), metavar="N", help="end by itself")
+    parser.add_argument("--seconds", type=_reader(DURATION.read), metavar="N", help="end by itself")
     parser.add_argument("--source", metavar="SOURCE", help="for the producer (default: a test pattern)")
     parser.add_argument("--codec", metavar="CODEC", help="for the producer (default: h264)")
-    parser.add_argument("--consumers", type=_reader(count), default=4, metavar="N", help="default: 4")
+    parser.add_argument("--consumers", type=_reader(COUNT.read), default=4, metavar="N", help="default: 4")
     return parser
 
 

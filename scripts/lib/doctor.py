@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fanlight.common.model.errors import FanlightError
 from scripts.lib.bootstrap import PYTHON, ensure_venv
 from scripts.lib.instance import CHECKOUT
 
 if TYPE_CHECKING:
-    from fanlight.common.runtime.options import Operation
-    from fanlight.common.runtime.settings import Option
+    from fanlight.common.runtime.main import Load
 
 
 def main() -> int:
@@ -31,32 +29,24 @@ def examine() -> int:
     """Run all checks; the exit code."""
     from fanlight.common.runtime.main import command_line
     from fanlight.common.runtime.memory import lean_process
-    from fanlight.consumer.settings import OPTIONS as CONSUMER_OPTIONS
-    from fanlight.producer.settings import OPTIONS as PRODUCER_OPTIONS
+    from fanlight.consumer.settings import ConsumerSettings
+    from fanlight.producer.settings import ProducerSettings
 
     lean_process()
-    both = {option.name: option for option in (*PRODUCER_OPTIONS, *CONSUMER_OPTIONS)}
     about = "Check whether everything is there that producers and consumers need, and say what to do."
-    return command_line("doctor", about, tuple(both.values()), None, _report)
+    return command_line("doctor", about, [ProducerSettings, ConsumerSettings], None, _report)
 
 
-def _report(values: Mapping[str, Any], _operation: Operation) -> int:
+def _report(load: Load) -> int:
     from fanlight.common.observe.doctor import report
     from fanlight.common.observe.machine_check import machine_checks
-    from fanlight.consumer import settings as consumer
     from fanlight.consumer.doctor import consumer_checks
-    from fanlight.producer import settings as producer
+    from fanlight.consumer.settings import ConsumerSettings
     from fanlight.producer.doctor import producer_checks
+    from fanlight.producer.settings import ProducerSettings
 
-    producers = producer_checks(producer.ProducerSettings(**_of(values, producer.OPTIONS)))
-    consumers = consumer_checks(consumer.ConsumerSettings(**_of(values, consumer.OPTIONS)))
-    return report("doctor", machine_checks() | producers | consumers)
-
-
-def _of(values: Mapping[str, Any], options: Sequence[Option]) -> dict[str, Any]:
-    from fanlight.common.runtime.credential_files import with_access
-
-    return with_access({option.key: values[option.key] for option in options})
+    checks = producer_checks(load(ProducerSettings)) | consumer_checks(load(ConsumerSettings))
+    return report("doctor", machine_checks() | checks)
 
 
 def _say(text: str) -> None:

@@ -16,16 +16,12 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         # Imported when asked for: a consumer needs no encoder, and `--help` no codec.
-        if name in ("Consumer", "Frame"):
-            from fanlight import consumer
+        from fanlight import consumer, producer
 
-            return getattr(consumer, name)
-        if name == "Producer":
-            from fanlight.producer import Producer
-
-            return Producer
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(producer if name == "Producer" else consumer, name)
 
 
 def __dir__() -> list[str]:

@@ -13,7 +13,7 @@ import pika
 import pytest
 
 from fanlight.common.model.address import parse_url
-from fanlight.common.model.credentials import Access
+from fanlight.common.model.credentials import Credentials
 from fanlight.common.model.errors import BrokerRefused, ConfigError
 from fanlight.consumer import Consumer
 from fanlight.consumer.settings import ConsumerSettings
@@ -49,7 +49,7 @@ def password_file(tmp_path: Path) -> str:
     return str(path)
 
 
-def place(node: PrivateNode, credentials: str = USER) -> str:
+def url_of(node: PrivateNode, credentials: str = USER) -> str:
     return f"amqp://{credentials}@127.0.0.1:{node.port}/fanlight"
 
 
@@ -57,19 +57,19 @@ def process_list(*pids: int) -> str:
     return " ".join((PROC / str(pid) / "cmdline").read_bytes().decode(errors="replace") for pid in pids)
 
 
-def all_said(command: Command) -> str:
+def output(command: Command) -> str:
     return f"{command.out.text}\n{command.err.text}"
 
 
-def test_nothing_that_is_written_holds_it(
+def test_no_file_and_no_output_has_it(
     node: PrivateNode, stream: str, tmp_path: Path, password_file: str
 ) -> None:
     written = [tmp_path / name for name in ("trace.csv", "record.mkv", "shot.png")]
     sinks = [f"trace:{written[0]}", f"record:{written[1]}", f"snapshot:{written[2]}", "status"]
-    sending = ["--url", place(node), "--stream", stream, "--size", "320x180"]
+    sending = ["--url", url_of(node), "--stream", stream, "--size", "320x180"]
     watching = [
         "--url",
-        place(node),
+        url_of(node),
         "--stream",
         stream,
         "--password-file",
@@ -91,8 +91,8 @@ def test_nothing_that_is_written_holds_it(
     for file in written:
         assert file.stat().st_size > 0
         assert SECRET.encode() not in file.read_bytes(), file
-    for said in (all_said(producer), all_said(consumer), shown):
-        assert SECRET not in said
+    for text in (output(producer), output(consumer), shown):
+        assert SECRET not in text
 
 
 REFUSED = [
@@ -106,22 +106,22 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(
-    ("program", "url", "code", "says"),
+    ("program", "url", "code", "reason"),
     [*(("consumer", *case) for case in REFUSED), *(("producer", *case) for case in REFUSED[1:3])],
 )
-def test_no_refusal_repeats_it(node: PrivateNode, program: str, url: str, code: int, says: str) -> None:
-    told = url.format(SECRET, node.port)
-    exit_code, command = run(program, environment={"FANLIGHT_URL": told})
+def test_no_error_repeats_it(node: PrivateNode, program: str, url: str, code: int, reason: str) -> None:
+    given = url.format(SECRET, node.port)
+    exit_code, command = run(program, environment={"FANLIGHT_URL": given})
     assert exit_code == code
-    assert says in command.err.text
-    assert SECRET not in all_said(command)
+    assert reason in command.err.text
+    assert SECRET not in output(command)
 
 
 def test_no_unknown_argument_repeats_it(node: PrivateNode) -> None:
-    code, command = run("consumer", place(node, f"{USER}:{SECRET}"))
+    code, command = run("consumer", url_of(node, f"{USER}:{SECRET}"))
     assert code == 2
     assert "unrecognized arguments" in command.err.text
-    assert SECRET not in all_said(command)
+    assert SECRET not in output(command)
 
 
 def test_no_unknown_host_and_no_second_password_repeats_it(node: PrivateNode) -> None:
@@ -129,25 +129,25 @@ def test_no_unknown_host_and_no_second_password_repeats_it(node: PrivateNode) ->
         "consumer", "--url", "amqp://ann@no-such-host.invalid/v", environment={"FANLIGHT_PASSWORD": SECRET}
     ) as lost:
         lost.wait_line("no such host")
-    url = place(node, f"{USER}:{SECRET}")
+    url = url_of(node, f"{USER}:{SECRET}")
     code, twice = run("producer", environment={"FANLIGHT_URL": url, "FANLIGHT_PASSWORD": SECRET})
     assert code == 2
     assert "leave one of them out" in twice.err.text
     for command in (lost, twice):
-        assert SECRET not in all_said(command)
+        assert SECRET not in output(command)
 
 
-def test_on_the_command_line_it_works_is_hidden_and_warned_of(node: PrivateNode, stream: str) -> None:
-    url = place(node, f"{USER}:{SECRET}")
+def test_a_password_on_the_command_line_is_hidden_and_warned_of(node: PrivateNode, stream: str) -> None:
+    url = url_of(node, f"{USER}:{SECRET}")
     with running("consumer", "--stream", stream, f"--url={url}", "--sink", "null") as consumer:
         consumer.wait_line("connected to")
         assert (
             consumer.err.text.count("a password on the command line can be read in the process list") == 1
         )
         shown = process_list(consumer.process.pid)
-        assert f"--url={place(node, f'{USER}:***')}" in shown
+        assert f"--url={url_of(node, f'{USER}:***')}" in shown
         assert SECRET not in shown
-        assert SECRET not in all_said(consumer)
+        assert SECRET not in output(consumer)
 
 
 CRASH = """
@@ -167,7 +167,7 @@ def test_a_crash_with_its_traceback_does_not_show_it(node: PrivateNode, stream: 
     done = subprocess.run(
         [sys.executable, "-c", CRASH, "--stream", stream, "--sink", "null"],
         cwd=ROOT, capture_output=True, text=True, check=False, timeout=scaled(30),
-        env=clean_environment() | {"FANLIGHT_URL": place(node), "FANLIGHT_PASSWORD": SECRET},
+        env=clean_environment() | {"FANLIGHT_URL": url_of(node), "FANLIGHT_PASSWORD": SECRET},
     )  # fmt: skip
     assert done.returncode == 1
     assert "Traceback" in done.stderr
@@ -175,20 +175,21 @@ def test_a_crash_with_its_traceback_does_not_show_it(node: PrivateNode, stream: 
     assert SECRET not in done.stdout + done.stderr
 
 
-def test_nothing_shows_it_of_itself(node: PrivateNode, stream: str) -> None:
-    url = place(node, f"{USER}:{SECRET}")
-    access = Access(password=SECRET, token=SECRET)
+def test_no_repr_and_no_str_has_it(node: PrivateNode, stream: str) -> None:
+    url = url_of(node, f"{USER}:{SECRET}")
+    credentials = Credentials(password=SECRET, token=SECRET)
     with pytest.raises(ConfigError) as malformed:
         parse_url(f"amqp://{USER}:{SECRET}/{SECRET}@host")
     with Producer(stream=stream, url=url) as sending, Consumer(stream=stream, url=url) as watching:
         wait_until(lambda: watching.stats().connected, 10, "it is connected")
-        stranger = Consumer(stream=stream, url=place(node), password=f"not {SECRET}")
-        with stranger, pytest.raises(BrokerRefused) as refused:
-            stranger.read(scaled(10))
+        other = Consumer(stream=stream, url=url_of(node), password=f"not {SECRET}")
+        with other, pytest.raises(BrokerRefused) as refused:
+            other.read(scaled(10))
         parts = [
             sending, watching, *vars(sending).values(), *vars(watching).values(), refused.value,
-            malformed.value, *vars(malformed.value).values(), access, access.address(place(node)),
-            access.address("tcp+threads://:7000"), parse_url(url), ProducerSettings(url=url),
+            malformed.value, *vars(malformed.value).values(), credentials,
+            credentials.address(url_of(node)), credentials.address("tcp+threads://:7000"), parse_url(url),
+            ProducerSettings(url=url),
             ConsumerSettings(url=url), Record("private", url), brokers.Found(url, started=True),
             pika.PlainCredentials(USER, SECRET),
             pika.ConnectionParameters(credentials=pika.PlainCredentials(USER, SECRET)),
@@ -206,9 +207,9 @@ sys.exit(demo.main())
 """
 
 
-def test_the_demo_hands_it_on_where_nobody_sees_it(node: PrivateNode) -> None:
-    secret = {"FANLIGHT_URL": place(node), "FANLIGHT_PASSWORD": SECRET}
-    said, lists = [], ""
+def test_the_demo_passes_it_on_unseen(node: PrivateNode) -> None:
+    secret = {"FANLIGHT_URL": url_of(node), "FANLIGHT_PASSWORD": SECRET}
+    lines, lists = [], ""
     with subprocess.Popen(
         [sys.executable, "-c", DEMO, "--consumers", "1", "--seconds", "3"],
         cwd=ROOT, env=clean_environment() | secret, text=True,
@@ -216,12 +217,12 @@ def test_the_demo_hands_it_on_where_nobody_sees_it(node: PrivateNode) -> None:
     ) as demo:  # fmt: skip
         assert demo.stdout is not None
         for line in demo.stdout:
-            said.append(line)
+            lines.append(line)
             if "fps" in line:
                 lists = lists or process_list(*family(demo.pid))
-        assert demo.wait(scaled(10)) == 0, said
+        assert demo.wait(scaled(10)) == 0, lines
     assert lists.count("consumer") >= 2
-    assert SECRET not in lists + "".join(said)
+    assert SECRET not in lists + "".join(lines)
 
 
 def family(pid: int) -> list[int]:
@@ -234,8 +235,8 @@ def family(pid: int) -> list[int]:
     return [pid, *(one for child in children for one in family(child))]
 
 
-def test_scripts_broker_shows_it_to_who_asks_for_the_url_alone(node: PrivateNode) -> None:
-    environment = clean_environment() | {"FANLIGHT_URL": place(node), "FANLIGHT_PASSWORD": SECRET}
+def test_scripts_broker_does_not_print_it(node: PrivateNode) -> None:
+    environment = clean_environment() | {"FANLIGHT_URL": url_of(node), "FANLIGHT_PASSWORD": SECRET}
     for action in ("up", "status", "url"):
         done = subprocess.run(
             [sys.executable, "scripts/broker", action], cwd=ROOT, env=environment, capture_output=True,

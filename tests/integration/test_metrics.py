@@ -1,4 +1,4 @@
-"""What producer and consumer tell Prometheus, scraped from the real commands over a real broker."""
+"""Metrics of producer and consumer, scraped from the real commands over a real broker."""
 
 from __future__ import annotations
 
@@ -31,45 +31,49 @@ def expressions(dashboard: dict[str, Any]) -> list[str]:
     return queries + [variable["query"]["query"] for variable in variables if variable["type"] == "query"]
 
 
-def test_figures_are_those_of_the_trace_and_fill_the_dashboard(
+def test_metrics_agree_with_the_trace_and_fill_the_dashboard(
     broker_url: str, stream: str, tmp_path: Path
 ) -> None:
-    seen, traced = free_ports(2)
+    of_producer, of_consumer = free_ports(2)
     trace = tmp_path / "trace.csv"
     where = ("--url", broker_url, "--stream", stream)
     flags = ("--playout", "sync", "--sink", f"trace:{trace}", "--via", "broker", "--work", "20ms")
     with (
-        running("producer", *where, *SMALL, "--metrics", f":{seen}") as producer,
-        running("consumer", *where, *flags, "--name", "wall", "--metrics", f":{traced}") as consumer,
+        running("producer", *where, *SMALL, "--metrics", f":{of_producer}") as producer,
+        running("consumer", *where, *flags, "--name", "wall", "--metrics", f":{of_consumer}") as consumer,
     ):
-        wait_until(lambda: health(traced)[0] == 200, 15, "the consumer is healthy")
-        assert health(seen) == (200, "frames flow")
+        wait_until(lambda: health(of_consumer)[0] == 200, 15, "the consumer is healthy")
+        assert health(of_producer) == (200, "frames flow")
         wait_until(
-            lambda: scrape(traced)("consumer_frames_total", outcome="presented") >= 60, 15, "frames come"
+            lambda: scrape(of_consumer)("consumer_frames_total", outcome="presented") >= 60,
+            15,
+            "frames come",
         )
-        wait_until(lambda: scrape(traced).values.get(
+        wait_until(lambda: scrape(of_consumer).values.get(
             ("fanlight_consumer_queue_frames", frozenset({("place", "broker")}))
-        ) is not None, 5, "the broker says how many wait")  # fmt: skip
-        before = scrape(seen)
+        ) is not None, 5, "the broker reports how many wait")  # fmt: skip
+        before = scrape(of_producer)
         producer.signal(signal.SIGSTOP)  # the stream stands still: nothing is on its way
-        wait_until(lambda: scrape(traced)("consumer_queue_frames", place="process") == 0, 5, "all is shown")
-        figures = scrape(traced)
+        wait_until(
+            lambda: scrape(of_consumer)("consumer_queue_frames", place="process") == 0, 5, "all is shown"
+        )
+        figures = scrape(of_consumer)
         consumer.signal(signal.SIGTERM)
         assert consumer.wait() == 0, consumer.err.text
         producer.signal(signal.SIGCONT)
-        after = scrape(seen)
+        after = scrape(of_producer)
         producer.signal(signal.SIGTERM)
         assert producer.wait() == 0, producer.err.text
 
-    told = {outcome: figures("consumer_frames_total", outcome=outcome) for outcome in OUTCOMES}
-    assert told == {outcome: outcomes(trace)[outcome] for outcome in OUTCOMES}
-    assert figures("consumer_age_seconds_count") == told["presented"]
-    assert figures("consumer_age_seconds_bucket", le="0.5") == told["presented"]
-    assert figures("consumer_skew_seconds_count") == told["presented"]
-    assert figures("consumer_decode_seconds_count") >= told["presented"]
+    outcome_counts = {outcome: figures("consumer_frames_total", outcome=outcome) for outcome in OUTCOMES}
+    assert outcome_counts == {outcome: outcomes(trace)[outcome] for outcome in OUTCOMES}
+    assert figures("consumer_age_seconds_count") == outcome_counts["presented"]
+    assert figures("consumer_age_seconds_bucket", le="0.5") == outcome_counts["presented"]
+    assert figures("consumer_skew_seconds_count") == outcome_counts["presented"]
+    assert figures("consumer_decode_seconds_count") >= outcome_counts["presented"]
     assert figures("consumer_keyframe_requests_total") >= 1
     assert (figures("consumer_connected"), figures("consumer_healthy")) == (1, 1)
-    assert figures("consumer_received_frames_total") >= sum(told.values())
+    assert figures("consumer_received_frames_total") >= sum(outcome_counts.values())
     assert before("producer_published_frames_total") <= figures("consumer_received_frames_total") + 8
     assert after("producer_published_bytes_total") >= figures("consumer_received_bytes_total") > 0
     assert after("producer_encode_seconds_count") == after("producer_published_frames_total")
@@ -104,14 +108,14 @@ def test_the_dashboard_can_be_loaded() -> None:
 
 
 def test_without_a_broker(stream: str) -> None:
-    listening, seen, watching = free_ports(3)
+    listening, of_producer, of_consumer = free_ports(3)
     where = ("--url", f"tcp+multiplex://127.0.0.1:{listening}", "--stream", stream)
-    with running("producer", *where, *SMALL, "--metrics", f":{seen}") as producer:
-        wait_until(lambda: health(seen) == (200, "nobody watches"), 15, "it listens")
-        with running("consumer", *where, "--sink", "null", "--metrics", f":{watching}") as consumer:
-            wait_until(lambda: health(watching)[0] == 200, 15, "frames flow")
-            assert health(seen) == (200, "frames flow")
-            figures = scrape(watching)
+    with running("producer", *where, *SMALL, "--metrics", f":{of_producer}") as producer:
+        wait_until(lambda: health(of_producer) == (200, "nobody watches"), 15, "it listens")
+        with running("consumer", *where, "--sink", "null", "--metrics", f":{of_consumer}") as consumer:
+            wait_until(lambda: health(of_consumer)[0] == 200, 15, "frames flow")
+            assert health(of_producer) == (200, "frames flow")
+            figures = scrape(of_consumer)
             assert (
                 "fanlight_consumer_queue_frames",
                 frozenset({("place", "broker")}),

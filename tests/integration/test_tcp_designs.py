@@ -178,7 +178,7 @@ def test_stuck_clients_cost_little_memory_and_do_not_keep_the_producer(url: str,
                 before_bytes = process.memory_info().rss
         assert process.memory_info().rss - before_bytes < 120 * MIB
         began_s = time.monotonic()
-        producer.stop()
+        producer.close()
         assert time.monotonic() - began_s < scaled(2.2)
 
 

@@ -65,7 +65,7 @@ def test_a_window_after_a_producer_has_encoded(display: Display) -> None:
     url = tcp_url("multiplex")
     with subprocess.Popen([sys.executable, "-m", "consumer", "--url", url, "--sink", "null"]) as watching:
         try:
-            run(display, IMPORTS["producer"], SEND.format(url=url), SHOW, "out.stop()")
+            run(display, IMPORTS["producer"], SEND.format(url=url), SHOW, "out.close()")
         finally:
             watching.terminate()
 

@@ -31,7 +31,7 @@ class Feeder:
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
         self._thread.join()
-        self.producer.stop()
+        self.producer.close()
 
     def _feed(self) -> None:
         while not self._stopping.wait(self._interval_s):

@@ -13,7 +13,8 @@ import sys
 import numpy as np
 
 from fanlight.common.model.errors import FanlightError
-from fanlight.consumer.sinks import open_sink, parse_sink
+from fanlight.consumer.sink_spec import parse_sink
+from fanlight.consumer.sinks import open_sink
 from tests.support.timing import scaled
 from tests.unit.consumer.sinks.build import context, presented
 

@@ -34,6 +34,8 @@ TESTED_ELSEWHERE: Final[dict[str, str]] = {
     "common/transport/tcp/threads.py": "tests/unit/common/transport/tcp/test_publisher.py",
     "common/runtime/signals.py": "tests/e2e/test_commands.py",
     "common/observe/__init__.py": "tests/integration/test_metrics.py",
+    "common/observe/health.py": "tests/unit/consumer/test_metrics.py",
+    "consumer/__init__.py": "tests/unit/test_packages.py",
     "consumer/cli.py": "tests/e2e/test_commands.py",
     "consumer/consumer.py": "tests/integration/test_pipeline.py",
     "consumer/doctor.py": "tests/integration/test_doctor.py",

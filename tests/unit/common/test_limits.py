@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from fanlight.common.model import units
 from fanlight.common.model.errors import ConfigError, WireFormatError
 from fanlight.common.model.frame import (
     APP_ID,
@@ -49,28 +48,6 @@ def test_over_tcp_a_body_is_refused_before_it_comes_and_a_picture_by_its_header(
     (message,) = MessageReader().feed(memoryview(data))
     with pytest.raises(WireFormatError, match="up to 10 pixels"):
         wire.read_frame(message, Limits(10))
-
-
-@pytest.mark.parametrize(("text", "number"), [("3072", 3072), ("64x48", 3072), ("7680x4320", MAX_PIXELS)])
-def test_a_number_of_pixels_is_read(text: str, number: int) -> None:
-    assert units.pixels(text) == number
-
-
-@pytest.mark.parametrize(("text", "number"), [("1", 1), ("500kB", 500_000), ("4MB", 4_000_000)])
-def test_a_number_of_bytes_is_read(text: str, number: int) -> None:
-    assert units.body_bytes(text) == number
-
-
-@pytest.mark.parametrize("text", ["0", "-1", "", "x", "1e3", "7681x4320", "99999999", "0x5"])
-def test_other_pixels_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="up to 33177600 pixels"):
-        units.pixels(text)
-
-
-@pytest.mark.parametrize("text", ["0", "-1", "", "kB", "4 GB", "17MB", "1.5MB", str(MAX_BODY_BYTES + 1)])
-def test_other_bytes_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=f"up to {MAX_BODY_BYTES}"):
-        units.body_bytes(text)
 
 
 def test_the_settings_check_them() -> None:

@@ -4,16 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from fanlight.common.model.histogram import Distribution
-from fanlight.common.observe.figures import Figure
-from fanlight.consumer.metrics import consumer_figures, consumer_health
-from fanlight.consumer.settings import ConsumerSettings
+from fanlight.common.observe.exposition import MetricSet
+from fanlight.consumer.metrics import add_consumer_metrics, consumer_health
 from fanlight.consumer.stats import ConsumerCounters, ConsumerMetrics, Outcome, Presented
 from tests.support.headers import header
 
 SECOND = 1_000_000_000
 STALL_S = 3.0
-SETTINGS = ConsumerSettings(stream="cam", name="wall")
 
 
 def details(
@@ -29,42 +26,37 @@ def details(
     return counters.metrics(SECOND)
 
 
-def values(figures: tuple[Figure, ...], name: str) -> dict[tuple[str, ...], float | Distribution]:
-    (figure,) = [each for each in figures if each.name == f"fanlight_consumer_{name}"]
-    return {tuple(sample.labels.values()): sample.value for sample in figure.samples}
+def added(found: ConsumerMetrics, *, waiting: int | None = None) -> dict[tuple[str, ...], float]:
+    """The value of each metric, by its name and the labels that not all of them have."""
+    metrics = MetricSet("fanlight_consumer", {"stream": "cam", "name": "wall"})
+    add_consumer_metrics(metrics, found, {"broker": waiting, "process": 2}, max_age_s=0.5, healthy=True)
+    assert len({family.name for family in metrics.families}) == len(metrics.families)
+    assert all(family.documentation.endswith(".") for family in metrics.families)
+    return {
+        (sample.name.removeprefix("fanlight_consumer_"), *list(sample.labels.values())[2:]): sample.value
+        for family in metrics.families
+        for sample in family.samples
+    }
 
 
 def test_every_outcome_is_counted_by_its_name() -> None:
-    figures = consumer_figures(SETTINGS, details(fate=Outcome.LATE), queued=2, waiting=None, healthy=True)
-    by_outcome = {labels[2]: value for labels, value in values(figures, "frames_total").items()}
-    assert by_outcome == {
+    found = added(details(fate=Outcome.LATE))
+    assert {labels[1]: value for labels, value in found.items() if labels[0] == "frames_total"} == {
         "presented": 1, "superseded": 0, "late": 1, "undecodable": 0, "awaiting_key": 0,
         "malformed": 0, "repeated": 0, "lost": 0,
     }  # fmt: skip
-    assert values(figures, "queue_frames") == {("cam", "wall", "process"): 2}
-    assert values(figures, "healthy") == {("cam", "wall"): True}
+    assert ("queue_frames", "broker") not in found, "it is not known"
+    assert (found["queue_frames", "process"], found["healthy",]) == (2, 1)
 
 
 def test_ages_and_skews_are_counted_by_size() -> None:
-    figures = consumer_figures(SETTINGS, details(), queued=0, waiting=7, healthy=True)
-    (ages,) = values(figures, "age_seconds").values()
-    (skews,) = values(figures, "skew_seconds").values()
-    assert isinstance(ages, Distribution)
-    assert isinstance(skews, Distribution)
-    assert ages.counts[ages.bounds.index(0.02)] == 1
-    assert (ages.total, skews.total) == (0.02, 0.001)
-    assert values(figures, "queue_frames")["cam", "wall", "broker"] == 7
+    found = added(details(), waiting=7)
+    assert (found["age_seconds_bucket", "0.01"], found["age_seconds_bucket", "0.02"]) == (0, 1)
+    assert (found["age_seconds_sum",], found["skew_seconds_sum",]) == (0.02, 0.001)
+    assert (found["queue_frames", "broker"], found["max_age_seconds",]) == (7, 0.5)
 
 
-def test_names_are_prometheus_names_and_unique() -> None:
-    figures = consumer_figures(SETTINGS, details(), queued=0, waiting=0, healthy=True)
-    names = [figure.name for figure in figures]
-    assert len(set(names)) == len(names)
-    assert all((figure.kind == "counter") is figure.name.endswith("_total") for figure in figures)
-    assert all(figure.help.endswith(".") for figure in figures)
-
-
-def test_frames_that_flow_are_health() -> None:
+def test_a_consumer_is_healthy_while_frames_flow() -> None:
     assert consumer_health(details(), 4 * SECOND, STALL_S).ok
     # Just cut off: frames flowed a moment ago, and may again in the next.
     assert consumer_health(details(connected=False), 4 * SECOND, STALL_S).ok
@@ -83,7 +75,7 @@ def test_frames_that_flow_are_health() -> None:
         (replace(details(), presented_ns=None), "no frame yet: connected, but nothing arrives"),
     ],
 )
-def test_why_frames_do_not_flow(found: ConsumerMetrics, reason: str) -> None:
+def test_health_says_why_frames_do_not_flow(found: ConsumerMetrics, reason: str) -> None:
     health = consumer_health(found, 10 * SECOND, STALL_S)
     assert not health.ok
     assert health.reason.startswith(reason)

@@ -6,36 +6,28 @@ import pytest
 
 from fanlight.common.model.errors import ConfigError
 from fanlight.common.model.pixels import FULL_BGR, Form, PixelFormat
-from fanlight.common.runtime import credential_files
-from fanlight.common.runtime.credential_files import with_access
-from fanlight.common.runtime.settings import resolve
+from fanlight.common.runtime.options import options_of
 from fanlight.common.shm import folder
-from fanlight.consumer.settings import OPTIONS, ConsumerSettings, PlayoutMode, Via
-from fanlight.consumer.sinks import SinkSpec
+from fanlight.consumer.settings import ConsumerSettings, PlayoutMode, Via
+from fanlight.consumer.sink_spec import SinkSpec
 
 WINDOW, NULL, SHARE = (SinkSpec(kind) for kind in ("window", "null", "share"))
 SNAPSHOT, RECORD = SinkSpec("snapshot", "a.jpg"), SinkSpec("record", "a.mkv")
 
 
-def test_the_command_line_and_the_api_have_the_same_defaults() -> None:
-    assert ConsumerSettings(**with_access(resolve(OPTIONS, {}, {}))) == ConsumerSettings()
-
-
 def test_every_setting_can_be_given_by_variable() -> None:
     environment = {
-        "FANLIGHT_NAME": "wall", "FANLIGHT_STREAM": "door", "FANLIGHT_PLAYOUT": "sync",
+        "FANLIGHT_NAME": "wall", "FANLIGHT_STREAM": "left", "FANLIGHT_PLAYOUT": "sync",
         "FANLIGHT_DELAY": "100ms", "FANLIGHT_MAX_AGE": "250ms", "FANLIGHT_SINK": "null,share",
         "FANLIGHT_WORK": "5ms", "FANLIGHT_DURATION": "1m", "FANLIGHT_FRAMES": "9",
-        "FANLIGHT_VIA": "broker", "FANLIGHT_FORMAT": "grey", "FANLIGHT_SCALE": "640x360",
+        "FANLIGHT_VIA": "broker", "FANLIGHT_FORMAT": "gray", "FANLIGHT_SIZE": "640x360",
         "FANLIGHT_SHARE_FORMAT": "i420", "FANLIGHT_SHARE_SIZE": "320x240",
         "FANLIGHT_URL": "amqp://ann:pw@host/video", "FANLIGHT_TRUST": "camera, studio",
         "FANLIGHT_MAX_PIXELS": "1920x1080", "FANLIGHT_MAX_BODY": "4MB",
     }  # fmt: skip
-    assert {option.variable for option in OPTIONS if option not in credential_files.OPTIONS} == set(
-        environment
-    )
-    settings = ConsumerSettings(**with_access(resolve(OPTIONS, {}, environment)))
-    assert (settings.name, settings.stream, settings.playout) == ("wall", "door", PlayoutMode.SYNC)
+    assert {each.variable for each in options_of(ConsumerSettings)} == set(environment)
+    settings = ConsumerSettings.load({}, environment)
+    assert (settings.name, settings.stream, settings.playout) == ("wall", "left", PlayoutMode.SYNC)
     assert (settings.delay_s, settings.max_age_s, settings.work_s) == (0.1, 0.25, 0.005)
     assert (settings.duration_s, settings.frames, len(settings.sinks)) == (60, 9, 2)
     assert (settings.via, settings.format, settings.size) == (Via.BROKER, PixelFormat.GREY, (640, 360))
@@ -65,7 +57,7 @@ def test_the_api_refuses_what_the_command_line_refuses(wrong: dict[str, Any], na
     assert refused.value.name == names
 
 
-def test_a_delay_matters_to_sync_only() -> None:
+def test_only_sync_limits_the_delay() -> None:
     assert ConsumerSettings(delay_s=2).playout is PlayoutMode.LATEST
     with pytest.raises(
         ConfigError, match=r"'500ms' cannot be used: allowed is less than --max-age.* 500ms"
@@ -94,25 +86,29 @@ def test_a_delay_matters_to_sync_only() -> None:
         ),
         (
             {"format": PixelFormat.I420, "size": (641, 480)},
-            "--scale '641x480' cannot be used: i420 takes even sizes",
+            "--size '641x480' cannot be used: i420 takes even sizes",
         ),
         (
             {"format": PixelFormat.I420, "size": (640, 1)},
-            "--scale '640x1' cannot be used: i420 takes even sizes",
+            "--size '640x1' cannot be used: i420 takes even sizes",
         ),
         (
             {"share_format": PixelFormat.I420, "share_size": (640, 481), "sinks": (SHARE,)},
             "--share-size '640x481' cannot be used: i420 takes even sizes",
         ),
+        (
+            {"share_format": PixelFormat.I420, "size": (640, 481), "sinks": (SHARE,)},
+            "--size '640x481' cannot be used: i420 takes even sizes",
+        ),
     ],
 )
-def test_what_does_not_go_together_is_refused(wrong: dict[str, Any], text: str) -> None:
+def test_settings_that_exclude_each_other_are_refused(wrong: dict[str, Any], text: str) -> None:
     with pytest.raises(ConfigError) as refused:
         ConsumerSettings(**wrong)
     assert str(refused.value) == text
 
 
-def test_what_is_meant_for_a_hub_or_for_its_consumers_does_not_stop_the_other() -> None:
+def test_settings_for_a_hub_do_not_stop_its_consumers_nor_theirs_the_hub() -> None:
     # Both may be started with the same environment, as the demo does.
     hub = ConsumerSettings(via=Via.HOST, sinks=(SHARE,))
     assert hub.way is Via.BROKER
@@ -120,7 +116,7 @@ def test_what_is_meant_for_a_hub_or_for_its_consumers_does_not_stop_the_other() 
     assert viewer.form == Form()
 
 
-def test_without_shared_memory_frames_cannot_come_that_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_shared_memory_via_host_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder, "can_share", lambda: False)
     with pytest.raises(ConfigError) as refused:
         ConsumerSettings(via=Via.HOST)
@@ -145,7 +141,7 @@ def test_without_shared_memory_frames_cannot_come_that_way(monkeypatch: pytest.M
         {"format": PixelFormat.I420, "sinks": (SHARE, WINDOW)},
     ],
 )
-def test_what_does_go_together_is_accepted(right: dict[str, Any]) -> None:
+def test_other_combinations_are_accepted(right: dict[str, Any]) -> None:
     settings = ConsumerSettings(**right)
     assert {name: getattr(settings, name) for name in right} == right
 
@@ -157,7 +153,7 @@ def test_a_hub_and_a_recording_follow_the_stream_itself(via: Via, sinks: tuple[S
 
 
 @pytest.mark.parametrize("sinks", [(), (NULL,), (WINDOW, SNAPSHOT)])
-def test_others_take_the_way_that_they_are_told(sinks: tuple[SinkSpec, ...]) -> None:
+def test_other_consumers_take_the_way_of_via(sinks: tuple[SinkSpec, ...]) -> None:
     assert [ConsumerSettings(via=via, sinks=sinks).way for via in Via] == list(Via)
 
 
@@ -167,25 +163,26 @@ def test_the_pictures_of_a_hub_are_those_that_it_shares() -> None:
     shared: dict[str, Any] = {"share_format": PixelFormat.I420, "share_size": (320, 180)}
     assert ConsumerSettings(**own).form == Form(PixelFormat.GREY, (640, 360))
     assert ConsumerSettings(**own, **shared, sinks=(SHARE,)).form == Form(PixelFormat.I420, (320, 180))
-    assert ConsumerSettings(**own, sinks=(SHARE,)).form == FULL_BGR
+    # Its viewers have the same environment, and look for pictures of that size.
+    assert ConsumerSettings(**own, sinks=(SHARE,)).form == Form(PixelFormat.BGR, (640, 360))
 
 
 @pytest.mark.parametrize(
     ("key", "flag", "text", "allowed"),
     [
-        ("via", "via", "hub", "auto or broker or host"),
+        ("via", "via", "hub", "auto, broker, host"),
         ("format", "format", "rgb", "bgr, i420, grey"),
         ("share_format", "share-format", "BGR", "bgr, i420, grey"),
-        ("size", "scale", "640", "WIDTHxHEIGHT such as 1280x720"),
+        ("size", "size", "640", "WIDTHxHEIGHT such as 1280x720"),
         ("share_size", "share-size", "0x0", "WIDTHxHEIGHT such as 1280x720"),
     ],
 )
 def test_a_refusal_names_the_flag_and_what_is_allowed(key: str, flag: str, text: str, allowed: str) -> None:
     with pytest.raises(ConfigError, match=f"^--{flag} '{text}' cannot be used: .*{allowed}"):
-        resolve(OPTIONS, {key: text}, {})
+        ConsumerSettings.load({key: text}, {})
 
 
 @pytest.mark.parametrize("text", ["", ",", "camera,", " "])
-def test_whom_to_trust_is_said_by_name(text: str) -> None:
+def test_trusted_users_are_names(text: str) -> None:
     with pytest.raises(ConfigError, match=r"--trust .*names of users, separated by commas"):
-        resolve(OPTIONS, {"trust": text}, {})
+        ConsumerSettings.load({"trust": text}, {})

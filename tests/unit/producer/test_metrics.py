@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from fanlight.producer.metrics import producer_figures, producer_health
+from fanlight.common.observe.exposition import MetricSet
+from fanlight.producer.metrics import add_producer_metrics, producer_health
 from fanlight.producer.stats import Drop, ProducerCounters, ProducerDetails
 
 SECOND = 1_000_000_000
@@ -44,20 +45,22 @@ def details(
         (details(captured_s=5), False, False, "no picture from the source for 5 s"),
     ],
 )
-def test_health(found: ProducerDetails, watched: bool, ok: bool, reason: str) -> None:
+def test_health_says_whether_frames_flow(
+    found: ProducerDetails, watched: bool, ok: bool, reason: str
+) -> None:
     health = producer_health(found, NOW_NS, STALL_S, watched=watched)
     assert (health.ok, health.reason) == (ok, reason)
 
 
-def test_figures() -> None:
-    figures = producer_figures("cam", details(blocked=True, published_s=9), watched=True, healthy=False)
+def test_every_drop_is_counted_by_its_reason() -> None:
+    metrics = MetricSet("fanlight_producer", {"stream": "cam"})
+    add_producer_metrics(metrics, details(blocked=True, published_s=9), watched=True, healthy=False)
     found = {
-        (figure.name.removeprefix("fanlight_producer_"), sample.labels.get("reason")): sample.value
-        for figure in figures
-        for sample in figure.samples
+        (sample.name.removeprefix("fanlight_producer_"), sample.labels.get("reason")): sample.value
+        for family in metrics.families
+        for sample in family.samples
     }
     assert found["published_bytes_total", None] == 1000
     assert found["blocked_seconds_total", None] == 2.0
-    assert {why for name, why in found if name == "dropped_frames_total"} == {*Drop, "unsent"}
+    assert {reason for name, reason in found if name == "dropped_frames_total"} == {*Drop, "unsent"}
     assert (found["watched", None], found["healthy", None], found["connected", None]) == (1, 0, 1)
-    assert all((figure.kind == "counter") is figure.name.endswith("_total") for figure in figures)

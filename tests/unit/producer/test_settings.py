@@ -6,29 +6,21 @@ import pytest
 
 from fanlight.common.model.errors import ConfigError
 from fanlight.common.model.frame import Codec
-from fanlight.common.runtime import credential_files
-from fanlight.common.runtime.credential_files import with_access
-from fanlight.common.runtime.settings import resolve
-from fanlight.producer.settings import OPTIONS, ProducerSettings
-
-
-def test_the_command_line_and_the_api_have_the_same_defaults() -> None:
-    assert ProducerSettings(**with_access(resolve(OPTIONS, {}, {}))) == ProducerSettings()
+from fanlight.common.runtime.options import options_of
+from fanlight.producer.settings import ProducerSettings
 
 
 def test_every_setting_can_be_given_by_variable() -> None:
     environment = {
-        "FANLIGHT_SOURCE": "clip.mp4", "FANLIGHT_LOOP": "1", "FANLIGHT_STREAM": "door",
+        "FANLIGHT_SOURCE": "clip.mp4", "FANLIGHT_LOOP": "1", "FANLIGHT_STREAM": "left",
         "FANLIGHT_CODEC": "jpeg", "FANLIGHT_FPS": "12.5", "FANLIGHT_SIZE": "640x480",
         "FANLIGHT_QUALITY": "70", "FANLIGHT_GOP": "2s", "FANLIGHT_MAX_AGE": "250ms",
         "FANLIGHT_DURATION": "1m", "FANLIGHT_PAYLOAD_FRAMES": "3", "FANLIGHT_MAX_PIXELS": "1000000",
         "FANLIGHT_URL": "tcp+threads://host:7000",
     }  # fmt: skip
-    assert {option.variable for option in OPTIONS if option not in credential_files.OPTIONS} == set(
-        environment
-    )
-    assert ProducerSettings(**with_access(resolve(OPTIONS, {}, environment))) == ProducerSettings(
-        source="clip.mp4", loop=True, stream="door", codec=Codec.JPEG, fps=12.5, size=(640, 480),
+    assert {each.variable for each in options_of(ProducerSettings)} == set(environment)
+    assert ProducerSettings.load({}, environment) == ProducerSettings(
+        source="clip.mp4", loop=True, stream="left", codec=Codec.JPEG, fps=12.5, size=(640, 480),
         quality=70, gop_s=2, max_age_s=0.25, duration_s=60, payload_frames=3, max_pixels=1_000_000,
         url="tcp+threads://host:7000",
     )  # fmt: skip
@@ -45,6 +37,9 @@ def test_every_setting_can_be_given_by_variable() -> None:
         ({"max_age_s": -1.0}, "--max-age"),
         ({"max_age_s": float("nan")}, "--max-age"),
         ({"quality": 52}, "--quality"),
+        ({"quality": 101, "codec": Codec.JPEG}, "--quality"),
+        ({"size": (0, 0)}, "--size"),
+        ({"duration_s": 0}, "--duration"),
         ({"codec": Codec.RAW, "quality": 1}, "--quality"),
         ({"stream": "a.b"}, "--stream"),
         ({"stream": ""}, "--stream"),
@@ -76,7 +71,7 @@ def test_the_api_refuses_what_the_command_line_refuses(wrong: dict[str, Any], na
 )
 def test_a_refusal_names_the_flag_and_what_is_allowed(flag: str, text: str, allowed: str) -> None:
     with pytest.raises(ConfigError, match=f"^--{flag} '{text}' cannot be used: .*{allowed}"):
-        resolve(OPTIONS, {flag: text}, {})
+        ProducerSettings.load({flag: text}, {})
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_tls_has_its_own_default_port() -> None:
         ("u:secret@h/v", "u:***@h/v", UNKNOWN_SCHEME),
         ("amqp:u:secret@h/v", "amqp:***@h/v", UNKNOWN_SCHEME),
         ("amqp:/u:secret@h/v", "amqp:***@h/v", UNKNOWN_SCHEME),
-        ("http://u:secret@h/v", "http://***@h/v", UNKNOWN_SCHEME),
+        ("http://u:secret@h/v", "http://u:***@h/v", UNKNOWN_SCHEME),
         ("u:se://cret@h/v", "u:***@h/v", UNKNOWN_SCHEME),
         ("amqp://", "amqp://", BAD_HOST),
         ("amqp:///v", "amqp:///v", BAD_HOST),
@@ -142,19 +142,19 @@ def test_is_shown_without_its_password(url: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["tcp+threads://a..b:7000", f"amqp://u:p@{'x' * 64}.org/v"])
-def test_a_host_that_no_name_server_could_be_asked_for_is_refused(url: str) -> None:
+def test_a_host_that_the_dns_cannot_look_up_is_refused(url: str) -> None:
     with pytest.raises(ConfigError):
         parse_url(url)
 
 
 # Without a broker ----------------------------------------------------------------------------------------
 
-NO_PLACE = "HOST:PORT where the producer listens (without HOST: this machine only), ports 1 to 65535"
+TCP_RULE = "HOST:PORT where the producer listens (without HOST: this machine only), ports 1 to 65535"
 
 
 @pytest.mark.parametrize("design", Design)
 @pytest.mark.parametrize(
-    ("place", "host", "port"),
+    ("host_port", "host", "port"),
     [
         ("h:1", "h", 1),
         ("h:65535", "h", 65535),
@@ -168,8 +168,8 @@ NO_PLACE = "HOST:PORT where the producer listens (without HOST: this machine onl
         (":7000/", "127.0.0.1", 7000),
     ],
 )
-def test_reads_where_a_producer_listens(design: Design, place: str, host: str, port: int) -> None:
-    assert parse_url(f"tcp+{design}://{place}") == TcpAddress(design, host, port)
+def test_reads_where_a_producer_listens(design: Design, host_port: str, host: str, port: int) -> None:
+    assert parse_url(f"tcp+{design}://{host_port}") == TcpAddress(design, host, port)
 
 
 def test_the_scheme_may_be_written_in_capitals() -> None:
@@ -177,21 +177,21 @@ def test_the_scheme_may_be_written_in_capitals() -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "shown"),
+    ("host_port", "shown"),
     [
         ("", ""), ("/", "/"), (":", ":"), ("h", "h"), ("h:", "h:"), ("h:0", "h:0"), ("h:65536", "h:65536"),
         ("h:-1", "h:-1"), ("h:x", "h:x"), ("::1:7000", "::1:7000"), ("::7000", "::7000"),
         ("[::1]", "[::1]"), ("[::1:7000", "[::1:7000"), ("[::1]x:7000", "[::1]x:7000"),
         ("h:1/cam", "h:1/cam"), ("h:1//", "h:1//"), ("h:1?x", "h:1?x"), ("h:1#x", "h:1#x"),
         ("a:1,b:2", "a:1,b:2"), (" h:1", " h:1"), ("h:1\n", "h:1\n"),
-        ("user@h:1", "***@h:1"), ("u:secret@h:1", "***@h:1"), ("u:se/cret@h:1", "***@h:1"),
+        ("user@h:1", "user@h:1"), ("u:secret@h:1", "u:***@h:1"), ("u:se/cret@h:1", "u:***@h:1"),
     ],
 )  # fmt: skip
-def test_refuses_what_is_no_place(place: str, shown: str) -> None:
+def test_refuses_what_is_not_host_and_port(host_port: str, shown: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        parse_url(f"tcp+threads://{place}")
+        parse_url(f"tcp+threads://{host_port}")
     url = f"tcp+threads://{shown}"
-    assert str(caught.value) == f"--url {url!r} cannot be used: allowed is tcp+threads://{NO_PLACE}"
+    assert str(caught.value) == f"--url {url!r} cannot be used: allowed is tcp+threads://{TCP_RULE}"
 
 
 @pytest.mark.parametrize("scheme", ["tcp", "tcp+", "tcp+other", "threads", "multiplex", "tcp threads"])
@@ -203,7 +203,7 @@ def test_there_are_no_other_designs(scheme: str) -> None:
 
 
 @pytest.mark.parametrize("design", Design)
-def test_what_needs_a_broker_says_so(design: Design) -> None:
+def test_where_a_broker_is_needed_a_tcp_url_is_refused(design: Design) -> None:
     with pytest.raises(ConfigError) as caught:
         broker_address(f"tcp+{design}://:7000", "FANLIGHT_URL")
     shown = f"tcp+{design}://127.0.0.1:7000"
@@ -213,10 +213,10 @@ def test_what_needs_a_broker_says_so(design: Design) -> None:
 
 @pytest.mark.parametrize("host", ["h", "127.0.0.1", "::1"])
 @pytest.mark.parametrize("design", Design)
-def test_a_place_is_shown_as_it_can_be_read_again(design: Design, host: str) -> None:
-    place = TcpAddress(design, host, 7000)
-    assert str(place) == f"tcp+{design}://{'[::1]' if host == '::1' else host}:7000"
-    assert parse_url(str(place)) == place
+def test_a_tcp_address_is_shown_so_that_it_can_be_read_again(design: Design, host: str) -> None:
+    host_port = TcpAddress(design, host, 7000)
+    assert str(host_port) == f"tcp+{design}://{'[::1]' if host == '::1' else host}:7000"
+    assert parse_url(str(host_port)) == host_port
 
 
 # Properties --------------------------------------------------------------------------------------------
@@ -262,9 +262,9 @@ def test_any_text_is_read_or_refused(url: str) -> None:
 
 
 @given(st.sampled_from(Design), st.text(max_size=20) | st.text("hx.:[]/@?#%0123456789 ", max_size=20))
-def test_any_place_is_read_or_refused(design: Design, place: str) -> None:
+def test_any_host_and_port_are_read_or_refused(design: Design, host_port: str) -> None:
     try:
-        parsed = parse_url(f"tcp+{design}://{place}")
+        parsed = parse_url(f"tcp+{design}://{host_port}")
     except ConfigError:
         return
     assert isinstance(parsed, TcpAddress)

@@ -5,52 +5,53 @@ from typing import Any
 import pytest
 
 from fanlight.common.model.address import DEFAULT_URL, BrokerAddress, TcpAddress
-from fanlight.common.model.credentials import Access
+from fanlight.common.model.credentials import Credentials
 from fanlight.common.model.errors import ConfigError
-from fanlight.common.runtime.credential_files import OPTIONS
 
 TOKEN = "0123456789abcdef"
 
 
-def broker(access: Access, url: str = "amqp://ann@host/video") -> BrokerAddress:
-    address = access.address(url)
+def broker(credentials: Credentials, url: str = "amqp://ann@host/video") -> BrokerAddress:
+    address = credentials.address(url)
     assert isinstance(address, BrokerAddress)
     return address
 
 
-def test_nothing_said_changes_nothing() -> None:
-    assert broker(Access(), "amqp://ann:pw@host/v").password == "pw"
-    assert broker(Access(), DEFAULT_URL).password == "fanlight"
+def test_without_credentials_the_url_holds() -> None:
+    assert broker(Credentials(), "amqp://ann:pw@host/v").password == "pw"
+    assert broker(Credentials(), DEFAULT_URL).password == "fanlight"
 
 
 def test_a_password_is_for_a_url_without_one() -> None:
-    assert broker(Access(password="secret")).password == "secret"
-    assert broker(Access(password="secret"), DEFAULT_URL).password == "secret", "nobody wrote that one"
+    assert broker(Credentials(password="secret")).password == "secret"
+    assert broker(Credentials(password="secret"), DEFAULT_URL).password == "secret", (
+        "no user wrote that one"
+    )
     with pytest.raises(ConfigError, match="leave one of them out") as caught:
-        Access(password="secret").address("amqp://ann:other@host/v", "FANLIGHT_URL")
+        Credentials(password="secret").address("amqp://ann:other@host/v", "FANLIGHT_URL")
     assert str(caught.value).startswith("FANLIGHT_URL 'amqp://ann@host:5672/v'")
 
 
-def test_a_design_without_a_broker_gets_the_token_and_nobody_else() -> None:
-    everything = Access(password="secret", token=TOKEN)
+def test_only_a_design_without_a_broker_gets_the_token() -> None:
+    everything = Credentials(password="secret", token=TOKEN)
     address = everything.address("tcp+threads://host:7000")
     assert isinstance(address, TcpAddress)
     assert address.token == TOKEN
     assert broker(everything).password == "secret"
 
 
-def test_the_files_of_tls_travel_with_the_address() -> None:
-    address = broker(Access(ca="ca.pem", cert="c.pem", key="k.pem"), "amqps://ann@host/v")
+def test_the_address_has_the_files_of_tls() -> None:
+    address = broker(Credentials(ca="ca.pem", cert="c.pem", key="k.pem"), "amqps://ann@host/v")
     assert (address.ca, address.cert, address.key) == ("ca.pem", "c.pem", "k.pem")
-    with_password = broker(Access(ca="ca.pem", password="secret"), "amqps://ann@host/v")
+    with_password = broker(Credentials(ca="ca.pem", password="secret"), "amqps://ann@host/v")
     assert (with_password.ca, with_password.password) == ("ca.pem", "secret")
 
 
 @pytest.mark.parametrize("url", ["amqp://host/v", "tcp+threads://host:7000"])
 @pytest.mark.parametrize("files", [{"ca": "x"}, {"cert": "x"}, {"cert": "x", "key": "y"}])
-def test_where_there_is_no_tls_its_files_are_refused(url: str, files: dict[str, str]) -> None:
+def test_files_of_tls_are_refused_without_tls(url: str, files: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match="for amqps:// alone"):
-        Access(**files).address(url)
+        Credentials(**files).address(url)
 
 
 @pytest.mark.parametrize(
@@ -62,12 +63,8 @@ def test_where_there_is_no_tls_its_files_are_refused(url: str, files: dict[str, 
         ({"key": "k.pem"}, "--key 'k.pem' cannot be used: it needs its certificate"),
     ],
 )
-def test_what_cannot_be_used_is_refused(wrong: dict[str, Any], why: str) -> None:
+def test_unusable_credentials_are_refused(wrong: dict[str, Any], why: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        Access(**wrong)
+        Credentials(**wrong)
     assert why in str(caught.value)
     assert "a-secret" not in str(caught.value)
-
-
-def test_secrets_have_no_flag() -> None:
-    assert {option.name for option in OPTIONS if option.secret} == {"password", "token"}

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from fanlight.common.model.pixels import (
     FULL_BGR,
+    PIXEL_FORMAT,
     Form,
     PixelFormat,
-    format_value,
     shape,
     size_bytes,
     three_channels,
@@ -79,13 +79,18 @@ def test_the_shape_holds_as_many_bytes_as_the_size_says(
 
 @pytest.mark.parametrize("pixel_format", PixelFormat)
 def test_a_format_is_read_by_its_name(pixel_format: PixelFormat) -> None:
-    assert format_value(str(pixel_format)) is pixel_format
+    assert PIXEL_FORMAT.read(str(pixel_format)) is pixel_format
 
 
-@pytest.mark.parametrize("text", ["", "BGR", "gray", "bgr ", "rgb"])
+def test_both_spellings_of_grey_are_one_format() -> None:
+    assert PIXEL_FORMAT.read("gray") is PixelFormat("gray") is PixelFormat.GREY
+    assert str(PixelFormat("gray")) == "grey"
+
+
+@pytest.mark.parametrize("text", ["", "BGR", "Gray", "bgr ", "rgb"])
 def test_an_unknown_name_is_refused_with_those_there_are(text: str) -> None:
     with pytest.raises(ValueError, match=r"^bgr, i420, grey$"):
-        format_value(text)
+        PIXEL_FORMAT.read(text)
 
 
 def test_three_channels_is_a_view_that_can_be_copied_into_bgr() -> None:

@@ -43,11 +43,11 @@ def test_findings_come_in_order_with_what_to_do() -> None:
     ]
 
 
-def test_notes_are_no_problem() -> None:
+def test_notes_are_not_problems() -> None:
     assert run(a=lambda: note("so so")) == (0, ["note    a: so so", "x: nothing is wrong"])
 
 
-def test_what_raises_is_a_problem_and_the_others_are_run() -> None:
+def test_a_check_that_raises_is_a_problem_and_the_others_are_run() -> None:
     code, lines = run(
         a=raises(FanlightError("no")), b=raises(ZeroDivisionError("zero")), c=lambda: ok("fine")
     )

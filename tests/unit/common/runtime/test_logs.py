@@ -7,14 +7,13 @@ import sys
 import threading
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
 import pytest
 
 from fanlight.common.model.errors import ConfigError, FanlightError
-from fanlight.common.runtime.logs import LogFormat, error_line, formatter, json_line, wanted
-from fanlight.common.runtime.main import command_line, run_command
-from fanlight.common.runtime.options import Operation
+from fanlight.common.runtime.logs import LogFormat, error_line, formatter, requested_format
+from fanlight.common.runtime.main import Load, command_line, run_command
+from fanlight.common.runtime.settings import Operation
 from tests.support.timing import scaled
 
 CREATED_S = 1_700_000_000.25
@@ -62,13 +61,13 @@ def test_an_exception_is_one_field() -> None:
     assert exception.endswith("ValueError: broken")
 
 
-def test_text_is_as_it_was() -> None:
+def test_text_is_the_program_and_the_message() -> None:
     assert formatter("producer", LogFormat.TEXT).format(record("%d frames", 3)) == "producer: 3 frames"
-    assert error_line("producer", LogFormat.TEXT, "no", created_s=0) == "producer: no\n"
+    assert error_line("producer", LogFormat.TEXT, "no") == "producer: no\n"
 
 
-def test_names_of_files_that_are_no_text_can_be_written() -> None:
-    line = json_line("producer", "info", "x", "\udcff é 摄", created_s=CREATED_S)
+def test_file_names_that_are_not_text_can_be_written() -> None:
+    line = error_line("producer", LogFormat.JSON, "\udcff é 摄").removesuffix("\n")
     assert line.isascii()
     assert json.loads(line)["message"] == "\udcff é 摄"
 
@@ -88,7 +87,7 @@ def test_names_of_files_that_are_no_text_can_be_written() -> None:
 def test_the_format_is_known_before_the_rest_is_read(
     argv: list[str], environment: dict[str, str], form: LogFormat
 ) -> None:
-    assert wanted(argv, environment) is form
+    assert requested_format(argv, environment) is form
 
 
 @pytest.mark.parametrize(
@@ -101,14 +100,17 @@ def test_the_last_line_is_an_object_too(
         raise error
 
     assert run_command("x", body, LogFormat.JSON) == code
-    said = json.loads(capsys.readouterr().err)
-    assert (said["level"], said["program"], said["message"]) == ("error", "x", str(error))
-    datetime.fromisoformat(said["time"])
+    line = json.loads(capsys.readouterr().err)
+    assert (line["level"], line["program"], line["message"]) == ("error", "x", str(error))
+    datetime.fromisoformat(line["time"])
 
 
 @pytest.mark.parametrize("bad", [["--nonsense"], ["--metrics", "nowhere"], ["--stall"]])
-def test_bad_arguments_are_told_as_objects(bad: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    def body(_values: Any, _operation: Operation) -> None:
+def test_bad_arguments_are_reported_as_one_object(
+    bad: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def body(load: Load) -> None:
+        load(Operation)
         raise AssertionError("it ran")
 
     def run() -> int:
@@ -124,7 +126,7 @@ def test_bad_arguments_are_told_as_objects(bad: list[str], capsys: pytest.Captur
 
 
 @pytest.mark.parametrize("body", ["lambda: 1 // 0", "failing.run_in_thread"])
-def test_what_nobody_caught_is_an_object_too(body: str) -> None:
+def test_an_uncaught_exception_is_an_object_too(body: str) -> None:
     code = (
         "import threading\n"
         "class failing:\n"
@@ -139,6 +141,6 @@ def test_what_nobody_caught_is_an_object_too(body: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=scaled(30)
     )
-    said = json.loads(done.stderr)
-    assert said["level"] == "critical"
-    assert "ZeroDivisionError" in said["exception"]
+    line = json.loads(done.stderr)
+    assert line["level"] == "critical"
+    assert "ZeroDivisionError" in line["exception"]

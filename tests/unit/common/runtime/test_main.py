@@ -12,7 +12,7 @@ from fanlight.common.model.errors import (
     FanlightError,
     SourceError,
 )
-from fanlight.common.runtime.main import DONE, FAILED, UNUSABLE, run_command
+from fanlight.common.runtime.main import DONE, FAILED, UNUSABLE, OneLineParser, run_command
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def failing(error: BaseException) -> int:
     return run_command("fanlight-x", body)
 
 
-def test_done_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_success_writes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command("fanlight-x", lambda: None) == DONE
     assert capsys.readouterr() == ("", "")
 
@@ -57,7 +57,7 @@ def test_an_interrupt_is_an_orderly_end(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().err == ""
 
 
-def test_a_mistake_of_ours_is_not_hidden() -> None:
+def test_an_internal_error_is_not_hidden() -> None:
     with pytest.raises(ZeroDivisionError):
         failing(ZeroDivisionError())
 
@@ -65,3 +65,25 @@ def test_a_mistake_of_ours_is_not_hidden() -> None:
 def test_pika_is_silenced() -> None:
     run_command("fanlight-x", lambda: None)
     assert not logging.getLogger("pika").isEnabledFor(logging.CRITICAL)
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--bogus", "5"], "unrecognized arguments: --bogus 5"),
+        (["stray"], "unrecognized arguments: stray"),
+        (["--two\nlines"], "unrecognized arguments: --two lines"),
+        (["--fps"], "argument --fps: expected one argument"),
+        (["--fp", "5"], "unrecognized arguments: --fp 5"),
+        (["u:s3cret@h"], "unrecognized arguments:***@h"),
+    ],
+)
+def test_an_unusable_command_line_is_one_line_on_stderr_and_exit_code_2(
+    argv: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = OneLineParser(prog="producer")
+    parser.add_argument("--fps")
+    with pytest.raises(SystemExit) as caught:
+        parser.parse_args(argv)
+    assert caught.value.code == UNUSABLE
+    assert capsys.readouterr() == ("", f"producer: {message} (see producer --help)\n")

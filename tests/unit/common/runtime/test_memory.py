@@ -12,7 +12,8 @@ _LOADED = """
 import sys
 from fanlight.common.runtime.memory import lean_process
 lean_process()
-import pika, common.transport.amqp.subscriber, common.codec.h264, consumer.presenter
+import pika, fanlight.common.transport.amqp.subscriber, fanlight.common.codec.h264
+import fanlight.consumer.presenter
 print(*(name for name in {names!r} if name in sys.modules))
 """
 
@@ -43,7 +44,7 @@ def test_numpy_starts_no_threads() -> None:
     assert run(code) == "1"
 
 
-def test_what_the_user_has_set_stays() -> None:
+def test_a_variable_that_the_user_has_set_is_kept() -> None:
     code = (
         "from fanlight.common.runtime.memory import lean_process\n"
         "lean_process()\n"

@@ -19,7 +19,7 @@ from fanlight.common.shm.names import RingName, source_of
 from fanlight.common.shm.reader import Attachment
 from fanlight.consumer.frame import Frame
 from fanlight.consumer.settings import ConsumerSettings
-from fanlight.consumer.sinks import SinkSpec
+from fanlight.consumer.sink_spec import SinkSpec
 from fanlight.consumer.sinks.share import ShareSink
 from tests.unit.consumer.sinks.build import FPS, STATS, header
 

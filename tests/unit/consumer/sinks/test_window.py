@@ -72,7 +72,8 @@ def test_a_picture_smaller_than_the_label_is_no_problem(size: tuple[int, int]) -
 
 PROGRAM = (
     "from fanlight.common.model.errors import SinkError\n"
-    "from fanlight.consumer.sinks import open_sink, parse_sink\n"
+    "from fanlight.consumer.sink_spec import parse_sink\n"
+    "from fanlight.consumer.sinks import open_sink\n"
     "from tests.unit.consumer.sinks.build import context\n"
     "try:\n"
     "    open_sink(parse_sink('window'), context())\n"

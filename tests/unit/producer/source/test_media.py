@@ -8,7 +8,7 @@ import av
 import pytest
 
 from fanlight.common.model.errors import SourceError
-from fanlight.producer.source.media import FileSource, UrlSource, without_secrets
+from fanlight.producer.source.media import FileSource, UrlSource
 from tests.unit.producer.source.footage import number_of, write_clip
 
 CLIP = Path(__file__).parents[3] / "media" / "bigbuckbunny-720p.mp4"
@@ -118,23 +118,5 @@ def test_a_path_without_a_video_is_one_line(tmp_path: Path, make: object, messag
     assert str(refused.value) == f"{path}: {message}"
 
 
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("http://host:8080/a@b", "http://host:***@b"),
-        ("tcp://[::1]:80/", "tcp://[::1]:80/"),
-        ("http://user@host/", "http://user@host/"),
-        ("http://user:secret@host:80/x", "http://user:***@host:80/x"),
-        ("rtsp://user:s%40cret@host/x", "rtsp://user:***@host/x"),
-        ("rtsp://user:s@cr/et@host/x", "rtsp://user:***@host/x"),
-        ("rtsp://user:s/cret@host/x", "rtsp://user:***@host/x"),
-        ("http://host/x?token=secret&size=1", "http://host/x?token=***&size=1"),
-        ("rtsp://host/user=a&password=secret&channel=1", "rtsp://host/user=a&password=***&channel=1"),
-        ("http://host/x?api_key=secret", "http://host/x?api_key=***"),
-        ("http://host/x?PWD=secret#top", "http://host/x?PWD=***#top"),
-        ("udp://239.0.0.1:1234?timeout=5", "udp://239.0.0.1:1234?timeout=5"),
-    ],
-)
-def test_secrets_are_hidden(url: str, shown: str) -> None:
-    assert without_secrets(url) == shown
-    assert str(UrlSource(url)) == shown
+def test_secrets_of_a_url_are_not_shown() -> None:
+    assert str(UrlSource("rtsp://ann:secret@host/x?token=secret")) == "rtsp://ann:***@host/x?token=***"

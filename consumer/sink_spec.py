@@ -1,0 +1,41 @@
+"""How `--sink` is written: `KIND` or `KIND:FILE`. The sinks themselves are in `consumer.sinks`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from fanlight.common.model.units import Notation
+
+SINKS: Final = "window, status, null, share, snapshot:FILE, record:FILE or trace:FILE"
+_PLAIN: Final = ("window", "status", "null", "share")
+_TO_FILE: Final = ("snapshot", "record", "trace")
+
+
+@dataclass(frozen=True, slots=True)
+class SinkSpec:
+    """A sink as the user named it.
+
+    Attributes:
+        kind: one of the names in `SINKS`.
+        argument: what stood after the colon; None where the kind takes nothing.
+    """
+
+    kind: str
+    argument: str | None = None
+
+    def __str__(self) -> str:
+        return self.kind if self.argument is None else f"{self.kind}:{self.argument}"
+
+
+def parse_sink(text: str) -> SinkSpec:
+    """Read `KIND` or `KIND:FILE`. Raises ValueError with what is allowed."""
+    kind, colon, argument = text.strip().partition(":")
+    if kind in _PLAIN and not colon:
+        return SinkSpec(kind)
+    if kind in _TO_FILE and argument:
+        return SinkSpec(kind, argument)
+    raise ValueError(SINKS)
+
+
+SINK: Final = Notation(SINKS, parse_sink, lambda value: isinstance(value, SinkSpec))

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from fanlight.consumer.sink_spec import SINK, SINKS, SinkSpec
+
+
+@pytest.mark.parametrize(
+    ("text", "spec"),
+    [
+        ("window", SinkSpec("window")),
+        ("status", SinkSpec("status")),
+        (" null ", SinkSpec("null")),
+        ("share", SinkSpec("share")),
+        ("snapshot:a.jpg", SinkSpec("snapshot", "a.jpg")),
+        ("record:/var/x y.mp4", SinkSpec("record", "/var/x y.mp4")),
+        ("trace:a:b.csv", SinkSpec("trace", "a:b.csv")),
+    ],
+)
+def test_a_sink_is_a_kind_and_what_follows_the_first_colon(text: str, spec: SinkSpec) -> None:
+    assert SINK.read(text) == spec
+    assert str(spec) == text.strip()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "vindow", "Window", ":x", "web:0.0.0.0:8080", "window:", "null:x", "share:x", "record", "trace:"],
+)
+def test_other_texts_are_refused_with_what_is_allowed(text: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(SINKS)}$"):
+        SINK.read(text)
