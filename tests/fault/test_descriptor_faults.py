@@ -154,7 +154,7 @@ def test_sinks_and_shared_memory_do_without_descriptors_and_go_on(
             hub.wait_line("slots")
             consumer.wait_line("s.jpg cannot be written: Too many open files")
             if url.startswith("amqp"):  # else it does not even reach the hub
-                consumer.wait_line("cannot be read: Too many open files; the stream itself will do")
+                consumer.wait_line("cannot be read: Too many open files; the stream itself is used")
             wait_until(lambda: len(since(trace, mark_s)) > 20, 10, "frames are presented")
         raised_s = time.time()
         consumer.wait_line("s.jpg can be written again")
