@@ -158,7 +158,7 @@ from fanlight.consumer.cli import main
 def broken(hosts, now_ns):
     raise RuntimeError("broken on purpose")
 
-HostRotation.stood = broken
+HostRotation.established = broken
 sys.exit(main())
 """
 

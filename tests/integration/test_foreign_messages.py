@@ -263,8 +263,8 @@ def test_a_body_that_cannot_be_decoded_is_counted_and_skipped(stream: str, url: 
             before = on.consumer.stats().undecodable
 
             def counted(message: Message = message, before: int = before) -> bool:
-                # JPEG and PNG bodies are decoded when they are presented, so the reader has to go on reading;
-                # one that is overtaken meanwhile is not decoded at all.
+                # JPEG and PNG bodies are decoded when they are presented, so the reader has to go on
+                # reading; one that is overtaken meanwhile is not decoded at all.
                 on.inject(message)
                 on.goes_on()
                 return on.consumer.stats().undecodable > before

@@ -103,7 +103,7 @@ def test_every_picture_of_a_hub_reaches_its_ten_viewers(url: str, stream: str, t
         command.signal(signal.SIGINT)
         assert command.wait(5) == 0
         with trace.open() as rows:
-            shared = {int(row["seq"]) for row in csv.DictReader(rows) if row["outcome"] == "presented"}
+            shared = {int(row["seq"]) for row in csv.DictReader(rows) if row["event"] == "presented"}
         for now, earlier in zip(after, before, strict=True):
             # Each is presented, or overtaken by a newer one on a machine that is too slow.
             assert now.received - earlier.received == len(
