@@ -174,7 +174,11 @@ def test_one_of_two_leads_until_it_releases_which_may_be_repeated(folder: Path) 
     assert second.acquire()
     first.release()
     assert not first.acquire(), "the second release left the next leader alone"
+    (folder / RING.lock).unlink()
+    assert first.acquire()
     second.release()
+    assert names(folder) == {RING.lock}, "that is the next leader's"
+    first.release()
     assert not folder.exists()
     assert open_files() == before
 

@@ -20,7 +20,7 @@ from tests.unit.common.shm.build import child, in_futex
 AT = 3
 LONG_S = 60.0
 
-# Waits at a read-only mapping for other values than it is told, and says what it finds.
+# Waits at a read-only mapping for other values than it is given, and prints what it finds.
 WAITER = f"""
 import mmap, sys
 from fanlight.common.shm.futex import Futex
@@ -80,7 +80,7 @@ class Thread:
         self.found = self._wait()
 
 
-def test_other_processes_wait_at_a_read_only_mapping_and_all_are_woken_at_once(
+def test_processes_wait_at_a_read_only_mapping_and_wake_together(
     words: memoryview[int], path: Path
 ) -> None:
     writer = Futex(words, AT)

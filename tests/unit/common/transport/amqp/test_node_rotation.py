@@ -59,7 +59,7 @@ def test_a_host_that_throws_everybody_out_does_not_keep_its_clients_busy() -> No
     assert hosts.failed(stands(hosts, for_s=1.5)) <= 0.05
 
 
-def test_a_silent_host_costs_one_and_a_half_seconds_and_more_only_if_all_are_silent() -> None:
+def test_a_silent_host_costs_1500_ms_and_more_only_if_all_are_silent() -> None:
     hosts = rotation()
     waits = []
     for _ in range(9):
@@ -72,7 +72,7 @@ def test_a_silent_host_costs_one_and_a_half_seconds_and_more_only_if_all_are_sil
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_a_refusal_is_final_when_every_host_has_said_so(count: int) -> None:
+def test_a_refusal_is_final_once_every_host_has_refused(count: int) -> None:
     hosts = rotation(*(A, B, C)[:count])
     answers = []
     for _ in range(count):

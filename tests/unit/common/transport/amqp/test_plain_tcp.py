@@ -1,4 +1,4 @@
-"""Over a pair of sockets and pika's own loop; what pika is told is in test_io_services.py."""
+"""Over a pair of sockets and pika's own loop; what pika learns is in test_io_services.py."""
 
 from __future__ import annotations
 

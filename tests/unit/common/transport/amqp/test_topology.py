@@ -51,7 +51,7 @@ def test_frames_are_taken_of_this_stream_and_of_users_that_are_trusted() -> None
 
 
 @pytest.mark.parametrize("user", [None, b"\xff"])
-def test_a_frame_without_a_user_is_of_nobody_who_is_trusted(user: str | None) -> None:
+def test_a_frame_without_a_user_is_not_trusted(user: str | None) -> None:
     properties = BasicProperties(app_id="fanlight", user_id=user)
     with pytest.raises(WireFormatError):
         taken(properties, ("ann",))

@@ -66,7 +66,7 @@ def test_what_is_put_in_is_there_with_its_number(writer: Writer) -> None:
     assert (writer.ring.written, writer.ring.newest_key) == (2, 0)
 
 
-def test_with_large_frames_what_is_older_than_the_newest_keyframe_is_given_up() -> None:
+def test_large_frames_before_the_newest_keyframe_are_given_up() -> None:
     writer = Writer(max_bytes=100)
     writer.put("Kpppppp", size=20)
     assert writer.held() == list(range(7)), "all that follows the newest keyframe is needed"

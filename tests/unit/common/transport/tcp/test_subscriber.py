@@ -249,19 +249,6 @@ def test_messages_without_a_connection_are_dropped(make: Make, owner: Owner, pro
     assert peer.message() == read_one(wire.control_message(KEYFRAME_REQUEST))
 
 
-def test_a_peer_that_does_not_read_does_not_keep_it_from_receiving(
-    make: Make, owner: Owner, producer: Producer
-) -> None:
-    subscriber = make()
-    peer = producer.welcome()
-    owner.expect("connected")
-    for _ in range(100):
-        for _ in range(1000):
-            subscriber.send(KEYFRAME_REQUEST)
-        peer.send(wire.frame_message(FRAME))
-        owner.expect("frame")
-
-
 def test_reports_are_due_while_the_subscription_stands(
     make: Make, producer: Producer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -141,7 +141,7 @@ def test_a_wrong_prefix_is_refused_before_more_comes(data: bytes, text: str) -> 
     assert refusal(data) == text
 
 
-def test_wrong_magic_is_refused_behind_a_whole_message_and_behind_a_part_of_one() -> None:
+def test_wrong_magic_is_refused_behind_a_whole_message_and_a_part() -> None:
     assert refusal(HELLO + b"x").startswith("magic is b'x'")
     reader = MessageReader()
     fed(reader, HELLO[:-1])
