@@ -31,8 +31,8 @@ class HostileClients:
         self.opened = 0
         self.full = threading.Event()
         self._place = place(url)
-        self._hello = hello(stream, "stranger")
-        self._idle_hello = hello(stream, "stranger", follow=False)
+        self._hello = hello(stream, "hostile")
+        self._idle_hello = hello(stream, "hostile", follow=False)
         self._sockets: list[socket.socket | None] = [None] * count
         self._said = [0] * count
         self._stopping = threading.Event()

@@ -249,7 +249,7 @@ def run(laps: int = LAPS, *, seed: int = 1) -> Result:
 
 def main(laps: str = str(LAPS)) -> int:
     result = run(int(laps))
-    told = {
+    summary = {
         "laps": result.laps,
         "payloads": result.received,
         "lost": result.lost,
@@ -259,7 +259,7 @@ def main(laps: str = str(LAPS)) -> int:
         "seconds": result.seconds,
         "wrong": result.wrong[:10],
     }
-    sys.stdout.write(f"{json.dumps(told)}\n")
+    sys.stdout.write(f"{json.dumps(summary)}\n")
     return 1 if result.wrong else 0
 
 

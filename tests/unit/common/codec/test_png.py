@@ -12,13 +12,13 @@ from fanlight.common.model.frame import Codec
 from tests.unit.common.codec.build import encode, film, framed, gradient, noise
 
 
-def test_several_pictures_come_back_bit_exact_from_one_decoder() -> None:
+def test_pictures_of_any_size_come_back_bit_exact_from_one_decoder() -> None:
     """FFmpeg 8's PNG decoder goes wrong on its second file; ours must not."""
     encoder, decoder = PngEncoder(compression_level=1), PngDecoder()
-    pictures = [*film(), noise(1280, 720), *film()]
-    for picture in pictures:
+    for picture in (*film(), noise(1280, 720), noise(64, 48), noise(48, 64), *film()):
         body = encoder.encode(picture, key=False).body
-        assert np.array_equal(decoder.decode(framed(Codec.PNG, body, (1280, 720))).pixels(), picture)
+        height, width = picture.shape[:2]
+        assert np.array_equal(decoder.decode(framed(Codec.PNG, body, (width, height))).pixels(), picture)
 
 
 @pytest.mark.parametrize("level", [0, 1, 9])
@@ -28,13 +28,6 @@ def test_every_size_and_level_is_bit_exact(size: tuple[int, int], level: int) ->
     image = PngDecoder().decode(framed(Codec.PNG, body, size)).pixels()
     assert np.array_equal(image, noise(*size))
     image[0, 0] = 0
-
-
-def test_a_change_of_size_is_followed() -> None:
-    encoder, decoder = PngEncoder(compression_level=1), PngDecoder()
-    for size in ((64, 48), (48, 64), (64, 48)):
-        body = encoder.encode(gradient(*size), key=False).body
-        assert np.array_equal(decoder.decode(framed(Codec.PNG, body, size)).pixels(), gradient(*size))
 
 
 def test_frames_may_be_decoded_in_any_order() -> None:

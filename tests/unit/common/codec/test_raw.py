@@ -19,13 +19,10 @@ def test_pictures_come_back_bit_exact(size: tuple[int, int]) -> None:
     decoder.reset()
 
 
-def test_the_body_is_the_pixels_row_by_row() -> None:
+def test_the_body_is_the_pixels_row_by_row_without_padding() -> None:
     picture = np.array([[[1, 2, 3], [4, 5, 6]]], np.uint8)
     encoded = RawEncoder().encode(picture, key=False)
     assert (encoded.body, encoded.key) == (bytes([1, 2, 3, 4, 5, 6]), True)
-
-
-def test_the_padding_of_a_libav_frame_is_removed() -> None:
     frame = av.VideoFrame.from_ndarray(noise(641, 3), format="bgr24")
     assert RawEncoder().encode(frame, key=False).body == noise(641, 3).tobytes()
 

@@ -76,7 +76,7 @@ def test_the_quickest_of_the_last_exchanges_counts(offset_ns: int, delays: list[
     for there_ns, back_ns in delays:
         pair.exchange(there_ns, back_ns)
     quickest_ns = min(there_ns + back_ns for there_ns, back_ns in delays)
-    # Half the round trip for the exchange, and as much again where it cannot be told from our own clock.
+    # Half the round trip for the exchange, and as much again if our own clock explains it.
     assert abs(pair.estimate_ns - pair.producer_ns) <= quickest_ns + 500_002
 
 

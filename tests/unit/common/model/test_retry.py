@@ -25,11 +25,6 @@ def delays(rng: random.Random, n: int, **shape: float) -> list[float]:
     return list(islice(backoff(rng, **shape), n))
 
 
-def test_grows_by_the_factor_up_to_the_cap() -> None:
-    longest = delays(Fixed(1.0), 6, first_s=0.1, factor=2.0, cap_s=1.0)
-    assert longest == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.0, 1.0])
-
-
 def test_by_default_a_broker_that_returns_is_asked_within_two_seconds() -> None:
     assert delays(Fixed(1.0), 1) == pytest.approx([0.1])
     assert max(delays(Fixed(1.0), 100)) == 2.0

@@ -14,7 +14,6 @@ from fanlight.common.shm.folder import (
     make_private,
     opened,
     remove_stale,
-    ring_folder,
     segments,
 )
 from fanlight.common.shm.writer import Segment
@@ -33,55 +32,44 @@ from tests.unit.common.shm.build import (
 GREY = RING._replace(form=Form(PixelFormat.GREY))
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Where the rings are; not there yet."""
-    return tmp_path / "rings"
-
-
 # Files ---------------------------------------------------------------------------------------------------
 
 
-def test_a_file_is_held_as_long_as_its_lock_is(tmp_path: Path) -> None:
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
     path = tmp_path / "file"
     path.touch()
+    return path
+
+
+def test_a_file_is_locked_as_long_as_another_holds_it_and_not_by_asking(path: Path) -> None:
     with opened(path, os.O_RDONLY) as reading:
         assert not locked(reading)
         with opened(path, os.O_RDONLY) as writing:
-            fcntl.flock(writing, fcntl.LOCK_EX)
+            fcntl.flock(writing, fcntl.LOCK_EX | fcntl.LOCK_NB)
             assert locked(reading)
         assert not locked(reading)
 
 
-def test_asking_leaves_no_lock_behind(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.touch()
-    with opened(path, os.O_RDONLY) as one, opened(path, os.O_RDONLY) as other:
-        assert not locked(one)
-        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def test_a_file_is_still_the_one_of_its_name_until_that_is_another_or_a_link(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.touch()
+def test_a_file_is_still_the_one_of_its_name_until_it_is_replaced(path: Path) -> None:
     with opened(path, os.O_RDONLY) as file:
         assert is_still(path, file)
-        path.rename(tmp_path / "moved")
+        moved = path.rename(path.with_name("moved"))
         assert not is_still(path, file)
         path.touch()
         assert not is_still(path, file)
         path.unlink()
-        path.symlink_to(tmp_path / "moved")
+        path.symlink_to(moved)
         assert not is_still(path, file)
 
 
-def test_a_link_is_not_followed_and_an_opened_file_is_closed(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    (tmp_path / "link").symlink_to(tmp_path / "file")
+def test_a_link_is_not_followed_and_an_opened_file_is_closed(path: Path) -> None:
+    link = path.with_name("link")
+    link.symlink_to(path)
     before = open_files()
-    with pytest.raises(OSError, match="symbolic"), opened(tmp_path / "link", os.O_RDONLY):
+    with pytest.raises(OSError, match="symbolic"), opened(link, os.O_RDONLY):
         pass
-    with opened(tmp_path / "file", os.O_RDONLY) as file:
+    with opened(path, os.O_RDONLY) as file:
         assert not os.get_inheritable(file)
     assert open_files() == before
 
@@ -89,7 +77,7 @@ def test_a_link_is_not_followed_and_an_opened_file_is_closed(tmp_path: Path) -> 
 # Segments ------------------------------------------------------------------------------------------------
 
 
-def test_the_segments_of_a_ring_are_found_and_no_others(folder: Path) -> None:
+def test_the_segments_of_a_ring_are_found_and_nothing_else(folder: Path) -> None:
     assert segments(RING, folder) == []
     wanted = [new_name(), new_name()]
     rings = [
@@ -98,23 +86,17 @@ def test_the_segments_of_a_ring_are_found_and_no_others(folder: Path) -> None:
     ]  # fmt: skip
     others = [new_name(ring) for ring in rings]
     made = [Segment(name, described(), folder) for name in wanted + others]
+    leadership = Leadership(RING, folder)
+    assert leadership.acquire()
+    link = folder / new_name()
+    link.symlink_to(folder / wanted[0])
+    (folder / new_name()).mkdir()
     assert set(segments(RING, folder)) == set(wanted)
     assert segments(GREY, folder) == [others[2]]
     for segment in made:
         segment.close()
     assert segments(RING, folder) == []
-
-
-def test_locks_links_and_folders_are_no_segments(folder: Path) -> None:
-    name = new_name()
-    segment = Segment(name, described(), folder)
-    leadership = Leadership(RING, folder)
-    assert leadership.acquire()
-    (folder / new_name()).symlink_to(folder / name)
-    (folder / new_name()).mkdir()
-    assert segments(RING, folder) == [name]
     leadership.release()
-    segment.close()
 
 
 def test_what_a_killed_hub_left_behind_is_deleted_and_nothing_else(folder: Path) -> None:
@@ -177,76 +159,28 @@ def test_what_cannot_be_deleted_stays_and_is_not_counted(
     assert remove_stale(folder) == 1
 
 
-def test_all_this_works_in_the_memory_of_this_host(stream: str) -> None:
-    ring = RING._replace(stream=stream)
-    name = new_name(ring)
-    leadership = Leadership(ring)
-    assert leadership.acquire()
-    with child(WRITER, ring_folder(), name, says="ready") as writer:
-        remove_stale()
-        assert segments(ring) == [name]
-        end(writer)
-        remove_stale()
-    assert [file for file in names(ring_folder()) if file.startswith(ring.prefix)] == [ring.lock]
-    leadership.release()
-    assert [file for file in names(ring_folder()) if file.startswith(ring.prefix)] == []
-
-
 # Leadership ----------------------------------------------------------------------------------------------
 
 
-def test_one_of_two_leads_until_it_hands_over(folder: Path) -> None:
+def test_one_of_two_leads_until_it_releases_which_may_be_repeated(folder: Path) -> None:
+    before = open_files()
     first, second = (Leadership(RING, folder) for _ in range(2))
+    first.release()
     assert first.acquire()
     assert first.acquire(), "it leads already"
+    assert (folder / RING.lock).stat().st_mode & 0o777 == 0o600
     assert not second.acquire()
     first.release()
     assert second.acquire()
-    assert not first.acquire()
+    first.release()
+    assert not first.acquire(), "the second release left the next leader alone"
+    (folder / RING.lock).unlink()
+    assert first.acquire()
     second.release()
-    assert names(folder) == set()
-
-
-def test_streams_forms_and_sources_have_leaders_of_their_own(folder: Path) -> None:
-    rings = [RING, GREY, RING._replace(stream="cam2"), RING._replace(source="00000000")]
-    leaders = [Leadership(ring, folder) for ring in rings]
-    assert all(leader.acquire() for leader in leaders)
-    assert names(folder) == {ring.lock for ring in rings}
-    for leader in leaders:
-        leader.release()
-    assert names(folder) == set()
-
-
-def test_a_release_deletes_the_file_and_the_empty_folder_and_may_be_repeated(folder: Path) -> None:
-    before = open_files()
-    leadership = Leadership(RING, folder)
-    leadership.release()
-    assert leadership.acquire()
-    assert (folder / RING.lock).stat().st_mode & 0o777 == 0o600
-    leadership.release()
-    leadership.release()
+    assert names(folder) == {RING.lock}, "that is the next leader's"
+    first.release()
     assert not folder.exists()
     assert open_files() == before
-
-
-def test_a_second_release_leaves_the_next_leader_alone(folder: Path) -> None:
-    first, second, third = (Leadership(RING, folder) for _ in range(3))
-    assert first.acquire()
-    first.release()
-    assert second.acquire()
-    first.release()
-    assert not third.acquire()
-    second.release()
-
-
-def test_a_killed_leader_hands_over(folder: Path) -> None:
-    next_one = Leadership(RING, folder)
-    with child(LEADER, folder, says="True") as leader, child(LEADER, folder, says="False"):
-        assert not next_one.acquire()
-        end(leader)
-        assert next_one.acquire()
-    next_one.release()
-    assert names(folder) == set()
 
 
 def test_a_lock_that_was_deleted_meanwhile_is_no_leadership(

@@ -93,10 +93,12 @@ def test_slots_are_whole_pages_and_hold_a_picture(header: SegmentHeader) -> None
     assert header.file_bytes == header.head_bytes + header.slots * header.stride
 
 
-@pytest.mark.parametrize("length", range(len(GOLDEN_BYTES)))
-def test_a_header_that_is_cut_off_anywhere_is_refused(length: int) -> None:
-    with pytest.raises(WireFormatError, match=rf"^segment is '{length} bytes': allowed is 4096 and more$"):
-        SegmentHeader.parse(GOLDEN_BYTES[:length], GOLDEN.file_bytes)
+def test_a_header_that_is_cut_off_anywhere_is_refused() -> None:
+    for length in range(len(GOLDEN_BYTES)):
+        with pytest.raises(
+            WireFormatError, match=f"^segment is '{length} bytes': allowed is 4096 and more"
+        ):
+            SegmentHeader.parse(GOLDEN_BYTES[:length], GOLDEN.file_bytes)
 
 
 @given(st.lists(st.tuples(st.integers(8, 55), st.integers(0, 255)), min_size=1, max_size=4), uint64)
@@ -144,19 +146,16 @@ def test_a_field_that_is_out_of_range_is_refused_by_its_name(page: bytes, field:
     assert caught.value.field == field
 
 
-def test_a_field_that_is_not_used_may_be_used_one_day() -> None:
-    assert SegmentHeader.parse(changed(UNUSED_AT, 2**32 - 1), GOLDEN.file_bytes) == GOLDEN
-
-
 @pytest.mark.parametrize("wrong", [-GOLDEN.file_bytes, -PAGE, -1, 1, PAGE])
 def test_a_file_of_another_size_is_refused(wrong: int) -> None:
     with pytest.raises(WireFormatError, match=f"allowed is {GOLDEN.file_bytes}$"):
         SegmentHeader.parse(GOLDEN_BYTES, GOLDEN.file_bytes + wrong)
 
 
-def test_the_largest_picture_is_accepted() -> None:
+def test_the_largest_picture_and_any_unused_field_are_accepted() -> None:
     largest = replace(GOLDEN, width=7680, height=4320, slots=MAX_SLOTS)
     assert SegmentHeader.parse(largest.serialize(), largest.file_bytes) == largest
+    assert SegmentHeader.parse(changed(UNUSED_AT, 2**32 - 1), GOLDEN.file_bytes) == GOLDEN
 
 
 # Slots ---------------------------------------------------------------------------------------------------

@@ -22,12 +22,6 @@ from fanlight.common.shm.writer import Segment
 from tests.unit.common.shm.build import RING, WRITER, child, described, names, new_name
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Where the rings are; not there yet."""
-    return tmp_path / "rings"
-
-
 def test_every_user_has_a_folder_of_his_own_in_shared_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ring_folder() == SHARED_MEMORY / f"fanlight-{os.geteuid()}"
     monkeypatch.setattr(os, "geteuid", lambda: 4711)
@@ -38,8 +32,11 @@ def test_without_shared_memory_nothing_can_be_shared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert can_share()
-    monkeypatch.setattr(folder_module, "SHARED_MEMORY", tmp_path / "missing")
+    missing = tmp_path / "missing"
+    monkeypatch.setattr(folder_module, "SHARED_MEMORY", missing)
     assert not can_share()
+    why = f"{missing}/rings cannot be used to share pictures: No such file or directory"
+    assert refusal(missing / "rings") == why
 
 
 def test_it_is_made_private_whatever_the_umask(folder: Path) -> None:
@@ -91,22 +88,17 @@ def test_a_link_is_refused_and_so_is_a_file(folder: Path, tmp_path: Path) -> Non
     assert "with mode 777" in refusal(folder)
     folder.unlink()
     folder.symlink_to(tmp_path / "missing")
-    told = f"{folder} cannot be used to share pictures: File exists"
-    assert refusal(folder) == told
+    why = f"{folder} cannot be used to share pictures: File exists"
+    assert refusal(folder) == why
     folder.unlink()
     folder.touch(0o700)
     with pytest.raises(SharingError) as caught:
         make_private(folder)
-    assert str(caught.value) == told
-
-
-def test_without_shared_memory_it_cannot_be_made(tmp_path: Path) -> None:
-    folder = tmp_path / "missing" / "rings"
-    assert refusal(folder) == f"{folder} cannot be used to share pictures: No such file or directory"
+    assert str(caught.value) == why
 
 
 # What another user tries: to look around, to read a ring, to plant one, to put another folder there.
-STRANGER = """
+OTHER_USER = """
 for attempt in "ls -d $0" "ls $0" "cat $0/$1" "touch $0/planted" "mv $0 $0.moved"; do
     $attempt >/dev/null 2>&1 && echo "$attempt"
 done; true
@@ -122,7 +114,7 @@ def test_other_users_are_locked_out() -> None:
     assert leadership.acquire()
     with child(WRITER, ring_folder(), segment, says="ready"):
         other = subprocess.run(
-            ["/bin/sh", "-c", STRANGER, ring_folder(), segment],
+            ["/bin/sh", "-c", OTHER_USER, ring_folder(), segment],
             user=65534, group=65534, extra_groups=[], cwd="/", check=True, capture_output=True, text=True,
         )  # fmt: skip
         assert other.stdout.splitlines() == [f"ls -d {ring_folder()}"], "it is there, and that is all"

@@ -7,11 +7,10 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 from fanlight.common.model.errors import SharingError
-from fanlight.common.model.pixels import PixelFormat, Pixels
+from fanlight.common.model.pixels import PixelFormat
 from fanlight.common.shm.folder import locked
 from fanlight.common.shm.layout import LIVENESS, NEWEST, SLOT, number_at
 from fanlight.common.shm.writer import Segment
@@ -95,7 +94,10 @@ def test_nothing_is_left_of_one_that_could_not_be_completed(
 def test_pictures_lie_where_the_layout_says(path: Path, pixel_format: PixelFormat) -> None:
     header = described(pixel_format, width=64, height=32)
     segment = Segment(path.name, header, path.parent)
-    images = [noise(header, seed) for seed in range(3)]
+    images = [noise(header, seed) for seed in range(2)]
+    view = noise(described(pixel_format, width=128, height=64), 3)[::2, ::2]  # of something larger
+    view.flags.writeable = False
+    images.append(view)
     for count, image in enumerate(images, 1):
         assert segment.write(image, noted(10 * count), 0)
         assert word(path, NEWEST) == count
@@ -107,36 +109,6 @@ def test_pictures_lie_where_the_layout_says(path: Path, pixel_format: PixelForma
         expected = noted(10 * index + 10)._replace(number=index + 1)
         assert SLOT.unpack_from(memory, 8 * number_at(index)) == expected
     assert numbers(path, 3) == [1, 2, 3]
-    segment.close()
-
-
-def test_a_picture_may_be_a_view_of_something_larger(path: Path) -> None:
-    header = described()
-    segment = Segment(path.name, header, path.parent)
-    image = noise(described(width=32, height=16))[::2, ::2]
-    image.flags.writeable = False
-    assert segment.write(image, noted(), 0)
-    content = path.read_bytes()
-    assert content[header.head_bytes : header.head_bytes + header.picture_bytes] == image.tobytes()
-    segment.close()
-
-
-def test_the_number_is_zero_while_a_picture_is_written(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    header = described(slots=1)
-    segment = Segment(path.name, header, path.parent)
-    copy = np.copyto
-    seen: list[tuple[int, int]] = []
-
-    def watched(into: Pixels, image: Pixels) -> None:
-        seen.append((numbers(path, 1)[0], word(path, NEWEST)))
-        copy(into, image)
-        seen.append((numbers(path, 1)[0], word(path, NEWEST)))
-
-    monkeypatch.setattr(np, "copyto", watched)
-    for turn in range(3):
-        assert segment.write(noise(header, turn), noted(), turn * GRACE_NS)
-        assert numbers(path, 1) == [turn + 1]
-    assert seen == [(0, turn) for turn in range(3) for _ in range(2)]
     segment.close()
 
 
@@ -167,31 +139,18 @@ def test_closing_deletes_it_and_may_be_repeated(path: Path) -> None:
     segment.close()
     assert path.exists(), "that is somebody else's"
     assert open_files() == before
-
-
-def test_one_that_was_deleted_by_others_can_be_closed(path: Path) -> None:
+    path.unlink()
     segment = Segment(path.name, described(), path.parent)
     path.unlink()
     segment.close()
-
-
-def test_no_files_stay_open(tmp_path: Path) -> None:
-    before = open_files()
-    mapped = Path("/proc/self/maps").read_text().count(str(tmp_path))
-    for _ in range(200):
-        segment = Segment(new_name(), described(), tmp_path)
-        segment.write(noise(segment.header), noted(), 0)
-        segment.close()
-    assert open_files() == before
-    assert Path("/proc/self/maps").read_text().count(str(tmp_path)) == mapped == 0
-    assert os.listdir(tmp_path) == []
+    assert open_files() == before, "one that was deleted by others"
 
 
 # Failures ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.ENOMEM])
-def test_memory_that_is_not_there_is_told_with_what_can_be_done(
+def test_too_little_memory_is_an_error_that_says_what_can_be_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     monkeypatch.setattr(os, "posix_fallocate", failing(number))
@@ -204,7 +163,7 @@ def test_memory_that_is_not_there_is_told_with_what_can_be_done(
     )
 
 
-def test_a_folder_that_may_not_be_written_to_is_told(
+def test_a_folder_that_may_not_be_written_to_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:

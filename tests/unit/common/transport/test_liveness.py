@@ -9,13 +9,13 @@ from fanlight.common.transport.liveness import TCP_OPTIONS, network_is_out
 
 
 @pytest.mark.parametrize("code", [errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ETIMEDOUT])
-def test_who_cannot_be_reached_is_behind_a_network_that_is_out(code: int) -> None:
+def test_a_peer_that_cannot_be_reached_means_a_network_that_is_out(code: int) -> None:
     assert network_is_out(OSError(code, ""))
     assert network_is_out(TimeoutError())
 
 
 @pytest.mark.parametrize("error", [ConnectionRefusedError(), ConnectionResetError(), ValueError()])
-def test_who_refuses_is_reached(error: Exception) -> None:
+def test_a_peer_that_refuses_is_reached(error: Exception) -> None:
     assert not network_is_out(error)
 
 

@@ -106,7 +106,7 @@ def test_tls_that_is_refused_will_not_be_better_next_time(error: BaseException, 
     assert says in str(explained)
 
 
-def test_tls_in_answer_to_plain_amqp_is_told() -> None:
+def test_tls_in_answer_to_plain_amqp_is_named() -> None:
     lost = exceptions.IncompatibleProtocolError("StreamLostError: ('reset',)")
     explained = explain(lost, ADDRESS, b"\x15\x03\x01\0\x02\x02\x0a")
     assert isinstance(explained, BrokerRefused)
@@ -117,7 +117,7 @@ def test_tls_in_answer_to_plain_amqp_is_told() -> None:
     assert "hung up after the TLS handshake: does it take our client certificate?" in str(hung_up)
 
 
-def test_the_innermost_cause_is_told() -> None:
+def test_the_innermost_cause_is_named() -> None:
     refused = AMQPConnectorSocketConnectError(ConnectionRefusedError(111, "Connection refused"))
     wrapped = exceptions.AMQPConnectionError(AMQPConnectionWorkflowFailed([OSError("first"), refused]))
     assert "connection refused" in str(explain(wrapped, ADDRESS))
@@ -133,7 +133,7 @@ def test_the_innermost_cause_is_told() -> None:
         (exceptions.StreamLostError("x"), False),
     ],
 )
-def test_a_line_that_is_out_is_told_from_one_that_refuses(error: BaseException, out: bool) -> None:
+def test_a_network_that_is_out_is_no_peer_that_refuses(error: BaseException, out: bool) -> None:
     wrapped = exceptions.AMQPConnectionError(AMQPConnectionWorkflowFailed([error]))
     assert network_is_out(error) is out
     assert network_is_out(wrapped) is out

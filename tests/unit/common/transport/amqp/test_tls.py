@@ -125,7 +125,7 @@ LOST = "StreamLostError: (\"Stream connection lost: SSLError(1, '[SSL: {}] x (_s
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("text", "meaning"),
     [
         (
             f"{VERIFY}Hostname mismatch, certificate is not valid for 'a.example'. (_ssl.c:1006)",
@@ -150,16 +150,16 @@ LOST = "StreamLostError: (\"Stream connection lost: SSLError(1, '[SSL: {}] x (_s
         ("[SSL: UNSUPPORTED_PROTOCOL] unsupported protocol", "offers no TLS 1.2 or newer"),
     ],
 )
-def test_what_openssl_says_is_told_with_what_to_do(said: str, told: str) -> None:
-    meaning = tls.meaning(said)
-    assert meaning is not None
-    assert told in meaning
-    assert "_ssl.c" not in meaning
+def test_an_error_of_openssl_is_explained_with_what_to_do(text: str, meaning: str) -> None:
+    found = tls.meaning(text)
+    assert found is not None
+    assert meaning in found
+    assert "_ssl.c" not in found
 
 
-@pytest.mark.parametrize("said", ["", "Connection refused", "certificate has expired", "[SSL: UNKNOWN] x"])
-def test_nothing_is_made_up(said: str) -> None:
-    assert tls.meaning(said) is None
+@pytest.mark.parametrize("text", ["", "Connection refused", "certificate has expired", "[SSL: UNKNOWN] x"])
+def test_no_meaning_is_made_up(text: str) -> None:
+    assert tls.meaning(text) is None
 
 
 def test_a_tls_alert_is_known_by_its_first_bytes() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import queue
 import socket
+import threading
 from typing import Final
 
 from fanlight.common.model.control import ClockRequest, KeyframeRequest, Reason
@@ -47,6 +49,32 @@ def read_all(data: bytes) -> list[Message]:
 def read_one(data: bytes) -> Message:
     (message,) = read_all(data)
     return message
+
+
+class Recorder:
+    """Records events in the order in which they happen, and the threads that they happen in."""
+
+    def __init__(self) -> None:
+        self.events: queue.SimpleQueue[tuple[str, object]] = queue.SimpleQueue()
+        self.threads: set[str] = set()
+
+    def expect(self, what: str) -> object:
+        """The next thing that happens has to be this; returns what it is about."""
+        try:
+            happened, about = self.events.get(timeout=scaled(5))
+        except queue.Empty:
+            raise AssertionError(f"waited for {what}: nothing happened") from None
+        assert happened == what, about
+        return about
+
+    @property
+    def quiet(self) -> bool:
+        """Nothing has happened that was not expected."""
+        return self.events.empty()
+
+    def note(self, what: str, about: object = None) -> None:
+        self.threads.add(threading.current_thread().name)
+        self.events.put((what, about))
 
 
 class Peer:

@@ -60,11 +60,14 @@ def filled(ours: Connection) -> None:
         ours.send(REQUEST)
 
 
-# Being let in --------------------------------------------------------------------------------------------
+# Being admitted ------------------------------------------------------------------------------------------
 
 
-def test_the_hello_comes_first(ours: Connection, peer: Peer) -> None:
+def test_the_hello_comes_first_and_what_is_taken_at_once_does_not_wait(
+    ours: Connection, peer: Peer
+) -> None:
     ours.send(REQUEST)
+    assert not ours.waits_to_send
     assert peer.message() == read_one(HELLO)
     assert peer.message() == read_one(REQUEST)
 
@@ -73,7 +76,7 @@ def test_what_comes_with_the_welcome_is_not_lost(ours: Connection, peer: Peer) -
     peer.send(WELCOME + FRAME + REQUEST)
     assert ours.receive() == ([read_one(FRAME), read_one(REQUEST)], False)
     peer.send(WELCOME)
-    assert ours.receive()[0] == [read_one(WELCOME)], "for whoever reacts to messages to refuse"
+    assert ours.receive()[0] == [read_one(WELCOME)], "for those that read messages to refuse"
 
 
 def test_a_part_of_a_welcome_is_none(ours: Connection, peer: Peer) -> None:
@@ -144,15 +147,6 @@ def test_no_challenge_is_taken_without_a_token_and_none_twice(
 # Receiving -----------------------------------------------------------------------------------------------
 
 
-def test_messages_are_their_own(welcomed: Connection, peer: Peer) -> None:
-    """The buffer is used again; what was read before does not change."""
-    peer.send(FRAME)
-    first, _ = welcomed.receive()
-    peer.send(message(Kind.FRAME, {}, b"another"))
-    welcomed.receive()
-    assert first == [read_one(FRAME)]
-
-
 def test_it_reports_when_more_may_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "_READ_BYTES", len(FRAME))
     ours, theirs = socket.socketpair()
@@ -173,19 +167,7 @@ def test_the_end_is_reported(welcomed: Connection, peer: Peer) -> None:
         welcomed.receive()
 
 
-def test_a_reset_is_reported(ours: Connection, peer: Peer) -> None:
-    peer.sock.close()  # with the hello unread
-    with pytest.raises(ConnectionLost, match=r"^Connection reset by peer$|^the other side ended"):
-        ours.receive()
-
-
 # Sending -------------------------------------------------------------------------------------------------
-
-
-def test_what_is_taken_at_once_does_not_wait(welcomed: Connection, peer: Peer) -> None:
-    welcomed.send(REQUEST)
-    assert not welcomed.waits_to_send
-    assert peer.message() == read_one(REQUEST)
 
 
 def test_what_is_not_taken_waits_and_arrives_whole(welcomed: Connection, peer: Peer) -> None:

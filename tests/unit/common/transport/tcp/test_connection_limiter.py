@@ -11,7 +11,7 @@ from fanlight.common.transport.tcp.connection_limiter import (
 )
 
 SECOND = 1_000_000_000
-STRANGER, VIEWER = "192.0.2.1", "192.0.2.2"
+PEER, VIEWER = "192.0.2.1", "192.0.2.2"
 
 
 @pytest.mark.parametrize(
@@ -34,28 +34,28 @@ def test_under_what_an_address_is_counted(address: str, peer: str | None) -> Non
 def test_so_many_connections_of_one_peer_and_no_more() -> None:
     limiter = ConnectionLimiter()
     for second in range(MOST_PER_PEER):
-        assert limiter.admit(STRANGER, second * SECOND) is None
+        assert limiter.admit(PEER, second * SECOND) is None
     now_ns = MOST_PER_PEER * SECOND
-    assert limiter.admit(STRANGER, now_ns) == f"more than {MOST_PER_PEER} connections from {STRANGER}"
+    assert limiter.admit(PEER, now_ns) == f"more than {MOST_PER_PEER} connections from {PEER}"
     assert limiter.admit(VIEWER, now_ns) is None
-    limiter.release(STRANGER)
-    assert limiter.admit(STRANGER, now_ns) is None
+    limiter.release(PEER)
+    assert limiter.admit(PEER, now_ns) is None
 
 
 def test_so_many_arrivals_of_one_peer_and_no_faster() -> None:
     limiter = ConnectionLimiter()
 
     def come_and_go(now_ns: int) -> bool:
-        admitted = limiter.admit(STRANGER, now_ns) is None
+        admitted = limiter.admit(PEER, now_ns) is None
         if admitted:
-            limiter.release(STRANGER)
+            limiter.release(PEER)
         return admitted
 
     assert sum(come_and_go(0) for _ in range(1000)) == CONNECTIONS_AT_ONCE
     assert limiter.admit(VIEWER, 0) is None
     assert sum(come_and_go(SECOND + n) for n in range(1000)) == CONNECTIONS_PER_S
-    assert limiter.admit(STRANGER, SECOND) == (
-        f"more than {CONNECTIONS_PER_S} connections a second from {STRANGER}"
+    assert limiter.admit(PEER, SECOND) == (
+        f"more than {CONNECTIONS_PER_S} connections a second from {PEER}"
     )
 
 

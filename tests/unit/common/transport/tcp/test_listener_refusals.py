@@ -1,4 +1,4 @@
-"""Who does not keep to the contract: at the listener, and with a listener that has to go on."""
+"""Clients that break the contract, with a listener that has to go on."""
 
 from __future__ import annotations
 
@@ -14,16 +14,6 @@ from tests.unit.common.transport.tcp.build import CLOCK_REQUEST, HELLO, NAME, ST
 from tests.unit.common.transport.tcp.service import Owner, Service
 
 REQUEST = wire.control_message(CLOCK_REQUEST)
-
-
-def refused(service: Service, data: bytes) -> str:
-    """Say this as the first thing; the answer."""
-    peer = service.connect(data)
-    reason = peer.refusal()
-    assert peer.ended
-    service.owner.expect("refused")
-    assert service.admitted_clients == []
-    return reason
 
 
 def test_nothing_more_is_read_from_a_refused_client(service: Service) -> None:
@@ -107,12 +97,12 @@ def test_a_flood_of_connections_is_accepted_bit_by_bit(
 # What comes in one piece ---------------------------------------------------------------------------------
 
 
-def lives_told_of(service: Service) -> dict[object, list[str]]:
-    """What was told of each client so far; somebody else comes in to make sure that all is told."""
+def lives_of(service: Service) -> dict[object, list[str]]:
+    """The events of each client so far; another one is admitted to make sure that these are all."""
     last = service.connect(wire.hello_message(Hello(STREAM, "last", follow=True)))
     lives: dict[object, list[str]] = {}
     while True:
-        what, about = service.owner.told.get(timeout=scaled(5))
+        what, about = service.owner.events.get(timeout=scaled(5))
         client = about[0] if isinstance(about, tuple) else about
         if isinstance(client, Client):
             if client.handshake.name == "last":
@@ -125,15 +115,15 @@ def lives_told_of(service: Service) -> dict[object, list[str]]:
     "nonsense", [HELLO, wire.message(Kind.CONTROL, {"type": "other"}, b"{}")], ids=["hello", "control"]
 )
 def test_only_admitted_clients_are_reported_as_disconnected(service: Service, nonsense: bytes) -> None:
-    """The designs know only those who were; whoever does this must not end the producer."""
+    """The designs know only those that were admitted; nonsense must not end the producer."""
     peer = service.connect(HELLO + nonsense)
     assert peer.message() is None or peer.ended
-    lives = lives_told_of(service)
+    lives = lives_of(service)
     assert all(life[0] == "admitted" for life in lives.values()), lives
 
 
 def test_nothing_is_reported_of_a_disconnected_client() -> None:
-    """A design that cannot send to it sends it away: while it is told of it, that is."""
+    """A design that cannot send to a client disconnects it: within the event that admits it."""
 
     class Broken(Owner):
         service: Service
@@ -144,11 +134,11 @@ def test_nothing_is_reported_of_a_disconnected_client() -> None:
                 self.service.listener.disconnect(client)
 
         def on_follow(self, client: Client, follow: bool) -> None:
-            self._note("follow", client)
+            self.note("follow", client)
 
     owner = Broken()
     with Service(owner) as service:
         owner.service = service
         service.connect(HELLO + follow(False) + REQUEST)
-        (life,) = lives_told_of(service).values()
+        (life,) = lives_of(service).values()
         assert life == ["admitted", "disconnected"]

@@ -139,7 +139,7 @@ def test_frames_reach_a_slow_client_whole_and_what_it_lost_is_counted(rig: Rig) 
     assert rig.owner.unsent == 20 - len(seen) > 0
 
 
-def test_a_keyframe_is_asked_for_in_the_stead_of_one_that_has_nothing_to_go_on_with(rig: Rig) -> None:
+def test_a_keyframe_is_requested_for_a_client_that_cannot_go_on(rig: Rig) -> None:
     slow, quick = rig.client(), rig.client()
     rig.publish(size=LARGE)
     for _ in range(150):  # more than the ring holds

@@ -103,7 +103,7 @@ def test_a_message_is_made_in_the_senders_thread_when_it_is_due(rig: Rig) -> Non
 
 
 def test_what_is_written_just_before_it_is_to_finish_is_sent() -> None:
-    """The sender has just found nothing when the last payload is written and it is told to finish."""
+    """The sender has just found nothing when the last payload is written and `finish` is called."""
 
     class LastMoment(PayloadRing):
         found_nothing = False
