@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from fanlight.common.codec.picture import BGR, Converter, Picture, bgr_to_form
+from fanlight.common.codec.picture import BGR, Converter, Picture, convert_bgr
 from fanlight.common.model.errors import DecodeError
 from fanlight.common.model.frame import EncodedFrame
-from fanlight.common.model.pixels import FULL_BGR, Form, Pixels
+from fanlight.common.model.pixels import FULL_BGR, PictureFormat, Pixels
 
 # libavcodec compares sizes with its `max_pixels` after it has rounded them up to whole blocks.
 MARGIN_PIXELS: Final = 65536
@@ -39,7 +39,7 @@ class Encoder(Protocol):
 class Decoded(Protocol):
     """A frame that arrived whole; its pixels are computed only if it is presented."""
 
-    def pixels(self, form: Form = FULL_BGR) -> Pixels:
+    def pixels(self, picture_format: PictureFormat = FULL_BGR) -> Pixels:
         """The pixels in the requested form, in memory of their own.
 
         Called at most once, by the thread that decodes; later frames may have been decoded in between.
@@ -71,14 +71,14 @@ class DeferredPixels:
 
     __slots__ = ("_compute",)
 
-    def __init__(self, compute: Callable[[Form], Pixels]) -> None:
-        self._compute: Callable[[Form], Pixels] | None = compute
+    def __init__(self, compute: Callable[[PictureFormat], Pixels]) -> None:
+        self._compute: Callable[[PictureFormat], Pixels] | None = compute
 
-    def pixels(self, form: Form = FULL_BGR) -> Pixels:
+    def pixels(self, picture_format: PictureFormat = FULL_BGR) -> Pixels:
         # Released afterwards: the decoder can then use the memory of its picture again.
         compute, self._compute = self._compute, None
         assert compute is not None  # noqa: S101 - called at most once
-        return compute(form)
+        return compute(picture_format)
 
 
 class StillDecoder(ABC):
@@ -89,7 +89,9 @@ class StillDecoder(ABC):
 
     def decode(self, frame: EncodedFrame) -> DeferredPixels:
         self.check(frame)
-        return DeferredPixels(lambda form: bgr_to_form(self.image(frame), form, self.converter))
+        return DeferredPixels(
+            lambda picture_format: convert_bgr(self.image(frame), picture_format, self.converter)
+        )
 
     def reset(self) -> None:  # noqa: B027 - the same for all of them: there are no references
         pass

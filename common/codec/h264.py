@@ -18,7 +18,7 @@ from fanlight.common.codec.base import MARGIN_PIXELS, DeferredPixels, Encoded, c
 from fanlight.common.codec.picture import Converter, Picture, PixelConverter, plane_view, size_of
 from fanlight.common.model.errors import DecodeError, EncodeError
 from fanlight.common.model.frame import EncodedFrame
-from fanlight.common.model.pixels import Form, Pixels
+from fanlight.common.model.pixels import PictureFormat, Pixels
 from fanlight.common.model.reasons import reason
 
 # Half the size of `ultrafast` at higher PSNR; CAVLC and no deblocking are what a receiver saves time
@@ -133,10 +133,10 @@ class H264Decoder:
 
 
 def _convert(
-    converter: PixelConverter, picture: av.VideoFrame, size: tuple[int, int], form: Form
+    converter: PixelConverter, picture: av.VideoFrame, size: tuple[int, int], picture_format: PictureFormat
 ) -> Pixels:
     try:
-        return converter.convert(picture, form, size)
+        return converter.convert(picture, picture_format, size)
     except (av.error.FFmpegError, MemoryError) as error:
         # Untrusted parameter sets may name colour spaces that libav cannot convert.
         raise DecodeError(f"h264 picture cannot be converted: {reason(error)}") from error

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from fanlight.common.model.errors import EncodeError
-from fanlight.common.model.pixels import FULL_BGR, Form, PixelFormat, Pixels, shape
+from fanlight.common.model.pixels import FULL_BGR, PictureFormat, PixelFormat, Pixels, shape
 
 _LIBAV: Final = {PixelFormat.BGR: "bgr24", PixelFormat.I420: "yuv420p", PixelFormat.GREY: "gray"}
 _TO_YUV: Final = Interpolation.BILINEAR | Interpolation.ACCURATE_RND
@@ -104,7 +104,10 @@ class PixelConverter:
         self._sink: av.filter.context.FilterContext | None = None
 
     def convert(
-        self, frame: av.VideoFrame, form: Form = FULL_BGR, size: tuple[int, int] | None = None
+        self,
+        frame: av.VideoFrame,
+        picture_format: PictureFormat = FULL_BGR,
+        size: tuple[int, int] | None = None,
     ) -> Pixels:
         """The pixels, in memory of their own; rows may be padded.
 
@@ -116,10 +119,10 @@ class PixelConverter:
         """
         size = size or (frame.width, frame.height)
         coded = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range)
-        if (coded, form, size) != self._made_for:
+        if (coded, picture_format, size) != self._made_for:
             self._made_for = ()  # what cannot be built leaves half a graph
-            self._build(frame, form, size)
-            self._made_for = (coded, form, size)
+            self._build(frame, picture_format, size)
+            self._made_for = (coded, picture_format, size)
         source, sink = self._source, self._sink
         assert source is not None  # noqa: S101 - built just now
         assert sink is not None  # noqa: S101 - likewise
@@ -127,9 +130,9 @@ class PixelConverter:
         source.push(frame)
         converted = sink.pull()
         assert isinstance(converted, av.VideoFrame)  # noqa: S101 - the graph is one of pictures
-        return as_array(converted, form.format)
+        return as_array(converted, picture_format.pixel_format)
 
-    def _build(self, frame: av.VideoFrame, form: Form, size: tuple[int, int]) -> None:
+    def _build(self, frame: av.VideoFrame, picture_format: PictureFormat, size: tuple[int, int]) -> None:
         # Kept: its filters do not keep it.
         graph = self._graph = av.filter.Graph()
         # Helper threads must be woken for every picture, which costs more than they gain.
@@ -139,17 +142,21 @@ class PixelConverter:
             f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:time_base=1/1000000:"
             f"colorspace={int(frame.colorspace)}:range={int(frame.color_range)}",
         )
-        width, height = form.sized(*size)
-        if form.size is None:
+        width, height = picture_format.sized(*size)
+        if picture_format.size is None:
             size = (width, height)  # nothing is scaled, I420 loses its odd line and column
         picture = self._source
         if size != (frame.width, frame.height):
             picture = graph.add("crop", f"w={size[0]}:h={size[1]}:x=0:y=0:exact=1")
             self._source.link_to(picture)
         # The input has the colour space that its frames declare; the output is always BT.601, limited.
-        colours = ":out_color_matrix=bt601:out_range=tv" if form.format is PixelFormat.I420 else ""
+        colours = (
+            ":out_color_matrix=bt601:out_range=tv"
+            if picture_format.pixel_format is PixelFormat.I420
+            else ""
+        )
         scale = graph.add("scale", f"w={width}:h={height}:flags=bilinear{colours}")
-        target = graph.add("format", f"pix_fmts={_LIBAV[form.format]}")
+        target = graph.add("format", f"pix_fmts={_LIBAV[picture_format.pixel_format]}")
         self._sink = graph.add("buffersink")
         picture.link_to(scale)
         scale.link_to(target)
@@ -157,13 +164,15 @@ class PixelConverter:
         graph.configure()
 
 
-def bgr_to_form(image: BGR, form: Form, converter: Converter) -> Pixels:
+def convert_bgr(image: BGR, picture_format: PictureFormat, converter: Converter) -> Pixels:
     """A BGR picture in the requested form."""
     height, width = image.shape[:2]
-    size = form.sized(width, height)
-    if form.format is PixelFormat.BGR and size == (width, height):
+    size = picture_format.sized(width, height)
+    if picture_format.pixel_format is PixelFormat.BGR and size == (width, height):
         return image
-    return as_array(converter.to_frame(image, _LIBAV[form.format], size), form.format)
+    return as_array(
+        converter.to_frame(image, _LIBAV[picture_format.pixel_format], size), picture_format.pixel_format
+    )
 
 
 def as_array(frame: av.VideoFrame, pixel_format: PixelFormat) -> Pixels:

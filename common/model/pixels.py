@@ -1,4 +1,4 @@
-"""The pixels that a program gets: their format, their size, the shape of the array."""
+"""Decoded pixels: pixel format, size, and the shape of the array that contains them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from fanlight.common.model import units
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
-"""uint8; its shape is that of `Form.shape`."""
+"""dtype uint8; `shape` gives the shape for a pixel format and size."""
 
 
 class PixelFormat(StrEnum):
@@ -29,29 +29,31 @@ class PixelFormat(StrEnum):
         return cls.GREY if value == "gray" else None  # both spellings are read, one is used
 
 
-class Form(NamedTuple):
-    """The pixel format and size that a consumer asks for.
+class PictureFormat(NamedTuple):
+    """Pixel format and size together: what a consumer requests, and what a ring contains.
 
     Attributes:
-        size: (width, height) in pixels; None for that of the stream.
+        size: (width, height) in pixels; None for the size of the stream.
     """
 
-    format: PixelFormat = PixelFormat.BGR
+    pixel_format: PixelFormat = PixelFormat.BGR
     size: tuple[int, int] | None = None
 
     def __str__(self) -> str:
-        return self.format if self.size is None else f"{self.format}-{self.size[0]}x{self.size[1]}"
+        if self.size is None:
+            return self.pixel_format
+        return f"{self.pixel_format}-{self.size[0]}x{self.size[1]}"
 
     def sized(self, width: int, height: int) -> tuple[int, int]:
         """(width, height) of the result, for a picture of the stream's size. I420 has even sizes."""
         if self.size is not None:
             width, height = self.size
-        if self.format is PixelFormat.I420:
+        if self.pixel_format is PixelFormat.I420:
             return max(2, width - width % 2), max(2, height - height % 2)
         return width, height
 
 
-FULL_BGR: Final = Form()
+FULL_BGR: Final = PictureFormat()
 
 PIXEL_FORMAT: Final = units.one_of(PixelFormat)
 """A pixel format by its name; `gray` is `grey`."""

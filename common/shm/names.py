@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from fanlight.common.model.address import Address, BrokerAddress
 from fanlight.common.model.frame import STREAM_NAME
-from fanlight.common.model.pixels import Form
+from fanlight.common.model.pixels import PictureFormat
 
 # The wildcard addresses are where a producer without a broker listens; it is reached on this host too.
 _THIS_HOST: Final = frozenset({"127.0.0.1", "::1", "0.0.0.0", "::"})  # noqa: S104 - names to compare with
@@ -23,13 +23,13 @@ class RingName(NamedTuple):
     """
 
     stream: str
-    form: Form
+    picture_format: PictureFormat
     source: str
 
     @property
     def prefix(self) -> str:
         """How the names of all its files begin."""
-        return f"{self.stream}.{self.form}.{self.source}."
+        return f"{self.stream}.{self.picture_format}.{self.source}."
 
     @property
     def lock(self) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from fanlight.common.model.errors import SharingError, WireFormatError
-from fanlight.common.model.pixels import Form, Pixels
+from fanlight.common.model.pixels import PictureFormat, Pixels
 from fanlight.common.model.reasons import reason
 from fanlight.common.shm.folder import is_still, locked, opened, ring_folder
 from fanlight.common.shm.futex import Futex
@@ -61,12 +61,12 @@ class Attachment:
         SharingError: it is not there, another user's, or not of this form.
     """
 
-    def __init__(self, name: str, form: Form, folder: Path | None = None) -> None:
+    def __init__(self, name: str, picture_format: PictureFormat, folder: Path | None = None) -> None:
         self._file = -1
         self._path = (folder or ring_folder()) / name
         try:
             with opened(self._path, os.O_RDONLY) as file:
-                self.header = _checked(file, form)
+                self.header = _checked(file, picture_format)
                 self._memory = mmap.mmap(file, self.header.file_bytes, access=mmap.ACCESS_READ)
                 self._file = os.dup(file)
         except OSError as error:
@@ -112,13 +112,16 @@ class Attachment:
             os.close(self._file)
 
 
-def _checked(file: int, form: Form) -> SegmentHeader:
+def _checked(file: int, picture_format: PictureFormat) -> SegmentHeader:
     """The header of a segment that is this user's own, and nobody else's to write to."""
     status = os.fstat(file)
     if status.st_uid != os.geteuid() or status.st_mode & 0o077:
         raise WireFormatError("owner and mode", f"{status.st_uid} {status.st_mode & 0o777:o}", "own, 600")
     header = SegmentHeader.parse(os.pread(file, PAGE, 0), status.st_size)
-    if header.format is not form.format or form.size not in (None, (header.width, header.height)):
+    if header.format is not picture_format.pixel_format or picture_format.size not in (
+        None,
+        (header.width, header.height),
+    ):
         found = f"{header.format} {header.width}x{header.height}"
-        raise WireFormatError("pictures", found, f"{form}, as in its name")
+        raise WireFormatError("pictures", found, f"{picture_format}, as in its name")
     return header

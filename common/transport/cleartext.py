@@ -10,7 +10,7 @@ _LOG = logging.getLogger(__name__)
 _once = threading.Lock()
 
 
-def in_clear(peer: str | None, warning: str) -> None:
+def warn_unencrypted(peer: str | None, warning: str) -> None:
     """Warn, unless that was done before or the peer is this machine. Thread-safe.
 
     Args:

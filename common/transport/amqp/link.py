@@ -24,7 +24,7 @@ from fanlight.common.transport.amqp.io_thread import IOThread
 from fanlight.common.transport.amqp.node_rotation import HostRotation
 from fanlight.common.transport.amqp.node_watch import NodeWatch
 from fanlight.common.transport.amqp.tls import Tls
-from fanlight.common.transport.cleartext import in_clear
+from fanlight.common.transport.cleartext import warn_unencrypted
 from fanlight.common.transport.liveness import ATTEMPT_S, PAUSE_S, TCP_OPTIONS
 
 _LOG = logging.getLogger(__name__)
@@ -199,7 +199,7 @@ class Link:
     def _opened(self, connection: SelectConnection) -> None:
         self._node.opened(connection)
         if self._tls is None:
-            in_clear(self._thread.services.peer, _IN_CLEAR)
+            warn_unencrypted(self._thread.services.peer, _IN_CLEAR)
         self._open_channel()
 
     def _open_channel(self) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 
 from fanlight.common.model.address import TcpAddress
 from fanlight.common.model.errors import ConfigError
-from fanlight.common.transport.cleartext import in_clear, is_loopback
+from fanlight.common.transport.cleartext import is_loopback, warn_unencrypted
 
 _IN_CLEAR: Final = (
     "every frame goes in clear to whoever connects to %s from the network: the token controls who may "
@@ -31,7 +31,7 @@ def check_bind(address: TcpAddress) -> None:
             "beyond this machine it needs a token: FANLIGHT_TOKEN or --token-file FILE, 16 characters or "
             "more, for the producer and its consumers alike; or listen at 127.0.0.1",
         )
-    in_clear(beyond, _IN_CLEAR)
+    warn_unencrypted(beyond, _IN_CLEAR)
 
 
 def _addresses(address: TcpAddress) -> list[str]:

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from fanlight.common.transport.cleartext import in_clear, is_loopback
+from fanlight.common.transport.cleartext import is_loopback, warn_unencrypted
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.255.0.9", "::1", "::ffff:127.0.0.1"])
@@ -24,5 +24,5 @@ def test_anything_else(address: str) -> None:
 def test_it_is_said_once_and_not_of_this_machine(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         for peer in (None, "127.0.0.1", "192.0.2.1", "192.0.2.2"):
-            in_clear(peer, "to %s in clear")
+            warn_unencrypted(peer, "to %s in clear")
     assert [record.getMessage() for record in caplog.records] == ["to 192.0.2.1 in clear"]

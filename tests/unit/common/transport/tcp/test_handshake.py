@@ -16,7 +16,7 @@ from fanlight.common.transport.tcp.handshake import (
     Handshake,
 )
 from fanlight.common.transport.tcp.token import Answer, Challenge
-from fanlight.common.transport.tcp.wire import Hello, Kind
+from fanlight.common.transport.tcp.wire import Hello, MessageKind
 from tests.unit.common.transport.tcp.build import (
     CLOCK_REQUEST,
     HELLO,
@@ -142,7 +142,7 @@ def test_a_hello_comes_first(peer: Handshake, data: bytes) -> None:
     assert refusal(peer, data).endswith("allowed is hello, first of all")
 
 
-@pytest.mark.parametrize("data", [HELLO, WELCOME, wire.message(Kind.REFUSAL, {"reason": "no"})])
+@pytest.mark.parametrize("data", [HELLO, WELCOME, wire.message(MessageKind.REFUSAL, {"reason": "no"})])
 def test_what_is_not_for_clients_to_say_is_refused(client: Handshake, data: bytes) -> None:
     assert refusal(client, data).endswith("allowed is control or follow, from a client")
 

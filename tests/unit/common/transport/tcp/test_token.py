@@ -8,7 +8,7 @@ import pytest
 from fanlight.common.model.errors import WireFormatError
 from fanlight.common.transport.tcp import wire
 from fanlight.common.transport.tcp.token import Answer, Challenge
-from fanlight.common.transport.tcp.wire import Hello, Kind
+from fanlight.common.transport.tcp.wire import Hello, MessageKind
 from tests.unit.common.transport.tcp.build import read_one
 
 TOKEN = "correct horse battery"
@@ -54,16 +54,16 @@ def test_what_was_heard_elsewhere_is_worth_nothing(changed: str) -> None:
 def test_an_answer_sent_back_is_no_welcome() -> None:
     ours = Answer(TOKEN, OURS, HELLO)
     _, proof = wire.read_answer(read_one(ours.to(read_one(Challenge(TOKEN, THEIRS).message))))
-    assert not ours.accepts(read_one(wire.message(Kind.WELCOME, {"proof": proof})))
+    assert not ours.accepts(read_one(wire.message(MessageKind.WELCOME, {"proof": proof})))
 
 
 @pytest.mark.parametrize("table", [{}, {"proof": "0" * 64}])
 def test_no_welcome_is_accepted_before_a_challenge(table: dict[str, object]) -> None:
-    assert not Answer(TOKEN, OURS, HELLO).accepts(read_one(wire.message(Kind.WELCOME, table)))
+    assert not Answer(TOKEN, OURS, HELLO).accepts(read_one(wire.message(MessageKind.WELCOME, table)))
 
 
 def test_what_is_no_challenge_and_no_answer_is_refused() -> None:
-    broken = read_one(wire.message(Kind.CHALLENGE, {"nonce": 1}))
+    broken = read_one(wire.message(MessageKind.CHALLENGE, {"nonce": 1}))
     with pytest.raises(WireFormatError, match="nonce"):
         Answer(TOKEN, OURS, HELLO).to(broken)
     with pytest.raises(WireFormatError, match="nonce"):

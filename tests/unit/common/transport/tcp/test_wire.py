@@ -14,8 +14,8 @@ from fanlight.common.model.frame import MAX_BODY_BYTES, Codec, EncodedFrame
 from fanlight.common.transport.tcp import wire
 from fanlight.common.transport.tcp.wire import (
     MAX_HEADER_BYTES,
-    Kind,
     Message,
+    MessageKind,
     MessageReader,
     message,
 )
@@ -34,36 +34,36 @@ NONCE: Final = "00112233445566778899aabbccddeeff"
 # What is on the wire, literally. A change here breaks every client in every language: it needs a new
 # version.
 GOLDEN: Final = {
-    Kind.HELLO: (
+    MessageKind.HELLO: (
         b'FL\x01\x01\x00\x00\x00\x2c\x00\x00\x00\x00{"stream":"cam","name":"desk","follow":true}',
         HELLO,
     ),
-    Kind.WELCOME: (b"FL\x01\x02\x00\x00\x00\x02\x00\x00\x00\x00{}", WELCOME),
-    Kind.REFUSAL: (
+    MessageKind.WELCOME: (b"FL\x01\x02\x00\x00\x00\x02\x00\x00\x00\x00{}", WELCOME),
+    MessageKind.REFUSAL: (
         b'FL\x01\x03\x00\x00\x00\x0f\x00\x00\x00\x00{"reason":"no"}',
-        message(Kind.REFUSAL, {"reason": "no"}),
+        message(MessageKind.REFUSAL, {"reason": "no"}),
     ),
-    Kind.FRAME: (
+    MessageKind.FRAME: (
         b"FL\x01\x04\x00\x00\x00\xbc\x00\x00\x00\x0a"
         b'{"v":1,"stream":"cam","epoch":1234605616436508552,"seq":7,"capture_ns":1700000000123456789,'
         b'"width":1280,"height":720,"key":true,"fps":29.97,"content_type":"video/h264","app_id":"fanlight"}'
         b"\x00\x00\x01picture",
         wire.frame_message(EncodedFrame(HEADER, b"\0\0\1picture")),
     ),
-    Kind.CONTROL: (
+    MessageKind.CONTROL: (
         b"FL\x01\x05\x00\x00\x00\x1b\x00\x00\x00\x33"
         b'{"type":"keyframe_request"}{"v":1,"stream":"cam","name":"desk","reason":"gap"}',
         wire.control_message(KEYFRAME_REQUEST),
     ),
-    Kind.FOLLOW: (b'FL\x01\x06\x00\x00\x00\x10\x00\x00\x00\x00{"follow":false}', follow(False)),
-    Kind.CHALLENGE: (
+    MessageKind.FOLLOW: (b'FL\x01\x06\x00\x00\x00\x10\x00\x00\x00\x00{"follow":false}', follow(False)),
+    MessageKind.CHALLENGE: (
         b'FL\x01\x07\x00\x00\x00\x2c\x00\x00\x00\x00{"nonce":"00112233445566778899aabbccddeeff"}',
-        message(Kind.CHALLENGE, {"nonce": NONCE}),
+        message(MessageKind.CHALLENGE, {"nonce": NONCE}),
     ),
-    Kind.ANSWER: (
+    MessageKind.ANSWER: (
         b"FL\x01\x08\x00\x00\x00\x57\x00\x00\x00\x00"
         b'{"nonce":"00112233445566778899aabbccddeeff","proof":"00112233445566778899aabbccddeeff"}',
-        message(Kind.ANSWER, {"nonce": NONCE, "proof": NONCE}),
+        message(MessageKind.ANSWER, {"nonce": NONCE, "proof": NONCE}),
     ),
 }
 EVERYTHING: Final = b"".join(golden for golden, _ in GOLDEN.values())
@@ -88,14 +88,14 @@ def fed(reader: MessageReader, *chunks: bytes) -> list[Message]:
 # Golden bytes --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_is_written_as_the_golden_bytes(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", MessageKind)
+def test_is_written_as_the_golden_bytes(kind: MessageKind) -> None:
     golden, written = GOLDEN[kind]
     assert written == golden
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_the_golden_bytes_are_read(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", MessageKind)
+def test_the_golden_bytes_are_read(kind: MessageKind) -> None:
     golden, _ = GOLDEN[kind]
     assert read_one(golden).kind is kind
 
@@ -104,7 +104,7 @@ def test_the_golden_bytes_are_read(kind: Kind) -> None:
 
 
 def test_messages_that_come_together_are_cut() -> None:
-    assert [one.kind for one in read_all(EVERYTHING)] == list(Kind)
+    assert [one.kind for one in read_all(EVERYTHING)] == list(MessageKind)
 
 
 def test_it_reports_whether_a_message_has_begun() -> None:
@@ -121,7 +121,7 @@ def test_what_was_read_does_not_change_with_the_buffer_it_came_in() -> None:
     buffer = bytearray(EVERYTHING)
     (*_, last) = MessageReader().feed(memoryview(buffer))
     buffer[:] = bytes(len(buffer))
-    assert last == read_one(GOLDEN[Kind.ANSWER][0])
+    assert last == read_one(GOLDEN[MessageKind.ANSWER][0])
 
 
 # Refusals ------------------------------------------------------------------------------------------------
@@ -163,22 +163,22 @@ def test_a_body_beyond_the_limit_is_refused_before_it_comes(size: int) -> None:
 
 def test_up_to_the_limits_all_is_read() -> None:
     reader = MessageReader(max_header=15, max_body=3)
-    whole = message(Kind.REFUSAL, {"reason": "no"}, b"abc")
-    assert fed(reader, whole) == [Message(Kind.REFUSAL, b'{"reason":"no"}', b"abc")]
-    assert refusal(message(Kind.REFUSAL, {"reason": "no!"}), reader).startswith("header size is 16")
-    assert refusal(message(Kind.REFUSAL, {}, b"abcd"), reader).startswith("body size is 4")
+    whole = message(MessageKind.REFUSAL, {"reason": "no"}, b"abc")
+    assert fed(reader, whole) == [Message(MessageKind.REFUSAL, b'{"reason":"no"}', b"abc")]
+    assert refusal(message(MessageKind.REFUSAL, {"reason": "no!"}), reader).startswith("header size is 16")
+    assert refusal(message(MessageKind.REFUSAL, {}, b"abcd"), reader).startswith("body size is 4")
 
 
 @pytest.mark.parametrize("header", [b"", b"[]", b"1", b"null", b"{", b"\xff\xfe{", b"[" * 4096])
 def test_a_header_that_is_no_object_is_refused(header: bytes) -> None:
     with pytest.raises(WireFormatError, match=r"^header is b.*: allowed is a JSON object$"):
-        wire.read_object(Message(Kind.HELLO, header, b""))
+        wire.read_object(Message(MessageKind.HELLO, header, b""))
 
 
 # Each kind -----------------------------------------------------------------------------------------------
 
 
-def said(kind: Kind, **table: object) -> Message:
+def said(kind: MessageKind, **table: object) -> Message:
     return read_one(message(kind, table))
 
 
@@ -208,17 +208,17 @@ def test_frames_of_all_codecs_are_read_as_they_were_written(codec: Codec, fps: f
     ],
 )
 def test_a_frame_with_a_wrong_field_is_refused(changes: dict[str, object], field: str) -> None:
-    whole = read_one(GOLDEN[Kind.FRAME][0])
+    whole = read_one(GOLDEN[MessageKind.FRAME][0])
     table = wire.read_object(whole) | changes
     with pytest.raises(WireFormatError) as caught:
-        wire.read_frame(read_one(message(Kind.FRAME, table, whole.body)))
+        wire.read_frame(read_one(message(MessageKind.FRAME, table, whole.body)))
     assert caught.value.field == field
 
 
 def test_a_frame_without_a_picture_is_refused() -> None:
-    table = wire.read_object(read_one(GOLDEN[Kind.FRAME][0]))
+    table = wire.read_object(read_one(GOLDEN[MessageKind.FRAME][0]))
     with pytest.raises(WireFormatError, match=r"^body size is 0"):
-        wire.read_frame(said(Kind.FRAME, **table))
+        wire.read_frame(said(MessageKind.FRAME, **table))
 
 
 @pytest.mark.parametrize(
@@ -235,13 +235,13 @@ def test_a_control_message_that_is_none_is_refused(
     table: dict[str, object], body: bytes, field: str
 ) -> None:
     with pytest.raises(WireFormatError) as caught:
-        wire.read_control(read_one(message(Kind.CONTROL, table, body)))
+        wire.read_control(read_one(message(MessageKind.CONTROL, table, body)))
     assert caught.value.field == field
 
 
 def test_a_client_follows_by_default() -> None:
-    assert wire.read_hello(said(Kind.HELLO, stream="cam", name="desk")).follow is True
-    assert wire.read_follow(said(Kind.FOLLOW)) is True
+    assert wire.read_hello(said(MessageKind.HELLO, stream="cam", name="desk")).follow is True
+    assert wire.read_follow(said(MessageKind.FOLLOW)) is True
 
 
 @pytest.mark.parametrize("field", ["stream", "name"])
@@ -249,7 +249,7 @@ def test_a_client_follows_by_default() -> None:
 def test_a_hello_with_a_wrong_name_is_refused(field: str, value: object) -> None:
     table: dict[str, object] = {"stream": "cam", "name": "desk", field: value}
     with pytest.raises(WireFormatError) as caught:
-        wire.read_hello(said(Kind.HELLO, **table))
+        wire.read_hello(said(MessageKind.HELLO, **table))
     assert (caught.value.field, caught.value.value) == (field, value)
 
 
@@ -258,14 +258,14 @@ def test_a_hello_with_a_wrong_name_is_refused(field: str, value: object) -> None
 def test_a_wish_is_true_or_false(read: Callable[[Message], Any], value: object) -> None:
     table: dict[str, object] = {"stream": "cam", "name": "desk", "follow": value}
     with pytest.raises(WireFormatError, match=r"^follow is .*: allowed is true or false$"):
-        read(said(Kind.FOLLOW, **table))
+        read(said(MessageKind.FOLLOW, **table))
 
 
 def test_a_reason_is_text_for_people() -> None:
-    assert wire.read_reason(said(Kind.REFUSAL, reason="why — so")) == "why — so"
+    assert wire.read_reason(said(MessageKind.REFUSAL, reason="why — so")) == "why — so"
     for reason in (None, 5, "", "a\nb", "\x1b[31m", "\ud800"):
         with pytest.raises(WireFormatError, match=r"^reason is "):
-            wire.read_reason(said(Kind.REFUSAL, reason=reason))
+            wire.read_reason(said(MessageKind.REFUSAL, reason=reason))
 
 
 # Properties ----------------------------------------------------------------------------------------------
@@ -280,7 +280,7 @@ json_values = st.recursive(
     max_leaves=5,
 )
 FIELDS: Final = [
-    *wire.read_object(read_one(GOLDEN[Kind.FRAME][0])),
+    *wire.read_object(read_one(GOLDEN[MessageKind.FRAME][0])),
     "name",
     "follow",
     "reason",
@@ -288,7 +288,7 @@ FIELDS: Final = [
     "nonce",
 ]
 tables = st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=5), json_values, max_size=12)
-kinds = st.sampled_from(Kind)
+kinds = st.sampled_from(MessageKind)
 messages = st.builds(message, kinds, tables, st.binary(max_size=100))
 # Of whole messages, cut, damaged and put together.
 damaged = st.lists(
@@ -320,7 +320,7 @@ def test_any_bytes_are_messages_or_a_wire_format_error(data: bytes, size: int) -
 
 @given(kinds, st.binary(max_size=200), st.binary(max_size=100))
 def test_any_header_and_body_is_understood_or_a_wire_format_error(
-    kind: Kind, header: bytes, body: bytes
+    kind: MessageKind, header: bytes, body: bytes
 ) -> None:
     for read in READERS:
         attempt(lambda read=read: read(Message(kind, header, body)))  # type: ignore[misc]

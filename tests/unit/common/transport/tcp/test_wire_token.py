@@ -6,13 +6,13 @@ import pytest
 
 from fanlight.common.model.errors import WireFormatError
 from fanlight.common.transport.tcp import wire
-from fanlight.common.transport.tcp.wire import Hello, Kind, Message
+from fanlight.common.transport.tcp.wire import Hello, Message, MessageKind
 from tests.unit.common.transport.tcp.build import read_one
 
 NONCE = "00112233445566778899aabbccddeeff"
 
 
-def said(kind: Kind, **table: object) -> Message:
+def said(kind: MessageKind, **table: object) -> Message:
     return read_one(wire.message(kind, table))
 
 
@@ -26,7 +26,7 @@ def test_a_hello_announces_a_token() -> None:
     hello = Hello("cam", "desk", follow=True, token=True)
     assert wire.read_hello(read_one(wire.hello_message(hello))) == hello
     with pytest.raises(WireFormatError, match=r"^token is 1: allowed is true or false$"):
-        wire.read_hello(said(Kind.HELLO, stream="cam", name="desk", token=1))
+        wire.read_hello(said(MessageKind.HELLO, stream="cam", name="desk", token=1))
 
 
 @pytest.mark.parametrize(
@@ -35,8 +35,8 @@ def test_a_hello_announces_a_token() -> None:
 def test_numbers_and_proofs_are_hex(value: object) -> None:
     for read in (wire.read_nonce, wire.read_answer):
         with pytest.raises(WireFormatError, match=r"^nonce is .* lower case$"):
-            read(said(Kind.ANSWER, nonce=value, proof=NONCE))
-    for kind, read_it in ((Kind.ANSWER, wire.read_answer), (Kind.WELCOME, wire.read_proof)):
+            read(said(MessageKind.ANSWER, nonce=value, proof=NONCE))
+    for kind, read_it in ((MessageKind.ANSWER, wire.read_answer), (MessageKind.WELCOME, wire.read_proof)):
         with pytest.raises(WireFormatError, match=r"^proof is .* lower case$"):
             read_it(said(kind, nonce=NONCE, proof=value))
-    assert wire.read_proof(said(Kind.WELCOME)) == ""
+    assert wire.read_proof(said(MessageKind.WELCOME)) == ""
