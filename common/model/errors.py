@@ -1,4 +1,4 @@
-"""Everything that Fanlight raises on purpose.
+"""The exceptions that Fanlight raises.
 
 FanlightError
 ├── ConfigError          a setting cannot be used (exit code 2)
@@ -29,9 +29,9 @@ class ConfigError(FanlightError):
     """A setting that cannot be used. Names the setting, the value and what is allowed.
 
     Attributes:
-        name: the setting, as the user wrote it (`--fps`, `FANLIGHT_FPS`).
-        value: the value that was refused; without the password, if it looks like a URL that has one.
-        allowed: what would have been accepted.
+        name: the setting, as written by the user (`--fps`, `FANLIGHT_FPS`).
+        value: the rejected value, without secrets.
+        allowed: what is accepted.
     """
 
     def __init__(self, name: str, value: object, allowed: str) -> None:
@@ -102,7 +102,7 @@ class StreamEnded(FanlightError):
 
 
 def _shortened(value: object, limit: int = 60) -> str:
-    """`repr` of an untrusted value, cut to a length that fits a log line."""
+    """`repr` of an untrusted value, shortened to fit a log line."""
     if isinstance(value, (str, bytes)):
         text = repr(value[:limit])
         return text if len(value) <= limit else f"{text}... ({len(value)} long)"

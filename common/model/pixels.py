@@ -15,18 +15,18 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]
 
 
 class PixelFormat(StrEnum):
-    """Ways to lay out a picture of width x height."""
+    """Memory layouts of a picture of width x height."""
 
     BGR = "bgr"
-    """(height, width, 3), blue first: what OpenCV takes."""
+    """(height, width, 3), blue first, as in OpenCV."""
     I420 = "i420"
-    """(height * 3 / 2, width): luma, then both chroma planes at a quarter of its size. BT.601, limited."""
+    """(height * 3 / 2, width): luma, then two chroma planes of a quarter of its size. BT.601, limited."""
     GREY = "grey"
-    """(height, width): brightness alone, 0 to 255."""
+    """(height, width): luminance, 0 to 255."""
 
     @classmethod
     def _missing_(cls, value: object) -> PixelFormat | None:
-        return cls.GREY if value == "gray" else None  # both spellings are read, one is used
+        return cls.GREY if value == "gray" else None  # both spellings are accepted
 
 
 class PictureFormat(NamedTuple):
@@ -60,7 +60,7 @@ PIXEL_FORMAT: Final = units.one_of(PixelFormat)
 
 
 def shape(pixel_format: PixelFormat, width: int, height: int) -> tuple[int, ...]:
-    """The shape of the array that holds a picture."""
+    """The shape of the array for a picture of this size."""
     if pixel_format is PixelFormat.BGR:
         return height, width, 3
     if pixel_format is PixelFormat.GREY:
@@ -76,5 +76,5 @@ def size_bytes(pixel_format: PixelFormat, width: int, height: int) -> int:
 
 
 def three_channels(image: Pixels) -> Pixels:
-    """A BGR or grey picture as a view that can be copied into BGR."""
+    """A view of a BGR or grey picture that broadcasts to BGR."""
     return image if image.ndim == 3 else image[:, :, np.newaxis]
