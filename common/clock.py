@@ -18,6 +18,6 @@ monotonic_ns = time.monotonic_ns
 def monotonic_of(unix_ns: int) -> int:
     """Convert Unix time to monotonic time, by the current difference between the two clocks.
 
-    The age of a queued frame is computed from this value, so that it stays correct when the wall clock is set.
+    The age of a queued frame is computed from this value, which stays right when the wall clock is set.
     """
     return monotonic_ns() - (wall_ns() - unix_ns)

@@ -1,7 +1,6 @@
 """Pictures as numpy arrays of BGR pixels or as libav's frames, and the conversions between them.
 
-Sources deliver whichever they have, so that a decoded file is not converted to BGR only to be converted
-back for the encoder.
+Sources deliver either type, so that a decoded file need not be converted to BGR and back for the encoder.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ def size_of(picture: Picture) -> tuple[int, int]:
 
 
 def as_bgr(image: npt.NDArray[np.generic]) -> BGR:
-    """Convert what programs pass in: BGR, BGRA (alpha is dropped) or grey, uint8.
+    """Convert an image of a program to BGR: BGR, BGRA (alpha is dropped) or grey, uint8.
 
     Raises:
         EncodeError: any other shape or type.
@@ -54,7 +53,7 @@ def as_bgr(image: npt.NDArray[np.generic]) -> BGR:
 
 
 class Converter:
-    """Converts and scales pictures, keeping its scaler from frame to frame.
+    """Converts and scales pictures, and reuses its scaler for the next frame.
 
     `VideoFrame.reformat` would set up a new libswscale context for every frame. Not thread-safe.
     """
@@ -83,7 +82,7 @@ class Converter:
         # On the way to YUV libswscale otherwise truncates: 2 levels too dark, 4 dB worse. On the way
         # back the accurate routine is five times as slow and gains nothing.
         how = _TO_YUV if pixel_format == "yuv420p" else None
-        # By default libswscale would wake a helper thread for every core.
+        # By default libswscale would use a thread for every core.
         return self._reformatter.reformat(
             picture, width=width, height=height, format=pixel_format, interpolation=how, threads=1
         )
@@ -92,9 +91,9 @@ class Converter:
 class PixelConverter:
     """Converts libav's frames to pixels, in buffers that are reused once nothing refers to their pixels.
 
-    A libavfilter graph, because its links keep a pool of frames: `VideoFrame.reformat` takes new memory for
-    every picture, and at 720p the kernel clears 675 pages for it, which costs as much as the conversion
-    itself. Not thread-safe.
+    Uses a libavfilter graph, whose links have a pool of frames. `VideoFrame.reformat` allocates memory for
+    every picture: at 720p the kernel clears 675 pages, which takes as long as the conversion. Not
+    thread-safe.
     """
 
     def __init__(self) -> None:
@@ -109,7 +108,7 @@ class PixelConverter:
         picture_format: PictureFormat = FULL_BGR,
         size: tuple[int, int] | None = None,
     ) -> Pixels:
-        """The pixels, in memory of their own; rows may be padded.
+        """The pixels, in memory that is not reused while they are referenced; rows may be padded.
 
         Args:
             size: (width, height) of the picture, where the frame is coded larger.
@@ -120,22 +119,22 @@ class PixelConverter:
         size = size or (frame.width, frame.height)
         coded = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range)
         if (coded, picture_format, size) != self._made_for:
-            self._made_for = ()  # what cannot be built leaves half a graph
+            self._made_for = ()  # a graph that cannot be built is not reused
             self._build(frame, picture_format, size)
             self._made_for = (coded, picture_format, size)
         source, sink = self._source, self._sink
         assert source is not None  # noqa: S101 - built just now
         assert sink is not None  # noqa: S101 - likewise
-        frame.pts = None  # every picture for itself: nothing here depends on time
+        frame.pts = None  # not needed: no filter depends on time
         source.push(frame)
         converted = sink.pull()
         assert isinstance(converted, av.VideoFrame)  # noqa: S101 - the graph is one of pictures
         return as_array(converted, picture_format.pixel_format)
 
     def _build(self, frame: av.VideoFrame, picture_format: PictureFormat, size: tuple[int, int]) -> None:
-        # Kept: its filters do not keep it.
+        # Referenced here because its filters do not reference it.
         graph = self._graph = av.filter.Graph()
-        # Helper threads must be woken for every picture, which costs more than they gain.
+        # Waking helper threads for every picture costs more than they save.
         graph.threads = 1
         self._source = graph.add(
             "buffer",
@@ -165,7 +164,7 @@ class PixelConverter:
 
 
 def convert_bgr(image: BGR, picture_format: PictureFormat, converter: Converter) -> Pixels:
-    """A BGR picture in the requested form."""
+    """Convert a BGR picture to the requested format."""
     height, width = image.shape[:2]
     size = picture_format.sized(width, height)
     if picture_format.pixel_format is PixelFormat.BGR and size == (width, height):

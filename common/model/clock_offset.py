@@ -1,9 +1,10 @@
 """Estimates the producer's wall clock in a consumer, as NTP does. Pure: every time is an argument.
 
-A consumer sends a request at a known monotonic time; the reply contains the producer's wall clock at receipt
-and at reply (RFC 5905, section 8: offset from four time stamps). Half the round trip bounds the error, so the
-exchange with the shortest round trip among the last ones is used. If the two wall clocks agree within that
-error, no offset is applied: on one host they are the same clock, and an estimate would only add its error.
+A consumer sends a request at a known monotonic time; the reply contains the producer's wall clock at
+receipt and at reply (RFC 5905, section 8: offset from four time stamps). Half the round trip bounds the
+error, so the exchange with the shortest round trip among the last ones is used. If the two wall clocks
+agree within that error, no offset is applied: on one host they are the same clock, and an estimate would
+only add its error.
 """
 
 from __future__ import annotations

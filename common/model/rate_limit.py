@@ -12,7 +12,7 @@ class RateLimiter:
         self._held_back = 0
 
     def allow(self, now_ns: int) -> int | None:
-        """None if the call is suppressed, else the number of calls suppressed since the last allowed one."""
+        """None if the call is suppressed, else how many were suppressed since the last allowed one."""
         if self._last_ns is not None and now_ns - self._last_ns < self._interval_ns:
             self._held_back += 1
             return None
