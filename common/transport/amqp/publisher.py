@@ -1,9 +1,9 @@
-"""Publishes one stream to its fanout exchange, and learns whether anybody is bound to it.
+"""Publishes one stream to its fanout exchange, and detects whether any queue is bound to it.
 
-Frames are published `mandatory`: the broker returns one that no queue took, and then nobody watches.
-While nobody does, an empty probe goes out several times a second on a channel of its own, with
-publisher confirms: one that is confirmed and was not returned has found a queue. (On the live path
-there are no confirms: waiting for them costs latency; RabbitMQ docs/confirms.)
+Frames are published `mandatory`: the broker returns a frame that was routed to no queue, which means that
+there is no consumer. As long as that is so, an empty probe is published several times a second on a
+separate channel with publisher confirms: a probe that is confirmed and not returned has reached a queue.
+(Frames are published without confirms: waiting for them costs latency; RabbitMQ docs/confirms.)
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ _LOG = logging.getLogger(__name__)
 
 # A join wakes the producer by its keyframe request; a client of another language may only bind.
 _PROBE_INTERVAL_S: Final = 0.05
-# How soon to look again whether the operating system took the rest of a large frame.
+# Interval of checks whether the operating system has accepted the rest of a large frame.
 _DRAIN_INTERVAL_S: Final = 0.002
 
 
 class BrokerPublisher:
     """See `common.transport.base.Publisher`.
 
-    Hears its consumers over other connections, as RabbitMQ advises (docs/production-checklist): an alarm
-    that blocks this one must not keep it from that.
+    Receives from its consumers over other connections, as RabbitMQ advises (docs/production-checklist): an
+    alarm that blocks this one must not block them.
     """
 
     def __init__(
@@ -195,7 +195,7 @@ class BrokerPublisher:
 
     def _on_control(self, message: Any) -> None:
         self._events.on_control(message)
-        # Whoever asks or reports is there: no need to wait for a probe.
+        # The message proves that there is a consumer: no need to wait for a probe.
         if not self._watched:
             self._link.call(self._now_watched)
 
@@ -214,7 +214,7 @@ class BrokerPublisher:
         if frame is None or self._blocked:
             return
         if channel is None or not channel.is_open:
-            # It was encoded while the connection went away.
+            # The connection was lost while it was encoded.
             self._events.on_stale()
             self._clear_pending()
             return

@@ -1,4 +1,4 @@
-"""What the publishers without a broker have in common: listening, the ring of frames, who watches."""
+"""Common part of the publishers without a broker: the listener, the ring of frames, the clients."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fanlight.common.transport.tcp.feed import Feed
 from fanlight.common.transport.tcp.listener import Client, Listener, ListenerOwner
 from fanlight.common.transport.tcp.ring import PayloadRing
 
-# A client that is so far behind, in shares of the greatest age, goes on with the newest keyframe.
+# A client that is behind by this fraction of `max_age_s` continues with the newest keyframe.
 _STALE_SHARE: Final = 0.5
 
 
@@ -87,7 +87,7 @@ class TcpPublisher(ListenerOwner):
         )
 
     def _send_rest(self, timeout_s: float) -> None:
-        """Send what is there, and say goodbye to everybody."""
+        """Send what is left to all clients, and shut down their connections."""
         raise NotImplementedError
 
     # From here on everything runs in the listener's thread.
@@ -151,6 +151,6 @@ class TcpPublisher(ListenerOwner):
             self._changed.notify_all()
 
     def _request_keyframe(self, client: Client) -> None:
-        """In the stead of a client that cannot go on without one. Thread-safe."""
+        """Request a keyframe on behalf of a client that cannot continue without one. Thread-safe."""
         name = client.handshake.name or ""
         self._events.on_control(KeyframeRequest(stream=self._stream, name=name, reason=Reason.GAP))

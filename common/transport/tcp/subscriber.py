@@ -154,7 +154,7 @@ class TcpSubscriber:
         """Until it is to stop; else an error says why it ended."""
         poll = select.poll()
         poll.register(self._waker, select.POLLIN)
-        stands = False
+        established = False
         due_s = time.monotonic() + _WELCOME_TIMEOUT_S
         while not self._stopping.is_set():
             poll.register(
@@ -170,15 +170,15 @@ class TcpSubscriber:
                 while more:  # everything that is there: it grows stale in the buffer
                     messages, more = connection.receive()
                     received_ns = wall_ns()
-                    if connection.welcomed and not stands:
-                        stands, due_s = True, time.monotonic() + report_every_s(self._follow_sent)
+                    if connection.welcomed and not established:
+                        established, due_s = True, time.monotonic() + report_every_s(self._follow_sent)
                         self._established(connection)
                     for message in messages:
                         self._handle(message, received_ns)
-            if stands:
+            if established:
                 self._send_pending(connection)
             if time.monotonic() >= due_s:
-                if not stands:
+                if not established:
                     raise ConnectionLost("no welcome: what listens there is not a producer of Fanlight")
                 due_s = time.monotonic() + report_every_s(self._follow_sent)
                 self._tick()

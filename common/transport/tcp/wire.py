@@ -74,7 +74,7 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """Who a client is and what it wants.
+    """The first message of a client: its name, and whether it requests frames.
 
     Attributes:
         follow: whether it wants frames at once.
@@ -119,7 +119,7 @@ def refusal_message(reason: str, field: str = "") -> bytes:
 
 
 def read_frame(received: Message, limits: Limits = LARGEST) -> EncodedFrame:
-    """Check a frame that a stranger may have sent.
+    """Validate and parse an untrusted frame.
 
     Raises:
         WireFormatError: the first field that is wrong.
