@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from typing import Final, NamedTuple, TypeAlias
 
@@ -70,9 +71,7 @@ def shape(pixel_format: PixelFormat, width: int, height: int) -> tuple[int, ...]
 
 def size_bytes(pixel_format: PixelFormat, width: int, height: int) -> int:
     """The size of that array in bytes."""
-    if pixel_format is PixelFormat.I420:
-        return width * height * 3 // 2
-    return width * height * (3 if pixel_format is PixelFormat.BGR else 1)
+    return math.prod(shape(pixel_format, width, height))
 
 
 def three_channels(image: Pixels) -> Pixels:

@@ -42,26 +42,18 @@ class TcpPublisher(ListenerOwner):
         self._feeds: dict[Client, Feed] = {}
         self._listener = Listener(address, self, stream=stream, title=f"fanlight producer {stream}")
         self._changed = threading.Condition()
-        self._watched = False
+        self.watched = False
         self._pending = 0  # frames that must leave before another one is welcome
         self._stopped = False
-        self._failure: FanlightError | None = None
-
-    @property
-    def failure(self) -> FanlightError | None:
-        return self._failure
-
-    @property
-    def watched(self) -> bool:
-        return self._watched
+        self.failure: FanlightError | None = None
 
     def start(self) -> None:
         self._listener.start()
 
     def wait_ready(self, timeout_s: float) -> bool:
         with self._changed:
-            self._changed.wait_for(lambda: self._ended or (self._watched and not self._pending), timeout_s)
-            return self._watched and not self._pending and not self._ended
+            self._changed.wait_for(lambda: self._ended or (self.watched and not self._pending), timeout_s)
+            return self.watched and not self._pending and not self._ended
 
     def stop(self, timeout_s: float) -> None:
         deadline_s = time.monotonic() + timeout_s
@@ -74,7 +66,7 @@ class TcpPublisher(ListenerOwner):
 
     @property
     def _ended(self) -> bool:
-        return self._stopped or self._failure is not None
+        return self._stopped or self.failure is not None
 
     def _put(self, frames: Sequence[EncodedFrame]) -> None:
         """Write them to the ring, as one payload."""
@@ -139,15 +131,15 @@ class TcpPublisher(ListenerOwner):
 
     def on_failed(self, error: FanlightError) -> None:
         with self._changed:
-            self._failure = error
+            self.failure = error
             self._changed.notify_all()
 
     def _update_watched(self) -> None:
         watched = any(client.handshake.follows for client in self._feeds)
-        if watched and not self._watched:
+        if watched and not self.watched:
             self._events.on_keyframe_needed()
         with self._changed:
-            self._watched = watched
+            self.watched = watched
             self._changed.notify_all()
 
     def _request_keyframe(self, client: Client) -> None:
