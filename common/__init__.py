@@ -1,5 +1,4 @@
-"""The contract between producers and consumers: wire form, freshness rules, settings, statistics.
+"""Code of both producers and consumers: `model` (pure), `codec`, `shm`, `transport`, `runtime`, `observe`.
 
-Every module directly in this package is pure: no broker client, codec, socket or thread, and no
-reading of the time (`clock` is the one exception). `tests/unit/common/test_purity.py` enforces it.
+`tests/unit/test_layout.py` checks which of these may import which.
 """

@@ -1,7 +1,7 @@
-"""The one place in `common` that reads the time; everything else is handed it.
+"""The wall clock and the monotonic clock.
 
-Wall time stamps what crosses processes (`capture_ns`); monotonic time measures durations inside one
-process. The two are never subtracted from each other.
+Wall-clock time is used for values that cross processes (`capture_ns`), monotonic time for durations within
+one process. The two are never subtracted from each other, except in `monotonic_of`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ monotonic_ns = time.monotonic_ns
 
 
 def monotonic_of(unix_ns: int) -> int:
-    """That moment by the monotonic clock, going by what the wall clock says now.
+    """Convert Unix time to monotonic time, by the current difference between the two clocks.
 
-    What has to wait is stamped with this: its age then stays right when the wall clock is set.
+    The age of a queued frame is computed from this value, which stays right when the wall clock is set.
     """
     return monotonic_ns() - (wall_ns() - unix_ns)

@@ -1,4 +1,4 @@
-"""What a thread of ours ends with when something fails in it."""
+"""The error that a thread reports to its owner when it ends unexpectedly."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from fanlight.common.model.errors import FanlightError
 
 
 def failure(log: logging.Logger, thread: str, error: Exception) -> FanlightError:
-    """The error to give to the thread's owner; one that nobody expected is logged with its traceback.
+    """Return the error to report to the thread's owner; log an unexpected one with its traceback.
 
     Args:
-        thread: the name that begins the log line.
+        thread: name of the thread, with which the log line begins.
     """
     if isinstance(error, FanlightError):
         return error

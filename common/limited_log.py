@@ -1,4 +1,4 @@
-"""One log line a second, however often its cause occurs."""
+"""A rate-limited logger: at most one line per interval."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fanlight.common.model.rate_limit import RateLimiter
 
 
 class LimitedLog:
-    """Lines that may repeat many times a second. Belongs to one thread."""
+    """Logs messages that may recur many times a second. Not thread-safe."""
 
     def __init__(
         self, log: logging.Logger, interval_ns: int = 1_000_000_000, *, level: int = logging.WARNING
@@ -18,10 +18,10 @@ class LimitedLog:
         self._limiter = RateLimiter(interval_ns)
 
     def warn(self, now_ns: int, message: str, *details: object) -> None:
-        """Log it, with the number of those held back since the last line; or hold it back.
+        """Log the message with the number of those suppressed since the last line, or suppress it.
 
         Args:
-            now_ns: monotonic.
+            now_ns: monotonic time.
         """
         held_back = self._limiter.allow(now_ns)
         if held_back is not None:

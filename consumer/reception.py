@@ -70,7 +70,9 @@ class Reception:
         )
         self._route = Route(
             self._hub_search(),
-            StreamSource(settings.form, self._mailbox, self._receiver, self.counters, self._delivery),
+            StreamSource(
+                settings.picture_format, self._mailbox, self._receiver, self.counters, self._delivery
+            ),
             self._receiver.admission,
             self._attach,
             self._follow,
@@ -145,7 +147,7 @@ class Reception:
         settings = self._settings
         if settings.way is Via.BROKER or not folder.can_share():
             return None
-        ring = RingName(settings.stream, settings.form, source_of(settings.address))
+        ring = RingName(settings.stream, settings.picture_format, source_of(settings.address))
         admission = self._receiver.admission
         return HubSearch(ring, _delay_ns(settings), lambda epoch: admission.refuses(epoch, monotonic_ns()))
 

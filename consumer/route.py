@@ -57,7 +57,7 @@ class HubSearch:
             if now_ns < self._unusable.get(name, 0):
                 continue
             try:
-                attachment = Attachment(name, self._ring.form)
+                attachment = Attachment(name, self._ring.picture_format)
                 self._check(attachment)
             except SharingError as error:
                 self._unusable[name] = now_ns + _RETRY_NS

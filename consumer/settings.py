@@ -10,7 +10,7 @@ from fanlight.common.model import units
 from fanlight.common.model.address import BrokerAddress
 from fanlight.common.model.errors import ConfigError
 from fanlight.common.model.frame import MAX_BODY_BYTES, Limits
-from fanlight.common.model.pixels import PIXEL_FORMAT, Form, PixelFormat
+from fanlight.common.model.pixels import PIXEL_FORMAT, PictureFormat, PixelFormat
 from fanlight.common.model.units import Notation, duration_text
 from fanlight.common.runtime.options import option
 from fanlight.common.runtime.settings import MAX_WAIT, StreamSettings
@@ -124,14 +124,17 @@ class ConsumerSettings(StreamSettings):
             raise ConfigError("--via", str(self.via), "record needs the stream: allowed is auto or broker")
         if self.via is Via.HOST and not folder.can_share():
             raise ConfigError("--via", str(self.via), "this host cannot share pictures: allowed is broker")
-        form = self.form
-        if form.format is PixelFormat.I420:
+        picture_format = self.picture_format
+        if picture_format.pixel_format is PixelFormat.I420:
             if kinds & {"window", "snapshot"}:
                 flag = "--share-format" if self.shares else "--format"
                 raise ConfigError(flag, "i420", "window and snapshot take bgr or grey")
-            if form.size is not None and form.sized(*form.size) != form.size:
+            if (
+                picture_format.size is not None
+                and picture_format.sized(*picture_format.size) != picture_format.size
+            ):
                 flag = "--share-size" if self.shares and self.share_size else "--size"
-                raise ConfigError(flag, units.SIZE.write(form.size), "i420 takes even sizes")
+                raise ConfigError(flag, units.SIZE.write(picture_format.size), "i420 takes even sizes")
 
     @property
     def limits(self) -> Limits:
@@ -149,11 +152,11 @@ class ConsumerSettings(StreamSettings):
         return Via.BROKER if any(spec.kind in _NEED_STREAM for spec in self.sinks) else self.via
 
     @property
-    def form(self) -> Form:
+    def picture_format(self) -> PictureFormat:
         """What its pictures look like: of a hub, those that it shares.
 
         A hub in the environment of its consumers has to share the size that they look for, hence `size`.
         """
         if self.shares:
-            return Form(self.share_format, self.share_size or self.size)
-        return Form(self.format, self.size)
+            return PictureFormat(self.share_format, self.share_size or self.size)
+        return PictureFormat(self.format, self.size)

@@ -18,7 +18,7 @@ from fanlight.common.model.control import Reason
 from fanlight.common.model.errors import DecodeError
 from fanlight.common.model.frame import Codec
 from fanlight.common.model.histogram import Histogram
-from fanlight.common.model.pixels import Form, Pixels
+from fanlight.common.model.pixels import PictureFormat, Pixels
 from fanlight.consumer.delivery import Delivery
 from fanlight.consumer.frame import Frame
 from fanlight.consumer.mailbox import Mailbox
@@ -38,7 +38,7 @@ class StreamSource:
 
     def __init__(
         self,
-        form: Form,
+        picture_format: PictureFormat,
         mailbox: Mailbox,
         receiver: Receiver,
         counters: ConsumerCounters,
@@ -48,7 +48,9 @@ class StreamSource:
         self._clock = receiver.clock
         self._counters = counters
         self._delivery = delivery
-        self._decoding = Decoding(form, lambda: receiver.broken(Reason.DECODE_ERROR), counters.decoding)
+        self._decoding = Decoding(
+            picture_format, lambda: receiver.broken(Reason.DECODE_ERROR), counters.decoding
+        )
 
     @property
     def empty(self) -> bool:
@@ -103,12 +105,12 @@ class Decoding:
 
     def __init__(
         self,
-        form: Form,
+        picture_format: PictureFormat,
         on_broken: Callable[[], None],
         times: Histogram,
         new_decoder: Callable[[Codec], Decoder] = decoder,
     ) -> None:
-        self._form = form
+        self._form = picture_format
         self._on_broken = on_broken
         self._times = times
         self._new_decoder = new_decoder

@@ -1,4 +1,4 @@
-"""Encoders and decoders, one file per codec, each imported only when it is used."""
+"""Encoders and decoders, one module per codec, imported only when used."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from fanlight.common.model.errors import ConfigError
 from fanlight.common.model.frame import Codec
 
 if TYPE_CHECKING:
-    # These bring numpy and PyAV along, which a command line with a bad flag has no use for.
+    # Not at run time: this imports numpy and PyAV, which are not needed to report a wrong flag.
     from fanlight.common.codec.base import Decoder, Encoder
 
 __all__ = ["check_quality", "decoder", "encoder"]
 
-# name of the scale, best, worst, default. H.264 and PNG count the other way round than JPEG.
+# Description of the scale, lowest value, highest value, default.
 _QUALITY = {
     Codec.H264: ("a CRF from 0 (lossless) to 51 (worst)", 0, 51, 23),
     Codec.JPEG: ("a JPEG quality from 1 (worst) to 100 (best)", 1, 100, 80),
@@ -22,7 +22,7 @@ _QUALITY = {
 
 
 def check_quality(codec: Codec, quality: int | None, name: str = "--quality") -> int:
-    """The quality to encode with, in the codec's own terms.
+    """Check the quality to encode with, on the codec's own scale, or return its default.
 
     Raises:
         ConfigError: outside the codec's range, or given for a codec that has none.
@@ -40,11 +40,11 @@ def check_quality(codec: Codec, quality: int | None, name: str = "--quality") ->
 
 
 def encoder(codec: Codec, *, fps: float, gop_s: float, quality: int | None = None) -> Encoder:
-    """An encoder of its own for the calling thread.
+    """Make an encoder, to be used by one thread.
 
     Args:
         fps: nominal rate, for the keyframe interval and rate control.
-        gop_s: seconds between keyframes; of no effect where every frame stands alone.
+        gop_s: seconds between keyframes; ignored by codecs whose every frame can be decoded on its own.
     """
     level = check_quality(codec, quality)
     if codec is Codec.H264:
@@ -65,7 +65,7 @@ def encoder(codec: Codec, *, fps: float, gop_s: float, quality: int | None = Non
 
 
 def decoder(codec: Codec) -> Decoder:
-    """A decoder of its own for the calling thread; not for `shared` frames, which hold no codec data."""
+    """Make a decoder, to be used by one thread."""
     if codec is Codec.H264:
         from fanlight.common.codec.h264 import H264Decoder
 

@@ -1,4 +1,4 @@
-"""The interface of every encoder and decoder, and what the codecs of single pictures have in common."""
+"""The interfaces of encoders and decoders, and the base class of decoders of still pictures."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from fanlight.common.codec.picture import BGR, Converter, Picture, bgr_to_form
+from fanlight.common.codec.picture import BGR, Converter, Picture, convert_bgr
 from fanlight.common.model.errors import DecodeError
 from fanlight.common.model.frame import EncodedFrame
-from fanlight.common.model.pixels import FULL_BGR, Form, Pixels
+from fanlight.common.model.pixels import FULL_BGR, PictureFormat, Pixels
 
-# libavcodec compares sizes with its `max_pixels` after it has rounded them up to whole blocks.
+# libavcodec rounds sizes up to whole blocks before it compares them with its `max_pixels`.
 MARGIN_PIXELS: Final = 65536
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A body, and whether it can be decoded alone."""
+    """A body, and whether it can be decoded on its own."""
 
     body: bytes
     key: bool
 
 
 class Encoder(Protocol):
-    """Belongs to one thread. Follows a change of picture size by itself, with a keyframe."""
+    """Not thread-safe. Adapts to a change of picture size, with a keyframe."""
 
     def encode(self, picture: Picture, *, key: bool) -> Encoded:
-        """Encode one picture; `key` asks for a frame that can be decoded alone.
+        """Encode one picture; with `key`, as a frame that can be decoded on its own.
 
         Raises:
             EncodeError: the codec cannot encode this picture.
@@ -37,32 +37,32 @@ class Encoder(Protocol):
 
 
 class Decoded(Protocol):
-    """A frame that arrived whole; its pixels are computed only if it is presented."""
+    """A decoded frame whose pixels are converted only if it is presented."""
 
-    def pixels(self, form: Form = FULL_BGR) -> Pixels:
-        """The pixels in the requested form, in memory of their own.
+    def pixels(self, picture_format: PictureFormat = FULL_BGR) -> Pixels:
+        """The pixels in the requested format, in memory that the decoder does not reuse.
 
         Called at most once, by the thread that decodes; later frames may have been decoded in between.
 
         Raises:
-            DecodeError: the body does not hold the picture that the header announces.
+            DecodeError: the body does not contain the picture that the header announces.
         """
         ...
 
 
 class Decoder(Protocol):
-    """Belongs to one thread, the presenting one."""
+    """Not thread-safe: used by the presenting thread only."""
 
     def decode(self, frame: EncodedFrame) -> Decoded:
-        """Decode one frame. Inter-coded frames must all be passed in, in order.
+        """Decode one frame. Inter-coded frames must all be passed, in order.
 
         Raises:
-            DecodeError: the body cannot be used.
+            DecodeError: the body cannot be decoded.
         """
         ...
 
     def reset(self) -> None:
-        """Forget all references: the next frame is a keyframe."""
+        """Discard all references: the next frame is a keyframe."""
         ...
 
 
@@ -71,43 +71,45 @@ class DeferredPixels:
 
     __slots__ = ("_compute",)
 
-    def __init__(self, compute: Callable[[Form], Pixels]) -> None:
-        self._compute: Callable[[Form], Pixels] | None = compute
+    def __init__(self, compute: Callable[[PictureFormat], Pixels]) -> None:
+        self._compute: Callable[[PictureFormat], Pixels] | None = compute
 
-    def pixels(self, form: Form = FULL_BGR) -> Pixels:
-        # Released afterwards: the decoder can then use the memory of its picture again.
+    def pixels(self, picture_format: PictureFormat = FULL_BGR) -> Pixels:
+        # Released before the conversion ends, so that the decoder can reuse the memory of its picture.
         compute, self._compute = self._compute, None
         assert compute is not None  # noqa: S101 - called at most once
-        return compute(form)
+        return compute(picture_format)
 
 
 class StillDecoder(ABC):
-    """The decoder of a codec whose every frame can be decoded alone; see `Decoder`."""
+    """Base of decoders for codecs whose every frame can be decoded on its own; see `Decoder`."""
 
     def __init__(self) -> None:
         self.converter = Converter()
 
     def decode(self, frame: EncodedFrame) -> DeferredPixels:
         self.check(frame)
-        return DeferredPixels(lambda form: bgr_to_form(self.image(frame), form, self.converter))
+        return DeferredPixels(
+            lambda picture_format: convert_bgr(self.image(frame), picture_format, self.converter)
+        )
 
-    def reset(self) -> None:  # noqa: B027 - the same for all of them: there are no references
+    def reset(self) -> None:  # noqa: B027 - not abstract: there are no references to discard
         pass
 
     @abstractmethod
     def check(self, frame: EncodedFrame) -> None:
-        """Compare the body with its header, before memory is allocated for the picture.
+        """Compare the body with its header before memory is allocated for the picture.
 
         Raises:
-            DecodeError: they differ, or the body cannot be used.
+            DecodeError: they differ, or the body is invalid.
         """
 
     @abstractmethod
     def image(self, frame: EncodedFrame) -> BGR:
-        """Decode a body that was checked.
+        """Decode a body that `check` accepted.
 
         Raises:
-            DecodeError: it is damaged.
+            DecodeError: the body is damaged.
         """
 
 

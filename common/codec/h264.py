@@ -18,12 +18,12 @@ from fanlight.common.codec.base import MARGIN_PIXELS, DeferredPixels, Encoded, c
 from fanlight.common.codec.picture import Converter, Picture, PixelConverter, plane_view, size_of
 from fanlight.common.model.errors import DecodeError, EncodeError
 from fanlight.common.model.frame import EncodedFrame
-from fanlight.common.model.pixels import Form, Pixels
+from fanlight.common.model.pixels import PictureFormat, Pixels
 from fanlight.common.model.reasons import reason
 
-# Half the size of `ultrafast` at higher PSNR; CAVLC and no deblocking are what a receiver saves time
-# on (docs/decisions.md). Scene cuts are coded as P so that keyframes keep their cadence. Keyframes of the
-# quality of other frames, and bits where they raise PSNR: a keyframe keeps all receivers busy at once.
+# Half the size of `ultrafast` at higher PSNR. CAVLC and no deblocking make decoding cheaper
+# (docs/decisions.md). No keyframes at scene cuts, so that their interval is constant. Keyframes have the
+# quality of other frames, which keeps them small: all receivers decode a keyframe at the same time.
 X264_OPTIONS: Final = {
     "preset": "superfast",
     "tune": "zerolatency",
@@ -38,7 +38,7 @@ _PIXELS_PER_THREAD: Final = 1920 * 1088
 class H264Encoder:
     """See `common.codec.base.Encoder`.
 
-    Odd sizes are coded one pixel larger (4:2:0 needs even ones); the header tells what to crop to.
+    Odd sizes are coded one pixel larger, since 4:2:0 needs even ones; the header has the size to crop to.
     """
 
     def __init__(self, *, fps: float, gop_s: float, crf: int) -> None:
@@ -60,7 +60,7 @@ class H264Encoder:
             frame = self._limited_bt601(_padded(picture))
             frame.pts = self._count
             frame.time_base = context.time_base
-            # A decoded file brings the types of its own frames along; x264 would follow them.
+            # Frames of a decoded file have the picture types of that file, which x264 would apply.
             frame.pict_type = PictureType.I if key else PictureType.NONE
             self._count += 1
             packets = context.encode(frame)
@@ -76,7 +76,7 @@ class H264Encoder:
         context.width, context.height, context.pix_fmt = width, height, "yuv420p"
         context.framerate, context.time_base = rate, 1 / rate
         context.gop_size = max(1, round(self._fps * self._gop_s))
-        # More threads mean more slices, which cost bits and the receiver's time.
+        # More threads make more slices, which cost bits and decoding time.
         threads = -(-width * height // _PIXELS_PER_THREAD)
         context.thread_count = max(1, min(threads, os.cpu_count() or 1))
         context.colorspace, context.color_range = Colorspace.ITU601, ColorRange.MPEG
@@ -92,7 +92,7 @@ class H264Encoder:
         if isinstance(picture, av.VideoFrame):
             limited = picture.color_range != ColorRange.JPEG and not picture.format.name.startswith("yuvj")
             if not limited or picture.colorspace not in (*_BT601, _UNSPECIFIED):
-                # libswscale converts matrices and ranges reliably only by way of RGB.
+                # libswscale converts between matrices and ranges reliably only through RGB.
                 picture = self._converter.to_frame(picture, "bgr24")
                 picture = plane_view(picture, picture.width, picture.height)
         return self._converter.to_frame(picture, "yuv420p")
@@ -123,20 +123,20 @@ class H264Decoder:
         if picture.is_corrupt:
             raise DecodeError("h264 body is damaged")
         check_size(frame, size_of(picture), _even(*self._size))
-        # Still in YUV: only what is presented is converted.
+        # Still in YUV: only frames that are presented are converted.
         return DeferredPixels(partial(_convert, self._converter, picture, (header.width, header.height)))
 
     def reset(self) -> None:
-        # New ones, not flushed ones: damaged parameter sets leave their colours behind in both.
+        # Replaced instead of flushed: the colour space of damaged parameter sets would remain in both.
         self._context = None
         self._converter = PixelConverter()
 
 
 def _convert(
-    converter: PixelConverter, picture: av.VideoFrame, size: tuple[int, int], form: Form
+    converter: PixelConverter, picture: av.VideoFrame, size: tuple[int, int], picture_format: PictureFormat
 ) -> Pixels:
     try:
-        return converter.convert(picture, form, size)
+        return converter.convert(picture, picture_format, size)
     except (av.error.FFmpegError, MemoryError) as error:
         # Untrusted parameter sets may name colour spaces that libav cannot convert.
         raise DecodeError(f"h264 picture cannot be converted: {reason(error)}") from error
@@ -144,11 +144,11 @@ def _convert(
 
 def _open_decoder(width: int, height: int) -> VideoCodecContext:
     context = CodecContext.create("h264", "r")
-    # One access unit in, one picture out: threads by frame would hold pictures back.
+    # One access unit in, one picture out: frame threading would delay pictures.
     context.thread_count = 1
     context.flags |= Flags.low_delay
-    # Damage is an error to be reported, not to be concealed; and an untrusted SPS may not claim more
-    # memory than the header announced.
+    # Report damage instead of concealing it; and do not let an untrusted SPS allocate more memory than the
+    # header announced.
     context.options = {"err_detect": "explode", "max_pixels": str(width * height + MARGIN_PIXELS)}
     return context
 

@@ -12,8 +12,8 @@ from fanlight.common.codec.picture import BGR, Converter, Picture
 from fanlight.common.model.errors import DecodeError, EncodeError
 from fanlight.common.model.frame import EncodedFrame
 
-# A progressive JPEG is decoded once over for each of its scans, of which some are ten bytes long: one of
-# 16 MiB would take hours. Encoders write ten; the start of one does not occur within the data of another.
+# The whole picture is decoded again for each scan of a progressive JPEG. A scan can have ten bytes, so
+# that a file of 16 MiB could take hours. Encoders write about ten scans. The marker does not occur in data.
 _START_OF_SCAN: Final = b"\xff\xda"
 _MAX_SCANS: Final = 64
 

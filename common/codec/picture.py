@@ -1,7 +1,6 @@
 """Pictures as numpy arrays of BGR pixels or as libav's frames, and the conversions between them.
 
-Sources deliver whichever they have, so that a decoded file is not converted to BGR only to be converted
-back for the encoder.
+Sources deliver either type, so that a decoded file need not be converted to BGR and back for the encoder.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import numpy.typing as npt
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from fanlight.common.model.errors import EncodeError
-from fanlight.common.model.pixels import FULL_BGR, Form, PixelFormat, Pixels, shape
+from fanlight.common.model.pixels import FULL_BGR, PictureFormat, PixelFormat, Pixels, shape
 
 _LIBAV: Final = {PixelFormat.BGR: "bgr24", PixelFormat.I420: "yuv420p", PixelFormat.GREY: "gray"}
 _TO_YUV: Final = Interpolation.BILINEAR | Interpolation.ACCURATE_RND
@@ -34,7 +33,7 @@ def size_of(picture: Picture) -> tuple[int, int]:
 
 
 def as_bgr(image: npt.NDArray[np.generic]) -> BGR:
-    """Convert what programs pass in: BGR, BGRA (alpha is dropped) or grey, uint8.
+    """Convert an image of a program to BGR: BGR, BGRA (alpha is dropped) or grey, uint8.
 
     Raises:
         EncodeError: any other shape or type.
@@ -54,7 +53,7 @@ def as_bgr(image: npt.NDArray[np.generic]) -> BGR:
 
 
 class Converter:
-    """Converts and scales pictures, keeping its scaler from frame to frame.
+    """Converts and scales pictures, and reuses its scaler for the next frame.
 
     `VideoFrame.reformat` would set up a new libswscale context for every frame. Not thread-safe.
     """
@@ -83,7 +82,7 @@ class Converter:
         # On the way to YUV libswscale otherwise truncates: 2 levels too dark, 4 dB worse. On the way
         # back the accurate routine is five times as slow and gains nothing.
         how = _TO_YUV if pixel_format == "yuv420p" else None
-        # By default libswscale would wake a helper thread for every core.
+        # By default libswscale would use a thread for every core.
         return self._reformatter.reformat(
             picture, width=width, height=height, format=pixel_format, interpolation=how, threads=1
         )
@@ -92,9 +91,9 @@ class Converter:
 class PixelConverter:
     """Converts libav's frames to pixels, in buffers that are reused once nothing refers to their pixels.
 
-    A libavfilter graph, because its links keep a pool of frames: `VideoFrame.reformat` takes new memory for
-    every picture, and at 720p the kernel clears 675 pages for it, which costs as much as the conversion
-    itself. Not thread-safe.
+    Uses a libavfilter graph, whose links have a pool of frames. `VideoFrame.reformat` allocates memory for
+    every picture: at 720p the kernel clears 675 pages, which takes as long as the conversion. Not
+    thread-safe.
     """
 
     def __init__(self) -> None:
@@ -104,9 +103,12 @@ class PixelConverter:
         self._sink: av.filter.context.FilterContext | None = None
 
     def convert(
-        self, frame: av.VideoFrame, form: Form = FULL_BGR, size: tuple[int, int] | None = None
+        self,
+        frame: av.VideoFrame,
+        picture_format: PictureFormat = FULL_BGR,
+        size: tuple[int, int] | None = None,
     ) -> Pixels:
-        """The pixels, in memory of their own; rows may be padded.
+        """The pixels, in memory that is not reused while they are referenced; rows may be padded.
 
         Args:
             size: (width, height) of the picture, where the frame is coded larger.
@@ -116,40 +118,44 @@ class PixelConverter:
         """
         size = size or (frame.width, frame.height)
         coded = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range)
-        if (coded, form, size) != self._made_for:
-            self._made_for = ()  # what cannot be built leaves half a graph
-            self._build(frame, form, size)
-            self._made_for = (coded, form, size)
+        if (coded, picture_format, size) != self._made_for:
+            self._made_for = ()  # a graph that cannot be built is not reused
+            self._build(frame, picture_format, size)
+            self._made_for = (coded, picture_format, size)
         source, sink = self._source, self._sink
         assert source is not None  # noqa: S101 - built just now
         assert sink is not None  # noqa: S101 - likewise
-        frame.pts = None  # every picture for itself: nothing here depends on time
+        frame.pts = None  # not needed: no filter depends on time
         source.push(frame)
         converted = sink.pull()
         assert isinstance(converted, av.VideoFrame)  # noqa: S101 - the graph is one of pictures
-        return as_array(converted, form.format)
+        return as_array(converted, picture_format.pixel_format)
 
-    def _build(self, frame: av.VideoFrame, form: Form, size: tuple[int, int]) -> None:
-        # Kept: its filters do not keep it.
+    def _build(self, frame: av.VideoFrame, picture_format: PictureFormat, size: tuple[int, int]) -> None:
+        # Referenced here because its filters do not reference it.
         graph = self._graph = av.filter.Graph()
-        # Helper threads must be woken for every picture, which costs more than they gain.
+        # Waking helper threads for every picture costs more than they save.
         graph.threads = 1
         self._source = graph.add(
             "buffer",
             f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:time_base=1/1000000:"
             f"colorspace={int(frame.colorspace)}:range={int(frame.color_range)}",
         )
-        width, height = form.sized(*size)
-        if form.size is None:
+        width, height = picture_format.sized(*size)
+        if picture_format.size is None:
             size = (width, height)  # nothing is scaled, I420 loses its odd line and column
         picture = self._source
         if size != (frame.width, frame.height):
             picture = graph.add("crop", f"w={size[0]}:h={size[1]}:x=0:y=0:exact=1")
             self._source.link_to(picture)
         # The input has the colour space that its frames declare; the output is always BT.601, limited.
-        colours = ":out_color_matrix=bt601:out_range=tv" if form.format is PixelFormat.I420 else ""
+        colours = (
+            ":out_color_matrix=bt601:out_range=tv"
+            if picture_format.pixel_format is PixelFormat.I420
+            else ""
+        )
         scale = graph.add("scale", f"w={width}:h={height}:flags=bilinear{colours}")
-        target = graph.add("format", f"pix_fmts={_LIBAV[form.format]}")
+        target = graph.add("format", f"pix_fmts={_LIBAV[picture_format.pixel_format]}")
         self._sink = graph.add("buffersink")
         picture.link_to(scale)
         scale.link_to(target)
@@ -157,13 +163,15 @@ class PixelConverter:
         graph.configure()
 
 
-def bgr_to_form(image: BGR, form: Form, converter: Converter) -> Pixels:
-    """A BGR picture in the requested form."""
+def convert_bgr(image: BGR, picture_format: PictureFormat, converter: Converter) -> Pixels:
+    """Convert a BGR picture to the requested format."""
     height, width = image.shape[:2]
-    size = form.sized(width, height)
-    if form.format is PixelFormat.BGR and size == (width, height):
+    size = picture_format.sized(width, height)
+    if picture_format.pixel_format is PixelFormat.BGR and size == (width, height):
         return image
-    return as_array(converter.to_frame(image, _LIBAV[form.format], size), form.format)
+    return as_array(
+        converter.to_frame(image, _LIBAV[picture_format.pixel_format], size), picture_format.pixel_format
+    )
 
 
 def as_array(frame: av.VideoFrame, pixel_format: PixelFormat) -> Pixels:

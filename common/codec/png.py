@@ -48,7 +48,7 @@ class PngEncoder:
         context = CodecContext.create("png", "w")
         context.width, context.height, context.pix_fmt = width, height, "rgb24"
         context.time_base = Fraction(1, 30)
-        # Threads by frame would hold pictures back.
+        # Frame threading would delay pictures.
         context.thread_count = 1
         context.options = {"compression_level": str(self._level), "pred": "up"}
         return context
@@ -66,10 +66,10 @@ class PngDecoder(StillDecoder):
         check_size(frame, (width, height))
 
     def image(self, frame: EncodedFrame) -> BGR:
-        # A new context for each: FFmpeg 8's PNG decoder gives wrong pixels from its second file on.
+        # A new context for each file: FFmpeg 8's PNG decoder returns wrong pixels from the second one on.
         context = CodecContext.create("png", "r")
         context.thread_count = 1
-        # A second header in the file may not claim more than the first one. (libavcodec counts a margin.)
+        # A second header in the file must not announce more pixels than the first one.
         max_pixels = frame.header.width * frame.header.height + MARGIN_PIXELS
         context.options = {"max_pixels": str(max_pixels)}
         try:

@@ -12,18 +12,18 @@ from typing import Final
 from fanlight.common.model.errors import DecodeError
 
 _SIGNATURE_BYTES: Final = 8
-_CHUNK: Final = Struct(">I4s")  # length, name; behind the data a checksum of four bytes
+_CHUNK: Final = Struct(">I4s")  # length, name; the data is followed by a checksum of four bytes
 _OVERHEAD: Final = _CHUNK.size + 4
-# What pixels are made of, and small chunks that encoders add, ours among them.
+# Chunks that determine the pixels, and small ones that encoders add, including libavcodec's.
 _KEPT: Final = frozenset(b"IHDR PLTE tRNS IDAT IEND pHYs gAMA cHRM sRGB sBIT bKGD tIME cICP".split())
-# Ten times what an encoder with small chunks (8 KiB) needs for the largest body; each one takes time.
+# Ten times as many as an encoder with small chunks (8 KiB) writes for the largest body.
 MAX_CHUNKS: Final = 20_000
 
 
 def without_metadata(body: bytes) -> bytes:
-    """The PNG file without texts, profiles and whatever else is not needed; itself if it has none.
+    """The PNG file without texts, profiles and other chunks that are not needed for decoding.
 
-    A truncated file stays as it is: its decoder reports it.
+    A truncated file is returned as it is: the decoder reports it.
 
     Raises:
         DecodeError: it has too many chunks.

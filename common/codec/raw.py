@@ -30,8 +30,8 @@ class RawDecoder(StillDecoder):
     """See `common.codec.base.Decoder`."""
 
     def check(self, frame: EncodedFrame) -> None:
-        """Nothing is left to check: `FrameHeader.check_sizes` compared the sizes."""
+        """Does nothing: `FrameHeader.check_sizes` has compared the sizes."""
 
     def image(self, frame: EncodedFrame) -> BGR:
-        # No copy: pictures are read-only anyway, and the array keeps the body.
+        # No copy: pictures are read-only, and the array references the body.
         return np.frombuffer(frame.body, np.uint8).reshape(frame.header.height, frame.header.width, 3)

@@ -1,1 +1,4 @@
-"""What producers and consumers agree on. Pure: no I/O, no threads, no clock; time is an argument."""
+"""Messages, rules and values that producers and consumers have in common.
+
+Pure: no I/O, no threads, no clock. Time is an argument.
+"""

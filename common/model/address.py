@@ -1,4 +1,4 @@
-"""Reads `--url`: the address of a broker, or of a producer without one."""
+"""Parses `--url`: the address of a broker, or of a producer that listens without a broker."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LOOPBACK = "127.0.0.1"
 
 
 class Design(StrEnum):
-    """How a producer without a broker serves its consumers; the same to them."""
+    """How a producer without a broker sends to its consumers. Consumers need not know which it is."""
 
     THREADS = "threads"
     MULTIPLEX = "multiplex"
@@ -35,7 +35,7 @@ class BrokerAddress:
 
     Attributes:
         hosts: (host, port) of every node, in the order given.
-        password: left out of `repr` and of `str`.
+        password: omitted from `repr` and `str`.
         tls: True for `amqps://`.
         ca, cert, key: the files of `--ca`, `--cert` and `--key`; of `amqps://` alone.
     """
@@ -57,10 +57,10 @@ class BrokerAddress:
 
 @dataclass(frozen=True, slots=True)
 class TcpAddress:
-    """Where a producer listens by itself, without a broker.
+    """The address at which a producer listens when there is no broker.
 
     Attributes:
-        token: what both sides have to know; None for no token. Left out of `repr` and of `str`.
+        token: secret that both sides need; None for no token. Omitted from `repr` and `str`.
     """
 
     design: Design
@@ -77,10 +77,10 @@ Address = BrokerAddress | TcpAddress
 
 
 def parse_url(url: str, name: str = "--url") -> Address:
-    """Read a URL. What is left out of a broker's, except the host, is taken from `DEFAULT_URL`.
+    """Parse a URL. Missing parts of a broker's URL, except the host, are taken from `DEFAULT_URL`.
 
     Raises:
-        ConfigError: unknown scheme or malformed; never repeats the password.
+        ConfigError: the scheme is unknown or the URL malformed. Its text never contains the password.
     """
     scheme, separator, rest = url.partition("://")
     scheme = scheme.lower()
@@ -92,7 +92,7 @@ def parse_url(url: str, name: str = "--url") -> Address:
 
 
 def has_password(url: str) -> bool:
-    """Whether a URL of a broker has a password."""
+    """Whether the URL of a broker contains a password."""
     scheme, _, rest = url.partition("://")
     credentials = rest.partition("/")[0].rpartition("@")[0]
     return scheme.lower() in _DEFAULT_PORTS and ":" in credentials
@@ -116,7 +116,7 @@ def _tcp(design: Design, host_port: str, url: str, name: str) -> TcpAddress:
 def _broker(scheme: str, rest: str, url: str, name: str) -> BrokerAddress:
     authority, _, path = rest.partition("/")
     if "@" in path:
-        # Not a vhost but most likely the rest of a password: to be refused before it is logged as one.
+        # Most likely the rest of a password, not a vhost: refused before it is logged as a vhost.
         hint = "write '/' and '@' in a password or vhost as %2F and %40"
         raise ConfigError(name, url, f"allowed is {SCHEMES}; {hint}")
     credentials, _, host_list = authority.rpartition("@")
@@ -139,14 +139,14 @@ def _host(scheme: str, text: str, url: str, name: str) -> tuple[str, int]:
 
 
 def _parts(text: str) -> tuple[str | None, int | None]:
-    """Host and port, each None if it is not there or malformed."""
+    """Host and port, each None if missing or malformed."""
     try:
         parts = urlsplit(f"//{text}")
         host, port = parts.hostname, parts.port
-        (host or "").encode("idna")  # what the DNS cannot look up: an empty label, or too long a one
+        (host or "").encode("idna")  # rejects labels that DNS does not allow: empty or too long
     except ValueError:
         return None, None
-    # urlsplit skips some white space and, before Python 3.11.9, whatever stands behind a bracket.
+    # urlsplit ignores some white space and, before Python 3.11.9, any text after a closing bracket.
     if any(c.isspace() for c in text) or re.search(r"\][^:]", text):
         return None, None
     return host, port

@@ -30,7 +30,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyframeRequest:
-    """PLI, as in RTCP: the sender cannot show anything before the next keyframe."""
+    """Like a PLI in RTCP: the sending consumer can present nothing before the next keyframe."""
 
     TYPE: ClassVar[str] = "keyframe_request"
 
@@ -44,10 +44,10 @@ class ReceiverReport:
     """The state of a consumer, once a second. Counters run since it started; times in milliseconds.
 
     Attributes:
-        epoch: of the producer that it follows; 0 before the first frame.
-        highest_seq: the last frame of that epoch that arrived; -1 before the first one.
+        epoch: epoch of the producer whose frames it receives; 0 before the first frame.
+        highest_seq: number of the last frame of that epoch that arrived; -1 before the first one.
         received: frames that arrived.
-        lost: frames that the producer published and that never arrived.
+        lost: frames that were published and never arrived.
         presented: frames passed to the sinks.
         late: frames dropped because they were older than `--max-age`, or too late for their playout.
         age_p50_ms: median age of the presented frames at presentation, last seconds; -1 if none.
@@ -74,10 +74,10 @@ class ReceiverReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockRequest:
-    """Asks for the time of the producer's wall clock; see `common.model.clock_offset`.
+    """A request for the time of the producer's wall clock; see `common.model.clock_offset`.
 
     Attributes:
-        asked_ns: a time by a clock of the sender's own choice; comes back as it is.
+        asked_ns: time by any clock of the sender; returned unchanged in the reply.
     """
 
     TYPE: ClassVar[str] = "clock_request"
@@ -89,13 +89,13 @@ class ClockRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockReply:
-    """The producer's answer, to the consumer that asked.
+    """The producer's reply to a `ClockRequest`.
 
     Attributes:
-        name: of the consumer that asked.
-        asked_ns: from the request.
-        received_ns: Unix time at which the request reached the producer.
-        replied_ns: Unix time at which this reply left it.
+        name: name of the requesting consumer.
+        asked_ns: copied from the request.
+        received_ns: Unix time at which the producer received the request.
+        replied_ns: Unix time at which the producer sent this reply.
     """
 
     TYPE: ClassVar[str] = "clock_reply"
@@ -130,7 +130,7 @@ def serialize(message: ControlMessage) -> bytes:
 
 
 def parse(message_type: str | None, body: bytes) -> ControlMessage:
-    """Check and read an untrusted message.
+    """Validate and parse an untrusted message.
 
     Raises:
         WireFormatError: unknown type or version, or a field that is missing or out of range.

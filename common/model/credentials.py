@@ -18,13 +18,13 @@ _TWO: Final = "it has a password, and so has --password-file or FANLIGHT_PASSWOR
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """Checked once, then fixed. `repr` shows no secret.
+    """Validated when it is created; immutable. `repr` shows no secret.
 
     Attributes:
-        password: for the broker, in place of one in the URL.
-        ca: a file of certificates (PEM): who may have signed the broker's, in place of the system's.
-        cert, key: files of our own certificate and of its key, which may be in the same one.
-        token: what a producer without a broker and its consumers both know.
+        password: for the broker, instead of one in the URL.
+        ca: file with the CA certificates (PEM) that are trusted, instead of the system's.
+        cert, key: files with the client certificate and its key, which may be one file.
+        token: secret that a producer without a broker and its consumers share.
 
     Raises:
         ConfigError: an empty password, a token that is too short, a key without a certificate.
@@ -47,10 +47,10 @@ class Credentials:
             raise ConfigError("--key", self.key, "it needs its certificate: --cert FILE")
 
     def address(self, url: str, name: str = "--url") -> Address:
-        """Read a URL, and add the credentials to it.
+        """Parse a URL and add the credentials to it.
 
         Raises:
-            ConfigError: the URL cannot be used, or not together with these.
+            ConfigError: the URL is invalid, or cannot be combined with these credentials.
         """
         address = parse_url(url, name)
         for flag, value in (("--ca", self.ca), ("--cert", self.cert), ("--key", self.key)):

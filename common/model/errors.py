@@ -1,20 +1,4 @@
-"""Everything that Fanlight raises on purpose.
-
-FanlightError
-├── ConfigError          a setting cannot be used (exit code 2)
-├── WireFormatError      a message does not follow the wire contract
-├── DecodeError          a body does not hold the picture that its header announces
-├── EncodeError          a picture cannot be encoded
-├── SourceError          the source cannot be opened, or failed while running
-├── SinkError            a sink cannot be opened, or failed while running
-├── SharingError         pictures cannot be shared within this host
-├── FrameExpired         a shared picture was kept for too long and has been overwritten
-├── ListenError          a producer without a broker cannot listen at its address
-├── BrokerUnavailable    nothing answers at the broker's address
-├── BrokerRefused        the broker refused the connection (password, vhost, permission, TLS)
-├── TokenRefused         consumer and a producer without a broker do not have the same token
-└── StreamEnded          the stream was closed; there are no more frames
-"""
+"""The exceptions that Fanlight raises, all derived from `FanlightError`."""
 
 from __future__ import annotations
 
@@ -26,12 +10,12 @@ class FanlightError(Exception):
 
 
 class ConfigError(FanlightError):
-    """A setting that cannot be used. Names the setting, the value and what is allowed.
+    """A setting that cannot be used (exit code 2). Names the setting, the value and what is allowed.
 
     Attributes:
-        name: the setting, as the user wrote it (`--fps`, `FANLIGHT_FPS`).
-        value: the value that was refused; without the password, if it looks like a URL that has one.
-        allowed: what would have been accepted.
+        name: the setting, as written by the user (`--fps`, `FANLIGHT_FPS`).
+        value: the rejected value, without secrets.
+        allowed: what is accepted.
     """
 
     def __init__(self, name: str, value: object, allowed: str) -> None:
@@ -102,7 +86,7 @@ class StreamEnded(FanlightError):
 
 
 def _shortened(value: object, limit: int = 60) -> str:
-    """`repr` of an untrusted value, cut to a length that fits a log line."""
+    """`repr` of an untrusted value, shortened to fit a log line."""
     if isinstance(value, (str, bytes)):
         text = repr(value[:limit])
         return text if len(value) <= limit else f"{text}... ({len(value)} long)"

@@ -1,4 +1,4 @@
-"""What one check of `--doctor` found."""
+"""The result of one check of `--doctor`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Final, Literal, NamedTuple
 
 
 class Finding(NamedTuple):
-    """What a check found, never with a password, and what to do about it, if anything.
+    """The result of a check, and what to do about it, if anything. It never contains a password.
 
     Attributes:
-        severity: a note is worth knowing; the command works without.
+        severity: "note" is for information: the command works regardless.
     """
 
     severity: Literal["ok", "note", "PROBLEM"]
@@ -24,4 +24,4 @@ note: Final = partial(Finding, "note")
 problem: Final = partial(Finding, "PROBLEM")
 
 Check = Callable[[], Finding]
-"""Ends within seconds by itself. What it raises is a problem."""
+"""A function that returns within seconds. An exception that it raises is reported as a problem."""

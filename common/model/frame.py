@@ -1,6 +1,6 @@
-"""One encoded frame: its header, its body, and how the header travels in AMQP properties.
+"""One encoded frame: its header, its body, and the representation of the header in AMQP properties.
 
-The wire contract (version 1) is written down for other languages in `docs/wire.md`.
+`docs/wire.md` specifies the wire contract (version 1) independently of this code.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Codec(StrEnum):
 
     @property
     def intra_only(self) -> bool:
-        """True where every frame can be decoded alone."""
+        """True if every frame can be decoded on its own."""
         return self is not Codec.H264
 
 
@@ -56,13 +56,13 @@ _CONTENT_TYPES: Final = {
 }
 _CODECS: Final = {content_type: codec for codec, content_type in _CONTENT_TYPES.items()}
 
-# An empty message that an idle producer publishes to learn whether anybody is bound. Not a frame.
+# An empty message that an idle producer publishes to find out whether a queue is bound. Not a frame.
 PROBE_CONTENT_TYPE: Final = "application/x-fanlight-probe"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The most that a receiver accepts; checked before any memory is allocated for it."""
+    """The largest picture and body that a receiver accepts; checked before memory is allocated."""
 
     max_pixels: int = MAX_PIXELS
     max_body_bytes: int = MAX_BODY_BYTES
@@ -73,7 +73,7 @@ LARGEST: Final = Limits()
 
 
 class FrameHeader(NamedTuple):
-    """The metadata of a body. A tuple, which takes a third of the time to make: there is one per frame.
+    """The metadata of a body. A tuple, since creating one takes a third of a dataclass's time.
 
     Attributes:
         stream: name of the stream, as in the exchange `fanlight.<stream>`.
@@ -121,7 +121,7 @@ class FrameHeader(NamedTuple):
         body_size: int,
         limits: Limits = LARGEST,
     ) -> FrameHeader:
-        """Check an untrusted header table and build the header from it.
+        """Validate an untrusted header table and build the header from it.
 
         Raises:
             WireFormatError: the first field that is missing, of the wrong type, out of range, too
@@ -180,10 +180,10 @@ class EncodedFrame:
 
 
 def _exact(fps: float) -> int | Decimal:
-    """A rate as pika can write it: it has AMQP's integers and decimals, and no floats.
+    """A rate as an AMQP integer or decimal, since pika does not encode floats.
 
-    Nine digits fit the 32 bits of an AMQP decimal. One frame in 11 days is the slowest rate that differs
-    from 0, which readers refuse.
+    Nine digits fit the 32 bits of an AMQP decimal. The lowest rate is one frame in 11 days: it must differ
+    from 0, which receivers reject.
     """
     return int(fps) if float(fps).is_integer() else Decimal(f"{max(fps, 1e-6):.9g}")
 
@@ -192,13 +192,13 @@ def _integer(headers: Mapping[str, object], field: str, low: int, high: int) -> 
     value = headers.get(field)
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise WireFormatError(field, value, f"a whole number from {low} to {high}")
-    # pika's own integers print with a trailing L.
+    # The `repr` of pika's integer type ends in L.
     return int(value)
 
 
 def _rate(headers: Mapping[str, object], field: str) -> float:
     value = headers.get(field)
-    # bool is an int to Python and a different type on the wire; NaN fails every comparison.
+    # bool is a subclass of int in Python but another type on the wire; NaN fails every comparison.
     if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
         try:
             rate = float(value)

@@ -1,7 +1,4 @@
-"""The one promise: nothing older than `max_age` is presented, nothing out of order, nothing broken.
-
-Every frame that arrives gets a verdict here. The receiver obeys it and counts.
-"""
+"""Decides what happens to each frame that arrives: nothing too old, out of order or broken is presented."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from typing import Final
 from fanlight.common.model.frame import Codec, FrameHeader
 from fanlight.common.model.sequence import Continuity, SequenceTracker
 
-# A request can be lost with the producer that was to answer it, so it is repeated while it matters.
+# A keyframe request can be lost, for instance when the producer restarts, so it is repeated.
 KEYFRAME_REQUEST_INTERVAL_NS: Final = 1_000_000_000
 
 
@@ -22,25 +19,25 @@ class Verdict(Enum):
     SHOW = auto()
     """Decode it and pass it to playout."""
     DECODE_ONLY = auto()
-    """Too old to show, but later frames refer to it."""
+    """Too old to be presented, but later frames refer to it."""
     DROP_LATE = auto()
-    """Too old, and nothing refers to it."""
+    """Too old, and no other frame refers to it."""
     DROP_AWAITING_KEY = auto()
-    """Its references are missing: nothing can be shown before the next keyframe."""
+    """Its references are missing: nothing can be presented before the next keyframe."""
     DROP_DUPLICATE = auto()
-    """Out of order, or from a producer that this stream has left."""
+    """Received before, out of order, or from another producer than the current one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A verdict, and what else the frame has shown.
+    """A verdict, and what to do besides.
 
     Attributes:
         verdict: what to do with the frame.
-        reset: True if the decoder must start anew before this frame (new epoch, or after a gap). Comes
-            with a frame that is decoded, never with one that is dropped.
-        lost: frames that never came, between this one and the one before it.
-        request_key: True if the producer is to be asked for a keyframe now.
+        reset: True if the decoder must be reset before this frame (new epoch, or after a gap). Only set
+            for frames that are decoded.
+        lost: frames missing between this one and the one received before it.
+        request_key: True if a keyframe is to be requested now.
     """
 
     verdict: Verdict
@@ -53,7 +50,7 @@ _SHOW: Final = Decision(Verdict.SHOW)
 
 
 class FreshnessPolicy:
-    """Judges the frames of one stream in the order of their arrival. Not thread-safe."""
+    """Decides about the frames of one stream in the order of their arrival. Not thread-safe."""
 
     def __init__(self, max_age_ns: int) -> None:
         self._max_age_ns = max_age_ns
@@ -66,11 +63,11 @@ class FreshnessPolicy:
 
     @property
     def awaiting_key(self) -> bool:
-        """True while nothing can be shown before the next keyframe."""
+        """True while nothing can be presented before the next keyframe."""
         return self._awaiting_key
 
     def offer(self, header: FrameHeader, *, age_ns: int, now_ns: int) -> Decision:
-        """Judge one frame.
+        """Decide about one frame.
 
         Args:
             age_ns: time since capture, by the wall clock; may be negative if clocks disagree.
@@ -81,7 +78,7 @@ class FreshnessPolicy:
             return Decision(Verdict.DROP_DUPLICATE)
         if step.continuity is Continuity.FIRST:
             self._reset_due = True
-        # What another codec brought is nothing that this one could refer to.
+        # A frame cannot refer to frames of another codec.
         gap = step.continuity is not Continuity.NEXT or header.codec is not self._codec
         self._codec = header.codec
         if gap and not header.codec.intra_only:
@@ -105,19 +102,19 @@ class FreshnessPolicy:
         return self._sequence.refuses(epoch, now_ns)
 
     def adopt(self, epoch: int, seq: int, now_ns: int) -> None:
-        """A hub brought the stream up to this frame; the next one here has to be a keyframe."""
+        """Continue after a frame that was received from a hub. The next one has to be a keyframe."""
         self._sequence.adopt(epoch, seq, now_ns)
         self._awaiting_key = self._reset_due = True
 
     def asked(self, now_ns: int) -> None:
-        """A keyframe was asked for, for a reason of the caller's own (a join)."""
+        """Record that the caller has requested a keyframe for another reason (a join)."""
         self._asked_ns = now_ns
         self._answered = False
 
     def broken(self, now_ns: int) -> bool:
-        """The decoder could not use the last frame. True if a keyframe is to be asked for now."""
+        """Record that the last frame could not be decoded. True if a keyframe is to be requested now."""
         self._awaiting_key = self._reset_due = True
-        # The keyframe that answers may be as broken as the one before it: this must not become a storm.
+        # The next keyframe may be broken too; the request interval keeps this from becoming a storm.
         self._answered = False
         return self._may_ask(now_ns)
 

@@ -1,4 +1,4 @@
-"""Values counted by size, for good: what a scraper reads. Pure."""
+"""A cumulative histogram, as Prometheus reads it. Pure."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ CODEC_BOUNDS_S: Final = (
 
 
 class Distribution(NamedTuple):
-    """A `Histogram` as it stood.
+    """A snapshot of a `Histogram`.
 
     Attributes:
-        bounds: upper bounds of all but the last class, ascending, each inclusive.
-        counts: values in each class; one more than there are bounds.
+        bounds: upper bounds of all buckets but the last, ascending, each inclusive.
+        counts: number of values in each bucket; one entry more than `bounds`.
         total: sum of all values.
     """
 
@@ -27,9 +27,9 @@ class Distribution(NamedTuple):
 
 
 class Histogram:
-    """One thread observes at a time; any may read.
+    """One thread may call `observe` at a time; any thread may read.
 
-    A reader without the observer's lock may miss a part of the latest value, and nothing else.
+    A reader without the observer's lock may see the latest value in part only.
     """
 
     __slots__ = ("_bounds", "_counts", "_total")
@@ -44,5 +44,5 @@ class Histogram:
         self._total += value
 
     def snapshot(self) -> Distribution:
-        """The figures as they stand."""
+        """The current counts and total."""
         return Distribution(self._bounds, tuple(self._counts), self._total)

@@ -1,7 +1,8 @@
-"""The pixels that a program gets: their format, their size, the shape of the array."""
+"""Decoded pixels: pixel format, size, and the shape of the array that contains them."""
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from typing import Final, NamedTuple, TypeAlias
 
@@ -11,54 +12,56 @@ import numpy.typing as npt
 from fanlight.common.model import units
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
-"""uint8; its shape is that of `Form.shape`."""
+"""dtype uint8; `shape` gives the shape for a pixel format and size."""
 
 
 class PixelFormat(StrEnum):
-    """Ways to lay out a picture of width x height."""
+    """Memory layouts of a picture of width x height."""
 
     BGR = "bgr"
-    """(height, width, 3), blue first: what OpenCV takes."""
+    """(height, width, 3), blue first, as in OpenCV."""
     I420 = "i420"
-    """(height * 3 / 2, width): luma, then both chroma planes at a quarter of its size. BT.601, limited."""
+    """(height * 3 / 2, width): luma, then two chroma planes of a quarter of its size. BT.601, limited."""
     GREY = "grey"
-    """(height, width): brightness alone, 0 to 255."""
+    """(height, width): luminance, 0 to 255."""
 
     @classmethod
     def _missing_(cls, value: object) -> PixelFormat | None:
-        return cls.GREY if value == "gray" else None  # both spellings are read, one is used
+        return cls.GREY if value == "gray" else None  # both spellings are accepted
 
 
-class Form(NamedTuple):
-    """The pixel format and size that a consumer asks for.
+class PictureFormat(NamedTuple):
+    """Pixel format and size together: what a consumer requests, and what a ring contains.
 
     Attributes:
-        size: (width, height) in pixels; None for that of the stream.
+        size: (width, height) in pixels; None for the size of the stream.
     """
 
-    format: PixelFormat = PixelFormat.BGR
+    pixel_format: PixelFormat = PixelFormat.BGR
     size: tuple[int, int] | None = None
 
     def __str__(self) -> str:
-        return self.format if self.size is None else f"{self.format}-{self.size[0]}x{self.size[1]}"
+        if self.size is None:
+            return self.pixel_format
+        return f"{self.pixel_format}-{self.size[0]}x{self.size[1]}"
 
     def sized(self, width: int, height: int) -> tuple[int, int]:
         """(width, height) of the result, for a picture of the stream's size. I420 has even sizes."""
         if self.size is not None:
             width, height = self.size
-        if self.format is PixelFormat.I420:
+        if self.pixel_format is PixelFormat.I420:
             return max(2, width - width % 2), max(2, height - height % 2)
         return width, height
 
 
-FULL_BGR: Final = Form()
+FULL_BGR: Final = PictureFormat()
 
 PIXEL_FORMAT: Final = units.one_of(PixelFormat)
 """A pixel format by its name; `gray` is `grey`."""
 
 
 def shape(pixel_format: PixelFormat, width: int, height: int) -> tuple[int, ...]:
-    """The shape of the array that holds a picture."""
+    """The shape of the array for a picture of this size."""
     if pixel_format is PixelFormat.BGR:
         return height, width, 3
     if pixel_format is PixelFormat.GREY:
@@ -68,11 +71,9 @@ def shape(pixel_format: PixelFormat, width: int, height: int) -> tuple[int, ...]
 
 def size_bytes(pixel_format: PixelFormat, width: int, height: int) -> int:
     """The size of that array in bytes."""
-    if pixel_format is PixelFormat.I420:
-        return width * height * 3 // 2
-    return width * height * (3 if pixel_format is PixelFormat.BGR else 1)
+    return math.prod(shape(pixel_format, width, height))
 
 
 def three_channels(image: Pixels) -> Pixels:
-    """A BGR or grey picture as a view that can be copied into BGR."""
+    """A view of a BGR or grey picture that broadcasts to BGR."""
     return image if image.ndim == 3 else image[:, :, np.newaxis]

@@ -1,10 +1,10 @@
-"""Count often, speak seldom: keeps a repeated message to one line per interval."""
+"""A rate limiter for repeated messages. Pure."""
 
 from __future__ import annotations
 
 
 class RateLimiter:
-    """Says when a line may be logged, and how many were held back since the last one."""
+    """Allows one call per interval and counts the suppressed ones."""
 
     def __init__(self, interval_ns: int = 1_000_000_000) -> None:
         self._interval_ns = interval_ns
@@ -12,7 +12,7 @@ class RateLimiter:
         self._held_back = 0
 
     def allow(self, now_ns: int) -> int | None:
-        """None if it is too early; else how many earlier calls were held back."""
+        """None if the call is suppressed, else how many were suppressed since the last allowed one."""
         if self._last_ns is not None and now_ns - self._last_ns < self._interval_ns:
             self._held_back += 1
             return None

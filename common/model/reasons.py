@@ -1,8 +1,8 @@
-"""Errors in words, for the end of a sentence. Pure."""
+"""The text of an exception, for use at the end of a sentence. Pure."""
 
 from __future__ import annotations
 
 
 def reason(error: BaseException) -> str:
-    """An error's own words, without the number and file name that libc and libav add."""
+    """The message of an exception, without the error number and file name that libc and libav add."""
     return str(getattr(error, "strerror", None) or error) or type(error).__name__

@@ -1,4 +1,4 @@
-"""How long to wait before trying again: data, not a loop."""
+"""Delays between attempts to connect. Pure."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Iterator
 def backoff(
     rng: random.Random, *, first_s: float = 0.1, factor: float = 1.6, cap_s: float = 2.0
 ) -> Iterator[float]:
-    """Delays in seconds, for ever: growing, capped, and jittered over their upper half.
+    """Yield delays in seconds without end: exponential, capped, with jitter in the upper half.
 
-    Jitter keeps a hundred consumers that lost the same broker from coming back in one instant. The
-    cap is low because a broker that returns is to be found within seconds.
+    The jitter spreads the attempts of a hundred consumers that lost the same broker. The cap is low so that
+    a broker that is back is found within seconds.
     """
     delay_s = min(first_s, cap_s)
     while True:

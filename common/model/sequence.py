@@ -1,4 +1,4 @@
-"""Gaps, duplicates and restarts, detected from `epoch` and `seq` alone."""
+"""Detects gaps, duplicates and restarts from `epoch` and `seq` alone."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ class Continuity(Enum):
     """How a frame follows the one before it."""
 
     FIRST = auto()
-    """The first frame of an epoch: a join, or a producer that restarted."""
+    """The first frame of an epoch: after a join, or after the producer restarted."""
     NEXT = auto()
     GAP = auto()
-    """Frames between this one and the one before it never came."""
+    """Frames are missing between this one and the one before it."""
     DUPLICATE = auto()
-    """Already seen, or overtaken by a later one."""
+    """Already received, or older than one already received."""
     OTHER_PRODUCER = auto()
-    """From an epoch that was left for a newer one: a second producer on the stream."""
+    """From an earlier epoch while the current one continues: a second producer publishes this stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +35,10 @@ _NEXT: Final = Step(Continuity.NEXT)
 
 
 class SequenceTracker:
-    """Follows one stream. Not thread-safe: it belongs to the thread that receives.
+    """Tracks epoch and sequence number of one stream. Not thread-safe.
 
     Args:
-        takeover_ns: silence of the current epoch after which an epoch that was left may come back.
+        takeover_ns: after no frame of the current epoch for this long, an earlier epoch may become current.
     """
 
     def __init__(self, takeover_ns: int = 1_000_000_000) -> None:
@@ -46,7 +46,7 @@ class SequenceTracker:
         self._epoch: int | None = None
         self._last_seq = -1
         self._last_ns = 0
-        # Epochs that were left, oldest first, with their last frame: one that comes back goes on there.
+        # Earlier epochs, oldest first, with the number of their last frame, at which they continue.
         self._retired: dict[int, int] = {}
 
     def observe(self, epoch: int, seq: int, now_ns: int) -> Step:
@@ -74,11 +74,11 @@ class SequenceTracker:
         return Step(Continuity.FIRST)
 
     def refuses(self, epoch: int, now_ns: int) -> bool:
-        """Whether frames of this epoch are another producer's now: it was left for one that goes on."""
+        """Whether frames of this epoch would be `OTHER_PRODUCER`."""
         return epoch in self._retired and now_ns - self._last_ns < self._takeover_ns
 
     def adopt(self, epoch: int, seq: int, now_ns: int) -> None:
-        """A hub brought the stream up to this frame: what follows is counted from there."""
+        """Continue after this frame, which was received from a hub."""
         if epoch != self._epoch:
             self._enter(epoch, seq, now_ns)
         self._last_seq = max(self._last_seq, seq)

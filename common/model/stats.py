@@ -1,4 +1,4 @@
-"""Percentiles, windows of the last seconds, and jitter. Pure: the time is an argument."""
+"""Percentiles, sliding windows and jitter. Pure: time is an argument."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 
 def percentile(values: Iterable[float], fraction: float) -> float | None:
-    """The nearest-rank percentile, or None of nothing."""
+    """The nearest-rank percentile; None if there are no values."""
     ordered = sorted(values)
     if not ordered:
         return None
@@ -30,11 +30,11 @@ class Window:
         self._values.append((now_ns, value))
 
     def values(self, now_ns: int) -> list[float]:
-        """What is left of the window at `now_ns`, oldest first."""
+        """The values in the window at `now_ns`, oldest first."""
         return [value for _, value in self._left(now_ns)]
 
     def rate(self, now_ns: int) -> float:
-        """Values per second over the window; over the time since the first one while it fills."""
+        """Values per second over the window, or since the first value while the window is not full."""
         left = self._left(now_ns)
         if len(left) < 2:
             return 0.0
@@ -44,15 +44,15 @@ class Window:
         return [entry for entry in self._values if now_ns - entry[0] <= self._span_ns]
 
 
-# No network delays a frame for so long: a wall clock was set.
+# A larger change of the transit time is no network delay: a wall clock was set.
 _STEP_NS: Final = 10_000_000_000
 
 
 class Jitter:
     """Interarrival jitter after RFC 3550, section 6.4.1, in nanoseconds.
 
-    The transit time mixes two machines' clocks; only its differences are used, so their offset
-    cancels out.
+    Transit times are differences between the clocks of two machines. Only changes of the transit time are
+    used, so the offset between the clocks cancels out.
     """
 
     def __init__(self) -> None:
@@ -68,5 +68,5 @@ class Jitter:
         self._transit_ns = transit_ns
 
     def restart(self) -> None:
-        """Forget the last transit time: the next frame comes from another clock or after a pause."""
+        """Discard the last transit time: the next frame is from another clock or after a pause."""
         self._transit_ns = None

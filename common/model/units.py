@@ -1,6 +1,6 @@
-"""How settings are written, and which values are allowed: durations, sizes, rates, names.
+"""Syntax and allowed values of settings: durations, sizes, rates, names.
 
-One `Notation` is for the command line, the environment and programs: all have the same range.
+The same `Notation` checks a value from the command line, from the environment and from a program.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ _SWITCH: Final = {"1": True, "true": True, "yes": True, "on": True} | {
 
 @dataclass(frozen=True, slots=True)
 class Notation(Generic[T]):
-    """How the values of a setting are written, and which of them are allowed.
+    """Syntax and allowed values of a setting.
 
     Attributes:
-        rule: what is allowed, as the end of a sentence.
-        parse: the value of a text; raises ValueError if it has none.
+        rule: the allowed values, as the end of a sentence.
+        parse: converts a text to a value, or raises ValueError.
         allows: whether a value is allowed.
-        write: a text that is read as this value.
+        write: converts a value to a text that `parse` accepts.
     """
 
     rule: str
@@ -53,7 +53,7 @@ class Notation(Generic[T]):
     write: Callable[[T], str] = str
 
     def read(self, text: str) -> T:
-        """The value of a text. Raises ValueError with the rule."""
+        """Parse and check a text. Raises ValueError with the rule."""
         try:
             value = self.parse(text)
             allowed = self.allows(value)
@@ -64,7 +64,7 @@ class Notation(Generic[T]):
         return value
 
     def check(self, value: Any) -> T:
-        """A value that a program hands in; a text is read. Raises ValueError with the rule."""
+        """Check a value that a program passes; a text is parsed. Raises ValueError with the rule."""
         if isinstance(value, str):
             return self.read(value)
         try:
@@ -78,7 +78,7 @@ class Notation(Generic[T]):
 
 
 def checked(setting: str, text: str, read: Callable[[str], T]) -> T:
-    """Read a text. Raises ConfigError, named after the setting."""
+    """Parse a text with `read`. Raises ConfigError with the name of the setting."""
     try:
         return read(text)
     except ValueError as error:
@@ -97,7 +97,7 @@ def duration(most_s: float = _MAX_DURATION_S, *, zero: bool = False) -> Notation
 
 
 def duration_text(seconds: float) -> str:
-    """In the largest unit of which there is one: `500ms`, `1.5m`."""
+    """A duration in the largest unit of which it has at least one: `500ms`, `1.5m`."""
     unit = next((unit for unit in ("h", "m", "s") if seconds >= _SECONDS[unit]), "ms" if seconds else "s")
     return f"{seconds / _SECONDS[unit]:g}{unit}"
 
@@ -190,6 +190,6 @@ SWITCH: Final = Notation(
     lambda value: "on" if value else "off",
 )
 NAME: Final = Notation(STREAM_NAME_RULE, str, lambda value: STREAM_NAME.fullmatch(value) is not None)
-"""Of a stream or a consumer."""
+"""The name of a stream or a consumer."""
 TEXT: Final = Notation("a text", str, lambda value: isinstance(value, str))
 FILE: Final = Notation("the name of a file", str, lambda value: bool(value) and "\0" not in value)

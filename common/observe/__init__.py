@@ -1,7 +1,7 @@
-"""How a process is watched from outside: `/metrics` for Prometheus, and `/healthz`.
+"""Monitoring over HTTP (`/metrics` for Prometheus, `/healthz`) and the checks of `--doctor`.
 
-`exposition` collects metrics and writes them for Prometheus, `health` says whether frames flow, `server`
-serves both. The rest is `--doctor`.
+`exposition` collects and formats metrics, `health` is the result of a health check, `server` serves both.
+The other modules are for `--doctor`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether frames flow."""
+"""The result of a health check: whether frames flow."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ BLOCKED: Final = "broker blocked: it is short of memory or disk"
 
 
 class Health(NamedTuple):
-    """What `/healthz` says; if frames do not flow, the reason is why: one sentence."""
+    """The answer of `/healthz`. If not `ok`, `reason` is a sentence that explains why no frames flow."""
 
     ok: bool
     reason: str
 
 
 def seconds_since(then_ns: int | None, now_ns: int) -> float | None:
-    """Seconds between two monotonic times; None since something that has not happened yet."""
+    """Seconds between two monotonic times; None if `then_ns` is None."""
     return None if then_ns is None else (now_ns - then_ns) / 1e9

@@ -1,4 +1,4 @@
-"""Checks of this machine, and a child process for what may hang or abort (camera drivers, Qt)."""
+"""Checks of this machine, and a helper that runs a check that may hang or abort in a child process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DESCRIPTORS: Final = 256
 
 
 def machine_checks() -> dict[str, Check]:
-    """Those that both commands have."""
+    """The checks that both commands run."""
     return {
         "packages": _packages,
         "codecs": _codecs,
@@ -37,7 +37,7 @@ def machine_checks() -> dict[str, Check]:
 
 
 def in_child(module: str, given: dict[str, Any], limit_s: float) -> str:
-    """What `python -m module` prints.
+    """Run `python -m module` and return what it prints.
 
     Args:
         given: passed on stdin, as JSON: a URL in it may hold a password, and arguments are public.

@@ -1,4 +1,4 @@
-"""Whether a producer of the stream answers, and how far its clock is from ours."""
+"""Checks whether a producer of the stream answers, and the offset of its clock."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ _NOTABLE_NS: Final = 10_000_000
 
 
 class _Answers(transport.SubscriberEvents):
-    """Keeps what comes: None for a connection."""
+    """Queues replies and errors; None when the connection is established."""
 
     def __init__(self) -> None:
-        self.heard: SimpleQueue[ClockSample | FanlightError | None] = SimpleQueue()
+        self.replies: SimpleQueue[ClockSample | FanlightError | None] = SimpleQueue()
 
     def on_connected(self) -> None:
-        self.heard.put(None)
+        self.replies.put(None)
 
     def on_failed(self, error: FanlightError) -> None:
-        self.heard.put(error)
+        self.replies.put(error)
 
     def on_clock(self, reply: ClockReply) -> None:
         times = (reply.asked_ns, reply.received_ns, reply.replied_ns, monotonic_ns())
-        self.heard.put(clock_offset.sample(*times))
+        self.replies.put(clock_offset.sample(*times))
 
 
 def ask_producer(
     url: str, credentials: Credentials, *, stream: str, max_age_s: float, required: bool
 ) -> Finding:
-    """Ask the producer of a stream for the time, without following it: an idle producer sleeps on.
+    """Request the time of a stream's producer without receiving the stream, so that it stays idle.
 
     Args:
-        required: True if it is a problem when nobody is there, as without a broker for a consumer.
+        required: whether an unreachable producer is a problem, as it is for a consumer without a broker.
     """
     answers, samples = _Answers(), list[ClockSample]()
     subscriber = transport.subscriber(
@@ -53,12 +53,12 @@ def ask_producer(
     )
     subscriber.start()
     try:
-        if (failure := answers.heard.get(timeout=_CONNECT_S)) is not None:
+        if (failure := answers.replies.get(timeout=_CONNECT_S)) is not None:
             return note(f"cannot be asked, which takes the permissions of a consumer: {failure}")
         for _ in range(_QUESTIONS):
             subscriber.send(ClockRequest(stream=stream, name="doctor", asked_ns=monotonic_ns()))
             with suppress(Empty):
-                answer = answers.heard.get(timeout=_ANSWER_S)
+                answer = answers.replies.get(timeout=_ANSWER_S)
                 samples += [answer] if isinstance(answer, ClockSample) else []
     except Empty:
         severity = problem if required else note

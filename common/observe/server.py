@@ -1,7 +1,7 @@
-"""A small HTTP server for `/metrics` and `/healthz` that no client can harm.
+"""A small HTTP server for `/metrics` and `/healthz` with limits against misbehaving clients.
 
-One thread accepts; each connection has one more, of at most `MOST_CONNECTIONS`, and a few seconds
-altogether. Beyond that number connections are closed at once.
+One thread accepts; each connection has its own thread and a deadline of a few seconds. Beyond
+`MOST_CONNECTIONS` a connection is closed at once.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class _Server(ThreadingMixIn, HTTPServer):
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
-        # HTTPServer's own asks the DNS for our name, which can take long and is of no use here.
+        # HTTPServer's method looks up the host's name in the DNS, which is slow and not needed.
         super(HTTPServer, self).server_bind()
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
@@ -126,7 +126,7 @@ class _Server(ThreadingMixIn, HTTPServer):
         self.shut_connections(time.monotonic())
 
     def shut_connections(self, now_s: float | None = None) -> None:
-        """Shut those whose deadline has passed; all, if no time is given."""
+        """Shut the connections whose deadline has passed; all of them if no time is given."""
         with self._lock:
             for sock, deadline_s in self._deadlines_s.items():
                 if now_s is None or deadline_s <= now_s:
@@ -134,7 +134,7 @@ class _Server(ThreadingMixIn, HTTPServer):
                         sock.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A broken connection is not worth a line; an internal error is."""
+        """Log internal errors, but no broken connections."""
         error = sys.exception()
         if not isinstance(error, (OSError, ValueError)):
             _LOG.error("metrics: internal error: %r", error)

@@ -1,1 +1,1 @@
-"""What both command lines share at the edge: signals, log lines, exit codes, and the one-picture slot."""
+"""Infrastructure of both commands: options, signals, logging, exit codes, and the slot between threads."""

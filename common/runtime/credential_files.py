@@ -23,7 +23,7 @@ _SECRET: Final = Notation("a text that is not empty; or leave it out", str, lamb
 
 @dataclass(frozen=True, kw_only=True)
 class CredentialFiles(OptionGroup):
-    """The options that credentials are made of. A file comes before the variable with the secret itself."""
+    """The options for credentials. A file takes precedence over the variable with the secret itself."""
 
     password_file: str | None = option(
         None,
@@ -58,7 +58,7 @@ class CredentialFiles(OptionGroup):
         """Read the files.
 
         Raises:
-            ConfigError: one that cannot be read or is not one line, a secret that cannot be used.
+            ConfigError: a file is unreadable or has not exactly one line, or a secret is invalid.
         """
         if self.key is not None:
             _warn_if_readable_by_others("--key", Path(self.key))
@@ -70,13 +70,13 @@ class CredentialFiles(OptionGroup):
 
 
 def credentials_of(**given: str | None) -> Credentials:
-    """What a program hands in by the names of `Credentials`; for what it leaves out, the environment.
+    """The credentials that a program passes; missing ones are taken from the environment.
 
     Raises:
         ConfigError: as `CredentialFiles.read`.
     """
     own = {name: value for name, value in given.items() if value is not None}
-    # What the program hands in comes before a file of the environment.
+    # An argument of the program takes precedence over a file named in the environment.
     files = {f"{name}_file": None for name in ("password", "token") if name in own}
     return replace(CredentialFiles.load(own, os.environ), **files).read()
 
@@ -90,7 +90,7 @@ def _line(flag: str, file: str) -> str:
     except OSError as error:
         raise ConfigError(flag, file, f"it cannot be read: {reason(error)}") from None
     except UnicodeDecodeError:
-        # Without its cause: that one's text has the bytes in it.
+        # `from None`: the text of the UnicodeDecodeError contains the secret.
         raise ConfigError(flag, file, "what is in it is not text (UTF-8)") from None
     text = text.removesuffix("\n").removesuffix("\r")
     if not text or len(data) > _MOST_BYTES or not text.isprintable():

@@ -1,4 +1,4 @@
-"""What a log line looks like: text for people, or JSON for log collectors, one object per line."""
+"""The format of log lines: text, or one JSON object per line for log collectors."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
-        # Escaped beyond ASCII, lone surrogates of file names included: any encoding of the output will do.
+        # ASCII only, with lone surrogates of file names escaped: valid in any encoding of the output.
         return json.dumps(fields)
 
 
 def formatter(program: str, log_format: LogFormat) -> logging.Formatter:
-    """What the root logger's handler writes with."""
+    """The formatter of the root logger's handler."""
     return (
         JsonFormatter(program)
         if log_format is LogFormat.JSON
@@ -51,15 +51,15 @@ def formatter(program: str, log_format: LogFormat) -> logging.Formatter:
 
 
 def error_line(program: str, log_format: LogFormat, message: str) -> str:
-    """The line that a command ends with, line break included."""
+    """The last line of a command that failed, including the line break."""
     record = logging.LogRecord(program, logging.ERROR, "", 0, message, (), None)
     return formatter(program, log_format).format(record) + "\n"
 
 
 def requested_format(argv: Sequence[str], environment: Mapping[str, str]) -> LogFormat:
-    """The format that a command line asks for, looked up before it is parsed: it may be wrong elsewhere.
+    """The requested log format, determined before parsing, since parsing may fail and log an error.
 
-    A value that cannot be used counts as text here, and is refused when it is read.
+    An invalid value counts as text here and is rejected by the parser.
     """
     value = environment.get("FANLIGHT_LOG_FORMAT", "")
     for at, argument in enumerate(argv):

@@ -1,4 +1,4 @@
-"""How a command starts and ends: one line on stderr for every failure, and an exit code for scripts."""
+"""Start and end of a command: one line on stderr for every error, and an exit code."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Exit codes: 0 done, 1 failed while running, 2 unusable arguments."""
 
 
 class Load(Protocol):
-    """Gives the values of a command line as an instance of the class that declares them."""
+    """Returns the values of a command line as an instance of the class that declares the options."""
 
     def __call__(self, group: type[G]) -> G: ...
 
@@ -46,7 +46,7 @@ class Load(Protocol):
 class OneLineParser(argparse.ArgumentParser):
     """An argument parser whose errors are one line, without the usage text before them.
 
-    Flags have to be written in full: half a name that is unique today may mean another flag tomorrow.
+    Flags cannot be abbreviated: an abbreviation that is unique now may be ambiguous in a later version.
     """
 
     log_format = LogFormat.TEXT
@@ -66,10 +66,10 @@ def command_line(
     argv: Sequence[str] | None,
     body: Callable[[Load], int | None],
 ) -> int:
-    """Parse a command line and run the command's body; the exit code to leave with.
+    """Parse a command line, run the command's body, and return the exit code.
 
     Args:
-        groups: the settings of the command; those of `CredentialFiles` and `Operation` are added.
+        groups: option groups of the command; `CredentialFiles` and `Operation` are added.
         body: called with the function that loads the settings.
     """
     parser = OneLineParser(prog=program, description=description, epilog=_EPILOG)
@@ -87,7 +87,7 @@ def command_line(
     def run() -> int | None:
         if visible:
             _LOG.warning(_ON_COMMAND_LINE)
-        # A crash in native code is no exception: where it happened is written before the process is gone.
+        # For crashes in native code, which raise no exception: writes the Python stack to stderr.
         faulthandler.enable(file=_STDERR, all_threads=False)
         return body(load)
 
@@ -97,19 +97,19 @@ def command_line(
 def run_command(
     program: str, body: Callable[[], int | None], log_format: LogFormat = LogFormat.TEXT
 ) -> int:
-    """Run a command's body; the exit code to leave with.
+    """Run a command's body and return the exit code.
 
     Returns:
-        What the body returns, or else 0 done, 1 failed while running, 2 unusable arguments.
+        The body's return value if not None, else 0 done, 1 failed while running, 2 unusable arguments.
     """
-    # A log line that cannot be written (closed pipe) is no reason to print a traceback.
+    # Do not print a traceback when a log line cannot be written (closed pipe).
     logging.raiseExceptions = False
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logs.formatter(program, log_format))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     if log_format is LogFormat.JSON:
         logs.log_uncaught_exceptions()
-    # pika reports with tracebacks what the link reports in one line.
+    # pika logs tracebacks for errors that the link logs in one line.
     logging.getLogger("pika").setLevel(logging.CRITICAL + 1)
     try:
         code = body()

@@ -1,7 +1,6 @@
-"""What a process of ours does without, so that twenty of them fit on one machine.
+"""Reduces the memory of a command's process, so that twenty of them fit on one machine.
 
-For the commands only, and before anything else is imported: a program that uses the classes decides for
-itself.
+Used by the commands only: a program that uses the classes decides for itself.
 """
 
 from __future__ import annotations
@@ -11,14 +10,14 @@ import sys
 
 
 def lean_process() -> None:
-    """Keep numpy's BLAS from starting threads."""
-    # Nothing here multiplies matrices: a thread and its buffers for every core would lie idle.
+    """Keep numpy's BLAS from starting threads. To be called before numpy is imported."""
+    # No matrices are multiplied: a thread per core, and its buffers, would be unused.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def give_back_memory() -> None:
-    """After everything is imported: 1 to 1.5 MiB that only importing took."""
-    import ctypes  # here: `--help` has no use for it
+    """Release 1 to 1.5 MiB that importing has used. To be called after everything is imported."""
+    import ctypes  # not at the top: `--help` does not need it
 
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:

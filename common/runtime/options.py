@@ -4,9 +4,9 @@
     class Settings(OptionGroup):
         gop_s: float = option(1.0, units.duration(3600), "time between keyframes", "TIME")
 
-That line is the flag `--gop`, the variable `FANLIGHT_GOP`, their default and range, the text of `--help`,
-the row in the README, and what a program may hand in as `gop_s`. Values come in layers: defaults, then the
-environment, then flags.
+That line defines the flag `--gop`, the variable `FANLIGHT_GOP`, their default and range, the text of
+`--help`, the row in the README, and the argument `gop_s` of programs. Flags take precedence over the
+environment, and the environment over defaults.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class Option:
     """One setting.
 
     Attributes:
-        shown: the default in words, where the notation has none.
+        shown: text for the default, if the notation cannot express it.
         repeated: the flag may be given several times; its variable has several values, separated by commas.
-        secret: it comes from the environment alone, and no error repeats it.
-        old_name: still accepted, with a warning.
-        field: its name in the dataclass.
-        name: on the command line, without dashes: the field's name without its unit, unless it is given.
+        secret: read from the environment only, and never part of an error text.
+        old_name: former name, still accepted with a warning.
+        field: name of the field in the dataclass.
+        name: name of the flag without dashes; by default the field's name without its unit.
     """
 
     default: Any
@@ -70,7 +70,7 @@ class Option:
         return self.notation.write(self.default) if self.shown is None else self.shown
 
     def check(self, value: Any) -> Any:
-        """A value that a program hands in. Raises ConfigError, named after the flag."""
+        """Check a value that a program passes. Raises ConfigError with the name of the flag."""
         try:
             if self.repeated:
                 return tuple(self.notation.check(each) for each in value)
@@ -80,7 +80,7 @@ class Option:
             raise ConfigError(name, shown, f"allowed is {error}") from None
 
     def read(self, given: Any, origin: str) -> Any:
-        """The value of a flag or variable; `given` is a list of texts if the option is repeated."""
+        """Parse the text of a flag or variable; `given` is a list of texts if the option is repeated."""
         texts = given if self.repeated else [given]
         values = []
         for text in texts:
@@ -110,7 +110,7 @@ def option(
 
 
 class OptionGroup:
-    """Base of frozen dataclasses with options: values are checked however an instance is made."""
+    """Base of frozen dataclasses with options. Values are checked whenever an instance is made."""
 
     def __post_init__(self) -> None:
         for each in options_of(type(self)):
@@ -118,16 +118,16 @@ class OptionGroup:
 
     @classmethod
     def load(cls, flags: Mapping[str, Any], environment: Mapping[str, str]) -> Self:
-        """From a command line and an environment.
+        """Make an instance from a command line and an environment.
 
         Raises:
-            ConfigError: a value that cannot be read, named after the flag or variable it came from.
+            ConfigError: a value is invalid; has the name of the flag or variable.
         """
         return cls(**resolve(options_of(cls), flags, environment))
 
 
 def options_of(*groups: type[OptionGroup]) -> tuple[Option, ...]:
-    """The options of some classes, their own before those that they inherit; each name once."""
+    """The options of these classes, own options before inherited ones; each name once."""
     found: dict[str, Option] = {}
     for group in groups:
         declared = fields(group)  # type: ignore[arg-type]
@@ -141,7 +141,7 @@ def options_of(*groups: type[OptionGroup]) -> tuple[Option, ...]:
 
 
 def add_flags(parser: argparse.ArgumentParser, options: Iterable[Option]) -> None:
-    """Add a flag for every option. Values stay text until `resolve` reads them."""
+    """Add a flag for every option. Values remain text until `resolve` parses them."""
     for each in options:
         if each.secret:
             continue
@@ -158,10 +158,10 @@ def add_flags(parser: argparse.ArgumentParser, options: Iterable[Option]) -> Non
 def resolve(
     options: Iterable[Option], flags: Mapping[str, Any], environment: Mapping[str, str]
 ) -> dict[str, Any]:
-    """The values that flags and variables give, by field.
+    """The values of flags and variables by field; options that are not given are missing.
 
     Raises:
-        ConfigError: a value that cannot be read, named after the flag or variable it came from.
+        ConfigError: a value is invalid; has the name of the flag or variable.
     """
     values = {}
     for each in options:
@@ -178,7 +178,7 @@ def _given(each: Option, flags: Mapping[str, Any], environment: Mapping[str, str
     if (given := flags.get(each.field)) is not None:
         return given, each.flag
     if (old := each.old_name) is not None:
-        # Before the new variable: what had the old one had another meaning for the new one.
+        # The old variable first: where it is set, the new one was set for its former meaning.
         for given, origin, now in (
             (flags.get(old), f"--{old}", each.flag),
             (environment.get(_variable(old)), _variable(old), each.variable),

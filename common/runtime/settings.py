@@ -1,4 +1,4 @@
-"""What the settings of both commands have in common, and how a command is watched."""
+"""Settings that both commands have: the stream and its address, logging, monitoring."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from fanlight.common.runtime.logs import LogFormat
 from fanlight.common.runtime.options import OptionGroup, option, options_of, resolve
 
 MAX_WAIT: Final = units.duration(3600)
-"""Of times that a frame may wait."""
+"""Range of options that limit the waiting time of a frame."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StreamSettings(OptionGroup):
-    """Which stream, where it is, and what is accepted there.
+    """The stream, its address and the largest accepted picture.
 
     Attributes:
-        url: may hold a password: left out of `repr`.
+        url: omitted from `repr`, since it may contain a password.
     """
 
     stream: str = option("cam", units.NAME, "name of the stream", "NAME")
@@ -68,13 +68,13 @@ class StreamSettings(OptionGroup):
         token: str | None,
         **values: Any,
     ) -> Self:
-        """From what a program hands in; address and credentials it leaves out come from the environment."""
+        """Make settings from a program's arguments; URL and credentials default to the environment."""
         credentials = credentials_of(password=password, ca=ca, cert=cert, key=key, token=token)
         return cls(url=url or os.environ.get("FANLIGHT_URL", cls.url), credentials=credentials, **values)
 
     @property
     def address(self) -> Address:
-        """Where the stream is, with the credentials. Its `str` has no password."""
+        """The parsed URL with the credentials. Its `str` contains no password."""
         return self.credentials.address(self.url)
 
 
@@ -95,7 +95,7 @@ LISTEN_ADDRESS: Final = Notation(
 
 @dataclass(frozen=True, kw_only=True)
 class Operation(OptionGroup):
-    """How a command is watched and examined."""
+    """Options for logging, monitoring and diagnosis."""
 
     log_format: LogFormat = option(
         LogFormat.TEXT, units.one_of(LogFormat), "text; json: one object per line", "FORMAT"

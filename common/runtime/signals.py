@@ -1,9 +1,8 @@
-"""SIGINT and SIGTERM end a process in good order; a second one ends it at once.
+"""SIGINT and SIGTERM shut a process down; a second one ends it at once.
 
-A thread of its own waits for them at the wake-up descriptor, which the C handler writes to: whichever
-thread the kernel picks (numpy's have their signals unblocked), and even while the main thread is inside a
-codec or a window system. Answering may take locks there, which a Python signal handler may not: it runs
-between two bytecodes of a thread that may hold them already.
+A separate thread waits at the wake-up descriptor, to which the C handler writes in whichever thread the
+kernel delivers the signal, even while the main thread is inside a codec or a window system. The thread may
+acquire locks. A Python signal handler may not, since it interrupts a thread that may hold them.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopSignals:
-    """Context manager of the main thread: calls `on_stop` from a thread of its own at the first signal."""
+    """Context manager of the main thread: calls `on_stop` in a separate thread at the first signal."""
 
     def __init__(self, on_stop: Callable[[], None]) -> None:
         self._on_stop = on_stop
@@ -34,7 +33,7 @@ class StopSignals:
         self._thread.start()
         self._descriptor = signal.set_wakeup_fd(self._written.fileno(), warn_on_full_buffer=False)
         for number in _SIGNALS:
-            # A Python handler has to be there for the C handler to be; it has nothing left to do.
+            # Python installs its C handler only together with a Python handler, which does nothing here.
             self._handlers[number] = signal.signal(number, lambda *_: None)
         return self
 

@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class NewestSlot(Generic[T]):
-    """Thread-safe. Once closed, `take` returns the item that is left and then None at once."""
+    """Thread-safe. Once closed, `take` returns the remaining item, and then None without waiting."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -27,7 +27,7 @@ class NewestSlot(Generic[T]):
             return replaced
 
     def take(self, timeout_s: float) -> T | None:
-        """Wait for an item and take it; None if none came in time, or none will come."""
+        """Wait for an item and take it; None after the timeout, or if closed and empty."""
         with self._changed:
             self._changed.wait_for(lambda: self._item is not None or self._closed, timeout_s)
             item, self._item = self._item, None

@@ -1,8 +1,8 @@
-"""PyAV and windows of OpenCV in one process.
+"""Makes PyAV and windows of OpenCV work in one process.
 
-The wheels of both bring libxcb-shm, -shape and -xfixes under the same names, and a process keeps those that
-it loads first. PyAV's belong to a libxcb of their own: called by OpenCV's Qt with a connection of the
-system's libxcb, they wait for ever for an answer (`xcb_shm_query_version`, in the first `namedWindow`).
+Both wheels contain libxcb-shm, -shape and -xfixes under the same names, and a process uses the copies that
+it loads first. PyAV's copies are linked to their own libxcb: if OpenCV's Qt calls them with a connection of
+the system's libxcb, they wait for ever (`xcb_shm_query_version`, in the first `namedWindow`).
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from pathlib import Path
 
 
 def unify_x_libraries() -> None:
-    """Have whatever opens a window or reads the screen after this use OpenCV's copies and one libxcb.
+    """Load OpenCV's copies into the global scope, so that windows and screen capture use one libxcb.
 
-    In the global scope they are found before those that PyAV has loaded or is going to: it does not matter
-    when av and cv2 are imported. Does nothing where there are no two wheels with libraries of one name.
+    Symbols in the global scope precede those of PyAV's copies, whether av and cv2 are imported before or
+    after. Does nothing unless both wheels contain libraries of the same name.
     """
     if sys.platform != "linux":
         return

@@ -1,5 +1,5 @@
 """A ring of pictures in shared memory: one process of a host decodes, the others read.
 
-`names` says how a ring is found, `layout` what its bytes mean; `writer` and `reader` map it, `futex` wakes
-the readers, `hosts` looks after the files.
+`names` defines the file names, `layout` the contents of a file; `writer` and `reader` map it, `futex` wakes
+the readers, `folder` locks, lists and removes the files.
 """

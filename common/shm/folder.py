@@ -1,4 +1,4 @@
-"""The folder of this user's rings: who may enter it, which files are in use, which hub leads."""
+"""The folder with this user's rings: its permissions, the files in use, and the lock of the serving hub."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from fanlight.common.model.reasons import reason
 from fanlight.common.shm import futex
 from fanlight.common.shm.names import RingName, is_ours
 
-SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - memory of the host, in which we have a folder
+SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - not used for temporary files
 
 
 def ring_folder() -> Path:
-    """Where the rings of this user are: nobody else may enter it, so nobody else can plant a name in it."""
+    """The folder of this user's rings. Its mode keeps other users from creating files in it."""
     return SHARED_MEMORY / f"fanlight-{os.geteuid()}"
 
 
 def can_share() -> bool:
-    """Whether this system has what sharing needs."""
+    """Whether this system supports sharing: futexes and /dev/shm."""
     return futex.available and SHARED_MEMORY.is_dir()
 
 
 def make_private(folder: Path) -> None:
-    """Make the folder, or check that the one which is there is this user's own.
+    """Create the folder, or check that the existing one is private to this user.
 
     Raises:
-        SharingError: it is somebody else's, or others may enter it.
+        SharingError: it belongs to another user, or others have access.
     """
     try:
         folder.mkdir(0o700, exist_ok=True)
@@ -47,7 +47,7 @@ def make_private(folder: Path) -> None:
 
 
 def locked(file: int) -> bool:
-    """Whether the process that locked a file still lives."""
+    """Whether a running process has the file locked."""
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
@@ -57,10 +57,10 @@ def locked(file: int) -> bool:
 
 
 def segments(ring: RingName, folder: Path | None = None) -> list[str]:
-    """Names of the segments of a ring, of living hubs or not.
+    """Names of the segments of a ring, including those of killed hubs.
 
     Raises:
-        SharingError: the folder is there and cannot be read (descriptors are short).
+        SharingError: the folder exists and cannot be read (too few file descriptors).
     """
     folder = folder or ring_folder()
     try:
@@ -87,7 +87,7 @@ def remove_stale(folder: Path | None = None) -> int:
 
 
 class Leadership:
-    """Of several hubs that share the same pictures one serves; the next takes over when it ends."""
+    """The lock that selects one of several hubs of the same pictures; the next one then acquires it."""
 
     def __init__(self, ring: RingName, folder: Path | None = None) -> None:
         self._folder = folder or ring_folder()
@@ -95,10 +95,10 @@ class Leadership:
         self._file: int | None = None
 
     def acquire(self) -> bool:
-        """True if this process leads, from now on or already.
+        """Acquire the lock without waiting. True if this process holds it, from now on or already.
 
         Raises:
-            SharingError: there is no folder for it.
+            SharingError: the folder cannot be used.
         """
         if self._file is not None:
             return True
@@ -107,7 +107,7 @@ class Leadership:
             file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError:
             return False
-        # Its last holder may have deleted it after it was opened here: such a lock is nobody else's.
+        # The previous holder may have deleted the file after it was opened here: then the lock is void.
         if _lock(file) and is_still(self._path, file):
             self._file = file
             return True
@@ -115,7 +115,7 @@ class Leadership:
         return False
 
     def release(self) -> None:
-        """Let the next hub lead, and remove an empty folder. Safe to call twice."""
+        """Release the lock and remove the folder if it is empty. Safe to call twice."""
         if self._file is not None:
             if is_still(self._path, self._file):
                 self._path.unlink()
@@ -126,7 +126,7 @@ class Leadership:
 
 
 def is_still(path: Path, file: int) -> bool:
-    """Whether an open file is the one of that name."""
+    """Whether an open file is the one at that path."""
     try:
         return os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(file))
     except OSError:
@@ -135,7 +135,7 @@ def is_still(path: Path, file: int) -> bool:
 
 @contextlib.contextmanager
 def opened(path: Path, flags: int) -> Iterator[int]:
-    """An open file descriptor; never by way of a symbolic link."""
+    """Open a file descriptor without following a symbolic link, and close it afterwards."""
     file = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         yield file

@@ -1,4 +1,4 @@
-"""Linux futexes (futex(2)): one process changes a word in shared memory and wakes all that wait for it."""
+"""Linux futexes (futex(2)): one process changes a word in shared memory and wakes all that wait on it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _NUMBERS: Final = {"x86_64": 202, "aarch64": 98, "riscv64": 98, "ppc64le": 221, 
 _NUMBER: Final = _NUMBERS.get(platform.machine(), -1)
 _WAIT, _WAKE = 0, 1
 _ALL: Final = 2**31 - 1
-# The word is the half of a 64-bit counter that changes with every step.
+# The futex word is the low half of a 64-bit counter, which changes with every step.
 _LOW_HALF: Final = 0 if sys.byteorder == "little" else 4
 
 available: Final = sys.platform == "linux" and _NUMBER >= 0 and sys.maxsize > 2**32
-"""Whether this system has them."""
+"""Whether this system supports them."""
 
 
 class _Timespec(ctypes.Structure):
@@ -26,11 +26,11 @@ class _Timespec(ctypes.Structure):
 
 
 class Futex:
-    """A 64-bit counter in mapped memory, for whose change other processes wait. `wait` is for one thread.
+    """A 64-bit counter in mapped memory; other processes wait for it to change. `wait` is not thread-safe.
 
     Args:
-        words: the memory, in words of 64 bits; has to stay mapped. Waiting needs no right to write.
-        at: which of them is the counter.
+        words: the memory, in words of 64 bits; has to stay mapped. Read-only memory suffices to wait.
+        at: index of the counter.
     """
 
     def __init__(self, words: memoryview[int], at: int) -> None:
@@ -47,9 +47,9 @@ class Futex:
         self._call = call
 
     def wait(self, value: int, timeout_s: float) -> int:
-        """Wait until the counter is no longer `value`, for so long at most, or until a signal comes.
+        """Wait until the counter differs from `value`, the timeout expires or a signal arrives.
 
-        Other threads run meanwhile. Returns the counter.
+        Releases the GIL while waiting. Returns the counter.
         """
         words, at = self._words, self._at
         if words[at] == value and timeout_s > 0:
@@ -61,5 +61,5 @@ class Futex:
         return words[at]
 
     def wake_all(self) -> None:
-        """Wake everybody who waits, in all processes."""
+        """Wake all waiting threads of all processes."""
         self._call(_NUMBER, self._address, _WAKE, _ALL, None)

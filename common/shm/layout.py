@@ -1,14 +1,14 @@
-"""What the bytes of a segment mean. Pure.
+"""The memory layout of a segment. Pure.
 
-A segment is a file of the host's shared memory: pages that say what is in it, then slots, each of which
-holds one picture. Pictures are numbered from 1 and go round: number n is in slot (n - 1) modulo the number
-of slots. All integers are in native byte order.
+A segment is a file in the host's shared memory: pages with a header and words of state, then slots for one
+picture each. Pictures are numbered from 1; number n is in slot (n - 1) modulo the number of slots. All
+integers are in native byte order.
 
-    byte   what
+    byte   contents
     0      magic, version, pixel format, width, height, slots, stride, epoch, grace time (`_HEADER`)
     56     number of the newest picture, 64 bits; its low half is the futex that readers wait for
-    64     liveness: monotonic time at which the hub last said that it is at work; 0 once it has left
-    128    64 bytes per slot: number, or 0 while the slot is written; then what belongs to the picture
+    64     liveness: monotonic time of the hub's last heartbeat; 0 once it has ended
+    128    64 bytes per slot: number, or 0 while the slot is written; then the fields of `Slot`
     ...    the slots, in whole pages
 """
 
@@ -33,15 +33,15 @@ PAGE: Final = 4096
 MAX_SLOTS: Final = 1024
 # magic, version, pixel format, width, height, slots, (unused), stride, epoch, grace
 _HEADER: Final = Struct("@8sIIIIIIQQQ")
-# As indices of 64-bit words, the unit in which both sides read and write: such a load is never torn.
+# Indices of 64-bit words. Both sides load and store whole words, which are never torn.
 NEWEST: Final = 7
 LIVENESS: Final = 8
 SLOTS_AT: Final = 16
 SLOT_WORDS: Final = 8
-# seq, capture_ns, captured_ns, written_ns, fps, codec, key; behind the number, with which they are read
+# seq, capture_ns, captured_ns, written_ns, fps, codec, key: written after the number, read together with it
 FIELDS: Final = Struct("@QQQQdII")
 SLOT: Final = Struct("@QQQQQdII")
-# Beyond the grace time: one slot is being written, one is spare for a frame that comes early.
+# In addition to the slots within their grace time: one being written, one for a frame that comes early.
 _SPARE_SLOTS: Final = 2
 
 _FORMATS: Final = {1: PixelFormat.BGR, 2: PixelFormat.I420, 3: PixelFormat.GREY}
@@ -50,15 +50,15 @@ CODECS: Final = tuple(Codec)
 
 
 class Slot(NamedTuple):
-    """What is known of one picture besides its pixels.
+    """The metadata of one shared picture.
 
     Attributes:
         number: counts the pictures of the segment, from 1; 0 while the slot is written.
         capture_ns: Unix time at capture, by the producer's wall clock.
-        captured_ns: the same moment by this host's monotonic clock, as the hub knows it.
-        written_ns: Unix time at which the hub shared it.
-        fps: of the stream.
-        codec_number, keyframe: of the frame that it was decoded from; the first is an index of `CODECS`.
+        captured_ns: the same moment by this host's monotonic clock, as estimated by the hub.
+        written_ns: Unix time at which the hub wrote it.
+        fps: nominal rate of the stream.
+        codec_number, keyframe: of the frame from which it was decoded; `codec_number` indexes `CODECS`.
     """
 
     number: int
@@ -72,18 +72,18 @@ class Slot(NamedTuple):
 
 
 def slots_for(grace_s: float, fps: float) -> int:
-    """Slots that it takes to leave every picture alone for its grace time; at most `MAX_SLOTS`."""
+    """Slots needed so that no picture is overwritten within its grace time; at most `MAX_SLOTS`."""
     return min(MAX_SLOTS, int(grace_s * fps) + 1 + _SPARE_SLOTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentHeader:
-    """What a segment holds.
+    """The constant part of a segment's contents.
 
     Attributes:
-        slots: pictures that it has room for.
-        epoch: of the producer.
-        grace_ns: a picture is left alone for so long after it was written.
+        slots: number of slots.
+        epoch: epoch of the producer.
+        grace_ns: a picture is not overwritten for this long.
     """
 
     format: PixelFormat
@@ -99,12 +99,12 @@ class SegmentHeader:
 
     @property
     def stride(self) -> int:
-        """From one slot to the next: whole pages."""
+        """Distance between slots in bytes: whole pages."""
         return _pages(self.picture_bytes)
 
     @property
     def head_bytes(self) -> int:
-        """Everything before the first picture."""
+        """Bytes before the first picture."""
         return _pages(8 * number_at(self.slots))
 
     @property
@@ -119,10 +119,10 @@ class SegmentHeader:
 
     @classmethod
     def parse(cls, page: bytes, file_bytes: int) -> SegmentHeader:
-        """Read the first bytes of a segment, and compare them with the file's size.
+        """Parse the first page of a segment and compare it with the size of the file.
 
         Raises:
-            WireFormatError: this is no segment of this version, or it is cut off.
+            WireFormatError: not a segment of this version, or truncated.
         """
         if len(page) < _HEADER.size:
             raise WireFormatError("segment", f"{len(page)} bytes", f"{PAGE} and more")
@@ -149,22 +149,22 @@ class SegmentHeader:
 
 
 def pictures(memory: mmap, header: SegmentHeader) -> list[Pixels]:
-    """The pictures in a mapped segment, slot by slot, without a copy; read-only if the memory is."""
-    form = shape(header.format, header.width, header.height)
+    """The pictures of a mapped segment by slot, without a copy; read-only if the memory is."""
+    array_shape = shape(header.format, header.width, header.height)
     return [
         np.frombuffer(memory, np.uint8, header.picture_bytes, header.head_bytes + slot * header.stride)
-        .reshape(form)
+        .reshape(array_shape)
         for slot in range(header.slots)
     ]  # fmt: skip
 
 
 def words(memory: mmap, header: SegmentHeader) -> memoryview[int]:
-    """What comes before the pictures, in words of 64 bits: see `NEWEST`, `LIVENESS` and `number_at`."""
+    """The part before the pictures as 64-bit words: see `NEWEST`, `LIVENESS` and `number_at`."""
     return memoryview(memory)[: header.head_bytes].cast("Q")
 
 
 def number_at(index: int) -> int:
-    """The word that holds the number of the picture in a slot."""
+    """Index of the word with the number of the picture in a slot."""
     return SLOTS_AT + index * SLOT_WORDS
 
 
@@ -173,7 +173,7 @@ def _pages(size_bytes: int) -> int:
 
 
 class SlotRing:
-    """Which slot is written next: the one that was written first, once its grace time is over."""
+    """Selects the slot to write next: the oldest one, once its grace time is over."""
 
     def __init__(self, slots: int, grace_ns: int) -> None:
         self._grace_ns = grace_ns
@@ -181,7 +181,7 @@ class SlotRing:
         self._next = 0
 
     def claim(self, now_ns: int) -> int | None:
-        """A slot to write now (monotonic time); None if all pictures are still in their grace time."""
+        """The slot to write at this monotonic time; None if all pictures are still in their grace time."""
         slot = self._next
         written_ns = self._written_ns[slot]
         if written_ns is not None and now_ns - written_ns < self._grace_ns:
@@ -189,6 +189,6 @@ class SlotRing:
         return slot
 
     def written(self, slot: int, now_ns: int) -> None:
-        """A picture was written from that time on: its grace time has begun."""
+        """Record that a picture was written: its grace time begins at `now_ns`."""
         self._written_ns[slot] = now_ns
         self._next = (slot + 1) % len(self._written_ns)

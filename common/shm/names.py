@@ -1,4 +1,4 @@
-"""How the files of a ring are called, so that hubs and viewers of one source find each other. Pure."""
+"""The file names of a ring, by which hubs and viewers of the same source find each other. Pure."""
 
 from __future__ import annotations
 
@@ -8,55 +8,55 @@ from typing import Final, NamedTuple
 
 from fanlight.common.model.address import Address, BrokerAddress
 from fanlight.common.model.frame import STREAM_NAME
-from fanlight.common.model.pixels import Form
+from fanlight.common.model.pixels import PictureFormat
 
-# The wildcard addresses are where a producer without a broker listens; it is reached on this host too.
+# A producer without a broker may listen at the wildcard addresses, which include the loopback.
 _THIS_HOST: Final = frozenset({"127.0.0.1", "::1", "0.0.0.0", "::"})  # noqa: S104 - names to compare with
 _OURS: Final = re.compile(rf"{STREAM_NAME.pattern}\.[a-z0-9-]{{1,32}}\.[0-9a-f]{{8}}\.([0-9a-f]{{8}}|lock)")
 
 
 class RingName(NamedTuple):
-    """What a ring holds: pictures of one stream of one source, in one form.
+    """Identifies a ring: pictures of one stream of one source, in one format.
 
     Attributes:
-        source: see `source_of`.
+        source: hash of the address, see `source_of`.
     """
 
     stream: str
-    form: Form
+    picture_format: PictureFormat
     source: str
 
     @property
     def prefix(self) -> str:
-        """How the names of all its files begin."""
-        return f"{self.stream}.{self.form}.{self.source}."
+        """The common prefix of the names of its files."""
+        return f"{self.stream}.{self.picture_format}.{self.source}."
 
     @property
     def lock(self) -> str:
-        """The file that the hub in charge keeps locked."""
+        """The file that the serving hub keeps locked."""
         return f"{self.prefix}lock"
 
     def segment(self, suffix: str) -> str:
-        """A file of pictures; `suffix` is 8 hex digits that tell it from others."""
+        """The name of a segment; `suffix` is 8 hex digits that make it unique."""
         return f"{self.prefix}{suffix}"
 
 
 def is_ours(name: str) -> bool:
-    """Whether a file of that name is a segment or a lock."""
+    """Whether this is the name of a segment or a lock."""
     return _OURS.fullmatch(name) is not None
 
 
 def source_of(address: Address) -> str:
-    """8 hex digits that are the same for all processes that name the same place in `--url`.
+    """Hash an address to 8 hex digits, equal for all spellings of the same `--url`.
 
-    Two brokers may carry streams of one name: pictures of one must not be shown for those of the other.
+    Streams of two brokers may have the same name, and must not be mistaken for each other.
     """
     if isinstance(address, BrokerAddress):
         hosts = ",".join(sorted(f"{_host(host)}:{port}" for host, port in address.hosts))
-        place = f"{hosts}/{address.vhost}"
+        endpoint = f"{hosts}/{address.vhost}"
     else:
-        place = f"{_host(address.host)}:{address.port}"
-    return hashlib.sha256(place.encode()).hexdigest()[:8]
+        endpoint = f"{_host(address.host)}:{address.port}"
+    return hashlib.sha256(endpoint.encode()).hexdigest()[:8]
 
 
 def _host(name: str) -> str:

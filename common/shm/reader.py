@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from fanlight.common.model.errors import SharingError, WireFormatError
-from fanlight.common.model.pixels import Form, Pixels
+from fanlight.common.model.pixels import PictureFormat, Pixels
 from fanlight.common.model.reasons import reason
 from fanlight.common.shm.folder import is_still, locked, opened, ring_folder
 from fanlight.common.shm.futex import Futex
@@ -25,7 +25,7 @@ from fanlight.common.shm.layout import (
 )
 
 _unpack: Final = SLOT.unpack_from
-# What the constructor of a named tuple calls: without that step, for every frame of a hundred viewers.
+# The constructor of a named tuple calls this; direct calls save time in a hundred viewers.
 _new: Final = tuple.__new__
 
 
@@ -34,8 +34,8 @@ class SharedPicture(NamedTuple):
 
     Attributes:
         image: read-only.
-        words, at: where the number of the slot's picture stands.
-        number: what stands there as long as this is the picture.
+        words, at: the word with the number of the slot's picture.
+        number: number of this picture, which that word has until the slot is overwritten.
     """
 
     image: Pixels
@@ -45,28 +45,28 @@ class SharedPicture(NamedTuple):
 
     @property
     def valid(self) -> bool:
-        """False once the hub has begun to write another picture there: what was read may be torn."""
+        """False once the hub has begun to overwrite the picture: pixels read since may be torn."""
         return self.words[self.at] == self.number
 
 
 class Attachment:
-    """A segment that somebody else writes. Its memory stays as long as a picture of it is in use.
+    """A segment mapped read-only. The memory stays mapped while one of its pictures is referenced.
 
-    Belongs to one thread.
+    Not thread-safe.
 
     Args:
-        form: what its pictures have to look like.
+        picture_format: the required format of its pictures.
 
     Raises:
-        SharingError: it is not there, another user's, or not of this form.
+        SharingError: it is missing, belongs to another user, or has another format.
     """
 
-    def __init__(self, name: str, form: Form, folder: Path | None = None) -> None:
+    def __init__(self, name: str, picture_format: PictureFormat, folder: Path | None = None) -> None:
         self._file = -1
         self._path = (folder or ring_folder()) / name
         try:
             with opened(self._path, os.O_RDONLY) as file:
-                self.header = _checked(file, form)
+                self.header = _checked(file, picture_format)
                 self._memory = mmap.mmap(file, self.header.file_bytes, access=mmap.ACCESS_READ)
                 self._file = os.dup(file)
         except OSError as error:
@@ -77,7 +77,7 @@ class Attachment:
         self._slots = pictures(self._memory, self.header)
         self._count = self.header.slots
         self._at = [number_at(index) for index in range(self._count)]
-        # (number, timeout_s): waits for a newer picture than that one, returns the number of the newest.
+        # (number, timeout_s): wait for a picture newer than `number`, return the number of the newest.
         self.wait = Futex(self._words, NEWEST).wait
 
     @property
@@ -86,25 +86,25 @@ class Attachment:
         return self._words[NEWEST]
 
     def slot(self, number: int) -> Slot | None:
-        """What belongs to the picture of that number; None if it has been overwritten."""
+        """The metadata of a picture; None if it has been overwritten."""
         at = self._at[(number - 1) % self._count]
         slot = _new(Slot, _unpack(self._memory, 8 * at))
-        # Read before all else and after it: nothing was written in between.
+        # The number was read before the other fields and again now: nothing was written in between.
         return slot if slot.number == number == self._words[at] else None
 
     def picture(self, number: int) -> SharedPicture:
-        """The pixels of a picture; to be looked at only while they are `valid`."""
+        """The pixels of a picture, meaningful while `SharedPicture.valid`."""
         index = (number - 1) % self._count
         return _new(SharedPicture, (self._slots[index].view(), self._words, self._at[index], number))
 
     @property
     def alive(self) -> bool:
-        """Whether its writer lives and has not deleted it."""
+        """Whether its writer is running and has not deleted the file."""
         return locked(self._file) and is_still(self._path, self._file)
 
     @property
     def liveness_ns(self) -> int:
-        """When the hub last said that it is at work (monotonic time); 0 once it has left."""
+        """Monotonic time of the hub's last heartbeat; 0 once it has ended."""
         return self._words[LIVENESS]
 
     def __del__(self) -> None:
@@ -112,13 +112,16 @@ class Attachment:
             os.close(self._file)
 
 
-def _checked(file: int, form: Form) -> SegmentHeader:
-    """The header of a segment that is this user's own, and nobody else's to write to."""
+def _checked(file: int, picture_format: PictureFormat) -> SegmentHeader:
+    """The header of a segment, which must belong to this user and be inaccessible to others."""
     status = os.fstat(file)
     if status.st_uid != os.geteuid() or status.st_mode & 0o077:
         raise WireFormatError("owner and mode", f"{status.st_uid} {status.st_mode & 0o777:o}", "own, 600")
     header = SegmentHeader.parse(os.pread(file, PAGE, 0), status.st_size)
-    if header.format is not form.format or form.size not in (None, (header.width, header.height)):
+    if header.format is not picture_format.pixel_format or picture_format.size not in (
+        None,
+        (header.width, header.height),
+    ):
         found = f"{header.format} {header.width}x{header.height}"
-        raise WireFormatError("pictures", found, f"{form}, as in its name")
+        raise WireFormatError("pictures", found, f"{picture_format}, as in its name")
     return header

@@ -33,13 +33,13 @@ _MIB: Final = 1024 * 1024
 
 
 class Segment:
-    """Pictures of one size and one epoch. Belongs to one thread; locked as long as its writer lives.
+    """A segment for pictures of one size and one epoch. Not thread-safe; locked while its process runs.
 
-    It appears under its name when it is complete, and with all of its memory: a file system that is full
-    is an error here, and never one of somebody who writes or reads pixels.
+    The file gets its name when it is complete and all of its memory is allocated: a full file system is an
+    error of the constructor, and never of a write or read of pixels.
 
     Raises:
-        SharingError: there is not enough memory, or no access; says what to do.
+        SharingError: there is not enough memory, or no access.
     """
 
     def __init__(self, name: str, header: SegmentHeader, folder: Path | None = None) -> None:
@@ -56,7 +56,7 @@ class Segment:
         """Share a picture and wake all viewers. False if all slots are still in their grace time.
 
         Args:
-            slot: what belongs to the picture; its number is given here.
+            slot: the metadata of the picture; its number is ignored.
             now_ns: monotonic time.
         """
         index = self._ring.claim(now_ns)
@@ -64,8 +64,8 @@ class Segment:
             return False
         if image.shape != self._slots[index].shape:
             raise ValueError(f"a picture of shape {image.shape}: allowed is {self._slots[index].shape}")
-        # A viewer that still looks at the slot's old picture learns from this word that it has expired: it
-        # is written first. (Stores stay in order on x86; elsewhere the grace time has long passed.)
+        # Written first: viewers that still use the slot's old picture see by this word that it has expired.
+        # (x86 keeps the order of stores; elsewhere the grace time has long passed.)
         word = number_at(index)
         self._words[word] = 0
         FIELDS.pack_into(self._memory, 8 * word + 8, *slot[1:])
@@ -78,11 +78,11 @@ class Segment:
         return True
 
     def keep_alive(self, now_ns: int) -> None:
-        """Say that the hub is at work (monotonic time)."""
+        """Write a heartbeat (monotonic time)."""
         self._words[LIVENESS] = now_ns
 
     def close(self) -> None:
-        """Delete it. Viewers keep the pictures that they hold. Safe to call twice."""
+        """Delete the file. Viewers can use the pictures that they have mapped. Safe to call twice."""
         if self._file < 0:
             return
         self.keep_alive(0)
@@ -99,15 +99,15 @@ class Segment:
 
 def _created(path: Path, header: SegmentHeader) -> tuple[int, mmap.mmap]:
     try:
-        # Without a name until it is complete and locked: nobody finds half a segment, or takes it for one
-        # that a dead hub left behind.
+        # Without a name until it is complete and locked, so that no process finds an incomplete segment or
+        # takes it for the leftover of a killed hub.
         file = os.open(path.parent, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.posix_fallocate(file, 0, header.file_bytes)
             os.pwrite(file, header.serialize(), 0)
             memory = mmap.mmap(file, header.file_bytes)
-            # By way of a folder: os.link follows the link of /proc to the nameless file only then.
+            # With `src_dir_fd`: only then does os.link follow the link in /proc to the nameless file.
             with opened(Path("/proc/self/fd"), os.O_RDONLY | os.O_DIRECTORY) as folder:
                 os.link(str(file), path, src_dir_fd=folder, follow_symlinks=True)
         except BaseException:

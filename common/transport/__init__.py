@@ -1,4 +1,4 @@
-"""How frames get from one producer to many consumers: one design per module, chosen by URL scheme."""
+"""Transports from one producer to many consumers: RabbitMQ or plain TCP, selected by the URL's scheme."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ __all__ = [
     "subscriber",
 ]
 
-NOTHING: Final = Credentials()
+_NO_CREDENTIALS: Final = Credentials()
 
 
 def publisher(
     url: str,
-    credentials: Credentials = NOTHING,
+    credentials: Credentials = _NO_CREDENTIALS,
     *,
     stream: str,
     max_age_s: float,
     events: PublisherEvents,
     payload_frames: int = 1,
 ) -> Publisher:
-    """The publishing side of the design that `url` names; not yet started.
+    """Make the publisher for `url`, not yet started.
 
     Args:
         credentials: added to the URL.
-        payload_frames: of the threads design: how many frames are sent as one.
+        payload_frames: with `tcp+threads` only: how many frames are sent together.
 
     Raises:
         ConfigError: the URL or the credentials cannot be used.
@@ -57,7 +57,7 @@ def publisher(
 
 def subscriber(
     url: str,
-    credentials: Credentials = NOTHING,
+    credentials: Credentials = _NO_CREDENTIALS,
     *,
     stream: str,
     name: str,
@@ -67,13 +67,13 @@ def subscriber(
     trust: tuple[str, ...] = (),
     limits: Limits = LARGEST,
 ) -> Subscriber:
-    """The receiving side of the design that `url` names; not yet started.
+    """Make the subscriber for `url`, not yet started.
 
     Args:
         credentials: added to the URL.
-        follow: receive the stream itself, from the beginning.
-        trust: the users whose frames are taken; empty for everybody's. With a broker only.
-        limits: of pictures and bodies; what is larger is refused.
+        follow: whether to receive the stream from the start.
+        trust: users whose frames are accepted; empty for all. With a broker only.
+        limits: largest accepted picture and body.
 
     Raises:
         ConfigError: the URL or the credentials cannot be used.

@@ -1,4 +1,4 @@
-"""What every fan-out design offers to the producer's pipeline and to the consumer."""
+"""The interfaces of publishers and subscribers, common to all transports."""
 
 from __future__ import annotations
 
@@ -13,52 +13,53 @@ _VIEWER_REPORT_S: Final = 2.0
 
 
 def report_every_s(follow: bool) -> float:
-    """How often a subscriber reports: a viewer of a hub, which does not follow the stream, less often.
+    """Interval of receiver reports: longer for viewers of a hub, which do not follow the stream.
 
-    More often than a producer forgets a consumer; a hundred viewers of a host are not to wake for more.
+    Shorter than the time after which a producer discards a consumer, and otherwise as long as possible,
+    since every viewer of a host wakes for its report.
     """
     return _REPORT_S if follow else _VIEWER_REPORT_S
 
 
 class PublisherEvents:
-    """Called in the publisher's threads: return at once. Override what is of use."""
+    """Callbacks in the publisher's threads, which must return at once. Override those of interest."""
 
     def on_control(self, message: ControlMessage) -> None:
-        """A consumer asked for a keyframe, or sent its receiver report."""
+        """A keyframe request or a receiver report arrived."""
 
     def on_keyframe_needed(self) -> None:
-        """What was published last did not reach everybody: the next frame must stand alone."""
+        """The last frame did not reach all consumers: the next one must be a keyframe."""
 
     def on_stale(self) -> None:
-        """A frame was dropped before it could be sent: it grew too old, or the connection was lost."""
+        """A frame was dropped before it was sent: it became too old, or the connection was lost."""
 
     def on_unsent(self, frames: int) -> None:
-        """A client, too slow for them, did not get so many frames. Without a broker only."""
+        """This many frames were not sent to a client that is too slow. Without a broker only."""
 
     def on_refused(self) -> None:
-        """A connection was refused, or ended since it broke the contract. Without a broker only."""
+        """A connection was refused, or closed because of a protocol violation. Without a broker only."""
 
     def on_connected(self) -> None:
-        """There is a connection to publish on; without a broker: consumers can come."""
+        """Frames can be published; without a broker: the producer listens."""
 
     def on_disconnected(self) -> None:
-        """It is lost, and being restored."""
+        """The connection was lost and is being restored."""
 
     def on_blocked(self, blocked: bool) -> None:
         """The broker takes nothing, being short of memory or disk, or does again. With a broker only."""
 
 
 class Publisher(Protocol):
-    """Sends the frames of one stream to everybody who watches. Never makes its caller wait for them."""
+    """Sends the frames of one stream to all consumers. `publish` never waits for them."""
 
     @property
     def failure(self) -> FanlightError | None:
-        """Why it gave up for good; None while it works or tries again."""
+        """The error because of which no further attempt is made; None while it works or retries."""
         ...
 
     @property
     def watched(self) -> bool:
-        """True if anybody receives the stream, as far as is known."""
+        """True if at least one consumer receives the stream, as far as is known."""
         ...
 
     def start(self) -> None:
@@ -66,68 +67,68 @@ class Publisher(Protocol):
         ...
 
     def wait_ready(self, timeout_s: float) -> bool:
-        """Wait until `publish` will take a frame: connected, not blocked, watched, the last one sent.
+        """Wait until `publish` accepts a frame: connected, not blocked, watched, the last one sent.
 
         Returns at once, with False, after `stop` or a failure.
         """
         ...
 
     def publish(self, frame: EncodedFrame) -> None:
-        """Hand over one frame; at most one waits to be sent."""
+        """Queue one frame; at most one waits to be sent."""
         ...
 
     def stop(self, timeout_s: float) -> None:
-        """Send what is pending, if that can be done in time, and end. Safe to call twice."""
+        """Send the pending frame if that is possible in time, and end. Safe to call twice."""
         ...
 
 
 class SubscriberEvents:
-    """Called in the subscriber's thread: return at once. Override what is of use."""
+    """Callbacks in the subscriber's thread, which must return at once. Override those of interest."""
 
     def on_frame(self, frame: EncodedFrame, received_ns: int) -> None:
         """A frame arrived (`received_ns`: Unix time). The next one is read when this returns."""
 
     def on_malformed(self, error: WireFormatError) -> None:
-        """A message arrived that is not a frame of this contract."""
+        """A message arrived that breaks the wire contract."""
 
     def on_connected(self) -> None:
-        """The subscription stands: frames will come."""
+        """The subscription is established."""
 
     def on_following(self) -> None:
-        """The stream itself is received from now on, after `follow_stream`."""
+        """Frames are received again after `follow_stream(True)`."""
 
     def on_disconnected(self) -> None:
-        """The subscription is lost; it is being restored."""
+        """The subscription was lost and is being restored."""
 
     def on_blocked(self, blocked: bool) -> None:
         """The broker takes nothing, being short of memory or disk, or does again. With a broker only."""
 
     def on_clock(self, reply: ClockReply) -> None:
-        """The producer answered a `ClockRequest`."""
+        """The reply to a `ClockRequest` arrived."""
 
     def on_tick(self) -> None:
-        """Time to report, under a standing subscription; see `report_every_s`."""
+        """A receiver report is due; see `report_every_s`. Called while the subscription is established."""
 
     def on_failed(self, error: FanlightError) -> None:
-        """The subscription cannot be had; no further attempt is made."""
+        """The subscription is impossible; no further attempt is made."""
 
 
 class Subscriber(Protocol):
-    """Receives the frames of one stream, through loss and return of the connection."""
+    """Receives the frames of one stream and reconnects after a loss."""
 
     @property
     def waiting(self) -> int | None:
-        """How many messages waited at the broker when it was asked last; None where that is not known."""
+        """Messages that waited in the broker's queue at the last query; None if unknown."""
         ...
 
     def count_waiting(self) -> None:
-        """Ask the broker for that, once a second from now on. To be called before `start`."""
+        """Query `waiting` once a second. To be called before `start`."""
         ...
 
     def follow_stream(self, follow: bool) -> None:
-        """Receive the stream, or leave it while a hub of this host serves. Thread-safe.
+        """Receive frames, or none while a hub of this host serves. Thread-safe.
 
-        Without the stream the subscription still stands: the queue exists, reports and clock requests flow.
+        The subscription stays established in both cases, with its queue, reports and clock requests.
         """
         ...
 
@@ -136,7 +137,7 @@ class Subscriber(Protocol):
         ...
 
     def send(self, message: ControlMessage) -> None:
-        """Send something to the producer; dropped while there is no connection. Thread-safe."""
+        """Send a message to the producer; it is dropped while there is no connection. Thread-safe."""
         ...
 
     def stop(self, timeout_s: float) -> None:

@@ -1,4 +1,4 @@
-"""Says once per process that something crosses a network unprotected."""
+"""Warns once per process that data crosses a network unencrypted."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ _LOG = logging.getLogger(__name__)
 _once = threading.Lock()
 
 
-def in_clear(peer: str | None, warning: str) -> None:
-    """Warn, unless that was done before or the peer is this machine. Thread-safe.
+def warn_unencrypted(peer: str | None, warning: str) -> None:
+    """Log the warning, unless one was logged before or the peer is this machine. Thread-safe.
 
     Args:
-        peer: the address that the connection really goes to; None if it is not known.
+        peer: the IP address of the other end; None if unknown.
         warning: with `%s` for the address.
     """
-    # The lock is never given back: whoever gets it is the first.
+    # The lock is never released, so that only the first call acquires it.
     if peer is not None and not is_loopback(peer) and _once.acquire(blocking=False):
         _LOG.warning(warning, peer)
 
 
 def is_loopback(address: str) -> bool:
-    """Whether what goes there stays on this machine. Anything that is no IP address does not."""
+    """Whether this is a loopback IP address. False for names."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:

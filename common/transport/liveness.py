@@ -1,7 +1,7 @@
-"""When a connection counts as lost: the operating system's part of it, the same for every transport. Pure.
+"""Socket options by which the kernel detects a dead connection, common to all transports. Pure.
 
-AMQP heartbeats of 10 s notice a dead network after 20 s and more. The kernel is quicker: it probes an idle
-connection every second, and gives one up on which nothing was acknowledged for `SILENT_MS`.
+AMQP heartbeats of 10 s detect a dead network after 20 s or more. The kernel probes an idle connection every
+second, and closes one on which nothing was acknowledged for `SILENT_MS`.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import errno
 from typing import Final
 
 SILENT_MS: Final = 2000
-# By the names that both `socket` and pika's `tcp_options` know them by (tcp(7)).
+# By the names in `socket`, which pika's `tcp_options` uses too (tcp(7)).
 TCP_OPTIONS: Final = {
     "TCP_USER_TIMEOUT": SILENT_MS,
     "TCP_KEEPIDLE": 1,
     "TCP_KEEPINTVL": 1,
     "TCP_KEEPCNT": 2,
 }
-# Where nothing answers the next attempt is made so soon: the kernel sends a SYN anew after 1 s, and takes
-# longer each time. An attempt on a dead network burdens nobody.
+# Limits of an attempt to connect and of the pause after it, while the network is down. Short, since the
+# kernel repeats a SYN after 1 s and then ever more slowly; attempts on a dead network cause no load.
 ATTEMPT_S: Final = 2.0
 PAUSE_S: Final = 0.2
 
@@ -28,5 +28,5 @@ _OUT: Final = frozenset(
 
 
 def network_is_out(error: BaseException) -> bool:
-    """Whether this says that packets do not arrive; whoever refuses a connection is reached."""
+    """Whether the error means that packets do not arrive. A refused connection does not."""
     return isinstance(error, TimeoutError) or (isinstance(error, OSError) and error.errno in _OUT)

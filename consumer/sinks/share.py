@@ -54,7 +54,7 @@ class ShareSink(Sink):
     ) -> None:
         if not folder.can_share():
             raise SinkError(f"share needs Linux and {folder.SHARED_MEMORY}")
-        self._ring = RingName(settings.stream, settings.form, source_of(settings.address))
+        self._ring = RingName(settings.stream, settings.picture_format, source_of(settings.address))
         self._grace_s = settings.max_age_s
         self._stats = stats
         self._now_ns = now_ns
@@ -116,10 +116,10 @@ class ShareSink(Sink):
             _LOG.info(
                 "share: another hub of this host shares %s (%s); standing by",
                 self._ring.stream,
-                self._ring.form,
+                self._ring.picture_format,
             )
         elif self._leads is not None:
-            _LOG.info("share: taking over %s (%s)", self._ring.stream, self._ring.form)
+            _LOG.info("share: taking over %s (%s)", self._ring.stream, self._ring.picture_format)
             self._remove_stale()
         self._leads = leads
 
@@ -132,7 +132,7 @@ class ShareSink(Sink):
 
     def _segment_for(self, frame: Frame, now_ns: int) -> Segment | None:
         height, width = frame.image.shape[:2]
-        if self._ring.form.format is PixelFormat.I420:
+        if self._ring.picture_format.pixel_format is PixelFormat.I420:
             height = height * 2 // 3
         fps = self._rate.fps(frame.header.fps)
         made_for = (frame.epoch, width, height, fps)
@@ -142,7 +142,7 @@ class ShareSink(Sink):
             return None
         self._drop_segment()
         described = SegmentHeader(
-            format=self._ring.form.format,
+            format=self._ring.picture_format.pixel_format,
             width=width,
             height=height,
             slots=slots_for(self._grace_s, fps),
@@ -158,7 +158,7 @@ class ShareSink(Sink):
         self._segment.keep_alive(now_ns)
         _LOG.info(
             "share: %s as %s %dx%d, %d slots, %.0f MiB",
-            self._ring.stream, self._ring.form.format, width, height, described.slots,
+            self._ring.stream, self._ring.picture_format.pixel_format, width, height, described.slots,
             described.file_bytes / _MIB,
         )  # fmt: skip
         return self._segment

@@ -12,13 +12,13 @@ from fanlight.common.codec import decoder
 from fanlight.common.codec.picture import Converter
 from fanlight.common.model.errors import DecodeError, WireFormatError
 from fanlight.common.model.frame import Codec, EncodedFrame
-from fanlight.common.model.pixels import Form, PixelFormat, shape
+from fanlight.common.model.pixels import PictureFormat, PixelFormat, shape
 from fanlight.common.transport.tcp.wire import MessageReader
 from fanlight.producer.source.images import decode_image, to_picture
 from scripts.fuzzing.target import Broken, Target, golden
 from scripts.lib.headers import header
 
-_FORMS: Final = tuple(Form(pixel_format) for pixel_format in PixelFormat)
+_PICTURE_FORMATS: Final = tuple(PictureFormat(pixel_format) for pixel_format in PixelFormat)
 _SIZE: Final = (32, 24)
 # Larger pictures take longer and show no more.
 _MOST_PIXELS: Final = 64 * 64
@@ -32,13 +32,13 @@ def _stills(
         decoding = decoder(codec)
 
         def run(data: bytes) -> None:
-            form, body = _FORMS[data[0] % 3] if data else _FORMS[0], data[1:]
+            picture_format, body = _PICTURE_FORMATS[data[0] % 3] if data else _PICTURE_FORMATS[0], data[1:]
             width, height = size_in(body)
             if not 0 < width * height <= _MOST_PIXELS:
                 width, height = _SIZE
             try:
                 frame = _frame(codec, body, (width, height), key=True)
-                _check(decoding.decode(frame).pixels(form), form, (width, height))
+                _check(decoding.decode(frame).pixels(picture_format), picture_format, (width, height))
             except (DecodeError, WireFormatError) as error:
                 if "\n" in str(error):
                     raise Broken(str(error)) from error
@@ -53,13 +53,13 @@ def _h264() -> Callable[[bytes], None]:
 
     def run(data: bytes) -> None:
         chosen = data[0] if data else 0
-        form = _FORMS[chosen % 3]
+        picture_format = _PICTURE_FORMATS[chosen % 3]
         size = (_SIZE[0] - (chosen >> 6 & 1), _SIZE[1] - (chosen >> 7))
         decoding.reset()
         for number, body in enumerate(data[1:].split(_NEXT)[:4]):
             try:
                 frame = _frame(Codec.H264, body, size, key=number == 0)
-                _check(decoding.decode(frame).pixels(form), form, size)
+                _check(decoding.decode(frame).pixels(picture_format), picture_format, size)
             except (DecodeError, WireFormatError) as error:
                 if "\n" in str(error):
                     raise Broken(str(error)) from error
@@ -82,8 +82,8 @@ def _images() -> Callable[[bytes], None]:
     return run
 
 
-def _check(image: object, form: Form, size: tuple[int, int]) -> None:
-    expected = shape(form.format, *form.sized(*size))
+def _check(image: object, picture_format: PictureFormat, size: tuple[int, int]) -> None:
+    expected = shape(picture_format.pixel_format, *picture_format.sized(*size))
     if getattr(image, "shape", None) != expected:
         raise Broken((getattr(image, "shape", None), expected))
 

@@ -21,7 +21,7 @@ from fanlight.common.shm.layout import SegmentHeader
 from fanlight.common.shm.names import is_ours
 from fanlight.common.transport.tcp import wire
 from fanlight.common.transport.tcp.handshake import Handshake
-from fanlight.common.transport.tcp.wire import Kind, Message, MessageReader
+from fanlight.common.transport.tcp.wire import Message, MessageKind, MessageReader
 from fanlight.consumer.settings import ConsumerSettings
 from fanlight.consumer.sink_spec import SINK
 from fanlight.producer.settings import ProducerSettings
@@ -72,13 +72,13 @@ def _tables() -> list[bytes]:
 
 # TCP -------------------------------------------------------------------------------------------------
 
-_READERS: Final[dict[Kind, Callable[[Message], object]]] = {
-    Kind.HELLO: wire.read_hello,
-    Kind.REFUSAL: wire.read_reason,
-    Kind.FRAME: wire.read_frame,
-    Kind.CONTROL: wire.read_control,
-    Kind.FOLLOW: wire.read_follow,
-    Kind.WELCOME: wire.read_object,
+_READERS: Final[dict[MessageKind, Callable[[Message], object]]] = {
+    MessageKind.HELLO: wire.read_hello,
+    MessageKind.REFUSAL: wire.read_reason,
+    MessageKind.FRAME: wire.read_frame,
+    MessageKind.CONTROL: wire.read_control,
+    MessageKind.FOLLOW: wire.read_follow,
+    MessageKind.WELCOME: wire.read_object,
 }
 
 
@@ -92,7 +92,7 @@ def _tcp_stream(data: bytes) -> None:
         except WireFormatError as error:
             _one_line(error)
             continue
-        if message.kind is Kind.FRAME:
+        if message.kind is MessageKind.FRAME:
             _sane(read.header, len(message.body))  # type: ignore[attr-defined]
 
 

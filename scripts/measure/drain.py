@@ -17,7 +17,7 @@ import time
 
 from fanlight.common.model.address import TcpAddress, parse_url
 from fanlight.common.model.stats import percentile
-from fanlight.common.transport.tcp.wire import Hello, Kind, MessageReader, hello_message, read_object
+from fanlight.common.transport.tcp.wire import Hello, MessageKind, MessageReader, hello_message, read_object
 
 _SETTLE_S = 2.0
 _READ_BYTES = 256 * 1024
@@ -47,7 +47,7 @@ def main(url: str, clients: int, span_s: float) -> None:
                 raise SystemExit("drain: the producer ended a connection")
             number, reader = key.data
             for message in reader.feed(view[:count]):
-                if message.kind is Kind.FRAME and now_s >= began_s + _SETTLE_S:
+                if message.kind is MessageKind.FRAME and now_s >= began_s + _SETTLE_S:
                     came[number] += 1
                     # Every client's every frame is counted; one in eight is dated, since JSON takes time.
                     if (came[number] + number) % 8 == 0:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from fanlight.common.model.errors import FrameExpired
-from fanlight.common.model.pixels import Form, PixelFormat
+from fanlight.common.model.pixels import PictureFormat, PixelFormat
 from fanlight.common.shm.folder import ring_folder
 from fanlight.consumer import Consumer
 from tests.support.broker import tcp_url
@@ -152,19 +152,19 @@ def test_synchronised_playout_works_with_shared_pictures(broker_url: str, stream
     assert not watcher.faults()
 
 
-FORMS = [
-    (Form(PixelFormat.GREY, (32, 24)), (24, 32)),
-    (Form(PixelFormat.I420, (32, 24)), (36, 32)),
-    (Form(PixelFormat.BGR, (32, 24)), (24, 32, 3)),
+PICTURE_FORMATS = [
+    (PictureFormat(PixelFormat.GREY, (32, 24)), (24, 32)),
+    (PictureFormat(PixelFormat.I420, (32, 24)), (36, 32)),
+    (PictureFormat(PixelFormat.BGR, (32, 24)), (24, 32, 3)),
 ]
 
 
 @pytest.mark.parametrize("way", ["broker", "host"])
-@pytest.mark.parametrize(("form", "shape"), FORMS)
+@pytest.mark.parametrize(("picture_format", "shape"), PICTURE_FORMATS)
 def test_pictures_have_the_form_that_was_asked_for_by_either_way(
-    broker_url: str, stream: str, way: str, form: Form, shape: tuple[int, ...]
+    broker_url: str, stream: str, way: str, picture_format: PictureFormat, shape: tuple[int, ...]
 ) -> None:
-    pixel_format, size = form
+    pixel_format, size = picture_format
     assert size is not None
     consumer = Consumer(stream=stream, name="w", url=broker_url, via=way, format=pixel_format, size=size)
     options = ("--share-format", pixel_format, "--share-size", f"{size[0]}x{size[1]}")

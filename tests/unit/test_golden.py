@@ -20,7 +20,7 @@ from fanlight.common.model.pixels import PixelFormat
 from fanlight.common.shm.layout import SegmentHeader
 from fanlight.common.transport.amqp.topology import frame_header
 from fanlight.common.transport.tcp import wire
-from fanlight.common.transport.tcp.wire import Kind, Message, MessageReader
+from fanlight.common.transport.tcp.wire import Message, MessageKind, MessageReader
 from scripts.fuzzing.target import GOLDEN
 from tests.unit.common.codec.build import gradient, psnr
 
@@ -120,7 +120,7 @@ def test_control_messages_are_read_and_written_as_the_same_bytes(kind: str) -> N
 def test_handshake_messages_are_read_and_written_as_the_same_bytes() -> None:
     hello = wire.read_hello(message("hello.tcp"))
     assert (hello, wire.hello_message(hello)) == (wire.Hello("cam", "desk", True), golden("hello.tcp"))
-    assert wire.message(Kind.WELCOME, {}) == golden("welcome.tcp")
+    assert wire.message(MessageKind.WELCOME, {}) == golden("welcome.tcp")
     assert wire.read_reason(message("refusal.tcp")) == "64 clients are here already"
     assert wire.read_follow(message("follow.tcp")) is False
 

@@ -1,5 +1,5 @@
-"""The broker design: RabbitMQ between the producer and its consumers.
+"""The transport over RabbitMQ. pika is imported nowhere else.
 
-`link` keeps one connection, `publisher` and `subscriber` use one each (the producer's `control`
-listener a third), `topology` has the names of exchanges and queues. pika is imported nowhere else.
+`link` maintains one connection: `publisher` and `subscriber` have one each, the producer's `control`
+listener two more. `topology` has the names of exchanges and queues.
 """

@@ -1,4 +1,4 @@
-"""Whether a consumer's queue is bound to the exchange of its stream. In the link's thread."""
+"""Binds a consumer's queue to the exchange of its stream, and unbinds it. In the link's thread."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class StreamBinding:
         self._declaration = declaration
         self._on_following = on_following
         self._queue = ""
-        self._bound = False  # what the broker was asked for last, on this channel
+        self._bound = False  # what was requested last on this channel
         self._pending = False
 
     def set_up(self, channel: Channel, queue: str) -> None:
@@ -67,8 +67,8 @@ class StreamBinding:
     def renew(self, channel: Channel) -> None:
         """Bind again, in case an operator deleted the exchange and the binding with it.
 
-        The producer declares the exchange again; nobody but us can bind our queue. Both are without effect
-        otherwise.
+        The producer declares the exchange again, but only this consumer can bind its exclusive queue.
+        Without effect if the binding exists.
         """
         if not self._pending:
             self._bind(channel, requested=False)
@@ -82,7 +82,7 @@ class StreamBinding:
         if not self._link.usable(channel):
             return
         self._pending = False
-        # Not before: a keyframe that is asked for earlier may come too early as well.
+        # Not earlier: a keyframe requested before the queue is bound could be missed.
         if requested and self.follow:
             self._on_following(channel)
         self.update(channel)

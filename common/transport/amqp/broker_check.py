@@ -28,7 +28,7 @@ from fanlight.common.transport.amqp.topology import (
 )
 
 _CONNECT_S: Final = 3.0
-# A broker with an alarm says so as soon as something is published, and then reads no more.
+# A broker with an alarm sends connection.blocked as soon as something is published, and stops reading.
 _BLOCKED_S: Final = 1.5
 _FORBIDDEN, _NOT_FOUND = 403, 404
 

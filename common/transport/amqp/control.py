@@ -1,6 +1,6 @@
-"""Receives what consumers request and report, and answers clock requests, on connections of its own.
+"""Receives keyframe requests and receiver reports, and answers clock requests, on two separate connections.
 
-Both are quiet: whatever refuses them refuses the publishing connection too, which logs it.
+Neither logs errors: what affects them affects the publishing connection too, which does.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from fanlight.common.transport.amqp.topology import (
 
 _LOG = logging.getLogger(__name__)
 
-# A hundred consumers report once a second; what is older than that is of no use.
+# A hundred consumers report once a second; older messages are useless.
 _QUEUE_ARGUMENTS: Final = {"x-max-length": 1000, "x-message-ttl": 2000, "x-overflow": "drop-head"}
 
-# What is received in one interval; the rest waits in the queue, which drops it. A thousand messages a
-# second are three times what a hundred consumers send; a flood of ten thousand would take a whole core.
+# Messages received per interval; the others wait in the queue, which drops the oldest. A thousand messages
+# a second are three times what a hundred consumers send; ten thousand would take a whole core.
 MOST_AT_ONCE: Final = 100
 INTERVAL_S: Final = 0.1
 _MOST_UNSENT_BYTES: Final = 16 * 1024
@@ -111,7 +111,7 @@ class ControlListener:
     def _delivered(self, channel: Channel, method: Any, properties: Any, body: bytes) -> None:
         received_ns = wall_ns()
         if not self._last_tag:
-            # All that comes in this interval at once, at its end: until then no more than that comes.
+            # Acknowledges all messages of this interval at its end; the prefetch limits them until then.
             self._link.call_later(INTERVAL_S, partial(self._acknowledge, channel))
         self._last_tag = method.delivery_tag
         try:
@@ -130,17 +130,17 @@ class ControlListener:
         self._log.warn(monotonic_ns(), "control message refused: %s", error)
 
     def _answer_clock(self, request: control.ClockRequest, reply_to: object, received_ns: int) -> None:
-        # To the asking channel and nowhere else: nobody shall make us write to a queue of their choice.
-        # pika leaves what is not UTF-8 as bytes.
+        # Direct reply-to only: a consumer must not be able to make the producer write to any other queue.
+        # pika returns bytes for a value that is not UTF-8.
         if isinstance(reply_to, str) and _REPLY_ADDRESS.fullmatch(reply_to):
             self._replies.link.call(partial(self._replies.send, request, reply_to, received_ns))
 
 
 class _Replies:
-    """Answers clock requests over a connection of its own.
+    """Answers clock requests over a separate connection.
 
-    RabbitMQ closes the whole connection over some reply addresses that it cannot read, and anybody can send
-    one: that must not be the connection that receives.
+    RabbitMQ closes the whole connection for some malformed reply addresses, which any consumer can send:
+    the connection that receives must not be affected.
     """
 
     def __init__(self, address: BrokerAddress, stream: str) -> None:
@@ -157,7 +157,7 @@ class _Replies:
 
     def send(self, request: control.ClockRequest, reply_to: str, received_ns: int) -> None:
         channel = self._channel
-        # A reply that waits here would give a wrong time.
+        # A reply that had to wait would contain an outdated time.
         if channel is None or not channel.is_open or self.link.unsent_bytes > _MOST_UNSENT_BYTES:
             return
         reply = control.answer(request, received_ns=received_ns, now_ns=wall_ns())

@@ -1,8 +1,8 @@
-"""How a consumer declares an exchange that it may, or may not, be allowed to declare.
+"""Declares an exchange with or without the permission to do so.
 
-No client can ask what it is allowed to do; the broker closes the channel over what is forbidden. So a
-consumer first checks whether the exchange exists, which everybody may; declares it if not; and if that is
-refused, waits for its producer.
+A client cannot query its permissions; the broker closes the channel when an operation is forbidden. So a
+consumer first checks whether the exchange exists, which needs no permission; declares it if not; and if
+that is refused, waits until its producer has declared it.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class ExchangeDeclaration:
         channel.exchange_declare(exchange, kind, durable=True, passive=self.passive)
 
     def again(self, code: int | None) -> bool:
-        """A channel was closed with this reply code: True if there is another way, to be taken at once.
+        """A channel was closed with this reply code: True if another method is to be tried at once.
 
-        True twice at most: it never makes a loop.
+        True twice at most, so that it cannot loop.
         """
         if self._method is _Method.CHECK and code == _NOT_FOUND:
             self._method = _Method.DECLARE

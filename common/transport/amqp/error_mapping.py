@@ -24,18 +24,18 @@ def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -
     """What went wrong with a connection or channel, and what to do about it.
 
     Args:
-        unread: what came last and could not be understood.
+        unread: the bytes that were received and could not be parsed.
 
     Returns:
         BrokerRefused where trying again with the same settings will not help, else BrokerUnavailable.
     """
     cause = _root(error)
-    # Not within an error of pika's: then it is no attempt to connect.
+    # If pika had wrapped it, it would be an attempt to connect.
     lost = isinstance(error, TimeoutError) and error.errno == errno.ETIMEDOUT
     text = "the network is silent: nothing is acknowledged" if lost else _reply_text(cause)
-    told = tls.meaning(" ".join(str(argument) for argument in cause.args)) if address.tls else None
-    if told is not None:
-        return BrokerRefused(f"{address}: {told}")
+    tls_error = tls.meaning(" ".join(str(argument) for argument in cause.args)) if address.tls else None
+    if tls_error is not None:
+        return BrokerRefused(f"{address}: {tls_error}")
     if not address.tls and tls.speaks_tls(unread):
         return BrokerRefused(
             f"{address}: what answers there speaks TLS: write amqps://, or use the port without it "
@@ -63,7 +63,7 @@ def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -
             f"{address}: there is no exchange {missing[1]!r} yet: waiting for its producer to declare it"
         )
     if isinstance(cause, exceptions.IncompatibleProtocolError) and address.tls:
-        # Its alert is lost where it resets the connection at once; the next attempt most likely brings it.
+        # The broker's TLS alert is lost if it resets the connection; the next attempt most likely gets it.
         return BrokerUnavailable(
             f"{address}: the broker hung up after the TLS handshake: does it take our client certificate?"
         )

@@ -1,8 +1,8 @@
-"""One connection's bytes, between pika's transport and pika's connection: a public extension point of pika.
+"""Wraps pika's transport, through a public extension point of pika.
 
-`SelectConnection` takes any `AbstractIOServices` as its `custom_ioloop`. Ours is pika's own, but for the
-protocol and the socket that it hands on: so the link can count what is not sent yet, give a connection up,
-and learn why one was lost.
+`SelectConnection` accepts any `AbstractIOServices` as its `custom_ioloop`. This one is pika's own except
+for the protocol and the socket, so that the link can count unsent bytes, abort a connection, and find out
+why one was lost.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from pika.adapters.utils.selector_ioloop_adapter import SelectorIOServicesAdapte
 
 from fanlight.common.transport.amqp.plain_tcp import PlainTcpTransport
 
-# What the system takes and does not send yet can neither be counted nor dropped: on a slow network it would
-# be seconds of video.
+# Bytes in the kernel's send buffer can be neither counted nor dropped: by default they would be seconds of
+# video on a slow network.
 _MOST_UNSENT_BYTES: Final = 16 * 1024
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # SO_LINGER, for 0 s
 
 
 class Transport(AbstractStreamProtocol):
-    """What pika's transport tells pika's connection goes through here. In the link's thread.
+    """The protocol between pika's transport and pika's connection. In the link's thread.
 
     Attributes:
-        first: the first bytes that came.
-        cause: why the connection was lost, once it is; None after an orderly end.
-        unreadable: whether that is since pika could not parse what came.
+        first: the first bytes received.
+        cause: why the connection was lost; None while it is open and after an orderly end.
+        unreadable: whether it was aborted because pika could not parse a message.
     """
 
     def __init__(self, connection: AbstractStreamProtocol, sock: socket.socket) -> None:
@@ -50,20 +50,20 @@ class Transport(AbstractStreamProtocol):
 
     @property
     def unsent_bytes(self) -> int:
-        """What the operating system has not taken yet: above 0, the network or the broker is slow."""
+        """Bytes not yet accepted by the operating system: above 0, the network or the broker is slow."""
         return 0 if self._below is None else self._below.get_write_buffer_size()
 
     def give_up(self, cause: BaseException) -> None:
-        """Close without a word. What has not arrived yet is not to arrive beside the next connection's."""
+        """Reset the connection. Unsent bytes must not arrive in parallel with the next connection's."""
         if self._below is None or self.cause is not None:
             return
         self.cause = cause
-        with contextlib.suppress(OSError):  # not under TLS, which has taken the socket over
+        with contextlib.suppress(OSError):  # fails under TLS, which has taken over the socket
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self._below.abort()
 
     def detach(self, cause: BaseException) -> None:
-        """The same, and pika hears no more of it: it cannot end an attempt that is under way."""
+        """The same without notifying pika, which cannot abort an attempt that is in progress."""
         self._detached = True
         self.give_up(cause)
 
@@ -86,7 +86,7 @@ class Transport(AbstractStreamProtocol):
         try:
             self.connection.data_received(data)
         except Exception as error:
-            # pika has no error of its own for what it cannot parse.
+            # pika has no exception of its own for malformed input.
             if not _raised_by_pika(error):
                 raise
             self.unreadable = self.cause is None
@@ -94,7 +94,7 @@ class Transport(AbstractStreamProtocol):
 
 
 def _raised_by_pika(error: Exception) -> bool:
-    """Whether it comes from pika alone, and from none of the callbacks that it calls."""
+    """Whether it was raised in pika itself, not in a callback."""
     trace = None if error.__traceback__ is None else error.__traceback__.tb_next
     while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("pika."):
         trace = trace.tb_next
@@ -102,7 +102,7 @@ def _raised_by_pika(error: Exception) -> bool:
 
 
 class IOServices(SelectorIOServicesAdapter):
-    """Pika's services on its own loop, which note the latest socket and transport.
+    """Pika's I/O services, with access to the latest socket and transport.
 
     Attributes:
         peer: the address that was last connected to.
@@ -116,7 +116,7 @@ class IOServices(SelectorIOServicesAdapter):
         self._sock: socket.socket | None = None
 
     def close_attempt(self) -> None:
-        """Close the socket of an attempt that nobody waits for any more. Only when the loop has ended."""
+        """Close the socket of an abandoned attempt. Only when the loop has ended."""
         if self._sock is not None:
             self._sock.close()
 
@@ -139,7 +139,7 @@ class IOServices(SelectorIOServicesAdapter):
             return self.transport
 
         def done(result: Any) -> None:
-            # Pika takes the protocol that it gets back for its connection.
+            # pika expects its own connection object as the protocol.
             on_done(result if isinstance(result, BaseException) else (result[0], result[1].connection))
 
         if ssl_context is not None:
@@ -153,7 +153,7 @@ class IOServices(SelectorIOServicesAdapter):
 
 
 class _Linking(AbstractIOReference):
-    """Links a transport up in the next turn of the loop, unless it is cancelled before."""
+    """Connects a transport in the next iteration of the loop, unless cancelled before."""
 
     def __init__(self, services: SelectorIOServicesAdapter, link: Callable[[], None]) -> None:
         self._link: Callable[[], None] | None = link

@@ -21,7 +21,7 @@ class IOThread:
     Args:
         on_io_error: called for an error of the operating system that pika did not handle; returns False if
             it is not one of an attempt to connect.
-        on_failed: called when the thread ends since something unexpected happened.
+        on_failed: called when the thread ends because of an unexpected error.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class IOThread:
         self.services = IOServices(self._loop)
         self._on_io_error = on_io_error
         self._on_failed = on_failed
-        # A daemon, so that a program that dies of an exception does not hang on it; its owner joins it.
+        # A daemon, so that a program that ends with an exception does not wait for it; its owner joins it.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._finished = False
         self._closing = threading.Lock()

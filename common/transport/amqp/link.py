@@ -1,4 +1,4 @@
-"""One AMQP connection with one channel, the thread that owns them, and their way back after a loss.
+"""One AMQP connection with one channel, the thread that owns them, and reconnection after a loss.
 
 Channels are not thread-safe: everything that touches one runs in the link's thread, by `call`.
 """
@@ -24,7 +24,7 @@ from fanlight.common.transport.amqp.io_thread import IOThread
 from fanlight.common.transport.amqp.node_rotation import HostRotation
 from fanlight.common.transport.amqp.node_watch import NodeWatch
 from fanlight.common.transport.amqp.tls import Tls
-from fanlight.common.transport.cleartext import in_clear
+from fanlight.common.transport.cleartext import warn_unencrypted
 from fanlight.common.transport.liveness import ATTEMPT_S, PAUSE_S, TCP_OPTIONS
 
 _LOG = logging.getLogger(__name__)
@@ -41,31 +41,30 @@ def _ignore(_error: FanlightError) -> None:
 
 
 class LinkOwner(Protocol):
-    """Whoever uses the channel. Called in the link's thread."""
+    """The user of the channel. Called in the link's thread."""
 
     def on_channel(self, channel: Channel) -> None:
         """A channel is open: declare and consume, then call `Link.established`."""
         ...
 
     def on_down(self) -> None:
-        """The channel is gone. Called once for every `on_channel`."""
+        """The channel was lost or closed. Called once for every `on_channel`."""
         ...
 
 
 class Link:
-    """Connects, and connects again, until it is stopped.
+    """Connects, and reconnects after a loss, until it is stopped.
 
-    A refusal (password, vhost, permission, certificate) is final only if the link has never been
-    established, and every host has been asked: a broker that restarts may refuse for a moment what it
-    granted before.
+    A refusal (password, vhost, permission, certificate) is final only if the link was never established,
+    and every host has refused: a restarting broker may temporarily refuse what it granted before.
 
     Args:
         title: shown as the connection's name in RabbitMQ's console and in log lines.
         quiet: True for further connections of a process: the first one logs what is wrong.
         on_failed: called in the link's thread when no further attempt is made.
         on_unreadable: called when a message that pika cannot parse has cost the connection.
-        another_way: called when the broker has closed the channel, with its reply code: True if its owner
-            will do better on a new one, which is opened at once and without a log line.
+        another_way: called when the broker has closed the channel, with the reply code. If it returns True,
+            a new channel is opened at once, without a log line.
 
     Raises:
         ConfigError: a file of the address's TLS cannot be used.
@@ -99,7 +98,7 @@ class Link:
 
     @property
     def unsent_bytes(self) -> int:
-        """What waits here since the network or the broker is slow. In the link's thread."""
+        """Bytes that wait because the network or the broker is slow. In the link's thread."""
         transport = self._thread.services.transport
         return 0 if transport is None else transport.unsent_bytes
 
@@ -122,26 +121,26 @@ class Link:
         return channel is not None and channel is self._channel and channel.is_open
 
     def further_channel(self, on_open: Callable[[Channel], None]) -> None:
-        """Open one beside the link's own; it goes with the connection. In the link's thread."""
+        """Open another channel on the connection. In the link's thread."""
         if self._connection is not None and self._connection.is_open:
             self._connection.channel(on_open_callback=on_open)
 
     def established(self) -> None:
-        """The owner's set-up is complete: log it, and start the next series of attempts afresh."""
+        """To be called when the owner's set-up is complete: logs it and resets the reconnection delays."""
         self._log.established(self._here)
         self._node.established()
         self._hosts.established(monotonic_ns())
         self._was_established = True
 
     def renew(self, reason: str) -> None:
-        """Close the channel and open a new one: what it stood for (its queue) is gone."""
+        """Close the channel and open a new one, since its queue or exchange was deleted."""
         channel = self._channel
         if channel is not None and channel.is_open:
             self._lost_channel(reason)
             channel.close()
 
     def close(self) -> None:
-        """Begin to close in good order, or without it if the broker does not answer. Thread-safe."""
+        """Begin to close, in order if the broker answers in time. Thread-safe."""
         self.call(self._shut_down)
 
     def stop(self, timeout_s: float) -> None:
@@ -185,8 +184,8 @@ class Link:
         return replace(self._address, hosts=(self._hosts.current,))
 
     def _io_error(self, error: OSError | ValueError) -> bool:
-        # pika does not expect that no socket can be had (file descriptors), nor that the broker is
-        # gone again between its answer and the question whom it came from: this attempt is over.
+        # pika does not handle a lack of file descriptors, nor a connection that is lost before
+        # `getpeername`: this attempt has failed.
         if self._connection is None or self._connection.is_open:
             return False
         self._lost(self._connection, error if isinstance(error, OSError) else StreamLostError())
@@ -199,7 +198,7 @@ class Link:
     def _opened(self, connection: SelectConnection) -> None:
         self._node.opened(connection)
         if self._tls is None:
-            in_clear(self._thread.services.peer, _IN_CLEAR)
+            warn_unencrypted(self._thread.services.peer, _IN_CLEAR)
         self._open_channel()
 
     def _open_channel(self) -> None:
@@ -247,7 +246,7 @@ class Link:
             self._thread.finish()
             return
         transport = self._thread.services.transport
-        # To pika every loss of an open connection is the same, whatever the system said.
+        # pika reports every loss of an open connection as StreamLostError, without the system's error.
         found = transport.cause if transport is not None and isinstance(error, StreamLostError) else None
         cause = found or error
         unreadable = transport is not None and transport.unreadable and found is not None
@@ -273,7 +272,7 @@ class Link:
 
     def _shut_down(self) -> None:
         if self._stopping:
-            return  # somebody else stops it too: the connection may be about to close in good order
+            return  # called before: the connection may be closing in order
         self._stopping = True
         connection = self._connection
         if connection is not None and connection.is_open:
@@ -284,7 +283,7 @@ class Link:
             self._abandon()
 
     def _abandon(self) -> None:
-        """End without an answer. Pika cannot abandon an attempt without an assertion of its own."""
+        """End without an answer. Aborting an attempt through pika fails with an AssertionError."""
         if self._thread.services.transport is not None:
             self._thread.services.transport.detach(StreamLostError())
         # Pika closes the socket in the next iteration of the loop.
@@ -292,7 +291,7 @@ class Link:
 
 
 class _AttemptLog:
-    """What the log says about one link. At most one warning a second."""
+    """The log lines of one link, at most one warning a second."""
 
     def __init__(self, title: str, *, quiet: bool) -> None:
         self.title = title
@@ -317,6 +316,6 @@ class _AttemptLog:
         )  # fmt: skip
 
     def unreadable(self, cause: BaseException) -> None:
-        """The owner counts and reports it: no line of its own."""
+        """Count the attempt. The owner reports it, so this is logged for debugging only."""
         self._attempt += 1
         _LOG.debug("%s: what pika cannot parse", self.title, exc_info=cause)

@@ -1,9 +1,9 @@
 """Which of a cluster's nodes to try next, after how long, how long to wait for it, and when to leave it.
 
-Pure: time comes in, decisions go out. Every link begins at a host drawn at random, so that a load of
-viewers spreads over the nodes. A frame crosses from node to node once for each node that has viewers, not
-once for each viewer, so that sitting on the producer's own node would save little (rabbit_amqqueue:deliver
-sends to the queues of a node together).
+Pure: time is an argument. Every link begins at a random host, so that viewers are distributed over the
+nodes. A frame is sent between nodes once for each node with viewers, not once for each viewer, so that
+connecting to the producer's own node would save little (rabbit_amqqueue:deliver sends to all queues of a
+node together).
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from fanlight.common.model.retry import backoff
 
 Host = tuple[str, int]
 
-# A node that is suspended, or whose packets are dropped, says nothing at all. The wait doubles with every
-# round, so that a slow network is not taken for a dead cluster.
+# A node that is suspended, or whose packets are dropped, sends nothing. The timeout doubles with every
+# round, so that a slow network is not mistaken for a dead cluster.
 _FIRST_TIMEOUT_S: Final = 1.5
 _TIMEOUT_S: Final = 5.0
-# Another host is asked at once, but not by a hundred viewers in the same instant.
+# Another host is tried at once, but not by a hundred viewers in the same instant.
 _SPREAD_S: Final = 0.05
 # A connection that lasted for less counts as none: without a delay, a host that accepts every connection
 # and closes it again would keep its clients busy.
@@ -65,17 +65,17 @@ class HostRotation:
         return min(_FIRST_TIMEOUT_S * 2.0 ** min(rounds, 8), _TIMEOUT_S)
 
     def established(self, now_ns: int) -> None:
-        """The current host has done all that was asked of it."""
+        """The connection to the current host is set up completely."""
         self._established_ns = now_ns
         self._failures = 0
         self._delays = backoff(self._rng)
         self._refused.clear()
 
     def failed(self, now_ns: int) -> float:
-        """The current host is lost, or could not be had: returns the delay before the next one is tried.
+        """The current host was lost or not reached: returns the delay before the next one is tried.
 
-        No delay to speak of until each has been tried once, then a growing one from round to round. The one
-        that was lost comes last.
+        Almost no delay until each host has been tried once, then one that grows from round to round. The
+        host that was lost is tried last.
         """
         brief = self._established_ns is not None and now_ns - self._established_ns < _BRIEF_NS
         self._established_ns = None
@@ -86,20 +86,20 @@ class HostRotation:
         return self._rng.uniform(0, _SPREAD_S)
 
     def same_host_delay_s(self) -> float:
-        """Something else went wrong, and the same host will do: the delay before it is tried again."""
+        """The delay after an error that is not one of the host, which is tried again."""
         return next(self._delays)
 
     def refused(self) -> bool:
-        """The current host refused us. True if that is final: all others have refused us too."""
+        """The current host refused the connection. True if that is final: all others have refused, too."""
         self._refused.add(self.current)
         return len(self._refused) == len(set(self._hosts))
 
 
 class NodeLiveness:
-    """Whether the node at the other end still answers. One connection; not thread-safe.
+    """Detects that the node at the other end of one connection does not answer. Not thread-safe.
 
-    A node that is suspended keeps its connections, and its kernel acknowledges what it gets. Heartbeats
-    notice after 15 to 30 s: too long where there is another node to go to.
+    A suspended node keeps its connections, and its kernel acknowledges what arrives. Heartbeats detect it
+    after 15 to 30 s: too late where another node is available.
     """
 
     def __init__(self) -> None:
@@ -108,17 +108,17 @@ class NodeLiveness:
 
     @property
     def dead(self) -> bool:
-        """Whether it has not answered what it was asked 2 s ago."""
+        """Whether a request was not answered within 2 s."""
         return self._unanswered >= _DEAD_AFTER
 
     def ask(self, received_bytes: int, *, excused: bool) -> bool:
-        """To be called every `PROBE_S`. Returns whether to ask something that every node answers by itself.
+        """To be called every `PROBE_S`. Returns whether to send a request that a working node answers.
 
         Args:
-            received_bytes: in all, so far.
-            excused: the node has said that it will not answer: an alarm keeps it from reading.
+            received_bytes: total number of bytes received so far.
+            excused: the node has an alarm and has announced that it reads nothing.
         """
-        heard = excused or received_bytes != self._received_bytes
+        alive = excused or received_bytes != self._received_bytes
         self._received_bytes = received_bytes
-        self._unanswered = 0 if heard else self._unanswered + 1
+        self._unanswered = 0 if alive else self._unanswered + 1
         return self._unanswered == 1

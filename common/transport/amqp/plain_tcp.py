@@ -1,7 +1,7 @@
 """TCP without TLS for pika: reads in large pieces, writes at once.
 
-pika's own transport reads 4 KiB at a time, and until nothing is left; and it leaves what is written to the
-next turn of the loop. For a frame of 15 kB those are six system calls and an exception instead of one call.
+pika's own transport reads 4 KiB at a time until nothing is left, and sends in the next iteration of the
+loop: six system calls and an exception for a frame of 15 kB, instead of one call.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pika.adapters.utils.nbio_interface import AbstractStreamProtocol, AbstractS
 from pika.adapters.utils.selector_ioloop_adapter import SelectorIOServicesAdapter
 
 _READ_BYTES: Final = 64 * 1024
-# A large frame at once; then whatever else there is to do.
+# Enough for a large frame; then other callbacks of the loop can run.
 _MOST_READS: Final = 16
 
 
@@ -98,7 +98,7 @@ class PlainTcpTransport(AbstractStreamTransport):
         self._services.remove_reader(self._sock.fileno())
         self._services.remove_writer(self._sock.fileno())
         self._unsent.clear()
-        # Not from within what the protocol is doing.
+        # Not from within a call of the protocol.
         self._services.add_callback_threadsafe(partial(self._lost, error))
 
     def _lost(self, error: BaseException | None) -> None:

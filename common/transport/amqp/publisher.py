@@ -1,9 +1,9 @@
-"""Publishes one stream to its fanout exchange, and learns whether anybody is bound to it.
+"""Publishes one stream to its fanout exchange, and detects whether any queue is bound to it.
 
-Frames are published `mandatory`: the broker returns one that no queue took, and then nobody watches.
-While nobody does, an empty probe goes out several times a second on a channel of its own, with
-publisher confirms: one that is confirmed and was not returned has found a queue. (On the live path
-there are no confirms: waiting for them costs latency; RabbitMQ docs/confirms.)
+Frames are published `mandatory`: the broker returns a frame that was routed to no queue, which means that
+there is no consumer. As long as that is so, an empty probe is published several times a second on a
+separate channel with publisher confirms: a probe that is confirmed and not returned has reached a queue.
+(Frames are published without confirms: waiting for them costs latency; RabbitMQ docs/confirms.)
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ _LOG = logging.getLogger(__name__)
 
 # A join wakes the producer by its keyframe request; a client of another language may only bind.
 _PROBE_INTERVAL_S: Final = 0.05
-# How soon to look again whether the operating system took the rest of a large frame.
+# Interval of checks whether the operating system has accepted the rest of a large frame.
 _DRAIN_INTERVAL_S: Final = 0.002
 
 
 class BrokerPublisher:
     """See `common.transport.base.Publisher`.
 
-    Hears its consumers over other connections, as RabbitMQ advises (docs/production-checklist): an alarm
-    that blocks this one must not keep it from that.
+    Receives from its consumers over other connections, as RabbitMQ advises (docs/production-checklist): an
+    alarm that blocks this one must not block them.
     """
 
     def __init__(
@@ -58,18 +58,10 @@ class BrokerPublisher:
         self._changed = threading.Condition()
         self._pending: EncodedFrame | None = None
         self._captured_ns = 0  # monotonic
-        self._watched = False
+        self.watched = False
         self._blocked = False
         self._stopped = False
-        self._failure: FanlightError | None = None
-
-    @property
-    def failure(self) -> FanlightError | None:
-        return self._failure
-
-    @property
-    def watched(self) -> bool:
-        return self._watched
+        self.failure: FanlightError | None = None
 
     def start(self) -> None:
         self._link.start()
@@ -89,7 +81,7 @@ class BrokerPublisher:
     def stop(self, timeout_s: float) -> None:
         deadline_s = time.monotonic() + timeout_s
         with self._changed:
-            self._changed.wait_for(lambda: self._pending is None or not self._watched, timeout_s / 4)
+            self._changed.wait_for(lambda: self._pending is None or not self.watched, timeout_s / 4)
             self._stopped = True
             self._changed.notify_all()
         links = (*self._control.links, self._link)
@@ -100,11 +92,11 @@ class BrokerPublisher:
 
     @property
     def _ready(self) -> bool:
-        return self._watched and not self._blocked and self._pending is None
+        return self.watched and not self._blocked and self._pending is None
 
     @property
     def _ended(self) -> bool:
-        return self._stopped or self._failure is not None
+        return self._stopped or self.failure is not None
 
     # From here on everything runs in a link's thread.
 
@@ -127,12 +119,12 @@ class BrokerPublisher:
             self._events.on_stale()
         with self._changed:
             self._pending = None
-            self._watched = self._blocked = False
+            self.watched = self._blocked = False
             self._changed.notify_all()
 
     def _failed(self, error: FanlightError) -> None:
         with self._changed:
-            self._failure = error
+            self.failure = error
             self._changed.notify_all()
 
     def _declared(self, channel: Channel, _frame: object) -> None:
@@ -159,7 +151,7 @@ class BrokerPublisher:
             self._link.renew(f"the exchange cannot be used: {error!r}")
 
     def _probe(self, channel: Channel) -> None:
-        if channel is not self._probing or not channel.is_open or self._watched:
+        if channel is not self._probing or not channel.is_open or self.watched:
             return
         self._probe_returned = False
         properties = BasicProperties(
@@ -178,25 +170,25 @@ class BrokerPublisher:
             self._now_watched()
 
     def _now_watched(self) -> None:
-        if self._channel is None or self._watched:
+        if self._channel is None or self.watched:
             return
         self._events.on_keyframe_needed()
         with self._changed:
-            self._watched = True
+            self.watched = True
             self._changed.notify_all()
 
     def _returned(self, channel: Channel, _method: Basic.Return, _properties: Any, _body: bytes) -> None:
-        if channel is not self._channel or not self._watched:
+        if channel is not self._channel or not self.watched:
             return
         with self._changed:
-            self._watched = False
+            self.watched = False
         if self._probing is not None:
             self._probe(self._probing)
 
     def _on_control(self, message: Any) -> None:
         self._events.on_control(message)
-        # Whoever asks or reports is there: no need to wait for a probe.
-        if not self._watched:
+        # The message proves that there is a consumer: no need to wait for a probe.
+        if not self.watched:
             self._link.call(self._now_watched)
 
     def _set_blocked(self, channel: Channel, blocked: bool, *_frame: object) -> None:
@@ -214,7 +206,7 @@ class BrokerPublisher:
         if frame is None or self._blocked:
             return
         if channel is None or not channel.is_open:
-            # It was encoded while the connection went away.
+            # The connection was lost while it was encoded.
             self._events.on_stale()
             self._clear_pending()
             return

@@ -1,7 +1,7 @@
-"""Receives one stream through a queue of its own, with manual acknowledgement and a small prefetch.
+"""Receives one stream through an exclusive queue, with manual acknowledgement and a small prefetch.
 
-Automatic acknowledgement would make the broker push everything at once, beyond the reach of the
-queue's length and age limits: lag without bound (rabbitmq-website, docs/maxlength, docs/confirms).
+With automatic acknowledgement the broker would send everything at once, so that the length and age limits
+of the queue would not apply: unbounded latency (rabbitmq-website, docs/maxlength, docs/confirms).
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from fanlight.common.transport.amqp.topology import (
 )
 from fanlight.common.transport.base import SubscriberEvents, report_every_s
 
-# How often to check whether the stream has paused: frames are to be back within 2 s.
+# Interval of checks whether the stream has paused: frames have to be received again within 2 s.
 _IDLE_CHECK_S: Final = 0.5
-# A broker that is blocked reads nothing, for hours perhaps: what is beyond this is dropped.
+# A blocked broker may read nothing for hours: messages beyond this are dropped.
 _MOST_UNSENT_BYTES: Final = 64 * 1024
 
 

@@ -1,4 +1,4 @@
-"""TLS to the broker: chain and host name are always verified, version 1.2 or newer; its errors in words."""
+"""TLS to the broker, version 1.2 or newer, always with verification; explanations of TLS errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LOG = logging.getLogger(__name__)
 # The first byte of a TLS record that is an alert, and the first one of any version (RFC 8446, section 5.1).
 _ALERT: Final = b"\x15\x03"
 
-# What OpenSSL says: what it means, and what to do. The first that fits counts.
+# Text in OpenSSL's error -> explanation and remedy. The first match applies.
 _OURS: Final = "look at --cert and --key, and at what the broker trusts (ssl_options.cacertfile)"
 _TOO_OLD: Final = "the broker offers no TLS 1.2 or newer: enable it there (ssl_options.versions)"
 _UNTRUSTED: Final = "nobody we trust has signed the broker's certificate: --ca FILE with its CA"
@@ -80,12 +80,12 @@ class Tls:
 
 
 def speaks_tls(unread: bytes) -> bool:
-    """Whether what came in place of AMQP's greeting is TLS."""
+    """Whether the bytes received instead of AMQP's greeting are TLS."""
     return unread.startswith(_ALERT)
 
 
 def meaning(text: str) -> str | None:
-    """What an error means, by its text, and what to do; None if it has nothing to do with TLS."""
+    """Explanation and remedy for the text of a TLS error; None for any other error."""
     if "SSL" not in text:
         return None
     if any(sign in text for sign in _FOR_ANOTHER):

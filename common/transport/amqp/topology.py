@@ -38,8 +38,8 @@ def exchange(stream: str) -> str:
 def new_suffix() -> str:
     """Makes a queue's name unique: two consumers of one name both get every frame.
 
-    A new one for each connection: after a silence of the network the broker takes the connection before for
-    alive, for up to half a minute, and keeps its queue locked.
+    A new one for each connection: after a loss of the network the broker considers the previous connection
+    alive for up to half a minute, and keeps its exclusive queue locked.
     """
     return secrets.token_hex(3)
 
@@ -55,7 +55,7 @@ def control_queue(stream: str, suffix: str) -> str:
 
 
 def freshness_arguments(max_age_s: float) -> dict[str, object]:
-    """Queue arguments that let the broker drop what nobody may present any more, oldest first."""
+    """Queue arguments with which the broker drops frames that are too old to be presented, oldest first."""
     return {
         "x-max-length": max(1, math.ceil(max_age_s * _HIGHEST_USUAL_FPS)),
         "x-message-ttl": max(1, math.ceil(max_age_s * 1000)),
@@ -84,7 +84,7 @@ def frame_header(
         trust: users whose frames are accepted, as the broker verifies them; empty for everybody's.
 
     Raises:
-        WireFormatError: it holds none, or one of somebody else.
+        WireFormatError: not a frame, or one of another user or stream.
     """
     header = FrameHeader.from_amqp(
         properties.headers,

@@ -1,1 +1,1 @@
-"""What the designs without a broker share: the wire, the producer's listener, the consumer's side."""
+"""The two transports without a broker (`threads`, `multiplex`), and what they have in common."""

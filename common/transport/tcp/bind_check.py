@@ -1,4 +1,4 @@
-"""Whether a producer may listen where it was told to: beyond this machine, only with a token."""
+"""Checks the address at which a producer listens: a token is required unless it is the loopback."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 from fanlight.common.model.address import TcpAddress
 from fanlight.common.model.errors import ConfigError
-from fanlight.common.transport.cleartext import in_clear, is_loopback
+from fanlight.common.transport.cleartext import is_loopback, warn_unencrypted
 
 _IN_CLEAR: Final = (
     "every frame goes in clear to whoever connects to %s from the network: the token controls who may "
@@ -21,7 +21,7 @@ def check_bind(address: TcpAddress) -> None:
     Raises:
         ConfigError: it listens beyond this machine, and anybody could watch.
     """
-    beyond = next((place for place in _addresses(address) if not is_loopback(place)), None)
+    beyond = next((ip for ip in _addresses(address) if not is_loopback(ip)), None)
     if beyond is None:
         return
     if address.token is None:
@@ -31,15 +31,15 @@ def check_bind(address: TcpAddress) -> None:
             "beyond this machine it needs a token: FANLIGHT_TOKEN or --token-file FILE, 16 characters or "
             "more, for the producer and its consumers alike; or listen at 127.0.0.1",
         )
-    in_clear(beyond, _IN_CLEAR)
+    warn_unencrypted(beyond, _IN_CLEAR)
 
 
 def _addresses(address: TcpAddress) -> list[str]:
-    """All addresses that the name stands for; none if there is no such name, which the listener reports."""
+    """All IP addresses of the host name; none if it cannot be resolved, which the listener reports."""
     try:
         found = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
     except OSError:
         return []
-    return [str(place[0]) for _, _, _, _, place in found]
+    return [str(sockaddr[0]) for _, _, _, _, sockaddr in found]

@@ -26,11 +26,11 @@ def connect(host: str, port: int, waker: Waker, stopping: threading.Event) -> so
     """
     refusal: OSError = TimeoutError()
     try:
-        for family, kind, protocol, _, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        for family, kind, protocol, _, sockaddr in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
             sock = socket.socket(family, kind, protocol)
             sock.setblocking(False)
             try:
-                if _wait_connected(sock, place, waker, stopping):
+                if _wait_connected(sock, sockaddr, waker, stopping):
                     return sock
             except OSError as error:
                 refusal = error
@@ -43,10 +43,10 @@ def connect(host: str, port: int, waker: Waker, stopping: threading.Event) -> so
 
 
 def _wait_connected(
-    sock: socket.socket, place: tuple[object, ...], waker: Waker, stopping: threading.Event
+    sock: socket.socket, sockaddr: tuple[object, ...], waker: Waker, stopping: threading.Event
 ) -> bool:
     deadline_s = time.monotonic() + ATTEMPT_S
-    code = sock.connect_ex(place)
+    code = sock.connect_ex(sockaddr)
     if code not in (0, errno.EINPROGRESS):
         raise OSError(code, os.strerror(code))
     poll = select.poll()
@@ -58,7 +58,8 @@ def _wait_connected(
                 code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 if code:
                     raise OSError(code, os.strerror(code))
-                # Who knocks at a port of its own range while nobody listens may connect itself.
+                # TCP simultaneous open: a socket can connect to itself at an ephemeral port without
+                # listener.
                 if sock.getsockname() == sock.getpeername():
                     raise ConnectionRefusedError
                 return True

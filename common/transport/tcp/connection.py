@@ -14,7 +14,7 @@ from fanlight.common.model.reasons import reason
 from fanlight.common.transport.liveness import network_is_out
 from fanlight.common.transport.tcp import wire
 from fanlight.common.transport.tcp.token import Answer
-from fanlight.common.transport.tcp.wire import Hello, Kind, Message, MessageReader
+from fanlight.common.transport.tcp.wire import Hello, Message, MessageKind, MessageReader
 
 _READ_BYTES: Final = 256 * 1024
 _NONCE_BYTES: Final = 16
@@ -103,17 +103,17 @@ class Connection:
 
     def _admit(self, messages: list[Message]) -> list[Message]:
         first = messages[0]
-        if first.kind is Kind.CHALLENGE and not self._answered:
+        if first.kind is MessageKind.CHALLENGE and not self._answered:
             if self._answer is None:
                 raise WireFormatError("kind", "challenge", "none: no token was announced")
             self._answered = True
             self.send(self._answer.to(first))
             return self._admit(messages[1:]) if messages[1:] else []
-        if first.kind is Kind.REFUSAL:
+        if first.kind is MessageKind.REFUSAL:
             if wire.read_wrong_field(first) == "token":
                 raise TokenRefused(f"the producer refused us: {wire.read_reason(first)}")
             raise ConnectionLost(f"refused: {wire.read_reason(first)}")
-        if first.kind is not Kind.WELCOME:
+        if first.kind is not MessageKind.WELCOME:
             raise WireFormatError("kind", first.kind.name.lower(), "welcome or refusal, first of all")
         if self._answer is not None and not self._answer.accepts(first):
             raise TokenRefused(

@@ -1,4 +1,4 @@
-"""What one client is sent next: short messages first, then the payloads of the ring from its own place."""
+"""Selects what is sent next to one client: short messages first, then payloads of the ring."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Feed:
         self._messages: deque[Callable[[], bytes]] = deque()
 
     def send(self, message: Callable[[], bytes]) -> None:
-        """Send this between two payloads, made when its turn has come; dropped if many wait already."""
+        """Send this between two payloads; called just before it is sent. Dropped if many wait already."""
         if len(self._messages) < MOST_MESSAGES:
             self._messages.append(message)
 

@@ -8,7 +8,7 @@ from fanlight.common.model.control import MAX_CONTROL_BYTES, ControlMessage
 from fanlight.common.model.errors import WireFormatError
 from fanlight.common.transport.tcp import wire
 from fanlight.common.transport.tcp.token import Challenge
-from fanlight.common.transport.tcp.wire import Hello, Kind, MessageReader
+from fanlight.common.transport.tcp.wire import Hello, MessageKind, MessageReader
 
 # Messages of a client are short: a hello, a control message.
 MAX_HEADER_BYTES: Final = 1024
@@ -38,7 +38,7 @@ class Handshake:
         self._stream = stream
         self._challenge = challenge
         self._challenged: Hello | None = None
-        self.welcome = wire.message(Kind.WELCOME, {})
+        self.welcome = wire.message(MessageKind.WELCOME, {})
         self._reader = MessageReader(MAX_HEADER_BYTES, MAX_CONTROL_BYTES)
         self._waiting_since_ns: int | None = now_ns
         self._allowance = float(MESSAGES_AT_ONCE)
@@ -83,14 +83,14 @@ class Handshake:
         if self.name is None:
             if self._challenge is not None and self._challenged is not None:
                 return self._answered(self._challenge, self._challenged, message)
-            if message.kind is not Kind.HELLO:
+            if message.kind is not MessageKind.HELLO:
                 raise WireFormatError("kind", message.kind.name.lower(), "hello, first of all")
             return self._greet(wire.read_hello(message))
-        if message.kind is Kind.FOLLOW:
+        if message.kind is MessageKind.FOLLOW:
             follow = wire.read_follow(message)
             changed, self.follows = follow is not self.follows, follow
             return follow if changed else None
-        if message.kind is Kind.CONTROL:
+        if message.kind is MessageKind.CONTROL:
             return self._own(wire.read_control(message))
         raise WireFormatError("kind", message.kind.name.lower(), "control or follow, from a client")
 
@@ -103,7 +103,7 @@ class Handshake:
         return self._admit(hello)
 
     def _answered(self, challenge: Challenge, hello: Hello, message: wire.Message) -> Hello:
-        if message.kind is not Kind.ANSWER:
+        if message.kind is not MessageKind.ANSWER:
             raise WireFormatError("kind", message.kind.name.lower(), "answer, to the challenge")
         welcome = challenge.welcome(hello, message)
         if welcome is None:

@@ -1,4 +1,4 @@
-"""What the publishers without a broker have in common: listening, the ring of frames, who watches."""
+"""Common part of the publishers without a broker: the listener, the ring of frames, the clients."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fanlight.common.transport.tcp.feed import Feed
 from fanlight.common.transport.tcp.listener import Client, Listener, ListenerOwner
 from fanlight.common.transport.tcp.ring import PayloadRing
 
-# A client that is so far behind, in shares of the greatest age, goes on with the newest keyframe.
+# A client that is behind by this fraction of `max_age_s` continues with the newest keyframe.
 _STALE_SHARE: Final = 0.5
 
 
@@ -42,26 +42,18 @@ class TcpPublisher(ListenerOwner):
         self._feeds: dict[Client, Feed] = {}
         self._listener = Listener(address, self, stream=stream, title=f"fanlight producer {stream}")
         self._changed = threading.Condition()
-        self._watched = False
+        self.watched = False
         self._pending = 0  # frames that must leave before another one is welcome
         self._stopped = False
-        self._failure: FanlightError | None = None
-
-    @property
-    def failure(self) -> FanlightError | None:
-        return self._failure
-
-    @property
-    def watched(self) -> bool:
-        return self._watched
+        self.failure: FanlightError | None = None
 
     def start(self) -> None:
         self._listener.start()
 
     def wait_ready(self, timeout_s: float) -> bool:
         with self._changed:
-            self._changed.wait_for(lambda: self._ended or (self._watched and not self._pending), timeout_s)
-            return self._watched and not self._pending and not self._ended
+            self._changed.wait_for(lambda: self._ended or (self.watched and not self._pending), timeout_s)
+            return self.watched and not self._pending and not self._ended
 
     def stop(self, timeout_s: float) -> None:
         deadline_s = time.monotonic() + timeout_s
@@ -74,7 +66,7 @@ class TcpPublisher(ListenerOwner):
 
     @property
     def _ended(self) -> bool:
-        return self._stopped or self._failure is not None
+        return self._stopped or self.failure is not None
 
     def _put(self, frames: Sequence[EncodedFrame]) -> None:
         """Write them to the ring, as one payload."""
@@ -87,7 +79,7 @@ class TcpPublisher(ListenerOwner):
         )
 
     def _send_rest(self, timeout_s: float) -> None:
-        """Send what is there, and say goodbye to everybody."""
+        """Send what is left to all clients, and shut down their connections."""
         raise NotImplementedError
 
     # From here on everything runs in the listener's thread.
@@ -139,18 +131,18 @@ class TcpPublisher(ListenerOwner):
 
     def on_failed(self, error: FanlightError) -> None:
         with self._changed:
-            self._failure = error
+            self.failure = error
             self._changed.notify_all()
 
     def _update_watched(self) -> None:
         watched = any(client.handshake.follows for client in self._feeds)
-        if watched and not self._watched:
+        if watched and not self.watched:
             self._events.on_keyframe_needed()
         with self._changed:
-            self._watched = watched
+            self.watched = watched
             self._changed.notify_all()
 
     def _request_keyframe(self, client: Client) -> None:
-        """In the stead of a client that cannot go on without one. Thread-safe."""
+        """Request a keyframe on behalf of a client that cannot continue without one. Thread-safe."""
         name = client.handshake.name or ""
         self._events.on_control(KeyframeRequest(stream=self._stream, name=name, reason=Reason.GAP))

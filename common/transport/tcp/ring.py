@@ -2,17 +2,16 @@
 
 **Why it needs no lock of its own.** A payload is immutable and carries its own number; a slot of the ring
 holds a reference to one. The writer replaces a slot by one assignment; a reader loads the slot once, and
-looks at what it has loaded and never at the slot again. Loading and storing a list item are atomic in
+uses the loaded reference only. Loading and storing a list item are atomic in
 CPython: under the GIL since a thread keeps it for the whole operation, on a free-threaded build since
 lists are accessed atomically there (PEP 703, "Container Thread-Safety"). The list never changes its
 length. So a reader has one payload, whole, and the payload's number says which: the one that it wants; a
 later one, if the writer has lapped it; or an earlier one, if the one that it wants is not yet written.
-Nothing is concluded from the order in which two different places are seen to change: `written` and
-`newest_key` are hints where to look, and what is found there is judged by its own number again. (A C
-program would have to order the two stores; here nothing hangs on it.)
+The order in which two variables change is not relied upon: `written` and `newest_key` are hints, and the
+payload found by them is checked by its own number again. (A C program would have to order the two stores.)
 
-A payload that was taken out of the ring lives until its last reader lets go of it: reference counts do what
-hazard pointers would.
+A payload that was replaced stays in memory while a reader references it: reference counts replace hazard
+pointers.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ MAX_BYTES: Final = 64 * 1024 * 1024
 # What is sent first to a new client may be so old: a second between keyframes, and some more. Anything
 # older is from before a pause.
 _HISTORY_NS: Final = 2_000_000_000
-# Whoever stays behind for so long asks for a keyframe, and as often.
+# A reader that is behind for this long requests a keyframe, and again after this interval.
 KEYFRAME_REQUEST_NS: Final = 500_000_000
 
 

@@ -19,8 +19,7 @@ class Sender:
     def __init__(self, sock: socket.socket, feed: Feed, name: str) -> None:
         self._sock = sock
         self._feed = feed
-        # A binary semaphore: taken by this thread alone, set by whoever has something for it. Nobody ever
-        # waits for this thread by it.
+        # Used as a binary semaphore: acquired by this thread only, released by other threads to wake it.
         self._something = threading.Lock()
         self._something.acquire()
         self._ending = False
@@ -38,7 +37,7 @@ class Sender:
                 pass
 
     def finish(self) -> None:
-        """Send what is there, then say goodbye and end."""
+        """Send what is left, then shut down the connection and end."""
         self._ending = True
         self.wake()
 
@@ -55,7 +54,7 @@ class Sender:
     def _send_all(self) -> None:
         send, feed, something = self._sock.sendall, self._feed, self._something
         while True:
-            # Before all else: what was left for this client before it was told to finish is to be sent.
+            # Read first, so that everything queued before `finish` is still sent.
             ending = self._ending
             data = feed.next()
             if data is not None:

@@ -67,16 +67,16 @@ def tune(sock: socket.socket, silent_ms: int = SILENT_MS) -> None:
 
 
 def listen(host: str, port: int, backlog: int) -> list[socket.socket]:
-    """Listen at every address that the host name stands for. Raises OSError."""
+    """Listen at every address of the host name. Raises OSError."""
     listening: list[socket.socket] = []
     absent: OSError | None = None
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        for family, kind, protocol, _, place in dict.fromkeys(found):
+        for family, kind, protocol, _, sockaddr in dict.fromkeys(found):
             try:
-                listening.append(_listening(family, kind, protocol, place, backlog))
+                listening.append(_listening(family, kind, protocol, sockaddr, backlog))
             except OSError as error:
-                # A name may stand for addresses that this machine does not have, such as ::1 without IPv6.
+                # A name may have addresses that this machine lacks, such as ::1 without IPv6.
                 if error.errno not in _NOT_HERE:
                     raise
                 absent = error
@@ -90,7 +90,7 @@ def listen(host: str, port: int, backlog: int) -> list[socket.socket]:
 
 
 def _listening(
-    family: int, kind: int, protocol: int, place: tuple[Any, ...], backlog: int
+    family: int, kind: int, protocol: int, sockaddr: tuple[Any, ...], backlog: int
 ) -> socket.socket:
     sock = socket.socket(family, kind, protocol)
     try:
@@ -98,7 +98,7 @@ def _listening(
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.setblocking(False)
-        sock.bind(place)
+        sock.bind(sockaddr)
         sock.listen(backlog)
     except OSError:
         sock.close()

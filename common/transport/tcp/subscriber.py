@@ -23,12 +23,12 @@ from fanlight.common.model.errors import TokenRefused, WireFormatError
 from fanlight.common.model.frame import LARGEST, Limits
 from fanlight.common.model.retry import backoff
 from fanlight.common.transport.base import SubscriberEvents, report_every_s
-from fanlight.common.transport.cleartext import in_clear
+from fanlight.common.transport.cleartext import warn_unencrypted
 from fanlight.common.transport.liveness import PAUSE_S
 from fanlight.common.transport.tcp import sockets, wire
 from fanlight.common.transport.tcp.connect import connect
 from fanlight.common.transport.tcp.connection import Connection, ConnectionLost
-from fanlight.common.transport.tcp.wire import Hello, Kind, Message
+from fanlight.common.transport.tcp.wire import Hello, Message, MessageKind
 
 _LOG = logging.getLogger(__name__)
 
@@ -154,7 +154,7 @@ class TcpSubscriber:
         """Until it is to stop; else an error says why it ended."""
         poll = select.poll()
         poll.register(self._waker, select.POLLIN)
-        stands = False
+        established = False
         due_s = time.monotonic() + _WELCOME_TIMEOUT_S
         while not self._stopping.is_set():
             poll.register(
@@ -170,15 +170,15 @@ class TcpSubscriber:
                 while more:  # everything that is there: it grows stale in the buffer
                     messages, more = connection.receive()
                     received_ns = wall_ns()
-                    if connection.welcomed and not stands:
-                        stands, due_s = True, time.monotonic() + report_every_s(self._follow_sent)
+                    if connection.welcomed and not established:
+                        established, due_s = True, time.monotonic() + report_every_s(self._follow_sent)
                         self._established(connection)
                     for message in messages:
                         self._handle(message, received_ns)
-            if stands:
+            if established:
                 self._send_pending(connection)
             if time.monotonic() >= due_s:
-                if not stands:
+                if not established:
                     raise ConnectionLost("no welcome: what listens there is not a producer of Fanlight")
                 due_s = time.monotonic() + report_every_s(self._follow_sent)
                 self._tick()
@@ -187,7 +187,7 @@ class TcpSubscriber:
         self._was_connected = True
         self._messages.clear()
         with contextlib.suppress(OSError):  # it is gone already
-            in_clear(str(connection.sock.getpeername()[0]), _IN_CLEAR)
+            warn_unencrypted(str(connection.sock.getpeername()[0]), _IN_CLEAR)
         self._news.warn(monotonic_ns(), "%s: connected to %s", self._title, self._address)
         self._events.on_connected()
 
@@ -200,7 +200,7 @@ class TcpSubscriber:
     def _send_pending(self, connection: Connection) -> None:
         if self._follow_sent is not self._follow:
             self._follow_sent = self._follow
-            connection.send(wire.message(Kind.FOLLOW, {"follow": self._follow_sent}))
+            connection.send(wire.message(MessageKind.FOLLOW, {"follow": self._follow_sent}))
             if self._follow_sent:
                 # What is asked for next is asked after this, by the same connection.
                 self._events.on_following()
@@ -209,13 +209,13 @@ class TcpSubscriber:
 
     def _handle(self, message: Message, received_ns: int) -> None:
         try:
-            if message.kind is Kind.FRAME:
+            if message.kind is MessageKind.FRAME:
                 frame = wire.read_frame(message, self._limits)
                 if frame.header.stream != self._stream:
                     raise WireFormatError("stream", frame.header.stream, repr(self._stream))  # noqa: TRY301
                 self._events.on_frame(frame, received_ns)
                 return
-            if message.kind is not Kind.CONTROL:
+            if message.kind is not MessageKind.CONTROL:
                 raise WireFormatError("kind", message.kind.name.lower(), "frame or control")  # noqa: TRY301
             reply = wire.read_control(message)
         except WireFormatError as error:

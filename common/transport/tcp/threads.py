@@ -42,7 +42,7 @@ class ThreadsPublisher(TcpPublisher):
         super().__init__(address, stream=stream, max_age_s=max_age_s, events=events)
         self._payload_frames = payload_frames
         self._gathered: list[EncodedFrame] = []
-        # The listener's thread replaces them; whoever publishes reads them once.
+        # Replaced by the listener's thread; the publishing thread loads the tuple once.
         self._by_client: dict[Client, Sender] = {}
         self._senders: tuple[Sender, ...] = ()
 

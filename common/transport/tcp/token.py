@@ -13,7 +13,7 @@ import hmac
 from typing import Final
 
 from fanlight.common.transport.tcp import wire
-from fanlight.common.transport.tcp.wire import Hello, Kind, Message
+from fanlight.common.transport.tcp.wire import Hello, Message, MessageKind
 
 # Apart, so that an answer can never be sent back as a welcome.
 _CLIENT: Final = "fanlight 1 client"
@@ -33,7 +33,7 @@ class Challenge:
     def __init__(self, token: str, nonce: str) -> None:
         self._token = token
         self._nonce = nonce
-        self.message = wire.message(Kind.CHALLENGE, {"nonce": nonce})
+        self.message = wire.message(MessageKind.CHALLENGE, {"nonce": nonce})
 
     def welcome(self, hello: Hello, answer: Message) -> bytes | None:
         """The welcome for the client with this hello and answer; None if it does not know the token.
@@ -45,7 +45,7 @@ class Challenge:
         if not hmac.compare_digest(_proof(self._token, _CLIENT, self._nonce, nonce, hello), proof):
             return None
         ours = _proof(self._token, _PRODUCER, self._nonce, nonce, hello)
-        return wire.message(Kind.WELCOME, {"proof": ours})
+        return wire.message(MessageKind.WELCOME, {"proof": ours})
 
 
 class Answer:
@@ -67,7 +67,7 @@ class Answer:
         theirs = wire.read_nonce(challenge)
         self._expected = _proof(self._token, _PRODUCER, theirs, self._nonce, self._hello)
         proof = _proof(self._token, _CLIENT, theirs, self._nonce, self._hello)
-        return wire.message(Kind.ANSWER, {"nonce": self._nonce, "proof": proof})
+        return wire.message(MessageKind.ANSWER, {"nonce": self._nonce, "proof": proof})
 
     def accepts(self, welcome: Message) -> bool:
         """Whether the producer that sent this welcome knows the token. Raises WireFormatError."""

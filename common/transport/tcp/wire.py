@@ -38,7 +38,7 @@ PREFIX_BYTES: Final = _PREFIX.size
 MAX_HEADER_BYTES: Final = 4096
 
 
-class Kind(IntEnum):
+class MessageKind(IntEnum):
     """What a message is."""
 
     HELLO = 1
@@ -60,21 +60,21 @@ class Kind(IntEnum):
 
 
 _HEX: Final = re.compile(r"[0-9a-f]{32,128}")
-_KINDS: Final = {int(kind): kind for kind in Kind}
-_KIND_NAMES: Final = ", ".join(f"{kind:d} ({kind.name.lower()})" for kind in Kind)
+_KINDS: Final = {int(kind): kind for kind in MessageKind}
+_KIND_NAMES: Final = ", ".join(f"{kind:d} ({kind.name.lower()})" for kind in MessageKind)
 
 
 class Message(NamedTuple):
     """One message; its JSON object is not yet read."""
 
-    kind: Kind
+    kind: MessageKind
     header: bytes
     body: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """Who a client is and what it wants.
+    """The first message of a client: its name, and whether it requests frames.
 
     Attributes:
         follow: whether it wants frames at once.
@@ -87,7 +87,7 @@ class Hello:
     token: bool = False
 
 
-def message(kind: Kind, header: dict[str, object], body: bytes = b"") -> bytes:
+def message(kind: MessageKind, header: dict[str, object], body: bytes = b"") -> bytes:
     """One message as it travels."""
     text = json.dumps(header, separators=(",", ":")).encode()
     return b"".join((_PREFIX.pack(MAGIC, VERSION, kind, len(text), len(body)), text, body))
@@ -98,28 +98,28 @@ def frame_message(frame: EncodedFrame) -> bytes:
     header = frame.header
     table = {**header.to_amqp(), "fps": header.fps}
     table |= {"content_type": header.codec.content_type, "app_id": APP_ID}
-    return message(Kind.FRAME, table, frame.body)
+    return message(MessageKind.FRAME, table, frame.body)
 
 
 def control_message(what: control.ControlMessage) -> bytes:
     """A control message as it travels."""
-    return message(Kind.CONTROL, {"type": what.TYPE}, control.serialize(what))
+    return message(MessageKind.CONTROL, {"type": what.TYPE}, control.serialize(what))
 
 
 def hello_message(hello: Hello) -> bytes:
     """A hello as it travels."""
     table: dict[str, object] = {"stream": hello.stream, "name": hello.name, "follow": hello.follow}
-    return message(Kind.HELLO, table | {"token": True} if hello.token else table)
+    return message(MessageKind.HELLO, table | {"token": True} if hello.token else table)
 
 
 def refusal_message(reason: str, field: str = "") -> bytes:
     """A refusal as it travels. Args: `field`: what was wrong, if it is one thing."""
     table: dict[str, object] = {"reason": reason}
-    return message(Kind.REFUSAL, table | {"field": field} if field else table)
+    return message(MessageKind.REFUSAL, table | {"field": field} if field else table)
 
 
 def read_frame(received: Message, limits: Limits = LARGEST) -> EncodedFrame:
-    """Check a frame that a stranger may have sent.
+    """Validate and parse an untrusted frame.
 
     Raises:
         WireFormatError: the first field that is wrong.
@@ -272,7 +272,9 @@ class MessageReader:
             raise WireFormatError("magic", begun, repr(MAGIC))
         return messages, at
 
-    def _checked(self, magic: bytes, version: int, number: int, header_size: int, body_size: int) -> Kind:
+    def _checked(
+        self, magic: bytes, version: int, number: int, header_size: int, body_size: int
+    ) -> MessageKind:
         if magic != MAGIC:
             raise WireFormatError("magic", magic, repr(MAGIC))
         if version != VERSION:

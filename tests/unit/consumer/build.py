@@ -53,7 +53,12 @@ class Hub:
         self, ring: RingName, *, epoch: int = 1, slots: int = 40, grace_ns: int = SECOND, fps: float = FPS
     ) -> None:
         described = SegmentHeader(
-            format=ring.form.format, width=WIDTH, height=HEIGHT, slots=slots, epoch=epoch, grace_ns=grace_ns
+            format=ring.picture_format.pixel_format,
+            width=WIDTH,
+            height=HEIGHT,
+            slots=slots,
+            epoch=epoch,
+            grace_ns=grace_ns,
         )
         self.name = ring.segment(secrets.token_hex(4))
         self.segment = Segment(self.name, described)

@@ -40,7 +40,7 @@ class Viewer:
     ) -> None:
         self.counters, self.screen = ConsumerCounters(), Screen()
         self.source = HubSource(
-            Attachment(hub.name, own_ring().form),
+            Attachment(hub.name, own_ring().picture_format),
             "cam",
             self.counters,
             self.screen,

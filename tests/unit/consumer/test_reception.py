@@ -41,7 +41,7 @@ def viewer(url: str, **more: Any) -> Iterator[Reception]:
 
 def ring(url: str) -> RingName:
     settings = ConsumerSettings(url=url)
-    return RingName(settings.stream, settings.form, source_of(settings.address))
+    return RingName(settings.stream, settings.picture_format, source_of(settings.address))
 
 
 @pytest.fixture

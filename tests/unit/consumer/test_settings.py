@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from fanlight.common.model.errors import ConfigError
-from fanlight.common.model.pixels import FULL_BGR, Form, PixelFormat
+from fanlight.common.model.pixels import FULL_BGR, PictureFormat, PixelFormat
 from fanlight.common.runtime.options import options_of
 from fanlight.common.shm import folder
 from fanlight.consumer.settings import ConsumerSettings, PlayoutMode, Via
@@ -113,7 +113,7 @@ def test_settings_for_a_hub_do_not_stop_its_consumers_nor_theirs_the_hub() -> No
     hub = ConsumerSettings(via=Via.HOST, sinks=(SHARE,))
     assert hub.way is Via.BROKER
     viewer = ConsumerSettings(share_format=PixelFormat.GREY, share_size=(640, 360), sinks=(NULL,))
-    assert viewer.form == Form()
+    assert viewer.picture_format == PictureFormat()
 
 
 def test_without_shared_memory_via_host_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,13 +158,17 @@ def test_other_consumers_take_the_way_of_via(sinks: tuple[SinkSpec, ...]) -> Non
 
 
 def test_the_pictures_of_a_hub_are_those_that_it_shares() -> None:
-    assert ConsumerSettings().form == FULL_BGR
+    assert ConsumerSettings().picture_format == FULL_BGR
     own: dict[str, Any] = {"format": PixelFormat.GREY, "size": (640, 360)}
     shared: dict[str, Any] = {"share_format": PixelFormat.I420, "share_size": (320, 180)}
-    assert ConsumerSettings(**own).form == Form(PixelFormat.GREY, (640, 360))
-    assert ConsumerSettings(**own, **shared, sinks=(SHARE,)).form == Form(PixelFormat.I420, (320, 180))
+    assert ConsumerSettings(**own).picture_format == PictureFormat(PixelFormat.GREY, (640, 360))
+    assert ConsumerSettings(**own, **shared, sinks=(SHARE,)).picture_format == PictureFormat(
+        PixelFormat.I420, (320, 180)
+    )
     # Its viewers have the same environment, and look for pictures of that size.
-    assert ConsumerSettings(**own, sinks=(SHARE,)).form == Form(PixelFormat.BGR, (640, 360))
+    assert ConsumerSettings(**own, sinks=(SHARE,)).picture_format == PictureFormat(
+        PixelFormat.BGR, (640, 360)
+    )
 
 
 @pytest.mark.parametrize(

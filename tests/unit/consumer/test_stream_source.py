@@ -13,7 +13,7 @@ from fanlight.common.model.control import Reason
 from fanlight.common.model.errors import DecodeError
 from fanlight.common.model.frame import Codec, EncodedFrame
 from fanlight.common.model.histogram import CODEC_BOUNDS_S, Histogram
-from fanlight.common.model.pixels import FULL_BGR, Form, PixelFormat, Pixels, shape
+from fanlight.common.model.pixels import FULL_BGR, PictureFormat, PixelFormat, Pixels, shape
 from fanlight.consumer.playout import ReceivedFrame, SyncPlayout
 from fanlight.consumer.stats import Outcome
 from fanlight.consumer.stream_source import Decoding, StreamSource
@@ -184,20 +184,22 @@ def same(image: Pixels | Outcome, expected: Pixels) -> bool:
 
 
 @pytest.mark.parametrize("early", [None, "prepare", "decode_ahead"])
-@pytest.mark.parametrize("form", [FULL_BGR, Form(PixelFormat.GREY), Form(PixelFormat.I420, (32, 24))])
+@pytest.mark.parametrize(
+    "picture_format", [FULL_BGR, PictureFormat(PixelFormat.GREY), PictureFormat(PixelFormat.I420, (32, 24))]
+)
 @pytest.mark.parametrize("codec", Codec)
 def test_pictures_have_the_form_that_is_wanted_and_are_read_only(
-    codec: Codec, form: Form, early: str | None
+    codec: Codec, picture_format: PictureFormat, early: str | None
 ) -> None:
     """As those that a hub shares are: a program must not work with one source and fail with the other."""
     times = Histogram(CODEC_BOUNDS_S)
-    decoding = Decoding(form, Log().on_broken, times)
+    decoding = Decoding(picture_format, Log().on_broken, times)
     (frame,) = film(1, codec=codec)
     if early:
         getattr(decoding, early)(frame)
     image = decoding.pixels(frame)
     assert isinstance(image, np.ndarray)
-    assert image.shape == shape(form.format, *form.sized(64, 48))
+    assert image.shape == shape(picture_format.pixel_format, *picture_format.sized(64, 48))
     with pytest.raises(ValueError, match="read-only"):
         image[0, 0] = 0
     assert sum(times.snapshot().counts) == 1
@@ -355,7 +357,7 @@ def test_a_broken_frame_that_stands_alone_breaks_no_other(
 class Late:
     """A frame whose damage comes to light with its pixels."""
 
-    def pixels(self, form: Form = FULL_BGR) -> Pixels:
+    def pixels(self, picture_format: PictureFormat = FULL_BGR) -> Pixels:
         raise DecodeError("h264 body does not convert")
 
 

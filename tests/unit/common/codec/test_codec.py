@@ -11,7 +11,7 @@ from fanlight.common.codec import check_quality, decoder, encoder
 from fanlight.common.codec.picture import BGR
 from fanlight.common.model.errors import ConfigError, DecodeError
 from fanlight.common.model.frame import Codec
-from fanlight.common.model.pixels import Form, PixelFormat, Pixels, shape
+from fanlight.common.model.pixels import PictureFormat, PixelFormat, Pixels, shape
 from tests.unit.common.codec.build import encode, film, framed, gradient, psnr
 
 STILLS = (Codec.JPEG, Codec.PNG)
@@ -51,24 +51,28 @@ def test_a_still_of_another_size_than_its_header_is_refused_undecoded(
         decoder(codec).decode(framed(codec, body, claimed))
 
 
-def shown(image: Pixels, form: Form) -> BGR:
+def shown(image: Pixels, picture_format: PictureFormat) -> BGR:
     """The picture as a screen shows it."""
-    if form.format is PixelFormat.I420:
+    if picture_format.pixel_format is PixelFormat.I420:
         return cv2.cvtColor(image, cv2.COLOR_YUV2BGR_I420).astype(np.uint8)
-    return image if form.format is PixelFormat.BGR else np.repeat(image[:, :, np.newaxis], 3, axis=2)
+    return (
+        image
+        if picture_format.pixel_format is PixelFormat.BGR
+        else np.repeat(image[:, :, np.newaxis], 3, axis=2)
+    )
 
 
-def expected(width: int, height: int, form: Form) -> BGR:
+def expected(width: int, height: int, picture_format: PictureFormat) -> BGR:
     image = gradient(width, height)
-    if form.format is not PixelFormat.GREY:
+    if picture_format.pixel_format is not PixelFormat.GREY:
         return image
     return np.repeat(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY).astype(np.uint8)[:, :, np.newaxis], 3, axis=2)
 
 
-def decoded(codec: Codec, picture: BGR, form: Form) -> Pixels:
+def decoded(codec: Codec, picture: BGR, picture_format: PictureFormat) -> Pixels:
     height, width = picture.shape[:2]
     encoded = encoder(codec, fps=30, gop_s=1).encode(picture, key=True)
-    return decoder(codec).decode(framed(codec, encoded.body, (width, height))).pixels(form)
+    return decoder(codec).decode(framed(codec, encoded.body, (width, height))).pixels(picture_format)
 
 
 @pytest.mark.parametrize("wanted", [None, (320, 240), (640, 500), (321, 241)])
@@ -78,21 +82,21 @@ def decoded(codec: Codec, picture: BGR, form: Form) -> Pixels:
 def test_every_codec_gives_every_form(
     codec: Codec, pixel_format: PixelFormat, size: tuple[int, int], wanted: tuple[int, int] | None
 ) -> None:
-    form = Form(pixel_format, wanted)
-    image = decoded(codec, gradient(*size), form)
-    width, height = form.sized(*size)
+    picture_format = PictureFormat(pixel_format, wanted)
+    image = decoded(codec, gradient(*size), picture_format)
+    width, height = picture_format.sized(*size)
     assert image.dtype == np.uint8
     assert image.shape == shape(pixel_format, width, height)
-    assert psnr(shown(image, form), expected(width, height, form)) > 35
+    assert psnr(shown(image, picture_format), expected(width, height, picture_format)) > 35
 
 
 @pytest.mark.parametrize("pixel_format", PixelFormat)
 @pytest.mark.parametrize("codec", Codec)
 def test_the_smallest_picture_comes_in_every_form(codec: Codec, pixel_format: PixelFormat) -> None:
-    form = Form(pixel_format)
-    image = decoded(codec, np.full((1, 1, 3), 180, np.uint8), form)
-    assert image.shape == shape(pixel_format, *form.sized(1, 1))
-    assert np.abs(shown(image, form).astype(int) - 180).max() <= 4
+    picture_format = PictureFormat(pixel_format)
+    image = decoded(codec, np.full((1, 1, 3), 180, np.uint8), picture_format)
+    assert image.shape == shape(pixel_format, *picture_format.sized(1, 1))
+    assert np.abs(shown(image, picture_format).astype(int) - 180).max() <= 4
 
 
 @pytest.mark.parametrize(

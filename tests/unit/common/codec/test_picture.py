@@ -14,10 +14,10 @@ from fanlight.common.codec.picture import (
     PixelConverter,
     as_array,
     as_bgr,
-    bgr_to_form,
+    convert_bgr,
 )
 from fanlight.common.model.errors import EncodeError
-from fanlight.common.model.pixels import FULL_BGR, Form, PixelFormat, shape
+from fanlight.common.model.pixels import FULL_BGR, PictureFormat, PixelFormat, shape
 from tests.support.timing import scaled
 from tests.unit.common.codec.build import gradient, noise, psnr, yuv_frame
 
@@ -82,8 +82,8 @@ def test_what_needs_no_conversion_is_not_copied() -> None:
     assert Converter().to_bgr(image) is image
     assert Converter().to_bgr(image, (64, 48)) is image
     assert Converter().to_frame(frame, "yuv420p") is frame
-    for form in (FULL_BGR, Form(size=(64, 48))):
-        assert bgr_to_form(image, form, Converter()) is image
+    for picture_format in (FULL_BGR, PictureFormat(size=(64, 48))):
+        assert convert_bgr(image, picture_format, Converter()) is image
 
 
 def test_one_converter_follows_changes_of_size_and_format() -> None:
@@ -118,11 +118,11 @@ def test_packed_pixels_are_a_view_that_keeps_their_memory(pixel_format: PixelFor
 @pytest.mark.parametrize("size", [None, (32, 24), (33, 25), (128, 96)])
 @pytest.mark.parametrize("pixel_format", PixelFormat)
 def test_arrays_and_frames_convert_alike(pixel_format: PixelFormat, size: tuple[int, int] | None) -> None:
-    form = Form(pixel_format, size)
+    picture_format = PictureFormat(pixel_format, size)
     image = gradient(64, 48)
-    by_image = bgr_to_form(image, form, Converter())
-    by_frame = PixelConverter().convert(av.VideoFrame.from_ndarray(image, format="bgr24"), form)
-    assert by_image.shape == by_frame.shape == shape(pixel_format, *form.sized(64, 48))
+    by_image = convert_bgr(image, picture_format, Converter())
+    by_frame = PixelConverter().convert(av.VideoFrame.from_ndarray(image, format="bgr24"), picture_format)
+    assert by_image.shape == by_frame.shape == shape(pixel_format, *picture_format.sized(64, 48))
     assert psnr(by_image, by_frame) > 35
 
 
@@ -140,27 +140,32 @@ def test_grey_and_bgr_follow_the_colour_space_that_a_frame_declares(
         assert np.abs(image[24, 32].astype(int) - colour).max() <= 4
     # Brightness as BT.601 has it, like that of pictures that came as BGR.
     brightness = sum(weight * value for weight, value in zip((0.114, 0.587, 0.299), colour, strict=True))
-    grey = converter.convert(frame, Form(PixelFormat.GREY))
+    grey = converter.convert(frame, PictureFormat(PixelFormat.GREY))
     assert abs(int(grey[24, 32]) - brightness) <= 3
 
 
 def test_one_pixel_converter_follows_changes_of_size_and_form() -> None:
     converter = PixelConverter()
-    forms = [FULL_BGR, Form(PixelFormat.GREY), FULL_BGR, Form(PixelFormat.I420, (32, 24))]
-    for form in forms:
+    picture_formats = [
+        FULL_BGR,
+        PictureFormat(PixelFormat.GREY),
+        FULL_BGR,
+        PictureFormat(PixelFormat.I420, (32, 24)),
+    ]
+    for picture_format in picture_formats:
         for width, height in ((64, 48), (48, 64), (642, 482)):
             frame = Converter().to_frame(gradient(width, height), "yuv420p")
-            image = converter.convert(frame, form)
-            assert image.shape == shape(form.format, *form.sized(width, height))
+            image = converter.convert(frame, picture_format)
+            assert image.shape == shape(picture_format.pixel_format, *picture_format.sized(width, height))
 
 
 def test_buffers_are_not_reused_while_pixels_refer_to_them() -> None:
     converter = PixelConverter()
-    for form in (FULL_BGR, Form(PixelFormat.GREY), Form(PixelFormat.I420)):
+    for picture_format in (FULL_BGR, PictureFormat(PixelFormat.GREY), PictureFormat(PixelFormat.I420)):
         held = []
         for level in range(0, 250, 10):
             source = av.VideoFrame.from_ndarray(np.full((48, 64, 3), level, np.uint8), format="bgr24")
-            held.append(converter.convert(source, form))
+            held.append(converter.convert(source, picture_format))
         means = [float(image[:48].mean()) for image in held]
         assert means == sorted(set(means))
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fanlight.common.model.pixels import (
     FULL_BGR,
     PIXEL_FORMAT,
-    Form,
+    PictureFormat,
     PixelFormat,
     shape,
     size_bytes,
@@ -22,35 +22,35 @@ sides = st.integers(1, 16384)
 
 
 @pytest.mark.parametrize(
-    ("form", "text"),
+    ("picture_format", "text"),
     [
         (FULL_BGR, "bgr"),
-        (Form(PixelFormat.GREY), "grey"),
-        (Form(PixelFormat.I420, (640, 360)), "i420-640x360"),
-        (Form(PixelFormat.BGR, (16384, 1)), "bgr-16384x1"),
+        (PictureFormat(PixelFormat.GREY), "grey"),
+        (PictureFormat(PixelFormat.I420, (640, 360)), "i420-640x360"),
+        (PictureFormat(PixelFormat.BGR, (16384, 1)), "bgr-16384x1"),
     ],
 )
-def test_a_form_as_text(form: Form, text: str) -> None:
-    assert str(form) == f"{form}" == text
+def test_a_form_as_text(picture_format: PictureFormat, text: str) -> None:
+    assert str(picture_format) == f"{picture_format}" == text
 
 
 @pytest.mark.parametrize(
-    ("form", "stream", "size"),
+    ("picture_format", "stream", "size"),
     [
         (FULL_BGR, (641, 361), (641, 361)),
-        (Form(PixelFormat.GREY), (641, 361), (641, 361)),
-        (Form(PixelFormat.I420), (641, 361), (640, 360)),
-        (Form(PixelFormat.I420), (640, 360), (640, 360)),
-        (Form(PixelFormat.I420), (1, 1), (2, 2)),
-        (Form(PixelFormat.BGR, (321, 181)), (640, 360), (321, 181)),
-        (Form(PixelFormat.I420, (321, 181)), (640, 360), (320, 180)),
-        (Form(PixelFormat.I420, (1, 9)), (640, 360), (2, 8)),
+        (PictureFormat(PixelFormat.GREY), (641, 361), (641, 361)),
+        (PictureFormat(PixelFormat.I420), (641, 361), (640, 360)),
+        (PictureFormat(PixelFormat.I420), (640, 360), (640, 360)),
+        (PictureFormat(PixelFormat.I420), (1, 1), (2, 2)),
+        (PictureFormat(PixelFormat.BGR, (321, 181)), (640, 360), (321, 181)),
+        (PictureFormat(PixelFormat.I420, (321, 181)), (640, 360), (320, 180)),
+        (PictureFormat(PixelFormat.I420, (1, 9)), (640, 360), (2, 8)),
     ],
 )
 def test_a_size_is_that_of_the_form_or_that_of_the_stream(
-    form: Form, stream: tuple[int, int], size: tuple[int, int]
+    picture_format: PictureFormat, stream: tuple[int, int], size: tuple[int, int]
 ) -> None:
-    assert form.sized(*stream) == size
+    assert picture_format.sized(*stream) == size
 
 
 @pytest.mark.parametrize(
@@ -72,9 +72,9 @@ def test_every_format_has_its_shape_and_its_size(
 def test_the_shape_holds_as_many_bytes_as_the_size_says(
     pixel_format: PixelFormat, size: tuple[int, int] | None, width: int, height: int
 ) -> None:
-    result = Form(pixel_format, size).sized(width, height)
+    result = PictureFormat(pixel_format, size).sized(width, height)
     assert math.prod(shape(pixel_format, *result)) == size_bytes(pixel_format, *result) > 0
-    assert Form(pixel_format, result).sized(width, height) == result, "it is a size already"
+    assert PictureFormat(pixel_format, result).sized(width, height) == result, "it is a size already"
 
 
 @pytest.mark.parametrize("pixel_format", PixelFormat)

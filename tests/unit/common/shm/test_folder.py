@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fanlight.common.model.pixels import Form, PixelFormat
+from fanlight.common.model.pixels import PictureFormat, PixelFormat
 from fanlight.common.shm.folder import (
     Leadership,
     is_still,
@@ -29,7 +29,7 @@ from tests.unit.common.shm.build import (
     open_files,
 )
 
-GREY = RING._replace(form=Form(PixelFormat.GREY))
+GREY = RING._replace(picture_format=PictureFormat(PixelFormat.GREY))
 
 
 # Files ---------------------------------------------------------------------------------------------------
@@ -82,7 +82,7 @@ def test_the_segments_of_a_ring_are_found_and_nothing_else(folder: Path) -> None
     wanted = [new_name(), new_name()]
     rings = [
         RING._replace(stream="cam2"), RING._replace(stream="ca"), GREY, RING._replace(source="0123abce"),
-        RING._replace(form=Form(size=(16, 8))),
+        RING._replace(picture_format=PictureFormat(size=(16, 8))),
     ]  # fmt: skip
     others = [new_name(ring) for ring in rings]
     made = [Segment(name, described(), folder) for name in wanted + others]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanlight.common.model.address import parse_url
-from fanlight.common.model.pixels import FULL_BGR, Form, PixelFormat
+from fanlight.common.model.pixels import FULL_BGR, PictureFormat, PixelFormat
 from fanlight.common.shm.names import RingName, is_ours, source_of
 
 NAME = "cam.bgr.0123abcd.deadbeef"
@@ -16,7 +16,7 @@ sides = st.integers(1, 16384)
 rings = st.builds(
     RingName,
     st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True),
-    st.builds(Form, st.sampled_from(PixelFormat), st.none() | st.tuples(sides, sides)),
+    st.builds(PictureFormat, st.sampled_from(PixelFormat), st.none() | st.tuples(sides, sides)),
     hexes,
 )
 
@@ -27,7 +27,7 @@ rings = st.builds(
 def test_a_name_says_what_is_in_the_file() -> None:
     ring = RingName("cam", FULL_BGR, "0123abcd")
     assert (ring.prefix, ring.segment("deadbeef"), ring.lock) == ("cam.bgr.0123abcd.", NAME, LOCK)
-    small = RingName("a_B-1", Form(PixelFormat.GREY, (640, 360)), "00000000")
+    small = RingName("a_B-1", PictureFormat(PixelFormat.GREY, (640, 360)), "00000000")
     assert small.segment("00000001") == "a_B-1.grey-640x360.00000000.00000001"
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fanlight.common.model.errors import SharingError
-from fanlight.common.model.pixels import FULL_BGR, Form, PixelFormat
+from fanlight.common.model.pixels import FULL_BGR, PictureFormat, PixelFormat
 from fanlight.common.shm.layout import PAGE, SLOT, Slot
 from fanlight.common.shm.reader import Attachment, SharedPicture
 from fanlight.common.shm.writer import Segment
@@ -54,11 +54,11 @@ def shared(segment: Segment, attachment: Attachment, now_ns: int = 0, seed: int 
     return attachment.picture(attachment.newest)
 
 
-def refusal(name: str, folder: Path, form: Form = FULL_BGR) -> str:
+def refusal(name: str, folder: Path, picture_format: PictureFormat = FULL_BGR) -> str:
     """Why it cannot be attached. Nothing stays open."""
     before = open_files()
     with pytest.raises(SharingError) as caught:
-        Attachment(name, form, folder)
+        Attachment(name, picture_format, folder)
     why = str(caught.value)
     del caught
     assert open_files() == before
@@ -75,7 +75,7 @@ def test_pictures_of_every_format_come_out_as_they_went_in(
 ) -> None:
     header = described(pixel_format, width=size[0], height=size[1])
     segment = Segment(name, header, tmp_path)
-    attachment = Attachment(name, Form(pixel_format), tmp_path)
+    attachment = Attachment(name, PictureFormat(pixel_format), tmp_path)
     assert attachment.header == header
     taken = [shared(segment, attachment, seed=seed) for seed in range(3)]
     for seed, picture in enumerate(taken):
@@ -288,7 +288,7 @@ def test_one_of_another_size_than_it_says_cannot_be_used(
 
 @pytest.mark.usefixtures("segment")
 def test_another_form_than_its_name_says_cannot_be_used(name: str, tmp_path: Path) -> None:
-    for form in (Form(PixelFormat.GREY), Form(size=(16, 9))):
-        why = f"cannot be used: pictures is 'bgr 16x8': allowed is {form}, as in its name"
-        assert refusal(name, tmp_path, form) == f"shared pictures '{name}' {why}"
-    assert Attachment(name, Form(size=(16, 8)), tmp_path).header == described()
+    for picture_format in (PictureFormat(PixelFormat.GREY), PictureFormat(size=(16, 9))):
+        why = f"cannot be used: pictures is 'bgr 16x8': allowed is {picture_format}, as in its name"
+        assert refusal(name, tmp_path, picture_format) == f"shared pictures '{name}' {why}"
+    assert Attachment(name, PictureFormat(size=(16, 8)), tmp_path).header == described()

@@ -34,7 +34,7 @@ def settings(stream: str) -> ConsumerSettings:
 
 @pytest.fixture
 def ring(settings: ConsumerSettings) -> RingName:
-    return RingName(settings.stream, settings.form, source_of(settings.address))
+    return RingName(settings.stream, settings.picture_format, source_of(settings.address))
 
 
 @pytest.fixture

@@ -27,8 +27,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     both = [(folder / f"client-ann{part}.pem").read_text() for part in ("", "-key")]
     (folder / "both.pem").write_text("".join(both))
     key = serialization.load_pem_private_key((folder / "client-ann-key.pem").read_bytes(), None)
-    pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    locked = key.private_bytes(pem, form, serialization.BestAvailableEncryption(b"x"))
+    pem, picture_format = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    locked = key.private_bytes(pem, picture_format, serialization.BestAvailableEncryption(b"x"))
     (folder / "locked.pem").write_bytes(locked)
     return folder
 

@@ -10,7 +10,7 @@ from typing import Final
 from fanlight.common.model.control import ClockRequest, KeyframeRequest, Reason
 from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader
 from fanlight.common.transport.tcp import wire
-from fanlight.common.transport.tcp.wire import Hello, Kind, Message, MessageReader
+from fanlight.common.transport.tcp.wire import Hello, Message, MessageKind, MessageReader
 from tests.support.timing import scaled
 
 STREAM: Final = "cam"
@@ -27,13 +27,13 @@ HEADER: Final = FrameHeader(
     fps=29.97,
 )
 HELLO: Final = wire.hello_message(Hello(STREAM, NAME, follow=True))
-WELCOME: Final = wire.message(Kind.WELCOME, {})
+WELCOME: Final = wire.message(MessageKind.WELCOME, {})
 CLOCK_REQUEST: Final = ClockRequest(stream=STREAM, name=NAME, asked_ns=5)
 KEYFRAME_REQUEST: Final = KeyframeRequest(stream=STREAM, name=NAME, reason=Reason.GAP)
 
 
 def follow(wanted: bool) -> bytes:
-    return wire.message(Kind.FOLLOW, {"follow": wanted})
+    return wire.message(MessageKind.FOLLOW, {"follow": wanted})
 
 
 def frame_of(codec: Codec, *, fps: float = 29.97) -> EncodedFrame:
@@ -104,7 +104,7 @@ class Peer:
     def refusal(self) -> str:
         message = self.message()
         assert message is not None, "it ended the connection without a word"
-        assert message.kind is Kind.REFUSAL
+        assert message.kind is MessageKind.REFUSAL
         return wire.read_reason(message)
 
     @property

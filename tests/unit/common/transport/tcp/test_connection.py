@@ -10,7 +10,7 @@ from fanlight.common.transport.tcp import connection as connections
 from fanlight.common.transport.tcp import wire
 from fanlight.common.transport.tcp.connection import Connection, ConnectionLost
 from fanlight.common.transport.tcp.token import Challenge
-from fanlight.common.transport.tcp.wire import Hello, Kind, message
+from fanlight.common.transport.tcp.wire import Hello, MessageKind, message
 from tests.unit.common.transport.tcp.build import (
     CLOCK_REQUEST,
     HELLO,
@@ -25,7 +25,7 @@ from tests.unit.common.transport.tcp.build import (
 REQUEST = wire.control_message(CLOCK_REQUEST)
 TOKEN = "0123456789abcdef"
 KNOWING = Hello(STREAM, NAME, follow=True, token=True)
-FRAME = message(Kind.FRAME, {}, b"picture")
+FRAME = message(MessageKind.FRAME, {}, b"picture")
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_a_challenge_is_answered_and_the_welcome_is_checked(
     peer.send(welcome + FRAME)
     messages, _ = ours.receive()
     assert ours.welcomed
-    assert [one.kind for one in messages] == [Kind.FRAME]
+    assert [one.kind for one in messages] == [MessageKind.FRAME]
 
 
 def test_a_client_with_a_token_accepts_no_welcome_without_a_proof(
@@ -126,7 +126,7 @@ def test_a_client_with_a_token_accepts_no_welcome_without_a_proof(
     peer.send(WELCOME)
     with pytest.raises(TokenRefused, match="does not know our token"):
         ours.receive()
-    peer.send(challenge.message + wire.message(Kind.WELCOME, {"proof": "0" * 64}))
+    peer.send(challenge.message + wire.message(MessageKind.WELCOME, {"proof": "0" * 64}))
     with pytest.raises(TokenRefused, match="does not know our token"):
         ours.receive()
     assert not ours.welcomed
@@ -198,7 +198,7 @@ def test_a_peer_that_does_not_read_loses_whole_messages(
     rest = []
     while (got := peer.message()) is not None:
         rest.append(got)
-    assert {one.kind for one in rest} <= {Kind.CONTROL, Kind.FOLLOW}
+    assert {one.kind for one in rest} <= {MessageKind.CONTROL, MessageKind.FOLLOW}
     assert not peer._reader.partial, "the last one is whole"
 
 

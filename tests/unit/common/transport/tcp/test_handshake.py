@@ -16,7 +16,7 @@ from fanlight.common.transport.tcp.handshake import (
     Handshake,
 )
 from fanlight.common.transport.tcp.token import Answer, Challenge
-from fanlight.common.transport.tcp.wire import Hello, Kind
+from fanlight.common.transport.tcp.wire import Hello, MessageKind
 from tests.unit.common.transport.tcp.build import (
     CLOCK_REQUEST,
     HELLO,
@@ -119,7 +119,7 @@ def test_only_the_message_that_is_due_is_taken(
         assert refusal(asked, data).endswith("allowed is answer, to the challenge")
     for data in (REQUEST, follow(True), WELCOME):
         assert refusal(Handshake(STREAM, CAME), data).endswith("allowed is hello, first of all")
-    for data in (HELLO, WELCOME, wire.message(Kind.REFUSAL, {"reason": "no"})):
+    for data in (HELLO, WELCOME, wire.message(MessageKind.REFUSAL, {"reason": "no"})):
         assert refusal(client, data).endswith("allowed is control or follow, from a client")
     assert asked.name is None
 

@@ -8,7 +8,7 @@ import pytest
 
 from fanlight.common.transport.tcp import acceptor, connection_limiter, listener, wire
 from fanlight.common.transport.tcp.listener import MOST_UNIDENTIFIED, Client
-from fanlight.common.transport.tcp.wire import Hello, Kind
+from fanlight.common.transport.tcp.wire import Hello, MessageKind
 from tests.support.timing import scaled, wait_until
 from tests.unit.common.transport.tcp.build import CLOCK_REQUEST, HELLO, NAME, STREAM, follow
 from tests.unit.common.transport.tcp.service import Owner, Service
@@ -112,7 +112,9 @@ def lives_of(service: Service) -> dict[object, list[str]]:
 
 
 @pytest.mark.parametrize(
-    "nonsense", [HELLO, wire.message(Kind.CONTROL, {"type": "other"}, b"{}")], ids=["hello", "control"]
+    "nonsense",
+    [HELLO, wire.message(MessageKind.CONTROL, {"type": "other"}, b"{}")],
+    ids=["hello", "control"],
 )
 def test_only_admitted_clients_are_reported_as_disconnected(service: Service, nonsense: bytes) -> None:
     """The designs know only those that were admitted; nonsense must not end the producer."""

@@ -21,7 +21,7 @@ from fanlight.common.transport.base import Publisher
 from fanlight.common.transport.tcp import wire
 from fanlight.common.transport.tcp.multiplex import MultiplexPublisher
 from fanlight.common.transport.tcp.threads import ThreadsPublisher
-from fanlight.common.transport.tcp.wire import Kind
+from fanlight.common.transport.tcp.wire import MessageKind
 from scripts.lib.ports import LOOPBACK, free_ports
 from tests.support.timing import scaled, wait_until
 from tests.unit.common.transport.tcp.build import CLOCK_REQUEST, HEADER, HELLO, NAME, STREAM, Peer, follow
@@ -92,7 +92,7 @@ class Rig:
         peer.send(said)
         welcome = peer.message()
         assert welcome is not None
-        assert welcome.kind is Kind.WELCOME
+        assert welcome.kind is MessageKind.WELCOME
         return peer
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ from fanlight.common.transport import SubscriberEvents
 from fanlight.common.transport.tcp import subscriber as subscribers
 from fanlight.common.transport.tcp import wire
 from fanlight.common.transport.tcp.subscriber import TcpSubscriber
-from fanlight.common.transport.tcp.wire import Hello, Kind
+from fanlight.common.transport.tcp.wire import Hello, MessageKind
 from scripts.lib.ports import LOOPBACK, free_ports
 from tests.support.timing import scaled, wait_until
 from tests.unit.common.transport.tcp.build import (
@@ -164,7 +164,7 @@ def test_a_foreign_message_is_reported_and_the_connection_kept(
     peer = producer.welcome()
     owner.expect("connected")
     other = EncodedFrame(FRAME.header._replace(stream="other"), FRAME.body)
-    peer.send(wire.frame_message(other) + WELCOME + wire.message(Kind.FRAME, {}))
+    peer.send(wire.frame_message(other) + WELCOME + wire.message(MessageKind.FRAME, {}))
     texts = [str(owner.expect("malformed")) for _ in range(3)]
     assert texts[0].startswith("stream is 'other'")
     assert texts[1] == "kind is 'welcome': allowed is frame or control"

@@ -8,7 +8,7 @@ import pytest
 from fanlight.common.model.errors import WireFormatError
 from fanlight.common.transport.tcp import wire
 from fanlight.common.transport.tcp.token import Answer, Challenge
-from fanlight.common.transport.tcp.wire import Hello, Kind
+from fanlight.common.transport.tcp.wire import Hello, MessageKind
 from tests.unit.common.transport.tcp.build import read_one
 
 TOKEN = "correct horse battery"
@@ -37,9 +37,9 @@ def test_both_proofs_are_those_of_the_contract_and_hide_the_token() -> None:
 def test_neither_our_own_answer_nor_one_before_a_challenge_is_a_welcome() -> None:
     ours, early = (Answer(TOKEN, OURS, HELLO) for _ in range(2))
     _, proof = wire.read_answer(read_one(ours.to(read_one(Challenge(TOKEN, THEIRS).message))))
-    assert not ours.accepts(read_one(wire.message(Kind.WELCOME, {"proof": proof})))
+    assert not ours.accepts(read_one(wire.message(MessageKind.WELCOME, {"proof": proof})))
     for table in ({}, {"proof": "0" * 64}):
-        assert not early.accepts(read_one(wire.message(Kind.WELCOME, dict(table))))
+        assert not early.accepts(read_one(wire.message(MessageKind.WELCOME, dict(table))))
 
 
 @pytest.mark.parametrize("changed", ["token", "nonce", "name", "stream"])
@@ -54,7 +54,7 @@ def test_an_answer_to_another_challenge_is_worth_nothing(changed: str) -> None:
 
 
 def test_what_is_no_challenge_and_no_answer_is_refused() -> None:
-    broken = read_one(wire.message(Kind.CHALLENGE, {"nonce": 1}))
+    broken = read_one(wire.message(MessageKind.CHALLENGE, {"nonce": 1}))
     with pytest.raises(WireFormatError, match="nonce"):
         Answer(TOKEN, OURS, HELLO).to(broken)
     with pytest.raises(WireFormatError, match="nonce"):

@@ -15,8 +15,8 @@ from fanlight.common.transport.tcp import wire
 from fanlight.common.transport.tcp.wire import (
     MAX_HEADER_BYTES,
     Hello,
-    Kind,
     Message,
+    MessageKind,
     MessageReader,
     message,
 )
@@ -34,36 +34,36 @@ NONCE: Final = "00112233445566778899aabbccddeeff"
 # What is on the wire, literally. A change here breaks every client in every language: it needs a new
 # version.
 GOLDEN: Final = {
-    Kind.HELLO: (
+    MessageKind.HELLO: (
         b'FL\x01\x01\x00\x00\x00\x2c\x00\x00\x00\x00{"stream":"cam","name":"desk","follow":true}',
         HELLO,
     ),
-    Kind.WELCOME: (b"FL\x01\x02\x00\x00\x00\x02\x00\x00\x00\x00{}", WELCOME),
-    Kind.REFUSAL: (
+    MessageKind.WELCOME: (b"FL\x01\x02\x00\x00\x00\x02\x00\x00\x00\x00{}", WELCOME),
+    MessageKind.REFUSAL: (
         b'FL\x01\x03\x00\x00\x00\x0f\x00\x00\x00\x00{"reason":"no"}',
-        message(Kind.REFUSAL, {"reason": "no"}),
+        message(MessageKind.REFUSAL, {"reason": "no"}),
     ),
-    Kind.FRAME: (
+    MessageKind.FRAME: (
         b"FL\x01\x04\x00\x00\x00\xbc\x00\x00\x00\x0a"
         b'{"v":1,"stream":"cam","epoch":1234605616436508552,"seq":7,"capture_ns":1700000000123456789,'
         b'"width":1280,"height":720,"key":true,"fps":29.97,"content_type":"video/h264","app_id":"fanlight"}'
         b"\x00\x00\x01picture",
         wire.frame_message(EncodedFrame(HEADER, b"\0\0\1picture")),
     ),
-    Kind.CONTROL: (
+    MessageKind.CONTROL: (
         b"FL\x01\x05\x00\x00\x00\x1b\x00\x00\x00\x33"
         b'{"type":"keyframe_request"}{"v":1,"stream":"cam","name":"desk","reason":"gap"}',
         wire.control_message(KEYFRAME_REQUEST),
     ),
-    Kind.FOLLOW: (b'FL\x01\x06\x00\x00\x00\x10\x00\x00\x00\x00{"follow":false}', follow(False)),
-    Kind.CHALLENGE: (
+    MessageKind.FOLLOW: (b'FL\x01\x06\x00\x00\x00\x10\x00\x00\x00\x00{"follow":false}', follow(False)),
+    MessageKind.CHALLENGE: (
         b'FL\x01\x07\x00\x00\x00\x2c\x00\x00\x00\x00{"nonce":"00112233445566778899aabbccddeeff"}',
-        message(Kind.CHALLENGE, {"nonce": NONCE}),
+        message(MessageKind.CHALLENGE, {"nonce": NONCE}),
     ),
-    Kind.ANSWER: (
+    MessageKind.ANSWER: (
         b"FL\x01\x08\x00\x00\x00\x57\x00\x00\x00\x00"
         b'{"nonce":"00112233445566778899aabbccddeeff","proof":"00112233445566778899aabbccddeeff"}',
-        message(Kind.ANSWER, {"nonce": NONCE, "proof": NONCE}),
+        message(MessageKind.ANSWER, {"nonce": NONCE, "proof": NONCE}),
     ),
 }
 EVERYTHING: Final = b"".join(golden for golden, _ in GOLDEN.values())
@@ -88,8 +88,8 @@ def fed(reader: MessageReader, *chunks: bytes) -> list[Message]:
 # Golden bytes --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_the_golden_bytes_are_written_and_read(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", MessageKind)
+def test_the_golden_bytes_are_written_and_read(kind: MessageKind) -> None:
     golden, written = GOLDEN[kind]
     assert written == golden
     assert read_one(golden).kind is kind
@@ -112,7 +112,7 @@ def test_what_was_read_does_not_change_with_the_buffer_it_came_in() -> None:
     buffer = bytearray(EVERYTHING)
     (*_, last) = MessageReader().feed(memoryview(buffer))
     buffer[:] = bytes(len(buffer))
-    assert last == read_one(GOLDEN[Kind.ANSWER][0])
+    assert last == read_one(GOLDEN[MessageKind.ANSWER][0])
 
 
 # Refusals ------------------------------------------------------------------------------------------------
@@ -150,22 +150,22 @@ def test_wrong_magic_is_refused_behind_a_whole_message_and_a_part() -> None:
 
 def test_up_to_the_limits_all_is_read() -> None:
     reader = MessageReader(max_header=15, max_body=3)
-    whole = message(Kind.REFUSAL, {"reason": "no"}, b"abc")
-    assert fed(reader, whole) == [Message(Kind.REFUSAL, b'{"reason":"no"}', b"abc")]
-    assert refusal(message(Kind.REFUSAL, {"reason": "no!"}), reader).startswith("header size is 16")
-    assert refusal(message(Kind.REFUSAL, {}, b"abcd"), reader).startswith("body size is 4")
+    whole = message(MessageKind.REFUSAL, {"reason": "no"}, b"abc")
+    assert fed(reader, whole) == [Message(MessageKind.REFUSAL, b'{"reason":"no"}', b"abc")]
+    assert refusal(message(MessageKind.REFUSAL, {"reason": "no!"}), reader).startswith("header size is 16")
+    assert refusal(message(MessageKind.REFUSAL, {}, b"abcd"), reader).startswith("body size is 4")
 
 
 @pytest.mark.parametrize("header", [b"", b"[]", b"1", b"null", b"{", b"\xff\xfe{", b"[" * 4096])
 def test_a_header_that_is_no_object_is_refused(header: bytes) -> None:
     with pytest.raises(WireFormatError, match=r"^header is b.*: allowed is a JSON object$"):
-        wire.read_object(Message(Kind.HELLO, header, b""))
+        wire.read_object(Message(MessageKind.HELLO, header, b""))
 
 
 # Each kind -----------------------------------------------------------------------------------------------
 
 
-def table_of(kind: Kind, **table: object) -> Message:
+def table_of(kind: MessageKind, **table: object) -> Message:
     return read_one(message(kind, table))
 
 
@@ -196,11 +196,11 @@ def test_frames_of_all_codecs_are_read_as_they_were_written(codec: Codec, fps: f
     ],
 )
 def test_a_frame_with_a_wrong_field_is_refused(changes: dict[str, object], field: str) -> None:
-    whole = read_one(GOLDEN[Kind.FRAME][0])
+    whole = read_one(GOLDEN[MessageKind.FRAME][0])
     table = wire.read_object(whole) | changes
     body = b"" if field == "body size" else whole.body
     with pytest.raises(WireFormatError) as caught:
-        wire.read_frame(read_one(message(Kind.FRAME, table, body)))
+        wire.read_frame(read_one(message(MessageKind.FRAME, table, body)))
     assert caught.value.field == field
 
 
@@ -218,20 +218,20 @@ def test_a_control_message_that_is_none_is_refused(
     table: dict[str, object], body: bytes, field: str
 ) -> None:
     with pytest.raises(WireFormatError) as caught:
-        wire.read_control(read_one(message(Kind.CONTROL, table, body)))
+        wire.read_control(read_one(message(MessageKind.CONTROL, table, body)))
     assert caught.value.field == field
 
 
 def test_a_client_follows_by_default() -> None:
-    assert wire.read_hello(table_of(Kind.HELLO, stream="cam", name="desk")).follow is True
-    assert wire.read_follow(table_of(Kind.FOLLOW)) is True
+    assert wire.read_hello(table_of(MessageKind.HELLO, stream="cam", name="desk")).follow is True
+    assert wire.read_follow(table_of(MessageKind.FOLLOW)) is True
 
 
 @pytest.mark.parametrize("value", [None, 1, "", "a b", "a\n", "x" * 65, ["a"]])
 def test_a_hello_with_a_wrong_name_is_refused(value: object) -> None:
     for field in ("stream", "name"):
         with pytest.raises(WireFormatError) as caught:
-            wire.read_hello(table_of(Kind.HELLO, **{"stream": "cam", "name": "desk", field: value}))
+            wire.read_hello(table_of(MessageKind.HELLO, **{"stream": "cam", "name": "desk", field: value}))
         assert (caught.value.field, caught.value.value) == (field, value)
 
 
@@ -240,14 +240,14 @@ def test_a_hello_with_a_wrong_name_is_refused(value: object) -> None:
 def test_a_wish_is_true_or_false(read: Callable[[Message], Any], value: object) -> None:
     table: dict[str, object] = {"stream": "cam", "name": "desk", "follow": value}
     with pytest.raises(WireFormatError, match=r"^follow is .*: allowed is true or false$"):
-        read(table_of(Kind.FOLLOW, **table))
+        read(table_of(MessageKind.FOLLOW, **table))
 
 
 def test_a_reason_is_text_for_people() -> None:
-    assert wire.read_reason(table_of(Kind.REFUSAL, reason="why — so")) == "why — so"
+    assert wire.read_reason(table_of(MessageKind.REFUSAL, reason="why — so")) == "why — so"
     for reason in (None, 5, "", "a\nb", "\x1b[31m", "\ud800"):
         with pytest.raises(WireFormatError, match=r"^reason is "):
-            wire.read_reason(table_of(Kind.REFUSAL, reason=reason))
+            wire.read_reason(table_of(MessageKind.REFUSAL, reason=reason))
 
 
 # The token -----------------------------------------------------------------------------------------------
@@ -263,7 +263,7 @@ def test_a_hello_announces_a_token() -> None:
     hello = Hello("cam", "desk", follow=True, token=True)
     assert wire.read_hello(read_one(wire.hello_message(hello))) == hello
     with pytest.raises(WireFormatError, match=r"^token is 1: allowed is true or false$"):
-        wire.read_hello(table_of(Kind.HELLO, stream="cam", name="desk", token=1))
+        wire.read_hello(table_of(MessageKind.HELLO, stream="cam", name="desk", token=1))
 
 
 @pytest.mark.parametrize(
@@ -272,11 +272,11 @@ def test_a_hello_announces_a_token() -> None:
 def test_nonces_and_proofs_are_hex(value: object) -> None:
     for read in (wire.read_nonce, wire.read_answer):
         with pytest.raises(WireFormatError, match=r"^nonce is .* lower case$"):
-            read(table_of(Kind.ANSWER, nonce=value, proof=NONCE))
-    for kind, read_it in ((Kind.ANSWER, wire.read_answer), (Kind.WELCOME, wire.read_proof)):
+            read(table_of(MessageKind.ANSWER, nonce=value, proof=NONCE))
+    for kind, read_it in ((MessageKind.ANSWER, wire.read_answer), (MessageKind.WELCOME, wire.read_proof)):
         with pytest.raises(WireFormatError, match=r"^proof is .* lower case$"):
             read_it(table_of(kind, nonce=NONCE, proof=value))
-    assert wire.read_proof(table_of(Kind.WELCOME)) == ""
+    assert wire.read_proof(table_of(MessageKind.WELCOME)) == ""
 
 
 # Properties ----------------------------------------------------------------------------------------------
@@ -291,7 +291,7 @@ json_values = st.recursive(
     max_leaves=5,
 )
 FIELDS: Final = [
-    *wire.read_object(read_one(GOLDEN[Kind.FRAME][0])),
+    *wire.read_object(read_one(GOLDEN[MessageKind.FRAME][0])),
     "name",
     "follow",
     "reason",
@@ -299,7 +299,7 @@ FIELDS: Final = [
     "nonce",
 ]
 tables = st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=5), json_values, max_size=12)
-kinds = st.sampled_from(Kind)
+kinds = st.sampled_from(MessageKind)
 messages = st.builds(message, kinds, tables, st.binary(max_size=100))
 # Of whole messages, cut, damaged and put together.
 damaged = st.lists(
@@ -331,7 +331,7 @@ def test_any_bytes_are_messages_or_a_wire_format_error(data: bytes, size: int) -
 
 @given(kinds, st.binary(max_size=200), st.binary(max_size=100))
 def test_any_header_and_body_is_understood_or_a_wire_format_error(
-    kind: Kind, header: bytes, body: bytes
+    kind: MessageKind, header: bytes, body: bytes
 ) -> None:
     for read in READERS:
         attempt(lambda read=read: read(Message(kind, header, body)))  # type: ignore[misc]
