@@ -201,23 +201,14 @@ def test_sync_drops_what_is_too_old_even_if_its_interval_is_long() -> None:
 
 def test_sync_forgets_the_frames_of_a_producer_that_restarted() -> None:
     playout = sync(arrived(7, 0, key=True), arrived(8, INTERVAL))
-    pushed = playout.push(arrived(0, 2 * INTERVAL, epoch=2, key=True))
+    assert len(worked_on(playout, DELAY - BEGIN)) == 2
+    first = arrived(0, 2 * INTERVAL, epoch=2, key=True)
+    pushed = playout.push(first)
     assert outcomes(pushed.dropped) == [(7, Outcome.SUPERSEDED), (8, Outcome.SUPERSEDED)]
     assert not pushed.broken
-    step = playout.take(2 * INTERVAL + DELAY)
-    assert step.frame is not None
-    assert step.frame.header.epoch == 2
-    assert (step.dropped, step.decode) == ((), ())
-
-
-def test_sync_prepares_the_first_frame_of_a_restarted_producer_anew() -> None:
-    playout = sync(*run(5))
-    assert len(worked_on(playout, DELAY - BEGIN)) == 1 + DECODED_AHEAD
-    first, second = arrived(0, 0, epoch=2, key=True), arrived(1, INTERVAL, epoch=2)
-    playout.push(first)
-    playout.push(second)
-    steps = worked_on(playout, DELAY - BEGIN)
-    assert [step.prepare or step.decode_ahead for step in steps] == [first, second]
+    due_ns = 2 * INTERVAL + DELAY
+    assert [step.prepare for step in worked_on(playout, due_ns - BEGIN)] == [first], "anew"
+    assert playout.take(due_ns) == PlayoutStep(first, due_ns=due_ns)
 
 
 def test_sync_holds_what_falls_into_its_delay_and_no_more() -> None:
@@ -261,20 +252,6 @@ def test_sync_with_too_many_frames_and_no_keyframe_gives_up_all() -> None:
     assert pushed.broken
     assert outcomes(pushed.dropped) == [(n, Outcome.SUPERSEDED) for n in range(capacity + 1)]
     assert playout.take(SECOND) == PlayoutStep()
-
-
-def test_a_frame_from_the_far_future_does_not_block_the_others_for_good() -> None:
-    """The producer's clock was set back."""
-    playout = SyncPlayout(DELAY, MAX_AGE)
-    playout.push(alone(0, 3600 * SECOND))
-    shown = []
-    for n in range(1, 200):
-        playout.push(alone(n, n * INTERVAL))
-        frame = playout.take(n * INTERVAL + DELAY).frame
-        if frame is not None:
-            shown.append(frame.header.seq)
-    assert shown == list(range(shown[0], 200))
-    assert shown[0] <= 60
 
 
 # sync: work before a frame is due ----------------------------------------------------------------------

@@ -150,22 +150,25 @@ def times(*frames: tuple[int, int]) -> list[int]:
     return [timeline.advance(WALL + capture_ns, arrival_ns) for capture_ns, arrival_ns in frames]
 
 
-def test_frames_keep_the_distance_of_their_capture_not_of_their_arrival() -> None:
-    assert times((0, 0), (33 * MS, 90 * MS), (66 * MS, 91 * MS)) == [0, 33 * MS, 66 * MS]
+@pytest.mark.parametrize(
+    ("frames", "expected"),
+    [
+        ([(0, 0), (33 * MS, 90 * MS), (66 * MS, 91 * MS)], [0, 33 * MS, 66 * MS]),
+        ([(0, 0), (60 * S, 60 * S)], [0, 60 * S]),
+        ([(0, 0), (30 * HOUR, 30 * HOUR)], [0, MAX_STEP_NS]),
+    ],
+    ids=["jitter", "pause", "very long pause"],
+)
+def test_frames_keep_the_distance_of_their_capture_times(
+    frames: list[tuple[int, int]], expected: list[int]
+) -> None:
+    assert times(*frames) == expected
 
 
 @pytest.mark.parametrize("step", [2 * HOUR, -2 * HOUR])
 def test_a_wall_clock_that_is_set_leaves_no_trace(step: int) -> None:
     after = times((0, 0), (33 * MS, 33 * MS), (66 * MS + step, 66 * MS), (99 * MS + step, 99 * MS))
     assert after == [0, 33 * MS, 66 * MS, 99 * MS]
-
-
-def test_a_real_pause_stays_a_pause() -> None:
-    assert times((0, 0), (60 * S, 60 * S)) == [0, 60 * S]
-
-
-def test_a_very_long_pause_is_cut() -> None:
-    assert times((0, 0), (30 * HOUR, 30 * HOUR)) == [0, MAX_STEP_NS]
 
 
 @pytest.mark.parametrize("back", [0, 1, 500 * MS])
