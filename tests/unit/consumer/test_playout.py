@@ -175,14 +175,6 @@ def test_sync_drops_what_is_more_than_half_an_interval_past_its_time(past_ns: in
     assert outcomes(step.dropped) == ([] if shown else [(0, Outcome.LATE)])
 
 
-def test_sync_shows_what_is_late_again_within_a_second() -> None:
-    playout = sync(*run(3))
-    assert outcomes(playout.take(DELAY + 21 * MS).dropped) == [(0, Outcome.LATE)]
-    for n in (1, 2):
-        step = playout.take(DELAY + n * INTERVAL + 39 * MS)
-        assert (seq_of(step.frame), step.due_ns, step.dropped) == (n, DELAY + n * INTERVAL, ())
-
-
 @pytest.mark.parametrize(("after_ns", "again"), [(SECOND, True), (SECOND + 1, False), (-1, False)])
 def test_one_late_frame_makes_the_next_second_lenient(after_ns: int, again: bool) -> None:
     """Unless the clock was set back in between."""
@@ -283,20 +275,6 @@ def test_sync_stops_decoding_ahead_before_the_frame_is_due() -> None:
     playout.take(DELAY - BEGIN)
     assert playout.take(DELAY - STOP - 1).decode_ahead is frames[1]
     assert playout.take(DELAY - STOP) == PlayoutStep(wait_ns=STOP)
-
-
-def test_sync_decodes_each_once_also_after_others_were_given_up() -> None:
-    capacity = sync()._capacity
-    frames = run(capacity, keys=(0, 2))
-    playout = sync(*frames)
-    worked_on(playout, DELAY - BEGIN)
-    assert outcomes(playout.push(arrived(capacity, capacity * INTERVAL)).dropped) == [
-        (0, Outcome.SUPERSEDED),
-        (1, Outcome.SUPERSEDED),
-    ]
-    steps = worked_on(playout, 2 * INTERVAL + DELAY - BEGIN)
-    assert [step.prepare for step in steps] == [frames[2], None, None]
-    assert [step.decode_ahead for step in steps] == [None, frames[5], frames[6]]
 
 
 def test_sync_that_lags_decodes_ahead_and_prepares_nothing() -> None:

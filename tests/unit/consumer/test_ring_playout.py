@@ -127,20 +127,6 @@ def test_sync_gives_out_no_picture_ahead_instead_of_the_one_that_is_due() -> Non
     assert seq_of(playout.choose(2, NOW + DELAY + INTERVAL // 2)) == 1
 
 
-def test_sync_drops_a_late_picture_and_shows_the_next_late_one() -> None:
-    shared = ring(0)
-    playout = RingPlayout(shared, DELAY, None, NOW)
-    late_ns = INTERVAL // 2 + 1
-    assert outcomes(playout.choose(1, NOW + DELAY + late_ns)) == [(0, Outcome.LATE)]
-    shared.write(1, captured_ns=NOW + INTERVAL)
-    again = playout.choose(2, NOW + DELAY + INTERVAL + late_ns)
-    assert (seq_of(again), again.due_ns, again.dropped) == (1, NOW + DELAY + INTERVAL, ())
-    shared.write(30, captured_ns=NOW + 30 * INTERVAL)
-    assert outcomes(playout.choose(3, NOW + DELAY + 30 * INTERVAL + late_ns)) == [(30, Outcome.LATE)], (
-        "a second later it is a single one again"
-    )
-
-
 # after another source ----------------------------------------------------------------------------------
 
 

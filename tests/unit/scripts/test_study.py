@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from scripts.measure import comparison, fanout, sampler, syscalls, tables, traces
-from scripts.measure.progress import Progress
 from scripts.measure.sampler import Sample
 
 MS = 1_000_000
@@ -91,7 +90,7 @@ def test_checks_are_medians_against_the_threads_from_ten_clients_on() -> None:
     }
 
 
-def test_who_shows_fewer_frames_has_reached_nothing() -> None:
+def test_a_design_that_shows_fewer_frames_reaches_no_limit() -> None:
     figures = dict.fromkeys(("skew_p50_ms", "skew_p99_ms"), 5.0)
     figures |= dict.fromkeys(("age_p50_worst_client_ms", "age_p99_worst_client_ms"), 9.0)
     runs = [
@@ -108,10 +107,3 @@ def test_every_design_meets_every_load_once_in_each_repeat() -> None:
     # Side by side, so that a drift of the machine meets all of them alike.
     assert [cell.name for cell in planned[:4]] == list(comparison.NAMES)
     assert {cell.repeat for cell in planned[: len(planned) // 3]} == {0}
-
-
-def test_time_left_follows_what_the_parts_before_have_taken() -> None:
-    progress = Progress(100.0, print)
-    assert progress.line("a", 0.0).endswith("  0%, 1:40 min left: a")
-    progress.done(50.0)
-    assert progress.line("b", 100.0) == "[############............]  50%, 1:40 min left: b"

@@ -14,6 +14,7 @@ from fanlight.common.codec.png import PngEncoder
 from fanlight.common.model.errors import ConfigError, SinkError
 from fanlight.consumer.sinks.snapshot import SnapshotSink
 from tests.support.timing import scaled, wait_until
+from tests.unit.common.codec.build import psnr
 from tests.unit.consumer.sinks.build import Expired, picture, presented
 
 SIZE = (65, 49)
@@ -51,8 +52,7 @@ def test_jpeg_looks_like_the_picture(tmp_path: Path, name: str) -> None:
     sink.close()
     with Image.open(path) as image:
         assert image.format == "JPEG"
-    error = np.mean((read_bgr(path).astype(float) - picture(0, (320, 240))) ** 2)
-    assert 10 * np.log10(255**2 / error) > 35
+    assert psnr(read_bgr(path), picture(0, (320, 240))) > 35
 
 
 def test_pictures_of_any_size_layout_and_format_are_copied(tmp_path: Path) -> None:
