@@ -1,22 +1,20 @@
-"""How the property tests of this tree run.
-
-The same examples every time, so that a stranger's first run passes or fails as ours did.
-`FANLIGHT_TEST_EXAMPLES=20000` looks for new ones, at random, for as long as that takes.
-"""
+"""Commands configure logging for the whole process: here it is set back after each test."""
 
 from __future__ import annotations
 
-import os
+import logging
+import sys
+import threading
+from collections.abc import Iterator
 
-from hypothesis import HealthCheck, settings
+import pytest
 
-_EXAMPLES = os.environ.get("FANLIGHT_TEST_EXAMPLES")
 
-settings.register_profile(
-    "fanlight",
-    max_examples=int(_EXAMPLES or 100),
-    derandomize=_EXAMPLES is None,
-    deadline=None,  # a loaded machine is slow, not wrong
-    suppress_health_check=[HealthCheck.too_slow],
-)
-settings.load_profile("fanlight")
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    hook, in_threads, raises = sys.excepthook, threading.excepthook, logging.raiseExceptions
+    levels = {name: logging.getLogger(name).level for name in ("", "pika")}
+    yield
+    sys.excepthook, threading.excepthook, logging.raiseExceptions = hook, in_threads, raises
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)

@@ -11,7 +11,7 @@ from fanlight.common.clock import monotonic_ns
 from fanlight.common.shm.reader import SharedPicture
 from fanlight.consumer.delivery import Delivery
 from fanlight.consumer.frame import Frame
-from fanlight.consumer.stats import MAX_UNCOUNTED, ConsumerCounters, ConsumerStats, Outcome
+from fanlight.consumer.stats import ConsumerCounters, ConsumerStats, Outcome
 from tests.support.headers import header
 from tests.unit.consumer.build import MS, SECOND, ManualClock
 
@@ -98,12 +98,3 @@ def test_a_picture_that_expired_in_use_is_counted(bench: Bench) -> None:
         picture.valid = seq != 1
     bench.delivery.next()
     assert (bench.stats.expired, bench.stats.presented, bench.stats.shared) == (1, 3, True)
-
-
-def test_many_frames_are_counted_several_at_a_time(bench: Bench) -> None:
-    uncounted = []
-    for seq in range(2 * MAX_UNCOUNTED):
-        bench.present(seq)
-        uncounted.append(len(bench.counters.presented))
-    assert max(uncounted) == MAX_UNCOUNTED
-    assert bench.stats.presented == 2 * MAX_UNCOUNTED

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from fanlight.consumer.lag_detector import Lag, LagDetector
 
 
@@ -26,13 +28,10 @@ def test_nothing_is_reported_before_it_lasts() -> None:
     assert reported(9, skipped=9, decoding_s=0.9, pause_at=4) == [], "twice four seconds are not five"
 
 
-def test_a_slow_program_is_no_slow_machine() -> None:
-    assert reported(60, skipped=20, decoding_s=0.1) == []
-
-
-def test_a_busy_machine_that_keeps_up_is_none() -> None:
-    assert reported(60, skipped=3, decoding_s=0.95) == []
-
-
-def test_a_stream_that_pauses_is_none() -> None:
-    assert reported(60, received=0, skipped=0, decoding_s=0.0) == []
+@pytest.mark.parametrize(
+    ("received", "skipped", "decoding_s"),
+    [(30, 20, 0.1), (30, 3, 0.95), (0, 0, 0.0)],
+    ids=["a slow program", "a busy machine that keeps up", "a stream that pauses"],
+)
+def test_other_states_are_not_reported(received: int, skipped: int, decoding_s: float) -> None:
+    assert reported(60, received=received, skipped=skipped, decoding_s=decoding_s) == []

@@ -103,20 +103,6 @@ def test_it_waits_no_longer_than_its_time(latest: Mailbox, sync: Mailbox) -> Non
         assert time.monotonic() - began_s >= 0.02
 
 
-def test_a_frame_is_given_out_when_it_is_due_and_not_before(dropped: list[Dropped]) -> None:
-    """One wait until there is work to do for it, one until it is due: absolute times, both."""
-    mailbox = Mailbox(SyncPlayout(20 * MS, MAX_AGE), dropped.append, time.time_ns)
-    frames = [alone(n, time.time_ns() + n * 10 * MS, fps=100) for n in range(2)]
-    for frame in frames:
-        mailbox.push(frame)
-    steps: list[PlayoutStep] = []
-    while len([step for step in steps if step.frame]) + len(dropped) < 2:
-        step = mailbox.take(scaled(10))
-        assert step.frame is None or (step.due_ns is not None and time.time_ns() >= step.due_ns)
-        steps.append(step)
-    assert all(step.prepare in frames for step in steps if step.prepare)
-
-
 def test_a_clock_that_was_set_is_noticed_during_a_wait(sync: Mailbox, wall: Wall) -> None:
     """A wait is never longer than 100 ms, whatever the clock says."""
     hour = 3600 * 1000 * MS

@@ -63,9 +63,6 @@ def bench() -> Bench:
 def test_until_the_producer_has_answered_its_clock_is_taken_for_ours(bench: Bench) -> None:
     assert bench.clock.now_ns() == bench.wall_ns
     assert bench.clock.offset_ns() == WALL
-
-
-def test_a_clock_that_is_ahead_is_known_from_the_first_answer_on(bench: Bench) -> None:
     bench.answer(ahead_ns=3 * SECOND)
     assert bench.clock.now_ns() == bench.wall_ns + 3 * SECOND
     assert bench.clock.offset_ns() == WALL + 3 * SECOND
@@ -87,11 +84,8 @@ def test_the_next_producer_is_judged_by_its_own_answers(bench: Bench) -> None:
     assert bench.clock.now_ns() == bench.wall_ns - SECOND
 
 
-def test_where_clocks_agree_a_question_now_and_then_is_enough(bench: Bench) -> None:
+def test_the_time_is_asked_for_every_second_only_where_clocks_differ(bench: Bench) -> None:
     assert bench.asks(20) == [1, 2, 3, 4, 5, 10, 15, 20]
-
-
-def test_where_they_do_not_agree_every_second_is_a_question(bench: Bench) -> None:
     bench.answer(ahead_ns=3 * SECOND)
     assert bench.asks(20) == list(range(1, 21))
 

@@ -127,39 +127,7 @@ def test_sync_gives_out_no_picture_ahead_instead_of_the_one_that_is_due() -> Non
     assert seq_of(playout.choose(2, NOW + DELAY + INTERVAL // 2)) == 1
 
 
-def test_sync_drops_a_late_picture_and_shows_the_next_late_one() -> None:
-    shared = ring(0)
-    playout = RingPlayout(shared, DELAY, None, NOW)
-    late_ns = INTERVAL // 2 + 1
-    assert outcomes(playout.choose(1, NOW + DELAY + late_ns)) == [(0, Outcome.LATE)]
-    shared.write(1, captured_ns=NOW + INTERVAL)
-    again = playout.choose(2, NOW + DELAY + INTERVAL + late_ns)
-    assert (seq_of(again), again.due_ns, again.dropped) == (1, NOW + DELAY + INTERVAL, ())
-    shared.write(30, captured_ns=NOW + 30 * INTERVAL)
-    assert outcomes(playout.choose(3, NOW + DELAY + 30 * INTERVAL + late_ns)) == [(30, Outcome.LATE)], (
-        "a second later it is a single one again"
-    )
-
-
 # after another source ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("delay_ns", [None, DELAY])
-def test_what_came_from_another_source_is_not_shown_again(delay_ns: int | None) -> None:
-    shared = ring(5, 6)
-    now_ns = NOW + DELAY + INTERVAL
-    playout = RingPlayout(shared, delay_ns, 6, NOW)
-    assert playout.last_seq == 6
-    assert playout.choose(2, now_ns) == Choice()
-    assert playout.seen == 2
-    shared.write(7, captured_ns=now_ns - DELAY)
-    assert playout.choose(3, now_ns).slot == shared.slot(3)
-
-
-def test_a_gap_between_the_other_source_and_this_one_is_lost() -> None:
-    playout = RingPlayout(ring(9), None, 6, NOW)
-    choice = playout.choose(1, NOW)
-    assert (seq_of(choice), choice.lost) == (9, 2)
 
 
 # Properties: any pace, gaps, viewers that are away, pictures that are overwritten ------------------------

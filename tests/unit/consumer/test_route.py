@@ -140,11 +140,12 @@ def test_waiting_frames_of_the_stream_come_before_those_of_a_hub(bench: Bench) -
         assert bench.stream.released == 1
 
 
-def test_a_hub_without_a_picture_is_not_used_yet(bench: Bench) -> None:
+@pytest.mark.parametrize("only_hubs", [False, True])
+def test_a_hub_is_used_from_its_first_picture_on(bench: Bench, only_hubs: bool) -> None:
     with sharing(bench.ring) as hub:
-        route = bench.route()
-        assert route.follows_stream
-        route.take(0)
+        route = bench.route(only_hubs=only_hubs)
+        assert (route.follows_stream, bench.admission.paused) == (not only_hubs, only_hubs)
+        assert route.take(0) is None
         hub.share(0, now_ns=bench.now_ns)
         bench.now_ns += SEARCH
         assert seq_of(route.take(0)) == 0
@@ -240,16 +241,6 @@ def test_a_consumer_that_uses_hubs_only_never_joins_the_stream(bench: Bench, hub
         another.share(6, now_ns=bench.now_ns)
         assert seq_of(route.take(0)) == 6
     assert True not in bench.follows
-
-
-def test_a_consumer_that_uses_hubs_only_waits_for_one(bench: Bench) -> None:
-    route = bench.route(only_hubs=True)
-    assert (route.follows_stream, bench.admission.paused) == (False, True)
-    assert route.take(0) is None
-    with sharing(bench.ring) as hub:
-        hub.share(0, now_ns=bench.now_ns)
-        bench.now_ns += SEARCH
-        assert seq_of(route.take(0)) == 0
 
 
 # Hubs that cannot be used ------------------------------------------------------------------------------

@@ -50,12 +50,6 @@ def shown(
     )
 
 
-def test_before_anything_happened(counters: ConsumerCounters) -> None:
-    assert counters.stats(0) == FRESH
-    metrics = counters.metrics(0)
-    assert (metrics.presented_ns, metrics.last_outcome, sum(metrics.ages.counts)) == (None, None, 0)
-
-
 @pytest.mark.parametrize("outcome", [each for each in Outcome if each is not Outcome.PRESENTED])
 def test_every_outcome_has_its_own_counter(counters: ConsumerCounters, outcome: Outcome) -> None:
     for _ in range(2):

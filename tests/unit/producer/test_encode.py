@@ -147,13 +147,6 @@ def test_a_picture_that_cannot_be_sent_ends_it_with_a_reason() -> None:
     assert "use --codec h264" in str(bench.ends[0])
 
 
-def test_an_internal_error_is_reported(caplog: pytest.LogCaptureFixture) -> None:
-    bench = Bench(shot(picture="not a picture"))
-    bench.run()
-    assert str(bench.ends[0]).startswith("encode: internal error: AttributeError(")
-    assert caplog.messages == ["encode: internal error"]
-
-
 def test_it_can_be_stopped() -> None:
     bench = Bench(shot(), publisher=FakePublisher(answers=[False] * 10**7))
     bench.encode.start()

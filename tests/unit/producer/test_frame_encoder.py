@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from fanlight.common.codec import decoder
-from fanlight.common.model.errors import EncodeError
-from fanlight.common.model.frame import MAX_SIDE, Codec, EncodedFrame
+from fanlight.common.model.frame import Codec, EncodedFrame
 from fanlight.producer.frame_encoder import FrameEncoder
 from fanlight.producer.keyframes import KeyframeGovernor
 from fanlight.producer.settings import ProducerSettings
@@ -43,13 +42,3 @@ def test_pictures_are_scaled() -> None:
     for picture in (PICTURE, av.VideoFrame(64, 48, "yuv420p")):
         frame = encode(encoder, picture)
         assert (frame.header.width, frame.header.height, len(frame.body)) == (32, 20, 1920)
-
-
-def test_after_an_error_and_a_reset_comes_a_keyframe_without_a_gap() -> None:
-    encoder = new()
-    headers = [encode(encoder).header for _ in range(2)]
-    with pytest.raises(EncodeError, match=f"allowed are {MAX_SIDE} pixels a side"):
-        encode(encoder, np.zeros((16, MAX_SIDE + 2, 3), np.uint8))
-    encoder.reset()
-    headers.append(encode(encoder).header)
-    assert [(header.seq, header.key) for header in headers] == [(0, True), (1, False), (2, True)]

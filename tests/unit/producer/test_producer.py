@@ -23,13 +23,6 @@ def out() -> Iterator[Producer]:
         yield started
 
 
-def test_every_picture_that_was_sent_is_counted(out: Producer) -> None:
-    for level in range(5):
-        out.send(image(level))
-    stats = out.stats()
-    assert (stats.captured, stats.unwatched) == (5, 4)
-
-
 @pytest.mark.parametrize("wrong", [np.zeros((48, 64, 3)), image(1, (48, 64, 2))])
 def test_other_arrays_are_refused_at_once_and_not_counted(out: Producer, wrong: Image) -> None:
     with pytest.raises(EncodeError, match=r"float64|shape"):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts.measure import traces
-from scripts.measure.goals import Goal, Score, to_csv
+from scripts.measure.goals import Goal, Score
 from scripts.measure.traces import Shown
 
 MS = 1_000_000
@@ -40,11 +40,8 @@ def test_figures_of_two_consumers() -> None:
     assert figures.fps == (1.5, 1.0)
     assert figures.age_ms == (20.0, 30.0, 30.0)
     assert figures.skew_ms == (1.0, 4.0)
-
-
-def test_a_frame_that_few_have_shown_tells_no_skew() -> None:
-    figures = traces.figures([shown(10), [], [], []], span_s=1.0)
-    assert math.isnan(figures.skew_ms[0])
+    few = traces.figures([shown(10), [], [], []], span_s=1.0)
+    assert math.isnan(few.skew_ms[0]), "of a frame that few have shown"
 
 
 @pytest.mark.parametrize(
@@ -72,8 +69,3 @@ def test_the_median_decides_and_the_table_says_so() -> None:
     assert score.missed() == [missed]
     assert "| case | skew | 14 ms | 13 – 40 | 3 | ≤ 15 | yes |" in score.table()
     assert "| case | fps | 29.4 fps | 29 – 30 | 3 | ≥ 29.5 | **no** |" in score.table()
-
-
-def test_rows_of_different_cases_share_one_file(tmp_path: Path) -> None:
-    to_csv(tmp_path / "runs.csv", [{"case": "a", "fps": 30}, {"case": "b", "extra": 1}])
-    assert (tmp_path / "runs.csv").read_text().split() == ["case,fps,extra", "a,30,", "b,,1"]

@@ -13,6 +13,15 @@ from scripts.lib.tcp_proxy import TcpProxy
 from tests.support.timing import scaled, wait_until
 
 
+def receive(sock: socket.socket, count: int) -> bytes:
+    data = b""
+    while len(data) < count:
+        more = sock.recv(count - len(data))
+        assert more, "the connection ended"
+        data += more
+    return data
+
+
 class Echo:
     """Sends back what comes; `paused` stops that."""
 
@@ -59,15 +68,6 @@ def client(proxy: TcpProxy) -> Iterator[socket.socket]:
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=scaled(10)) as sock:
         check_echo(sock, b"hello")
         yield sock
-
-
-def receive(sock: socket.socket, count: int) -> bytes:
-    data = b""
-    while len(data) < count:
-        more = sock.recv(count - len(data))
-        assert more, "the connection ended"
-        data += more
-    return data
 
 
 def check_echo(sock: socket.socket, data: bytes) -> None:

@@ -1,21 +1,10 @@
 from __future__ import annotations
 
 import io
-import logging
-from collections.abc import Iterator
-
-import pytest
 
 from fanlight.common.model.errors import FanlightError
 from fanlight.common.model.finding import Check, Finding, note, ok, problem
 from fanlight.common.observe.doctor import report
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_it_was() -> Iterator[None]:
-    level = logging.getLogger().level
-    yield
-    logging.getLogger().setLevel(level)
 
 
 def run(**checks: Check) -> tuple[int, list[str]]:
@@ -41,9 +30,6 @@ def test_findings_come_in_order_with_what_to_do() -> None:
         "PROBLEM c: broken -> mend it",
         "x: problems: 1",
     ]
-
-
-def test_notes_are_not_problems() -> None:
     assert run(a=lambda: note("so so")) == (0, ["note    a: so so", "x: nothing is wrong"])
 
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from fanlight.common.model.errors import FanlightError
@@ -34,7 +32,5 @@ def test_a_child_fails_with_a_reason(work: str, reason: str) -> None:
 
 
 def test_a_child_that_hangs_is_ended() -> None:
-    began_s = time.monotonic()
     with pytest.raises(FanlightError, match="hangs"):
         child(0.5, work="hang")
-    assert time.monotonic() - began_s < scaled(10)

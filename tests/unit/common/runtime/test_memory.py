@@ -6,21 +6,16 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.support.timing import scaled
 
-_LOADED = """
-import sys
-from fanlight.common.runtime.memory import lean_process
-lean_process()
-import pika, fanlight.common.transport.amqp.subscriber, fanlight.common.codec.h264
-import fanlight.consumer.presenter
-print(*(name for name in {names!r} if name in sys.modules))
-"""
+_LEAN = "import os, sys\nfrom fanlight.common.runtime.memory import lean_process\nlean_process()\n"
 
 
 def run(code: str, **environment: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", _LEAN + code],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
@@ -30,24 +25,30 @@ def run(code: str, **environment: str) -> str:
     return done.stdout.strip()
 
 
-def test_a_consumer_without_a_window_loads_nothing_that_draws() -> None:
-    assert run(_LOADED.format(names=("cv2", "matplotlib", "simplejpeg"))) == ""
+@pytest.mark.parametrize(
+    ("code", "unused"),
+    [
+        (
+            "import pika, fanlight.common.transport.amqp.subscriber, fanlight.common.codec.h264\n"
+            "import fanlight.consumer.presenter",
+            ("cv2", "matplotlib", "simplejpeg"),
+        ),
+        (
+            "import fanlight.consumer.metrics, fanlight.consumer.presenter, fanlight.producer.metrics\n"
+            "from fanlight.common.observe import monitored\n"
+            "with monitored(None, '', {}, lambda _: None, lambda: None): pass",
+            ("prometheus_client", "http.server", "email"),
+        ),
+    ],
+    ids=["without a window", "without metrics"],
+)
+def test_a_process_does_not_load_libraries_that_it_does_not_use(code: str, unused: tuple[str, ...]) -> None:
+    assert run(f"{code}\nprint(*(name for name in {unused} if name in sys.modules))") == ""
 
 
 def test_numpy_starts_no_threads() -> None:
-    code = (
-        "from fanlight.common.runtime.memory import lean_process\n"
-        "lean_process()\n"
-        "import numpy, os\n"
-        "print(len(os.listdir('/proc/self/task')))"
-    )
-    assert run(code) == "1"
+    assert run("import numpy; print(len(os.listdir('/proc/self/task')))") == "1"
 
 
 def test_a_variable_that_the_user_has_set_is_kept() -> None:
-    code = (
-        "from fanlight.common.runtime.memory import lean_process\n"
-        "lean_process()\n"
-        "import os; print(os.environ['OPENBLAS_NUM_THREADS'])"
-    )
-    assert run(code, OPENBLAS_NUM_THREADS="3") == "3"
+    assert run("print(os.environ['OPENBLAS_NUM_THREADS'])", OPENBLAS_NUM_THREADS="3") == "3"

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
-import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
 
 from fanlight.common.runtime.slot import NewestSlot
+from tests.support.timing import scaled
 
 
 def test_the_newest_item_replaces_others_and_put_reports_it() -> None:
@@ -23,21 +27,14 @@ def test_the_item_that_is_left_is_taken_after_closing() -> None:
     assert slot.take(60) is None
 
 
-def test_a_waiting_take_gets_the_next_item() -> None:
+@pytest.mark.parametrize(
+    ("event", "taken"), [(lambda slot: slot.put(7), 7), (NewestSlot.close, None)], ids=["item", "end"]
+)
+def test_a_waiting_take_ends_with_the_next_item_or_the_end(
+    event: Callable[[NewestSlot[int]], object], taken: int | None
+) -> None:
     slot: NewestSlot[int] = NewestSlot()
-    taken: list[int | None] = []
-    thread = threading.Thread(target=lambda: taken.append(slot.take(60)))
-    thread.start()
-    slot.put(7)
-    thread.join(10)
-    assert taken == [7]
-
-
-def test_closing_ends_a_waiting_take() -> None:
-    slot: NewestSlot[int] = NewestSlot()
-    taken: list[int | None] = []
-    thread = threading.Thread(target=lambda: taken.append(slot.take(60)))
-    thread.start()
-    slot.close()
-    thread.join(10)
-    assert taken == [None]
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(slot.take, 60)
+        event(slot)
+        assert waiting.result(scaled(10)) == taken

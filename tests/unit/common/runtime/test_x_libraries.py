@@ -48,31 +48,21 @@ def test_the_copies_of_opencv_are_found_first_whatever_was_imported(before: str)
     assert "/opencv_python.libs/libxcb-shm-" in printed(before, UNIFY, "import av, cv2", _WHERE)
 
 
-def wheel(folder: Path, *libraries: str) -> Path:
-    """An OpenCV that brings these."""
-    (folder / "cv2").mkdir()
-    (folder / "cv2" / "__init__.py").write_text("raise AssertionError('it must not be imported')")
-    (folder / "opencv_python_headless.libs").mkdir()
+@pytest.mark.parametrize(
+    "libraries",
+    [[], ["libxcb-shm-0123.so.0"], [library.name for library in AV_LIBS.glob("libxcb-*")]],
+    ids=["none", "another name", "no library at all"],
+)
+def test_libraries_of_opencv_that_do_not_fit_are_not_loaded(tmp_path: Path, libraries: list[str]) -> None:
+    (tmp_path / "cv2").mkdir()
+    (tmp_path / "cv2" / "__init__.py").write_text("raise AssertionError('it must not be imported')")
+    folder = tmp_path / "opencv_python_headless.libs"
+    folder.mkdir()
     for name in libraries:
-        (folder / "opencv_python_headless.libs" / name).write_text("no library at all")
-    return folder
-
-
-def test_nothing_is_loaded_where_opencv_has_no_x_libraries(tmp_path: Path) -> None:
-    assert printed(UNIFY, _X_LIBRARIES, path=wheel(tmp_path)) == ""
-
-
-def test_a_library_of_another_name_is_left_alone(tmp_path: Path) -> None:
-    path = wheel(tmp_path, "libxcb-shm-0123.so.0")
-    shutil.copy(
-        next(AV_LIBS.glob("libxcb-shm-*")), path / "opencv_python_headless.libs" / "libxcb-shm-4567.so"
-    )
-    assert printed(UNIFY, _X_LIBRARIES, path=path) == ""
-
-
-def test_a_library_that_cannot_be_loaded_is_skipped(tmp_path: Path) -> None:
-    path = wheel(tmp_path, *(library.name for library in AV_LIBS.glob("libxcb-*")))
-    assert printed(UNIFY, _X_LIBRARIES, path=path) == ""
+        (folder / name).write_text("no library at all")
+    if len(libraries) == 1:
+        shutil.copy(next(AV_LIBS.glob("libxcb-shm-*")), folder / "libxcb-shm-4567.so")
+    assert printed(UNIFY, _X_LIBRARIES, path=tmp_path) == ""
 
 
 def test_it_costs_at_most_200_kib() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import threading
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from fanlight.common.codec.png import PngEncoder
 from fanlight.common.model.errors import ConfigError, SinkError
 from fanlight.consumer.sinks.snapshot import SnapshotSink
 from tests.support.timing import scaled, wait_until
+from tests.unit.common.codec.build import psnr
 from tests.unit.consumer.sinks.build import Expired, picture, presented
 
 SIZE = (65, 49)
@@ -44,16 +44,7 @@ def test_the_first_picture_is_written_at_once_and_the_last_at_close(tmp_path: Pa
     assert [p.name for p in tmp_path.iterdir()] == ["s.png"]
 
 
-def test_the_newest_picture_is_written_after_each_interval(tmp_path: Path) -> None:
-    path = tmp_path / "s.png"
-    sink = SnapshotSink(str(path), 0.01)
-    for seq in range(3):
-        sink.present(presented(picture(seq, SIZE)))
-        wait_until(functools.partial(shows, path, seq), 5)
-    sink.close()
-
-
-@pytest.mark.parametrize("name", ["s.jpg", "s.jpeg", "S.JPG"])
+@pytest.mark.parametrize("name", ["s.jpeg", "S.JPG"])
 def test_jpeg_looks_like_the_picture(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     sink = SnapshotSink(str(path))
@@ -61,8 +52,7 @@ def test_jpeg_looks_like_the_picture(tmp_path: Path, name: str) -> None:
     sink.close()
     with Image.open(path) as image:
         assert image.format == "JPEG"
-    error = np.mean((read_bgr(path).astype(float) - picture(0, (320, 240))) ** 2)
-    assert 10 * np.log10(255**2 / error) > 35
+    assert psnr(read_bgr(path), picture(0, (320, 240))) > 35
 
 
 def test_pictures_of_any_size_layout_and_format_are_copied(tmp_path: Path) -> None:
@@ -120,18 +110,13 @@ def test_a_slow_encoder_does_not_hold_up_presenting(
     assert shows(tmp_path / "s.png", 19)
 
 
-@pytest.mark.parametrize("name", ["s.gif", "s", "s.png.bak"])
-def test_another_extension_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ConfigError, match=r"a file name that ends in \.jpg, \.jpeg or \.png$"):
-        SnapshotSink(str(tmp_path / name))
-
-
-def test_a_folder_that_is_missing_or_no_folder_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["s.gif", "nope/s.png", "file/s.png", "dir.png"])
+def test_an_unusable_file_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "dir.png").mkdir()
-    for name in ("nope/s.png", "file/s.png", "dir.png"):
-        with pytest.raises(ConfigError, match="cannot be used: allowed is a file that can be written"):
-            SnapshotSink(str(tmp_path / name))
+    allowed = "name that ends in .jpg, .jpeg or .png" if name == "s.gif" else "that can be written"
+    with pytest.raises(ConfigError, match=f"cannot be used: allowed is a file {allowed}"):
+        SnapshotSink(str(tmp_path / name))
 
 
 def test_a_write_that_fails_is_logged_and_tried_again(

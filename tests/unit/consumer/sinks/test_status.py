@@ -74,13 +74,8 @@ class Terminal(io.StringIO):
         return 1
 
 
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-def test_a_file_gets_one_plain_line_a_second(clock: ManualClock) -> None:
-    out = io.StringIO()
+def test_a_file_gets_one_plain_line_a_second() -> None:
+    out, clock = io.StringIO(), ManualClock()
     sink = StatusSink(context(), out, clock.monotonic_ns)
     for _ in range(25):
         assert sink.tick()
@@ -90,10 +85,8 @@ def test_a_file_gets_one_plain_line_a_second(clock: ManualClock) -> None:
     assert out.getvalue() == (RUNNING + "\n") * 4
 
 
-def test_a_terminal_has_the_line_redrawn_in_place(
-    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    out = Terminal(200, monkeypatch)
+def test_a_terminal_has_the_line_redrawn_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    out, clock = Terminal(200, monkeypatch), ManualClock()
     figures = [STATS, STATS, replace(STATS, connected=False, **NOTHING), STATS]
     sink = StatusSink(replace(context(), stats=lambda: figures.pop(0)), out, clock.monotonic_ns)
     for step_ns in (0, 0, 250_000_000, 250_000_000):
@@ -103,12 +96,9 @@ def test_a_terminal_has_the_line_redrawn_in_place(
     assert out.getvalue() == f"\r{RUNNING}\r{RUNNING}\r{wiped}", "what is left of a longer line is wiped"
     sink.close()
     assert out.getvalue().endswith(f"\r{RUNNING}\n")
-
-
-def test_a_line_is_cut_one_column_short_of_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    out = Terminal(20, monkeypatch)
-    StatusSink(context(), out).tick()
-    assert out.getvalue() == "\r" + RUNNING[:19]
+    narrow = Terminal(20, monkeypatch)
+    StatusSink(context(), narrow).tick()
+    assert narrow.getvalue() == "\r" + RUNNING[:19], "one column short, or the terminal would scroll"
 
 
 def test_a_reader_that_goes_ends_the_consumer_without_a_traceback() -> None:

@@ -50,19 +50,16 @@ def test_it_stays_in_its_corner_and_leaves_the_rest_alone() -> None:
     assert 40 < bottom < 50
 
 
-def test_white_text_on_a_white_picture_can_be_read() -> None:
+@pytest.mark.parametrize("warning", [False, True])
+def test_text_on_a_white_picture_can_be_read_and_a_warning_is_amber(warning: bool) -> None:
     canvas = np.full((100, 400, 3), 255, np.uint8)
-    Label().draw(canvas, "c1   30.0 fps")
-    assert canvas[MARGIN_PX + 2, MARGIN_PX + 2].max() < 100, "the box behind it is dark"
-    assert canvas[MARGIN_PX : MARGIN_PX + 30, MARGIN_PX + 5 : 120].max() == 255
-
-
-def test_a_warning_is_amber_and_hides_what_it_covers() -> None:
-    canvas = np.full((100, 400, 3), 255, np.uint8)
-    Label().draw(canvas, "no new frame", warning=True)
+    Label().draw(canvas, "no new frame", warning=warning)
     box = canvas[MARGIN_PX : MARGIN_PX + 30, MARGIN_PX : MARGIN_PX + 100].reshape(-1, 3)
-    assert box[0].tolist() == [0, 0, 0]
-    assert box.max(axis=0)[2] > 250 > box.max(axis=0)[0]
+    assert box[0].max() < 100, "the box behind it is dark, and black if it warns"
+    assert not warning or box[0].tolist() == [0, 0, 0]
+    blue, _, red = box[1:].max(axis=0) if warning else canvas[22:40, 22:120].reshape(-1, 3).max(axis=0)
+    assert red > 250
+    assert bool(blue < 250) is warning
 
 
 @pytest.mark.parametrize("size", [(1, 1), (11, 11), (40, 200), (200, 20)])

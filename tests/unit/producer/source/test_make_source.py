@@ -17,10 +17,6 @@ from fanlight.producer.source.test_pattern import TestPatternSource
 from tests.unit.producer.source.footage import pattern
 
 
-def make(spec: str, fps: float | None = None, size: tuple[int, int] | None = None) -> Source:
-    return make_source(spec, loop=False, fps=fps, size=size)
-
-
 @pytest.mark.parametrize(
     ("spec", "kind", "name"),
     [
@@ -31,6 +27,7 @@ def make(spec: str, fps: float | None = None, size: tuple[int, int] | None = Non
         ("rtsp://u:secret@cam/1", UrlSource, "rtsp://u:***@cam/1"),
         ("clip.mp4", FileSource, "clip.mp4"),
         ("7.mp4", FileSource, "7.mp4"),
+        ("file://a%20b.mp4", FileSource, "a b.mp4"),
         ("odd[1].mp4", FileSource, "odd[1].mp4"),
         ("shots", ImagesSource, "images shots"),
         ("shots/*.png", ImagesSource, "images shots/*.png"),
@@ -42,64 +39,52 @@ def test_the_text_names_the_source(
 ) -> None:
     furnish(tmp_path)
     monkeypatch.chdir(tmp_path)
-    source = make(spec)
+    source = make_source(spec, loop=False, fps=None, size=None)
     assert type(source) is kind
     assert str(source) == name
 
 
-def test_a_file_url_is_a_file(tmp_path: Path) -> None:
-    furnish(tmp_path)
-    (tmp_path / "a b.mp4").touch()
-    source = make(f"file://{tmp_path}/a%20b.mp4")
-    assert type(source) is FileSource
-    assert str(source) == f"{tmp_path}/a b.mp4"
-
-
-def test_rate_and_size_reach_the_test_pattern() -> None:
-    source = make("test", fps=12, size=(641, 481))
-    assert source.fps == 12
-    assert str(source) == "test pattern 641x481"
+NO_FILE = (
+    "there is no such file; allowed is test, a camera's index, a video file, a URL, "
+    "a folder of images or a pattern such as 'DIR/*.png'"
+)
+NO_IMAGE = "there is no image; known are .bmp, .jpeg"
 
 
 @pytest.mark.parametrize(
-    "spec", ["missing.mp4", "tset", "", "-1", "99999", "no/such/folder", "file:///missing.mp4"]
+    ("spec", "why"),
+    [
+        *(
+            (spec, NO_FILE)
+            for spec in ("missing.mp4", "", "-1", "99999", "no/folder", "file:///missing.mp4")
+        ),
+        *((spec, NO_IMAGE) for spec in (".", "*.png", "[ab].jpg")),
+    ],
 )
 def test_what_is_not_there_is_refused_before_anything_starts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError) as refused:
-        make(spec)
-    assert refused.value.name == "--source"
-    assert str(refused.value) == (
-        f"--source {spec.removeprefix('file://')!r} cannot be used: there is no such file; "
-        "allowed is test, a camera's index, a video file, a URL, "
-        "a folder of images or a pattern such as 'DIR/*.png'"
-    )
-
-
-@pytest.mark.parametrize("spec", [".", "*.png", "[ab].jpg"])
-def test_no_image_is_refused_before_anything_starts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: str, why: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(ConfigError, match=r"there is no image; known are \.bmp, \.jpeg"):
-        make(spec)
+    with pytest.raises(ConfigError) as refused:
+        make_source(spec, loop=False, fps=None, size=None)
+    assert refused.value.name == "--source"
+    refusal = f"--source {spec.removeprefix('file://')!r} cannot be used: {why}"
+    assert str(refused.value).startswith(refusal)
 
 
-def test_the_test_pattern_needs_no_opencv() -> None:
+def test_the_test_pattern_has_the_given_size_and_rate_and_needs_no_opencv() -> None:
     program = (
         "import sys; from fanlight.producer.source import make_source\n"
-        "s = make_source('test', loop=False, fps=None, size=(64, 48)); s.open(); s.read()\n"
-        "print('cv2' in sys.modules)"
+        "s = make_source('test', loop=False, fps=12, size=(64, 48)); s.open(); s.read()\n"
+        "print('cv2' in sys.modules, s, s.fps)"
     )
     child = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert child.stdout == "False\n"
+    assert child.stdout == "False test pattern 64x48 12\n"
 
 
 def furnish(folder: Path) -> None:
-    for name in ("clip.mp4", "7.mp4", "odd[1].mp4"):
+    for name in ("clip.mp4", "7.mp4", "odd[1].mp4", "a b.mp4"):
         (folder / name).touch()
     (folder / "shots").mkdir()
     (folder / "shots" / "1.PNG").write_bytes(pattern(1).tobytes())

@@ -24,14 +24,6 @@ def test_every_size_can_be_drawn(size: tuple[int, int]) -> None:
         assert image.dtype == np.uint8
 
 
-def test_pictures_are_independent_of_each_other() -> None:
-    pattern = TestPattern((320, 240), 30)
-    first = pattern.draw(1, START_NS)
-    kept = first.copy()
-    pattern.draw(2, START_NS)
-    assert (first == kept).all()
-
-
 def test_the_number_and_the_time_are_drawn_in_the_panel() -> None:
     pattern = TestPattern((640, 480), 30)
     images = [pattern.draw(number, START_NS) for number in (1, 7)]
@@ -61,13 +53,16 @@ def opened(fps: float = 25) -> tuple[TestPatternSource, SteppedClock]:
     return source, clock
 
 
-def test_the_rate_is_exact() -> None:
+def test_the_rate_is_exact_and_the_number_starts_over_when_opened_again() -> None:
     source, clock = opened()
     captured = [source.read() for _ in range(26)]
+    assert [number_of(each) for each in captured] == list(range(26)), "none is drawn over another"
     assert clock.deadlines_ms == [40 * number for number in range(26)]
     assert [c.capture_ns - START_NS for c in captured if c is not None] == [
         (50_000 + 40 * number) * 1_000_000 for number in range(26)
     ]
+    source.open()
+    assert number_of(source.read()) == 0
 
 
 def test_a_late_reader_gets_the_present_time() -> None:
@@ -87,11 +82,3 @@ def test_an_interrupt_ends_a_read() -> None:
         reading = pool.submit(source.read)
         source.interrupt()
         assert reading.result(timeout=scaled(50)) is None
-
-
-def test_it_starts_over_when_opened_again() -> None:
-    source, _ = opened()
-    for _ in range(2):
-        source.open()
-        assert number_of(source.read()) == 0
-        source.close()

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from fanlight.common.codec.picture import BGR
 from fanlight.producer.source.text import draw_text
@@ -15,21 +14,6 @@ def drawn(text: str, size: tuple[int, int] = (100, 20), top: int = 5, scale: int
 
 def test_every_character_looks_different() -> None:
     assert len({drawn(character).tobytes() for character in "0123456789:.#"}) == 13
-
-
-@pytest.mark.parametrize("scale", [1, 3])
-def test_every_dot_has_the_size_of_the_scale(scale: int) -> None:
-    image = drawn("1", size=(6 * scale, 7 * scale), top=0, scale=scale)[:, :, 0] > 128
-    assert (image.repeat(1, axis=0)[::scale, ::scale].repeat(scale, 0).repeat(scale, 1) == image).all()
-    assert ["".join("#" if dot else "." for dot in row[::scale]) for row in image[::scale]] == [
-        "..#...",
-        ".##...",
-        "..#...",
-        "..#...",
-        "..#...",
-        "..#...",
-        ".###..",
-    ]
 
 
 def test_a_line_that_does_not_fit_is_not_drawn() -> None:
