@@ -44,7 +44,7 @@ def test_a_flood_of_keyframe_requests_costs_two_keyframes_a_second(
             ]
             wait_until(lambda: time.monotonic() - began_s > FLOOD_S, 10)
             stats, took_s = marking.producer.stats(), time.monotonic() - began_s
-            assert watcher.longest_pause_s(began_s) < 1
+            watcher.wait_flow()
             assert sum(flood.sent for flood in floods) > 2 * HEARD_PER_S * FLOOD_S, "it was a flood"
         heard = stats.keyframe_requests - before.keyframe_requests
         assert FLOOD_S <= heard <= HEARD_PER_S * took_s + 2 * MOST_AT_ONCE

@@ -54,9 +54,9 @@ def test_a_thousand_hostile_clients_harm_no_viewer(design: str, stream: str) -> 
             with Watcher(Consumer(stream=stream, name="late", url=url, via="broker"), exact=False) as late:
                 wait_until(lambda: late.last, 5, "who comes now is let in")
                 wait_until(lambda: clients.opened > opened + 300, 20, "and they come again")
-                wait_until(lambda: late.last and late.last.at_s > full_s + 2, 10, "the stream goes on")
+                for viewer in (late, watcher):
+                    viewer.wait_flow(frames=30)
             assert process.num_fds() < FILES - 64, "what viewers need is left"
-            assert watcher.longest_pause_s(full_s) < scaled(1.0)
         stats = consumer.stats()
         assert (stats.reconnects, stats.malformed) == (0, 0)
         wait_until(lambda: process.num_fds() <= files + 2, 15, "nothing is left of them")

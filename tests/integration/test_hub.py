@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -28,46 +27,38 @@ def with_broker_and(design: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("url", ["broker", without], indirect=True)
 
 
-def test_a_hub_that_appears_is_used_and_one_that_ends_is_left(url: str, stream: str) -> None:
-    with (
-        Marking(url, stream),
-        Watcher(Consumer(stream=stream, name="w", url=url)) as watcher,
-    ):
-        comes_by(watcher, shared=False)
-        began_s = time.monotonic()
-        with hub(url, stream) as command:
-            comes_by(watcher, shared=True)
-            modes = {path.stat().st_mode & 0o777 for path in files_of(stream)}
-            assert ring_folder().stat().st_mode & 0o777 == 0o700
-            command.signal(signal.SIGINT)
-            assert command.wait() == 0
-            assert not files_of(stream), "an orderly end leaves nothing"
-        comes_by(watcher, shared=False)
-        assert watcher.longest_pause_s(began_s) < scaled(1.0)
-    assert modes == {0o600}
+def check(watcher: Watcher) -> None:
+    """Nothing old, nothing out of order, no wrong pixel, and its own connection was kept all the time."""
     assert not watcher.faults()
+    assert watcher.consumer.stats().reconnects == 0
 
 
-def test_a_hub_that_is_killed_is_left_and_its_successor_tidies_up(url: str, stream: str) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL, signal.SIGSTOP])
+def test_a_hub_is_used_while_it_works_and_left_when_it_does_not(
+    url: str, stream: str, how: signal.Signals
+) -> None:
     with (
         Marking(url, stream),
         Watcher(Consumer(stream=stream, name="w", url=url)) as watcher,
     ):
-        for _ in range(2):
+        comes_by(watcher, shared=False)
+        for _ in range(2):  # the second one tidies up after the first
             with hub(url, stream) as command:
                 comes_by(watcher, shared=True)
-                assert len(files_of(stream)) == 2, "one segment, one lock"
-                killed_s = time.monotonic()
-                command.signal(signal.SIGKILL)
+                files = files_of(stream)
+                assert len(files) == 2, "one segment, one lock"
+                assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+                assert ring_folder().stat().st_mode & 0o777 == 0o700
+                command.signal(how)
                 comes_by(watcher, shared=False)
-                assert watcher.longest_pause_s(killed_s) < scaled(1.0)
-            assert files_of(stream), "nobody was there to delete them"
-        with hub(url, stream) as command:
-            comes_by(watcher, shared=True)
-            command.signal(signal.SIGTERM)
-            assert command.wait() == 0
-    assert not files_of(stream)
-    assert not watcher.faults()
+                if how is signal.SIGSTOP:
+                    command.signal(signal.SIGCONT)
+                    comes_by(watcher, shared=True)
+                    command.signal(signal.SIGTERM)
+                if how is not signal.SIGKILL:
+                    assert command.wait() == 0
+            assert bool(files_of(stream)) is (how is signal.SIGKILL), "an orderly end leaves nothing"
+    check(watcher)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
@@ -80,31 +71,13 @@ def test_a_second_hub_stands_by_and_takes_over(url: str, stream: str, how: signa
         comes_by(watcher, shared=True)
         with hub(url, stream, name="hub2") as second:
             second.wait_line("standing by")
-            ended_s = time.monotonic()
             first.signal(how)
             second.wait_line("taking over")
             comes_by(watcher, shared=True)
-            assert watcher.longest_pause_s(ended_s) < scaled(1.0)
             second.signal(signal.SIGINT)
             assert second.wait() == 0
     assert not files_of(stream)
-    assert not watcher.faults()
-
-
-def test_a_hub_that_is_suspended_is_left_and_used_again_afterwards(url: str, stream: str) -> None:
-    with (
-        Marking(url, stream),
-        Watcher(Consumer(stream=stream, name="w", url=url)) as watcher,
-        hub(url, stream) as command,
-    ):
-        comes_by(watcher, shared=True)
-        stopped_s = time.monotonic()
-        command.signal(signal.SIGSTOP)
-        comes_by(watcher, shared=False)
-        assert watcher.longest_pause_s(stopped_s) < scaled(1.0)
-        command.signal(signal.SIGCONT)
-        comes_by(watcher, shared=True)
-    assert not watcher.faults()
+    check(watcher)
 
 
 @with_broker_and("threads")
@@ -114,14 +87,12 @@ def test_with_h264_changes_of_way_show_nothing_old_or_out_of_order(url: str, str
         Watcher(Consumer(stream=stream, name="w", url=url), exact=False) as watcher,
     ):
         comes_by(watcher, shared=False)
-        began_s = time.monotonic()
         for how in (signal.SIGINT, signal.SIGKILL, signal.SIGSEGV):
             with hub(url, stream) as command:
                 comes_by(watcher, shared=True)
                 command.signal(how)
                 comes_by(watcher, shared=False)
-        assert watcher.longest_pause_s(began_s) < scaled(1.0)
-    assert not watcher.faults()
+    check(watcher)
 
 
 @with_broker_and("threads")

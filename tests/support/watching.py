@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Self
 
 from fanlight.common.clock import wall_ns
@@ -98,11 +97,6 @@ class Watcher:
     def silent_s(self) -> float:
         """For how long nothing has come."""
         return time.monotonic() - self.seen[-1].at_s
-
-    def longest_pause_s(self, since_s: float) -> float:
-        """The longest time without a frame since then."""
-        times = [since_s, *(seen.at_s for seen in self.after(since_s))]
-        return max((later - earlier for earlier, later in pairwise(times)), default=0.0)
 
     def faults(self, max_age_s: float = 0.5) -> list[str]:
         """What must never be: an old frame, one out of order, wrong pixels."""
