@@ -39,7 +39,7 @@ def test_drops_of_the_source_count_as_captured() -> None:
     drops[Drop.SKIPPED] += 3
     stats = counters.stats(0)
     assert (stats.captured, stats.skipped, stats.unreadable) == (6, 4, 2)
-    assert counters.details(0).captured_ns == 0
+    assert counters.metrics(0).captured_ns == 0
 
 
 def test_a_snapshot_changes_nothing() -> None:
@@ -48,8 +48,8 @@ def test_a_snapshot_changes_nothing() -> None:
         each.reported("wall", 0)
         each.published(1, key=True, encode_s=0.004, now_ns=0)
         each.published(1, key=True, encode_s=0.004, now_ns=SECOND)
-    counters.details(60 * SECOND)
-    assert counters.details(2 * SECOND) == other.details(2 * SECOND)
+    counters.metrics(60 * SECOND)
+    assert counters.metrics(2 * SECOND) == other.metrics(2 * SECOND)
     assert counters.stats(2 * SECOND).fps > 0
 
 
@@ -94,10 +94,10 @@ def test_time_blocked_adds_up_and_ends_with_the_connection() -> None:
 
 def test_details_have_the_latest_times() -> None:
     counters = ProducerCounters()
-    assert counters.details(0).captured_ns is None
+    assert counters.metrics(0).captured_ns is None
     counters.captured(1)
     counters.watched(2)
     counters.published(10, key=True, encode_s=0.004, now_ns=3)
-    details = counters.details(4)
+    details = counters.metrics(4)
     assert (details.captured_ns, details.watched_ns, details.published_ns) == (1, 2, 3)
     assert (sum(details.encoding.counts), details.encoding.total) == (1, 0.004)
