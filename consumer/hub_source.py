@@ -75,7 +75,7 @@ class HubSource:
         attachment = self._attachment
         if attachment.newest != self._playout.seen:
             return False
-        return not attachment.liveness_ns or self._now_ns() - self._newest_ns >= IDLE_NS
+        return not attachment.liveness_ns or self.successor_overdue
 
     @property
     def lost(self) -> bool:
