@@ -17,7 +17,7 @@ else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         if __name__ == "consumer":
             warnings.warn(f"write: from fanlight import {name}", DeprecationWarning, stacklevel=2)
-        # Imported when asked for: `python -m consumer --help` has no use for codecs.
+        # Imported on first use: `python -m consumer --help` needs no codecs.
         from fanlight.consumer import consumer, frame
 
         return consumer.Consumer if name == "Consumer" else frame.Frame

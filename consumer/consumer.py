@@ -1,4 +1,4 @@
-"""The API: a program takes the newest frame each time it is ready for one."""
+"""The API for a program that reads frames."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fanlight.consumer.stats import ConsumerStats
 
 unify_x_libraries()  # the program may show its pictures in a window
 
-# A hub has to show ten times a second that it is alive.
+# A hub has to write its liveness time ten times a second.
 _TICK_S: Final = 0.1
 
 
@@ -28,22 +28,22 @@ class Consumer:
         for frame in Consumer(stream="cam", name="detector"):
             detect(frame.image)
 
-    A loop that takes longer than a frame interval skips frames; it never gets a backlog.
+    A loop that takes longer than a frame interval skips frames; no backlog builds up.
 
     Args:
-        name: as operators read it in RabbitMQ's console.
+        name: name of this consumer, as RabbitMQ's console shows it.
         playout: `latest`: the newest frame at once; `sync`: each at its capture time plus `delay_s`.
         max_age_s: a frame older than this is never presented.
-        via: `auto`: from a hub of this host where there is one, else from the broker; `broker`; `host`.
+        via: `auto` (from a hub of this host if there is one, else from the broker), `broker` or `host`.
         format: pixel format: `bgr`, `grey` (or `gray`) or `i420`; see `common.model.pixels`.
-        size: (width, height) that pictures are scaled to; None for that of the stream.
-        share: be the hub of this host: what `read` returns is shared before, in `format` and `size`. A
-            program that does little else, and reads on at once.
-        trust: users of the broker whose frames are accepted; empty for all.
-        max_pixels: of a picture; what is larger is refused before any memory is taken for it.
-        max_body_bytes: of an encoded frame, likewise.
-        url: the broker; by default `FANLIGHT_URL` or else the local one.
-        password, ca, cert, key, token: as of `Producer`.
+        size: (width, height) in pixels to scale to; None for the stream's size.
+        share: act as the hub of this host: `read` shares each frame, in `format` and `size`, before it
+            returns it. The program has to call `read` again without delay.
+        trust: accept only frames published by these users of the broker; empty for all.
+        max_pixels: limit for a picture, checked before memory is allocated.
+        max_body_bytes: limit for an encoded frame, likewise.
+        url: address of the broker; by default `FANLIGHT_URL`, or else the local broker.
+        password, ca, cert, key, token: as for `Producer`.
 
     Raises:
         ConfigError: a setting cannot be used.
@@ -98,7 +98,7 @@ class Consumer:
         self._started = False
 
     def start(self) -> Self:
-        """Subscribe; returns at once. `read` and iteration call it if the program has not."""
+        """Subscribe; returns at once. Idempotent; `read` and iteration call it."""
         if not self._started:
             if self._settings.shares:
                 self._hub = ShareSink(self._settings, self._reception.stats)
@@ -107,20 +107,24 @@ class Consumer:
         return self
 
     def read(self, timeout_s: float | None = None) -> Frame | None:
-        """Wait for the next frame and return it; None if none came in time.
+        """Wait for the next frame and return it; None on a timeout.
 
         Raises:
             StreamEnded: the consumer was closed.
-            BrokerRefused: the broker refused it for good.
-            TokenRefused: so did a producer without a broker.
+            BrokerRefused: the broker refused the consumer permanently.
+            TokenRefused: a producer without a broker refused the token.
         """
         self.start()
-        frame = self._reception.take(timeout_s) if self._hub is None else self._shared(self._hub, timeout_s)
+        frame = (
+            self._reception.take(timeout_s)
+            if self._hub is None
+            else self._read_and_share(self._hub, timeout_s)
+        )
         if frame is None and self._reception.ended:
             raise self._reception.failure or StreamEnded("this consumer was closed")
         return frame
 
-    def _shared(self, hub: ShareSink, timeout_s: float | None) -> Frame | None:
+    def _read_and_share(self, hub: ShareSink, timeout_s: float | None) -> Frame | None:
         end_s = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
             left_s = _TICK_S if end_s is None else min(_TICK_S, max(0.0, end_s - time.monotonic()))
@@ -135,10 +139,10 @@ class Consumer:
                 return frame
 
     def __iter__(self) -> Iterator[Frame]:
-        """Frames until the consumer is closed; leaving the loop closes it."""
+        """Yield frames until the consumer is closed; leaving the loop closes it."""
         try:
             while True:
-                # Bounded, so that Ctrl-C is answered on platforms whose waits are not interruptible.
+                # With a timeout, so that Ctrl-C works on platforms whose waits are not interruptible.
                 frame = self.read(timeout_s=1.0)
                 if frame is not None:
                     yield frame
@@ -148,7 +152,7 @@ class Consumer:
             self.close()
 
     def close(self) -> None:
-        """Unsubscribe and end, within 2 s. Safe to call twice, and from any thread."""
+        """Unsubscribe, within 2 s. Idempotent and thread-safe."""
         self._reception.stop()
         with self._closing:
             hub, self._hub = self._hub, None
@@ -156,7 +160,7 @@ class Consumer:
                 hub.close()
 
     def stats(self) -> ConsumerStats:
-        """The figures as they stand."""
+        """A snapshot of the statistics."""
         return self._reception.stats()
 
     def __enter__(self) -> Self:

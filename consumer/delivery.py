@@ -1,4 +1,4 @@
-"""The last step of a frame of any source: it is presented at its time, if it is still fresh then."""
+"""The last step of every frame: waits until it is due, and drops it if it is too old by then."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from fanlight.consumer.frame import Frame
 from fanlight.consumer.stats import MAX_UNCOUNTED, ConsumerCounters, Outcome, Presented
 
 _LONGEST_PAUSE_NS: Final = 100_000_000
-# After a shared frame is shown, and at most such a share of a frame interval.
-_LET_SHOW_S: Final = 0.006
-_LET_SHOW_SHARE: Final = 0.2
-# What the constructor of a named tuple calls; see `common.shm.reader`.
+# Pause after a shared frame is shown, and its limit as a fraction of a frame interval.
+_YIELD_S: Final = 0.006
+_YIELD_FRACTION: Final = 0.2
+# Called by the constructor of a named tuple; see `common.shm.reader`.
 _new: Final = tuple.__new__
 
 
 class Delivery:
-    """Makes a `Frame` of a picture. Belongs to the presenting thread; `now_ns` is the monotonic clock."""
+    """Creates frames. Belongs to the presenting thread; `now_ns` is the monotonic clock."""
 
     def __init__(
         self,
@@ -35,20 +35,20 @@ class Delivery:
         self._now_ns = now_ns
         self._shared: SharedPicture | None = None
         self._lost = 0
-        self._let_show_s = 0.0
-        # Never released: to acquire it with a timeout is the cheapest precise wait.
+        self._yield_s = 0.0
+        # Never released: acquiring it with a timeout is the cheapest precise wait.
         self._pause = threading.Lock()
         self._pause.acquire()
 
-    def next(self) -> None:
-        """The program is done with the last frame, and asks for the next one."""
-        if self._let_show_s:
-            self.let_others_show()
+    def finish_last(self) -> None:
+        """The program has finished with the last frame, since it requests the next one."""
+        if self._yield_s:
+            self.yield_to_viewers()
         shared, self._shared = self._shared, None
         if shared is not None and not shared.valid:
             self._counters.count("expired")
         if len(self._counters.presented) >= MAX_UNCOUNTED:
-            self._counters.settle()
+            self._counters.count_presented()
 
     def present(
         self,
@@ -60,20 +60,20 @@ class Delivery:
         lost: int,
         picture: SharedPicture | None = None,
     ) -> Frame | None:
-        """The frame, now that it is presented; None if it has become too old.
+        """Wait until `due_ns` and return the frame; None if it is too old by then.
 
         Args:
             received_ns: Unix time of arrival.
-            captured_ns: when it was captured, by our monotonic clock.
-            due_ns: when it is to be presented, likewise, if that is not past; None for at once.
-            lost: frames of the stream that never arrived before this one, since the consumer started.
-            picture: where the pixels are, if a hub shares them.
+            captured_ns: capture time by this host's monotonic clock.
+            due_ns: playout time by the same clock; None for at once.
+            lost: total of lost frames before this one.
+            picture: the shared memory of `image`, if it comes from a hub.
         """
         now_ns = self._now_ns()
         if due_ns is not None and due_ns > now_ns:
             if picture is not None:
-                # All the others wait for the same moment: what is left to do afterwards can wait.
-                self._let_show_s = min(_LET_SHOW_S, _LET_SHOW_SHARE / header.fps)
+                # All viewers of the hub wait for the same moment.
+                self._yield_s = min(_YIELD_S, _YIELD_FRACTION / header.fps)
             self._pause.acquire(timeout=min(due_ns - now_ns, _LONGEST_PAUSE_NS) / 1e9)
             now_ns = self._now_ns()
         age_ns = now_ns - captured_ns
@@ -94,11 +94,11 @@ class Delivery:
         lost -= lost_before
         return _new(Frame, (image, header, received_ns, presented_ns, age_ns / 1e9, lost, picture))
 
-    def let_others_show(self) -> None:
-        """All screens of this host show the same shared frame now: what is left to do here can wait.
+    def yield_to_viewers(self) -> None:
+        """Pause briefly, so that the other viewers on this host get the processor to show the same frame.
 
-        To be called as soon as a frame is shown; without effect but for shared frames under `sync`.
+        Call it as soon as a frame is shown; it only affects shared frames under `sync`.
         """
-        pause_s, self._let_show_s = self._let_show_s, 0.0
+        pause_s, self._yield_s = self._yield_s, 0.0
         if pause_s:
             self._pause.acquire(timeout=pause_s)

@@ -1,4 +1,4 @@
-"""`python -m consumer --doctor`; as a program of its own, `in_child`, it opens the window."""
+"""`python -m consumer --doctor`; run as a child process, opens a window."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _LIMIT_S: Final = 8.0
 
 
 def examine(settings: ConsumerSettings) -> int:
-    """Check, report to stdout; the exit code: 0, or 1 if there is a problem."""
+    """Run all checks and report to stdout; the exit code is 1 if there is a problem, else 0."""
     return report("consumer", machine_checks() | consumer_checks(settings))
 
 
 def consumer_checks(settings: ConsumerSettings) -> dict[str, Check]:
-    """Those of a consumer alone."""
+    """The checks specific to a consumer."""
     required = any(spec.kind == "window" for spec in settings.sinks)
     checks: dict[str, Check] = {"display": partial(_display, required)}
     address = settings.address
@@ -45,7 +45,7 @@ def _display(required: bool) -> Finding:
 
 
 def _open_window() -> None:
-    """Opens the window that frames would be shown in, with its notice, and closes it again."""
+    """Open and close the window of `--sink window`."""
     from fanlight.consumer.sinks.base import SinkContext
     from fanlight.consumer.sinks.window import WindowSink
     from fanlight.consumer.stats import ConsumerStats
@@ -62,4 +62,4 @@ if __name__ == "__main__":
     _open_window()
     sys.stdout.write("a window opens")
     sys.stdout.flush()
-    os._exit(0)  # Qt's threads may not end
+    os._exit(0)  # threads of Qt may never end

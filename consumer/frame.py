@@ -1,4 +1,4 @@
-"""What a consumer's program gets: one presented frame."""
+"""A presented frame, as programs and sinks receive it."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from fanlight.common.model.pixels import Pixels
 
 
 class PictureMemory(Protocol):
-    """Whatever a picture's memory belongs to, if not to the picture alone."""
+    """The owner of shared memory with a picture."""
 
     @property
     def valid(self) -> bool:
-        """False once something else may have been written there."""
+        """False once the memory may have been overwritten."""
         ...
 
 
 class Frame(NamedTuple):
-    """The picture to show now.
+    """A picture to show now, with its header.
 
-    Frames are equal if their headers and pixels are. A pickled frame has pixels of its own, as of `copy()`.
+    Frames are equal if their headers and pixels are. A pickled frame has its own pixels, as after `copy()`.
 
     Attributes:
-        image: uint8, read-only; (height, width, 3), BGR, unless another `format` was asked for. It may be
-            memory that a hub of this host shares with all its consumers: use it now, and `copy()` what
-            is to be kept or drawn on.
+        image: uint8, read-only; (height, width, 3), BGR, unless another `format` was requested. It
+            may be memory that a hub shares with all consumers of this host: call `copy()` to keep it or to
+            draw on it.
         header: the wire header.
         received_ns: Unix time of arrival at this process.
         presented_ns: Unix time at which it was presented.
-        age_s: time from capture to presentation, in seconds, by the producer's clock.
-        lost: frames of the stream that never arrived since the frame presented before this one.
+        age_s: seconds from capture to presentation, by the producer's clock.
+        lost: frames lost since the previous presented frame.
     """
 
     image: Pixels
@@ -73,18 +73,17 @@ class Frame(NamedTuple):
 
     @property
     def valid(self) -> bool:
-        """Whether `image` still is what it was, and nothing that was read from it so far was torn.
+        """Whether `image` has not been overwritten: everything read from it so far is consistent.
 
-        False only for a shared picture that was kept for longer than its grace time: the hub's `--max-age`
-        after it was shared, or 500 ms.
+        False only for a shared picture after its grace time: the hub's `--max-age`, by default 500 ms.
         """
         return self.memory is None or self.memory.valid
 
     def copy(self) -> Frame:
-        """The same frame with pixels of its own, to keep and to draw on.
+        """The same frame with its own pixels, to keep and to draw on.
 
         Raises:
-            FrameExpired: the picture was kept for too long, and is no longer there.
+            FrameExpired: the shared picture has been overwritten.
         """
         image = np.array(self.image)
         if not self.valid:

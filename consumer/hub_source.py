@@ -1,4 +1,4 @@
-"""Frames that a hub of this host shares: waits at its ring, and makes frames of its pictures."""
+"""Takes frames from the shared-memory ring of a hub on this host."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from fanlight.consumer.frame import Frame
 from fanlight.consumer.ring_playout import Choice, RingPlayout
 from fanlight.consumer.stats import ConsumerCounters
 
-# A hub writes that it is alive ten times a second.
+# A hub writes its liveness time ten times a second.
 LIVENESS_TIMEOUT_NS: Final = 600_000_000
-# Without a new picture for so long it is worth asking whether the hub is still there.
-SILENT_NS: Final = 100_000_000
+# After this time without a new picture, the hub's liveness is checked.
+IDLE_NS: Final = 100_000_000
 _LONGEST_WAIT_S: Final = 0.1
-# One that has left may have a successor in a moment: its pictures have another size, say.
+# A hub that closed its ring may open another one soon, for instance with another picture size.
 _SUCCESSOR_WAIT_S: Final = 0.01
 
 
-def at_work(liveness_ns: int, now_ns: int) -> bool:
-    """Whether a hub that wrote its liveness at that time is at work (both monotonic)."""
+def is_live(liveness_ns: int, now_ns: int) -> bool:
+    """Whether a hub with this liveness time is alive (both monotonic)."""
     return now_ns - liveness_ns <= LIVENESS_TIMEOUT_NS
 
 
 class HubSource:
-    """One hub's ring, read in the presenting thread.
+    """One hub's ring as a source of frames. Belongs to the presenting thread.
 
     Args:
-        after: the (epoch, seq) that came last from another source, if any.
+        after: the (epoch, seq) of the last frame from another source, if any.
         delay_ns: of `sync`; None for `latest`.
         now_ns: the monotonic clock.
     """
@@ -59,43 +59,43 @@ class HubSource:
         self._newest_ns = now_ns()
         self._playout = RingPlayout(attachment, delay_ns, after_seq, self._newest_ns)
         self._longest_wait_s = _LONGEST_WAIT_S
-        # Never released: to acquire it with a timeout is the cheapest precise wait.
+        # Never released: acquiring it with a timeout is the cheapest precise wait.
         self._pause = threading.Lock()
         self._pause.acquire()
 
     @property
     def last(self) -> tuple[int, int] | None:
-        """The (epoch, seq) that came last, from either source; None if none did."""
+        """The (epoch, seq) of the last frame, from either source, if any."""
         seq = self._playout.last_seq
         return None if seq is None else (self._attachment.header.epoch, seq)
 
     @property
-    def silent(self) -> bool:
-        """Whether no picture has come for a while, and nothing is left to present."""
+    def idle(self) -> bool:
+        """Whether there has been no new picture for 0.1 s, and none is left to present."""
         attachment = self._attachment
         if attachment.newest != self._playout.seen:
             return False
-        return not attachment.liveness_ns or self._now_ns() - self._newest_ns >= SILENT_NS
+        return not attachment.liveness_ns or self.successor_overdue
 
     @property
-    def left(self) -> bool:
-        """Whether the hub has left, was killed, or is stuck."""
+    def lost(self) -> bool:
+        """Whether the hub has ended, was killed, or is stuck."""
         attachment = self._attachment
-        return not (at_work(attachment.liveness_ns, self._now_ns()) and attachment.alive)
+        return not (is_live(attachment.liveness_ns, self._now_ns()) and attachment.alive)
 
     @property
-    def overdue(self) -> bool:
-        """Whether a hub that has left would have a successor by now."""
-        return self._now_ns() - self._newest_ns >= SILENT_NS
+    def successor_overdue(self) -> bool:
+        """Whether a successor of a lost hub would have appeared by now."""
+        return self._now_ns() - self._newest_ns >= IDLE_NS
 
     def take(self, timeout_s: float) -> Frame | None:
-        """The next frame; None if there is none in that time, or in a moment."""
+        """The next frame; None on a timeout, or after other work."""
         attachment, playout = self._attachment, self._playout
         newest = attachment.wait(playout.seen, min(timeout_s, self._longest_wait_s))
         now_ns = self._now_ns()
         due_ns = None
-        # Nearly always it is the next one, to be shown at once. Each line and object less counts, a hundred
-        # times for each frame: nothing of this is in a processor's cache when it wakes up.
+        # The usual case: the next picture, shown at once. Kept short: each of a hundred viewers runs it for
+        # every frame, with cold processor caches.
         slot = playout.next(newest)
         if slot is None:
             choice = playout.choose(newest, now_ns)

@@ -1,13 +1,13 @@
-"""Detects that a machine is too slow for its consumer. Pure: it is handed figures, once a second."""
+"""Detects that a machine is too slow for its consumer. Pure: called once a second with the counters."""
 
 from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-# So many seconds in succession: a start, or another program's burst, is no lasting lag.
+# Consecutive seconds: a start, or a burst of another program, does not count.
 _LASTING_S: Final = 5
 _SKIPPED_PART: Final = 0.1
-# Of the time. Where a program takes long for each frame, little time goes on decoding.
+# Fraction of the time. It is low if the program, not decoding, is slow.
 _DECODING_PART: Final = 0.5
 
 
@@ -27,12 +27,12 @@ class LagDetector:
         self._reported = False
 
     def observe(self, received: int, skipped: int, decoding_s: float, now_s: float) -> Lag | None:
-        """Take the figures of another second; the lag, if it is to be reported now.
+        """Add the counters of the last second; returns the lag once it is to be reported.
 
         Args:
-            received: frames since the consumer started.
-            skipped: those of them that were overtaken or came too late for their time.
-            decoding_s: time spent decoding, likewise.
+            received: total of received frames.
+            skipped: total of frames that were superseded or late.
+            decoding_s: total time spent decoding.
             now_s: monotonic.
         """
         before, self._before = self._before, (received, skipped, decoding_s, now_s)

@@ -1,4 +1,4 @@
-"""Between the receiving thread and the presenting one: a lock and a wait around a `Playout`."""
+"""Passes frames from the receiving to the presenting thread: a lock and a wait around a `Playout`."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Final
 
 from fanlight.consumer.playout import IDLE, Dropped, Playout, PlayoutStep, ReceivedFrame
 
-# A playout time that seems to be further away may be a clock that was set meanwhile.
+# The producer's clock may be corrected during a wait, so the playout time is computed anew after this.
 _LONGEST_WAIT_S: Final = 0.1
 
 
 class Mailbox:
-    """Thread-safe, for one thread that takes. The receiving thread never waits here.
+    """Thread-safe, for one thread that calls `take`. `push` never waits.
 
     Args:
-        on_dropped: called, without the lock, with each frame given up.
+        on_dropped: called with each dropped frame, without the lock.
         now_ns: the clock that frames were stamped with (Unix time).
 
     Attributes:
-        closed: True once nothing more will be shown.
+        closed: True once no more frames will be presented.
     """
 
     def __init__(
@@ -35,20 +35,20 @@ class Mailbox:
         # Released to wake the thread that takes: a binary semaphore, cheaper than a condition.
         self._waker = threading.Lock()
         self._waker.acquire()
-        # True while only a new frame can change anything: nothing is there, and nothing has been pushed.
+        # True while there is no frame, so that only `push` can change anything.
         self._idle = True
         self.closed = False
 
     def __len__(self) -> int:
-        """How many frames wait until they are due."""
+        """The number of frames that wait until they are due."""
         with self._lock:
             return len(self._playout)
 
     def push(self, frame: ReceivedFrame) -> bool:
-        """Leave a frame for presentation. False if nothing can be shown before the next keyframe."""
+        """Queue a frame. False if no frame can be shown before the next keyframe."""
         with self._lock:
             pushed = self._playout.push(frame)
-            # While the presenting thread waits for an earlier frame it need not be woken for a later one.
+            # No wake-up while the presenting thread waits for an earlier frame.
             wakes, self._idle = self._idle or self._playout.eager, False
         if wakes:
             self._wake()
@@ -57,7 +57,7 @@ class Mailbox:
         return not pushed.broken
 
     def take(self, timeout_s: float) -> PlayoutStep:
-        """Wait until there is something to do. The step is empty if time runs out or it is closed."""
+        """Wait until there is something to do. The step is empty on a timeout or when closed."""
         deadline_s = time.monotonic() + timeout_s
         while not self.closed:
             step = IDLE
@@ -81,10 +81,10 @@ class Mailbox:
         return PlayoutStep()
 
     def close(self) -> None:
-        """Wake the thread that waits; nothing more will be shown."""
+        """Stop presenting, and wake the thread in `take`."""
         self.closed = True
         self._wake()
 
     def _wake(self) -> None:
-        with contextlib.suppress(RuntimeError):  # it is awake already
+        with contextlib.suppress(RuntimeError):  # already released
             self._waker.release()

@@ -1,4 +1,4 @@
-"""What a consumer tells those who monitor it: its metrics, and whether frames flow."""
+"""A consumer's Prometheus metrics and its health."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fanlight.consumer.stats import ConsumerMetrics, Outcome
 if TYPE_CHECKING:
     from fanlight.common.observe.exposition import MetricSet
 
-# Why nothing is shown although frames arrive, by what became of the latest one.
+# Why no frame is presented although frames arrive, by the outcome of the latest one.
 _REASONS: Final = {
     Outcome.AWAITING_KEY: "awaiting a keyframe",
     Outcome.LATE: "what arrives is older than --max-age, or past its playout time",
@@ -21,18 +21,18 @@ _REASONS: Final = {
 
 def add_consumer_metrics(
     metrics: MetricSet,
-    details: ConsumerMetrics,
+    current: ConsumerMetrics,
     waiting: Mapping[str, int | None],
     *,
     max_age_s: float,
     healthy: bool,
 ) -> None:
-    """See docs/monitoring.md for what each means.
+    """Add all metrics; docs/monitoring.md describes them.
 
     Args:
-        waiting: numbers of frames, by where they wait; None where that is not known.
+        waiting: numbers of queued frames, by place; None if unknown.
     """
-    stats = details.stats
+    stats = current.stats
     outcomes: dict[str, float] = {outcome: getattr(stats, outcome) for outcome in Outcome}
     outcomes |= {"malformed": stats.malformed, "repeated": stats.duplicate, "lost": stats.lost}
     metrics.counters("frames_total", "What became of the frames of the stream.", "outcome", outcomes)
@@ -40,11 +40,11 @@ def add_consumer_metrics(
         "received_frames_total", "Frames that arrived and followed the wire contract.", stats.received
     )
     metrics.counter("received_bytes_total", "Their bodies.", stats.received_bytes)
-    metrics.histogram("age_seconds", "Age of frames when they were presented.", details.ages)
-    metrics.histogram("skew_seconds", "Distance from the scheduled playout time.", details.skews)
-    metrics.histogram("decode_seconds", "Time to decode a frame.", details.decoding)
+    metrics.histogram("age_seconds", "Age of frames when they were presented.", current.ages)
+    metrics.histogram("skew_seconds", "Distance from the scheduled playout time.", current.skews)
+    metrics.histogram("decode_seconds", "Time to decode a frame.", current.decoding)
     metrics.gauge("jitter_seconds", "Interarrival jitter (RFC 3550).", stats.jitter_s)
-    metrics.counter("keyframe_requests_total", "Keyframe requests sent (PLI).", details.keyframe_requests)
+    metrics.counter("keyframe_requests_total", "Keyframe requests sent (PLI).", current.keyframe_requests)
     metrics.counter("reconnects_total", "Times the connection was lost.", stats.reconnects)
     metrics.gauge("connected", "1 while the subscription stands.", stats.connected)
     metrics.gauge("blocked", "1 while the broker is short of memory or disk.", stats.blocked)
@@ -60,17 +60,17 @@ def add_consumer_metrics(
     metrics.gauge("healthy", "1 while /healthz says so.", healthy)
 
 
-def consumer_health(details: ConsumerMetrics, now_ns: int, stall_s: float) -> Health:
+def consumer_health(current: ConsumerMetrics, now_ns: int, stall_s: float) -> Health:
     """Whether a frame was presented in the last `stall_s`, and if not, why; `now_ns` is monotonic."""
-    stats = details.stats
-    silent_s = seconds_since(details.presented_ns, now_ns)
-    if silent_s is not None and silent_s <= stall_s:
+    stats = current.stats
+    elapsed_s = seconds_since(current.presented_ns, now_ns)
+    if elapsed_s is not None and elapsed_s <= stall_s:
         return Health(True, "frames flow")
-    since = "no frame yet" if silent_s is None else f"no frame for {silent_s:.0f} s"
+    since = "no frame yet" if elapsed_s is None else f"no frame for {elapsed_s:.0f} s"
     if not stats.connected:
         return Health(False, f"{since}: not connected")
     if stats.blocked:
         return Health(False, f"{since}: {BLOCKED}")
-    if details.last_outcome in _REASONS:
-        return Health(False, f"{since}: {_REASONS[details.last_outcome]}")
+    if current.last_outcome in _REASONS:
+        return Health(False, f"{since}: {_REASONS[current.last_outcome]}")
     return Health(False, f"{since}: connected, but nothing arrives; is a producer running?")

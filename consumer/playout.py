@@ -1,8 +1,8 @@
-"""When a frame is shown. Pure: time comes in, decisions go out.
+"""Decides when each frame is presented. Pure: the time is an argument, decisions are return values.
 
-Frames are kept as they came, encoded, and decoded when they are due: a hundredth of the memory, and
-what a keyframe makes superfluous is never decoded at all. Both modes keep whole frames only and are
-bounded. The types are tuples, which are as immutable as frozen dataclasses and made in a third of the time.
+Frames are queued encoded, and decoded when they are due: this takes a hundredth of the memory, and frames
+that a keyframe supersedes are never decoded. Both queues are bounded. The types are named tuples: as
+immutable as frozen dataclasses, and created in a third of the time.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ from typing import Final, NamedTuple
 from fanlight.common.model.frame import EncodedFrame, FrameHeader
 from fanlight.consumer.stats import Outcome
 
-# Frames that `sync` may hold for each second of its delay.
+# `sync` queues at most this many frames per second of delay.
 _HIGHEST_FPS: Final = 240
-# Frames that `latest` may hold for a slow presenter, from one keyframe to the next: 10 s at 60 fps.
+# `latest` queues at most this many frames since a keyframe: 10 s at 60 fps.
 _LONGEST_CHAIN: Final = 600
 _MOST_BYTES: Final = 32 * 1024 * 1024
 
-# In frame intervals before a frame is due: when to begin to work on it and those after it, and when to
-# stop decoding ahead. What is left of each interval is for showing frames, on all screens at once.
+# In frame intervals before a frame is due: when to start decoding it and later ones, and when to stop.
+# The rest of each interval is for presenting, at the same time on all screens.
 _BEGIN_AHEAD: Final = 0.9
 _STOP_AHEAD: Final = 0.3
 MOST_DECODED_AHEAD: Final = 4
 _LONGEST_INTERVAL_NS: Final = 3600 * 1_000_000_000
-# A frame captured so long before the one that came before it: the producer's clock was set.
+# A capture time this far before the previous frame's: the producer's clock stepped back.
 _STEP_NS: Final = 200_000_000
-# After one frame that was late: a process that is late again within this time cannot keep up.
+# A process with another late frame within this time cannot keep up.
 _LAGGING_NS: Final = 1_000_000_000
 
 
 class ReceivedFrame(NamedTuple):
-    """A frame that arrived in stream order, with all that it refers to.
+    """A frame that arrived in stream order, with all its references.
 
     Attributes:
         received_ns: Unix time of arrival.
-        lost_before: frames of the stream that never arrived, since the consumer started.
-        reset: True if the decoder must start anew before this frame.
-        showable: False if it was too old when it arrived, and is only there to be referred to.
+        lost_before: total of lost frames when it arrived.
+        reset: True if the decoder must be reset before this frame.
+        showable: False if it was too old on arrival, and is only needed as a reference.
     """
 
     frame: EncodedFrame
@@ -54,18 +54,18 @@ class ReceivedFrame(NamedTuple):
 
 
 class Dropped(NamedTuple):
-    """A frame that will not be shown, and why. It may have to be decoded all the same."""
+    """A frame that will not be shown, and why. Later frames may still need it as a reference."""
 
     frame: ReceivedFrame
     outcome: Outcome
 
 
 class Pushed(NamedTuple):
-    """What became of the frames that were there before.
+    """The result of `push`.
 
     Attributes:
-        dropped: frames given up.
-        broken: True if references were given up as well: nothing can be shown before the next keyframe.
+        dropped: frames dropped from the queue.
+        broken: True if references were dropped: no frame can be shown before the next keyframe.
     """
 
     dropped: tuple[Dropped, ...] = ()
@@ -76,16 +76,16 @@ _KEPT: Final = Pushed()
 
 
 class PlayoutStep(NamedTuple):
-    """What to do now.
+    """The result of `take`: what to do now.
 
     Attributes:
         frame: to be shown now, if any.
-        due_ns: Unix time at which it was to be shown, or is to be, a little later; None with `latest`.
-        dropped: frames given up.
+        due_ns: its playout time (Unix), past or in the near future; None with `latest`.
+        dropped: frames dropped from the queue.
         wait_ns: time until the next frame is due; None if only a new frame can change anything.
-        decode_ahead: a frame that may be decoded now, for it is due soon; in order, each once.
-        prepare: the frame that is due next, once: there is time to work out its pixels.
-        decode: frames that are not shown and that `frame`, or a later one, refers to, in order.
+        decode_ahead: a frame that is due soon and may be decoded now; in order, each once.
+        prepare: the frame that is due next, to be decoded and converted now; once.
+        decode: references of `frame`, or of later frames, that are not shown themselves; in order.
     """
 
     frame: ReceivedFrame | None = None
@@ -98,16 +98,16 @@ class PlayoutStep(NamedTuple):
 
 
 IDLE: Final = PlayoutStep()
-"""Nothing is there."""
+"""The queue is empty."""
 
 
 class LatestPlayout:
-    """The newest complete frame, at once. Slow work skips frames; it never queues them for showing.
+    """Presents the newest frame at once. A slow presenter skips frames.
 
-    What the newest frame refers to is kept until it is taken, or a keyframe comes. Not thread-safe.
+    The references of the newest frame are kept until it is taken, or a keyframe arrives. Not thread-safe.
 
     Attributes:
-        eager: whether there is something to do as soon as another frame is there, before any is due.
+        eager: whether `push` gives `take` something to do before any frame is due.
     """
 
     eager = False
@@ -118,18 +118,18 @@ class LatestPlayout:
         self._bytes = 0
 
     def push(self, arrived: ReceivedFrame) -> Pushed:
-        """Take a frame, in stream order; the frames that it makes superfluous."""
+        """Queue a frame, in stream order; the frames that it supersedes are dropped."""
         chain = self._chain
         dropped: tuple[Dropped, ...] = ()
         if chain:
             newest = chain[-1]
             if newest.showable:
-                # A frame before one that is too old is older still.
-                event = Outcome.SUPERSEDED if arrived.showable else Outcome.LATE
-                dropped = (Dropped(newest, event),)
+                # A frame before one that is too old is too old as well.
+                outcome = Outcome.SUPERSEDED if arrived.showable else Outcome.LATE
+                dropped = (Dropped(newest, outcome),)
             if arrived.frame.header.key:
                 if any(old.reset for old in chain):
-                    arrived = arrived._replace(reset=True)  # what it supersedes was to start anew
+                    arrived = arrived._replace(reset=True)  # a superseded frame had to reset the decoder
                 self._clear()
             elif len(chain) >= _LONGEST_CHAIN or self._bytes > _MOST_BYTES:
                 self._clear()
@@ -144,7 +144,7 @@ class LatestPlayout:
         return len(self._chain)
 
     def take(self, now_ns: int) -> PlayoutStep:
-        """What to do at `now_ns` (Unix time); `IDLE` if there is nothing before the next `push`."""
+        """What to do at `now_ns` (Unix time); `IDLE` if the queue is empty."""
         chain = self._chain
         if not chain:
             return IDLE
@@ -163,26 +163,26 @@ class LatestPlayout:
 
 
 class LatenessRule:
-    """Whether a frame past its playout time is still shown, the newest that is due.
+    """Decides whether the newest due frame is still shown, although late.
 
-    One that is late by more than half a frame interval is dropped: by then the next one is nearer to what
-    the other screens show. But where this happens again within a second, this process cannot keep up: it
-    shows whatever it has decoded, late as it is, for dropping it would only waste the work.
+    A frame late by more than half a frame interval is dropped: the next one is nearer to what the other
+    screens show. If this happens again within a second, the process cannot keep up: it then shows what it
+    has decoded, since dropping it would only waste the work.
     """
 
     def __init__(self) -> None:
         self._late_ns: int | None = None
 
-    def overtaken(self, now_ns: int) -> None:
-        """A frame was overtaken before it could be shown."""
+    def superseded(self, now_ns: int) -> None:
+        """A frame was superseded before it was shown."""
         self._late_ns = now_ns
 
     def lagging(self, now_ns: int) -> bool:
-        """Whether a frame was late, or overtaken, within the last second."""
+        """Whether a frame was late, or superseded, within the last second."""
         return self._late_ns is not None and 0 <= now_ns - self._late_ns <= _LAGGING_NS
 
     def shows(self, late_ns: int, fps: float, now_ns: int) -> bool:
-        """Whether to show a frame that is so late now."""
+        """Whether to show a frame that is `late_ns` past its playout time."""
         if late_ns <= 500_000_000 / fps:
             return True
         lagging = self.lagging(now_ns)
@@ -191,9 +191,9 @@ class LatenessRule:
 
 
 class SyncPlayout:
-    """Every frame at `capture_ns + delay`, so that all screens show the same one at the same time.
+    """Presents every frame at `capture_ns + delay`, so that all screens show the same one at the same time.
 
-    Not thread-safe. The methods are those of `LatestPlayout`.
+    Not thread-safe. The interface is that of `LatestPlayout`.
 
     Args:
         decoded_ahead: frames that are decoded before they are due next, up to `MOST_DECODED_AHEAD`. A
@@ -209,11 +209,11 @@ class SyncPlayout:
         self._frames: deque[ReceivedFrame] = deque()
         self._lateness = LatenessRule()
         self.eager = False
-        # The first so many frames were given out to be decoded, and the first one for its pixels.
+        # How many of the first frames were returned as `decode_ahead`; whether the first was as `prepare`.
         self._begun = 0
         self._prepared = False
-        # The first so many are not to be shown. They are not marked themselves: a decoder recognises frames
-        # by identity, and would decode a changed one twice.
+        # How many frames, from the first, are not shown. The frames themselves are not changed: `Decoding`
+        # compares by identity, and would decode a copy again.
         self._set_aside = 0
 
     def __len__(self) -> int:
@@ -222,7 +222,7 @@ class SyncPlayout:
     def push(self, arrived: ReceivedFrame) -> Pushed:
         frames = self._frames
         if frames and frames[-1].header.epoch != arrived.header.epoch:
-            # The producer restarted: what it published before is of no more interest.
+            # The producer restarted: its earlier frames are obsolete.
             dropped = self._give_up(len(frames))
             frames.append(arrived)
             return Pushed(dropped)
@@ -245,15 +245,15 @@ class SyncPlayout:
         if not due:
             return self._between(now_ns)
         dropped = [Dropped(old, Outcome.SUPERSEDED) for old in due[set_aside:-1] if old.showable]
-        overtaken = bool(dropped)
+        superseded = bool(dropped)
         newest: ReceivedFrame | None = due[-1]
         if not due[-1].showable or set_aside >= len(due):
             newest = None
         elif self._too_late(due[-1], now_ns):
             newest = None
             dropped.append(Dropped(due[-1], Outcome.LATE))
-        if overtaken:
-            self._lateness.overtaken(now_ns)
+        if superseded:
+            self._lateness.superseded(now_ns)
         decode = _since_keyframe(due, begun)
         if newest is not None:
             newest = decode.pop()
@@ -321,10 +321,10 @@ class SyncPlayout:
 
 
 def _since_keyframe(frames: list[ReceivedFrame], begun: int) -> list[ReceivedFrame]:
-    """The last frames, from the latest keyframe on: nothing refers to those before it.
+    """The frames from the latest keyframe on: no frame refers to earlier ones.
 
-    If one of those was to start anew, and was not among the first `begun` that are decoded already, the
-    keyframe is.
+    If an earlier one had to reset the decoder, and is not among the first `begun`, which are decoded
+    already, the keyframe does.
     """
     for at in range(len(frames) - 1, 0, -1):
         if frames[at].header.key:

@@ -1,4 +1,4 @@
-"""The presenting side of the command line: every frame goes to every sink, in the main thread."""
+"""Presents every frame in every sink, on the main thread of the command line."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from fanlight.consumer.sinks import open_sink
 from fanlight.consumer.sinks.base import Sink, SinkContext
 from fanlight.consumer.stats import TraceRow
 
-# Sinks are promised a tick at least ten times a second. While frames come, it is made a little earlier,
-# together with one of them: one wake-up less.
+# Sinks get a tick at least ten times a second; while frames arrive, a little earlier, together with a
+# frame, which saves a wake-up.
 _TICK_S: Final = 0.1
 _EARLY_TICK_S: Final = 0.04
-# By then everything is imported, also what only the first frame asks for.
-_SETTLED_TICKS: Final = 20
-# Many rows at a time cost a third of one at a time.
+# By then all modules are imported, including those for the first frame.
+_WARM_UP_TICKS: Final = 20
+# Rows are written in batches, which takes a third of the time.
 _TRACE_TICKS: Final = 5
-# Rows that wait for the next tick; a minute of 60 fps, should a sink block that long.
+# Limit of queued rows: one minute at 60 fps, in case a sink blocks.
 _MAX_ROWS: Final = 3600
 
 
 class Presenter:
-    """Takes frames from its own reception and shows them until it is stopped.
+    """Receives frames and presents them until it is stopped.
 
     Args:
         specs: the sinks to open, in order.
-        stopping: set from outside to end.
+        stopping: ends `run` when set.
     """
 
     def __init__(self, settings: ConsumerSettings, specs: Sequence[SinkSpec], stopping: Event) -> None:
@@ -46,13 +46,13 @@ class Presenter:
         self._stopping = stopping
         self._rows: deque[TraceRow] = deque(maxlen=_MAX_ROWS)
         self._sinks: list[Sink] = []
-        # Only those that do something with it: the one list is gone through for every frame.
+        # Only the sinks that override the method: these lists are traversed for every frame.
         self._presenting: list[Sink] = []
         self._recording: list[Sink] = []
         self._tracing: list[Sink] = []
 
     def run(self) -> None:
-        """Open the sinks, receive and present, close everything.
+        """Open the sinks, present until the end, close everything.
 
         Raises:
             ConfigError: a sink cannot be opened.
@@ -64,9 +64,9 @@ class Presenter:
                 sink = open_sink(spec, context)
                 stack.callback(sink.close)
                 self._sinks.append(sink)
-            self._presenting = self._that_override("present")
-            self._recording = self._that_override("receive")
-            self._tracing = self._that_override("trace")
+            self._presenting = self._overriding("present")
+            self._recording = self._overriding("receive")
+            self._tracing = self._overriding("trace")
             if self._tracing:
                 self.reception.counters.on_trace = self._rows.append
                 stack.callback(self._pass_on_rows)
@@ -76,7 +76,7 @@ class Presenter:
         if self.reception.failure is not None:
             raise self.reception.failure
 
-    def _that_override(self, method: str) -> list[Sink]:
+    def _overriding(self, method: str) -> list[Sink]:
         return [sink for sink in self._sinks if getattr(type(sink), method) is not getattr(Sink, method)]
 
     def _present_all(self) -> None:
@@ -89,11 +89,11 @@ class Presenter:
                     return
                 next_tick_s = now_s + _TICK_S
                 ticks += 1
-                if ticks == _SETTLED_TICKS:
+                if ticks == _WARM_UP_TICKS:
                     give_back_memory()
                 if ticks % _TRACE_TICKS == 0:
                     self._pass_on_rows()
-                # Every sink gets its tick, also after one that asks to end.
+                # Every sink gets its tick, even after one has returned False.
                 going_on = [sink.tick() for sink in self._sinks]
                 if not all(going_on):
                     return
@@ -101,17 +101,17 @@ class Presenter:
             shown += presented
             now_s = time.monotonic()
             if presented and next_tick_s - now_s < _EARLY_TICK_S:
-                next_tick_s = now_s  # together with a frame: one wake-up less
+                next_tick_s = now_s  # together with a frame
 
     def _present_next(self, timeout_s: float) -> bool:
-        # In a function of its own: while the next frame is decoded, this one's memory is free.
+        # A separate function, so that the frame's memory is free while the next one is decoded.
         frame = self.reception.take(timeout_s)
         if frame is None:
             return False
         for sink in self._presenting:
             sink.present(frame)
         if self._settings.playout is PlayoutMode.SYNC:
-            self.reception.let_others_show()
+            self.reception.yield_to_viewers()
         if self._settings.work_s:
             self._stopping.wait(self._settings.work_s)
         return True
@@ -119,7 +119,7 @@ class Presenter:
     def _pass_on_rows(self) -> None:
         if not self._tracing:
             return
-        self.reception.counters.settle()
+        self.reception.counters.count_presented()
         while self._rows:
             row = self._rows.popleft()
             for sink in self._tracing:

@@ -1,6 +1,6 @@
-"""Receives the stream: each frame is judged as it arrives and left for presentation, still encoded.
+"""Receives the stream: admits or drops each frame on arrival, and queues it, still encoded.
 
-Runs in the subscriber's thread, which must stay free to receive: nothing is decoded here.
+Runs on the subscriber's thread, which must not block: nothing is decoded here.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _TOO_SLOW: Final = (
 
 
 class Admission:
-    """The freshness policy of one stream, and whether frames are taken from it at all. Thread-safe.
+    """The freshness policy of one stream; paused while a hub provides the frames. Thread-safe.
 
     All `now_ns` are monotonic.
     """
@@ -56,7 +56,7 @@ class Admission:
         self.paused = False
 
     def offer(self, header: FrameHeader, *, age_ns: int, now_ns: int) -> Decision | None:
-        """Judge a frame; None while it comes from a hub as well."""
+        """Apply the policy to a frame; None while paused."""
         with self._lock:
             if self.paused:
                 return None
@@ -66,13 +66,13 @@ class Admission:
             return decision
 
     def pause(self) -> tuple[int, int] | None:
-        """Frames come from a hub: take no more from the stream. The (epoch, seq) that came last, if any."""
+        """Drop all frames, since a hub provides them; the (epoch, seq) of the last frame, if any."""
         with self._lock:
             self.paused = True
             return self._last
 
     def resume(self, last: tuple[int, int] | None, now_ns: int) -> None:
-        """Take frames from the stream again, after the (epoch, seq) that a hub brought last."""
+        """Admit frames again, after the (epoch, seq) of a hub's last frame."""
         with self._lock:
             self.paused = False
             if last is not None:
@@ -80,28 +80,28 @@ class Admission:
                 self._policy.adopt(*last, now_ns)
 
     def refuses(self, epoch: int, now_ns: int) -> bool:
-        """Whether a hub's frames of this epoch are those of a producer that was left for another one."""
+        """Whether a hub's frames of this epoch are from a producer that another one has replaced."""
         with self._lock:
             return self._policy.refuses(epoch, now_ns)
 
     def requested(self, now_ns: int) -> None:
-        """A keyframe is requested for another reason than the policy's: a join."""
+        """A keyframe is requested independently of the policy, on a join."""
         with self._lock:
             self._policy.asked(now_ns)
 
     def broken(self, now_ns: int) -> bool:
-        """References are missing: wait for a keyframe. True if one is to be requested now."""
+        """References are missing: drop frames until a keyframe. True if one is to be requested now."""
         with self._lock:
             return self._policy.broken(now_ns)
 
 
 class Receiver(SubscriberEvents):
-    """Follows one stream: the `SubscriberEvents` of a consumer. `broken` may be called by any thread.
+    """Handles the `SubscriberEvents` of a consumer. `broken` is thread-safe.
 
     Args:
         send: sends a message to the producer. Thread-safe.
-        on_failed: called with the reason if there will be no subscription.
-        on_encoded: called with every frame whose references came, in order.
+        on_failed: called with the error if the subscription fails permanently.
+        on_encoded: called with every decodable frame, in order.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class Receiver(SubscriberEvents):
             return
         verdict = decision.verdict
         if verdict is Verdict.DROP_DUPLICATE:
-            # Without a broker a new connection gets the frames since the last keyframe: some came before.
+            # Without a broker a new connection repeats the frames since the last keyframe.
             if not self._joining:
                 self._counters.duplicate(header, received_ns)
                 message = "frame %d of epoch %x came out of order: is there a second producer?"
@@ -161,7 +161,7 @@ class Receiver(SubscriberEvents):
             self.broken(Reason.GAP)
 
     def broken(self, reason: Reason) -> None:
-        """References are missing: wait for a keyframe, and request one."""
+        """Drop frames until a keyframe, and request one, since references are missing."""
         if self.admission.broken(self.clock.monotonic_ns()):
             self._request_key(reason)
 
@@ -178,7 +178,7 @@ class Receiver(SubscriberEvents):
             self.on_following()
 
     def on_following(self) -> None:
-        # An idle producer wakes, a busy one sends a keyframe.
+        # Resumes an unwatched producer; a watched one sends a keyframe.
         self._joining = True
         self.admission.requested(self.clock.monotonic_ns())
         self._request_key(Reason.JOIN)
@@ -204,7 +204,7 @@ class Receiver(SubscriberEvents):
         self.clock.on_tick()
 
     def request_time(self) -> None:
-        """Send a `ClockRequest`; `on_clock` gets the answer."""
+        """Send a `ClockRequest`; `on_clock` receives the reply."""
         now_ns, settings = self.clock.monotonic_ns(), self._settings
         self._send(ClockRequest(stream=settings.stream, name=settings.name, asked_ns=now_ns))
 

@@ -1,7 +1,7 @@
-"""One consumer, put together: frames are received in the subscriber's thread and presented by `take`.
+"""Assembles a consumer: frames are received on the subscriber's thread, and presented by `take`.
 
-Threads: the subscriber's runs `Receiver`; the one that calls `take` runs `Route`, its two sources, which
-decode, and `Delivery`. Between them are the mailbox and the counters, which are thread-safe.
+The subscriber's thread runs `Receiver`; the thread that calls `take` runs `Route`, its two sources, which
+decode, and `Delivery`. Both use the mailbox and the counters, which are thread-safe.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ class Reception:
     """Receives one stream until it is stopped. `take` belongs to one thread, the presenting one.
 
     Args:
-        on_encoded: called with every frame whose references came, in order; from the receiving thread.
+        on_encoded: called with every decodable frame, in order, on the receiving thread.
 
     Attributes:
-        counters: what became of every frame.
-        failure: why it ended by itself; None while it runs and after an orderly end.
+        counters: the outcome of every frame.
+        failure: why it ended by itself; None while it runs and after `stop`.
     """
 
     def __init__(
@@ -92,21 +92,21 @@ class Reception:
 
     @property
     def ended(self) -> bool:
-        """True once no more frames will come."""
+        """True once no more frames will be presented."""
         return self._mailbox.closed
 
     @property
     def queued(self) -> int:
-        """How many frames wait here until they are due."""
+        """The number of frames in this process that wait until they are due."""
         return len(self._mailbox)
 
     @property
     def waiting(self) -> int | None:
-        """How many messages wait at the broker; None if not known, or `count_waiting` was not called."""
+        """The number of messages in the broker's queue; None if unknown, or without `count_waiting`."""
         return self._subscriber.waiting
 
     def count_waiting(self) -> None:
-        """Ask the broker for that, once a second. To be called before `start`."""
+        """Update `waiting` once a second. Call before `start`."""
         self._subscriber.count_waiting()
 
     def start(self) -> None:
@@ -114,20 +114,20 @@ class Reception:
         self._subscriber.start()
 
     def stop(self) -> None:
-        """Unsubscribe and end, within 2 s. Safe to call twice, and from any thread."""
+        """Unsubscribe, within 2 s. Idempotent and thread-safe."""
         self._mailbox.close()
         self._subscriber.stop(_STOP_S)
 
     def stats(self) -> ConsumerStats:
-        """The figures as they stand."""
+        """A snapshot of the statistics."""
         return self.counters.stats(monotonic_ns())
 
     def take(self, timeout_s: float | None = None) -> Frame | None:
-        """The next frame to show, when it is time; None if none is in `timeout_s`, or none will be.
+        """Wait for the next frame to present; None on a timeout, or once `ended`.
 
-        The frame counts as presented with its return.
+        The frame counts as presented when it is returned.
         """
-        self._delivery.next()
+        self._delivery.finish_last()
         left_s = _FOR_EVER_S if timeout_s is None else timeout_s
         deadline_s = time.monotonic() + left_s
         take = self._route.take
@@ -139,9 +139,9 @@ class Reception:
             if self._mailbox.closed or left_s <= 0:
                 return None
 
-    def let_others_show(self) -> None:
-        """To be called as soon as a frame is shown: see `Delivery`."""
-        self._delivery.let_others_show()
+    def yield_to_viewers(self) -> None:
+        """Call it as soon as a frame is shown: see `Delivery`."""
+        self._delivery.yield_to_viewers()
 
     def _hub_search(self) -> HubSearch | None:
         settings = self._settings
@@ -155,7 +155,7 @@ class Reception:
         stream, delay_ns = self._settings.stream, _delay_ns(self._settings)
         return HubSource(attachment, stream, self.counters, self._delivery, delay_ns=delay_ns, after=last)
 
-    # What the parts call that were made before those that do it.
+    # Callbacks to parts that are created later than their callers.
 
     def _follow(self, follow: bool) -> None:
         self._subscriber.follow_stream(follow)

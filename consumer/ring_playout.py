@@ -1,4 +1,4 @@
-"""Which picture of a hub's ring is shown when. Pure: time comes in, decisions go out."""
+"""Decides when each picture of a hub's ring is presented. Pure: the time is an argument."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from fanlight.common.shm.layout import Slot
 from fanlight.consumer.playout import LatenessRule
 from fanlight.consumer.stats import Outcome
 
-# In frame intervals before a picture is due under `sync`: the viewer makes everything ready and
-# waits, so that nothing is left to be done at the moment itself, which is that of all screens of the host.
+# In frame intervals before a picture is due under `sync`: the viewer then prepares the frame and waits, so
+# that it does no other work at the playout time, which is the same for all viewers of the host.
 _AHEAD: Final = 0.75
 
 
 class Ring(Protocol):
-    """What is read of an `Attachment`."""
+    """The part of an `Attachment` that is used here."""
 
     @property
     def newest(self) -> int:
@@ -22,7 +22,7 @@ class Ring(Protocol):
         ...
 
     def slot(self, number: int) -> Slot | None:
-        """What belongs to a picture; None if it has been overwritten."""
+        """The slot of a picture; None if it has been overwritten."""
         ...
 
 
@@ -31,10 +31,10 @@ class Choice(NamedTuple):
 
     Attributes:
         slot: the picture to show, if any.
-        due_ns: when (monotonic); None for at once.
-        dropped: pictures that are not shown, and why: overtaken, or too late.
-        overwritten: how many more were overwritten before they could be shown.
-        lost: frames of the stream that never came, between these pictures.
+        due_ns: its playout time (monotonic); None for at once.
+        dropped: pictures that are not shown, and why: superseded or late.
+        overwritten: number of further pictures that were overwritten before they were read.
+        lost: number of frames lost between these pictures.
         wait_ns: time until the next picture is due; None if only a new one can change anything.
     """
 
@@ -54,7 +54,7 @@ class RingPlayout:
 
     Args:
         delay_ns: of `sync`; None to show the newest picture at once.
-        after: the seq of this epoch that came last from another source; None if none did.
+        after: the last seq of this epoch from another source, if any.
     """
 
     def __init__(self, ring: Ring, delay_ns: int | None, after: int | None, now_ns: int) -> None:
@@ -62,7 +62,7 @@ class RingPlayout:
         self._delay_ns = delay_ns
         self._last_seq = after
         self._lateness = LatenessRule()
-        # Pictures after the last frame that came: what they were is known with the next one.
+        # Overwritten pictures since the last slot that was read; the next one shows which frames they were.
         self._unknown = 0
         self._seen = max(0, ring.newest - 1)
         if delay_ns is not None:
@@ -73,12 +73,12 @@ class RingPlayout:
 
     @property
     def seen(self) -> int:
-        """The number of the last picture that was decided upon."""
+        """The number of the last picture that needs no more decision."""
         return self._seen
 
     @property
     def last_seq(self) -> int | None:
-        """The seq of the last frame that came, from either source; None if none did."""
+        """The seq of the last frame, from either source, if any."""
         return self._last_seq
 
     def next(self, newest: int) -> Slot | None:
@@ -92,7 +92,7 @@ class RingPlayout:
         return slot
 
     def choose(self, newest: int, now_ns: int) -> Choice:
-        """What to show at that time (monotonic), with that picture as the newest."""
+        """What to do at `now_ns` (monotonic), if `newest` is the newest picture."""
         seen = self._seen
         if newest <= seen:
             return _NOTHING
@@ -104,15 +104,15 @@ class RingPlayout:
             if slot is None:
                 self._unknown += 1
             elif self._last_seq is not None and slot.seq <= self._last_seq:
-                self._unknown = 0  # it came from another source, and so did those before it
+                self._unknown = 0  # received from another source, like those before it
             else:
                 wait_ns = self._wait_ns(slot, now_ns, first=not passed)
                 if wait_ns is not None:
                     break
                 missing = self._unknown if self._last_seq is None else slot.seq - self._last_seq - 1
-                gone, self._unknown = min(self._unknown, missing), 0
-                overwritten += gone
-                lost += missing - gone
+                overwritten_here, self._unknown = min(self._unknown, missing), 0
+                overwritten += overwritten_here
+                lost += missing - overwritten_here
                 self._last_seq = slot.seq
                 passed.append(slot)
             self._seen = number
@@ -131,7 +131,7 @@ class RingPlayout:
         """Time until it is due; None if it is."""
         if self._delay_ns is None:
             return None
-        # Only the first one is given out ahead: a later one would keep it from being shown.
+        # Only the first picture is returned ahead: a later one would replace it.
         ahead_ns = int(_AHEAD * 1e9 / slot.fps) if first else 0
         left_ns = slot.captured_ns + self._delay_ns - ahead_ns - now_ns
         return left_ns if left_ns > 0 else None

@@ -1,4 +1,4 @@
-"""Where frames come from: the stream itself, or a hub of this host. Changes over in both directions."""
+"""Selects the source of frames: the stream itself, or a hub of this host. Switches in both directions."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from fanlight.common.shm import folder
 from fanlight.common.shm.names import RingName
 from fanlight.common.shm.reader import Attachment
 from fanlight.consumer.frame import Frame
-from fanlight.consumer.hub_source import HubSource, at_work
+from fanlight.consumer.hub_source import HubSource, is_live
 from fanlight.consumer.receiver import Admission
 from fanlight.consumer.stream_source import StreamSource
 
 _LOG: Final = logging.getLogger(__name__)
 
-# How often to look whether there is a hub.
+# Interval between searches for a hub.
 _SEARCH_NS: Final = 200_000_000
-# What cannot be used may become usable: descriptors were short, say.
+# A segment may become usable later, for instance after a shortage of file descriptors.
 _RETRY_NS: Final = 1_000_000_000
 
 LastFrame = tuple[int, int] | None
@@ -31,9 +31,9 @@ class HubSearch:
     """Finds a hub that this consumer can use. Not thread-safe.
 
     Args:
-        ring: what a hub would share for this consumer.
+        ring: name of the ring that this consumer can use.
         delay_ns: of `sync`; None for `latest`.
-        refuses: whether frames of an epoch are those of a producer that was left for another one.
+        refuses: whether frames of an epoch are from a producer that another one has replaced.
     """
 
     def __init__(self, ring: RingName, delay_ns: int | None, refuses: Callable[[int], bool]) -> None:
@@ -46,7 +46,7 @@ class HubSearch:
         self._log = LimitedLog(_LOG)
 
     def find(self, now_ns: int) -> Attachment | None:
-        """A hub at work; `now_ns` is monotonic."""
+        """A live hub; `now_ns` is monotonic."""
         try:
             names = folder.segments(self._ring)
         except SharingError as error:
@@ -63,8 +63,8 @@ class HubSearch:
                 self._unusable[name] = now_ns + _RETRY_NS
                 self._warn(error, now_ns)
                 continue
-            # A segment without a picture yet may stay so: its hub gets no frames.
-            if attachment.newest and at_work(attachment.liveness_ns, now_ns) and attachment.alive:
+            # A segment without a picture may stay empty: its hub may receive no frames.
+            if attachment.newest and is_live(attachment.liveness_ns, now_ns) and attachment.alive:
                 return attachment
         return None
 
@@ -79,22 +79,22 @@ class HubSearch:
             raise SharingError("the hub shares frames of a producer that this consumer has left")
 
     def _warn(self, error: SharingError, now_ns: int) -> None:
-        """Once for each reason: it may stay as it is for days."""
+        """Log each reason once: it may persist for days."""
         if str(error) != self._warned:
             self._warned = str(error)
             self._log.warn(now_ns, "%s; the stream itself is used", error)
 
 
 class Route:
-    """Belongs to the presenting thread.
+    """Takes frames from the current source. Belongs to the presenting thread.
 
     Attributes:
-        follows_stream: whether the subscriber is to begin with the stream itself.
+        follows_stream: whether the subscriber should follow the stream from the start.
 
     Args:
-        search: for hubs; None if none is wanted.
-        attach: makes a source of a hub that was found, for the frames after the last one that came.
-        follow: to be called after the subscriber was made: has it join or leave the stream. Thread-safe.
+        search: None to use the stream only.
+        attach: creates the source for a hub, for the frames after a given one.
+        follow: makes the subscriber join or leave the stream. Thread-safe.
         only_hubs: never use the stream.
         now_ns: the monotonic clock.
     """
@@ -118,7 +118,7 @@ class Route:
         self._only_hubs = only_hubs
         self._now_ns = now_ns
         self._hub: HubSource | None = None
-        # A hub was found, and frames of the stream wait until they are due: these come first.
+        # A hub that is used once the queued frames of the stream are presented.
         self._found = None if only_hubs or search is None else search.find(now_ns())
         self._searched_ns: int | None = None
         if only_hubs or self._found is not None:
@@ -126,7 +126,7 @@ class Route:
         self.follows_stream = self._found is None and not only_hubs
 
     def take(self, timeout_s: float) -> Frame | None:
-        """The next frame; None if there is none in that time, or there was other work."""
+        """The next frame; None on a timeout, or after other work."""
         hub = self._hub
         if hub is None:
             self._find_hub()
@@ -136,7 +136,7 @@ class Route:
                 )
             hub = self._change_to_hub(self._found, self._admission.pause())
         frame = hub.take(timeout_s)
-        if frame is None and hub.silent and hub.left:
+        if frame is None and hub.idle and hub.lost:
             self._leave(hub)
         return frame
 
@@ -159,14 +159,14 @@ class Route:
         return hub
 
     def _leave(self, hub: HubSource) -> None:
-        """For the hub's successor if there is one, else for the stream."""
+        """Switch to the hub's successor if there is one, else to the stream."""
         successor = None if self._search is None else self._search.find(self._now_ns())
         if successor is not None:
             self._change_to_hub(successor, hub.last or self._admission.pause())
-        elif hub.overdue:
+        elif hub.successor_overdue:
             self._hub = None
             self._admission.resume(hub.last, self._now_ns())
             if self._only_hubs:
-                self._admission.pause()  # nothing is shown again by the next hub
+                self._admission.pause()  # so that the next hub repeats no frame
             else:
                 self._follow(True)

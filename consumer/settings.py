@@ -21,17 +21,17 @@ _NEED_STREAM: Final = frozenset({"share", "record"})
 
 
 class PlayoutMode(StrEnum):
-    """The two ways to present."""
+    """When frames are presented."""
 
     LATEST = "latest"
     SYNC = "sync"
 
 
 class Via(StrEnum):
-    """Ways for frames to come."""
+    """Where frames come from."""
 
     AUTO = "auto"
-    """From a hub of this host where there is one, else as the stream itself."""
+    """From a hub of this host if there is one, else from the stream."""
     BROKER = "broker"
     HOST = "host"
 
@@ -45,7 +45,7 @@ _USERS: Final = Notation(
 
 @dataclass(frozen=True, kw_only=True)
 class ConsumerSettings(StreamSettings):
-    """Checked once, then fixed."""
+    """Validated on creation, then immutable."""
 
     name: str = option(
         "consumer", units.NAME, "name of this consumer, as RabbitMQ's console shows it", "NAME"
@@ -119,7 +119,7 @@ class ConsumerSettings(StreamSettings):
 
     def _check_ways(self) -> None:
         kinds = {spec.kind for spec in self.sinks}
-        # A hub may be started with its consumers' environment: for it the stream is the only way anyhow.
+        # A hub may share the environment of its consumers; it ignores `via`, since it needs the stream.
         if self.via is Via.HOST and "record" in kinds and not self.shares:
             raise ConfigError("--via", str(self.via), "record needs the stream: allowed is auto or broker")
         if self.via is Via.HOST and not folder.can_share():
@@ -138,7 +138,7 @@ class ConsumerSettings(StreamSettings):
 
     @property
     def limits(self) -> Limits:
-        """What is accepted at most."""
+        """The largest pictures and bodies that are accepted."""
         return Limits(self.max_pixels, self.max_body_bytes)
 
     @property
@@ -148,14 +148,15 @@ class ConsumerSettings(StreamSettings):
 
     @property
     def way(self) -> Via:
-        """By which way frames come: a hub and a recording need the stream itself."""
+        """The effective `via`: a hub and a recording need the stream itself."""
         return Via.BROKER if any(spec.kind in _NEED_STREAM for spec in self.sinks) else self.via
 
     @property
     def picture_format(self) -> PictureFormat:
-        """What its pictures look like: of a hub, those that it shares.
+        """Format and size of its pictures; for a hub, of those that it shares.
 
-        A hub in the environment of its consumers has to share the size that they look for, hence `size`.
+        `size` is the default of `share_size`: a hub in the environment of its consumers then shares the
+        size that they request.
         """
         if self.shares:
             return PictureFormat(self.share_format, self.share_size or self.size)

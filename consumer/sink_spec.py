@@ -1,4 +1,4 @@
-"""How `--sink` is written: `KIND` or `KIND:FILE`. The sinks themselves are in `consumer.sinks`."""
+"""Parses `--sink`: `KIND` or `KIND:FILE`. The sinks themselves are in `consumer.sinks`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _TO_FILE: Final = ("snapshot", "record", "trace")
 
 @dataclass(frozen=True, slots=True)
 class SinkSpec:
-    """A sink as the user named it.
+    """A parsed `--sink`.
 
     Attributes:
         kind: one of the names in `SINKS`.
-        argument: what stood after the colon; None where the kind takes nothing.
+        argument: the part after the colon; None for kinds without one.
     """
 
     kind: str
@@ -29,7 +29,7 @@ class SinkSpec:
 
 
 def parse_sink(text: str) -> SinkSpec:
-    """Read `KIND` or `KIND:FILE`. Raises ValueError with what is allowed."""
+    """Parse `KIND` or `KIND:FILE`. Raises ValueError with the allowed forms."""
     kind, colon, argument = text.strip().partition(":")
     if kind in _PLAIN and not colon:
         return SinkSpec(kind)

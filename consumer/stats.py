@@ -1,4 +1,4 @@
-"""What became of every frame: counted once, traced on demand, and read as frozen snapshots."""
+"""A consumer's statistics: live counters, immutable snapshots of them, and a trace."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SKEW_BOUNDS_S: Final = (
 )  # fmt: skip
 
 
-# Presented frames that are counted together: two seconds of 30 fps.
+# Presented frames are counted in batches of at most this size: two seconds at 30 fps.
 MAX_UNCOUNTED: Final = 60
 
 
@@ -30,7 +30,7 @@ Counted = Literal["malformed", "lost", "expired", "keyframe_requests"]
 
 
 class Outcome(StrEnum):
-    """What became of a frame that arrived; the `event` column of a trace."""
+    """What happened to a frame that arrived; the `event` column of a trace."""
 
     PRESENTED = "presented"
     SUPERSEDED = "superseded"
@@ -39,7 +39,7 @@ class Outcome(StrEnum):
     """Older than `--max-age`, or past its playout time."""
     UNDECODABLE = "undecodable"
     AWAITING_KEY = "awaiting_key"
-    """Its references never came; nothing can be shown before the next keyframe."""
+    """Its references are missing; no frame can be shown before the next keyframe."""
 
 
 class TraceRow(NamedTuple):
@@ -56,10 +56,10 @@ class Presented(NamedTuple):
     """A frame that was presented.
 
     Attributes:
-        age_ns: at that time, by the producer's clock.
-        skew_ns: distance from its playout time; None without `sync`.
-        now_ns: monotonic.
-        shared: whether it came from a hub: then its arrival is counted with it.
+        age_ns: age at presentation, by the producer's clock.
+        skew_ns: difference from its playout time; None without `sync`.
+        now_ns: monotonic time of presentation.
+        shared: whether it came from a hub; its arrival is then counted here as well.
     """
 
     header: FrameHeader
@@ -76,28 +76,28 @@ class ConsumerStats:
     """A snapshot. Counters run since the consumer started; rates and ages cover the last 5 s.
 
     Attributes:
-        connected: True while the subscription stands.
+        connected: True while subscribed.
         blocked: True while the broker blocks publishers, being short of memory or disk.
         received: frames that arrived and followed the wire contract.
-        received_bytes: their bodies.
-        presented: frames given to the sinks or to the program.
-        superseded: dropped because a newer one was complete.
+        received_bytes: size of their bodies.
+        presented: frames passed to the sinks or to the program.
+        superseded: dropped because a newer frame was available.
         late: dropped because they were too old.
-        undecodable: bodies that the codec refused.
-        awaiting_key: dropped because their references never came.
+        undecodable: bodies that the codec rejected.
+        awaiting_key: dropped because their references were missing.
         malformed: messages that did not follow the wire contract.
-        duplicate: frames that came again, out of order, or from a second producer.
+        duplicate: frames that arrived again, out of order, or from a second producer.
         lost: frames that never arrived.
         reconnects: times the connection was lost.
-        expired: shared pictures that the program still used when their grace time was over.
+        expired: shared pictures that the program used beyond their grace time.
         shared: whether the last frame came from a hub of this host.
         fps: presented frames per second.
         age_p50_s: age at presentation, median; None before the first frame.
         age_p99_s: likewise, 99th percentile.
         jitter_s: interarrival jitter (RFC 3550).
-        skew_p50_s: distance from the scheduled playout time, median; None without `sync`.
-        epoch: of the producer followed; 0 before the first frame.
-        highest_seq: the latest frame that arrived; -1 before the first one.
+        skew_p50_s: difference from the playout time, median; None without `sync`.
+        epoch: of the current producer; 0 before the first frame.
+        highest_seq: of the latest frame; -1 before the first one.
     """
 
     connected: bool
@@ -125,7 +125,7 @@ class ConsumerStats:
 
     @property
     def skipped(self) -> int:
-        """Frames that arrived whole and were not shown."""
+        """Frames that were received but not presented."""
         return self.superseded + self.late + self.awaiting_key
 
     @property
@@ -143,12 +143,12 @@ class ConsumerStats:
 
 @dataclass(frozen=True, slots=True)
 class ConsumerMetrics:
-    """What a scrape reads. Counts since the consumer started.
+    """The figures behind `/metrics` and `/healthz`, since the consumer started.
 
     Attributes:
         ages: age of each presented frame, in seconds.
-        skews: distance of each from its scheduled playout time, in seconds; empty without `sync`.
-        decoding: time that each frame took to decode, with its conversion if it was shown, in seconds.
+        skews: difference of each from its playout time, in seconds; empty without `sync`.
+        decoding: time to decode each frame, and to convert it if it was shown, in seconds.
         keyframe_requests: sent to the producer (PLI).
         presented_ns: monotonic time of the latest presentation; None before the first.
         last_outcome: of the latest frame whose outcome is known.
@@ -164,17 +164,15 @@ class ConsumerMetrics:
 
 
 class ConsumerCounters:
-    """The live counters. Thread-safe: the receiving thread and the presenting one both count.
+    """The live counters behind `ConsumerStats`. Thread-safe.
 
-    Presented frames are only appended to `presented`, and counted several at a time: a hundred viewers that
-    each count a frame while the others wait for the processor would show it later, and counting costs a
-    third then.
+    Presented frames are appended to `presented` and counted in batches, which takes a third of the time. A
+    hundred viewers that each counted a frame at once would delay one another.
 
     Attributes:
-        presented: frames that are not counted yet; appended to by the presenting thread.
-        decoding: observed by the thread that decodes, and by no other: it needs no lock.
-        on_trace: called with the outcome of every frame that arrives; by any thread, must not wait. To be
-            set before frames come.
+        presented: frames not counted yet; the presenting thread appends.
+        decoding: used by the decoding thread only, without a lock.
+        on_trace: called with the outcome of every frame, on any thread; must not block. Set before start.
     """
 
     def __init__(self) -> None:
@@ -182,7 +180,7 @@ class ConsumerCounters:
         self.decoding = Histogram(CODEC_BOUNDS_S)
         self.on_trace: Callable[[TraceRow], None] | None = None
         self._lock = threading.Lock()
-        self._settling = threading.Lock()
+        self._counting = threading.Lock()
         # By the names of `ConsumerStats`; the outcomes have the same names.
         self._counts: Counter[str] = Counter()
         self._ages = _Series(_AGE_BOUNDS_S)
@@ -195,11 +193,11 @@ class ConsumerCounters:
 
     @property
     def lost(self) -> int:
-        """Frames of the stream that never arrived so far."""
+        """Total of lost frames."""
         return self._counts["lost"]
 
     def count(self, name: Counted, number: int = 1) -> None:
-        """Something happened that is no outcome of a received frame."""
+        """Count something other than the outcome of a received frame."""
         with self._lock:
             self._counts[name] += number
 
@@ -215,7 +213,7 @@ class ConsumerCounters:
             self._blocked = blocked
 
     def received(self, header: FrameHeader, size_bytes: int, received_ns: int) -> None:
-        """A frame arrived, of which no earlier one was a copy."""
+        """A frame arrived that is not a duplicate."""
         with self._lock:
             self._counts["received"] += 1
             self._counts["received_bytes"] += size_bytes
@@ -225,32 +223,32 @@ class ConsumerCounters:
             self._jitter.observe(header.capture_ns, received_ns)
 
     def duplicate(self, header: FrameHeader, received_ns: int) -> None:
-        """A frame came again, out of order, or from a second producer."""
+        """A frame arrived again, out of order, or from a second producer."""
         with self._lock:
             self._counts["duplicate"] += 1
         self._trace(header, received_ns, None, Outcome.SUPERSEDED)
 
     def overwritten(self, frames: int) -> None:
-        """Frames of a hub were overwritten before they could be read."""
+        """Frames of a hub were overwritten before they were read."""
         with self._lock:
             self._counts["received"] += frames
             self._counts[Outcome.SUPERSEDED] += frames
 
     def dropped(self, header: FrameHeader, received_ns: int, outcome: Outcome) -> None:
-        """A frame that arrived is not shown."""
-        self.settle()
+        """A frame that arrived is not presented."""
+        self.count_presented()
         with self._lock:
             self._counts[outcome] += 1
             self._last_outcome = outcome
         self._trace(header, received_ns, None, outcome)
 
-    def settle(self) -> None:
-        """Count the frames in `presented`."""
-        with self._settling:
+    def count_presented(self) -> None:
+        """Count and trace the frames in `presented`."""
+        with self._counting:
             while self.presented:
                 shown = self.presented.popleft()
                 if shown.shared:
-                    self.received(shown.header, 0, shown.received_ns)  # no bytes: nothing crossed a line
+                    self.received(shown.header, 0, shown.received_ns)  # no bytes: nothing was transmitted
                 with self._lock:
                     self._counts[Outcome.PRESENTED] += 1
                     self._last, self._last_outcome = shown, Outcome.PRESENTED
@@ -260,8 +258,8 @@ class ConsumerCounters:
                 self._trace(shown.header, shown.received_ns, shown.presented_ns, Outcome.PRESENTED)
 
     def stats(self, now_ns: int) -> ConsumerStats:
-        """The figures as they stand; `now_ns` is monotonic."""
-        self.settle()
+        """A snapshot; `now_ns` is monotonic."""
+        self.count_presented()
         with self._lock:
             ages_s = self._ages.window.values(now_ns)
             return ConsumerStats(
@@ -279,7 +277,7 @@ class ConsumerCounters:
             )
 
     def metrics(self, now_ns: int) -> ConsumerMetrics:
-        """Everything that is counted; `now_ns` is monotonic."""
+        """A snapshot of all figures; `now_ns` is monotonic."""
         stats = self.stats(now_ns)
         with self._lock:
             return ConsumerMetrics(
@@ -300,7 +298,7 @@ class ConsumerCounters:
 
 
 class _Series:
-    """A figure of every presented frame: of the last seconds, and since the start."""
+    """A value per presented frame: a window of the last seconds, and a histogram since the start."""
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.window = Window()

@@ -1,7 +1,6 @@
-"""Frames of the stream itself: takes them from the mailbox when they are due, and decodes them.
+"""Takes due frames of the stream from the mailbox and decodes them, on the presenting thread.
 
-In the presenting thread: the receiving one must stay free to receive. Inter-coded frames all pass through
-the decoder, in order; of the others only those that are shown.
+All inter-coded frames are decoded, in order; intra-only frames only if they are shown.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ from fanlight.consumer.receiver import Receiver
 from fanlight.consumer.stats import ConsumerCounters, Outcome
 
 if TYPE_CHECKING:
-    # These import PyAV, which is not needed for shared pictures.
+    # They import PyAV, which is not needed for shared pictures.
     from fanlight.common.codec.base import Decoded, Decoder
 
 _LOG: Final = logging.getLogger(__name__)
 
 
 class StreamSource:
-    """Belongs to the presenting thread."""
+    """The stream as a source of frames. Belongs to the presenting thread."""
 
     def __init__(
         self,
@@ -54,11 +53,11 @@ class StreamSource:
 
     @property
     def empty(self) -> bool:
-        """Whether no frame waits here."""
+        """Whether the mailbox is empty."""
         return not len(self._mailbox)
 
     def take(self, timeout_s: float) -> Frame | None:
-        """The next frame; None if there is none in that time, or there was other work."""
+        """The next frame; None on a timeout, or after other work."""
         step = self._mailbox.take(timeout_s)
         for referred_to in step.decode:
             self._decoding.skip(referred_to)
@@ -71,7 +70,7 @@ class StreamSource:
         return None
 
     def release(self) -> None:
-        """Let go of the decoder: frames come from a hub now."""
+        """Release the decoder, since frames come from a hub now."""
         self._decoding.release()
 
     def _present(self, frame: ReceivedFrame, due_ns: int | None) -> Frame | None:
@@ -81,7 +80,7 @@ class StreamSource:
             self._counters.dropped(header, frame.received_ns, image)
             return None
         offset_ns = self._clock.offset_ns()
-        if not self._clock.believes(self._clock.now_ns() - header.capture_ns):
+        if not self._clock.plausible(self._clock.now_ns() - header.capture_ns):
             self._counters.dropped(header, frame.received_ns, Outcome.LATE)
             return None
         return self._delivery.present(
@@ -98,9 +97,9 @@ class Decoding:
     """Owns the decoder. Not thread-safe.
 
     Args:
-        form: of the pictures.
-        on_broken: called for a frame that cannot be decoded and that later ones refer to.
-        times: gets the time that each frame took, in seconds, with its conversion if it has one.
+        form: format and size of the pictures.
+        on_broken: called after an inter-coded frame that cannot be decoded.
+        times: observes the time per frame, in seconds, for decoding and conversion.
     """
 
     def __init__(
@@ -117,25 +116,25 @@ class Decoding:
         self._decoder: Decoder | None = None
         self._codec: Codec | None = None
         self._awaiting_key = False
-        # With the time that each has taken already.
+        # Each with the time in ns that it has taken so far.
         self._ahead: deque[tuple[ReceivedFrame, Decoded | Outcome, int]] = deque()
         self._prepared: tuple[ReceivedFrame, Pixels | Outcome] | None = None
         self._log = LimitedLog(_LOG)
 
     def release(self) -> None:
-        """Let go of the decoder and its pictures."""
+        """Release the decoder and its pictures."""
         self._decoder = self._codec = self._prepared = None
         self._ahead.clear()
 
     def skip(self, frame: ReceivedFrame) -> None:
-        """Take a frame that is not shown, for later ones may refer to it."""
+        """Decode a frame that is not shown, if later ones may refer to it."""
         if not frame.header.codec.intra_only and not self._is_prepared(frame):
             began_ns = monotonic_ns()
             _, earlier_ns = self._take_or_decode(frame)
-            self._took(began_ns, earlier_ns)
+            self._observe_time(began_ns, earlier_ns)
 
     def decode_ahead(self, frame: ReceivedFrame) -> None:
-        """Decode a frame before it is due; its pixels can wait."""
+        """Decode a frame before it is due, without conversion."""
         began_ns = monotonic_ns()
         decoded = self._decode(frame)
         self._ahead.append((frame, decoded, monotonic_ns() - began_ns))
@@ -157,20 +156,20 @@ class Decoding:
             image = decoded.pixels(self._form)
         except DecodeError as error:
             return self._refused(frame, error)
-        self._took(began_ns, earlier_ns)
-        # As those that a hub shares are: a program must not work with one source and fail with the other.
+        self._observe_time(began_ns, earlier_ns)
+        # Like pictures of a hub, so that a program behaves the same with both sources.
         image.flags.writeable = False
         return image
 
     def _is_prepared(self, frame: ReceivedFrame) -> bool:
         return self._prepared is not None and self._prepared[0] is frame
 
-    def _took(self, began_ns: int, earlier_ns: int) -> None:
+    def _observe_time(self, began_ns: int, earlier_ns: int) -> None:
         self._times.observe((monotonic_ns() - began_ns + earlier_ns) / 1e9)
 
     def _take_or_decode(self, frame: ReceivedFrame) -> tuple[Decoded | Outcome, int]:
-        """A frame decoded, and the time in ns that this took before now."""
-        # Those before it were given up without being mentioned: nothing refers to them.
+        """The decoded frame, and the time in ns spent on it before this call."""
+        # Earlier frames were dropped: no frame refers to them.
         while self._ahead:
             decoded_ahead, decoded, took_ns = self._ahead.popleft()
             if decoded_ahead is frame:

@@ -16,7 +16,7 @@ else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         if __name__ == "producer":
             warnings.warn("write: from fanlight import Producer", DeprecationWarning, stacklevel=2)
-        # Imported when asked for: `python -m producer --help` has no use for codecs.
+        # Imported on first use: `python -m producer --help` needs no codecs.
         from fanlight.producer.producer import Producer
 
         return Producer

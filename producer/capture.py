@@ -1,4 +1,4 @@
-"""The capture thread: keeps the newest picture ready, and reopens a camera that was lost."""
+"""The capture thread: reads the source, and reopens a live source that failed."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def _delays() -> Iterator[float]:
 
 
 class Capture(Worker):
-    """Reads a source at its own pace. Nothing downstream can make it wait.
+    """Reads a source at its own pace, never blocked by encoding or publishing.
 
-    A source that is `live` is opened again after a failure, for as long as it takes; but one that
-    never gave a picture is taken for a mistake and reported by `on_ended`.
+    A `live` source is reopened after a failure, without a limit. A source that has never delivered a
+    picture is not reopened: its error is passed to `on_ended`.
 
     Args:
-        delays: makes the delays between the attempts, in seconds.
+        delays: returns the delays between attempts to reopen, in seconds.
     """
 
     def __init__(

@@ -57,11 +57,11 @@ def _run(settings: ProducerSettings, operation: Operation) -> int | None:
 
         def health() -> Health:
             return producer_health(
-                pipeline.details(), monotonic_ns(), operation.stall_s, watched=pipeline.watched
+                pipeline.metrics(), monotonic_ns(), operation.stall_s, watched=pipeline.watched
             )
 
         def add_metrics(metrics: MetricSet) -> None:
-            add_producer_metrics(metrics, pipeline.details(), watched=pipeline.watched, healthy=health().ok)
+            add_producer_metrics(metrics, pipeline.metrics(), watched=pipeline.watched, healthy=health().ok)
 
         labels = {"stream": settings.stream}
         with monitored(operation.metrics, "fanlight_producer", labels, add_metrics, health):

@@ -1,4 +1,4 @@
-"""`python -m producer --doctor`; as a program of its own, `in_child`, it reads one picture of a source."""
+"""`python -m producer --doctor`; run as a child process, reads one picture of a source."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _LIMIT_S: Final = 8.0
 
 
 def examine(settings: ProducerSettings) -> int:
-    """Check, report to stdout; the exit code: 0, or 1 if there is a problem."""
+    """Run all checks and report to stdout; the exit code is 1 if there is a problem, else 0."""
     return report("producer", machine_checks() | producer_checks(settings))
 
 
 def producer_checks(settings: ProducerSettings) -> dict[str, Check]:
-    """Those of a producer alone."""
+    """The checks specific to a producer."""
     given: dict[str, Any] = {"loop": settings.loop, "fps": settings.fps, "size": settings.size}
-    make_source(settings.source, **given)  # refuses a file that is not there, as the producer does
+    make_source(settings.source, **given)  # raises for a missing file, as the producer does
     checks: dict[str, Check] = {"source": partial(_source, {"spec": settings.source, **given})}
     address = settings.address
     if not isinstance(address, BrokerAddress):
@@ -51,7 +51,7 @@ def _read_one(spec: str, size: list[int] | None, **options: Any) -> str:
     source.open()
     captured = source.read()
     if captured is None:
-        raise SourceError(f"{source}: it gives no picture")
+        raise SourceError(f"{source}: it delivers no picture")
     width, height = size_of(captured.picture)
     return f"{source}: a picture of {width}x{height}, nominally {source.fps:g} fps"
 
@@ -59,4 +59,4 @@ def _read_one(spec: str, size: list[int] | None, **options: Any) -> str:
 if __name__ == "__main__":
     sys.stdout.write(_read_one(**json.load(sys.stdin)))
     sys.stdout.flush()
-    os._exit(0)  # a driver's threads may not end
+    os._exit(0)  # threads of a camera driver may never end

@@ -26,15 +26,15 @@ from fanlight.producer.worker import Worker
 _LOG = logging.getLogger(__name__)
 
 _WAIT_S: Final = 0.2
-# Not one picture that could be encoded for this long: a mistake, and not a passing problem.
-_HOPELESS_NS: Final = 3_000_000_000
+# If no picture could be encoded for this long, the failure is permanent.
+_PERMANENT_NS: Final = 3_000_000_000
 
 
 class Encode(Worker):
-    """Encodes while somebody watches, and passes the frames to the publisher.
+    """Encodes while the stream is watched, and passes the frames to the publisher.
 
-    A picture that cannot be encoded is dropped and counted, and the next one is a keyframe. If not one
-    could be encoded for 3 s, or until the source ended, that ends the stream.
+    A picture that cannot be encoded is dropped and counted, and the next one is a keyframe. If no picture
+    could be encoded for 3 s, or until the source ended, the thread ends with the error.
 
     Args:
         max_age_s: a picture that waited longer than this is dropped.
@@ -98,10 +98,10 @@ class Encode(Worker):
 
 
 class FailureTracker:
-    """Tells a codec that never works from a few pictures that it cannot encode. No threads.
+    """Distinguishes a codec that never works from single pictures that cannot be encoded. No threads.
 
     Attributes:
-        succeeded: a picture could be encoded.
+        succeeded: True once a picture was encoded.
     """
 
     def __init__(self) -> None:
@@ -114,14 +114,14 @@ class FailureTracker:
         """A picture could not be encoded; `now_ns` is monotonic.
 
         Raises:
-            FanlightError: not one could be encoded for 3 s.
+            FanlightError: no picture could be encoded for 3 s.
         """
         if not isinstance(error, FanlightError):
             error = EncodeError(f"a picture cannot be encoded: {reason(error)}")
         self._latest = error
         if self._first_ns is None:
             self._first_ns = now_ns
-        if now_ns - self._first_ns >= _HOPELESS_NS:
+        if now_ns - self._first_ns >= _PERMANENT_NS:
             self.end()
         self._log.warn(now_ns, "picture dropped: %s", error)
 
@@ -129,7 +129,7 @@ class FailureTracker:
         """No more pictures will come.
 
         Raises:
-            FanlightError: not one could be encoded.
+            FanlightError: no picture could be encoded.
         """
         if self._latest is not None and not self.succeeded:
             raise self._latest

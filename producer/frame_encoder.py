@@ -1,4 +1,4 @@
-"""From a picture to a frame with its header: scaling, the codec, keyframes, sequence numbers."""
+"""Turns a picture into a frame: scaling, codec, keyframes, sequence number, header."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from fanlight.producer.source.base import Captured
 
 
 class FrameEncoder:
-    """Belongs to one thread. `seq` has no gaps: a picture that fails takes none.
+    """Not thread-safe. `seq` has no gaps: a picture that fails does not use a number.
 
     Args:
-        fps: the nominal rate of the source, which may be known only once it is open.
+        fps: returns the nominal rate of the source; called after the source is open.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class FrameEncoder:
 
         Raises:
             EncodeError: the codec cannot encode this picture.
-            WireFormatError: its size is outside what a receiver accepts.
+            WireFormatError: its size exceeds what a receiver accepts.
         """
         settings = self._settings
         picture = self._scaled(captured.picture)
@@ -67,7 +67,7 @@ class FrameEncoder:
         return EncodedFrame(header, encoded.body)
 
     def reset(self) -> None:
-        """Start anew, with a keyframe: after an error the encoder may have kept anything of it."""
+        """Use a new encoder, which starts with a keyframe: after an error its state is undefined."""
         self._encoder = None
 
     def _scaled(self, picture: Picture) -> Picture:

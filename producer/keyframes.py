@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from typing import Final
 
-# DESIGN, section 3: at most one answer per 500 ms, however many consumers ask.
+# The load stays bounded however many consumers send requests.
 ANSWER_INTERVAL_NS: Final = 500_000_000
 
 
 class KeyframeGovernor:
-    """Thread-safe. Requests come from any thread; the encoding thread asks before each frame."""
+    """Limits the rate of requested keyframes. Thread-safe; the encoding thread calls `due`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -19,19 +19,19 @@ class KeyframeGovernor:
         self._answered_ns: int | None = None
 
     def request(self) -> None:
-        """A consumer asked (PLI)."""
+        """A consumer requested a keyframe (PLI)."""
         with self._lock:
             self._requested = True
 
     def force(self) -> None:
-        """The producer itself broke the chain of references: the next frame is a keyframe."""
+        """A published frame was lost here, so references are broken: make the next frame a keyframe."""
         with self._lock:
             self._forced = True
 
     def due(self, now_ns: int) -> bool:
-        """True if the frame about to be encoded has to be a keyframe; `now_ns` is monotonic.
+        """Whether the next frame has to be a keyframe; `now_ns` is monotonic.
 
-        A request that comes too soon after the last answer is kept until its time.
+        A request within 500 ms of the last answer stays pending until then.
         """
         with self._lock:
             early = self._answered_ns is not None and now_ns - self._answered_ns < ANSWER_INTERVAL_NS

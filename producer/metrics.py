@@ -1,21 +1,21 @@
-"""What a producer tells those who monitor it: its metrics, and whether frames flow."""
+"""A producer's Prometheus metrics and its health."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from fanlight.common.observe.health import BLOCKED, Health, seconds_since
-from fanlight.producer.stats import Drop, ProducerDetails
+from fanlight.producer.stats import Drop, ProducerMetrics
 
 if TYPE_CHECKING:
     from fanlight.common.observe.exposition import MetricSet
 
 
 def add_producer_metrics(
-    metrics: MetricSet, details: ProducerDetails, *, watched: bool, healthy: bool
+    metrics: MetricSet, current: ProducerMetrics, *, watched: bool, healthy: bool
 ) -> None:
-    """See docs/monitoring.md for what each means."""
-    stats = details.stats
+    """Add all metrics; docs/monitoring.md describes them."""
+    stats = current.stats
     drops = {reason: getattr(stats, reason) for reason in Drop} | {"unsent": stats.unsent}
     metrics.counter("captured_frames_total", "Pictures of the source.", stats.captured)
     metrics.counter("published_frames_total", "Frames handed to the broker or to clients.", stats.published)
@@ -29,7 +29,7 @@ def add_producer_metrics(
     )
     metrics.counter("refused_connections_total", "Connections that broke the contract.", stats.refused)
     metrics.counter("keyframe_requests_total", "Keyframe requests received (PLI).", stats.keyframe_requests)
-    metrics.histogram("encode_seconds", "Time to scale and encode a frame.", details.encoding)
+    metrics.histogram("encode_seconds", "Time to scale and encode a frame.", current.encoding)
     metrics.gauge("watched", "1 while anybody receives the stream.", watched)
     metrics.gauge("consumers", "Consumers that reported in the last 3 s.", len(stats.consumers))
     metrics.gauge("connected", "1 while there is a connection to publish on.", stats.connected)
@@ -39,15 +39,15 @@ def add_producer_metrics(
     metrics.gauge("healthy", "1 while /healthz says so.", healthy)
 
 
-def producer_health(details: ProducerDetails, now_ns: int, stall_s: float, *, watched: bool) -> Health:
-    """Whether frames flow, or would as soon as somebody watches; `now_ns` is monotonic.
+def producer_health(current: ProducerMetrics, now_ns: int, stall_s: float, *, watched: bool) -> Health:
+    """Whether frames flow, or would flow with a consumer; `now_ns` is monotonic.
 
-    A new consumer is given time: nothing can have been published for it yet.
+    Healthy for `stall_s` after the first consumer: no frame can have been published for it before.
     """
-    stats = details.stats
-    published_s = seconds_since(details.published_ns, now_ns)
-    captured_s = seconds_since(details.captured_ns, now_ns)
-    watched_s = seconds_since(details.watched_ns, now_ns)
+    stats = current.stats
+    published_s = seconds_since(current.published_ns, now_ns)
+    captured_s = seconds_since(current.captured_ns, now_ns)
+    watched_s = seconds_since(current.watched_ns, now_ns)
     if published_s is not None and published_s <= stall_s:
         return Health(True, "frames flow")
     if not stats.connected:

@@ -10,7 +10,7 @@ from typing import Final
 from fanlight.common import transport
 from fanlight.common.clock import monotonic_ns
 from fanlight.common.model.control import ControlMessage, KeyframeRequest
-from fanlight.common.model.errors import FanlightError
+from fanlight.common.model.errors import FanlightError, StreamEnded
 from fanlight.common.runtime.slot import NewestSlot
 from fanlight.producer.capture import Capture
 from fanlight.producer.encode import Encode
@@ -18,17 +18,22 @@ from fanlight.producer.frame_encoder import FrameEncoder
 from fanlight.producer.keyframes import KeyframeGovernor
 from fanlight.producer.settings import DEFAULT_FPS, ProducerSettings
 from fanlight.producer.source.base import Captured, Source
-from fanlight.producer.stats import Drop, ProducerCounters, ProducerDetails, ProducerStats
+from fanlight.producer.stats import Drop, ProducerCounters, ProducerMetrics, ProducerStats
 
 _STOP_S: Final = 1.8
 
 
 class Pipeline(transport.PublisherEvents):
-    """Publishes pictures until it is stopped, their source ends, or something fails for good.
+    """Publishes pictures until it is stopped, the source ends, or a part fails permanently.
 
     Args:
-        source: None if pictures are passed in with `offer`.
-        ended: set once no more frames will come; by default a new event.
+        source: None if pictures are passed to `offer`.
+        ended: used as the attribute `ended`; by default a new event.
+
+    Attributes:
+        epoch: random number of this producer, in the header of each of its frames.
+        ended: set once no more frames will be published.
+        failure: why it ended by itself; None while it runs and after `stop`.
     """
 
     def __init__(
@@ -40,9 +45,10 @@ class Pipeline(transport.PublisherEvents):
         self.epoch = secrets.randbits(62)
         self._counters = ProducerCounters(source.drops if source else None)
         self._keyframes = KeyframeGovernor()
-        self._ended = ended or threading.Event()
-        self._failure: FanlightError | None = None
-        self._stopping = False
+        self.ended = ended or threading.Event()
+        self.failure: FanlightError | None = None
+        self._starting = threading.Lock()
+        self._started = self._stopping = False
         self._slot: NewestSlot[Captured] = NewestSlot()
         self._publisher = transport.publisher(
             settings.url,
@@ -64,56 +70,57 @@ class Pipeline(transport.PublisherEvents):
         )
 
     @property
-    def failure(self) -> FanlightError | None:
-        """Why it ended by itself; None while it runs and after an orderly end."""
-        return self._failure
-
-    @property
     def watched(self) -> bool:
-        """True if anybody receives the stream, as far as is known."""
+        """True if the stream has a consumer, as far as is known."""
         return self._publisher.watched
 
-    @property
-    def ended(self) -> threading.Event:
-        """Set once no more frames will come."""
-        return self._ended
-
     def start(self) -> None:
-        """Start the threads; returns at once."""
-        self._publisher.start()
-        if self._capture:
-            self._capture.start()
-        self._encode.start()
+        """Start the threads; returns at once. Idempotent.
+
+        Raises:
+            StreamEnded: it was stopped before.
+        """
+        with self._starting:
+            if self._stopping:
+                raise StreamEnded("this producer was closed: it cannot be started")
+            if self._started:
+                return
+            self._started = True
+            self._publisher.start()
+            if self._capture:
+                self._capture.start()
+            self._encode.start()
 
     def offer(self, captured: Captured) -> None:
-        """Accept the newest picture; one that was not encoded yet is dropped. Never waits."""
+        """Replace the picture that waits to be encoded, if any. Never waits."""
         self._counters.captured(monotonic_ns())
         if self._slot.put(captured):
-            self._superseded()
+            self._count_skipped()
 
-    def _superseded(self) -> None:
+    def _count_skipped(self) -> None:
         self._counters.dropped(Drop.SKIPPED if self._publisher.watched else Drop.UNWATCHED)
 
     def stop(self) -> None:
-        """End in good order within 2 s. Safe to call twice, and from any thread."""
+        """Stop all threads, within 2 s. Idempotent and thread-safe, also before `start`."""
         deadline_s = time.monotonic() + _STOP_S
-        self._stopping = True
+        with self._starting:
+            self._stopping = True
         if self._capture:
             self._capture.stop(_STOP_S / 3)
         self._slot.close()
         self._encode.stop(_STOP_S / 4)
         if self._slot.take(0) is not None:
-            self._superseded()
+            self._count_skipped()
         self._publisher.stop(max(0.2, deadline_s - time.monotonic()))
-        self._ended.set()
+        self.ended.set()
 
     def stats(self) -> ProducerStats:
-        """The figures as they stand."""
+        """A snapshot of the statistics."""
         return self._counters.stats(monotonic_ns())
 
-    def details(self) -> ProducerDetails:
-        """Everything that is counted."""
-        return self._counters.details(monotonic_ns())
+    def metrics(self) -> ProducerMetrics:
+        """The figures behind `/metrics` and `/healthz`."""
+        return self._counters.metrics(monotonic_ns())
 
     # Events of the publisher, on its thread.
 
@@ -148,12 +155,12 @@ class Pipeline(transport.PublisherEvents):
     def on_blocked(self, blocked: bool) -> None:
         self._counters.blocked(blocked, monotonic_ns())
 
-    # Ends of the threads, each on its own.
+    # Called by the threads when they end.
 
     def _source_ended(self, error: FanlightError | None) -> None:
-        self._failure = self._failure or error
+        self.failure = self.failure or error
         self._slot.close()
 
     def _encode_ended(self, error: FanlightError | None) -> None:
-        self._failure = self._failure or error
-        self._ended.set()
+        self.failure = self.failure or error
+        self.ended.set()

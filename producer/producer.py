@@ -1,4 +1,4 @@
-"""The API: a program hands in its own pictures."""
+"""The API for a program that publishes its own pictures."""
 
 from __future__ import annotations
 
@@ -21,26 +21,27 @@ unify_x_libraries()  # the program may show its pictures in a window
 
 
 class Producer:
-    """Publishes the pictures that a program hands in.
+    """Publishes the pictures that a program passes to `send`.
 
         with Producer(stream="cam") as out:
             out.send(image)
 
     Args:
         codec: `h264`, `jpeg`, `png` or `raw`.
-        fps: nominal rate of `send`, for the encoder's rate control and the frames' headers.
+        fps: nominal rate of `send`, for rate control and the frame headers.
         size: (width, height) in pixels to scale to.
-        quality: in the codec's own terms (CRF, JPEG quality, PNG compression).
+        quality: CRF for `h264`, quality for `jpeg`, compression level for `png`.
         gop_s: seconds between keyframes (H.264).
-        max_age_s: a picture that waited longer than this for the broker is dropped.
-        payload_frames: how many frames are sent as one; of `tcp+threads` only.
-        url: the broker, or where to listen without one (`tcp+threads://HOST:PORT`); by default
-            `FANLIGHT_URL` or else the local broker.
-        password: of the broker, for a `url` without one.
-        ca: of `amqps://`: a file of certificates (PEM) that may have signed the broker's.
-        cert, key: of `amqps://`: files of a certificate of our own and of its key.
-        token: of `tcp+...://`: what producer and consumers both know, 16 characters or more. Those of these
-            five that are left out come from the environment, as on the command line.
+        max_age_s: a picture that waits longer than this for the broker is dropped.
+        payload_frames: frames per message; for `tcp+threads` only.
+        url: address of the broker, or, without one, the address to listen on (`tcp+threads://HOST:PORT`);
+            by default `FANLIGHT_URL`, or else the local broker.
+        password: for the broker, if `url` has none.
+        ca: for `amqps://`: file with the CA certificates (PEM) to verify the broker with.
+        cert, key: for `amqps://`: files of the client certificate and its key.
+        token: for `tcp+...://`: secret shared by producer and consumers, 16 characters or more.
+
+    `password`, `ca`, `cert`, `key` and `token` default to the environment, as on the command line.
 
     Raises:
         ConfigError: a setting cannot be used.
@@ -84,35 +85,39 @@ class Producer:
 
     @property
     def epoch(self) -> int:
-        """Drawn at random for this producer; in the header of each of its frames."""
+        """Random number of this producer, in the header of each of its frames."""
         return self._pipeline.epoch
 
     @property
     def watched(self) -> bool:
-        """True if anybody receives the stream, as far as is known. Unwatched pictures cost nothing."""
+        """True if the stream has a consumer, as far as is known. Without one, pictures are not encoded."""
         return self._pipeline.watched
 
     @property
     def failure(self) -> FanlightError | None:
-        """Why it ended by itself; None while it runs and after an orderly end."""
+        """Why it ended by itself; None while it runs and after `close`."""
         return self._pipeline.failure
 
     def start(self) -> Self:
-        """Start the threads; returns at once. Pictures are taken from now on."""
+        """Start the threads; returns at once. Idempotent.
+
+        Raises:
+            StreamEnded: the producer was closed.
+        """
         self._pipeline.start()
         return self
 
     def send(self, image: npt.NDArray[np.generic], *, capture_ns: int | None = None) -> None:
-        """Hand in one picture. Never waits: a picture that is overtaken by the next is skipped.
+        """Publish one picture. Never waits: a picture that is not encoded before the next one is skipped.
 
         Args:
-            image: uint8, (height, width, 3) BGR; grey and BGRA are taken too. Copied.
-            capture_ns: Unix time at which it was taken; by default now.
+            image: uint8, (height, width, 3) BGR; grey and BGRA are accepted as well. Copied.
+            capture_ns: capture time (Unix); by default now.
 
         Raises:
-            EncodeError: not an image of these forms.
+            EncodeError: `image` has another shape or type.
             StreamEnded: the producer was closed.
-            FanlightError: it failed for good, for instance since the broker refused it.
+            FanlightError: the producer failed permanently, for instance because the broker refused it.
         """
         if self._pipeline.failure is not None:
             raise self._pipeline.failure
@@ -126,7 +131,7 @@ class Producer:
         self._pipeline.offer(Captured(picture, capture_ns))
 
     def close(self) -> None:
-        """End in good order within 2 s. Safe to call twice, and from any thread."""
+        """Stop publishing, within 2 s. Idempotent and thread-safe, also before `start`."""
         self._pipeline.stop()
 
     def stop(self) -> None:
@@ -135,7 +140,7 @@ class Producer:
         self.close()
 
     def stats(self) -> ProducerStats:
-        """The figures as they stand."""
+        """A snapshot of the statistics."""
         return self._pipeline.stats()
 
     def __enter__(self) -> Self:

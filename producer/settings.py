@@ -23,7 +23,7 @@ _PAYLOAD_FRAMES: Final = units.count(1, _MOST_PAYLOAD_FRAMES, f"1 to {_MOST_PAYL
 
 @dataclass(frozen=True, kw_only=True)
 class ProducerSettings(StreamSettings):
-    """Checked once, then fixed."""
+    """Validated on creation, then immutable."""
 
     source: str = option(
         "test",

@@ -1,4 +1,4 @@
-"""What a producer has done so far: live counters, and frozen snapshots of them."""
+"""A producer's statistics: live counters, and immutable snapshots of them."""
 
 from __future__ import annotations
 
@@ -31,30 +31,30 @@ Drops: TypeAlias = Counter[Drop]
 class ProducerStats:
     """A snapshot. Counters run since the producer started.
 
-    Every picture is counted as captured, and once for what became of it: captured = published + skipped +
+    Every picture counts as captured, and once by its outcome: captured = published + skipped +
     unwatched + stale + unencodable + unreadable + limited. While it runs, up to two more are captured: one
     waits to be encoded, and one is being encoded.
 
     Attributes:
-        captured: pictures of the source, or that the program sent.
+        captured: pictures that the source delivered or the program sent.
         published: frames encoded and handed to the publisher.
-        published_bytes: their bodies.
-        keyframes: those of them that stand alone.
-        skipped: pictures that a newer one overtook because decoding, encoding or publishing was slower.
-        unwatched: pictures that were not encoded because nobody watched.
-        stale: pictures that became too old while the publisher took none.
-        unencodable: pictures that the codec refused.
+        published_bytes: size of their bodies.
+        keyframes: published keyframes.
+        skipped: pictures replaced by a newer one because decoding, encoding or publishing was slower.
+        unwatched: pictures that were not encoded because the stream had no consumer.
+        stale: pictures that exceeded `max_age_s` while the publisher was not ready.
+        unencodable: pictures that the codec rejected.
         unreadable: images, or packets of a video, that cannot be decoded.
-        limited: pictures of a camera or live stream above the rate asked for with `fps`.
-        unsent: published frames that became too old before the broker took them; without a broker, frames
-            that single clients were too slow for, counted for each client.
+        limited: pictures of a camera or live stream in excess of `fps`.
+        unsent: published frames that exceeded `max_age_s` before they were sent to the broker; without a
+            broker, frames that a client was too slow for, counted per client.
         refused: connections that broke the wire contract; without a broker only.
-        keyframe_requests: requests of consumers (PLI).
+        keyframe_requests: requests received from consumers (PLI).
         consumers: names that sent a receiver report in the last 3 s; a thousand at most.
         connected: True while there is a connection to publish on; without a broker, while it listens.
         reconnects: times the connection was lost.
-        blocked: True while the broker takes nothing, being short of memory or disk.
-        blocked_s: for how long it was so, altogether, in seconds.
+        blocked: True while the broker blocks publishers, being short of memory or disk.
+        blocked_s: total time blocked, in seconds.
         fps: published frames per second, over the last 5 s.
     """
 
@@ -80,8 +80,8 @@ class ProducerStats:
 
 
 @dataclass(frozen=True, slots=True)
-class ProducerDetails:
-    """What `/metrics` and `/healthz` are made from.
+class ProducerMetrics:
+    """The figures behind `/metrics` and `/healthz`.
 
     Attributes:
         encoding: time to scale and encode each frame, in seconds.
@@ -98,12 +98,12 @@ class ProducerDetails:
 
 
 _REPORT_LIFETIME_NS: Final = 3_000_000_000
-# Anybody may report under any number of names.
+# Consumers choose their names, so their number is limited.
 MOST_NAMES: Final = 1000
 
 
 class ActiveConsumers:
-    """The consumers that sent a receiver report lately. Times are monotonic. Not thread-safe."""
+    """The consumers with a receiver report in the last 3 s. Times are monotonic. Not thread-safe."""
 
     def __init__(self) -> None:
         self._reported_ns: dict[str, int] = {}  # the latest at the end
@@ -125,7 +125,7 @@ class ActiveConsumers:
 
 
 class ConnectionTimes:
-    """Whether there is a connection, and for how long the broker blocked it. Not thread-safe."""
+    """State of the connection, and the total time that the broker blocked it. Not thread-safe."""
 
     def __init__(self) -> None:
         self.connected = False
@@ -150,20 +150,20 @@ class ConnectionTimes:
         return self._blocked_since_ns is not None
 
     def blocked_ns(self, now_ns: int) -> int:
-        """For how long it was blocked, altogether."""
+        """Total time blocked."""
         since_ns = self._blocked_since_ns
         return self._blocked_ns + (0 if since_ns is None else now_ns - since_ns)
 
 
 CounterName: TypeAlias = Literal["unsent", "refused", "keyframe_requests"]
-"""What is counted and nothing else; see the attributes of `ProducerStats`."""
+"""Plain counters; see the attributes of `ProducerStats`."""
 
 
 class ProducerCounters:
     """The live counters behind `ProducerStats`. Thread-safe; times are monotonic.
 
     Args:
-        source_drops: what the source drops by itself; it goes on counting there.
+        source_drops: the counter of the source itself, read at each snapshot.
     """
 
     def __init__(self, source_drops: Drops | None = None) -> None:
@@ -198,7 +198,7 @@ class ProducerCounters:
             self._counts[what] += number
 
     def watched(self, now_ns: int) -> None:
-        """The stream is watched, from now on."""
+        """The stream has a consumer from `now_ns` on."""
         with self._lock:
             self._latest_ns["watched"] = now_ns
 
@@ -207,7 +207,7 @@ class ProducerCounters:
             self._connection.changed(connected=up, now_ns=now_ns)
 
     def blocked(self, blocked: bool, now_ns: int) -> None:
-        """The broker takes nothing, or does again."""
+        """The broker blocks publishers, or no longer does."""
         with self._lock:
             self._connection.set_blocked(blocked, now_ns)
 
@@ -235,12 +235,12 @@ class ProducerCounters:
                 fps=self._sizes.rate(now_ns),
             )
 
-    def details(self, now_ns: int) -> ProducerDetails:
-        """A snapshot of everything."""
+    def metrics(self, now_ns: int) -> ProducerMetrics:
+        """A snapshot of all figures."""
         stats = self.stats(now_ns)
         with self._lock:
             latest_ns = self._latest_ns.get
-            return ProducerDetails(
+            return ProducerMetrics(
                 stats,
                 self._encoding.snapshot(),
                 captured_ns=latest_ns("captured"),

@@ -14,11 +14,11 @@ _LOG = logging.getLogger(__name__)
 
 
 class Worker(ABC):
-    """Does its work in `run`, on a daemon thread of its own.
+    """Executes `run` on a daemon thread.
 
     Args:
-        name: of the thread; also for messages.
-        on_ended: called on the thread at its end, with the error that ended it, if any.
+        name: of the thread.
+        on_ended: called on the thread when it ends, with the error that ended it, or None.
     """
 
     def __init__(self, name: str, on_ended: Callable[[FanlightError | None], None]) -> None:
@@ -28,13 +28,13 @@ class Worker(ABC):
 
     @abstractmethod
     def run(self) -> None:
-        """Return at the end of the work, and soon after `_stopping` is set."""
+        """The work; returns at its end, and soon after `_stopping` is set."""
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self, timeout_s: float) -> None:
-        """Make it end, and wait for that, but no longer than `timeout_s`."""
+        """Request the end and wait for it, at most `timeout_s`."""
         self._stopping.set()
         self.join(timeout_s)
 
@@ -48,6 +48,6 @@ class Worker(ABC):
         ended_by: FanlightError | None = None
         try:
             self.run()
-        except Exception as error:  # noqa: BLE001 - the owner has to know
+        except Exception as error:  # noqa: BLE001 - passed to the owner
             ended_by = failure(_LOG, self._thread.name, error)
         self._on_ended(ended_by)

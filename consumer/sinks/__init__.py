@@ -1,4 +1,4 @@
-"""Where presented frames go: one file per sink, each imported only when it is used."""
+"""Outputs for presented frames: one module per sink, imported on use."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def default_sinks(environment: Mapping[str, str]) -> tuple[SinkSpec, ...]:
 
 
 def open_sink(spec: SinkSpec, context: SinkContext) -> Sink:
-    """Open one sink, in the thread that will present.
+    """Open one sink, on the presenting thread.
 
     Raises:
         ConfigError: its file cannot be used.

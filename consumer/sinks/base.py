@@ -1,4 +1,4 @@
-"""The interface of all sinks, and what they know of their consumer."""
+"""The interface of all sinks, and the context that they are opened with."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SinkContext:
-    """What a sink may know about the consumer that it serves."""
+    """The settings and statistics of the consumer that a sink belongs to."""
 
     settings: ConsumerSettings
     stats: Callable[[], ConsumerStats]
@@ -31,26 +31,24 @@ class SinkContext:
 
 
 class Sink:
-    """Somewhere for frames to go. Does nothing with them: override what you need.
+    """Base class of sinks; all methods do nothing.
 
-    `present`, `tick`, `trace` and `close` are called by one thread, the one that presents;
-    `receive` by the receiving thread, which must never wait.
-
-    Any method may raise `SinkError`; the consumer then ends with that line.
+    `present`, `tick`, `trace` and `close` are called on the presenting thread, `receive` on the receiving
+    thread, which must not block. Any method may raise `SinkError`, which ends the consumer.
     """
 
     def present(self, frame: Frame) -> None:
         """Show one frame."""
 
     def receive(self, frame: EncodedFrame) -> None:
-        """Take one encoded frame: every one that can be decoded, in order, shown or not."""
+        """Process one encoded frame: every decodable one, in order, presented or not."""
 
     def trace(self, row: TraceRow) -> None:
-        """Note what became of one frame, about half a second later."""
+        """Process the outcome of one frame, about half a second later."""
 
     def tick(self) -> bool:
-        """Called at least ten times a second, frames or not. False ends the consumer in good order."""
+        """Called at least ten times a second, with or without frames. False ends the consumer normally."""
         return True
 
     def close(self) -> None:
-        """Write out what is pending and release everything."""
+        """Write pending data and release all resources."""

@@ -1,4 +1,4 @@
-"""What the sinks that write files have in common: how they refuse, how they fail, and their thread."""
+"""Shared by the sinks that write files: errors, retries, and the writing thread."""
 
 from __future__ import annotations
 
@@ -39,24 +39,24 @@ def require_suffix(kind: str, path: Path, allowed: tuple[str, ...]) -> str:
 
 
 def unusable(kind: str, path: Path, error: OSError) -> ConfigError:
-    """The refusal of a file that cannot be opened for writing."""
+    """The error for a file that cannot be opened for writing."""
     allowed = f"allowed is a file that can be written ({reason(error)})"
     return ConfigError("--sink", f"{kind}:{path}", allowed)
 
 
 def failed(kind: str, path: Path, error: Exception) -> SinkError:
-    """The failure of a file that was open."""
+    """The error for a file that cannot be written any further."""
     return SinkError(f"{kind}:{path} cannot be written any further: {reason(error)}")
 
 
 class WriteRetry:
-    """A file that cannot be written for now: what to log, and when to try again.
+    """Decides when to retry a file that cannot be written, and what to log.
 
-    A disk that is full, or gone, must not end a consumer that has other things to do: the file is left
-    alone, one warning is logged, and writing goes on by itself when it can. All `now_ns` are monotonic.
+    A full or missing disk must not end a consumer that has other sinks: one warning is logged, and writing
+    resumes when it is possible again. All `now_ns` are monotonic.
 
     Args:
-        room_bytes: with less than this free, a disk still counts as full.
+        room_bytes: after ENOSPC, retry only with this much free space.
     """
 
     def __init__(self, kind: str, path: Path, room_bytes: int = 0) -> None:
@@ -70,16 +70,16 @@ class WriteRetry:
 
     @property
     def failing(self) -> bool:
-        """Whether it could not be written last time."""
+        """Whether the last write failed."""
         return self._error is not None
 
     @property
     def failure(self) -> SinkError | None:
-        """What to end with if it still cannot be written by then."""
+        """The error to raise at the end if the last write failed."""
         return None if self._error is None else failed(self._kind, self._path, self._error)
 
     def failed(self, error: OSError, now_ns: int) -> None:
-        """It could not be written; logged if it could before."""
+        """A write failed; logged if the previous one succeeded."""
         began = not self.failing
         self._error, self._tried_ns = error, now_ns
         if began and self._limiter.allow(now_ns) is not None:
@@ -91,14 +91,14 @@ class WriteRetry:
             )  # fmt: skip
 
     def succeeded(self, missing: str = "") -> None:
-        """It could be written."""
+        """A write succeeded; `missing` is appended to the log line."""
         self._error = None
         if self._warned:
             self._warned = False
             _LOG.warning("%s:%s can be written again%s", self._kind, self._path, missing)
 
     def due(self, now_ns: int) -> bool:
-        """Whether to write: always while nothing is wrong, else once a second."""
+        """Whether to write now: always after a success, once a second after a failure."""
         if self._error is None:
             return True
         if now_ns - self._tried_ns < _RETRY_NS:
@@ -115,10 +115,10 @@ class WriteRetry:
 
 
 class FileThread:
-    """Runs `work`, which writes a file, from now on. What it raises is raised by `check` or `close`.
+    """Runs `work`, which writes a file, on its own thread. `check` and `close` raise its error.
 
     Args:
-        stop: makes `work` write what is left, and return.
+        stop: makes `work` write pending data and return.
     """
 
     def __init__(self, kind: str, path: Path, work: Callable[[], None], stop: Callable[[], None]) -> None:
@@ -131,7 +131,7 @@ class FileThread:
         self._thread.start()
 
     def check(self) -> None:
-        """Raise, once, what ended it."""
+        """Raise, once, the error that ended `work`."""
         failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
@@ -148,5 +148,5 @@ class FileThread:
             self._work()
         except SinkError as error:
             self._failure = error
-        except Exception as error:  # noqa: BLE001 - raised in the thread that presents
+        except Exception as error:  # noqa: BLE001 - raised on the presenting thread
             self._failure = failed(self._kind, self._path, error)

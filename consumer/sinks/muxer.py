@@ -1,6 +1,6 @@
-"""One recorded file: encoded frames into MP4 or Matroska, so that it is playable at every moment.
+"""Writes encoded frames to an MP4 or Matroska file that is playable at any time.
 
-Bodies are copied as they are, never encoded again; raw pictures alone go through libx264 first.
+Bodies are copied without re-encoding; only raw pictures are encoded, with libx264.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ FORMATS: Final = {".mp4": "mp4", ".mkv": "matroska"}
 _TRACKS: Final = {Codec.H264: "h264", Codec.JPEG: "mjpeg", Codec.PNG: "png", Codec.RAW: "h264"}
 _TIME_BASE: Final = Fraction(1, 90_000)
 _RAW_CRF: Final = 18
-# A fragment or cluster stands on its own: what is lost by kill -9 is the one being filled. Fragments
-# that start at keyframes let players seek, but of intra-only codecs each frame would become one.
+# Fragments and clusters are self-contained: kill -9 only loses the current one. Fragments that start at
+# keyframes make the file seekable, but with intra-only codecs each frame would become a fragment.
 _MATROSKA: Final = {"cluster_time_limit": "900", "flush_packets": "1"}
 _MP4: Final = {"frag_duration": "900000", "flush_packets": "1"}
 _MP4_FLAGS: Final = "empty_moov+default_base_moof"
@@ -33,11 +33,10 @@ _TOLERANCE_NS: Final = 2_000_000_000
 
 
 class Timeline:
-    """Timestamps of a file, in nanoseconds since its first frame: they grow whatever the clocks do. Pure.
+    """Timestamps of a file, in nanoseconds since its first frame, strictly increasing. Pure.
 
-    The distance between two frames is that of their capture, as long as it agrees with that of their
-    arrival; where it does not, a wall clock was set or another machine's clock took over, and arrival
-    is believed.
+    The step between two frames is that of their capture times if it agrees with that of their arrival
+    times; else a clock was set, or the producer changed, and the step of the arrival times is used.
     """
 
     def __init__(self) -> None:
@@ -64,8 +63,8 @@ class Timeline:
 class Muxer:
     """Writes one codec and size into `file`, which it closes. Belongs to one thread.
 
-    Every 0.9 s or sooner all frames but the newest ones are handed to the operating system; libav does
-    so when the next frame comes, not by a timer.
+    All but the newest frames are flushed at least every 0.9 s; libav flushes when it gets the next frame,
+    not by a timer.
 
     Raises:
         SinkError: this kind of file cannot hold this codec.
@@ -81,7 +80,7 @@ class Muxer:
         if suffix == ".mp4":
             options = {**_MP4, "movflags": _MP4_FLAGS + ("+frag_keyframe" if inter_coded else "")}
         self._container = av.open(file, "w", format=FORMATS[suffix], options=options)
-        # 4:2:0 needs even sizes; an odd one was coded one pixel larger (DESIGN 2), and MP4 has no crop.
+        # 4:2:0 needs even sizes; the encoder pads an odd one by a pixel, and MP4 has no crop.
         self._stream = self._container.add_mux_stream(
             _TRACKS[header.codec],
             rate=Fraction(header.fps).limit_denominator(1001),
@@ -110,21 +109,21 @@ class Muxer:
         packet.stream = self._stream
         packet.time_base = _TIME_BASE
         packet.pts = packet.dts = _ticks(self._timeline.advance(frame.header.capture_ns, arrival_ns))
-        # Only for the last frame: of the others libav takes the distance to the next one.
+        # Used for the last frame only: for others libav uses the next timestamp.
         packet.duration = _ticks(1e9 / frame.header.fps)
         packet.is_keyframe = key
         self._container.mux_one(packet)
 
     def close(self) -> None:
-        """Write what is pending and the index, and close the file."""
+        """Write pending data and the index, and close the file."""
         try:
             self._container.close()
         finally:
             self._file.close()
 
     def abandon(self) -> None:
-        """Close the file as it stands, after a write has failed."""
-        # PyAV leaves the index out where the file is closed; with it, the failed write would come again.
+        """Close the file without an index, after a write has failed."""
+        # With the file closed PyAV writes no index; else the failed write would be repeated.
         self._file.close()
         self._container.close()
 

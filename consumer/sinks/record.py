@@ -1,4 +1,4 @@
-"""`record:FILE`: the stream as it came, in an MP4 or Matroska file."""
+"""`record:FILE`: records the stream to an MP4 or Matroska file."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from fanlight.consumer.sinks.muxer import FORMATS, Muxer
 _LOG: Final = logging.getLogger(__name__)
 _MAX_FRAMES: Final = 256
 _MAX_BYTES: Final = 64 * 1024 * 1024
-# Seconds of most streams: with less, the next file would be as short.
+# A few seconds of most streams: with less, the next file would be shorter than that.
 _ROOM_BYTES: Final = 4 * 1024 * 1024
 
 
 class RecordSink(Sink):
-    """Records from the first keyframe on. Writing has a thread of its own, so a slow disk costs frames
-    of the recording and nothing else.
+    """Records from the first keyframe on, on a thread of its own: a slow disk only drops frames of the
+    recording.
 
-    When the disk is full, or FILE cannot be written for another reason, a warning is logged and the file
-    closed as it stands: it can be played up to there. Once there is room again, the recording goes on by
-    itself, in FILE-2. If it could not by the end, the consumer ends with an error.
+    When the disk is full, or FILE cannot be written for another reason, a warning is logged and the file is
+    closed; it is playable up to there. Once writing is possible again, the recording continues in FILE-2.
+    If it fails until the end, the consumer ends with an error.
 
     Raises:
         ConfigError: unknown extension, or FILE cannot be created.
@@ -59,13 +59,13 @@ class RecordSink(Sink):
         try:
             while (item := self._queue.take()) is not None:
                 self._write(*item)
-                # Logged by this thread: a log that blocks must not hold up the receiving one.
+                # Logged on this thread: a blocking log must not delay the receiving one.
                 if self._queue.left_out > reported and limiter.allow(monotonic_ns()) is not None:
                     reported = self._report_left_out()
             if self._queue.left_out > reported:
                 self._report_left_out()
             if (failure := self._retry.failure) is not None:
-                raise failure  # noqa: TRY301 - as all others
+                raise failure  # noqa: TRY301 - handled below like other errors
             self._recording.close()
         except Exception:
             self._queue.close()
@@ -93,12 +93,12 @@ class RecordSink(Sink):
 
 
 class RecordQueue:
-    """Frames that wait to be written. When it is full, whole frames up to the next keyframe are left out.
+    """Frames that wait to be written. When it is full, all frames until the next keyframe are left out.
 
     Thread-safe.
 
     Attributes:
-        left_out: frames that are missing since the queue was full.
+        left_out: number of frames left out because the queue was full.
     """
 
     def __init__(self, max_frames: int = _MAX_FRAMES, max_bytes: int = _MAX_BYTES) -> None:
@@ -114,7 +114,7 @@ class RecordQueue:
         self.left_out = 0
 
     def put(self, frame: EncodedFrame, arrival_ns: int) -> None:
-        """Leave a frame, if it can be decoded with those before it and there is room. Never waits."""
+        """Queue a frame, if there is room and it is decodable after the previous ones. Never waits."""
         header, size_bytes = frame.header, len(frame.body)
         with self._changed:
             if self._closed:
@@ -134,7 +134,7 @@ class RecordQueue:
             self._changed.notify()
 
     def take(self) -> tuple[EncodedFrame, int] | None:
-        """Wait for a frame; None once it is closed and empty."""
+        """Wait for a frame; None once the queue is closed and empty."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._frames)
             if not self._frames:
@@ -144,7 +144,7 @@ class RecordQueue:
             return frame, arrival_ns
 
     def close(self) -> None:
-        """No more will come."""
+        """Accept no more frames."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -159,9 +159,8 @@ class Recording:
     """The files of one recording: FILE, then FILE-2, FILE-3, ... whenever the codec or size changes, and
     after a write that failed. Belongs to one thread once it is open.
 
-    Nothing is ever overwritten: names that are taken are passed over. The first file is created at once,
-    so that a folder that cannot be written to shows before the first frame; it is removed again
-    if none comes.
+    Existing files are never overwritten: their names are skipped. The first file is created at once, so
+    that an unwritable folder is detected before the first frame; it is removed if no frame is recorded.
 
     Raises:
         ConfigError: unknown extension, or the file cannot be created.
@@ -216,7 +215,7 @@ class Recording:
             Path(self.name).unlink(missing_ok=True)
 
     def abandon(self) -> None:
-        """Leave the file as it stands, after a write has failed; the next keyframe opens the next one."""
+        """Close the file after a failed write; the next keyframe opens the next file."""
         muxer, self._muxer, self._shape = self._muxer, None, None
         try:
             if muxer is not None:
@@ -236,7 +235,7 @@ class Recording:
         for number in itertools.count(1):
             name = self._path.name if number == 1 else f"{self._path.stem}-{number}{self._path.suffix}"
             try:
-                # Without a buffer: libav has its own, and an error must show where it happens.
+                # Unbuffered: libav has a buffer, and errors must be raised by the write that failed.
                 return self._path.with_name(name).open("xb", buffering=0)
             except FileExistsError:
                 continue

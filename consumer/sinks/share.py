@@ -1,4 +1,4 @@
-"""`share`: makes this consumer the hub of its host: it decodes once, and the others map its pictures."""
+"""`share`: makes this consumer the hub of its host, whose decoded pictures other consumers map."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
 _LOG: Final = logging.getLogger(__name__)
 
-# With frames coming in and none shared for so long, the others are better off with the stream itself.
+# After receiving frames for this long without sharing any, the hub stops writing its liveness time.
 _STALLED_NS: Final = 500_000_000
 _RETRY_NS: Final = 5_000_000_000
 _MIB: Final = 1024 * 1024
-# A source that is faster than its header says gets more slots, up to this rate.
+# A source that exceeds the rate in its headers gets more slots, up to this rate.
 _HIGHEST_FPS: Final = 1000.0
-# And gives them back when it has kept to its rate for so long.
+# The extra slots are removed after this time without exceeding the header's rate.
 _CALM_NS: Final = 10_000_000_000
 _CALM_RATIO: Final = 1.1
 
 
 class ShareSink(Sink):
-    """Writes every presented frame into a ring in shared memory, and wakes those who wait there.
+    """Writes every presented frame to a ring in shared memory, and wakes its viewers.
 
-    A second hub of the same host, stream and form stands by, and takes over when the first one ends.
+    A second hub of the same host, stream and form is on standby, and takes over when the first one ends.
 
     Args:
         now_ns: the monotonic clock.
@@ -176,7 +176,7 @@ class ShareSink(Sink):
 
 
 class SlotRate:
-    """The rate that the ring has slots for: that of the header, or more if frames come faster. Pure."""
+    """The frame rate that the number of slots is based on: the header's, or a higher actual one. Pure."""
 
     def __init__(self, now_ns: int) -> None:
         self._fastest_fps = 0.0
@@ -186,11 +186,11 @@ class SlotRate:
         return max(header_fps, self._fastest_fps)
 
     def exceeded(self, header_fps: float) -> None:
-        """A frame found no free slot: more of them, from the next one on."""
+        """A frame found no free slot: increase the rate."""
         self._fastest_fps = min(_HIGHEST_FPS, 2 * self.fps(header_fps))
 
     def observe(self, header_fps: float, now_ns: int) -> None:
-        """A frame came: back to the header's rate after a while without more frames than that."""
+        """A frame arrived: return to the header's rate if it has not been exceeded for 10 s."""
         self._frames += 1
         passed_ns = now_ns - self._since_ns
         if passed_ns < _CALM_NS:
@@ -201,7 +201,7 @@ class SlotRate:
 
 
 class Progress:
-    """Whether viewers are well served: the hub is connected, and shares what it receives. Pure."""
+    """Decides whether the hub is live: it is connected, and shares what it receives. Pure."""
 
     def __init__(self, now_ns: int) -> None:
         self._shared_ns = now_ns

@@ -1,4 +1,4 @@
-"""`snapshot:FILE`: the newest picture in a file that is always whole."""
+"""`snapshot:FILE`: the newest picture in a file that is replaced atomically."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _CODECS: Final = {".jpg": Codec.JPEG, ".jpeg": Codec.JPEG, ".png": Codec.PNG}
 
 
 class SnapshotSink(Sink):
-    """Writes the first picture at once, then the newest at most once a second, and the last at close.
+    """Writes the first picture at once, then the newest at most once a second, and the last one at close.
 
-    Encoding 720p as PNG takes longer than a frame lasts, so a thread of its own does it. Each picture is
-    copied, since it may be shared memory.
+    Encoding 720p as PNG takes longer than a frame interval, so it has a thread of its own. Pictures are
+    copied, since they may be shared memory.
 
-    When it cannot be written (a full disk), a warning is logged, the file stays as it is, and a later
-    picture is tried a second later. If that failed to the end, the consumer ends with an error.
+    If writing fails (a full disk), a warning is logged, the file is not changed, and a later picture is
+    written after a second. If it fails until the end, the consumer ends with an error.
 
     Raises:
         ConfigError: FILE has another extension, or its folder cannot be written to.
@@ -41,7 +41,7 @@ class SnapshotSink(Sink):
     def __init__(self, path: str, interval_s: float = _INTERVAL_S) -> None:
         self._path = Path(path)
         self._codec = _CODECS[require_suffix("snapshot", self._path, tuple(_CODECS))]
-        # In the same folder, since a rename is atomic only inside one file system.
+        # In the same folder, since renaming is atomic only within a file system.
         self._scratch = self._path.with_name(f".{self._path.name}.{os.getpid()}.tmp")
         try:
             if self._path.is_dir():
@@ -59,7 +59,7 @@ class SnapshotSink(Sink):
     def present(self, frame: Frame) -> None:
         image = np.empty((*frame.image.shape[:2], 3), np.uint8)
         np.copyto(image, three_channels(frame.image))
-        if frame.valid:  # else this process was stopped in the middle of the copy
+        if frame.valid:  # False if this process was suspended during the copy
             self._newest.put(image)
 
     def tick(self) -> bool:

@@ -1,4 +1,4 @@
-"""`status`: one live line with the state of the stream."""
+"""`status`: a line with the state of the stream."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PLAIN_INTERVAL_NS: Final = 1_000_000_000
 
 
 def status_line(name: str, stats: ConsumerStats) -> str:
-    """The text of the line. Counters that are rarely above zero appear only when they are."""
+    """The text of the line. Rare counters appear only if they are above zero."""
     parts = [name]
     if not stats.connected:
         parts.append("reconnecting..." if stats.received else "connecting...")
@@ -46,9 +46,9 @@ def status_line(name: str, stats: ConsumerStats) -> str:
 
 
 class StatusSink(Sink):
-    """Redraws the line in place on a terminal; elsewhere prints it once a second.
+    """Redraws the line in place on a terminal; otherwise prints it once a second.
 
-    When the reader of the output has gone (`| head`), the consumer ends in good order.
+    A closed output pipe (`| head`) ends the consumer normally.
     """
 
     def __init__(
@@ -64,28 +64,28 @@ class StatusSink(Sink):
         self._interval_ns = _TERMINAL_INTERVAL_NS if self._live else _PLAIN_INTERVAL_NS
         self._written_ns: int | None = None
         self._drawn = 0
-        self._reader_gone = False
+        self._pipe_closed = False
 
     def tick(self) -> bool:
         now_ns = self._now_ns()
         if self._written_ns is None or now_ns - self._written_ns >= self._interval_ns:
             self._written_ns = now_ns
             self._write_line()
-        return not self._reader_gone
+        return not self._pipe_closed
 
     def close(self) -> None:
-        """Leave the last figures on a line of their own."""
-        if not self._reader_gone:
+        """Write the final figures and end the line."""
+        if not self._pipe_closed:
             self._write_line()
-        if self._live and not self._reader_gone:
+        if self._live and not self._pipe_closed:
             self._write("\n")
 
     def _write_line(self) -> None:
         line = status_line(self._context.name, self._context.stats())
         if self._live:
-            # One column short: a terminal that is filled to its edge wraps, and \r stays on the new row.
+            # One column short: a full row wraps, and \r then stays on the next row.
             line = line[: self._columns() - 1]
-            # Spaces rather than an escape sequence wipe what is left of a longer line before.
+            # Spaces overwrite the rest of a longer previous line, without an escape sequence.
             self._drawn, line = len(line), f"\r{line:<{self._drawn}}"
         else:
             line += "\n"
@@ -96,7 +96,7 @@ class StatusSink(Sink):
             self._stream.write(text)
             self._stream.flush()
         except BrokenPipeError:
-            self._reader_gone = True
+            self._pipe_closed = True
             self._discard_output()
         except OSError as error:
             raise SinkError(f"status cannot be written: {reason(error)}") from None
@@ -108,7 +108,7 @@ class StatusSink(Sink):
             return 80
 
     def _discard_output(self) -> None:
-        # What is still buffered would be flushed once more at exit and end in a traceback there.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self._stream.fileno())
-        os.close(nowhere)
+        # Buffered text would be flushed at exit and raise there again.
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, self._stream.fileno())
+        os.close(null)

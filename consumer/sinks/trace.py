@@ -13,7 +13,7 @@ from fanlight.consumer.stats import TraceRow
 
 HEADER: Final = "seq,capture_ns,received_ns,presented_ns,event\n"
 _FLUSH_INTERVAL_NS: Final = 1_000_000_000
-# Rows of a minute, that wait for a disk that is full.
+# One minute of rows, kept while the disk is full.
 _MAX_BYTES: Final = 1 << 18
 
 
@@ -24,11 +24,11 @@ def line(row: TraceRow) -> str:
 
 
 class TraceSink(Sink):
-    """Writes about once a second, so that a crash costs at most that much. Replaces an older FILE.
+    """Writes about once a second: a crash loses at most that much. Replaces an existing FILE.
 
-    While the disk is full, or FILE cannot be written for another reason, 256 KiB of rows are kept and
-    later ones left out; that is logged, and writing goes on by itself. If it could not by the end, the
-    consumer ends with an error.
+    While the disk is full, or FILE cannot be written for another reason, 256 KiB of rows are kept and later
+    ones left out. This is logged, and writing resumes by itself. If it fails until the end, the consumer
+    ends with an error.
 
     Raises:
         ConfigError: FILE cannot be written.
@@ -38,7 +38,7 @@ class TraceSink(Sink):
         self._path = Path(path)
         self._now_ns = now_ns
         try:
-            # Without a buffer: what a full disk did not take is to be known.
+            # Unbuffered: the number of bytes written to a full disk has to be known.
             self._file = self._path.open("wb", buffering=0)
         except OSError as error:
             raise unusable("trace", self._path, error) from None

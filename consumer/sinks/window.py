@@ -16,7 +16,7 @@ from fanlight.common.runtime.x_libraries import unify_x_libraries
 from fanlight.consumer.sinks.base import Sink, SinkContext
 from fanlight.consumer.stats import ConsumerStats
 
-# Qt's remarks on fonts and sessions are nothing a user could act on.
+# Qt logs about fonts and sessions, which users cannot change.
 os.environ.setdefault("QT_LOGGING_RULES", "*.debug=false;*.info=false;*.warning=false")
 try:
     import cv2
@@ -39,13 +39,13 @@ _FONT_PX: Final = 17
 _WEIGHT: Final = 500
 _WHITE: Final = (255, 255, 255)
 _AMBER: Final = (60, 190, 255)
-# What is left of the picture under the label: dark enough to read white on snow.
+# Brightness of the picture under the label: white text is readable on any picture.
 _SHADE: Final = 0.35
 _INSTEAD: Final = "use --sink status"
 
 
 class WindowSink(Sink):
-    """Opens at once, with a notice until the first frame. Qt belongs to the thread that opens it.
+    """Opens at once, with a notice until the first frame. All methods on one thread, as Qt requires.
 
     Raises:
         SinkError: no window can be opened here.
@@ -70,7 +70,7 @@ class WindowSink(Sink):
         self._pump()
 
     def present(self, frame: Frame) -> None:
-        # imshow would open a window that the user has closed once more.
+        # imshow would reopen a window that the user has closed.
         if not self._open:
             return
         now_ns = monotonic_ns()
@@ -78,12 +78,12 @@ class WindowSink(Sink):
         if self._canvas.shape != (height, width, 3):
             self._canvas = np.empty((height, width, 3), np.uint8)
         if self._unsized_frames:
-            # With the second frame again: Qt loses a size that is asked for before its window is mapped.
+            # Repeated for the second frame: Qt loses a size that is set before the window is mapped.
             self._unsized_frames -= 1
             cv2.resizeWindow(self._title, *fitted(width, height))
         np.copyto(self._canvas, three_channels(frame.image))
         if not frame.valid:
-            # This process was stopped in the middle of it, for longer than the picture is kept.
+            # The process was suspended during the copy, for longer than the grace time.
             self._canvas.fill(24)
             return
         if self._text_ns is None or now_ns - self._text_ns >= _LABEL_INTERVAL_NS:
@@ -107,7 +107,7 @@ class WindowSink(Sink):
         cv2.destroyAllWindows()
 
     def _show_stall(self, stalled_s: int) -> None:
-        """Mark a picture that is old: a frozen one looks like a live one."""
+        """Mark an old picture, since a frozen one is not distinguishable from a live one."""
         if stalled_s <= self._stalled_s:
             return
         if not self._stalled_s:
@@ -118,12 +118,12 @@ class WindowSink(Sink):
         cv2.imshow(self._title, shown)
 
     def _pump(self) -> None:
-        """Let Qt draw and read the keyboard. Takes about 2 ms, asleep: Qt has no shorter way in OpenCV."""
+        """Run Qt's event loop once: drawing and keyboard. Sleeps about 2 ms, the minimum of OpenCV."""
         key = cv2.pollKey()
         try:
             visible = cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) > 0
         except cv2.error:
-            # With its last window OpenCV puts away all of Qt, and then no longer answers.
+            # OpenCV shuts Qt down with the last window; the call then fails.
             visible = False
         if not visible or (key != -1 and key & 0xFF in _QUIT_KEYS):
             self._open = False
@@ -142,7 +142,7 @@ def label_text(name: str, stats: ConsumerStats) -> str:
 
 
 class Label:
-    """Draws text on a shaded box, in the font that OpenCV 5 brings along (it needs none installed)."""
+    """Draws text on a shaded box, in the font that OpenCV 5 includes."""
 
     def __init__(self) -> None:
         self._font = cv2.FontFace("sans")
@@ -154,7 +154,7 @@ class Label:
         right = min(width, MARGIN_PX + text_width + 2 * _PADDING_PX)
         bottom = min(height, MARGIN_PX + _FONT_PX + 2 * _PADDING_PX)
         box = canvas[MARGIN_PX:bottom, MARGIN_PX:right]
-        # A warning stands over an older label, which must not show through.
+        # A warning covers an older label, which must not be visible.
         np.multiply(box, 0 if warning else _SHADE, out=box, casting="unsafe")
         # Capitals are about 0.72 of the font's size: this puts them into the middle of the box.
         baseline = MARGIN_PX + _PADDING_PX + round(_FONT_PX * 0.86)
@@ -164,9 +164,9 @@ class Label:
 
 
 def require_display() -> None:
-    """Try what Qt is going to do: load its X plugin, and log in to the X server of `DISPLAY`.
+    """Load Qt's X plugin and connect to the X server, before Qt does, which calls abort() on a failure.
 
-    `import cv2` has set the path of the plugin. This runs before Qt does, which would call abort().
+    `import cv2` has set the path of the plugin.
 
     Raises:
         SinkError: a window cannot be opened here.
@@ -182,7 +182,7 @@ def require_display() -> None:
         xcb = ctypes.CDLL("libxcb.so.1")
     except OSError as error:
         raise SinkError(f"window cannot be opened: a library is missing ({error}), {_INSTEAD}") from None
-    # Not a bare connect(): the server may answer and still refuse the cookie.
+    # Not only connect(): the server may accept the connection and refuse the cookie.
     xcb.xcb_connect.restype = ctypes.c_void_p
     connection = ctypes.c_void_p(xcb.xcb_connect(display.encode(), None))
     if xcb.xcb_connection_has_error(connection):

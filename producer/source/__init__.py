@@ -27,10 +27,10 @@ def make_source(
 
     Args:
         loop: files and images start over at their end.
-        fps: files, images and the test pattern play at this rate; a camera or a live URL returns no more
-            pictures a second. None: the source's own rate.
-        size: (width, height) of the test pattern, and asked of a camera; the others ignore it.
-        max_pixels: of a picture in a file or URL.
+        fps: files, images and the test pattern play at this rate; a camera or a live URL is limited
+            to it. None: the source's own rate.
+        size: (width, height) of the test pattern, and requested from a camera; other sources ignore it.
+        max_pixels: limit for a picture in a file or URL.
 
     Raises:
         ConfigError: there is no such file or folder, or no image in it.

@@ -12,10 +12,10 @@ from fanlight.producer.stats import Drops
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Captured:
-    """One picture and the moment it stands for.
+    """One picture and its capture time.
 
     Attributes:
-        picture: belongs to the reader; the source never writes to it again.
+        picture: the source does not write to it again.
         capture_ns: wall time (Unix) at which it was taken: when the camera or the network delivered it,
             or, for a source that plays at a rate, when it was due.
         captured_ns: the same moment in monotonic time: a wall clock may be set while the picture waits.
@@ -31,21 +31,21 @@ class Captured:
 
 
 class Source(Protocol):
-    """Gives one picture after the other, at its own pace.
+    """Yields one picture after another, at its own pace.
 
     `open`, `read` and `close` are called by one thread, the capture thread; `interrupt` by any other.
 
     Attributes:
-        drops: pictures that it did not return.
+        drops: number of pictures that were not returned, by reason.
     """
 
     drops: Drops
 
     @property
     def live(self) -> bool:
-        """True if it may come back after a failure or an end (camera, network stream).
+        """True if reopening may succeed after a failure or an end (camera, network stream).
 
-        A URL is taken for live until `open` finds that it has a known duration.
+        A URL counts as live until `open` finds a known duration.
         """
         ...
 
@@ -60,8 +60,8 @@ class Source(Protocol):
         Returns soon after `interrupt`, opened or not; `read` then returns None.
 
         Raises:
-            SourceError: with one sentence for the user; worth another try where `live`.
-            ConfigError: it can never work as it was given (a protocol that FFmpeg does not know).
+            SourceError: it cannot be opened now; a `live` source may be retried.
+            ConfigError: it can never be opened (a protocol that FFmpeg does not support).
         """
         ...
 
@@ -71,7 +71,7 @@ class Source(Protocol):
         Returns None soon after `interrupt`.
 
         Raises:
-            SourceError: it failed, or stalled for longer than it may; or it is live and ended.
+            SourceError: it failed or stalled, or it is live and ended.
         """
         ...
 

@@ -30,8 +30,8 @@ class CameraSource:
 
     Args:
         device: index, or a path (`/dev/video2`; any video that OpenCV opens will do).
-        fps: asked of the camera, and an upper limit if it gives more.
-        size: (width, height), asked of the camera. It may give another one.
+        fps: requested from the camera, and the upper limit if it delivers more.
+        size: (width, height), requested from the camera, which may choose another one.
         open_s: how long to wait for it to open.
         stall_s: how long to wait for a picture.
     """
@@ -85,20 +85,20 @@ class OpenCvGrabber:
     _capture: cv2.VideoCapture | None = None
 
     def open(self) -> None:
-        # FFmpeg inside OpenCV writes to stderr; it reads this when it is first used.
+        # Silences the FFmpeg inside OpenCV, which reads this on first use.
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
         import cv2
 
-        # Failures come back as return values too, and become one line of ours.
+        # OpenCV's own log repeats what the return values report.
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-        # By index, ask the kernel's video interface alone: the others only add seconds and noise.
+        # By index, try V4L2 only: the other backends add seconds and log lines.
         by_index_on_linux = isinstance(self.device, int) and sys.platform == "linux"
         capture = cv2.VideoCapture(self.device, cv2.CAP_V4L2 if by_index_on_linux else cv2.CAP_ANY)
         if not capture.isOpened():
             capture.release()
             raise SourceError(f"{self.name}: cannot be opened; {advice(self.device)}")
-        # Every set may be refused; the camera then keeps what it has. One picture of buffer, because
-        # with more every picture would be an old one.
+        # A camera may ignore each of these. A buffer of one picture, because with a longer one every
+        # picture is old.
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
         if self.size is not None:
             capture.set(cv2.CAP_PROP_FRAME_WIDTH, self.size[0])
@@ -118,7 +118,7 @@ class OpenCvGrabber:
             retrieved, image = self._capture.retrieve()
             if retrieved:
                 return Captured(as_bgr(image), capture_ns)
-        raise SourceError(f"{self.name}: it stopped giving pictures")
+        raise SourceError(f"{self.name}: it stopped delivering pictures")
 
     def close(self) -> None:
         if self._capture is not None:
@@ -127,7 +127,7 @@ class OpenCvGrabber:
 
 
 def advice(device: int | str, present: Sequence[str] | None = None) -> str:
-    """What to try when a camera cannot be opened; `present` are the cameras that there are."""
+    """What to try when a camera cannot be opened; `present` lists the device files that exist."""
     if sys.platform != "linux":
         return "is it attached, and not in use by another program?"
     if present is None:

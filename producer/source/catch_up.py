@@ -1,15 +1,15 @@
 """Skips packets of a live stream that arrive faster than they can be decoded. Pure.
 
-What is not decoded in time waits in the buffers of two operating systems, megabytes of it, and is seconds
-old when it is decoded, though it seems to have just arrived. Reading alone is quick: a few packets in a row
-that came without a wait show that more are queued behind them.
+Packets that are not read in time queue up in the socket buffers of both hosts: megabytes, seconds of video
+that seem to have just arrived. Reading without decoding is quick, so several consecutive packets that
+arrive without a wait show that more are queued behind them.
 """
 
 from __future__ import annotations
 
-# Of an interval: a packet that was there already takes less, on a busy machine too.
+# A fraction of an interval: reading a queued packet takes less, even on a busy machine.
 _NO_WAIT = 6
-# The network may deliver so many at once.
+# The network may deliver this many at once.
 _IN_A_ROW = 8
 _LONGEST_QUEUE_NS = 300_000_000
 
@@ -34,8 +34,8 @@ class CatchUp:
         """Whether not to decode a packet. Times are monotonic.
 
         Args:
-            requested_ns: when the demuxer was asked for it.
-            arrived_ns: when the demuxer returned it.
+            requested_ns: when the read began.
+            arrived_ns: when the read returned it.
         """
         if arrived_ns - requested_ns > self._interval_ns // _NO_WAIT:
             self._row = 0

@@ -1,4 +1,4 @@
-"""A number that a program can read off a picture, even after lossy coding and scaling.
+"""A machine-readable number in a picture, which survives lossy coding and scaling.
 
 Two rows of sixteen black and white blocks across the bottom: 24 bits of the number, highest first, then
 8 bits of a CRC over them. All positions are fractions of the picture's size.
@@ -17,7 +17,7 @@ MODULUS = 1 << 24
 _COLUMNS = 16
 _ROWS = 2
 _DARK, _BRIGHT = 16, 235
-# A block that is neither clearly dark nor clearly bright was not drawn by us, or not in this place.
+# A level in between: there is no code in this picture, or not at this position.
 _DARK_BELOW, _BRIGHT_ABOVE = 90, 165
 
 
@@ -41,7 +41,7 @@ def draw_frame_number(image: BGR, number: int) -> None:
 
 
 def read_frame_number(image: BGR) -> int | None:
-    """The number, or None where there is none or it did not survive."""
+    """The number; None if there is none or it is damaged."""
     height, width = image.shape[:2]
     row_height = _row_height(height)
     if width < _COLUMNS or code_top(height) < 0:
@@ -52,7 +52,7 @@ def read_frame_number(image: BGR) -> int | None:
         top = code_top(height) + row * row_height
         for column in range(_COLUMNS):
             left, right = int(edges[column]), int(edges[column + 1])
-            # The middle of a block: its rim is blurred by coding.
+            # Only the middle of the block: coding blurs its edges.
             trim_x, trim_y = (right - left) // 4, row_height // 4
             block = image[top + trim_y : top + row_height - trim_y, left + trim_x : right - trim_x]
             level = float(block.mean())

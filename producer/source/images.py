@@ -31,10 +31,10 @@ SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".pbm", ".pnm"}
 )
 
-# More than a picture of 8K takes in any of these formats, with 8 bytes a pixel.
+# More than an 8K picture takes in any of these formats, at 8 bytes per pixel.
 _MAX_FILE_BYTES = 512 * 1024 * 1024
 
-# The first bytes of a file decide, whatever its name says.
+# By the first bytes of a file; its name is ignored.
 _DECODERS = {
     "png": (b"\x89PNG\r\n\x1a\n",),
     "mjpeg": (b"\xff\xd8\xff",),
@@ -137,12 +137,12 @@ class ImagesSource:
 def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> av.VideoFrame:
     """Decode one image file.
 
-    A decoder alone takes half the time that FFmpeg needs to open the file as a video of one frame.
+    Using the decoder directly takes half the time of opening the file as a video of one frame.
 
     Raises:
-        ValueError: no known image format.
+        ValueError: unknown image format.
         DecodeError: it has too many scans or chunks.
-        av.FFmpegError: damaged, truncated, or too large; no memory was allocated for it then.
+        av.FFmpegError: damaged, truncated, or too large; memory is allocated only within `max_pixels`.
     """
     codec = next((name for name, starts in _DECODERS.items() if data.startswith(starts)), None)
     if codec is None:
@@ -151,8 +151,8 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> av.VideoFrame:
     decoder.thread_count = 1
     options = {"max_pixels": str(max_pixels)}
     if codec == "mjpeg":
-        # Else the missing part of a truncated JPEG is filled with grey, silently. For TIFF it would be
-        # too strict: a tag that the decoder does not know is enough to fail.
+        # By default the missing part of a truncated JPEG is filled with grey, without an error. Not for
+        # TIFF, where an unknown tag would be an error.
         options["err_detect"] = "explode"
         check_scans(data)
     decoder.options = options
@@ -163,7 +163,7 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> av.VideoFrame:
 
 
 def to_picture(frame: av.VideoFrame, converter: Converter) -> BGR:
-    """BGR rather than the decoder's own format: those have many layouts and value ranges."""
+    """Convert to BGR: decoders' own formats have many layouts and value ranges."""
     return np.ascontiguousarray(converter.to_bgr(frame))
 
 
@@ -180,6 +180,6 @@ def list_images(spec: str) -> list[Path]:
 
 
 def natural_key(path: Path) -> list[tuple[int, str]]:
-    """Sorts runs of digits by their value and everything else as text."""
+    """Sort key that compares runs of digits by value and everything else as text."""
     parts = re.split(r"(\d+)", str(path))
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

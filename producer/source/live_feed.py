@@ -1,9 +1,8 @@
 """Reads a camera or live stream on a thread of its own and keeps the newest picture.
 
-Neither PyAV nor OpenCV can interrupt a call: a name lookup, a connect, a read of a camera whose driver
-hangs. A feed gives up on time all the same. Its thread is then left behind; it ends, and closes the device,
-as soon as the call returns. It is a daemon so that a call which never returns cannot keep the process
-alive.
+Neither PyAV nor OpenCV can interrupt a call: a name lookup, a connect, a read from a camera whose driver
+hangs. A feed still times out: it abandons its thread, which closes the device and ends as soon as the
+call returns. The thread is a daemon, so that a call which never returns does not keep the process alive.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _JOIN_S = 0.5
 
 
 class Grabber(Protocol):
-    """A device or connection. Everything but `__init__` is called on the feed's thread."""
+    """A device or connection. All methods are called on the feed's reader thread."""
 
     def open(self) -> None:
         """Open the device or connection. May block; raises SourceError or ConfigError."""
@@ -40,7 +39,7 @@ class LiveFeed:
 
     Args:
         name: for messages.
-        drops: pictures that are not returned are counted here.
+        drops: counts the pictures that are not returned.
         open_s: how long to wait for a grabber to open.
         stall_s: how long to wait for a picture.
     """
@@ -52,10 +51,10 @@ class LiveFeed:
         self._open_s = open_s
         self._stall_s = stall_s
         self._limiter: FrameRateLimiter | None = None
-        self._reading: _Reading | None = None
+        self._reader: _Reader | None = None
 
     def open(self, grabber: Grabber) -> bool:
-        """Close the grabber before it, and wait until this one is open. False if interrupted.
+        """Close the previous grabber and wait until this one is open. False if interrupted.
 
         Raises:
             SourceError: it failed, or took longer than `open_s`.
@@ -63,27 +62,27 @@ class LiveFeed:
         """
         self.close()
         self._limiter = None
-        self._reading = reading = _Reading(grabber, self._name, self._drops)
+        self._reader = reader = _Reader(grabber, self._name, self._drops)
         if self.interrupted.is_set():
             return False
-        if not reading.open(self._open_s):
+        if not reader.open(self._open_s):
             raise SourceError(f"{self._name}: no answer for {self._open_s:g} s")
         return not self.interrupted.is_set()
 
     def limit(self, fps: float | None) -> None:
-        """From now on, return no more pictures a second than that."""
+        """Return at most `fps` pictures per second from now on; None for no limit."""
         self._limiter = FrameRateLimiter(fps) if fps else None
 
     def read(self) -> Captured | None:
-        """The newest picture that was not returned yet; None after the last one or after `interrupt`.
+        """The newest picture, each once; None after the last one or after `interrupt`.
 
         Raises:
             SourceError: the grabber failed, or there was no new picture for `stall_s`.
         """
-        while not self.interrupted.is_set() and self._reading is not None:
-            captured = self._reading.newest.take(self._stall_s)
+        while not self.interrupted.is_set() and self._reader is not None:
+            captured = self._reader.newest.take(self._stall_s)
             if captured is None:
-                if not self._reading.ended:
+                if not self._reader.ended:
                     raise SourceError(f"{self._name}: no frame for {self._stall_s:g} s")
                 return None
             if self._limiter is None or self._limiter.admits(monotonic_ns()):
@@ -92,21 +91,21 @@ class LiveFeed:
         return None
 
     def interrupt(self) -> None:
-        """Make `open` and `read` return, and the thread end when it can. Thread-safe, permanent."""
+        """Make `open` and `read` return, and the thread end as soon as it can. Thread-safe, permanent."""
         self.interrupted.set()
-        if (reading := self._reading) is not None:
-            reading.stop()
+        if (reader := self._reader) is not None:
+            reader.stop()
 
     def close(self) -> None:
-        """Stop reading, and wait for a moment for the thread to end."""
-        if self._reading is not None:
-            self._reading.stop()
-            self._reading.join()
-            self._reading = None
+        """Stop reading, and wait briefly for the reader thread to end."""
+        if self._reader is not None:
+            self._reader.stop()
+            self._reader.join()
+            self._reader = None
 
 
-class _Reading:
-    """One grabber from its opening to its closing, on a thread of its own."""
+class _Reader:
+    """Opens, reads and closes one grabber, on a thread of its own."""
 
     def __init__(self, grabber: Grabber, name: str, drops: Drops) -> None:
         self.newest: NewestSlot[Captured] = NewestSlot()
@@ -115,21 +114,21 @@ class _Reading:
         self._counting = threading.Lock()
         self._stop = threading.Event()
         self._opened = False
-        self._settled = threading.Event()  # opened, failed or stopped
+        self._open_done = threading.Event()  # opened, failed or stopped
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name=f"source {name}", daemon=True)
 
     def open(self, timeout_s: float) -> bool:
-        """Start; False if it took longer than that."""
+        """Start the thread and wait until the grabber is open; False on a timeout."""
         self._thread.start()
-        settled = self._settled.wait(timeout_s)
+        done = self._open_done.wait(timeout_s)
         if self._failure is not None and not (self._opened or self._stop.is_set()):
             raise self._failure
-        return settled
+        return done
 
     @property
     def ended(self) -> bool:
-        """True if there are no more pictures; raises what made it fail."""
+        """True if there are no more pictures. Raises the grabber's error if it failed."""
         if not self.newest.drained:
             return False
         if self._failure is not None and not self._stop.is_set():
@@ -138,7 +137,7 @@ class _Reading:
 
     def stop(self) -> None:
         self._stop.set()
-        self._settled.set()
+        self._open_done.set()
         self.newest.close()
         self._count_skipped(self.newest.take(0) is not None)
 
@@ -148,19 +147,19 @@ class _Reading:
 
     def _count_skipped(self, skipped: bool) -> None:
         if skipped:
-            with self._counting:  # `stop` is called by any thread
+            with self._counting:  # any thread may call `stop`
                 self._drops[Drop.SKIPPED] += 1
 
     def _run(self) -> None:
         try:
             self._grabber.open()
             self._opened = True
-            self._settled.set()
+            self._open_done.set()
             while not self._stop.is_set() and (captured := self._grabber.grab(self._stop)) is not None:
                 self._count_skipped(self.newest.put(captured))
-        except Exception as error:  # noqa: BLE001 - raised again by the thread that reads
+        except Exception as error:  # noqa: BLE001 - raised again in `open` or `ended`
             self._failure = error
         finally:
             self._grabber.close()
             self.newest.close()
-            self._settled.set()
+            self._open_done.set()

@@ -15,9 +15,9 @@ from fanlight.producer.source.playback import Playback
 from fanlight.producer.source.video_input import FALLBACK_FPS, VideoInput
 from fanlight.producer.stats import Drops
 
-# Enough to find the streams of a 40 Mbit/s feed, but not to wait for a second of it: two pictures
-# suffice to learn the rate. Opening an MPEG-TS feed takes 0.1 s so, 0.8 s by default.
-# No `nobuffer`: it throws away what was read while probing, and with it the keyframe, so that the first
+# Enough to find the streams of a 40 Mbit/s feed without reading a second of it: two pictures suffice
+# for the rate. An MPEG-TS feed opens in 0.1 s this way, in 0.8 s by default.
+# No `nobuffer`: it discards what was read while probing, and with it the keyframe, so that the first
 # picture comes a whole GOP later (measured: 5.3 s instead of 0.07 s). No `low_delay`: it gains nothing
 # with H.264 and shuffles MPEG-2 with B-frames.
 _LIVE_OPTIONS = {"probesize": "1000000", "analyzeduration": "1000000", "fpsprobesize": "2"}
@@ -28,7 +28,7 @@ _STALL_S = 3.0
 class FileSource:
     """A video file, at its own rate or at `fps`, once or in a loop.
 
-    Pictures stay as they were decoded (usually YUV 4:2:0), without a detour over BGR.
+    Pictures stay in the decoder's format (usually YUV 4:2:0).
     """
 
     live = False
@@ -78,12 +78,12 @@ class FileSource:
 
 
 class UrlSource:
-    """A URL. One without a known duration is live: only its newest picture is kept; its end is a failure.
+    """A URL. Without a known duration it is live: only the newest picture is kept; an end is a failure.
 
-    One with a duration (a file on a web server) plays like a file.
+    With a duration (a file on a web server) it plays like a file.
 
     Args:
-        fps: of a live stream, return at most so many pictures a second; else as in `FileSource`.
+        fps: upper limit for a live stream; else as in `FileSource`.
         open_s: how long to wait for an answer.
         stall_s: how long to wait for a picture.
     """
@@ -107,7 +107,7 @@ class UrlSource:
         options = dict(_LIVE_OPTIONS)
         if url.lower().startswith("rtsp"):
             options["rtsp_flags"] = "prefer_tcp"  # over UDP, lost packets would smear the picture
-        # FFmpeg's own limits only make sure that a thread which was left behind ends.
+        # Longer than the feed's: FFmpeg's limits only end a reader thread that the feed has abandoned.
         timeouts_s = (open_s + 1, stall_s + 1)
         video = VideoInput(url, str(self), options, timeouts_s, max_pixels)
         self._playback = partial(Playback, video, self.drops, fps=fps, loop=loop)

@@ -10,7 +10,7 @@ import threading
 from fanlight.common import clock
 
 _NS_PER_S = 1_000_000_000
-# A busy machine takes at most this long to run a thread that is due.
+# Wake-up delay of a thread on a busy machine, at most.
 _WAKE_UP_NS = 20_000_000
 
 
@@ -20,7 +20,7 @@ def interval_ns(fps: float) -> int:
 
 
 class Clock:
-    """The time for a source that plays at a rate; tests pass in another one."""
+    """The clocks of a source that plays at a rate; tests replace it."""
 
     def monotonic_ns(self) -> int:
         return clock.monotonic_ns()
@@ -39,8 +39,7 @@ class Clock:
 class Pacer:
     """Maps media time (nanoseconds from the first picture) to monotonic time.
 
-    After a stall it continues from where it is: the pictures that were missed are shown late rather than
-    all at once.
+    After a stall it continues from there: the missed pictures are late rather than all at once.
     """
 
     def __init__(self, clock: Clock | None = None, rebase_after_ns: int = _NS_PER_S // 2) -> None:
@@ -66,8 +65,8 @@ class Pacer:
     def capture_ns(self, deadline_ns: int, *, now_ns: int, wall_ns: int) -> int:
         """The capture time of a picture that was waited for: when it was due, as by a camera's clock.
 
-        The delay until the thread woke up belongs to the latency, and must not make synchronised screens
-        jump. A picture that is later than that was delayed by its source.
+        The wake-up delay counts as latency and must not make synchronised screens jump. A picture with a
+        longer delay was delayed by its source.
 
         Args:
             now_ns: monotonic time.
@@ -82,8 +81,8 @@ class Pacer:
 class MediaClock:
     """Converts the timestamps of a file to a media time from 0 that only moves forward.
 
-    Files lack timestamps, repeat them, jump back at a splice or when they start over, or leap by hours
-    after a wrap. Such a picture simply follows the one before it at the nominal interval.
+    Files may lack timestamps, repeat them, jump back at a splice or restart, or leap by hours after a
+    wrap. Such a picture follows the previous one at the nominal interval.
     """
 
     def __init__(self, interval_ns: int, longest_step_ns: int = 10 * _NS_PER_S) -> None:
@@ -93,7 +92,7 @@ class MediaClock:
         self._offset_ns: int | None = None
 
     def place(self, pts_ns: int | None) -> int:
-        """The media time of a picture, in nanoseconds; `pts_ns` None if the file does not say."""
+        """The media time of a picture, in nanoseconds; `pts_ns` is None without a timestamp."""
         following_ns = self._last_ns + self._interval_ns
         if pts_ns is None:
             self._last_ns = following_ns
@@ -109,16 +108,15 @@ class MediaClock:
 
 
 class FrameRateLimiter:
-    """Admits at most `fps` pictures a second, evenly, from a source that sets its own pace."""
+    """Admits at most `fps` pictures per second, evenly spaced, from a source with a pace of its own."""
 
     def __init__(self, fps: float) -> None:
         self._interval_ns = interval_ns(fps)
         self._next_ns: int | None = None
 
     def admits(self, now_ns: int) -> bool:
-        """Whether to pass on the picture that arrived now."""
-        # Half an interval of tolerance: a source that already has this rate arrives with jitter, and
-        # none of its pictures may be lost to that.
+        """Whether to pass on a picture that arrives at `now_ns` (monotonic)."""
+        # Half an interval of tolerance: no picture of a source that has this rate may be lost to jitter.
         if self._next_ns is not None and now_ns < self._next_ns - self._interval_ns // 2:
             return False
         if self._next_ns is None or now_ns - self._next_ns > self._interval_ns:

@@ -23,21 +23,20 @@ from fanlight.producer.stats import Drop, Drops
 
 _log = logging.getLogger(__name__)
 
-# These deliver whole segments of several seconds at once, so they are paced although they are live.
+# Formats that deliver segments of several seconds at once: paced, although live.
 _SEGMENTED = frozenset({"hls", "dash"})
 
 
 class Playback:
-    """Plays one file or stream. Not thread-safe; `grab` alone waits, and only on its `stop` event.
+    """Plays one file or stream. Not thread-safe.
 
     Args:
-        drops: pictures that are not returned are counted here.
-        fps: play every picture at this rate instead of at its own; ignored where there is no end.
-        loop: start over at the end, without a gap; only where there is an end.
-        clock: the time.
+        drops: counts the pictures that are not returned.
+        fps: play at this rate instead of the video's own; ignored for an endless stream.
+        loop: start over at the end, without a gap; likewise.
 
     Attributes:
-        endless: it has no known duration; known after `open`.
+        endless: True without a known duration; valid after `open`.
         native_fps: the rate of the video; likewise.
     """
 
@@ -65,15 +64,15 @@ class Playback:
 
     @property
     def fps(self) -> float:
-        """Pictures per second as they are returned; `native_fps` unless another rate was asked for."""
+        """Pictures per second as they are returned; `native_fps` unless another rate was requested."""
         return self.native_fps if self._fps is None or self.endless else self._fps
 
     def open(self) -> None:
-        """Open, and find the video.
+        """Open the input and find its video stream.
 
         Raises:
             SourceError: it cannot be opened, or there is no video in it.
-            ConfigError: FFmpeg does not know the protocol.
+            ConfigError: FFmpeg does not support the protocol.
         """
         container, stream = self._open_input()
         self.endless = self._input.timeouts_s is not None and (container.duration or 0) <= 0
@@ -83,7 +82,7 @@ class Playback:
         self._frames = self._decode(container, stream)
 
     def grab(self, stop: threading.Event) -> Captured | None:
-        """The next picture, when it is due; None at the end, or soon after `stop`.
+        """Wait until the next picture is due; None at the end, or soon after `stop` is set.
 
         Raises:
             SourceError: nothing in it can be decoded, the connection failed, or no data came in time.
@@ -127,8 +126,8 @@ class Playback:
     def _start_over(
         self, container: InputContainer, stream: VideoStream, first_pts: int | None
     ) -> tuple[InputContainer, VideoStream, Iterator[av.VideoFrame]]:
-        # Seeking is quicker than opening anew (20 ms to the first picture instead of 50), so that it is
-        # still in time; but raw streams do not seek, and others not always to their first picture.
+        # Seeking takes 20 ms to the first picture, reopening 50 ms, which may be too late. But raw streams
+        # cannot seek, and others do not always seek to their first picture.
         with contextlib.suppress(av.FFmpegError):
             container.seek(stream.start_time or 0, stream=stream)
             frames = self._decode_once(container, stream)

@@ -33,9 +33,9 @@ _SWEEP_S = 4.0
 
 
 class TestPattern:
-    """Draws the pictures. What stands still is drawn once and copied."""
+    """Draws the pictures. The static background is drawn once and copied."""
 
-    __test__ = False  # not a test case, whatever pytest makes of the name
+    __test__ = False  # not a test case, despite its name
 
     def __init__(self, size: tuple[int, int], fps: float) -> None:
         width, height = size
@@ -84,7 +84,6 @@ class TestPatternSource:
 
     Args:
         size: (width, height) in pixels.
-        clock: the time.
     """
 
     __test__ = False
@@ -118,7 +117,7 @@ class TestPatternSource:
         now_ns = self._clock.monotonic_ns()
         due_ns = self._pacer.deadline_ns(self._number * interval_ns(self.fps), now_ns)
         capture_ns = self._clock.wall_ns() + max(0, due_ns - now_ns)
-        # Drawn before it is due, so that drawing adds nothing to the age of the picture.
+        # Drawn before it is due: the drawing time does not add to the age of the picture.
         picture = self._pattern.draw(self._number, capture_ns)
         self._number += 1
         due = self._clock.wait_until(due_ns, self._interrupted)

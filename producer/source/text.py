@@ -8,7 +8,7 @@ from fanlight.common.codec.picture import BGR
 
 BACKGROUND = 24
 _FOREGROUND = 235
-# Five columns and seven rows a character; each number is a row, its highest bit on the left.
+# Characters of 5x7 dots: one number per row, the highest bit on the left.
 _FONT = {
     "0": (14, 17, 19, 21, 25, 17, 14),
     "1": (4, 12, 4, 4, 4, 4, 14),
@@ -25,11 +25,11 @@ _FONT = {
     "#": (10, 10, 31, 10, 31, 10, 10),
 }
 WIDTH, HEIGHT = 6, 7
-"""Of a character, in dots; one column is the space to the next."""
+"""Size of a character in dots, with one column of space."""
 
 
 def draw_text(image: BGR, text: str, top: int, *, scale: int) -> None:
-    """Write one line in the middle, every dot `scale` pixels wide; nothing if it does not fit."""
+    """Draw one line, horizontally centred, `scale` pixels per dot; nothing if it does not fit."""
     rows = np.array([_FONT[character] for character in text]).T << 1  # the space is the lowest bit
     bits = (rows[:, :, np.newaxis] >> np.arange(WIDTH)[::-1] & 1).reshape(HEIGHT, -1)
     levels = np.where(bits, np.uint8(_FOREGROUND), np.uint8(BACKGROUND))

@@ -29,8 +29,8 @@ class VideoInput:
         address: as FFmpeg takes it.
         name: for messages; without a password.
         options: FFmpeg's, for the demuxer.
-        timeouts_s: to open, and to wait for data; None (of a file) to wait for ever.
-        max_pixels: of a picture; FFmpeg refuses a larger one before it allocates memory for it.
+        timeouts_s: for opening and for reading; None (for a file) for no limit.
+        max_pixels: limit for a picture; FFmpeg refuses a larger one before it allocates memory.
     """
 
     address: str
@@ -40,17 +40,17 @@ class VideoInput:
     max_pixels: int = MAX_PIXELS
 
     def open(self) -> tuple[InputContainer, VideoStream]:
-        """The container, and its first video.
+        """The container and its first video stream.
 
         Raises:
             SourceError: it cannot be opened, or there is no video in it.
-            ConfigError: FFmpeg does not know the protocol.
+            ConfigError: FFmpeg does not support the protocol.
         """
         try:
             container = av.open(
                 self.address,
                 "r",
-                # For the demuxer, and for the decoders that look at the first pictures.
+                # For the demuxer, and for the decoders that probe the first pictures.
                 options={**self.options, "max_pixels": str(self.max_pixels)},
                 timeout=self.timeouts_s,
                 metadata_errors="replace",  # titles come in any encoding, and are not used
@@ -95,7 +95,7 @@ def nominal_fps(stream: VideoStream) -> float:
 
 
 def failure_reason(error: av.FFmpegError) -> str:
-    """An error in words; never with the address, for it may contain a password."""
+    """The error as text; without the address, which may contain a password."""
     if isinstance(error, av.error.ExitError):
         return "no data came in time"
     if isinstance(error, av.error.InvalidDataError):

@@ -39,7 +39,7 @@ class Bench(ManualClock):
         lost: int = 0,
         picture: Picture | None = None,
     ) -> Frame | None:
-        self.delivery.next()
+        self.delivery.finish_last()
         captured_ns = self.now_ns - age_ns
         shared = cast("SharedPicture | None", picture)
         return self.delivery.present(header(seq), IMAGE, 7, captured_ns, due_ns, lost, shared)
@@ -82,9 +82,9 @@ def test_a_frame_that_is_not_due_is_waited_for(bench: Bench) -> None:
     assert bench.present(0, due_ns=bench.now_ns + 20 * MS, picture=Picture()) is not None
     assert monotonic_ns() - began_ns >= 20 * MS
     assert bench.stats.skew_p50_s == 0.02, "by its own clock, which stood still"
-    assert bench.delivery._let_show_s > 0
-    bench.delivery.let_others_show()
-    assert bench.delivery._let_show_s == 0, "once"
+    assert bench.delivery._yield_s > 0
+    bench.delivery.yield_to_viewers()
+    assert bench.delivery._yield_s == 0, "once"
 
 
 def test_a_wait_is_bounded_whatever_the_clocks_say(bench: Bench) -> None:
@@ -96,5 +96,5 @@ def test_a_picture_that_expired_in_use_is_counted(bench: Bench) -> None:
     for seq, picture in enumerate(pictures):
         bench.present(seq, picture=picture)
         picture.valid = seq != 1
-    bench.delivery.next()
+    bench.delivery.finish_last()
     assert (bench.stats.expired, bench.stats.presented, bench.stats.shared) == (1, 3, True)

@@ -9,7 +9,7 @@ import pytest
 
 from fanlight.common.model.frame import Codec
 from fanlight.common.shm.reader import Attachment
-from fanlight.consumer.hub_source import SILENT_NS, HubSource
+from fanlight.consumer.hub_source import IDLE_NS, LIVENESS_TIMEOUT_NS, HubSource
 from fanlight.consumer.stats import ConsumerCounters
 from tests.unit.consumer.build import (
     FPS,
@@ -110,21 +110,32 @@ def test_under_sync_a_picture_is_given_out_ahead_with_its_time(hub: Hub, clock: 
 def test_a_hub_is_silent_once_no_picture_came_for_a_while(hub: Hub, clock: ManualClock) -> None:
     hub.share(0, now_ns=clock.now_ns)
     viewer = Viewer(hub, clock)
-    clock.now_ns += SILENT_NS
-    assert not viewer.source.silent, "there is one to be shown"
+    clock.now_ns += IDLE_NS
+    assert not viewer.source.idle, "there is one to be shown"
     viewer.take()
-    assert (viewer.source.silent, viewer.source.overdue) == (False, False)
-    clock.now_ns += SILENT_NS
-    assert (viewer.source.silent, viewer.source.overdue) == (True, True)
+    assert (viewer.source.idle, viewer.source.successor_overdue) == (False, False)
+    clock.now_ns += IDLE_NS
+    assert (viewer.source.idle, viewer.source.successor_overdue) == (True, True)
     hub.share(1, now_ns=clock.now_ns)
-    assert not viewer.source.silent
+    assert not viewer.source.idle
 
 
 def test_a_hub_that_closes_is_silent_at_once_and_not_overdue(hub: Hub, clock: ManualClock) -> None:
     hub.share(0, now_ns=clock.now_ns)
     viewer = Viewer(hub, clock)
     hub.segment.close()
-    assert not viewer.source.silent, "its last picture is shown yet"
+    assert not viewer.source.idle, "its last picture is shown yet"
     assert viewer.take() == 0
-    assert (viewer.source.silent, viewer.source.left, viewer.source.overdue) == (True, True, False)
+    assert (viewer.source.idle, viewer.source.lost, viewer.source.successor_overdue) == (True, True, False)
     assert viewer.screen.frames[0].valid, "it stays as long as it is used"
+
+
+def test_a_hub_that_is_stuck_has_left(hub: Hub, clock: ManualClock) -> None:
+    hub.keep_alive(clock.now_ns)
+    viewer = Viewer(hub, clock)
+    left = [viewer.source.lost]
+    clock.now_ns += LIVENESS_TIMEOUT_NS + 1
+    left.append(viewer.source.lost)
+    hub.keep_alive(clock.now_ns)
+    left.append(viewer.source.lost)
+    assert left == [False, True, False]

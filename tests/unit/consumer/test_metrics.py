@@ -13,14 +13,14 @@ SECOND = 1_000_000_000
 STALL_S = 3.0
 
 
-def details(
+def snapshot(
     *, connected: bool = True, blocked: bool = False, fate: Outcome | None = None
 ) -> ConsumerMetrics:
     counters = ConsumerCounters()
     counters.connection(up=connected)
     counters.blocked(blocked)
     counters.presented.append(Presented(header(), 0, 0, SECOND // 50, -SECOND // 1000, SECOND, False))
-    counters.settle()
+    counters.count_presented()
     if fate is not None:
         counters.dropped(header(), 0, fate)
     return counters.metrics(SECOND)
@@ -40,7 +40,7 @@ def added(found: ConsumerMetrics, *, waiting: int | None = None) -> dict[tuple[s
 
 
 def test_every_outcome_is_counted_by_its_name() -> None:
-    found = added(details(fate=Outcome.LATE))
+    found = added(snapshot(fate=Outcome.LATE))
     assert {labels[1]: value for labels, value in found.items() if labels[0] == "frames_total"} == {
         "presented": 1, "superseded": 0, "late": 1, "undecodable": 0, "awaiting_key": 0,
         "malformed": 0, "repeated": 0, "lost": 0,
@@ -50,29 +50,29 @@ def test_every_outcome_is_counted_by_its_name() -> None:
 
 
 def test_ages_and_skews_are_counted_by_size() -> None:
-    found = added(details(), waiting=7)
+    found = added(snapshot(), waiting=7)
     assert (found["age_seconds_bucket", "0.01"], found["age_seconds_bucket", "0.02"]) == (0, 1)
     assert (found["age_seconds_sum",], found["skew_seconds_sum",]) == (0.02, 0.001)
     assert (found["queue_frames", "broker"], found["max_age_seconds",]) == (7, 0.5)
 
 
 def test_a_consumer_is_healthy_while_frames_flow() -> None:
-    assert consumer_health(details(), 4 * SECOND, STALL_S).ok
+    assert consumer_health(snapshot(), 4 * SECOND, STALL_S).ok
     # Just cut off: frames flowed a moment ago, and may again in the next.
-    assert consumer_health(details(connected=False), 4 * SECOND, STALL_S).ok
-    assert not consumer_health(details(), 4 * SECOND + 1, STALL_S).ok
+    assert consumer_health(snapshot(connected=False), 4 * SECOND, STALL_S).ok
+    assert not consumer_health(snapshot(), 4 * SECOND + 1, STALL_S).ok
 
 
 @pytest.mark.parametrize(
     ("found", "reason"),
     [
-        (details(connected=False, blocked=True), "no frame for 9 s: not connected"),
-        (details(blocked=True), "no frame for 9 s: broker blocked: it is short of memory or disk"),
-        (details(fate=Outcome.AWAITING_KEY), "no frame for 9 s: awaiting a keyframe"),
-        (details(fate=Outcome.LATE), "no frame for 9 s: what arrives is older than --max-age"),
-        (details(fate=Outcome.UNDECODABLE), "no frame for 9 s: what arrives cannot be decoded"),
-        (details(), "no frame for 9 s: connected, but nothing arrives; is a producer running?"),
-        (replace(details(), presented_ns=None), "no frame yet: connected, but nothing arrives"),
+        (snapshot(connected=False, blocked=True), "no frame for 9 s: not connected"),
+        (snapshot(blocked=True), "no frame for 9 s: broker blocked: it is short of memory or disk"),
+        (snapshot(fate=Outcome.AWAITING_KEY), "no frame for 9 s: awaiting a keyframe"),
+        (snapshot(fate=Outcome.LATE), "no frame for 9 s: what arrives is older than --max-age"),
+        (snapshot(fate=Outcome.UNDECODABLE), "no frame for 9 s: what arrives cannot be decoded"),
+        (snapshot(), "no frame for 9 s: connected, but nothing arrives; is a producer running?"),
+        (replace(snapshot(), presented_ns=None), "no frame yet: connected, but nothing arrives"),
     ],
 )
 def test_health_says_why_frames_do_not_flow(found: ConsumerMetrics, reason: str) -> None:

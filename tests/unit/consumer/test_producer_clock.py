@@ -45,7 +45,7 @@ class Bench:
     def frame(self, seq: int = 0, *, epoch: int = 1, age_ns: int = 10 * MS) -> None:
         self.clock.on_frame(header(seq, epoch=epoch, capture_ns=self.clock.now_ns() - age_ns))
 
-    def asks(self, ticks: int) -> list[int]:
+    def should_request(self, ticks: int) -> list[int]:
         """The ticks, counted from 1, with which it asks."""
         asking = []
         for tick in range(1, ticks + 1):
@@ -85,15 +85,15 @@ def test_the_next_producer_is_judged_by_its_own_answers(bench: Bench) -> None:
 
 
 def test_the_time_is_asked_for_every_second_only_where_clocks_differ(bench: Bench) -> None:
-    assert bench.asks(20) == [1, 2, 3, 4, 5, 10, 15, 20]
+    assert bench.should_request(20) == [1, 2, 3, 4, 5, 10, 15, 20]
     bench.answer(ahead_ns=3 * SECOND)
-    assert bench.asks(20) == list(range(1, 21))
+    assert bench.should_request(20) == list(range(1, 21))
 
 
 def test_another_producer_is_asked_often_at_first(bench: Bench) -> None:
-    bench.asks(10)
+    bench.should_request(10)
     bench.frame(epoch=2)
-    assert bench.asks(6) == [1, 2, 3, 4, 5]
+    assert bench.should_request(6) == [1, 2, 3, 4, 5]
 
 
 def test_frames_of_an_odd_age_make_it_ask_at_once(bench: Bench) -> None:
@@ -110,72 +110,72 @@ def test_frames_of_an_odd_age_make_it_ask_at_once(bench: Bench) -> None:
 @pytest.mark.parametrize("age_ns", [-TOLERANCE_NS, 0, 20 * MS, MAX_AGE])
 def test_a_possible_age_is_believed_and_nothing_is_asked(age_ns: int) -> None:
     clock = ClockStepDetector(MAX_AGE)
-    assert not clock.asks(age_ns, 0)
-    assert clock.believes(age_ns, 0)
+    assert not clock.should_request(age_ns, 0)
+    assert clock.plausible(age_ns, 0)
 
 
 @pytest.mark.parametrize("age_ns", [-HOUR, -TOLERANCE_NS - 1, MAX_AGE + 1, HOUR])
 def test_an_impossible_age_is_asked_about_at_once_and_then_less_often(age_ns: int) -> None:
     clock = ClockStepDetector(MAX_AGE)
-    asked = [ms for ms in range(0, 5000, 10) if clock.asks(age_ns, ms * MS)]
+    asked = [ms for ms in range(0, 5000, 10) if clock.should_request(age_ns, ms * MS)]
     assert asked == [0, 100, 300, 700, 1500, 2500, 3500, 4500]
 
 
 def test_every_step_is_asked_about_anew() -> None:
     clock = ClockStepDetector(MAX_AGE)
     for at_ns in (0, 10 * SECOND, 20 * SECOND):
-        assert clock.asks(HOUR, at_ns)
-        assert not clock.asks(HOUR, at_ns + MS)
-        assert not clock.asks(20 * MS, at_ns + 2 * MS)
+        assert clock.should_request(HOUR, at_ns)
+        assert not clock.should_request(HOUR, at_ns + MS)
+        assert not clock.should_request(20 * MS, at_ns + 2 * MS)
 
 
 def test_alternately_late_frames_do_not_make_it_ask_more_often() -> None:
     clock = ClockStepDetector(MAX_AGE)
     asked = 0
     for ms in range(0, 1000, 10):
-        asked += clock.asks(HOUR if ms % 20 else 0, ms * MS)
+        asked += clock.should_request(HOUR if ms % 20 else 0, ms * MS)
     assert asked <= 10
 
 
 def test_frames_from_the_future_are_not_shown_before_an_answer() -> None:
     clock = ClockStepDetector(MAX_AGE)
-    clock.answered(-SECOND)
-    clock.asks(-HOUR, 0)
-    assert not clock.believes(-HOUR, 0)
-    assert not clock.believes(-HOUR, HOUR)
-    clock.answered(-1)  # what was asked before
-    assert not clock.believes(-HOUR, MS)
-    clock.answered(0)
-    assert clock.believes(-HOUR, 2 * MS)  # this is how its program stamps them
+    clock.on_reply(-SECOND)
+    clock.should_request(-HOUR, 0)
+    assert not clock.plausible(-HOUR, 0)
+    assert not clock.plausible(-HOUR, HOUR)
+    clock.on_reply(-1)  # what was asked before
+    assert not clock.plausible(-HOUR, MS)
+    clock.on_reply(0)
+    assert clock.plausible(-HOUR, 2 * MS)  # this is how its program stamps them
 
 
 def test_the_next_step_is_not_believed_either() -> None:
     clock = ClockStepDetector(MAX_AGE)
-    clock.asks(-HOUR, 0)
-    clock.answered(0)
-    clock.asks(20 * MS, 10 * MS)
-    assert not clock.believes(-HOUR, 20 * MS)
-    clock.asks(-HOUR, 30 * MS)
-    assert not clock.believes(-HOUR, 30 * MS)
+    clock.should_request(-HOUR, 0)
+    clock.on_reply(0)
+    clock.should_request(20 * MS, 10 * MS)
+    assert not clock.plausible(-HOUR, 20 * MS)
+    clock.should_request(-HOUR, 30 * MS)
+    assert not clock.plausible(-HOUR, 30 * MS)
 
 
 def test_a_producer_that_never_answers_is_believed_after_a_second() -> None:
     clock = ClockStepDetector(MAX_AGE)
-    clock.asks(-HOUR, 0)
-    assert not clock.believes(-HOUR, SECOND)
-    assert clock.believes(-HOUR, SECOND + 1)
+    clock.should_request(-HOUR, 0)
+    assert not clock.plausible(-HOUR, SECOND)
+    assert clock.plausible(-HOUR, SECOND + 1)
 
 
 def test_of_a_new_producer_nothing_is_known() -> None:
     clock = ClockStepDetector(MAX_AGE)
-    clock.answered(0)
-    clock.asks(-HOUR, 0)
+    clock.on_reply(0)
+    clock.should_request(-HOUR, 0)
     clock.restart()
-    clock.asks(-HOUR, SECOND)
-    assert clock.believes(-HOUR, 2 * SECOND + 1)
+    clock.should_request(-HOUR, SECOND)
+    assert clock.plausible(-HOUR, 2 * SECOND + 1)
 
 
 def test_frames_that_are_too_old_are_not_its_business() -> None:
     clock = ClockStepDetector(MAX_AGE)
-    clock.asks(HOUR, 0)
-    assert clock.believes(HOUR, 0)
+    clock.should_request(HOUR, 0)
+    assert clock.plausible(HOUR, 0)

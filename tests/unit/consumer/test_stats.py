@@ -171,7 +171,7 @@ def test_rows_of_a_trace_come_in_order(counters: ConsumerCounters, rows: list[Tr
     counters.dropped(header(1, capture_ns=101), 201, Outcome.LATE)
     counters.duplicate(header(0, capture_ns=100), 202)
     counters.presented.append(shown(2))
-    counters.settle()
+    counters.count_presented()
     assert rows == [
         TraceRow(0, 100, 200, 300, Outcome.PRESENTED),
         TraceRow(1, 101, 201, None, Outcome.LATE),
@@ -189,7 +189,7 @@ def test_counting_from_several_threads_loses_nothing(
         for n in range(500):
             receive(counters, n)
             counters.count("lost")
-        counters.settle()
+        counters.count_presented()
 
     threads = [threading.Thread(target=count) for _ in range(4)]
     for thread in threads:

@@ -30,6 +30,22 @@ def test_other_arrays_are_refused_at_once_and_not_counted(out: Producer, wrong: 
     assert out.stats().captured == 0
 
 
+@pytest.mark.parametrize("design", ["multiplex", "threads"])
+def test_close_before_start_is_final_and_joins_no_thread(design: str) -> None:
+    unstarted = Producer(url=tcp_url(design))
+    unstarted.close()
+    unstarted.close()
+    with pytest.raises(StreamEnded, match="cannot be started"):
+        unstarted.start()
+    with pytest.raises(StreamEnded, match="was closed"):
+        unstarted.send(image(1))
+    assert unstarted.failure is None
+
+
+def test_a_second_start_does_nothing(out: Producer) -> None:
+    assert out.start() is out
+
+
 def test_close_ends_it_and_the_old_name_warns(out: Producer) -> None:
     out.close()
     with pytest.raises(StreamEnded, match="was closed"):

@@ -31,8 +31,8 @@ def test_drops_of_the_source_count_as_captured() -> None:
     drops[Drop.SKIPPED] += 3
     stats = counters.stats(0)
     assert (stats.captured, stats.skipped, stats.unreadable) == (6, 4, 2)
-    assert ProducerCounters().details(0).captured_ns is None
-    assert counters.details(0).captured_ns == 0
+    assert ProducerCounters().metrics(0).captured_ns is None
+    assert counters.metrics(0).captured_ns == 0
 
 
 def test_a_snapshot_changes_nothing() -> None:
@@ -41,8 +41,8 @@ def test_a_snapshot_changes_nothing() -> None:
         each.reported("wall", 0)
         each.published(1, key=True, encode_s=0.004, now_ns=0)
         each.published(1, key=True, encode_s=0.004, now_ns=SECOND)
-    counters.details(60 * SECOND)
-    assert counters.details(2 * SECOND) == other.details(2 * SECOND)
+    counters.metrics(60 * SECOND)
+    assert counters.metrics(2 * SECOND) == other.metrics(2 * SECOND)
     assert counters.stats(2 * SECOND).fps > 0
 
 

@@ -81,7 +81,7 @@ def test_it_is_alive_as_long_as_its_viewers_are_well_served(
     try:
         sink.present(frame(0))
         attachment = Attachment(segments(ring)[0], FULL_BGR)
-        for step_ns, connected, frames_come, at_work in (
+        for step_ns, connected, frames_come, is_live in (
             (100_000_000, True, False, True),
             (5_000_000_000, True, False, True),  # nothing to share
             (100_000_000, False, False, False),
@@ -91,7 +91,7 @@ def test_it_is_alive_as_long_as_its_viewers_are_well_served(
             now_ns += step_ns
             stats = replace(stats, connected=connected, received=stats.received + frames_come)
             assert sink.tick()
-            assert (attachment.liveness_ns == now_ns) == at_work
+            assert (attachment.liveness_ns == now_ns) == is_live
         sink.present(frame(1))
         sink.tick()
         assert attachment.liveness_ns == now_ns

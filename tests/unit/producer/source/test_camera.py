@@ -51,7 +51,7 @@ def test_a_camera_that_stops_is_one_line_and_can_be_opened_again(clip: Path) -> 
     for _ in range(2):
         with pytest.raises(SourceError) as stopped:
             list(iter(camera.read, None))
-        assert str(stopped.value) == f"camera {clip}: it stopped giving pictures"
+        assert str(stopped.value) == f"camera {clip}: it stopped delivering pictures"
         camera.close()
         camera.open()
     camera.close()
