@@ -49,9 +49,7 @@ class ManualClock:
 class Hub:
     """Shares pictures of its own, as the sink `share` does; their pixels are all the frame's seq."""
 
-    def __init__(
-        self, ring: RingName, *, epoch: int = 1, slots: int = 40, grace_ns: int = SECOND, fps: float = FPS
-    ) -> None:
+    def __init__(self, ring: RingName, *, epoch: int = 1, slots: int = 40, grace_ns: int = SECOND) -> None:
         described = SegmentHeader(
             format=ring.picture_format.pixel_format,
             width=WIDTH,
@@ -62,7 +60,7 @@ class Hub:
         )
         self.name = ring.segment(secrets.token_hex(4))
         self.segment = Segment(self.name, described)
-        self._fps = fps
+
         self.keep_alive()
 
     def share(self, *seqs: int, age_ms: float = 5, now_ns: int | None = None) -> None:
@@ -75,7 +73,7 @@ class Hub:
                 capture_ns=1_000_000 + seq,
                 captured_ns=now_ns - int(age_ms * MS),
                 written_ns=2_000_000 + seq,
-                fps=self._fps,
+                fps=FPS,
                 codec_number=CODECS.index(Codec.H264),
                 keyframe=0,
             )

@@ -1,4 +1,4 @@
-"""A consumer put together, with a hub of its own and no producer at its URL."""
+"""How a consumer put together ends, with no producer at its URL; what it presents: tests/integration."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ import pytest
 from fanlight.common.model.errors import BrokerRefused
 from fanlight.consumer.reception import Reception
 from fanlight.consumer.settings import ConsumerSettings
-
-DELAY_S = 0.15
 
 
 @pytest.fixture
