@@ -61,7 +61,10 @@ class IOThread:
         self._finished = True
 
     def join(self, timeout_s: float) -> None:
-        if self._thread.is_alive():
+        """Wait for the end of the thread, or release what it would have used if it was never started."""
+        if self._thread.ident is None:
+            self._close()
+        else:
             self._thread.join(timeout_s)
 
     def _run(self) -> None:
@@ -73,10 +76,14 @@ class IOThread:
         except Exception as error:  # noqa: BLE001 (the end of a thread: its owner has to know)
             self._on_failed(failure(_LOG, self._thread.name, error))
         finally:
-            with self._closing:
+            self._close()
+
+    def _close(self) -> None:
+        with self._closing:
+            if not self._closed:
                 self._closed = True
                 self._loop.close()
-            self.services.close_attempt()
+        self.services.close_attempt()
 
     def _poll(self) -> None:
         try:

@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 from fanlight.common.clock import monotonic_ns, wall_ns
 from fanlight.common.failure import failure
@@ -66,44 +66,35 @@ class Client:
         return self.closing_since_s is not None
 
 
-class ListenerOwner(Protocol):
-    """A design. Called in the listener's thread."""
+class ListenerOwner:
+    """A design. Called in the listener's thread; override what is of use."""
 
     def on_listening(self) -> None:
         """Clients can connect."""
-        ...
 
     def on_admitted(self, client: Client, *, follow: bool) -> None:
         """A client has completed its handshake: send the welcome, and frames if it follows."""
-        ...
 
     def on_follow(self, client: Client, follow: bool) -> None:
         """It wants frames from now on, or none."""
-        ...
 
     def on_clock(self, client: Client, request: ClockRequest, received_ns: int) -> None:
         """It asks for the producer's clock."""
-        ...
 
     def on_control(self, message: ControlMessage) -> None:
         """A keyframe request or a receiver report."""
-        ...
 
     def on_writable(self, client: Client) -> None:
         """Its socket accepts bytes again; see `Listener.watch_writable`."""
-        ...
 
     def on_disconnected(self, client: Client) -> None:
         """An admitted client is gone; its socket is shut down, and closed when this returns."""
-        ...
 
     def on_refused(self) -> None:
         """A connection was refused, or ended since it broke the contract."""
-        ...
 
     def on_failed(self, error: FanlightError) -> None:
         """It cannot listen; no further attempt is made."""
-        ...
 
 
 class Listener:

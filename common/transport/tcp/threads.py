@@ -85,9 +85,6 @@ class ThreadsPublisher(TcpPublisher):
     def _wake(self, client: Client) -> None:
         self._by_client[client].wake()
 
-    def on_writable(self, client: Client) -> None:
-        """Senders wait by themselves."""
-
     def on_disconnected(self, client: Client) -> None:
         super().on_disconnected(client)
         sender = self._by_client.pop(client)

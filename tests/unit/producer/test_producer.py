@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from fanlight.common.model.address import DEFAULT_URL
 from fanlight.common.model.errors import EncodeError, StreamEnded
 from fanlight.producer import Producer
 from tests.support.broker import tcp_url
@@ -30,9 +31,9 @@ def test_other_arrays_are_refused_at_once_and_not_counted(out: Producer, wrong: 
     assert out.stats().captured == 0
 
 
-@pytest.mark.parametrize("design", ["multiplex", "threads"])
-def test_close_before_start_is_final_and_joins_no_thread(design: str) -> None:
-    unstarted = Producer(url=tcp_url(design))
+@pytest.mark.parametrize("url", [DEFAULT_URL, tcp_url("multiplex"), tcp_url("threads")])
+def test_close_before_start_is_final_and_joins_no_thread(url: str) -> None:
+    unstarted = Producer(url=url)
     unstarted.close()
     unstarted.close()
     with pytest.raises(StreamEnded, match="cannot be started"):

@@ -10,7 +10,7 @@ from typing import Final
 from fanlight.common.model.address import Design, TcpAddress
 from fanlight.common.model.control import ClockRequest, ControlMessage
 from fanlight.common.model.errors import FanlightError
-from fanlight.common.transport.tcp.listener import Client, Listener
+from fanlight.common.transport.tcp.listener import Client, Listener, ListenerOwner
 from scripts.lib.ports import LOOPBACK, free_ports
 from tests.support.timing import scaled
 from tests.unit.common.transport.tcp.build import HELLO, STREAM, WELCOME, Peer, Recorder
@@ -18,8 +18,8 @@ from tests.unit.common.transport.tcp.build import HELLO, STREAM, WELCOME, Peer, 
 TITLE: Final = "the listener under test"
 
 
-class Owner(Recorder):
-    """A `ListenerOwner`. Welcomes every client that is admitted."""
+class Owner(Recorder, ListenerOwner):
+    """Welcomes every client that is admitted."""
 
     def admitted(self) -> Client:
         client = self.expect("admitted")
