@@ -24,8 +24,8 @@ _EPILOG = """\
 Further arguments go to pytest: `scripts/test -k freshness`, `scripts/test tests/fault -x`. With CI=true a
 skipped test and a missing Docker engine are failures. Exit codes: 0 passed, 1 failed."""
 _NO_TESTS = 5  # pytest's exit code for "none collected"
-# Suites wait most of their time, for brokers and for frames: three of them fill two processors.
-_AT_ONCE = 3
+# Suites wait most of their time, for brokers and for frames: four of them fill two processors.
+_AT_ONCE = 4
 # The scripts without .py are Python too; ruff takes such files only by name.
 _LINTED = (".", "scripts/broker", "scripts/demo", "scripts/doctor", "scripts/certs", "scripts/test")
 # The unit tests in two halves of about the same length, one for each processor.
@@ -123,9 +123,9 @@ class Checks:
         others = [f"--ignore={file}" for file in _NETWORK]
         suites = {
             "faults of brokers, clocks, disks": ("tests/fault", *_NOT_DOCKER, *others),
-            "faults of networks, nodes, sources": _NETWORK,
-            "integration": ("tests/integration", *_BROKER),
             "integration without a broker": ("tests/integration", "-m", "brokerless"),
+            "integration": ("tests/integration", *_BROKER),
+            "faults of networks, nodes, sources": _NETWORK,
             "e2e": ("tests/e2e", *_NOT_DOCKER, f"--ignore={_BENCH}"),
             "benchmarks": (_BENCH,),
         }
