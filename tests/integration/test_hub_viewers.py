@@ -105,7 +105,6 @@ def test_every_picture_of_a_hub_reaches_its_ten_viewers(url: str, stream: str, t
             assert now.received - earlier.received == len(
                 [seq for seq in shared if earlier.highest_seq < seq <= now.highest_seq]
             )
-            assert (now.lost, now.late) == (earlier.lost, earlier.late)
         assert marking.producer.failure is None
     for watcher in watchers:
         assert not watcher.faults()
