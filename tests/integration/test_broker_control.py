@@ -10,11 +10,9 @@ import pika
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
-from tests.integration.test_foreign_messages import HOSTILE, MIB, Raw, broker_scene, raw_values
+from tests.integration.test_foreign_messages import HOSTILE, MIB, Raw, RawProperties, broker_scene
 from tests.support.roles import channel_of
 from tests.support.timing import wait_until
-
-__all__ = ["raw_values"]
 
 
 def control_body(**changes: object) -> bytes:
@@ -35,7 +33,6 @@ GARBAGE = {
 }
 
 
-@pytest.mark.usefixtures("raw_values")
 @pytest.mark.parametrize("headers", [None, HOSTILE["timestamp 2^63"]], ids=["plain", "hostile-table"])
 def test_garbage_on_the_control_exchange_is_ignored(
     stream: str, broker_url: str, headers: Raw | None
@@ -47,7 +44,7 @@ def test_garbage_on_the_control_exchange_is_ignored(
         wait_until(lambda: out.stats().consumers == ("c1",), 10, "the producer hears its consumer")
         before = out.stats().keyframe_requests
         for kind, body in GARBAGE.values():
-            properties = pika.BasicProperties(type=kind, headers=table)
+            properties = RawProperties(table, type=kind)
             channel.basic_publish("fanlight.control", stream, body, properties)
         genuine = pika.BasicProperties(type="keyframe_request", app_id="fanlight")
 
