@@ -201,7 +201,8 @@ def test_a_payload_of_three_frames_brings_each_of_them_in_order(stream: str) -> 
             for _ in range(20):
                 assert consumer.read(scaled(5)) is not None
             stats = consumer.stats()
-            assert (stats.lost, stats.duplicate, stats.late, stats.undecodable) == (0, 0, 0, 0)
+            # Not `late`: how fast the machine decodes is not what this asks.
+            assert (stats.lost, stats.duplicate, stats.undecodable) == (0, 0, 0)
         with contextlib.suppress(EOFError):
             while True:
                 seqs.append(client.frame().table["seq"])
