@@ -64,7 +64,7 @@ class ConsumerSettings(StreamSettings):
         f"where frames go: {SINKS}; may be given several times, in the variable separated by commas",
         "SINK",
         name="sink",
-        shown="window, or status without a display",
+        shown="window, or status without a display or OpenCV",
         repeated=True,
     )
     via: Via = option(

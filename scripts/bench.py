@@ -189,7 +189,7 @@ def _ensure(program: str, *packages: str) -> bool:
     """Whether it is there now."""
     if shutil.which(program) is None and apt.can_install():
         print(f"installing {program} with apt-get", flush=True)
-        apt.install(packages)
+        apt.install(packages, partial(print, flush=True))
     return shutil.which(program) is not None
 
 

@@ -8,16 +8,20 @@ import platform
 import resource
 import subprocess
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 from fanlight.common.model.errors import FanlightError
 from fanlight.common.model.finding import Check, Finding, note, ok, problem
 from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader
+from fanlight.common.runtime.opencv import INSTALL, PACKAGES
 
 _ROOT: Final = Path(__file__).parents[3]
-_PACKAGES: Final = ("av", "numpy", "opencv-python", "pika", "simplejpeg", "prometheus-client")
+_PACKAGES: Final = ("av", "numpy", "pika", "simplejpeg", "prometheus-client")
 _REINSTALL: Final = "install Fanlight again: pip install --constraint constraints.txt ."
 _SHM: Final = Path("/dev/shm")  # noqa: S108 - not for files of our own
 # The pictures of a full HD stream within the default --max-age.
@@ -30,6 +34,7 @@ def machine_checks() -> dict[str, Check]:
     """The checks that both commands run."""
     return {
         "packages": _packages,
+        "opencv": lambda: opencv(opencv_packages()),
         "codecs": _codecs,
         "shared memory": _shared_memory,
         "descriptors": _descriptors,
@@ -65,6 +70,29 @@ def _packages() -> Finding:
         return ok(", ".join([python, *(f"{name} {metadata.version(name)}" for name in _PACKAGES)]))
     except metadata.PackageNotFoundError as error:
         return problem(f"not installed: {error.name}", _REINSTALL)
+
+
+def opencv_packages() -> list[str]:
+    """The installed packages that contain OpenCV, with their versions."""
+    found = []
+    for name in PACKAGES:
+        with suppress(metadata.PackageNotFoundError):
+            found.append(f"{name} {metadata.version(name)}")
+    return found
+
+
+def opencv(packages: Sequence[str]) -> Finding:
+    """Only cameras and windows need it."""
+    if len(packages) > 1:
+        return note(
+            f"{' and '.join(packages)} overwrite one another's files",
+            "pip uninstall all of them, then install the one you want",
+        )
+    if packages:
+        return ok(packages[0])
+    if find_spec("cv2") is not None:
+        return ok("cv2, not from pip")
+    return note("not installed: no cameras and no windows", INSTALL)
 
 
 def _codecs() -> Finding:

@@ -15,9 +15,11 @@ from fanlight.common.model.redact import without_secrets
 from fanlight.common.runtime import logs
 from fanlight.common.runtime.argv import has_secret, hide_secrets
 from fanlight.common.runtime.credential_files import CredentialFiles
+from fanlight.common.runtime.live_line import LogHandler
 from fanlight.common.runtime.logs import LogFormat
 from fanlight.common.runtime.options import OptionGroup, add_flags, options_of
 from fanlight.common.runtime.settings import Operation
+from fanlight.common.runtime.standard_streams import open_closed_streams
 
 _LOG = logging.getLogger(__name__)
 
@@ -72,6 +74,7 @@ def command_line(
         groups: option groups of the command; `CredentialFiles` and `Operation` are added.
         body: called with the function that loads the settings.
     """
+    open_closed_streams()
     parser = OneLineParser(prog=program, description=description, epilog=_EPILOG)
     add_flags(parser, options_of(*groups, CredentialFiles, Operation))
     arguments = sys.argv[1:] if argv is None else argv
@@ -104,7 +107,7 @@ def run_command(
     """
     # Do not print a traceback when a log line cannot be written (closed pipe).
     logging.raiseExceptions = False
-    handler = logging.StreamHandler(sys.stderr)
+    handler = LogHandler(sys.stderr)
     handler.setFormatter(logs.formatter(program, log_format))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     if log_format is LogFormat.JSON:

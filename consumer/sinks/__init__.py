@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 
 from fanlight.consumer.sink_spec import SINKS, SinkSpec
 from fanlight.consumer.sinks.base import Sink, SinkContext
@@ -11,12 +12,13 @@ __all__ = ["Sink", "SinkContext", "default_sinks", "open_sink"]
 
 
 def default_sinks(environment: Mapping[str, str]) -> tuple[SinkSpec, ...]:
-    """A window where there is an X display, else a live status line.
+    """A window where there are an X display and OpenCV, else a live status line.
 
     `WAYLAND_DISPLAY` alone does not count: the Qt inside opencv-python speaks X only, and compositors
     that run X programs set `DISPLAY` as well.
     """
-    return (SinkSpec("window" if environment.get("DISPLAY") else "status"),)
+    window = environment.get("DISPLAY") and find_spec("cv2") is not None
+    return (SinkSpec("window" if window else "status"),)
 
 
 def open_sink(spec: SinkSpec, context: SinkContext) -> Sink:

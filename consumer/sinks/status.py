@@ -10,6 +10,7 @@ from typing import Final, TextIO
 from fanlight.common import clock
 from fanlight.common.model.errors import SinkError
 from fanlight.common.model.reasons import reason
+from fanlight.common.runtime.live_line import LIVE_LINE
 from fanlight.consumer.sinks.base import Sink, SinkContext
 from fanlight.consumer.stats import ConsumerStats
 
@@ -63,7 +64,6 @@ class StatusSink(Sink):
         self._live = self._stream.isatty()
         self._interval_ns = _TERMINAL_INTERVAL_NS if self._live else _PLAIN_INTERVAL_NS
         self._written_ns: int | None = None
-        self._drawn = 0
         self._pipe_closed = False
 
     def tick(self) -> bool:
@@ -78,23 +78,24 @@ class StatusSink(Sink):
         if not self._pipe_closed:
             self._write_line()
         if self._live and not self._pipe_closed:
-            self._write("\n")
+            self._write(LIVE_LINE.end)
 
     def _write_line(self) -> None:
         line = status_line(self._context.name, self._context.stats())
         if self._live:
             # One column short: a full row wraps, and \r then stays on the next row.
             line = line[: self._columns() - 1]
-            # Spaces overwrite the rest of a longer previous line, without an escape sequence.
-            self._drawn, line = len(line), f"\r{line:<{self._drawn}}"
+            self._write(lambda: LIVE_LINE.draw(self._stream, line))
         else:
-            line += "\n"
-        self._write(line)
+            self._write(lambda: self._print(line))
 
-    def _write(self, text: str) -> None:
+    def _print(self, line: str) -> None:
+        self._stream.write(line + "\n")
+        self._stream.flush()
+
+    def _write(self, write: Callable[[], None]) -> None:
         try:
-            self._stream.write(text)
-            self._stream.flush()
+            write()
         except BrokenPipeError:
             self._pipe_closed = True
             self._discard_output()

@@ -12,36 +12,42 @@ import numpy as np
 from fanlight.common.clock import monotonic_ns
 from fanlight.common.model.errors import SinkError
 from fanlight.common.model.pixels import Pixels, three_channels
+from fanlight.common.runtime.opencv import opencv_problem
 from fanlight.common.runtime.x_libraries import unify_x_libraries
 from fanlight.consumer.sinks.base import Sink, SinkContext
 from fanlight.consumer.stats import ConsumerStats
 
 # Qt logs about fonts and sessions, which users cannot change.
 os.environ.setdefault("QT_LOGGING_RULES", "*.debug=false;*.info=false;*.warning=false")
+_INSTEAD: Final = "use --sink status"
 try:
     import cv2
 except ImportError as error:
-    raise SinkError(f"window cannot be opened: OpenCV does not load ({error})") from None
+    raise SinkError(f"window cannot be opened: {opencv_problem(error)}, or {_INSTEAD}") from None
 
 if TYPE_CHECKING:
     from fanlight.consumer.frame import Frame
 
 _QUIT_KEYS: Final = (ord("q"), ord("Q"), 27)
 _MAX_SIZE: Final = (1280, 720)
+# A label needs this much; smaller pictures are enlarged.
+_MIN_WIDTH: Final = 480
 _LABEL_INTERVAL_NS: Final = 500_000_000
 _STALLED_NS: Final = 1_000_000_000
 # WINDOW_NORMAL: the user may resize it. GUI_NORMAL: no tool bar, which would also scale the picture.
 _FLAGS: Final = cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL
 
+# As the label is seen in the window that the picture opens.
 MARGIN_PX: Final = 10
 _PADDING_PX: Final = 9
-_FONT_PX: Final = 17
-_WEIGHT: Final = 500
+_CAPITAL_PX: Final = 12
+_STROKE_PX: Final = 1.6
+# In every OpenCV: 4 draws it with strokes, 5 takes a font of its own for it.
+_FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
 _WHITE: Final = (255, 255, 255)
 _AMBER: Final = (60, 190, 255)
 # Brightness of the picture under the label: white text is readable on any picture.
 _SHADE: Final = 0.35
-_INSTEAD: Final = "use --sink status"
 
 
 class WindowSink(Sink):
@@ -52,6 +58,7 @@ class WindowSink(Sink):
     """
 
     def __init__(self, context: SinkContext) -> None:
+        require_windows()
         require_display()
         self._context = context
         self._title = f"Fanlight {context.name} - {context.stream}"
@@ -62,6 +69,7 @@ class WindowSink(Sink):
         self._stalled_s = 0
         self._unsized_frames = 2
         self._open = True
+        self._shape = (360, 640)
         self._canvas: Pixels = np.full((360, 640, 3), 24, np.uint8)
         self._label.draw(self._canvas, f"{context.name}   waiting for the first frame")
         cv2.namedWindow(self._title, _FLAGS)
@@ -75,13 +83,16 @@ class WindowSink(Sink):
             return
         now_ns = monotonic_ns()
         height, width = frame.image.shape[:2]
-        if self._canvas.shape != (height, width, 3):
-            self._canvas = np.empty((height, width, 3), np.uint8)
+        times = enlargement(width, height)
+        if self._shape != (height, width):
+            self._shape = (height, width)
+            self._canvas = np.empty((height * times, width * times, 3), np.uint8)
         if self._unsized_frames:
             # Repeated for the second frame: Qt loses a size that is set before the window is mapped.
             self._unsized_frames -= 1
-            cv2.resizeWindow(self._title, *fitted(width, height))
-        np.copyto(self._canvas, three_channels(frame.image))
+            cv2.resizeWindow(self._title, *fitted(width * times, height * times))
+        blocks = self._canvas.reshape(height, times, width, times, 3)
+        np.copyto(blocks, three_channels(frame.image)[:, None, :, None])
         if not frame.valid:
             # The process was suspended during the copy, for longer than the grace time.
             self._canvas.fill(24)
@@ -135,6 +146,11 @@ def fitted(width: int, height: int) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
+def enlargement(width: int, height: int) -> int:
+    """How many times a picture is enlarged, by whole pixels: 1 unless it is too narrow for a label."""
+    return max(1, min(-(-_MIN_WIDTH // width), _MAX_SIZE[1] // height))
+
+
 def label_text(name: str, stats: ConsumerStats) -> str:
     """`c1   30.0 fps   12 ms`: the name, the rate shown and the median age."""
     age = "-" if stats.age_p50_s is None else f"{stats.age_p50_s * 1e3:.0f}"
@@ -142,25 +158,33 @@ def label_text(name: str, stats: ConsumerStats) -> str:
 
 
 class Label:
-    """Draws text on a shaded box, in the font that OpenCV 5 includes."""
-
-    def __init__(self) -> None:
-        self._font = cv2.FontFace("sans")
+    """Draws text on a shaded box."""
 
     def draw(self, canvas: Pixels, text: str, *, warning: bool = False) -> None:
-        """Draw into the top left corner of `canvas`, (height, width, 3), cut to its size."""
+        """Draw into the top left corner of `canvas`, (height, width, 3), cut to its size.
+
+        A window shows a large canvas at a smaller size, for which the label is larger.
+        """
         height, width = canvas.shape[:2]
-        _, _, text_width, _ = cv2.getTextSize((width, height), text, (0, 0), self._font, _FONT_PX, _WEIGHT)
-        right = min(width, MARGIN_PX + text_width + 2 * _PADDING_PX)
-        bottom = min(height, MARGIN_PX + _FONT_PX + 2 * _PADDING_PX)
-        box = canvas[MARGIN_PX:bottom, MARGIN_PX:right]
+        scale = width / fitted(width, height)[0]
+        margin, padding, capital = (round(px * scale) for px in (MARGIN_PX, _PADDING_PX, _CAPITAL_PX))
+        stroke = round(_STROKE_PX * scale)
+        font_scale = cv2.getFontScaleFromHeight(_FONT, capital, stroke)
+        (text_width, _), _ = cv2.getTextSize(text, _FONT, font_scale, stroke)
+        box = canvas[margin : margin + capital + 2 * padding, margin : margin + text_width + 2 * padding]
         # A warning covers an older label, which must not be visible.
         np.multiply(box, 0 if warning else _SHADE, out=box, casting="unsafe")
-        # Capitals are about 0.72 of the font's size: this puts them into the middle of the box.
-        baseline = MARGIN_PX + _PADDING_PX + round(_FONT_PX * 0.86)
+        origin = (margin + padding, margin + padding + capital)
         colour = _AMBER if warning else _WHITE
-        origin = (MARGIN_PX + _PADDING_PX, baseline)
-        cv2.putText(canvas, text, origin, colour, self._font, _FONT_PX, _WEIGHT)
+        cv2.putText(canvas, text, origin, _FONT, font_scale, colour, stroke, cv2.LINE_AA)
+
+
+def require_windows() -> None:
+    """Raise `SinkError` for an OpenCV that has none (headless)."""
+    try:
+        cv2.destroyAllWindows()  # of which there is none yet
+    except cv2.error as error:
+        raise SinkError(f"window cannot be opened: {opencv_problem(error)}, or {_INSTEAD}") from None
 
 
 def require_display() -> None:
@@ -181,7 +205,7 @@ def require_display() -> None:
             ctypes.CDLL(str(Path(plugins, "platforms", "libqxcb.so")))
         xcb = ctypes.CDLL("libxcb.so.1")
     except OSError as error:
-        raise SinkError(f"window cannot be opened: a library is missing ({error}), {_INSTEAD}") from None
+        raise SinkError(f"window cannot be opened: {opencv_problem(error)}, or {_INSTEAD}") from None
     # Not only connect(): the server may accept the connection and refuse the cookie.
     xcb.xcb_connect.restype = ctypes.c_void_p
     connection = ctypes.c_void_p(xcb.xcb_connect(display.encode(), None))

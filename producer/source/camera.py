@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from fanlight.common.clock import wall_ns
 from fanlight.common.codec.picture import as_bgr
 from fanlight.common.model.errors import SourceError
+from fanlight.common.runtime.opencv import opencv_problem
 from fanlight.producer.source.base import Captured
 from fanlight.producer.source.live_feed import LiveFeed
 from fanlight.producer.source.video_input import FALLBACK_FPS
@@ -87,10 +88,12 @@ class OpenCvGrabber:
     def open(self) -> None:
         # Silences the FFmpeg inside OpenCV, which reads this on first use.
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-        import cv2
-
         # OpenCV's own log repeats what the return values report.
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+        try:
+            import cv2
+        except ImportError as error:
+            raise SourceError(f"{self.name}: cannot be opened; {opencv_problem(error)}") from None
         # By index, try V4L2 only: the other backends add seconds and log lines.
         by_index_on_linux = isinstance(self.device, int) and sys.platform == "linux"
         capture = cv2.VideoCapture(self.device, cv2.CAP_V4L2 if by_index_on_linux else cv2.CAP_ANY)

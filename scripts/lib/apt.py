@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,8 +33,11 @@ def can_install() -> bool:
     )
 
 
-def install(packages: Sequence[str]) -> None:
+def install(packages: Sequence[str], show: Callable[[str], None]) -> None:
     """Install packages; none of them starts a service, now or at the next boot.
+
+    Args:
+        show: shows one line of progress.
 
     Raises:
         InstallFailed: one line with apt's own reason.
@@ -42,9 +45,9 @@ def install(packages: Sequence[str]) -> None:
     known = [unit for unit in _UNITS if (_UNIT_FOLDER / unit).exists()]
     with no_service_starts():
         # Package lists may be missing (a fresh container) or old (404): fetch them only then.
-        if _apt("install", *packages) is not None:
-            _apt("update")
-            reason = _apt("install", *packages)
+        if _apt(show, "install", *packages) is not None:
+            _apt(show, "update")
+            reason = _apt(show, "install", *packages)
             if reason is not None:
                 raise InstallFailed(f"apt-get install {' '.join(packages)} failed: {reason}")
     # Debian enables what it installs: at the next boot it would take port 5672.
@@ -53,12 +56,16 @@ def install(packages: Sequence[str]) -> None:
         subprocess.run(["systemctl", "disable", *new], check=False, capture_output=True)
 
 
-def _apt(action: str, *packages: str) -> str | None:
+def _apt(show: Callable[[str], None], action: str, *packages: str) -> str | None:
     """Run apt-get; None if it worked, else its last line that names an error."""
     command = ["apt-get", "-y", "-qq", "-o", "Dpkg::Use-Pty=0", "-o", "DPkg::Lock::Timeout=300", action]
     if action == "install":
         command.append("--no-install-recommends")
-    lines = run_quietly([*command, *packages], {"DEBIAN_FRONTEND": "noninteractive"})
+    lines = run_quietly(
+        [*command, *packages],
+        {"DEBIAN_FRONTEND": "noninteractive"},
+        progress=lambda text: show(f"apt-get {action}, {text}"),
+    )
     if lines is None:
         return None
     return ([line for line in lines if line.startswith("E:")] or lines)[-1]

@@ -14,6 +14,8 @@ from scripts.lib.quietly import run_quietly
 
 VENV = CHECKOUT / ".venv"
 PYTHON = VENV / "bin" / "python"
+# What is installed: for running both commands, or for tests, measuring and development too.
+RUN, ALL = "camera,window", "dev"
 _STAMP = VENV / "fanlight-stamp"
 _INPUTS = ("pyproject.toml", "constraints.txt")
 
@@ -22,23 +24,29 @@ class BootstrapFailed(FanlightError):
     """The virtual environment cannot be made."""
 
 
-def ensure_venv(show: Callable[[str], None]) -> None:
+def ensure_venv(show: Callable[[str], None], extras: str = ALL) -> None:
     """Create `.venv` and install Fanlight into it, unless that was done with the same files before.
+
+    Args:
+        show: shows one line of progress.
+        extras: RUN or ALL.
 
     Raises:
         BootstrapFailed: one line with the reason.
     """
     with locked(CHECKOUT):
         stamp = _stamp()
-        if PYTHON.exists() and _STAMP.exists() and _STAMP.read_text() == stamp:
+        done = _STAMP.read_text().split() if PYTHON.exists() and _STAMP.exists() else []
+        if done in ([stamp, extras], [stamp, ALL]):
             return
         if not PYTHON.exists():
             show("making the virtual environment .venv")
-            _make_venv()
-        show("installing Fanlight and its tools into .venv (about a minute the first time)")
-        install = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        _run([*install, "--constraint", "constraints.txt", "--editable", ".[dev]"], "pip install")
-        _STAMP.write_text(stamp)
+            _make_venv(show)
+        show(f"installing Fanlight [{extras}] into .venv (about a minute the first time)")
+        pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check"]
+        wanted = ["--constraint", "constraints.txt", "--editable", f".[{extras}]"]
+        _run([*pip, "install", "--progress-bar=off", *wanted], "pip install", show)
+        _STAMP.write_text(f"{stamp} {extras}")
 
 
 def _stamp() -> str:
@@ -49,20 +57,22 @@ def _stamp() -> str:
     return digest.hexdigest()
 
 
-def _make_venv() -> None:
+def _make_venv(show: Callable[[str], None]) -> None:
     command = [sys.executable, "-m", "venv", "--clear", str(VENV)]
     try:
-        _run(command, "python3 -m venv")
+        _run(command, "python3 -m venv", show)
     except BootstrapFailed:
         # Debian's python3 comes without the part that puts pip into a new environment.
         if not apt.can_install():
             raise
-        apt.install(["python3-venv"])
-        _run(command, "python3 -m venv")
+        apt.install(["python3-venv"], show)
+        _run(command, "python3 -m venv", show)
 
 
-def _run(command: list[str], what: str) -> None:
-    lines = run_quietly(command, {"PIP_NO_INPUT": "1"}, CHECKOUT)
+def _run(command: list[str], what: str, show: Callable[[str], None]) -> None:
+    lines = run_quietly(
+        command, {"PIP_NO_INPUT": "1"}, CHECKOUT, progress=lambda text: show(f"{what}, {text}")
+    )
     if lines is not None:
         errors = [line for line in lines if line.upper().startswith("ERROR")]
         raise BootstrapFailed(f"{what} failed: {(errors or lines)[-1]}")

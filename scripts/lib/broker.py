@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from fanlight.common.model.address import BrokerAddress, TcpAddress, parse_url
+from fanlight.common.model.address import DEFAULT_URL, BrokerAddress, TcpAddress, parse_url
 from fanlight.common.model.credentials import Credentials
 from fanlight.common.model.errors import FanlightError
 from fanlight.common.runtime.credential_files import CredentialFiles, credentials_of
@@ -129,6 +129,27 @@ def environment(found: Found, of_caller: Mapping[str, str]) -> dict[str, str]:
     return kept | {GIVEN: found.url}
 
 
+def started_by_others(url: str = DEFAULT_URL) -> str | None:
+    """A sentence about a broker at the default address that `up` did not start; None if there is none."""
+    address = parse_url(url, GIVEN)
+    if not isinstance(address, BrokerAddress):
+        return None
+    ((host, port),) = address.hosts
+    try:
+        amqp_login.login(host, port, address.user, address.password, address.vhost)
+    except amqp_login.Refused as error:
+        return (
+            f"a broker that was started otherwise answers at {host}:{port}, but refuses {address} "
+            f"({error}): set {GIVEN} to use it"
+        )
+    except amqp_login.NotReady:
+        return None
+    return (
+        f"a broker that was started otherwise answers at {address}: producer and consumer use it "
+        f"where {GIVEN} is not set"
+    )
+
+
 def shown(url: str) -> str:
     """The URL without its password."""
     return str(parse_url(url, GIVEN))
@@ -142,6 +163,9 @@ def _try_host(address: BrokerAddress, host: str, port: int) -> None:
 
 
 def _start(instance: Instance, show: Show, only: str | None) -> Record:
+    others = started_by_others()
+    if others is not None:
+        show(f"{others}; starting another one")
     problems = []
     for way in WAYS.values():
         if only not in {None, way.NAME}:

@@ -86,9 +86,16 @@ def _down(instance: Instance, _only: str | None) -> int:
 def _url(instance: Instance, _only: str | None) -> int:
     given, record = os.environ.get(broker.GIVEN), instance.read()
     if not given and record is None:
-        raise FanlightError("no broker is up: scripts/broker up")
+        raise _nothing_up()
     print(given or (record.url if record else ""))
     return 0
+
+
+def _nothing_up() -> FanlightError:
+    others = broker.started_by_others()
+    if others is None:
+        return FanlightError("no broker is up: scripts/broker up")
+    return FanlightError(f"{others}; scripts/broker up starts another one")
 
 
 def _status(instance: Instance, _only: str | None) -> int:
@@ -102,5 +109,5 @@ def _status(instance: Instance, _only: str | None) -> int:
         print(f"{what}: {broker.shown(record.url)} {'answers' if answers else 'does not answer'}")
         return 0 if answers else 1
     if not given:
-        raise FanlightError("no broker is up: scripts/broker up")
+        raise _nothing_up()
     return 0

@@ -50,7 +50,10 @@ def up(instance: Instance, show: Callable[[str], None]) -> Record:
         show(f"fetching the image {IMAGE}")
     show(f"starting {IMAGE} with docker compose")
     ports = {"FANLIGHT_AMQP_PORT": str(amqp), "FANLIGHT_MANAGEMENT_PORT": str(management)}
-    failed = _compose(record, "up", "--detach", "--wait", environment=ports)
+    failed = _compose(
+        record, "up", "--detach", "--wait", environment=ports,
+        progress=lambda text: show(f"docker compose up, {text}"),
+    )  # fmt: skip
     if failed is not None:
         raise DockerFailed(f"docker compose up failed: {failed[-1]}")
     return record
@@ -83,11 +86,14 @@ def _project(instance: Instance) -> str:
 
 
 def _compose(
-    record: Record, *arguments: str, environment: dict[str, str] | None = None
+    record: Record,
+    *arguments: str,
+    environment: dict[str, str] | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> list[str] | None:
     files = ("--project-directory", str(CHECKOUT), "--file", str(CHECKOUT / "docker-compose.yml"))
     command = ("docker", "compose", *files, "--project-name", record.project, *arguments)
-    return run_quietly(command, environment or {}, timeout_s=_UP_S)
+    return run_quietly(command, environment or {}, timeout_s=_UP_S, progress=progress)
 
 
 def _works(*command: str) -> bool:

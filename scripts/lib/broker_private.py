@@ -31,7 +31,7 @@ def up(instance: Instance, show: Callable[[str], None]) -> Record:
     """
     if scripts_folder() is None:
         show("installing Debian's rabbitmq-server with apt-get (its system service is not started)")
-        apt.install(["rabbitmq-server"])
+        apt.install(["rabbitmq-server"], show)
     show("starting a private RabbitMQ node")
     node = PrivateNode(instance.node_folder)
     record = Record(NAME, node.url)

@@ -16,7 +16,7 @@ from fanlight.common.model.errors import FanlightError
 from fanlight.common.model.units import COUNT, DURATION
 from fanlight.common.runtime.main import OneLineParser
 from scripts.lib import broker
-from scripts.lib.bootstrap import PYTHON, ensure_venv
+from scripts.lib.bootstrap import PYTHON, RUN, ensure_venv
 from scripts.lib.child import Child, ChildEvent, ChildEvents, EventKind
 from scripts.lib.instance import Instance
 from scripts.lib.live import Display, PlainDisplay, TableDisplay
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
         signal.signal(number, signal.default_int_handler)
     instance, found = Instance("default"), None
     try:
-        ensure_venv(show)
+        ensure_venv(show, RUN)
         found = broker.up(instance, show)
         return Demo(options, broker.environment(found, os.environ)).run()
     except KeyboardInterrupt:

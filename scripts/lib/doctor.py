@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from fanlight.common.model.errors import FanlightError
-from scripts.lib.bootstrap import PYTHON, ensure_venv
+from scripts.lib.bootstrap import PYTHON, RUN, ensure_venv
 from scripts.lib.instance import CHECKOUT
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def main() -> int:
     """Run `scripts/doctor`; the exit code, unless this process goes on in the virtual environment."""
     try:
-        ensure_venv(_say)
+        ensure_venv(_say, RUN)
     except (FanlightError, OSError) as error:
         _say(str(error))
         return 1

@@ -34,7 +34,7 @@ def ensure_tools(show: Callable[[str], None]) -> None:
     if missing and apt.can_install():
         show(f"installing {' '.join(missing)} with apt-get (no system service is started)")
         try:
-            apt.install(missing)
+            apt.install(missing, show)
         except apt.InstallFailed as error:
             show(str(error))
         missing = sorted(set(_missing_packages()))

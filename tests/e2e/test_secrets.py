@@ -201,7 +201,7 @@ def test_no_repr_and_no_str_has_it(node: PrivateNode, stream: str) -> None:
 DEMO = """
 import sys
 from scripts.lib import demo
-demo.ensure_venv = lambda say: None
+demo.ensure_venv = lambda say, extras: None
 demo.PYTHON = sys.executable
 sys.exit(demo.main())
 """
