@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -28,6 +29,8 @@ _SHM: Final = Path("/dev/shm")  # noqa: S108 - not for files of our own
 _SHM_BYTES: Final = 200 * 1024 * 1024
 # Libraries, sockets and files of one command, several times over.
 _DESCRIPTORS: Final = 256
+# What Python prints before the sentence of an error of ours.
+_OWN_ERROR: Final = re.compile(r"^fanlight\.[\w.]+: ")
 
 
 def machine_checks() -> dict[str, Check]:
@@ -61,6 +64,7 @@ def in_child(module: str, given: dict[str, Any], limit_s: float) -> str:
     if done.returncode == 0:
         return done.stdout.strip()
     last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+    last = _OWN_ERROR.sub("", last)
     raise FanlightError(f"it crashed (signal {-done.returncode}): {last}" if done.returncode < 0 else last)
 
 

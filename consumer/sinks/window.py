@@ -40,7 +40,7 @@ _FLAGS: Final = cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL
 # As the label is seen in the window that the picture opens.
 MARGIN_PX: Final = 10
 _PADDING_PX: Final = 9
-_CAPITAL_PX: Final = 12
+_CAPITAL_PX: Final = 14
 _STROKE_PX: Final = 1.6
 # In every OpenCV: 4 draws it with strokes, 5 takes a font of its own for it.
 _FONT: Final = cv2.FONT_HERSHEY_SIMPLEX

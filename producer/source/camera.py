@@ -88,12 +88,13 @@ class OpenCvGrabber:
     def open(self) -> None:
         # Silences the FFmpeg inside OpenCV, which reads this on first use.
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-        # OpenCV's own log repeats what the return values report.
-        os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
         try:
             import cv2
         except ImportError as error:
             raise SourceError(f"{self.name}: cannot be opened; {opencv_problem(error)}") from None
+        # OpenCV's own log repeats what the return values report. Versions 4 and 5 name this differently.
+        set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
+        set_log_level(0)
         # By index, try V4L2 only: the other backends add seconds and log lines.
         by_index_on_linux = isinstance(self.device, int) and sys.platform == "linux"
         capture = cv2.VideoCapture(self.device, cv2.CAP_V4L2 if by_index_on_linux else cv2.CAP_ANY)

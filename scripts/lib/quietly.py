@@ -36,6 +36,7 @@ def run_quietly(
         output = _output(process, timeout_s, progress, every_s)
     except BaseException:
         process.kill()
+        process.wait()
         raise
     if output is None:
         process.kill()

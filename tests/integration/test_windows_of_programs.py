@@ -21,8 +21,10 @@ __all__ = ["display"]
 IMPORTS = {
     "av": "import av",
     "cv2": "import cv2",
-    "producer": "from fanlight.producer import Producer",
-    "consumer": "from fanlight.consumer import Consumer",
+    "producer": "from fanlight import Producer",
+    "consumer": "from fanlight import Consumer",
+    "old producer": "from producer import Producer",
+    "old consumer": "from consumer import Consumer",
 }
 SHOW = """
 import cv2, numpy
@@ -50,15 +52,25 @@ with av.open(os.environ["DISPLAY"] + ".0", format="x11grab") as screen:
 
 def run(display: Display, *parts: str) -> None:
     """To its end; a program that hangs is killed."""
-    subprocess.run(
-        [sys.executable, "-c", "\n".join(parts)], env=display.environment, timeout=scaled(40), check=True
-    )
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", "\n".join(parts)]
+    subprocess.run(command, env=display.environment, timeout=scaled(40), check=True)
 
 
 @pytest.mark.parametrize("side", ["producer", "consumer"])
-@pytest.mark.parametrize("order", [*permutations(("av", "cv2", "ours"))], ids="-".join)
+@pytest.mark.parametrize(
+    "order",
+    [
+        *permutations(("av", "cv2", "ours")),
+        ("ours",),
+        ("old ours",),
+        ("window", "ours"),
+        ("window", "ours", "av"),
+    ],
+    ids="-".join,
+)
 def test_a_window_whatever_was_imported_first(display: Display, side: str, order: tuple[str, ...]) -> None:
-    run(display, *(IMPORTS[side if name == "ours" else name] for name in order), SHOW)
+    parts = {"window": SHOW, **IMPORTS}
+    run(display, *(parts[name.replace("ours", side)] for name in order), SHOW)
 
 
 def test_a_window_after_a_producer_has_encoded(display: Display) -> None:

@@ -30,6 +30,12 @@ def test_the_default_is_a_window_where_opencv_can_open_one(environment: dict[str
     assert default_sinks(environment) == (SinkSpec(kind),)
 
 
+def test_without_opencv_the_default_is_a_status_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [])
+    monkeypatch.delitem(sys.modules, "cv2", raising=False)
+    assert default_sinks({"DISPLAY": ":0"}) == (SinkSpec("status"),)
+
+
 @pytest.mark.parametrize("spec", [SinkSpec("web", "0.0.0.0:80"), SinkSpec("record"), SinkSpec("null", "x")])
 def test_an_invalid_spec_is_refused(spec: SinkSpec) -> None:
     with pytest.raises(ValueError, match="is not a sink: allowed is window, "):

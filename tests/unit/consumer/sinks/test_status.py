@@ -97,8 +97,10 @@ def test_a_terminal_has_the_line_redrawn_in_place(monkeypatch: pytest.MonkeyPatc
     sink.close()
     assert out.getvalue().endswith(f"\r{RUNNING}\n")
     narrow = Terminal(20, monkeypatch)
-    StatusSink(context(), narrow).tick()
+    sink = StatusSink(context(), narrow)
+    sink.tick()
     assert narrow.getvalue() == "\r" + RUNNING[:19], "one column short, or the terminal would scroll"
+    sink.close()
 
 
 def test_a_reader_that_goes_ends_the_consumer_without_a_traceback() -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fanlight.consumer.sinks.window import MARGIN_PX, Label, fitted, label_text
+from fanlight.consumer.sinks.window import MARGIN_PX, Label, enlargement, fitted, label_text
 from tests.support.timing import scaled
 from tests.unit.consumer.sinks.build import STATS
 
@@ -28,6 +29,33 @@ def test_a_window_opens_with_the_size_of_the_picture_or_smaller(
     picture: tuple[int, int], window: tuple[int, int]
 ) -> None:
     assert fitted(*picture) == window
+
+
+@pytest.mark.parametrize(
+    ("picture", "times"),
+    [
+        ((160, 120), 3),
+        ((90, 160), 4),
+        ((320, 240), 2),
+        ((480, 360), 1),
+        ((640, 480), 1),
+        ((1, 1), 480),
+        ((1, 16384), 1),
+    ],
+)
+def test_a_picture_too_narrow_for_a_label_is_enlarged(picture: tuple[int, int], times: int) -> None:
+    assert enlargement(*picture) == times
+
+
+@pytest.mark.parametrize(("width", "height"), [(480, 360), (1920, 1080), (3840, 2160), (2160, 3840)])
+def test_the_label_has_the_same_size_in_every_window(width: int, height: int) -> None:
+    def extent(width: int, height: int) -> np.ndarray:
+        canvas = np.full((height, width, 3), 200, np.uint8)
+        before = canvas.copy()
+        Label().draw(canvas, "c1   30.0 fps   12 ms")
+        return np.array(changed(canvas, before)) * fitted(width, height)[0] / width
+
+    assert extent(width, height) == pytest.approx(extent(1280, 720), rel=0.12)
 
 
 def test_the_label_names_the_consumer_its_rate_and_its_age() -> None:
@@ -100,3 +128,51 @@ def test_without_a_display_there_is_one_line_and_no_abort(environment: dict[str,
     )
     expected = f"window cannot be opened: {line}, use --sink status\n"
     assert (run.returncode, run.stdout, run.stderr) == (0, expected, "")
+
+
+# As opencv-python-headless, whose functions for windows raise this.
+HEADLESS = """
+class error(Exception): pass
+def destroyAllWindows(): raise error("window.cpp:1215: error: (-2) The function is not implemented.")
+def __getattr__(name):
+    if name.startswith("__"): raise AttributeError(name)
+    return 0
+"""
+LIBRARY = """
+raise ImportError("libxcb.so.1: cannot open shared object file: No such file or directory")
+"""
+ABSENT = """
+raise ModuleNotFoundError("No module named 'cv2'", name="cv2")
+"""
+
+
+@pytest.mark.parametrize("display", [{}, {"DISPLAY": ":7654"}])
+@pytest.mark.parametrize(
+    ("opencv", "line"),
+    [
+        (HEADLESS, "this OpenCV is built without windows: pip uninstall opencv-python-headless"),
+        (LIBRARY, "libxcb.so.1 is missing: apt-get install libxcb1"),
+        (ABSENT, "OpenCV is not installed: pip install 'fanlight[window]'"),
+    ],
+)
+def test_an_opencv_that_cannot_is_one_line_from_window_and_doctor(
+    tmp_path: Path, display: dict[str, str], opencv: str, line: str
+) -> None:
+    (tmp_path / "cv2.py").write_text(opencv)
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(tmp_path), **display}
+    for module, code, given in (
+        ("window", 0, ("-c", PROGRAM)),
+        ("doctor", 1, ("-m", "fanlight.consumer.doctor")),
+    ):
+        run = subprocess.run(
+            [sys.executable, *given],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=scaled(20),
+            check=False,
+        )
+        assert run.returncode == code, module
+        said = (run.stdout or run.stderr).splitlines()[-1]
+        assert f"window cannot be opened: {line}" in said
+        assert said.endswith(", or use --sink status")
