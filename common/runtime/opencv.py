@@ -17,8 +17,8 @@ PACKAGES: Final = (
     "opencv-contrib-python-headless",
 )
 INSTALL: Final = "pip install 'fanlight[window]', or another opencv package"
-# All that opencv-python's wheel expects of a desktop system, as Debian's slim images lack all of it.
-_DEBIAN: Final = "libxcb1 libgl1 libglib2.0-0 libsm6"
+# What opencv-python's wheel expects of a desktop system. Debian's slim images have none of it.
+DEBIAN_PACKAGES: Final = ("libxcb1", "libgl1", "libglib2.0-0", "libsm6")
 _LIBRARY: Final = re.compile(r"(\S+): cannot open shared object file")
 
 
@@ -29,7 +29,8 @@ def opencv_problem(error: Exception) -> str:
     text = reason(error)
     missing = _LIBRARY.search(text)
     if missing:
-        return f"{missing[1]} is missing: apt-get install {_DEBIAN} (names of Debian and Ubuntu)"
+        packages = " ".join(DEBIAN_PACKAGES)
+        return f"{missing[1]} is missing: apt-get install {packages} (names of Debian and Ubuntu)"
     if "not implemented" in text:
         return (
             "this OpenCV is built without windows: pip uninstall opencv-python-headless "

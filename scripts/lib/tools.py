@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from fanlight.common.runtime.opencv import DEBIAN_PACKAGES
 from scripts.lib import apt, netns
 from scripts.lib.bootstrap import PYTHON
 from scripts.lib.instance import CHECKOUT
@@ -49,9 +50,8 @@ def _missing_packages() -> Iterator[str]:
     for program, package in _PROGRAMS.items():
         if shutil.which(program) is None:
             yield package
-    # opencv-python's wheel expects these two of a desktop system.
     if subprocess.run([PYTHON, "-c", "import cv2"], check=False, capture_output=True).returncode != 0:
-        yield from ("libgl1", "libglib2.0-0")
+        yield from DEBIAN_PACKAGES
 
 
 def _ensure_node_client(show: Callable[[str], None]) -> None:

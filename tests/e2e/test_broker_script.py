@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from scripts.lib import amqp_login, marked
+from scripts.lib.broker import started_by_others
 from scripts.lib.ports import free_ports, is_free
 from scripts.private_node import PrivateNode, scripts_folder
 from tests.support.commands import ROOT, run_script
@@ -139,6 +140,20 @@ def test_with_nothing_to_start_one_line_says_what_to_do(broker: Broker, tmp_path
     for part in ("Docker is not installed", "rabbitmq-server is not installed", "FANLIGHT_URL"):
         assert part in up.stderr
     assert not broker.folder.exists()
+
+
+def test_a_broker_that_was_started_otherwise_is_named(broker_url: str) -> None:
+    accepted = started_by_others(broker_url)
+    assert accepted is not None
+    assert "was started otherwise" in accepted
+    assert "producer and consumer use it where FANLIGHT_URL is not set" in accepted
+    refused = started_by_others(broker_url.replace(":fanlight@", ":another@"))
+    assert refused is not None
+    assert "ACCESS_REFUSED" in refused
+    assert "set FANLIGHT_URL to use it" in refused
+    assert "another" not in refused
+    (port,) = free_ports(1)
+    assert started_by_others(f"amqp://127.0.0.1:{port}/x") is None
 
 
 def test_fanlight_url_is_used_as_it_is_and_never_stopped(broker: Broker, broker_url: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -147,3 +148,31 @@ def test_all_of_it_under_the_newest_python_with_wheels_of_all_dependencies(
     )
     command = ["docker", "run", "--rm", "-v", f"{beside}:/beside", IMAGE, "sh", "-c", script]
     assert checked(*command).splitlines()[-1] == "fine"
+
+
+MISSING: Final = (
+    r"consumer: window cannot be opened: (\S+) is missing: apt-get install (.+) \(names of .*status"
+)
+
+
+@pytest.mark.docker
+def test_on_a_slim_image_a_window_names_all_that_it_needs(wheel: Path, tmp_path: Path) -> None:
+    problem = broker_docker.missing()
+    if problem is not None:
+        pytest.skip(problem)
+    shutil.copy(wheel, tmp_path)
+    shutil.copy(ROOT / "constraints.txt", tmp_path)
+    window = "DISPLAY=:7654 fanlight-consumer --sink window 2>&1 | tee said"
+    packages = r"sed 's/.*apt-get install \(.*\) (names.*/\1/' said"
+    script = (
+        f"cd /beside && pip install -q --only-binary :all: -c constraints.txt ./{wheel.name} >&2; {window}"
+        f"; pip install -q --only-binary :all: -c constraints.txt './{wheel.name}[window]' >&2; {window}"
+        f"; (apt-get update; apt-get install -y --no-install-recommends $({packages})) >&2; {window}"
+    )
+    said = checked(
+        "docker", "run", "--rm", "-v", f"{tmp_path}:/beside", IMAGE, "sh", "-c", script
+    ).splitlines()
+    assert len(said) == 3, said
+    assert said[0].startswith("consumer: window cannot be opened: OpenCV is not installed: pip install ")
+    assert re.fullmatch(MISSING, said[1]), said[1]
+    assert "no X server answers at DISPLAY=:7654" in said[2]
