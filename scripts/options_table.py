@@ -29,7 +29,8 @@ def written(text: str) -> str:
         f"options: {name}": _table(("flag", "default", "meaning", "variable"), map(_row, options))
         for name, options in OPTIONS.items()
     }
-    tables["sinks"] = _table(("sink", "what it does"), ((f"`{form}`", does) for form, does in DESCRIPTIONS.items()))
+    sinks = ((f"`{form}`", does) for form, does in DESCRIPTIONS.items())
+    tables["sinks"] = _table(("sink", "what it does"), sinks)
     for name, table in tables.items():
         begin, end = f"<!-- {name} -->\n", f"<!-- end: {name} -->"
         whole = f"{begin}{table}{end}"
