@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import pwd
 from collections.abc import Callable
 from typing import Final
 
@@ -13,6 +12,7 @@ from fanlight.common.model.errors import SharingError
 from fanlight.common.shm import folder
 from fanlight.common.shm.names import RingName
 from fanlight.common.shm.reader import Attachment
+from fanlight.common.users import user_name
 from fanlight.consumer.frame import Frame
 from fanlight.consumer.hub_source import HubSource, is_live
 from fanlight.consumer.receiver import Admission
@@ -110,15 +110,10 @@ def absence(ring: RingName) -> str:
     if hubs:
         shared = {name.rsplit(".", 3)[1] for name in hubs}
         text += f" (hubs share {', '.join(sorted(shared))}: see --format, --size, --url)"
-    users = [f"a hub of user {_name(user)} serves that user only" for user in sorted(folder.other_users())]
+    users = [
+        f"a hub of user {user_name(user)} serves that user only" for user in sorted(folder.other_users())
+    ]
     return "; ".join([text, *users, "start one (python -m consumer --sink share) or omit --via host"])
-
-
-def _name(user: int) -> str:
-    try:
-        return pwd.getpwuid(user).pw_name
-    except KeyError:
-        return str(user)
 
 
 class Route:

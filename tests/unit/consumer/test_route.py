@@ -349,8 +349,8 @@ def test_hubs_that_do_not_fit_and_users_who_have_some_are_named(
     bench.route(only_hubs=True).take(0)
     assert caplog.messages == [
         "no hub of this user shares cam as bgr from this --url (hubs share grey-64x48: see --format, "
-        "--size, --url); a hub of user 4711 serves that user only; a hub of user nobody serves that user only; "
-        + START_ONE
+        "--size, --url); a hub of user 4711 serves that user only; a hub of user nobody serves that user "
+        f"only; {START_ONE}"
     ]
     caplog.clear()
     fitting = folder.Leadership(bench.ring)
