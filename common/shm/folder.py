@@ -12,7 +12,7 @@ import fcntl
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -123,32 +123,40 @@ def has_name(file: int) -> bool:
     return os.fstat(file).st_nlink > 0
 
 
-def hubs(stream: str) -> set[str]:
+def hubs(stream: str) -> list[str]:
     """Names of the locks that hubs of this user hold for a stream, in any format and of any source."""
-    found = set()
-    with contextlib.suppress(OSError, SharingError), opened_folder() as directory:
-        for name in _files(directory):
-            if name.startswith(f"{stream}.") and name.endswith(".lock") and is_ours(name):
-                with opened(name, os.O_RDONLY, directory) as file:
-                    if locked(file):
-                        found.add(name)
-    return found
+    with contextlib.suppress(SharingError):
+        return _held(f"{stream}.", lambda name: name.endswith(".lock"))
+    return []
 
 
 def segments(ring: RingName, folder: Path | None = None) -> list[str]:
-    """Names of the segments of a ring, including those of killed hubs.
+    """Names of the segments of a ring whose hubs run.
 
     Raises:
         SharingError: the folder exists and cannot be read (too few file descriptors).
     """
+    return _held(ring.prefix, lambda name: name != ring.lock, folder)
+
+
+def _held(prefix: str, wanted: Callable[[str], bool], folder: Path | None = None) -> list[str]:
+    """The files whose names begin so and that running processes have locked."""
+    found = []
     try:
         with opened_folder(folder) as directory:
-            names = _files(directory)
+            for name in _files(directory):
+                if name.startswith(prefix) and is_ours(name) and wanted(name):
+                    with (
+                        contextlib.suppress(FileNotFoundError),
+                        opened(name, os.O_RDONLY, directory) as file,
+                    ):
+                        if locked(file):
+                            found.append(name)
     except FileNotFoundError:
         return []
     except OSError as error:
         raise _unusable(folder or ring_folder(), error) from None
-    return [name for name in names if name.startswith(ring.prefix) and name != ring.lock]
+    return found
 
 
 def remove_stale(folder: Path | None = None) -> int:

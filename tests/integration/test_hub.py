@@ -193,7 +193,7 @@ def run_hub_and_viewer(url: str, stream: str, prepare: str, way: str) -> subproc
     arguments = f"--url {url} --stream {stream}"
     script = (
         f"mount -t tmpfs -o size=64k tmpfs /dev/shm && {prepare} && "
-        f"{{ timeout 60 python -m consumer --name hub --sink share {arguments} & "
+        f"{{ python -m consumer --name hub --sink share {arguments} & "
         f"timeout 30 python -m consumer --name w --via {way} --frames 60 --sink null {arguments}; seen=$?; "
         "kill $!; wait; ls /dev/shm; exit $seen; }"
     )
