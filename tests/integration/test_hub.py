@@ -13,12 +13,14 @@ import pytest
 
 from fanlight.common.model.errors import FrameExpired
 from fanlight.common.model.pixels import PictureFormat, PixelFormat
-from fanlight.common.shm.folder import ring_folder
+from fanlight.common.shm.folder import SHARED_MEMORY, ring_folder
+from fanlight.common.shm.names import FOLDER
 from fanlight.consumer import Consumer
 from tests.support.broker import tcp_url
 from tests.support.hubs import comes_by, files_of, hub
 from tests.support.marked_stream import Marking, Watcher, marked
 from tests.support.timing import scaled, wait_until
+from tests.support.users import NOBODY
 
 
 def with_broker_and(design: str) -> pytest.MarkDecorator:
@@ -220,6 +222,17 @@ def test_a_small_dev_shm_is_enough(broker_url: str, stream: str) -> None:
     assert done.returncode == 0, done.stderr
     assert "shm" not in done.stderr, done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("take", ["touch", "mkdir -m 777", "mkdir -m 2777", "ln -s /tmp", "mkfifo"])
+def test_a_name_that_another_user_has_taken_first_changes_nothing(
+    broker_url: str, stream: str, take: str
+) -> None:
+    name = SHARED_MEMORY / f"{FOLDER}{os.geteuid()}"
+    taken = f"setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups {take} {name}"
+    done = run_hub_and_viewer(broker_url, stream, taken, "host")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [name.name], "the hub's own folder is gone"
 
 
 @pytest.mark.brokerless

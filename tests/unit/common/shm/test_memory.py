@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import mmap
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,7 @@ import pytest
 
 from fanlight.common.shm import memory
 from tests.support.timing import wait_until
+from tests.support.users import as_nobody, python_of_others
 from tests.unit.common.shm.build import child, end, memories
 
 SIZE = 3 * mmap.PAGESIZE + 5
@@ -77,14 +76,8 @@ assert all(libc.shmctl(number, command, ctypes.create_string_buffer(256)) < 0 fo
 
 
 def test_other_users_are_locked_out() -> None:
-    if os.geteuid() != 0:
-        pytest.skip("only root may be somebody else")
     number, ours = memory.create(SIZE)
-    python = Path("/usr/bin/python3")
-    subprocess.run(
-        [python if python.exists() else sys.executable, "-c", OTHER_USER, str(number)],
-        user=65534, group=65534, extra_groups=[], cwd="/", check=True,
-    )  # fmt: skip
+    subprocess.run([python_of_others(), "-c", OTHER_USER, str(number)], **as_nobody(), cwd="/", check=True)
     assert ours == bytes(SIZE)
 
 

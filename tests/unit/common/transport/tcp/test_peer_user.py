@@ -9,15 +9,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from fanlight.common.transport.tcp.peer_user import stranger
 from tests.support.timing import scaled
+from tests.support.users import as_nobody, python_of_others
 
 CLOSED = r"reset by peer|not connected"
-SYSTEM_PYTHON = Path("/usr/bin/python3")
 EVERY_ADDRESS = pytest.mark.parametrize("host", ["127.0.0.1", "::1", "::ffff:127.0.0.1", "127.9.9.9"])
 
 # Connects to a port and keeps the connection.
@@ -42,13 +41,10 @@ sys.stdin.read()
 
 @contextmanager
 def another_user(script: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
-    """A process of user 65534."""
-    if os.geteuid() != 0 or not SYSTEM_PYTHON.exists():
-        pytest.skip("only root may be somebody else")
+    """A process of the user nobody."""
     with subprocess.Popen(
-        [SYSTEM_PYTHON, "-c", script, *map(str, arguments)],
-        user=65534, group=65534, extra_groups=[], cwd="/", text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        [python_of_others(), "-c", script, *map(str, arguments)],
+        **as_nobody(), cwd="/", text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     ) as process:  # fmt: skip
         try:
             yield process
