@@ -6,6 +6,7 @@ import signal
 import socket
 import threading
 
+import psutil
 import pytest
 
 from fanlight.common.shm.folder import SHARED_MEMORY
@@ -86,6 +87,11 @@ def test_each_user_has_a_hub_of_his_own(broker_url: str, stream: str) -> None:
         Watcher(Consumer(stream=stream, name="w", url=broker_url)) as watcher,
     ):
         comes_by(watcher, shared=True)
+        assert not [
+            each
+            for each in psutil.Process(ours.process.pid).net_connections("all")
+            if each.status == psutil.CONN_LISTEN or (each.family == socket.AF_UNIX and each.laddr)
+        ], "a hub has no socket to which anybody could connect"
         code, command = run("consumer", *viewer, "5", "--duration", "2", nobody=True)
         assert "a hub of user root serves that user only; start one" in command.err.text
         assert "python -m consumer --sink share" in command.err.text
