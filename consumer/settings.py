@@ -9,7 +9,7 @@ from typing import Final
 from fanlight.common.model import units
 from fanlight.common.model.address import BrokerAddress
 from fanlight.common.model.errors import ConfigError
-from fanlight.common.model.frame import MAX_BODY_BYTES, Limits
+from fanlight.common.model.frame import MAX_BODY_BYTES, MAX_PIXELS, Limits
 from fanlight.common.model.pixels import PIXEL_FORMAT, PictureFormat, PixelFormat
 from fanlight.common.model.units import Notation, duration_text
 from fanlight.common.runtime.options import option
@@ -139,7 +139,7 @@ class ConsumerSettings(StreamSettings):
     @property
     def limits(self) -> Limits:
         """The largest pictures and bodies that are accepted."""
-        return Limits(self.max_pixels, self.max_body_bytes)
+        return Limits(min(self.max_pixels, MAX_PIXELS), self.max_body_bytes)
 
     @property
     def shares(self) -> bool:
