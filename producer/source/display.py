@@ -33,6 +33,8 @@ _TRANSPOSE: Final = {  # by the signs of b and c
     (False, True): "cclock",
     (False, False): "clock_flip",
 }
+# The filter itself counts the rows backwards, which numpy arrays of the same memory could not follow.
+_VFLIP: Final[Filters] = (("vflip", ""), ("copy", ""))
 _HDR: Final[dict[int, str]] = {ColorTrc.SMPTE2084: "PQ", ColorTrc.ARIB_STD_B67: "HLG"}
 # As OpenCV 5 does it. The table for it takes a second to compute, at each change of format.
 _TO_SDR: Final = (
@@ -49,7 +51,7 @@ def turn(a: float, b: float, c: float, d: float) -> Filters:
     """The filters for a display matrix, by the nearest quarter turn."""
     if abs(b) + abs(c) > abs(a) + abs(d):
         return (("transpose", f"dir={_TRANSPOSE[b > 0, c > 0]}"),)
-    return (("hflip", ""),) * (a < 0) + (("vflip", ""),) * (d < 0)
+    return (("hflip", ""),) * (a < 0) + _VFLIP * (d < 0)
 
 
 def square(width: int, height: int, aspect: Fraction, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
