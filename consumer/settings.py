@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -115,7 +116,16 @@ class ConsumerSettings(StreamSettings):
         if self.playout is PlayoutMode.SYNC and self.delay_s >= self.max_age_s:
             delay, max_age = duration_text(self.delay_s), duration_text(self.max_age_s)
             raise ConfigError("--delay", delay, f"allowed is less than --max-age, which is {max_age}")
+        self._check_outputs()
         self._check_ways()
+
+    def _check_outputs(self) -> None:
+        outputs = set[str]()
+        for spec in self.sinks:
+            output = spec.kind if spec.argument is None else os.path.realpath(spec.argument)
+            if output in outputs:
+                raise ConfigError("--sink", str(spec), "another --sink has the same output")
+            outputs.add(output)
 
     def _check_ways(self) -> None:
         kinds = {spec.kind for spec in self.sinks}

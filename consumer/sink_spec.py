@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,7 +48,8 @@ def parse_sink(text: str) -> SinkSpec:
     if kind in _PLAIN and not colon:
         return SinkSpec(kind)
     if kind in _TO_FILE and argument:
-        return SinkSpec(kind, argument)
+        # In `record:~/x.mp4` the shell leaves the ~.
+        return SinkSpec(kind, os.path.expanduser(argument))
     raise ValueError(SINKS)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from urllib.parse import unquote
@@ -68,6 +69,7 @@ def _from_disk(
 ) -> Source:
     from fanlight.producer.source.images import SUFFIXES, ImagesSource, list_images
 
+    spec = os.path.expanduser(spec)  # the shell does not see a ~ in --source=~/x, a variable or a file
     path = Path(spec)
     is_pattern = not path.exists() and any(character in spec for character in "*?[")
     if not spec or not (path.exists() or is_pattern):
