@@ -42,7 +42,7 @@ _RETRY_S = 0.1
 _BEING_WRITTEN_NS = 1_000_000_000
 
 # How to turn a picture upright, by its EXIF orientation.
-_UPRIGHT = {
+UPRIGHT = {
     1: (),
     2: turn(-1, 0, 0, 1),
     3: turn(-1, 0, 0, -1),
@@ -177,7 +177,7 @@ class ImagesSource:
         if size_bytes > _MAX_FILE_BYTES:
             raise ValueError(f"it has {size_bytes} bytes: allowed is up to {_MAX_FILE_BYTES}")
         data = path.read_bytes()
-        (shown,) = self._display.show(decode_image(data, self._max_pixels), _UPRIGHT[orientation(data)])
+        (shown,) = self._display.show(decode_image(data, self._max_pixels), UPRIGHT[orientation(data)])
         return to_picture(shown, self._converter)
 
     def _skip(self, path: Path, error: Exception) -> None:
