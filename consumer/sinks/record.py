@@ -275,6 +275,7 @@ class Recording:
         if not self._file.closed:
             self._file.close()
             Path(self.name).unlink(missing_ok=True)
+            _LOG.info("record:%s: nothing was recorded", self._path)
 
     def abandon(self) -> None:
         """Close the file after a failed write; the next keyframe opens the next file."""
