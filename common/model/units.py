@@ -5,6 +5,7 @@ The same `Notation` checks a value from the command line, from the environment a
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -140,7 +141,7 @@ def _whole(text: str) -> int:
 def _pixels(text: str) -> int:
     if "x" not in text:
         return _whole(text)
-    width, height = SIZE.read(text)
+    width, height = _size_px(text)
     return width * height
 
 
@@ -174,9 +175,9 @@ RATE: Final = Notation(
 )
 COUNT: Final = count()
 PIXELS: Final = Notation(
-    f"a number of pixels or a size such as 1920x1080, up to {MAX_PIXELS} pixels",
+    f"a number of pixels or a size such as 1920x1080, up to {MAX_SIDE}x{MAX_SIDE}",
     _pixels,
-    lambda value: 1 <= index(value) <= MAX_PIXELS,
+    lambda value: 1 <= index(value) <= MAX_SIDE * MAX_SIDE,
 )
 BODY_BYTES: Final = Notation(
     f"a number of bytes such as 4000000, 500kB or 4MB, up to {MAX_BODY_BYTES}",
@@ -192,4 +193,9 @@ SWITCH: Final = Notation(
 NAME: Final = Notation(STREAM_NAME_RULE, str, lambda value: STREAM_NAME.fullmatch(value) is not None)
 """The name of a stream or a consumer."""
 TEXT: Final = Notation("a text", str, lambda value: isinstance(value, str))
-FILE: Final = Notation("the name of a file", str, lambda value: bool(value) and "\0" not in value)
+FILE: Final = Notation(
+    # A shell leaves the ~ in `--ca=~/x` and in variables.
+    "the name of a file",
+    os.path.expanduser,
+    lambda value: bool(value) and "\0" not in value,
+)
