@@ -189,6 +189,8 @@ def test_agrees_with_the_rules_written_over_the_whole_history(arrivals: list[Arr
 def test_nothing_older_than_max_age_is_shown_and_nothing_out_of_order(arrivals: list[Arrival]) -> None:
     last: dict[int, int] = {}
     for one in judged(arrivals):
+        if one.step.continuity is Continuity.FIRST:  # the frames before may have been forged
+            last.pop(one.arrival.epoch, None)
         if one.decoded:
             assert one.arrival.seq > last.get(one.arrival.epoch, -1)
             last[one.arrival.epoch] = one.arrival.seq
