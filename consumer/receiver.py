@@ -129,12 +129,13 @@ class Receiver(SubscriberEvents):
 
     def on_frame(self, frame: EncodedFrame, received_ns: int) -> None:
         header = frame.header
-        self.clock.on_frame(header)
         age_ns, now_ns = self.clock.now_ns() - header.capture_ns, self.clock.monotonic_ns()
         decision = self.admission.offer(header, age_ns=age_ns, now_ns=now_ns)
         if decision is None:
             return
         verdict = decision.verdict
+        if verdict is not Verdict.DROP_DUPLICATE:
+            self.clock.on_frame(header)
         if verdict is Verdict.DROP_DUPLICATE:
             # Without a broker a new connection repeats the frames since the last keyframe.
             if not self._joining:

@@ -149,7 +149,7 @@ def _same_picture_run(followed: Sequence[Judged], step: Step) -> bool:
 
 
 def _asked_within_the_last_second(past: Sequence[Judged], now_ns: int) -> bool:
-    """Counts the requests of this wait; of all time, if a decoder error began it.
+    """Counts the requests of this wait, and all of the last 250 ms; all, if a decoder error began it.
 
     A frame that stands alone ends a wait, even if it is too old to be decoded.
     """
@@ -159,7 +159,9 @@ def _asked_within_the_last_second(past: Sequence[Judged], now_ns: int) -> bool:
         before.decoded and before.arrival.breaks for before in followed[max(0, begin - 1) : begin]
     )
     counted = followed if began_broken else followed[begin:]
-    return any(before.asked and now_ns - before.arrival.now_ns < SECOND for before in counted)
+    return any(before.asked and now_ns - before.arrival.now_ns < SECOND for before in counted) or any(
+        before.asked and now_ns - before.arrival.now_ns < 250 * MS for before in past
+    )
 
 
 # Streams -----------------------------------------------------------------------------------------------

@@ -115,8 +115,9 @@ def test_a_stream_that_changes_its_codec_begins_anew_each_time() -> None:
     frames = [key(0), jpeg(1), delta(2, 33), jpeg(3), delta(4, 66), key(5, 99), delta(6, 132)]
     assert verdicts(*frames) == [SHOW, SHOW, AWAITING, SHOW, AWAITING, SHOW, SHOW]
     assert [one.reset for one in decisions(*frames)] == [True, False, False, True, False, True, False]
-    # A picture that stands alone is an answer as good as a keyframe: the next wait may ask again.
-    assert requests_ms(*frames) == [33, 66]
+    # A picture that stands alone is an answer as good as a keyframe: the next wait may ask again, soon.
+    assert requests_ms(*frames) == [33]
+    assert requests_ms(*frames[:4], delta(4, 300)) == [33, 300]
 
 
 # A stream that came from a hub for a while --------------------------------------------------------------
