@@ -141,10 +141,8 @@ class ProducerClock:
         passed_ns = _CALM_NS if self._requested_ns is None else now_ns - self._requested_ns
         if passed_ns < self._pause_ns:
             return
-        calm = passed_ns >= _CALM_NS
-        self._pause_ns = (
-            0 if calm else min(max(_FIRST_INTERVAL_NS, 2 * self._pause_ns), _LONGEST_INTERVAL_NS)
-        )
+        longer_ns = min(max(_FIRST_INTERVAL_NS, 2 * self._pause_ns), _LONGEST_INTERVAL_NS)
+        self._pause_ns = 0 if passed_ns >= _CALM_NS else longer_ns
         self._requested_ns, self._due = now_ns, False
         self._request()
 
