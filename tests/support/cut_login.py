@@ -51,7 +51,7 @@ def login_cut(url: str, after: int, *, times: int = 1, reset: bool = True) -> It
 
         accepting = threading.Thread(target=accept, daemon=True)
         accepting.start()
-        stack.callback(lambda: [thread.join(5) for thread in (accepting, *threads)])
+        stack.callback(_join, accepting, threads)
         stack.callback(listening.shutdown, socket.SHUT_RDWR)
         yield urlunsplit(parts._replace(netloc=f"{parts.username}:{parts.password}@{host}:{port}"))
 
@@ -65,3 +65,8 @@ def _pass(source: socket.socket, target: socket.socket, messages: int | None) ->
                 return
             target.sendall(data)
             messages = None if messages is None else messages - 1
+
+
+def _join(accepting: threading.Thread, threads: list[threading.Thread]) -> None:
+    for thread in (accepting, *threads):
+        thread.join(5)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fanlight.consumer.lag_detector import Lag, LagDetector
+from fanlight.common.model.lag_detector import Lag, LagDetector
 
 
 def reported(
