@@ -5,7 +5,6 @@ The same `Notation` checks a value from the command line, from the environment a
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -201,9 +200,4 @@ SWITCH: Final = Notation(
 NAME: Final = Notation(STREAM_NAME_RULE, str, lambda value: STREAM_NAME.fullmatch(value) is not None)
 """The name of a stream or a consumer."""
 TEXT: Final = Notation("a text", str, lambda value: isinstance(value, str))
-FILE: Final = Notation(
-    # A shell leaves the ~ in `--ca=~/x` and in variables.
-    "the name of a file",
-    os.path.expanduser,
-    lambda value: bool(value) and "\0" not in value,
-)
+FILE: Final = Notation("the name of a file", str, lambda value: bool(value) and "\0" not in value)

@@ -159,8 +159,3 @@ def test_any_text_is_read_or_refused_with_the_rule(text: str) -> None:
             notation.read(text)
         except ValueError as error:
             assert str(error) == notation.rule  # noqa: PT017
-
-
-def test_a_file_may_be_in_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/me")
-    assert FILE.read("~/secret") == FILE.check("~/secret") == "/home/me/secret"
