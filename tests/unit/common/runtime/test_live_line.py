@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
 import termios
@@ -27,7 +28,7 @@ log.start()
 n = 0
 while log.is_alive() or n < 300:
     n += 1
-    LIVE_LINE.draw(sys.stdout, "live | " + "x" * (n % 50))
+    LIVE_LINE.draw(sys.stdout, "live " + "x" * (1 + n % 50))
 log.join()
 LIVE_LINE.end()
 """
@@ -91,9 +92,8 @@ def test_without_a_log_on_the_terminal_one_row_is_redrawn() -> None:
 def test_lines_of_two_threads_do_not_mix() -> None:
     *log, live, end = rows("-c", CROWD)
     assert log == [f"log: line {n}" for n in range(300)]
-    assert live.startswith("live | ")
+    assert re.fullmatch("live x+", live)
     assert end == ""
-    assert set(live.removeprefix("live | ")) <= {"x"}
 
 
 def test_a_log_that_is_no_terminal_leaves_the_line_alone() -> None:
