@@ -70,8 +70,10 @@ class DisplayFilter:
 
     Args:
         name: of the source, for log lines.
-        aspect: width of a pixel, divided by its height.
         size: (width, height) to which pictures will be scaled afterwards; HDR is converted at that size.
+
+    Attributes:
+        aspect: width of a pixel, divided by its height; None if unknown. Broadcasts change it.
     """
 
     def __init__(
@@ -79,13 +81,12 @@ class DisplayFilter:
         name: str,
         *,
         deinterlace: Deinterlace = Deinterlace.OFF,
-        aspect: Fraction | None = None,
         size: tuple[int, int] | None = None,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
+        self.aspect: Fraction | None = None
         self._name = name
         self._deinterlace = deinterlace
-        self._aspect = aspect or Fraction(1)
         self._size = size
         self._max_pixels = max_pixels
         self._interlaced = deinterlace is Deinterlace.ON
@@ -132,9 +133,9 @@ class DisplayFilter:
         if self._interlaced and min(width, height) >= _SMALLEST_FIELD_PX:
             which = "all" if self._deinterlace is Deinterlace.ON else "interlaced"
             filters += (("bwdif", f"mode=send_frame:deint={which}"),)
-        size = (
-            square(width, height, self._aspect, self._max_pixels) if self._aspect != 1 else (width, height)
-        )
+        size = width, height
+        if self.aspect is not None and self.aspect != 1:
+            size = square(width, height, self.aspect, self._max_pixels)
         hdr = _HDR.get(int(frame.color_trc))
         if hdr is not None and self._size is not None and math.prod(self._size) < math.prod(size):
             size = self._size[::-1] if turned and turned[0][0] == "transpose" else self._size

@@ -155,3 +155,24 @@ def test_interlaced_anamorphic_video_keeps_its_times_in_a_loop(tmp_path: Path) -
     assert [number_of(captured) for captured in played] == [n % 8 for n in range(20)]
     assert clock.deadlines_ms == [n * 40 for n in range(20)]
     assert {size_of(captured.picture) for captured in played} == {(240, 128)}
+
+
+def test_a_broadcast_may_change_its_aspect_ratio(tmp_path: Path) -> None:
+    parts = []
+    for number, aspect in enumerate((Fraction(16, 15), Fraction(64, 45))):
+        part = tmp_path / f"{number}.m2v"
+        with av.open(str(part), "w", format="mpeg2video") as container:
+            stream = container.add_stream("mpeg2video", rate=25)
+            assert isinstance(stream, VideoStream)
+            stream.width, stream.height, stream.pix_fmt = 720, 576, "yuv420p"
+            stream.codec_context.sample_aspect_ratio = aspect
+            for _ in range(4):
+                container.mux(stream.encode(av.VideoFrame(720, 576, "yuv420p")))
+            container.mux(stream.encode(None))
+        parts.append(part.read_bytes())
+    clip = tmp_path / "clip.m2v"
+    clip.write_bytes(b"".join(parts))
+    sizes = [size_of(captured.picture) for captured in play(clip)]
+    assert sizes[0] == (768, 576)
+    assert sizes[-1] == (1024, 576)
+    assert sizes == sorted(sizes)
