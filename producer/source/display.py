@@ -91,6 +91,8 @@ class DisplayFilter:
         self._max_pixels = max_pixels
         self._interlaced = deinterlace is Deinterlace.ON
         self._said: set[str] = set()
+        self._rotation: int | None = None
+        self._turned: Filters = ()
         self._made_for: tuple[object, ...] = ()
         self._graph: _Graph | None = None
 
@@ -108,7 +110,9 @@ class DisplayFilter:
         if self._deinterlace is Deinterlace.AUTO and frame.interlaced_frame and not self._interlaced:
             self._interlaced = True
             self._say("it is interlaced, and deinterlaced here: --deinterlace off shows it as it is")
-        filters = self._filters(frame, _turn_of(frame) if turned is None else turned)
+        if turned is None:
+            turned = self._turn_of(frame)
+        filters = self._filters(frame, turned)
         made_for = (
             filters, frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range
         )  # fmt: skip
@@ -147,6 +151,12 @@ class DisplayFilter:
                 filters += (("setparams", "color_primaries=bt2020"),)
             filters += (("scale", _TO_SDR), ("format", "pix_fmts=yuv420p"))
         return filters + turned
+
+    def _turn_of(self, frame: av.VideoFrame) -> Filters:
+        # PyAV's side data refer to the frame and it to them: its memory is free only after a collection.
+        if frame.rotation != self._rotation:
+            self._rotation, self._turned = frame.rotation, _turn_of(frame)
+        return self._turned
 
     def _replace_matrix(self, frame: av.VideoFrame) -> None:
         wide = frame.color_primaries == ColorPrimaries.BT2020

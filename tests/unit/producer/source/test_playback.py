@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import itertools
 import logging
 import threading
@@ -176,3 +177,16 @@ def test_a_broadcast_may_change_its_aspect_ratio(tmp_path: Path) -> None:
     assert sizes[0] == (768, 576)
     assert sizes[-1] == (1024, 576)
     assert sizes == sorted(sizes)
+
+
+def test_the_memory_of_a_picture_is_free_once_it_is_not_used_any_more(tmp_path: Path) -> None:
+    playback = opened(write_clip(tmp_path / "clip.mkv", 20))
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            playback.grab(threading.Event())
+        alive = sum(isinstance(each, av.VideoFrame) for each in gc.get_objects())
+    finally:
+        gc.enable()
+    assert alive < 5
