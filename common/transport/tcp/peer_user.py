@@ -66,15 +66,21 @@ def _owner(family: int, own: tuple[str, int], peer: tuple[str, int]) -> tuple[in
         socket.inet_pton(family, own[0]), socket.inet_pton(family, peer[0]), 0, _ANY, _ANY,
     )  # fmt: skip
     try:
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG) as kernel:
-            kernel.settimeout(_ANSWER_S)
-            kernel.send(_HEADER.pack(_HEADER.size + len(question), _BY_FAMILY, _REQUEST, 0, 0) + question)
-            answer = kernel.recv(4096)
-        if _HEADER.unpack_from(answer)[1] != _BY_FAMILY:
-            raise OSError(-_ERROR.unpack_from(answer, _HEADER.size)[0], "sock_diag")
+        answer = _asked(question)
     except OSError as error:
         if error.errno in _UNKNOWN:
             return None
         raise
     user, inode = _ANSWER.unpack_from(answer, _HEADER.size)
     return user, inode
+
+
+def _asked(question: bytes) -> bytes:
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG) as kernel:
+        kernel.settimeout(_ANSWER_S)
+        kernel.send(_HEADER.pack(_HEADER.size + len(question), _BY_FAMILY, _REQUEST, 0, 0) + question)
+        answer = kernel.recv(4096)
+    if _HEADER.unpack_from(answer)[1] != _BY_FAMILY:
+        code = -_ERROR.unpack_from(answer, _HEADER.size)[0]
+        raise OSError(code, os.strerror(code))
+    return answer
