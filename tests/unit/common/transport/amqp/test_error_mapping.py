@@ -31,6 +31,7 @@ def opening_vhost(code: int, text: str) -> Exception:
     """Likewise, after it."""
     return exceptions.ProbableAccessDeniedError(repr(exceptions.ConnectionClosedByBroker(code, text)))
 
+
 QUEUES = "cannot declare queue 'amq.gen-x': queue limit in vhost 'video' (500) is reached"
 CONNECTIONS = "NOT_ALLOWED - connection refused for user 'ann': user connection limit (4) is reached"
 
