@@ -148,7 +148,7 @@ def _whole(text: str) -> int:
 def _pixels(text: str) -> int:
     if "x" not in text:
         return _whole(text)
-    width, height = SIZE.read(text)
+    width, height = _size_px(text)
     return width * height
 
 
@@ -182,9 +182,9 @@ RATE: Final = Notation(
 )
 COUNT: Final = count()
 PIXELS: Final = Notation(
-    f"a number of pixels or a size such as 1920x1080, up to {MAX_PIXELS} pixels",
+    f"a number of pixels or a size such as 1920x1080, up to {MAX_SIDE}x{MAX_SIDE}",
     _pixels,
-    lambda value: 1 <= index(value) <= MAX_PIXELS,
+    lambda value: 1 <= index(value) <= MAX_SIDE * MAX_SIDE,
 )
 BODY_BYTES: Final = Notation(
     f"a number of bytes such as 4000000, 500kB or 4MB, up to {MAX_BODY_BYTES}",

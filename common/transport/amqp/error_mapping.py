@@ -19,6 +19,9 @@ from fanlight.common.model.errors import BrokerRefused, BrokerUnavailable, Fanli
 from fanlight.common.model.reasons import reason
 from fanlight.common.transport import liveness
 from fanlight.common.transport.amqp import tls
+from fanlight.common.transport.amqp.permissions import Role, grant
+
+_FORBIDDEN = 403
 
 # The `repr` of `ConnectionClosedByBroker`.
 _CLOSED: Final = re.compile(r"""ConnectionClosedByBroker: \((\d+)\) ["'](.*)["']$""", re.DOTALL)
@@ -53,6 +56,10 @@ def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -
         return BrokerRefused(
             f"{address}: the broker refused the user name or password of {address.user!r}: check --url"
         )
+    if (
+        "limit" in text and "reached" in text
+    ):  # of connections, channels or queues, of the user or the vhost
+        return BrokerUnavailable(f"{address}: the broker refused: {text}")
     if "vhost" in text and "not found" in text:
         return BrokerRefused(
             f"{address}: vhost {address.vhost!r} does not exist on the broker: check --url or add it "
@@ -63,8 +70,11 @@ def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -
             f"{address}: user {address.user!r} may not use vhost {address.vhost!r}: {text} "
             f"(rabbitmqctl set_permissions)"
         )
-    if isinstance(cause, exceptions.ChannelClosedByBroker) and cause.reply_code in (403, 406, 530):
-        return BrokerRefused(f"{address}: the broker refused: {text}")
+    if isinstance(cause, exceptions.ChannelClosedByBroker) and cause.reply_code in (_FORBIDDEN, 406, 530):
+        if cause.reply_code != _FORBIDDEN:
+            return BrokerRefused(f"{address}: the broker refused: {text}")
+        role: Role | None = "consumer" if "'amq.gen-" in text else None
+        return BrokerRefused(f"{address}: the broker refused: {text}: {grant(address, role)}")
     missing = re.match(r"NOT_FOUND - no exchange '(.+?)' in vhost", text)
     if missing is not None:
         return BrokerUnavailable(

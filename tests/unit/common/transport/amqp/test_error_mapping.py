@@ -32,6 +32,10 @@ def opening_vhost(code: int, text: str) -> Exception:
     return exceptions.ProbableAccessDeniedError(repr(exceptions.ConnectionClosedByBroker(code, text)))
 
 
+QUEUES = "cannot declare queue 'amq.gen-x': queue limit in vhost 'video' (500) is reached"
+CONNECTIONS = "NOT_ALLOWED - connection refused for user 'ann': user connection limit (4) is reached"
+
+
 @pytest.mark.parametrize(
     ("error", "says"),
     [
@@ -50,7 +54,14 @@ def opening_vhost(code: int, text: str) -> Exception:
             exceptions.ConnectionClosedByBroker(530, "NOT_ALLOWED - access to vhost 'video' refused"),
             "user 'ann' may not use vhost 'video'",
         ),
-        (exceptions.ChannelClosedByBroker(403, "ACCESS_REFUSED - queue"), r"refused: ACCESS.*\(403\)"),
+        (
+            exceptions.ChannelClosedByBroker(403, "ACCESS_REFUSED - queue"),
+            r"refused: ACCESS.*\(403\): rabbitmqctl set_permissions -p video ann \.\.\.",
+        ),
+        (
+            exceptions.ChannelClosedByBroker(403, "ACCESS_REFUSED - access to queue 'amq.gen-x'"),
+            r"rabbitmqctl set_permissions -p video ann '\^amq",
+        ),
         (
             exceptions.ChannelClosedByBroker(406, "PRECONDITION_FAILED"),
             "broker refused: PRECONDITION_FAILED",
@@ -71,6 +82,8 @@ def test_what_trying_again_will_not_help(error: BaseException, says: str) -> Non
         (ConnectionRefusedError(111, "Connection refused"), "is the broker running"),
         (socket.gaierror(-2, "Name or service not known"), "no such host: check --url"),
         (exceptions.AMQPHeartbeatTimeout("x"), "the broker fell silent"),
+        (exceptions.ChannelClosedByBroker(406, "PRECONDITION_FAILED - " + QUEUES), "queue limit"),
+        (exceptions.ProbableAccessDeniedError(CONNECTIONS), "connection limit"),
         (exceptions.StreamLostError("x"), "the connection was lost"),
         (exceptions.IncompatibleProtocolError("x"), "does not speak AMQP 0-9-1"),
         (exceptions.ConnectionClosedByBroker(320, "CONNECTION_FORCED"), r"CONNECTION_FORCED \(320\)"),
