@@ -22,6 +22,7 @@ def make_source(
     fps: float | None,
     size: tuple[int, int] | None,
     max_pixels: int = MAX_PIXELS,
+    show_source: bool = False,
 ) -> Source:
     """The source that `--source` names. Opens nothing, but checks that files exist.
 
@@ -31,6 +32,7 @@ def make_source(
             to it. None: the source's own rate.
         size: (width, height) of the test pattern, and requested from a camera; other sources ignore it.
         max_pixels: limit for a picture in a file or URL.
+        show_source: whether messages have the whole URL, instead of one without what may be a secret.
 
     Raises:
         ConfigError: there is no such file or folder, or no image in it.
@@ -46,7 +48,7 @@ def make_source(
     if "://" in spec and not spec.startswith("file://"):
         from fanlight.producer.source.media import UrlSource
 
-        return UrlSource(spec, loop=loop, fps=fps, max_pixels=max_pixels)
+        return UrlSource(spec, loop=loop, fps=fps, max_pixels=max_pixels, show=show_source)
     path = unquote(spec.removeprefix("file://")) if "://" in spec else spec
     return _from_disk(path, loop, fps, max_pixels)
 

@@ -98,9 +98,9 @@ def _producer(flags: list[str], control: FaultControl) -> int:
             return "marked pattern"
 
     def make_source(
-        spec: str, *, loop: bool, fps: float | None, size: tuple[int, int] | None, max_pixels: int = 0
+        spec: str, *, fps: float | None, size: tuple[int, int] | None, **options: object
     ) -> Source:
-        del spec, loop, max_pixels
+        del spec, options
         return MarkedSource(size or (640, 360), fps or 30.0)
 
     sources.make_source = make_source

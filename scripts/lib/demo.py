@@ -103,7 +103,9 @@ class Demo:
         self._children: dict[str, Child] = {}
         producer = ["-m", "producer"]
         if options.source is not None:
-            producer += ["--source", options.source, "--loop"]
+            # Not as an argument, which the process list shows: a URL may hold a password.
+            self._environment["FANLIGHT_SOURCE"] = options.source
+            producer += ["--loop"]
         if options.codec is not None:
             producer += ["--codec", options.codec]
         window = ["--sink", "window"] if _has_display() else []

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 __all__ = ["Consumer", "Frame", "Producer"]
+__version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from fanlight.consumer.consumer import Consumer

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import re
+import shlex
 import socket
+import ssl
+from typing import Final
 
 from pika import exceptions
 from pika.adapters.utils.connection_workflow import (
@@ -18,6 +21,11 @@ from fanlight.common.model.errors import BrokerRefused, BrokerUnavailable, Fanli
 from fanlight.common.model.reasons import reason
 from fanlight.common.transport import liveness
 from fanlight.common.transport.amqp import tls
+
+_HUNG_UP: Final = (
+    "what answers there hangs up at once: a proxy or container whose broker is not up yet, or a port that "
+    "is not the broker's (usually {port})"
+)
 
 
 def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -> FanlightError:
@@ -48,14 +56,16 @@ def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -
     if "vhost" in text and "not found" in text:
         return BrokerRefused(
             f"{address}: vhost {address.vhost!r} does not exist on the broker: check --url or add it "
-            f"(rabbitmqctl add_vhost {address.vhost})"
+            f"(rabbitmqctl add_vhost {shlex.quote(address.vhost)}; then {grant(address)})"
         )
     if isinstance(cause, exceptions.ProbableAccessDeniedError) or "NOT_ALLOWED - access to vhost" in text:
         return BrokerRefused(
-            f"{address}: user {address.user!r} may not use vhost {address.vhost!r}: {text} "
-            f"(rabbitmqctl set_permissions)"
+            f"{address}: user {address.user!r} may not use vhost {address.vhost!r}: check the "
+            f"end of --url, which is '/' where nothing is given, or grant it: {grant(address)}"
         )
-    if isinstance(cause, exceptions.ChannelClosedByBroker) and cause.reply_code in (403, 406, 530):
+    if isinstance(cause, exceptions.ChannelClosedByBroker) and cause.reply_code == 403:
+        return BrokerRefused(f"{address}: the broker refused: {text}; {grant(address)} grants it")
+    if isinstance(cause, exceptions.ChannelClosedByBroker) and cause.reply_code in (406, 530):
         return BrokerRefused(f"{address}: the broker refused: {text}")
     missing = re.match(r"NOT_FOUND - no exchange '(.+?)' in vhost", text)
     if missing is not None:
@@ -68,8 +78,33 @@ def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -
             f"{address}: the broker hung up after the TLS handshake: does it take our client certificate?"
         )
     if isinstance(cause, exceptions.IncompatibleProtocolError):
-        return BrokerUnavailable(f"{address}: what answers there does not speak AMQP 0-9-1")
+        return BrokerUnavailable(f"{address}: {_foreign(unread)}")
+    # Wrapped by pika: it is an attempt to connect. Without TLS this would be an IncompatibleProtocolError.
+    if cause is not error and isinstance(cause, (ConnectionResetError, BrokenPipeError, ssl.SSLEOFError)):
+        return BrokerUnavailable(f"{address}: {_HUNG_UP.format(port=5671)}")
     return BrokerUnavailable(f"{address}: {text}")
+
+
+def grant(address: BrokerAddress) -> str:
+    """The command of RabbitMQ that lets a user do all that Fanlight does in a vhost."""
+    ours = shlex.quote(r"^(fanlight|amq)\.")
+    who = f"-p {shlex.quote(address.vhost)} {shlex.quote(address.user)}"
+    return f"rabbitmqctl set_permissions {who} {ours} {ours} {ours} (docs/security.md has less)"
+
+
+def _foreign(unread: bytes) -> str:
+    """What answers the greeting of AMQP with these bytes."""
+    if not unread:
+        return _HUNG_UP.format(port=5672)
+    if unread.startswith(b"HTTP/"):
+        return (
+            "what answers there speaks HTTP: it is the broker's console (usually 15672; the broker itself "
+            "is at 5672), or a web server or proxy"
+        )
+    if unread.startswith(b"AMQP"):
+        return "what answers there speaks another version of AMQP: allowed is 0-9-1, which RabbitMQ speaks"
+    first = unread[:20].decode("ascii", "replace").split("\r")[0]
+    return f"what answers there does not speak AMQP 0-9-1: it says {first!r}"
 
 
 def network_is_out(error: BaseException) -> bool:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
+from dataclasses import replace
 
 import pytest
 from pika import exceptions
@@ -13,7 +14,7 @@ from pika.adapters.utils.connection_workflow import (
 
 from fanlight.common.model.address import broker_address
 from fanlight.common.model.errors import BrokerRefused, BrokerUnavailable
-from fanlight.common.transport.amqp.error_mapping import explain, network_is_out
+from fanlight.common.transport.amqp.error_mapping import explain, grant, network_is_out
 
 ADDRESS = broker_address("amqp://ann:secret@broker:5673/video")
 LOGIN = "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN"
@@ -26,14 +27,20 @@ LOGIN = "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN
         (exceptions.ConnectionClosedByBroker(403, LOGIN), "user name or password of 'ann'"),
         (
             exceptions.ConnectionClosedByBroker(530, "NOT_ALLOWED - vhost video not found"),
-            r"vhost 'video' does not exist .*add_vhost video",
+            r"vhost 'video' does not exist .*add_vhost video; then rabbitmqctl set_perm ",
         ),
-        (exceptions.ProbableAccessDeniedError("x"), "may not use vhost 'video'.*set_permissions"),
+        (
+            exceptions.ProbableAccessDeniedError("x"),
+            r"may not use vhost 'video': .*set_permissions -p video ann",
+        ),
         (
             exceptions.ConnectionClosedByBroker(530, "NOT_ALLOWED - access to vhost 'video' refused"),
             "user 'ann' may not use vhost 'video'",
         ),
-        (exceptions.ChannelClosedByBroker(403, "ACCESS_REFUSED - queue"), r"refused: ACCESS.*\(403\)"),
+        (
+            exceptions.ChannelClosedByBroker(403, "ACCESS_REFUSED - queue"),
+            r"ACCESS.*\(403\); rabbitmqctl set_p.* -p video ann .* grants it",
+        ),
         (
             exceptions.ChannelClosedByBroker(406, "PRECONDITION_FAILED"),
             "broker refused: PRECONDITION_FAILED",
@@ -55,7 +62,7 @@ def test_what_trying_again_will_not_help(error: BaseException, says: str) -> Non
         (socket.gaierror(-2, "Name or service not known"), "no such host: check --url"),
         (exceptions.AMQPHeartbeatTimeout("x"), "the broker fell silent"),
         (exceptions.StreamLostError("x"), "the connection was lost"),
-        (exceptions.IncompatibleProtocolError("x"), "does not speak AMQP 0-9-1"),
+        (exceptions.IncompatibleProtocolError("x"), r"hangs up at once: a proxy .*usually 5672"),
         (exceptions.ConnectionClosedByBroker(320, "CONNECTION_FORCED"), r"CONNECTION_FORCED \(320\)"),
         (
             exceptions.ChannelClosedByBroker(404, "NOT_FOUND - no exchange"),
@@ -115,6 +122,36 @@ def test_tls_in_answer_to_plain_amqp_is_named() -> None:
     hung_up = explain(lost, TLS, b"\x15\x03")
     assert isinstance(hung_up, BrokerUnavailable)
     assert "hung up after the TLS handshake: does it take our client certificate?" in str(hung_up)
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (b"", "hangs up at once: a proxy or container whose broker is not up yet"),
+        (b"HTTP/1.1 400 Bad Request\r\n", "speaks HTTP: it is the broker's console (usually 15672;"),
+        (b"AMQP\0\1\0\0", "speaks another version of AMQP: allowed is 0-9-1"),
+        (b"SSH-2.0-OpenSSH_9.2p1\r\n", "does not speak AMQP 0-9-1: it says 'SSH-2.0-OpenSSH_9.2p'"),
+        (b"\xff\x00", "does not speak AMQP 0-9-1: it says '\ufffd\\x00'"),
+    ],
+)
+def test_what_answers_instead_of_a_broker_is_named(answer: bytes, says: str) -> None:
+    explained = explain(exceptions.IncompatibleProtocolError("StreamLostError: ('x',)"), ADDRESS, answer)
+    assert isinstance(explained, BrokerUnavailable)
+    assert says in str(explained)
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(104, "reset"), ssl.SSLEOFError(8, "[SSL: EOF] x")])
+def test_a_tls_handshake_that_is_hung_up_on_may_be_better_next_time(error: Exception) -> None:
+    wrapped = exceptions.AMQPConnectionError(AMQPConnectionWorkflowFailed([error]))
+    explained = explain(wrapped, TLS)
+    assert isinstance(explained, BrokerUnavailable)
+    assert "hangs up at once" in str(explained)
+    assert "usually 5671" in str(explained)
+
+
+def test_a_command_that_is_named_can_be_pasted() -> None:
+    odd = replace(ADDRESS, user="a b", vhost="/")
+    assert grant(odd).startswith("rabbitmqctl set_permissions -p / 'a b' " + r"'^(fanlight|amq)\.' " * 3)
 
 
 def test_the_innermost_cause_is_named() -> None:
