@@ -1,4 +1,4 @@
-"""Imported first by both commands, so it imports next to nothing itself.
+"""Imported first by both commands, so it imports next to nothing itself, not even `typing`.
 
 From then on SIGINT and SIGTERM end the process with code 0 and no traceback, whatever is being imported,
 and the standard streams are open: without that, the next file or socket would become one of them.
@@ -10,11 +10,10 @@ import os
 import signal
 import sys
 import time
-from typing import Final
 
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # `timeout` signals its child and then its process group: the child gets the same signal twice.
-SAME_S: Final = 0.5
+SAME_S = 0.5
 
 
 class Stopping:
@@ -37,7 +36,7 @@ class Stopping:
         return False
 
 
-stopping: Final = Stopping()
+stopping = Stopping()
 
 
 def prepare() -> None:

@@ -27,7 +27,7 @@ LOGIN = "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN
         (exceptions.ConnectionClosedByBroker(403, LOGIN), "user name or password of 'ann'"),
         (
             exceptions.ConnectionClosedByBroker(530, "NOT_ALLOWED - vhost video not found"),
-            r"vhost 'video' does not exist .*add_vhost video; then rabbitmqctl set_perm ",
+            r"vhost 'video' does not exist .*add_vhost video; then rabbitmqctl set_perm",
         ),
         (
             exceptions.ProbableAccessDeniedError("x"),
