@@ -6,6 +6,7 @@ Its queues are exclusive and its exchange is deleted; what it publishes has a ke
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from socket import create_connection
 from typing import Final, Literal
@@ -38,7 +39,7 @@ from fanlight.common.transport.amqp.topology import (
 _CONNECT_S: Final = 3.0
 # A broker with an alarm sends connection.blocked as soon as something is published, and stops reading.
 _BLOCKED_S: Final = 1.5
-_GREETING: Final = b"AMQP\x00\x00\x09\x01"
+_GREETING: Final = b"AMQP\x00\x00\x09\x01\r\n\r\n"
 _FORBIDDEN, _NOT_FOUND = 403, 404
 
 Role = Literal["producer", "consumer"]
@@ -71,15 +72,19 @@ def _at_host(address: BrokerAddress, host: str, port: int, role: Role, stream: s
             f"{address.user} may not do what a {role} does: {error.reply_text}",
             grant(address),
         )
-    except IncompatibleProtocolError as error:
-        raise explain(error, address, _answer(host, port)) from None
-    except (AMQPError, AMQPConnectorException, OSError) as error:
+    except (IncompatibleProtocolError, AMQPConnectorException) as error:
+        here = replace(address, hosts=((host, port),))
+        raise explain(error, here, b"" if address.tls else _answer(host, port)) from None
+    except (AMQPError, OSError) as error:
         raise explain(error, address) from None
     return ok(f"{address.user} may do what a {role} of stream {stream} does; the broker has no alarm")
 
 
 def _answer(host: str, port: int) -> bytes:
-    """The first bytes that come in answer to AMQP's greeting, which pika does not tell."""
+    """The first bytes that come in answer to AMQP's greeting, which pika does not tell.
+
+    An HTTP server waits in silence for the end of a request.
+    """
     with suppress(OSError), create_connection((host, port), _CONNECT_S) as sock:
         sock.sendall(_GREETING)
         return sock.recv(64)

@@ -26,6 +26,21 @@ _HUNG_UP: Final = (
     "what answers there hangs up at once: a proxy or container whose broker is not up yet, or a port that "
     "is not the broker's (usually {port})"
 )
+_SILENT: Final = (
+    "the broker does not answer in time: it hangs, or is slow, or its port is another (usually {port})"
+)
+# The other ports of RabbitMQ (docs/networking): what listens there waits for another protocol in silence.
+_OTHER_PORTS: Final = {
+    1883: "MQTT",
+    4369: "the Erlang port mapper",
+    5552: "streams",
+    8883: "MQTT",
+    15671: "the console",
+    15672: "the console",
+    15692: "its metrics",
+    25672: "other nodes",
+    61613: "STOMP",
+}
 
 
 def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -> FanlightError:
@@ -78,10 +93,12 @@ def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -
             f"{address}: the broker hung up after the TLS handshake: does it take our client certificate?"
         )
     if isinstance(cause, exceptions.IncompatibleProtocolError):
-        return BrokerUnavailable(f"{address}: {_foreign(unread)}")
+        return BrokerUnavailable(f"{address}: {_foreign(unread) if unread else _silent(address, _HUNG_UP)}")
+    if isinstance(cause, AMQPConnectorStackTimeout):
+        return BrokerUnavailable(f"{address}: {_foreign(unread) if unread else _silent(address, _SILENT)}")
     # Wrapped by pika: it is an attempt to connect. Without TLS this would be an IncompatibleProtocolError.
     if cause is not error and isinstance(cause, (ConnectionResetError, BrokenPipeError, ssl.SSLEOFError)):
-        return BrokerUnavailable(f"{address}: {_HUNG_UP.format(port=5671)}")
+        return BrokerUnavailable(f"{address}: {_silent(address, _HUNG_UP)}")
     return BrokerUnavailable(f"{address}: {text}")
 
 
@@ -92,11 +109,18 @@ def grant(address: BrokerAddress) -> str:
     return f"rabbitmqctl set_permissions {who} {ours} {ours} {ours} (docs/security.md has less)"
 
 
+def _silent(address: BrokerAddress, otherwise: str) -> str:
+    """What listens there says nothing."""
+    own = 5671 if address.tls else 5672
+    other = _OTHER_PORTS.get(address.hosts[0][1])
+    if other is not None:
+        return f"this is RabbitMQ's port for {other}: the one for its clients is usually {own}"
+    return otherwise.format(port=own)
+
+
 def _foreign(unread: bytes) -> str:
     """What answers the greeting of AMQP with these bytes."""
-    if not unread:
-        return _HUNG_UP.format(port=5672)
-    if unread.startswith(b"HTTP/"):
+    if unread.startswith((b"HTTP/", b"<!DOCTYPE", b"<html")):
         return (
             "what answers there speaks HTTP: it is the broker's console (usually 15672; the broker itself "
             "is at 5672), or a web server or proxy"
@@ -140,7 +164,7 @@ def _reply_text(error: BaseException) -> str:
         return "the connection was lost"
     if isinstance(error, TimeoutError):
         return "nothing answers in time: is the network up?"
-    if isinstance(error, (AMQPConnectorStackTimeout, exceptions.ConnectionOpenAborted)):
+    if isinstance(error, exceptions.ConnectionOpenAborted):
         return "the broker does not answer in time"
     if isinstance(error, OSError):
         return reason(error)

@@ -10,6 +10,7 @@ from pika import exceptions
 from pika.adapters.utils.connection_workflow import (
     AMQPConnectionWorkflowFailed,
     AMQPConnectorSocketConnectError,
+    AMQPConnectorStackTimeout,
 )
 
 from fanlight.common.model.address import broker_address
@@ -136,6 +137,21 @@ def test_tls_in_answer_to_plain_amqp_is_named() -> None:
 )
 def test_what_answers_instead_of_a_broker_is_named(answer: bytes, says: str) -> None:
     explained = explain(exceptions.IncompatibleProtocolError("StreamLostError: ('x',)"), ADDRESS, answer)
+    assert isinstance(explained, BrokerUnavailable)
+    assert says in str(explained)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("amqp://h:15672/v", "RabbitMQ's port for the console: the one for its clients is usually 5672"),
+        ("amqps://h:15671/v", "port for the console: the one for its clients is usually 5671"),
+        ("amqp://h:7000/v", "the broker does not answer in time: it hangs"),
+    ],
+)
+def test_what_says_nothing_is_named_by_its_port(url: str, says: str) -> None:
+    wrapped = exceptions.AMQPConnectionError(AMQPConnectionWorkflowFailed([AMQPConnectorStackTimeout()]))
+    explained = explain(wrapped, broker_address(url))
     assert isinstance(explained, BrokerUnavailable)
     assert says in str(explained)
 
