@@ -7,6 +7,7 @@ import contextlib
 import faulthandler
 import logging
 import os
+import re
 import select
 import sys
 from collections.abc import Callable, Sequence
@@ -32,6 +33,8 @@ FAILED: Final = 1
 UNUSABLE: Final = 2
 _STDERR: Final = 2
 
+# The value of a flag that does not exist may be a secret: `--password`.
+_VALUE: Final = re.compile(r"((?:^|\s)--?\w[\w-]*[=\s])(?!-)\S+")
 _EPILOG: Final = """\
 examples:
 {examples}
@@ -66,7 +69,10 @@ class OneLineParser(argparse.ArgumentParser):
         self._program = prog
 
     def error(self, message: str) -> NoReturn:
-        text = f"{without_secrets(' '.join(message.split()))} (see {self.prog} --help)"
+        text = without_secrets(" ".join(message.split()))
+        if text.startswith("unrecognized"):
+            text = _VALUE.sub(r"\1***", text)
+        text = f"{text} (see {self.prog} --help)"
         self.exit(UNUSABLE, logs.error_line(self._program, self.log_format, text))
 
 

@@ -50,11 +50,13 @@ def test_an_internal_error_is_not_hidden() -> None:
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--bogus", "5"], "unrecognized arguments: --bogus 5"),
+        (["--bogus", "5"], "unrecognized arguments: --bogus ***"),
         (["stray"], "unrecognized arguments: stray"),
-        (["--two\nlines"], "unrecognized arguments: --two lines"),
+        (["--two\nlines"], "unrecognized arguments: --two ***"),
         (["--fps"], "argument --fps: expected one argument"),
-        (["--fp", "5"], "unrecognized arguments: --fp 5"),
+        (["--fp", "5"], "unrecognized arguments: --fp ***"),
+        (["--password", "s3cret", "-x", "--y"], "unrecognized arguments: --password *** -x --y"),
+        (["--token=s3cret"], "unrecognized arguments: --token=***"),
         (["u:s3cret@h"], "unrecognized arguments: ***@h"),
     ],
 )

@@ -55,6 +55,8 @@ def test_without_flags_and_environment_the_defaults_hold() -> None:
         ("SINK=a", Settings(sinks=("a",)), ["--sink", "x", "--sink", "y"], Settings(sinks=("x", "y"))),
         ("SINK=,a,,b,", Settings(sinks=("a", "b")), ["--sink", "x"], Settings(sinks=("x",))),
         ("SINK=", Settings(sinks=()), ["--sink", "x"], Settings(sinks=("x",))),
+        ("STREAM=left\r\n", Settings(stream="left"), ["--stream", "right"], Settings(stream="right")),
+        ("MAX_AGE=1s\n", Settings(max_age_s=1), ["--max-age", "2s"], Settings(max_age_s=2)),
         ("STREAM=left", Settings(stream="left"), ["--stream", "right"], Settings(stream="right")),
     ],
 )
