@@ -27,7 +27,7 @@ class OutageLog:
     def __init__(self, log: logging.Logger, title: str, *, quiet: bool = False) -> None:
         self.title = title
         self._log = log
-        self._levels = (logging.DEBUG, logging.DEBUG) if quiet else (logging.WARNING, logging.INFO)
+        self._quiet = quiet
         self._reasons: set[str] = set()
         self._attempts = 0
         self._began_ns: int | None = None
@@ -37,8 +37,14 @@ class OutageLog:
         self._new = True
         self._announced = False  # a line says that it is lost
 
-    def failed(self, now_ns: int, reason: str, next_s: float, where: str = "") -> None:
-        """The connection was lost or an attempt failed; the next one follows in `next_s`, at `where`."""
+    def failed(
+        self, now_ns: int, reason: str, next_s: float, where: str = "", *, loud: bool = False
+    ) -> None:
+        """The connection was lost or an attempt failed; the next one follows in `next_s`, at `where`.
+
+        Args:
+            loud: the reason is one of this connection alone, so that a quiet one is to log it, too.
+        """
         if self._ended_ns is not None and now_ns - self._ended_ns >= _STABLE_NS:
             self._reasons.clear()
             self._logged_ns, self._interval_ns = None, _FIRST_INTERVAL_NS
@@ -46,12 +52,12 @@ class OutageLog:
         if self._began_ns is None:
             self._began_ns, self._attempts = now_ns, 1
         self._attempts += 1
-        if self._due(now_ns, reason):
+        line = ("%s: %s; attempt %d%s in %.1f s", self.title, reason, self._attempts, where, next_s)
+        if self._quiet and not loud:
+            self._log.debug(*line)
+        elif self._due(now_ns, reason):
             self._logged_ns, self._announced = now_ns, True
-            self._log.log(
-                self._levels[0], "%s: %s; attempt %d%s in %.1f s",
-                self.title, reason, self._attempts, where, next_s,
-            )  # fmt: skip
+            self._log.warning(*line)
 
     def over(self, now_ns: int, peer: object) -> None:
         """The connection is established, for the first time or again."""
@@ -60,7 +66,8 @@ class OutageLog:
             if self._began_ns is not None:
                 outage_s = (now_ns - self._began_ns) / _SECOND_NS
                 after = f", after {outage_s:.1f} s and {self._attempts} attempts"
-            self._log.log(self._levels[1], "%s: connected to %s%s", self.title, peer, after)
+            level = logging.DEBUG if self._quiet and not self._announced else logging.INFO
+            self._log.log(level, "%s: connected to %s%s", self.title, peer, after)
         self._ended_ns, self._began_ns = now_ns, None
         self._new = self._announced = False
 

@@ -57,6 +57,7 @@ def _run(settings: ProducerSettings, operation: Operation) -> int | None:
             size=settings.size,
             max_pixels=settings.max_pixels,
             show_source=settings.show_source,
+            deinterlace=settings.deinterlace,
         )
         pipeline = Pipeline(settings, source, ended)
 

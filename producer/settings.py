@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any, ClassVar, Final, Self
 
 from fanlight.common.codec import check_quality
@@ -21,6 +22,15 @@ _QUALITY: Final = units.count(
     0, 100, "0 to 51 for h264 (lower is better), 1 to 100 for jpeg, 0 to 9 for png"
 )
 _PAYLOAD_FRAMES: Final = units.count(1, _MOST_PAYLOAD_FRAMES, f"1 to {_MOST_PAYLOAD_FRAMES}")
+
+
+class Deinterlace(StrEnum):
+    """Which pictures of a file or URL are deinterlaced."""
+
+    AUTO = "auto"
+    """Those that are marked as interlaced."""
+    ON = "on"
+    OFF = "off"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +63,12 @@ class ProducerSettings(StreamSettings):
         False,
         units.SWITCH,
         "show the URL of --source in full in logs and errors, not only its host and what is no secret",
+    )
+    deinterlace: Deinterlace = option(
+        Deinterlace.AUTO,
+        units.one_of(Deinterlace),
+        "of files and URLs; auto: pictures that are marked as interlaced; on: all; off",
+        "WHEN",
     )
     loop: bool = option(False, units.SWITCH, "start a file or a folder of images again at its end")
     codec: Codec = option(Codec.H264, units.one_of(Codec), ", ".join(Codec), "CODEC")

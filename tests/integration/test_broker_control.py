@@ -10,7 +10,8 @@ import pika
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
-from tests.integration.test_foreign_messages import HOSTILE, MIB, Raw, RawProperties, broker_scene
+from tests.integration.test_foreign_messages import HOSTILE, MIB, broker_scene
+from tests.support.raw_headers import Raw, RawProperties
 from tests.support.roles import channel_of
 from tests.support.timing import wait_until
 

@@ -51,7 +51,9 @@ TESTED_ELSEWHERE: Final[dict[str, str]] = {
 }
 
 # What each room may import of ours; the longest folder counts.
-EVERYWHERE: Final = ("common.clock", "common.failure", "common.limited_log", "common.outage_log")
+EVERYWHERE: Final = (
+    "common.clock", "common.failure", "common.limited_log", "common.outage_log", "common.users",
+)  # fmt: skip
 ROOMS: Final = {
     "common/": ("common.model", "common.clock"),
     "common/model/": ("common.model",),

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from socket import create_connection
-from typing import Final, Literal
+from typing import Final
 
 from pika import BasicProperties, BlockingConnection, ConnectionParameters, PlainCredentials
 from pika.adapters.blocking_connection import BlockingChannel
@@ -24,12 +24,13 @@ from pika.exceptions import (
 from fanlight.common.model.address import BrokerAddress
 from fanlight.common.model.finding import Check, Finding, note, ok, problem
 from fanlight.common.model.frame import APP_ID, PROBE_CONTENT_TYPE
-from fanlight.common.transport.amqp.error_mapping import explain, grant
+from fanlight.common.transport.amqp.error_mapping import explain
+from fanlight.common.transport.amqp.permissions import Role, grant
 from fanlight.common.transport.amqp.tls import Tls
 from fanlight.common.transport.amqp.topology import (
     CONTROL_EXCHANGE,
+    SERVER_NAMED,
     TRANSIENT,
-    consumer_queue,
     control_queue,
     exchange,
     freshness_arguments,
@@ -41,8 +42,6 @@ _CONNECT_S: Final = 3.0
 _BLOCKED_S: Final = 1.5
 _GREETING: Final = b"AMQP\x00\x00\x09\x01\r\n\r\n"
 _FORBIDDEN, _NOT_FOUND = 403, 404
-
-Role = Literal["producer", "consumer"]
 
 
 def broker_checks(address: BrokerAddress, role: Role, stream: str) -> dict[str, Check]:
@@ -70,7 +69,7 @@ def _at_host(address: BrokerAddress, host: str, port: int, role: Role, stream: s
             raise explain(error, address) from None
         return problem(
             f"{address.user} may not do what a {role} does: {error.reply_text}",
-            grant(address),
+            f"{grant(address, role)} (docs/security.md)",
         )
     except (IncompatibleProtocolError, AMQPConnectorException) as error:
         here = replace(address, hosts=((host, port),))
@@ -110,8 +109,7 @@ class _Permissions:
 
     def consumer(self, stream: str) -> None:
         self._publish(CONTROL_EXCHANGE)
-        queue = consumer_queue(stream, "doctor", new_suffix())
-        self._consume(queue, exchange(stream), arguments=freshness_arguments(0.5))
+        queue = self._consume(SERVER_NAMED, exchange(stream), arguments=freshness_arguments(0.5))
         self._channel.queue_unbind(queue, exchange(stream))
 
     def _publish(self, to: str) -> None:
@@ -119,10 +117,12 @@ class _Permissions:
 
     def _consume(
         self, queue: str, source: str, key: str = "", arguments: dict[str, object] | None = None
-    ) -> None:
-        self._channel.queue_declare(queue, exclusive=True, auto_delete=True, arguments=arguments)
-        self._channel.queue_bind(queue, source, key)
-        self._channel.basic_consume(queue, lambda *_delivery: None, exclusive=True)
+    ) -> str:
+        declared = self._channel.queue_declare(queue, exclusive=True, auto_delete=True, arguments=arguments)
+        name = str(declared.method.queue)
+        self._channel.queue_bind(name, source, key)
+        self._channel.basic_consume(name, lambda *_delivery: None, exclusive=True)
+        return name
 
 
 def _parameters(address: BrokerAddress, host: str, port: int) -> ConnectionParameters:

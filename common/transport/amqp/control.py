@@ -29,8 +29,14 @@ from fanlight.common.transport.amqp.topology import (
 
 _LOG = logging.getLogger(__name__)
 
-# A hundred consumers report once a second; older messages are useless.
-_QUEUE_ARGUMENTS: Final = {"x-max-length": 1000, "x-message-ttl": 2000, "x-overflow": "drop-head"}
+# A hundred consumers report once a second; older messages are useless. None has more than 4 KiB, but any
+# consumer may have frames dead-lettered to this queue.
+_QUEUE_ARGUMENTS: Final = {
+    "x-max-length": 1000,
+    "x-max-length-bytes": 1024 * 1024,
+    "x-message-ttl": 2000,
+    "x-overflow": "drop-head",
+}
 
 # Messages received per interval; the others wait in the queue, which drops the oldest. A thousand messages
 # a second are three times what a hundred consumers send; ten thousand would take a whole core.
