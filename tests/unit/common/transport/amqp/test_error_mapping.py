@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import errno
-import shlex
 import socket
 import ssl
-from dataclasses import replace
 
 import pytest
 from pika import exceptions
@@ -17,7 +15,6 @@ from pika.adapters.utils.connection_workflow import (
 from fanlight.common.model.address import broker_address
 from fanlight.common.model.errors import BrokerRefused, BrokerUnavailable
 from fanlight.common.transport.amqp.error_mapping import explain, network_is_out
-from fanlight.common.transport.amqp.permissions import grant
 
 ADDRESS = broker_address("amqp://ann:secret@broker:5673/video")
 LOGIN = "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN"
@@ -202,12 +199,6 @@ def test_a_tls_handshake_that_is_hung_up_on_may_be_better_next_time(error: Excep
     assert isinstance(explained, BrokerUnavailable)
     assert "hangs up at once" in str(explained)
     assert "usually 5671" in str(explained)
-
-
-def test_a_command_that_is_named_can_be_pasted() -> None:
-    odd = replace(ADDRESS, user="a b", vhost="/")
-    wanted = ["rabbitmqctl", "set_permissions", "-p", "/", "a b", *[r"^(fanlight|amq)\."] * 3]
-    assert shlex.split(grant(odd, None)) == wanted
 
 
 def test_the_innermost_cause_is_named() -> None:
