@@ -59,7 +59,7 @@ def _end_of_url(text: str, scheme: re.Match[str]) -> int:
     line_end = text.find("\n", end)
     last_at = text.rfind("@", end, line_end if line_end >= 0 else len(text))
     authority = _AFTER_HOSTS.split(text[scheme.end() : end], maxsplit=1)[0]
-    if last_at < 0 or (_HOSTS.fullmatch(authority) and scheme[0].lower() not in _LOGINS):
+    if last_at < 0 or _before_path(authority, scheme[0].lower()):
         return end
     characters = _URL_CHARACTERS.match(text, last_at)
     return last_at if characters is None else characters.end()
@@ -76,15 +76,22 @@ def _url(before: str, scheme: str, rest: str) -> str:
 def _authority_and_path(scheme: str, rest: str) -> str:
     found = _AFTER_HOSTS.search(rest)
     authority, tail = (rest, "") if found is None else (rest[: found.start()], rest[found.start() :])
-    if "@" in tail and (scheme in _LOGINS or not _HOSTS.fullmatch(authority)):
+    if "@" in tail and not _before_path(authority, scheme):
         # A password with a slash in it, or an @ in the path: which part is the host is not clear.
         _, _, tail = tail.rpartition("@")
         found = _AFTER_HOSTS.search(tail)
         return _HIDDEN + ("" if found is None else _path(tail[found.start() :]))
     user, at, hosts = authority.rpartition("@")
     # The user of a broker alone is no secret: its administrator is asked about it by name.
-    shown_user = user if scheme in _LOGINS and ":" not in user else _HIDDEN
+    shown_user = user if not user or (scheme in _LOGINS and ":" not in user) else _HIDDEN
     return (f"{shown_user}@" if at else "") + _hosts(hosts) + _path(tail)
+
+
+def _before_path(authority: str, scheme: str) -> bool:
+    """Whether it ends with the hosts, although an @ follows, and not within `USER:12/3@4/5@HOST`."""
+    login, _, hosts = authority.rpartition("@")
+    named = "." in hosts or hosts.startswith(("[", "localhost")) or not (login or ":" in hosts)
+    return named and scheme not in _LOGINS and _HOSTS.fullmatch(hosts) is not None
 
 
 def _hosts(hosts: str) -> str:

@@ -35,8 +35,8 @@ class StreamSettings(OptionGroup):
     url: str = option(
         DEFAULT_URL,
         units.TEXT,
-        "the broker; amqps:// for TLS, several hosts separated by commas; or tcp+multiplex://HOST:PORT or "
-        "tcp+threads://HOST:PORT, where the producer listens itself",
+        "the broker, its vhost at the end; amqps:// for TLS, several hosts separated by commas; or "
+        "tcp+multiplex://HOST:PORT or tcp+threads://HOST:PORT, where the producer listens itself",
         "URL",
         repr=False,
     )
