@@ -11,6 +11,8 @@ _LONGEST_INTERVAL_NS: Final = 64 * _SECOND_NS
 # A connection that lasted for less has not ended the outage: a peer may accept each one and close it again.
 _STABLE_NS: Final = 5 * _SECOND_NS
 _MOST_REASONS: Final = 8
+# The one that follows the loss.
+_FIRST_ATTEMPT: Final = 2
 
 
 class OutageLog:
@@ -50,10 +52,11 @@ class OutageLog:
             self._logged_ns, self._interval_ns = None, _FIRST_INTERVAL_NS
         self._ended_ns = None
         if self._began_ns is None:
-            self._began_ns, self._attempts = now_ns, 1
+            self._began_ns, self._attempts = now_ns, _FIRST_ATTEMPT - 1
         self._attempts += 1
         line = ("%s: %s; attempt %d%s in %.1f s", self.title, reason, self._attempts, where, next_s)
-        if self._quiet and not loud:
+        # The first time it may be an end that all connections share, as by a broker that stops.
+        if self._quiet and not (loud and self._attempts > _FIRST_ATTEMPT):
             self._log.debug(*line)
         elif self._due(now_ns, reason):
             self._logged_ns, self._announced = now_ns, True

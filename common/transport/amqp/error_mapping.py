@@ -27,8 +27,8 @@ _FORBIDDEN = 403
 
 # The `repr` of `ConnectionClosedByBroker`.
 _CLOSED: Final = re.compile(r"""ConnectionClosedByBroker: \((\d+)\) ["'](.*)["']$""", re.DOTALL)
-# Refusals that may be over the next time, although their codes are those of others.
-_PASSES: Final = re.compile(r"limit.* is reached|vhost '[^']*' is down")
+# Refusals that may be over the next time: limits of connections, channels or queues, of a user or a vhost.
+_PASSES: Final = re.compile(r"limit.* reached|vhost '[^']*' is down")
 
 _HUNG_UP: Final = (
     "what answers there hangs up at once: a proxy or container whose broker is not up yet, or a port that "
@@ -73,15 +73,11 @@ def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -
             "(usually 5672)"
         )
     if _PASSES.search(text):
-        return BrokerUnavailable(f"{address}: {text}")
+        return BrokerUnavailable(f"{address}: the broker refused: {text}")
     if "ACCESS_REFUSED - Login" in text:
         return BrokerRefused(
             f"{address}: the broker refused the user name or password of {address.user!r}: check --url"
         )
-    if (
-        "limit" in text and "reached" in text
-    ):  # of connections, channels or queues, of the user or the vhost
-        return BrokerUnavailable(f"{address}: the broker refused: {text}")
     if "vhost" in text and "not found" in text:
         return BrokerRefused(
             f"{address}: vhost {address.vhost!r} does not exist on the broker: check --url or add it "

@@ -67,6 +67,10 @@ def test_a_quiet_one_is_for_debugging(caplog: pytest.LogCaptureFixture) -> None:
         log.failed(0, "lost", 1.0)
         log.over(S, "host")
         assert {record.levelname for record in caplog.records} == {"DEBUG"}
-        log.failed(2 * S, "a limit of this connection alone", 1.0, loud=True)
+        log.failed(2 * S, "all are closed", 1.0, loud=True)
         log.over(3 * S, "host")
+        assert {record.levelname for record in caplog.records} == {"DEBUG"}
+        log.failed(4 * S, "a limit of this connection alone", 1.0, loud=True)
+        log.failed(5 * S, "a limit of this connection alone", 1.0, loud=True)
+        log.over(6 * S, "host")
     assert [record.levelname for record in caplog.records[-2:]] == ["WARNING", "INFO"]

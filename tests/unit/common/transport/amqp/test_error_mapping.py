@@ -84,7 +84,7 @@ def test_what_trying_again_will_not_help(error: BaseException, says: str) -> Non
         (socket.gaierror(-2, "Name or service not known"), "no such host: check --url"),
         (exceptions.AMQPHeartbeatTimeout("x"), "the broker fell silent"),
         (exceptions.ChannelClosedByBroker(406, "PRECONDITION_FAILED - " + QUEUES), "queue limit"),
-        (opening_vhost(530, CONNECTIONS), "connection limit"),
+        (during_login(530, CONNECTIONS), "connection limit"),
         (exceptions.StreamLostError("x"), "the connection was lost"),
         (exceptions.IncompatibleProtocolError("x"), r"hangs up at once: a proxy .*usually 5672"),
         (exceptions.ConnectionClosedByBroker(320, "CONNECTION_FORCED"), r"CONNECTION_FORCED \(320\)"),
@@ -107,14 +107,6 @@ def test_what_trying_again_will_not_help(error: BaseException, says: str) -> Non
         (opening_vhost(320, "CONNECTION_FORCED - shutdown"), r"CONNECTION_FORCED - shutdown \(320\)"),
         (opening_vhost(530, f"{NOT_ALLOWED} refused for user 'ann': {LIMIT}"), "connection limit"),
         (opening_vhost(530, f"{NOT_ALLOWED} refused for user 'ann': vhost 'video' is down"), "is down"),
-        (during_login(530, f"NOT_ALLOWED - connection refused for user 'ann': user {LIMIT}"), "limit"),
-        (
-            exceptions.ChannelClosedByBroker(
-                406,
-                "PRECONDITION_FAILED - cannot declare queue 'q': queue limit in vhost 'v' (1) is reached",
-            ),
-            "queue limit",
-        ),
         (exceptions.AMQPConnectionError("a", 1), "a 1"),
     ],
 )
