@@ -20,6 +20,7 @@ from fanlight.common.model.errors import FanlightError
 from fanlight.common.model.finding import Check, Finding, note, ok, problem
 from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader
 from fanlight.common.model.reasons import reason
+from fanlight.common.model.redact import without_secrets
 from fanlight.common.runtime.opencv import INSTALL, PACKAGES
 from fanlight.common.shm import memory
 from fanlight.common.shm.folder import SHARED_MEMORY, can_share
@@ -66,7 +67,7 @@ def in_child(module: str, given: dict[str, Any], limit_s: float) -> str:
     if done.returncode == 0:
         return done.stdout.strip()
     last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-    last = _OWN_ERROR.sub("", last)
+    last = without_secrets(_OWN_ERROR.sub("", last))
     raise FanlightError(f"it crashed (signal {-done.returncode}): {last}" if done.returncode < 0 else last)
 
 
