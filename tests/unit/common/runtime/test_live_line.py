@@ -12,7 +12,7 @@ from typing import Final
 
 from tests.support.timing import scaled
 
-# A port that nothing listens on: the link logs every failed attempt, while the status is redrawn.
+# A port that nothing listens on: the link logs that it fails, while the status is redrawn.
 COMMAND: Final = (
     *("-m", "consumer", "--url", "tcp+multiplex://127.0.0.1:1", "--name", "c1"),
     *("--sink", "status", "--duration", "2s"),
@@ -80,7 +80,7 @@ def shown(text: str) -> list[str]:
 
 def test_the_status_of_a_consumer_stays_below_its_log() -> None:
     *log, status, end = rows(*COMMAND)
-    assert len(log) >= 2
+    assert log
     assert [row for row in log if not row.startswith("consumer: ") or " | " in row] == []
     assert (status, end) == ("c1 | connecting...", "")
 
