@@ -80,6 +80,13 @@ class Mailbox:
             self._waker.acquire(timeout=wait_s)
         return PlayoutStep()
 
+    def clear(self) -> None:
+        """Drop all frames: no frame can be shown before the next keyframe."""
+        with self._lock:
+            dropped = self._playout.clear()
+        for old in dropped:
+            self._on_dropped(old)
+
     def close(self) -> None:
         """Stop presenting, and wake the thread in `take`."""
         self.closed = True

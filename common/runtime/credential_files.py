@@ -13,7 +13,7 @@ from fanlight.common.model.credentials import SHORTEST_TOKEN, Credentials
 from fanlight.common.model.errors import ConfigError
 from fanlight.common.model.reasons import reason
 from fanlight.common.model.units import FILE, Notation
-from fanlight.common.runtime.options import OptionGroup, option
+from fanlight.common.runtime.options import OptionGroup, option, options_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -75,7 +75,11 @@ def credentials_of(**given: str | None) -> Credentials:
     Raises:
         ConfigError: as `CredentialFiles.read`.
     """
-    own = {name: value for name, value in given.items() if value is not None}
+    own = {
+        each.field: each.check(given[each.field])
+        for each in options_of(CredentialFiles)
+        if given.get(each.field) is not None
+    }
     # An argument of the program takes precedence over a file named in the environment.
     files = {f"{name}_file": None for name in ("password", "token") if name in own}
     return replace(CredentialFiles.load(own, os.environ), **files).read()

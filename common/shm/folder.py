@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from fanlight.common.forked import release_in_child
 from fanlight.common.model.errors import SharingError
 from fanlight.common.model.reasons import reason
 from fanlight.common.shm import futex
@@ -110,6 +111,7 @@ class Leadership:
         # The previous holder may have deleted the file after it was opened here: then the lock is void.
         if _lock(file) and is_still(self._path, file):
             self._file = file
+            release_in_child(self, Leadership._unlock)
             return True
         os.close(file)
         return False
@@ -119,10 +121,14 @@ class Leadership:
         if self._file is not None:
             if is_still(self._path, self._file):
                 self._path.unlink()
-            os.close(self._file)
-            self._file = None
+            self._unlock()
             with contextlib.suppress(OSError):
                 self._folder.rmdir()
+
+    def _unlock(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
 
 
 def is_still(path: Path, file: int) -> bool:

@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from fanlight.common.forked import release_in_child
 from fanlight.common.model.errors import SharingError
 from fanlight.common.model.pixels import Pixels
 from fanlight.common.model.reasons import reason
@@ -51,6 +52,7 @@ class Segment:
         self._slots = pictures(self._memory, header)
         self._ring = SlotRing(header.slots, header.grace_ns)
         self._futex = Futex(self._words, NEWEST)
+        release_in_child(self, Segment._release)
 
     def write(self, image: Pixels, slot: Slot, now_ns: int) -> bool:
         """Share a picture and wake all viewers. False if all slots are still in their grace time.
@@ -89,12 +91,18 @@ class Segment:
         if is_still(self._path, self._file):
             self._path.unlink()
         self._futex.wake_all()
+        self._release()
+
+    def _release(self) -> None:
+        """Unlock the file; unmap the memory first, which has a copy of the descriptor."""
+        file, self._file = self._file, -1
+        if file < 0:
+            return
         self._words.release()
         self._slots.clear()
         with contextlib.suppress(BufferError):
             self._memory.close()
-        os.close(self._file)
-        self._file = -1
+        os.close(file)
 
 
 def _created(path: Path, header: SegmentHeader) -> tuple[int, mmap.mmap]:
