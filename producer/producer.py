@@ -13,7 +13,7 @@ from fanlight.common.clock import wall_ns
 from fanlight.common.codec.picture import as_bgr, size_of
 from fanlight.common.forked import OfOneProcess
 from fanlight.common.model.errors import EncodeError, FanlightError, StreamEnded
-from fanlight.common.model.frame import MAX_SIDE
+from fanlight.common.model.frame import MAX_PIXELS, MAX_SIDE
 from fanlight.common.runtime.x_libraries import unify_x_libraries
 from fanlight.producer.capture_time import present_time
 from fanlight.producer.pipeline import Pipeline
@@ -144,8 +144,9 @@ class Producer(OfOneProcess):
             at_ns = now_ns if capture_ns is None else present_time(capture_ns, now_ns, self._max_age_s)
             picture = as_bgr(image)
             width, height = size_of(picture)
-            if self._size is None and max(width, height) > MAX_SIDE:
-                raise EncodeError(f"image is {width}x{height}: allowed are {MAX_SIDE} pixels a side")
+            if self._size is None and (max(width, height) > MAX_SIDE or width * height > MAX_PIXELS):
+                allowed = f"allowed are {MAX_SIDE} pixels a side and {MAX_PIXELS} in all"
+                raise EncodeError(f"image is {width}x{height}: {allowed}")
             if np.may_share_memory(picture, image):
                 picture = picture.copy()
             if not pipeline.started:

@@ -5,7 +5,6 @@ The same `Notation` checks a value from the command line, from the environment a
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
@@ -149,6 +148,12 @@ def _truth(value: Any) -> bool:
     return bool(value)
 
 
+def _file_name(value: Any) -> str:
+    if not hasattr(value, "__fspath__"):
+        raise TypeError
+    return str(value)
+
+
 def _seconds(text: str) -> float:
     match = _DURATION.fullmatch(text.strip())
     if match is None:
@@ -242,5 +247,5 @@ NAME: Final = Notation(STREAM_NAME_RULE, str, lambda value: STREAM_NAME.fullmatc
 """The name of a stream or a consumer."""
 TEXT: Final = Notation("a text", str, lambda value: isinstance(value, str))
 FILE: Final = Notation(
-    "the name of a file", str, lambda value: bool(value) and "\0" not in value, convert=os.fspath
+    "the name of a file", str, lambda value: bool(value) and "\0" not in value, convert=_file_name
 )

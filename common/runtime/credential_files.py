@@ -18,7 +18,11 @@ from fanlight.common.runtime.options import OptionGroup, option, options_of
 _LOG = logging.getLogger(__name__)
 
 _MOST_BYTES: Final = 4096
-_SECRET: Final = Notation("a text that is not empty; or leave it out", str, lambda value: len(value) > 0)
+_SECRET: Final = Notation(
+    "a text that is not empty; or leave it out",
+    str,
+    lambda value: isinstance(value, str) and len(value) > 0,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,37 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-__all__ = ["Consumer", "Frame", "Producer"]
+__all__ = [
+    "BrokerRefused",
+    "BrokerUnavailable",
+    "ConfigError",
+    "Consumer",
+    "EncodeError",
+    "FanlightError",
+    "Frame",
+    "FrameExpired",
+    "ListenError",
+    "Producer",
+    "SinkError",
+    "StreamEnded",
+    "TokenRefused",
+    "WrongProcess",
+]
 
 if TYPE_CHECKING:
+    from fanlight.common.model.errors import (
+        BrokerRefused,
+        BrokerUnavailable,
+        ConfigError,
+        EncodeError,
+        FanlightError,
+        FrameExpired,
+        ListenError,
+        SinkError,
+        StreamEnded,
+        TokenRefused,
+        WrongProcess,
+    )
     from fanlight.consumer.consumer import Consumer
     from fanlight.consumer.frame import Frame
     from fanlight.producer.producer import Producer
@@ -19,9 +47,13 @@ else:
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         # Imported when asked for: a consumer needs no encoder, and `--help` no codec.
-        from fanlight import consumer, producer
-
-        return getattr(producer if name == "Producer" else consumer, name)
+        if name == "Producer":
+            from fanlight import producer as part
+        elif name in ("Consumer", "Frame"):
+            from fanlight import consumer as part
+        else:
+            from fanlight.common.model import errors as part
+        return getattr(part, name)
 
 
 def __dir__() -> list[str]:
