@@ -51,7 +51,7 @@ class Consumer(OfOneProcess):
 
     Thread-safe: each frame goes to one of the threads that read. In a forked child `close` does nothing,
     and anything else raises `WrongProcess`. An exception that a signal handler raises during `read` passes
-    through; frames then continue with the next keyframe.
+    through; if that was decoding a frame, the next ones are dropped until a keyframe comes.
 
     Args:
         name: name of this consumer, as RabbitMQ's console shows it.

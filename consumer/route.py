@@ -142,7 +142,7 @@ class Route:
 
     def restart(self) -> None:
         """Continue after an exception, as of a signal handler, has interrupted `take`, wherever it was."""
-        if self._hub is None and not self._only_hubs:
+        if self._hub is None and not self._only_hubs and not self._stream.waited():
             # It may have been about to change to a hub, or back.
             self._found = None
             self._admission.resume(None, self._now_ns())

@@ -77,6 +77,10 @@ class StreamSource:
         """Release the decoder, since frames come from a hub now."""
         self._decoding.release()
 
+    def waited(self) -> bool:
+        """Whether an exception has ended `take` while it waited, and changed nothing."""
+        return self._mailbox.waited()
+
     def restart(self) -> None:
         """Continue with the next keyframe, since `take` was interrupted."""
         taken, self._taken = self._taken, None
