@@ -25,8 +25,6 @@ unify_x_libraries()  # the program may show its pictures in a window
 
 # A hub has to write its liveness time ten times a second.
 _TICK_S: Final = 0.1
-# `close` waits this long for a read of another thread, which it has woken.
-_READER_ENDS_S: Final = 0.5
 
 
 def _no_text(_text: str) -> float:
@@ -176,7 +174,11 @@ class Consumer(OfOneProcess):
             self._reader = threading.get_ident()
             return self._read(end_s)
         finally:
-            self._end_reading()
+            try:
+                self._end_reading()
+            except BaseException:  # of a signal handler, just now
+                self._end_reading()
+                raise
 
     def _read(self, end_s: float | None) -> Frame | None:
         frame = (
@@ -201,12 +203,15 @@ class Consumer(OfOneProcess):
                 return frame
 
     def _end_reading(self) -> None:
+        """Safe to call twice, and where an exception may have come before the lock was acquired."""
         if self._reader == threading.get_ident():
             if self._reception.ended:
                 self._close_hub()
             self._reader = None
-        with contextlib.suppress(RuntimeError):  # not acquired
+        try:  # noqa: SIM105 - once per frame
             self._reading.release()
+        except RuntimeError:  # not acquired
+            pass
 
     def _close_hub(self) -> None:
         hub, self._hub = self._hub, None
@@ -241,11 +246,8 @@ class Consumer(OfOneProcess):
         self._reception.stop()
         if self._hub is None or self._reader == threading.get_ident():
             return  # the read that a signal handler has interrupted closes the hub
-        if self._reading.acquire(timeout=_READER_ENDS_S):
-            try:
-                self._close_hub()
-            finally:
-                self._reading.release()
+        with self._reading:  # soon, as nothing comes any more
+            self._close_hub()
 
     def __del__(self) -> None:
         # Left without `close`, as by `for frame in Consumer(): break`.

@@ -29,7 +29,14 @@ class Stream(StreamSource):
     def __init__(self) -> None:
         self.waiting: list[int] = []
         self.timeouts_s: list[float] = []
-        self.released = 0
+        self.released = self.restarts = 0
+        self.idle = False
+
+    def waited(self) -> bool:
+        return self.idle
+
+    def restart(self) -> None:
+        self.restarts += 1
 
     @property
     def empty(self) -> bool:
@@ -287,3 +294,43 @@ def test_a_file_that_is_no_segment_is_passed_over(
     finally:
         wrong.unlink()
     assert len(caplog.messages) <= 1
+
+
+# Interrupted by an exception ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("idle", [True, False])
+def test_a_stream_that_was_interrupted_amid_a_frame_restarts(bench: Bench, idle: bool) -> None:
+    route = bench.route()
+    bench.stream.idle = idle
+    route.restart()
+    assert bench.stream.restarts == (0 if idle else 1)
+    assert bench.follows == ([] if idle else [True])
+
+
+def test_interrupted_on_the_way_to_a_hub_it_follows_the_stream_and_finds_the_hub_again(
+    bench: Bench,
+) -> None:
+    route = bench.route()
+    bench.stream.waiting = [0]
+    with sharing(bench.ring) as hub:
+        hub.keep_alive(bench.now_ns)
+        hub.share(5, now_ns=bench.now_ns)
+        assert seq_of(route.take(0)) == 0, "what waits is presented first"
+        paused = [bench.admission.paused]
+        route.restart()
+        paused.append(bench.admission.paused)
+        assert paused == [True, False]
+        assert bench.follows == [False, True]
+        bench.now_ns += SEARCH
+        hub.keep_alive(bench.now_ns)
+        assert seq_of(route.take(0)) == 5
+
+
+def test_interrupted_with_a_hub_it_stays_there(bench: Bench, hub: Hub) -> None:
+    route = bench.route()
+    assert seq_of(route.take(0)) == 5
+    route.restart()
+    hub.share(6, now_ns=bench.now_ns)
+    assert seq_of(route.take(0)) == 6
+    assert (bench.stream.restarts, bench.follows) == (0, [])
