@@ -7,6 +7,19 @@ from typing import Final
 
 from fanlight.common.model.units import Notation
 
+DESCRIPTIONS: Final = {
+    "window": "a window with name, frame rate and age; says so when the picture stands still; `q`, Esc or "
+    "closing it ends the consumer",
+    "status": "one live line: frame rate, age p50 and p99, what was lost and skipped",
+    "null": "decodes and discards; for benchmarks",
+    "share": "makes this consumer the hub of its host ([hub.md](hub.md)); needs Linux",
+    "snapshot:FILE": "the newest picture, at most once a second, as a `.jpg` or `.png`, always whole",
+    "record:FILE": "the stream as it came, in `.mp4` or `.mkv`, not encoded again (`raw` is, as H.264); "
+    "overwrites nothing; written in fragments, so that it plays after `kill -9` too",
+    "trace:FILE": "CSV, one line for every frame received: `seq,capture_ns,received_ns,presented_ns,event`",
+}
+"""What each sink does, by its form on the command line; docs/reference.md is made from it."""
+
 SINKS: Final = "window, status, null, share, snapshot:FILE, record:FILE or trace:FILE"
 _PLAIN: Final = ("window", "status", "null", "share")
 _TO_FILE: Final = ("snapshot", "record", "trace")

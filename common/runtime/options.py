@@ -5,7 +5,7 @@
         gop_s: float = option(1.0, units.duration(3600), "time between keyframes", "TIME")
 
 That line defines the flag `--gop`, the variable `FANLIGHT_GOP`, their default and range, the text of
-`--help`, the row in the README, and the argument `gop_s` of programs. Flags take precedence over the
+`--help`, the row in docs/reference.md, and the argument `gop_s` of programs. Flags take precedence over the
 environment, and the environment over defaults.
 """
 
