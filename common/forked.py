@@ -54,8 +54,8 @@ class OfOneProcess:
         """Raises WrongProcess if it is inherited."""
         if self.inherited:
             raise WrongProcess(
-                f"this {type(self).__name__} belongs to another process ({self._process}), from which this one "
-                "was forked: create one after the fork, or use multiprocessing's 'spawn'"
+                f"this {type(self).__name__} belongs to another process ({self._process}), of which this "
+                "is a fork: create one after the fork, or use multiprocessing's 'spawn'"
             )
 
     def __reduce__(self) -> NoReturn:

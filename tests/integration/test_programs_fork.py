@@ -85,9 +85,8 @@ def test_a_child_that_uses_what_its_parent_made_is_told_what_to_do(
         made.start()
     for name, call in CALLS[kind].items():
         told = told_in_child(partial(call, made))
-        assert told.startswith(
-            f"WrongProcess: this {kind.__name__} belongs to another process ({os.getpid()})"
-        ), name
+        says = f"WrongProcess: this {kind.__name__} belongs to another process ({os.getpid()})"
+        assert told.startswith(says), name
         assert "create one after the fork" in told
     assert told_in_child(made.close) == "returned None"
     made.close()
