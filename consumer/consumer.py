@@ -145,7 +145,11 @@ class Consumer(OfOneProcess):
                 if self._settings.shares:
                     self._hub = ShareSink(self._settings, self._reception.stats)
                 self._started = True
-                self._reception.start()
+                try:
+                    self._reception.start()
+                except BaseException:  # of a signal handler: it may have started or not
+                    self.close()
+                    raise
         return self
 
     def read(self, timeout_s: float | None = None) -> Frame | None:
