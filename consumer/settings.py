@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import ClassVar, Final
 
 from fanlight.common.model import units
 from fanlight.common.model.address import BrokerAddress
 from fanlight.common.model.errors import ConfigError
-from fanlight.common.model.frame import MAX_BODY_BYTES, Limits
+from fanlight.common.model.frame import MAX_BODY_BYTES, MAX_PIXELS, Limits
 from fanlight.common.model.pixels import PIXEL_FORMAT, PictureFormat, PixelFormat
 from fanlight.common.model.units import Notation, duration_text
 from fanlight.common.runtime.options import option
@@ -47,6 +48,8 @@ _USERS: Final = Notation(
 @dataclass(frozen=True, kw_only=True)
 class ConsumerSettings(StreamSettings):
     """Validated on creation, then immutable."""
+
+    title: ClassVar[str] = "what is shown, and how"
 
     name: str = option(
         "consumer", units.NAME, "name of this consumer, as RabbitMQ's console shows it", "NAME"
@@ -116,7 +119,16 @@ class ConsumerSettings(StreamSettings):
         if self.playout is PlayoutMode.SYNC and self.delay_s >= self.max_age_s:
             delay, max_age = duration_text(self.delay_s), duration_text(self.max_age_s)
             raise ConfigError("--delay", delay, f"allowed is less than --max-age, which is {max_age}")
+        self._check_outputs()
         self._check_ways()
+
+    def _check_outputs(self) -> None:
+        outputs = set[str]()
+        for spec in self.sinks:
+            output = spec.kind if spec.argument is None else os.path.realpath(spec.argument)
+            if output in outputs:
+                raise ConfigError("--sink", str(spec), "another --sink has the same output")
+            outputs.add(output)
 
     def _check_ways(self) -> None:
         kinds = {spec.kind for spec in self.sinks}
@@ -140,7 +152,7 @@ class ConsumerSettings(StreamSettings):
     @property
     def limits(self) -> Limits:
         """The largest pictures and bodies that are accepted."""
-        return Limits(self.max_pixels, self.max_body_bytes)
+        return Limits(min(self.max_pixels, MAX_PIXELS), self.max_body_bytes)
 
     @property
     def shares(self) -> bool:

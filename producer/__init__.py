@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 __all__ = ["Producer"]
+
+# Not from `typing`: until a command handles signals, it imports as little as possible.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from fanlight.producer.producer import Producer

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Final, SupportsIndex
 
 from fanlight.common.model.errors import ConfigError
-from fanlight.common.model.units import duration_text, whole_number
+from fanlight.common.model.units import rough_duration, whole_number
 
 # Further from now is a time of another unit, clock or time zone.
 _NEAR_S: Final = 600.0
-_YEAR_NS: Final = int(365.2425 * 24 * 3600e9)
+_LONGEST_NS: Final = 10**24  # shown; more does not fit a float
 _ALLOWED: Final = "allowed is a whole number: the Unix time in nanoseconds, as of time.time_ns()"
 
 
@@ -29,10 +29,9 @@ def present_time(given: SupportsIndex, now_ns: int, max_age_s: float) -> int:
     away_ns = abs(capture_ns - now_ns)
     if away_ns > max(_NEAR_S, max_age_s) * 1e9:
         side = "after" if capture_ns > now_ns else "before"
-        raise ConfigError("capture_ns", capture_ns, f"it is {_text(away_ns)} {side} now; {_ALLOWED}")
+        raise ConfigError(
+            "capture_ns",
+            capture_ns,
+            f"it is {rough_duration(min(away_ns, _LONGEST_NS) / 1e9)} {side} now; {_ALLOWED}",
+        )
     return capture_ns
-
-
-def _text(away_ns: int) -> str:
-    years = away_ns // _YEAR_NS
-    return f"{min(years, 10**6)} years" if years else duration_text(away_ns // 10**9)

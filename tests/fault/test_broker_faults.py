@@ -116,6 +116,10 @@ def test_broker_killed_and_restarted_under_a_stream(node: PrivateNode, stream: s
             command.signal(signal.SIGINT)
             assert command.wait(timeout_s=2) == 0, command.err.text
             assert "Traceback" not in command.err.text, command.err.text
+            # One outage, however many links a process has: its begin, ever fewer lines, its end.
+            lines = [line.text for line in command.err.lines]
+            assert len([line for line in lines if " and " in line and " attempts" in line]) == 1, lines
+            assert len([line for line in lines if "; attempt " in line]) <= 6, lines
     assert max(frame.age_ms for frame in frames(trace)) <= (MAX_AGE_S + HANDOVER_S) * 1000
 
 
@@ -149,11 +153,11 @@ def test_all_connections_closed_by_an_operator(node: PrivateNode, stream: str) -
 
 def test_queue_deleted_by_an_operator(node: PrivateNode, stream: str) -> None:
     with streaming(node, stream) as (_, watcher):
-        (queue,) = queues(node, stream)
+        (queue,) = queues(node)
         node.ctl("delete_queue", "-p", VHOST, queue)
         wait_until(lambda: watcher.consumer.stats().reconnects, 5, "the subscription is lost")
         watcher.wait_flow(RECOVERY_S)
-        assert len(queues(node, stream)) == 1
+        assert len(queues(node)) == 1
 
 
 def test_exchange_deleted_by_an_operator(node: PrivateNode, stream: str) -> None:
