@@ -15,11 +15,11 @@ else:
     def __getattr__(name: str) -> object:
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        if __name__ == "consumer":
-            import warnings
-
-            warnings.warn(f"write: from fanlight import {name}", DeprecationWarning, stacklevel=2)
         # Imported on first use: `python -m consumer --help` needs no codecs.
+        if __name__ == "consumer":
+            from fanlight.common.former_names import warn_former_name
+
+            warn_former_name(f"from fanlight import {name}")
         from fanlight.consumer import consumer, frame
 
         return consumer.Consumer if name == "Consumer" else frame.Frame

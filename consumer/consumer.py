@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from typing import Final, Self
 
-from fanlight.common.model.errors import StreamEnded
+from fanlight.common.forked import OfOneProcess
+from fanlight.common.model.errors import FanlightError, StreamEnded
+from fanlight.common.model.units import SWITCH, Notation, argument, number
 from fanlight.common.runtime.x_libraries import unify_x_libraries
+from fanlight.consumer.delivery import FramePixels
 from fanlight.consumer.frame import Frame
 from fanlight.consumer.reception import Reception
 from fanlight.consumer.settings import ConsumerSettings
@@ -22,13 +27,29 @@ unify_x_libraries()  # the program may show its pictures in a window
 _TICK_S: Final = 0.1
 
 
-class Consumer:
+def _no_text(_text: str) -> float:
+    raise ValueError
+
+
+_TIMEOUT: Final = Notation(
+    "a number of seconds from 0, or None for no limit",
+    _no_text,
+    lambda value: 0 <= value <= threading.TIMEOUT_MAX,
+    convert=number,
+)
+
+
+class Consumer(OfOneProcess):
     """One consumer of a stream, with a queue of its own.
 
         for frame in Consumer(stream="cam", name="detector"):
             detect(frame.image)
 
     A loop that takes longer than a frame interval skips frames; no backlog builds up.
+
+    Thread-safe: each frame goes to one of the threads that read. In a forked child `close` does nothing,
+    and anything else raises `WrongProcess`. An exception that a signal handler raises during `read` passes
+    through; if that was decoding a frame, the next ones are dropped until a keyframe comes.
 
     Args:
         name: name of this consumer, as RabbitMQ's console shows it.
@@ -39,6 +60,8 @@ class Consumer:
         size: (width, height) in pixels to scale to; None for the stream's size.
         share: act as the hub of this host: `read` shares each frame, in `format` and `size`, before it
             returns it. The program has to call `read` again without delay.
+        zero_copy: frames from a hub are views of its memory, which it overwrites after its `--max-age`:
+            see `Frame.valid`. By default each frame owns its pixels, and those from a hub are copied.
         trust: accept only frames published by these users of the broker; empty for all.
         max_pixels: limit for a picture, checked before memory is allocated.
         max_body_bytes: limit for an encoded frame, likewise.
@@ -61,6 +84,7 @@ class Consumer:
         format: str = ConsumerSettings.format,  # noqa: A002 - as everywhere else: the setting's name
         size: tuple[int, int] | None = ConsumerSettings.size,
         share: bool = False,
+        zero_copy: bool = False,
         trust: Sequence[str] = ConsumerSettings.trust,
         max_pixels: int = ConsumerSettings.max_pixels,
         max_body_bytes: int = ConsumerSettings.max_body_bytes,
@@ -71,6 +95,8 @@ class Consumer:
         key: str | None = None,
         token: str | None = None,
     ) -> None:
+        super().__init__()
+        zero_copy = argument("zero_copy", zero_copy, SWITCH)
         self._settings = ConsumerSettings.of_program(
             stream=stream,
             name=name,
@@ -78,11 +104,11 @@ class Consumer:
             delay_s=delay_s,
             max_age_s=max_age_s,
             via=via,
-            sinks=(SinkSpec("share"),) if share else (),
+            sinks=(SinkSpec("share"),) if argument("share", share, SWITCH) else (),
             format=format,
             share_format=format,
             size=size,
-            trust=(trust,) if isinstance(trust, str) else tuple(trust),
+            trust=trust,
             max_pixels=max_pixels,
             max_body_bytes=max_body_bytes,
             url=url,
@@ -92,75 +118,151 @@ class Consumer:
             key=key,
             token=token,
         )
-        self._reception = Reception(self._settings)
+        self._reception = Reception(
+            self._settings, pixels=FramePixels.CONTIGUOUS if zero_copy else FramePixels.OWN
+        )
         self._hub: ShareSink | None = None
-        self._closing = threading.Lock()
-        self._started = False
+        # Re-entrant, as a signal handler may close what its thread is starting.
+        self._starting = threading.RLock()
+        self._started = self._closed = False
+        # Held by the thread that reads, which may change from one frame to the next. Unlike a `Lock` it can
+        # only be released by its owner: after an exception of a signal handler that is how to tell.
+        self._reading = threading.RLock()
+        self._reader: int | None = None
 
     def start(self) -> Self:
-        """Subscribe; returns at once. Idempotent; `read` and iteration call it."""
-        if not self._started:
-            if self._settings.shares:
-                self._hub = ShareSink(self._settings, self._reception.stats)
-            self._started = True
-            self._reception.start()
+        """Subscribe; returns at once. Idempotent; `read` and iteration call it.
+
+        Raises:
+            StreamEnded: the consumer was closed.
+            SinkError: with `share`, this host has no shared memory.
+        """
+        self.check_process()
+        with self._starting:
+            if self._closed:
+                raise StreamEnded("this consumer was closed: it cannot be started; create another one")
+            if not self._started:
+                if self._settings.shares:
+                    self._hub = ShareSink(self._settings, self._reception.stats)
+                self._started = True
+                try:
+                    self._reception.start()
+                except BaseException:  # of a signal handler: it may have started or not
+                    self.close()
+                    raise
         return self
 
     def read(self, timeout_s: float | None = None) -> Frame | None:
         """Wait for the next frame and return it; None on a timeout.
 
+        Args:
+            timeout_s: longest wait in seconds, from 0; None for no limit.
+
         Raises:
-            StreamEnded: the consumer was closed.
+            StreamEnded: the consumer was closed, by this or another thread.
             BrokerRefused: the broker refused the consumer permanently.
             TokenRefused: a producer without a broker refused the token.
+            ConfigError: `timeout_s` is no such number.
         """
-        self.start()
+        self.check_process()
+        if timeout_s is not None:
+            timeout_s = argument("timeout_s", timeout_s, _TIMEOUT)
+        if self._reader == threading.get_ident():
+            raise FanlightError("a signal handler cannot call read() of the Consumer that it interrupted")
+        if not self._started:
+            self.start()
+        end_s = None if timeout_s is None else time.monotonic() + timeout_s
+        try:
+            if not self._reading.acquire(timeout=-1 if timeout_s is None else timeout_s):
+                return None
+            self._reader = threading.get_ident()
+            return self._read(end_s)
+        finally:
+            try:
+                self._end_reading()
+            except BaseException:  # of a signal handler, just now
+                self._end_reading()
+                raise
+
+    def _read(self, end_s: float | None) -> Frame | None:
         frame = (
-            self._reception.take(timeout_s)
+            self._reception.take(None if end_s is None else max(0.0, end_s - time.monotonic()))
             if self._hub is None
-            else self._read_and_share(self._hub, timeout_s)
+            else self._read_and_share(self._hub, end_s)
         )
         if frame is None and self._reception.ended:
-            raise self._reception.failure or StreamEnded("this consumer was closed")
+            raise self._reception.failure or StreamEnded("this consumer was closed: no more frames come")
         return frame
 
-    def _read_and_share(self, hub: ShareSink, timeout_s: float | None) -> Frame | None:
-        end_s = None if timeout_s is None else time.monotonic() + timeout_s
+    def _read_and_share(self, hub: ShareSink, end_s: float | None) -> Frame | None:
         while True:
             left_s = _TICK_S if end_s is None else min(_TICK_S, max(0.0, end_s - time.monotonic()))
             frame = self._reception.take(left_s)
-            with self._closing:
-                if not self._reception.ended:
-                    if frame is not None:
-                        hub.present(frame)
-                    hub.tick()
+            if not self._reception.ended:
+                if frame is not None:
+                    hub.present(frame)
+                hub.tick()
             over = end_s is not None and time.monotonic() >= end_s
             if frame is not None or over or self._reception.ended:
                 return frame
 
+    def _end_reading(self) -> None:
+        """Safe to call twice, and where an exception may have come before the lock was acquired."""
+        if self._reader == threading.get_ident():
+            if self._reception.ended:
+                self._close_hub()
+            self._reader = None
+        try:  # noqa: SIM105 - once per frame
+            self._reading.release()
+        except RuntimeError:  # not acquired
+            pass
+
+    def _close_hub(self) -> None:
+        hub, self._hub = self._hub, None
+        if hub is not None:
+            hub.close()
+
     def __iter__(self) -> Iterator[Frame]:
-        """Yield frames until the consumer is closed; leaving the loop closes it."""
-        try:
-            while True:
+        """Yield frames until the consumer is closed. It may be iterated again after leaving the loop.
+
+        Raises:
+            StreamEnded: the consumer was closed before.
+        """
+        self.start()
+        return self._frames()
+
+    def _frames(self) -> Iterator[Frame]:
+        while True:
+            try:
                 # With a timeout, so that Ctrl-C works on platforms whose waits are not interruptible.
                 frame = self.read(timeout_s=1.0)
-                if frame is not None:
-                    yield frame
-        except StreamEnded:
-            return
-        finally:
-            self.close()
+            except StreamEnded:
+                return
+            if frame is not None:
+                yield frame
 
     def close(self) -> None:
-        """Unsubscribe, within 2 s. Idempotent and thread-safe."""
+        """Unsubscribe, within 2 s. Idempotent, thread-safe, and for signal handlers too."""
+        if self.inherited:
+            return
+        with self._starting:
+            self._closed = True
         self._reception.stop()
-        with self._closing:
-            hub, self._hub = self._hub, None
-            if hub is not None:
-                hub.close()
+        if self._hub is None or self._reader == threading.get_ident():
+            return  # the read that a signal handler has interrupted closes the hub
+        with self._reading:  # soon, as nothing comes any more
+            self._close_hub()
+
+    def __del__(self) -> None:
+        # Left without `close`, as by `for frame in Consumer(): break`.
+        with contextlib.suppress(Exception):
+            if not self.inherited and not sys.is_finalizing():
+                self._reception.stop(0)
+                self._close_hub()
 
     def stats(self) -> ConsumerStats:
         """A snapshot of the statistics."""
+        self.check_process()
         return self._reception.stats()
 
     def __enter__(self) -> Self:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from enum import Enum, auto
 from typing import Final
+
+import numpy as np
 
 from fanlight.common import clock
 from fanlight.common.model.frame import FrameHeader
@@ -21,18 +24,36 @@ _YIELD_FRACTION: Final = 0.2
 _new: Final = tuple.__new__
 
 
+class FramePixels(Enum):
+    """What `Frame.image` is."""
+
+    AS_THEY_COME = auto()
+    """Perhaps the memory of a hub, perhaps with padded rows: for sinks, which look at it once."""
+    CONTIGUOUS = auto()
+    """Perhaps the memory of a hub."""
+    OWN = auto()
+    """Contiguous, and memory that nobody writes to while it is referenced."""
+
+
 class Delivery:
-    """Creates frames. Belongs to the presenting thread; `now_ns` is the monotonic clock."""
+    """Creates frames. Belongs to the presenting thread.
+
+    Args:
+        now_ns: the monotonic clock.
+        pixels: what frames get: `AS_THEY_COME`, `CONTIGUOUS` or `OWN`.
+    """
 
     def __init__(
         self,
         max_age_ns: int,
         counters: ConsumerCounters,
         now_ns: Callable[[], int] = clock.monotonic_ns,
+        pixels: FramePixels = FramePixels.AS_THEY_COME,
     ) -> None:
         self._max_age_ns = max_age_ns
         self._counters = counters
         self._now_ns = now_ns
+        self._pixels = pixels
         self._shared: SharedPicture | None = None
         self._lost = 0
         self._yield_s = 0.0
@@ -69,6 +90,8 @@ class Delivery:
             lost: total of lost frames before this one.
             picture: the shared memory of `image`, if it comes from a hub.
         """
+        if self._pixels is not FramePixels.AS_THEY_COME:
+            image = self._for_program(image, picture)
         now_ns = self._now_ns()
         if due_ns is not None and due_ns > now_ns:
             if picture is not None:
@@ -86,6 +109,8 @@ class Delivery:
         presented_ns = clock.wall_ns()
         skew_ns = None if due_ns is None else now_ns - due_ns
         shared = picture is not None
+        if self._pixels is FramePixels.OWN:
+            picture = None  # copied, and valid after that
         counters.presented.append(
             _new(Presented, (header, received_ns, presented_ns, age_ns, skew_ns, now_ns, shared))
         )
@@ -93,6 +118,15 @@ class Delivery:
         lost_before, self._lost = self._lost, lost
         lost -= lost_before
         return _new(Frame, (image, header, received_ns, presented_ns, age_ns / 1e9, lost, picture))
+
+    def _for_program(self, image: Pixels, picture: SharedPicture | None) -> Pixels:
+        """The pixels as a program gets them: contiguous, and its own if it has not asked for views."""
+        if picture is not None and self._pixels is FramePixels.OWN:
+            image = np.array(image)
+        # Otherwise copied only if its rows are padded, which those of usual widths are not.
+        image = np.ascontiguousarray(image)
+        image.flags.writeable = False
+        return image
 
     def yield_to_viewers(self) -> None:
         """Pause briefly, so that the other viewers on this host get the processor to show the same frame.

@@ -26,9 +26,9 @@ class Frame(NamedTuple):
     Frames are equal if their headers and pixels are. A pickled frame has its own pixels, as after `copy()`.
 
     Attributes:
-        image: uint8, read-only; (height, width, 3), BGR, unless another `format` was requested. It
-            may be memory that a hub shares with all consumers of this host: call `copy()` to keep it or to
-            draw on it.
+        image: uint8, C-contiguous, read-only; (height, width, 3), BGR, unless another `format` was
+            requested. The frame's own: it may be kept; call `copy()` to draw on it. With `zero_copy` it may
+            be memory that a hub shares with all consumers of this host: call `copy()` to keep it.
         header: the wire header.
         received_ns: Unix time of arrival at this process.
         presented_ns: Unix time at which it was presented.
@@ -75,7 +75,8 @@ class Frame(NamedTuple):
     def valid(self) -> bool:
         """Whether `image` has not been overwritten: everything read from it so far is consistent.
 
-        False only for a shared picture after its grace time: the hub's `--max-age`, by default 500 ms.
+        False only for a shared picture, as with `zero_copy`, after its grace time: the hub's `--max-age`,
+        by default 500 ms.
         """
         return self.memory is None or self.memory.valid
 

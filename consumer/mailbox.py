@@ -37,6 +37,7 @@ class Mailbox:
         self._waker.acquire()
         # True while there is no frame, so that only `push` can change anything.
         self._idle = True
+        self._waiting = False
         self.closed = False
 
     def __len__(self) -> int:
@@ -77,8 +78,22 @@ class Mailbox:
                 wait_s = min(wait_s, max(0.0, step.wait_ns / 1e9), _LONGEST_WAIT_S)
             elif step is not IDLE:
                 continue
+            self._waiting = True
             self._waker.acquire(timeout=wait_s)
+            self._waiting = False
         return PlayoutStep()
+
+    def waited(self) -> bool:
+        """Whether an exception has ended `take` while it waited, so that nothing was taken. True once."""
+        waited, self._waiting = self._waiting, False
+        return waited
+
+    def clear(self) -> None:
+        """Drop all frames: no frame can be shown before the next keyframe."""
+        with self._lock:
+            dropped = self._playout.clear()
+        for old in dropped:
+            self._on_dropped(old)
 
     def close(self) -> None:
         """Stop presenting, and wake the thread in `take`."""

@@ -157,6 +157,13 @@ class LatestPlayout:
         self._clear()
         return step
 
+    def clear(self) -> list[Dropped]:
+        """Drop all frames."""
+        # The one that the newest supersedes was returned when that came.
+        dropped = [Dropped(old, Outcome.AWAITING_KEY) for old in self._chain[-1:] if old.showable]
+        self._clear()
+        return dropped
+
     def _clear(self) -> None:
         self._chain.clear()
         self._bytes = 0
@@ -259,6 +266,15 @@ class SyncPlayout:
             newest = decode.pop()
         due_ns = None if newest is None else self._due_ns(newest)
         return PlayoutStep(newest, due_ns, tuple(dropped), decode=tuple(decode))
+
+    def clear(self) -> list[Dropped]:
+        """Drop all frames."""
+        shown_no_more = islice(self._frames, self._set_aside, None)
+        dropped = [Dropped(old, Outcome.AWAITING_KEY) for old in shown_no_more if old.showable]
+        self._frames.clear()
+        self._begun = self._set_aside = 0
+        self._prepared = False
+        return dropped
 
     def _clock_was_set(self) -> tuple[Dropped, ...]:
         """Frames stamped before the clock was set have no meaningful playout time: they are not shown."""

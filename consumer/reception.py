@@ -19,7 +19,7 @@ from fanlight.common.model.frame import EncodedFrame
 from fanlight.common.shm import folder
 from fanlight.common.shm.names import RingName, source_of
 from fanlight.common.shm.reader import Attachment
-from fanlight.consumer.delivery import Delivery
+from fanlight.consumer.delivery import Delivery, FramePixels
 from fanlight.consumer.frame import Frame
 from fanlight.consumer.hub_source import HubSource
 from fanlight.consumer.mailbox import Mailbox
@@ -40,6 +40,7 @@ class Reception:
 
     Args:
         on_encoded: called with every decodable frame, in order, on the receiving thread.
+        pixels: what `Frame.image` is.
 
     Attributes:
         counters: the outcome of every frame.
@@ -51,12 +52,13 @@ class Reception:
         settings: ConsumerSettings,
         *,
         on_encoded: Callable[[EncodedFrame], None] | None = None,
+        pixels: FramePixels = FramePixels.AS_THEY_COME,
     ) -> None:
         max_age_ns = int(settings.max_age_s * 1e9)
         self.counters = ConsumerCounters()
         self.failure: FanlightError | None = None
         self._settings = settings
-        self._delivery = Delivery(max_age_ns, self.counters)
+        self._delivery = Delivery(max_age_ns, self.counters, pixels=pixels)
         clock = ProducerClock(max_age_ns, self._request_time)
         self._mailbox = Mailbox(_playout(settings), self._dropped, clock.now_ns)
         self._receiver = Receiver(
@@ -113,10 +115,10 @@ class Reception:
         """Start receiving; returns at once."""
         self._subscriber.start()
 
-    def stop(self) -> None:
-        """Unsubscribe, within 2 s. Idempotent and thread-safe."""
+    def stop(self, timeout_s: float = _STOP_S) -> None:
+        """Unsubscribe, and wait for the end of the thread. Idempotent and thread-safe."""
         self._mailbox.close()
-        self._subscriber.stop(_STOP_S)
+        self._subscriber.stop(timeout_s)
 
     def stats(self) -> ConsumerStats:
         """A snapshot of the statistics."""
@@ -132,7 +134,12 @@ class Reception:
         deadline_s = time.monotonic() + left_s
         take = self._route.take
         while True:
-            frame = take(left_s)
+            try:
+                frame = take(left_s)
+            except BaseException:
+                # Most likely of a signal handler: a frame may be lost, or half decoded.
+                self._route.restart()
+                raise
             if frame is not None and not self._mailbox.closed:
                 return frame
             left_s = deadline_s - time.monotonic()

@@ -171,6 +171,15 @@ class Route:
             self._leave(hub)
         return frame
 
+    def restart(self) -> None:
+        """Continue after an exception, as of a signal handler, has interrupted `take`, wherever it was."""
+        if self._hub is None and not self._only_hubs and not self._stream.waited():
+            # It may have been about to change to a hub, or back.
+            self._found = None
+            self._admission.resume(None, self._now_ns())
+            self._follow(True)
+            self._stream.restart()
+
     def _find_hub(self) -> None:
         if self._search is None or self._found is not None:
             return

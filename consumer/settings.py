@@ -40,7 +40,8 @@ class Via(StrEnum):
 _USERS: Final = Notation(
     "names of users, separated by commas",
     lambda text: tuple(part.strip() for part in text.split(",")),
-    all,
+    lambda users: all(isinstance(user, str) and user for user in users),
+    convert=tuple,
 )
 
 

@@ -183,8 +183,9 @@ class ConsumerCounters:
         self.on_trace: Callable[[TraceRow], None] | None = None
         self.no_frame = ""
         self.last_error: Exception | None = None
-        self._lock = threading.Lock()
-        self._counting = threading.Lock()
+        # Re-entrant, as a signal handler may ask for statistics while its thread is counting.
+        self._lock = threading.RLock()
+        self._counting = threading.RLock()
         # By the names of `ConsumerStats`; the outcomes have the same names.
         self._counts: Counter[str] = Counter()
         self._ages = _Series(_AGE_BOUNDS_S)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from fanlight.common.clock import monotonic_ns
@@ -47,9 +48,9 @@ class StreamSource:
         self._clock = receiver.clock
         self._counters = counters
         self._delivery = delivery
-        self._decoding = Decoding(
-            picture_format, lambda: receiver.broken(Reason.DECODE_ERROR), counters.decoding
-        )
+        self._taken: ReceivedFrame | None = None
+        self._request_restart = partial(receiver.broken, Reason.DECODE_ERROR)
+        self._decoding = Decoding(picture_format, self._request_restart, counters.decoding)
 
     @property
     def empty(self) -> bool:
@@ -59,10 +60,13 @@ class StreamSource:
     def take(self, timeout_s: float) -> Frame | None:
         """The next frame; None on a timeout, or after other work."""
         step = self._mailbox.take(timeout_s)
+        self._taken = step.frame
         for referred_to in step.decode:
             self._decoding.skip(referred_to)
         if step.frame is not None:
-            return self._present(step.frame, step.due_ns)
+            presented = self._present(step.frame, step.due_ns)
+            self._taken = None
+            return presented
         if step.prepare is not None:
             self._decoding.prepare(step.prepare)
         elif step.decode_ahead is not None:
@@ -72,6 +76,19 @@ class StreamSource:
     def release(self) -> None:
         """Release the decoder, since frames come from a hub now."""
         self._decoding.release()
+
+    def waited(self) -> bool:
+        """Whether an exception has ended `take` while it waited, and changed nothing."""
+        return self._mailbox.waited()
+
+    def restart(self) -> None:
+        """Continue with the next keyframe, since `take` was interrupted."""
+        taken, self._taken = self._taken, None
+        if taken is not None:
+            self._counters.dropped(taken.header, taken.received_ns, Outcome.AWAITING_KEY)
+        self._decoding.restart()
+        self._mailbox.clear()
+        self._request_restart()
 
     def _present(self, frame: ReceivedFrame, due_ns: int | None) -> Frame | None:
         header = frame.header
@@ -130,6 +147,11 @@ class Decoding:
         """Release the decoder and its pictures."""
         self._decoder = self._codec = self._prepared = None
         self._ahead.clear()
+
+    def restart(self) -> None:
+        """Release the decoder, whose state is unknown, and decode nothing before a keyframe."""
+        self.release()
+        self._awaiting_key = True
 
     def skip(self, frame: ReceivedFrame) -> None:
         """Decode a frame that is not shown, if later ones may refer to it."""

@@ -14,11 +14,11 @@ else:
     def __getattr__(name: str) -> object:
         if name != "Producer":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        if __name__ == "producer":
-            import warnings
-
-            warnings.warn("write: from fanlight import Producer", DeprecationWarning, stacklevel=2)
         # Imported on first use: `python -m producer --help` needs no codecs.
+        if __name__ == "producer":
+            from fanlight.common.former_names import warn_former_name
+
+            warn_former_name("from fanlight import Producer")
         from fanlight.producer.producer import Producer
 
         return Producer

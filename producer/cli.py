@@ -19,7 +19,7 @@ from fanlight.producer.stats import ProducerStats
 if TYPE_CHECKING:
     from fanlight.common.observe.exposition import MetricSet
 
-_LOG = logging.getLogger("producer")
+_LOG = logging.getLogger("fanlight.producer")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -33,6 +33,7 @@ class Pipeline(transport.PublisherEvents):
 
     Attributes:
         epoch: random number of this producer, in the header of each of its frames.
+        started: whether `start` was called.
         ended: set once no more frames will be published.
         failure: why it ended by itself; None while it runs and after `stop`.
     """
@@ -48,8 +49,9 @@ class Pipeline(transport.PublisherEvents):
         self._keyframes = KeyframeGovernor()
         self.ended = ended or threading.Event()
         self.failure: FanlightError | None = None
-        self._starting = threading.Lock()
-        self._started = self._stopping = False
+        # Re-entrant, as a signal handler may stop what its thread is starting.
+        self._starting = threading.RLock()
+        self.started = self._stopping = False
         self._slot: NewestSlot[Captured] = NewestSlot()
         self._publisher = transport.publisher(
             settings.url,
@@ -85,14 +87,18 @@ class Pipeline(transport.PublisherEvents):
         """
         with self._starting:
             if self._stopping:
-                raise StreamEnded("this producer was closed: it cannot be started")
-            if self._started:
+                raise StreamEnded("this producer was closed: it cannot be started; create another one")
+            if self.started:
                 return
-            self._started = True
-            self._publisher.start()
-            if self._capture:
-                self._capture.start()
-            self._encode.start()
+            self.started = True
+            try:
+                self._publisher.start()
+                if self._capture:
+                    self._capture.start()
+                self._encode.start()
+            except BaseException:  # of a signal handler: half of a pipeline is of no use
+                self.stop()
+                raise
 
     def offer(self, captured: Captured) -> None:
         """Replace the picture that waits to be encoded, if any. Never waits."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
-from typing import Self
+from typing import Self, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
 
 from fanlight.common.clock import wall_ns
-from fanlight.common.codec.picture import as_bgr
-from fanlight.common.model.errors import FanlightError, StreamEnded
+from fanlight.common.codec.picture import as_bgr, size_of
+from fanlight.common.forked import OfOneProcess
+from fanlight.common.model.errors import EncodeError, FanlightError, StreamEnded
+from fanlight.common.model.frame import MAX_PIXELS, MAX_SIDE
 from fanlight.common.runtime.x_libraries import unify_x_libraries
+from fanlight.producer.capture_time import present_time
 from fanlight.producer.pipeline import Pipeline
 from fanlight.producer.settings import DEFAULT_FPS, ProducerSettings
 from fanlight.producer.source.base import Captured
@@ -20,11 +24,13 @@ from fanlight.producer.stats import ProducerStats
 unify_x_libraries()  # the program may show its pictures in a window
 
 
-class Producer:
+class Producer(OfOneProcess):
     """Publishes the pictures that a program passes to `send`.
 
         with Producer(stream="cam") as out:
             out.send(image)
+
+    Thread-safe. In a forked child `close` does nothing, and anything else raises `WrongProcess`.
 
     Args:
         codec: `h264`, `jpeg`, `png` or `raw`.
@@ -67,6 +73,7 @@ class Producer:
         key: str | None = None,
         token: str | None = None,
     ) -> None:
+        super().__init__()
         settings = ProducerSettings.of_program(
             stream=stream,
             codec=codec,
@@ -85,6 +92,10 @@ class Producer:
             token=token,
         )
         self._pipeline = Pipeline(settings)
+        self._size = settings.size
+        self._max_age_s = settings.max_age_s
+        # So that capture times are in the order of sending. Re-entrant: signal handlers may send too.
+        self._sending = threading.RLock()
 
     @property
     def epoch(self) -> int:
@@ -102,40 +113,53 @@ class Producer:
         return self._pipeline.failure
 
     def start(self) -> Self:
-        """Start the threads; returns at once. Idempotent.
+        """Start the threads; returns at once. Idempotent; `send` calls it.
 
         Raises:
             StreamEnded: the producer was closed.
         """
+        self.check_process()
         self._pipeline.start()
         return self
 
-    def send(self, image: npt.NDArray[np.generic], *, capture_ns: int | None = None) -> None:
+    def send(self, image: npt.NDArray[np.generic], *, capture_ns: SupportsIndex | None = None) -> None:
         """Publish one picture. Never waits: a picture that is not encoded before the next one is skipped.
 
         Args:
             image: uint8, (height, width, 3) BGR; grey and BGRA are accepted as well. Copied.
-            capture_ns: capture time (Unix); by default now.
+            capture_ns: capture time (Unix) in nanoseconds, as of `time.time_ns()`; by default now. A
+                picture older than `max_age_s` is dropped and counted (`stale`).
 
         Raises:
-            EncodeError: `image` has another shape or type.
+            EncodeError: `image` is no such array, or too large.
+            ConfigError: `capture_ns` is no whole number, or no present time.
             StreamEnded: the producer was closed.
             FanlightError: the producer failed permanently, for instance because the broker refused it.
         """
-        if self._pipeline.failure is not None:
-            raise self._pipeline.failure
-        if self._pipeline.ended.is_set():
-            raise StreamEnded("this producer was closed: it takes no more pictures")
-        if capture_ns is None:
-            capture_ns = wall_ns()
-        picture = as_bgr(image)
-        if np.may_share_memory(picture, image):
-            picture = picture.copy()
-        self._pipeline.offer(Captured(picture, capture_ns))
+        self.check_process()
+        pipeline = self._pipeline
+        if pipeline.failure is not None:
+            raise pipeline.failure
+        if pipeline.ended.is_set():
+            raise StreamEnded("this producer was closed: it takes no more pictures; create another one")
+        with self._sending:
+            now_ns = wall_ns()
+            at_ns = now_ns if capture_ns is None else present_time(capture_ns, now_ns, self._max_age_s)
+            picture = as_bgr(image)
+            width, height = size_of(picture)
+            if self._size is None and (max(width, height) > MAX_SIDE or width * height > MAX_PIXELS):
+                allowed = f"allowed are {MAX_SIDE} pixels a side and {MAX_PIXELS} in all"
+                raise EncodeError(f"image is {width}x{height}: {allowed}")
+            if np.may_share_memory(picture, image):
+                picture = picture.copy()
+            if not pipeline.started:
+                pipeline.start()
+            pipeline.offer(Captured(picture, at_ns))
 
     def close(self) -> None:
         """Stop publishing, within 2 s. Idempotent and thread-safe, also before `start`."""
-        self._pipeline.stop()
+        if not self.inherited:
+            self._pipeline.stop()
 
     def stop(self) -> None:
         """The old name of `close`."""
@@ -144,6 +168,7 @@ class Producer:
 
     def stats(self) -> ProducerStats:
         """A snapshot of the statistics."""
+        self.check_process()
         return self._pipeline.stats()
 
     def __enter__(self) -> Self:

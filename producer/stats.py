@@ -170,7 +170,8 @@ class ProducerCounters:
     """
 
     def __init__(self, source_drops: Drops | None = None) -> None:
-        self._lock = threading.Lock()
+        # Re-entrant, as a signal handler may ask for statistics while its thread is counting.
+        self._lock = threading.RLock()
         self._source_drops = Drops() if source_drops is None else source_drops
         self._drops = Drops()
         self._counts: Counter[str] = Counter()

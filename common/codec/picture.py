@@ -38,8 +38,14 @@ def as_bgr(image: npt.NDArray[np.generic]) -> BGR:
     Raises:
         EncodeError: any other shape or type.
     """
+    if not isinstance(image, np.ndarray):
+        raise EncodeError(
+            f"image is of type {type(image).__name__}: allowed is a numpy array of uint8, BGR as OpenCV's "
+            "(of a PIL image: numpy.asarray(image.convert('RGB'))[:, :, ::-1])"
+        )
     if image.dtype != np.uint8:
         raise EncodeError(f"image has dtype {image.dtype}: allowed is uint8")
+    image = np.asarray(image)  # a matrix or a masked array differs in what follows
     shape = image.shape
     if 0 in shape or not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4))):
         raise EncodeError(f"image has shape {shape}: allowed is (height, width[, 1, 3 or 4])")

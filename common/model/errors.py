@@ -25,7 +25,7 @@ class ConfigError(FanlightError):
         super().__init__(name, self.value, allowed)  # `pickle` calls the class with these
 
     def __str__(self) -> str:
-        return f"{self.name} {self.value!r} cannot be used: {self.allowed}"
+        return f"{self.name} {_shortened(self.value, 200)} cannot be used: {self.allowed}"
 
 
 class WireFormatError(FanlightError):
@@ -85,13 +85,17 @@ class StreamEnded(FanlightError):
     """The stream was closed by its owner; there are no more frames."""
 
 
+class WrongProcess(FanlightError):
+    """A `Producer` or `Consumer` was used in a forked process, or passed to another one."""
+
+
 def _shortened(value: object, limit: int = 60) -> str:
     """`repr` of an untrusted value, shortened to fit a log line."""
     if isinstance(value, (str, bytes)):
         text = repr(value[:limit])
         return text if len(value) <= limit else f"{text}... ({len(value)} long)"
     try:
-        text = repr(value)
-    except (RecursionError, ValueError):  # nested too deep, or a number of too many digits
+        text = " ".join(repr(value).split())  # that of an array has several lines
+    except Exception:  # noqa: BLE001 - nested too deep, a number of too many digits, a program's own class
         text = f"{type(value).__name__} that cannot be shown"
     return text if len(text) <= limit else f"{text[:limit]}..."

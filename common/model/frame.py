@@ -28,6 +28,8 @@ _MAX_INT63: Final = 2**63 - 1
 
 STREAM_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 STREAM_NAME_RULE: Final = "1 to 64 letters, digits, '-' or '_'"
+RESERVED_NAMES: Final = frozenset({"control", "streams"})
+"""No names of streams at a broker: the exchanges `fanlight.NAME` have another use."""
 
 
 class Codec(StrEnum):

@@ -6,9 +6,10 @@ The same `Notation` checks a value from the command line, from the environment a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from enum import StrEnum
+from numbers import Real
 from operator import index
 from typing import Any, Final, Generic, TypeVar
 
@@ -36,6 +37,10 @@ _SWITCH: Final = {"1": True, "true": True, "yes": True, "on": True} | {
 }  # fmt: skip
 
 
+def _same(value: Any) -> Any:
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class Notation(Generic[T]):
     """Syntax and allowed values of a setting.
@@ -45,12 +50,14 @@ class Notation(Generic[T]):
         parse: converts a text to a value, or raises ValueError.
         allows: whether a value is allowed.
         write: converts a value to a text that `parse` accepts.
+        convert: converts what a program passes (lists, numbers of numpy), or raises TypeError.
     """
 
     rule: str
     parse: Callable[[str], T]
     allows: Callable[[T], bool]
     write: Callable[[T], str] = str
+    convert: Callable[[Any], T] = _same
 
     def read(self, text: str) -> T:
         """Parse and check a text. Raises ValueError with the rule."""
@@ -68,13 +75,21 @@ class Notation(Generic[T]):
         if isinstance(value, str):
             return self.read(value)
         try:
-            allowed = self.allows(value)
-        except (TypeError, ValueError):  # another type, or a sequence of another length
+            converted = self.convert(value)
+            allowed = self.allows(converted)
+        except (TypeError, ValueError, ArithmeticError):  # another type, or a sequence of another length
             allowed = False
         if not allowed:
             raise ValueError(self.rule)
-        checked: T = value
-        return checked
+        return converted
+
+
+def argument(name: str, value: Any, notation: Notation[T]) -> T:
+    """Check an argument of a program. Raises ConfigError with its name."""
+    try:
+        return notation.check(value)
+    except ValueError as error:
+        raise ConfigError(name, value, f"allowed is {error}") from None
 
 
 def checked(setting: str, text: str, read: Callable[[str], T]) -> T:
@@ -93,6 +108,7 @@ def duration(most_s: float = _MAX_DURATION_S, *, zero: bool = False) -> Notation
         _seconds,
         lambda value: 0 <= value <= most_s and (zero or value > 0),
         duration_text,
+        number,
     )
 
 
@@ -112,12 +128,38 @@ def rough_duration(seconds: float) -> str:
 
 def count(least: int = 1, most: int = 10**15 - 1, rule: str = "a whole number from 1") -> Notation[int]:
     """A whole number."""
-    return Notation(rule, _whole, lambda value: least <= index(value) <= most)
+    return Notation(rule, _whole, lambda value: least <= value <= most, convert=whole_number)
 
 
 def one_of(members: type[E]) -> Notation[E]:
     """The name of a member."""
     return Notation(", ".join(members), members, lambda value: isinstance(value, members))
+
+
+def number(value: Any) -> float:
+    """A real number of any type, such as numpy's; True and False are none."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError
+    return float(value)
+
+
+def whole_number(value: Any) -> int:
+    """A whole number of any type, such as numpy's; True and False are none."""
+    if isinstance(value, bool):
+        raise TypeError
+    return index(value)
+
+
+def _truth(value: Any) -> bool:
+    if value not in (True, False):
+        raise ValueError
+    return bool(value)
+
+
+def _file_name(value: Any) -> str:
+    if not hasattr(value, "__fspath__"):
+        raise TypeError
+    return str(value)
 
 
 def _seconds(text: str) -> float:
@@ -134,8 +176,15 @@ def _size_px(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+def _pair(value: Any) -> tuple[int, int]:
+    if isinstance(value, (Set, Mapping)):  # these can be unpacked too, in some order
+        raise TypeError
+    width, height = map(whole_number, value)
+    return width, height
+
+
 def _is_size(value: tuple[int, int]) -> bool:
-    width, height = map(index, value)
+    width, height = value
     return 1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE and width * height <= MAX_PIXELS
 
 
@@ -172,6 +221,7 @@ SIZE: Final = Notation(
     _size_px,
     _is_size,
     lambda value: f"{value[0]}x{value[1]}",
+    _pair,
 )
 """(width, height) in pixels."""
 RATE: Final = Notation(
@@ -179,25 +229,31 @@ RATE: Final = Notation(
     float,
     lambda value: 0 < value <= MAX_FPS,
     "{:g}".format,
+    number,
 )
 COUNT: Final = count()
 PIXELS: Final = Notation(
     f"a number of pixels or a size such as 1920x1080, up to {MAX_SIDE}x{MAX_SIDE}",
     _pixels,
-    lambda value: 1 <= index(value) <= MAX_SIDE * MAX_SIDE,
+    lambda value: 1 <= value <= MAX_SIDE * MAX_SIDE,
+    convert=whole_number,
 )
 BODY_BYTES: Final = Notation(
     f"a number of bytes such as 4000000, 500kB or 4MB, up to {MAX_BODY_BYTES}",
     _bytes,
-    lambda value: 1 <= index(value) <= MAX_BODY_BYTES,
+    lambda value: 1 <= value <= MAX_BODY_BYTES,
+    convert=whole_number,
 )
 SWITCH: Final = Notation(
     "1 or 0 (also true/false, yes/no, on/off)",
     _switch,
-    lambda value: value in (True, False),
+    lambda value: isinstance(value, bool),
     lambda value: "on" if value else "off",
+    _truth,
 )
 NAME: Final = Notation(STREAM_NAME_RULE, str, lambda value: STREAM_NAME.fullmatch(value) is not None)
 """The name of a stream or a consumer."""
 TEXT: Final = Notation("a text", str, lambda value: isinstance(value, str))
-FILE: Final = Notation("the name of a file", str, lambda value: bool(value) and "\0" not in value)
+FILE: Final = Notation(
+    "the name of a file", str, lambda value: bool(value) and "\0" not in value, convert=_file_name
+)

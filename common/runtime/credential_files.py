@@ -13,12 +13,16 @@ from fanlight.common.model.credentials import SHORTEST_TOKEN, Credentials
 from fanlight.common.model.errors import ConfigError
 from fanlight.common.model.reasons import reason
 from fanlight.common.model.units import FILE, Notation
-from fanlight.common.runtime.options import OptionGroup, option, without_line_end
+from fanlight.common.runtime.options import OptionGroup, option, options_of, without_line_end
 
 _LOG = logging.getLogger(__name__)
 
 _MOST_BYTES: Final = 4096
-_SECRET: Final = Notation("a text that is not empty; or leave it out", str, lambda value: len(value) > 0)
+_SECRET: Final = Notation(
+    "a text that is not empty; or leave it out",
+    str,
+    lambda value: isinstance(value, str) and len(value) > 0,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +81,11 @@ def credentials_of(**given: str | None) -> Credentials:
     Raises:
         ConfigError: as `CredentialFiles.read`.
     """
-    own = {name: value for name, value in given.items() if value is not None}
+    own = {
+        each.field: each.check(given[each.field])
+        for each in options_of(CredentialFiles)
+        if given.get(each.field) is not None
+    }
     # An argument of the program takes precedence over a file named in the environment.
     files = {f"{name}_file": None for name in ("password", "token") if name in own}
     return replace(CredentialFiles.load(own, os.environ), **files).read()

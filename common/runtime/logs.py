@@ -82,7 +82,7 @@ def log_uncaught_exceptions() -> None:
 
     def log(error_type: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         info = (error_type, error, trace)
-        logging.getLogger("python").critical("uncaught %s", error_type.__name__, exc_info=info)
+        logging.getLogger("fanlight").critical("uncaught %s", error_type.__name__, exc_info=info)
 
     def log_of_thread(failed: threading.ExceptHookArgs) -> None:
         if failed.exc_value is not None:

@@ -9,9 +9,10 @@ from typing import Any, ClassVar, Final, Self
 from urllib.parse import urlsplit
 
 from fanlight.common.model import units
-from fanlight.common.model.address import DEFAULT_URL, Address
+from fanlight.common.model.address import DEFAULT_URL, Address, BrokerAddress
 from fanlight.common.model.credentials import Credentials
-from fanlight.common.model.frame import MAX_PIXELS
+from fanlight.common.model.errors import ConfigError
+from fanlight.common.model.frame import MAX_PIXELS, RESERVED_NAMES
 from fanlight.common.model.units import Notation
 from fanlight.common.runtime.credential_files import CredentialFiles, credentials_of
 from fanlight.common.runtime.logs import LogFormat
@@ -52,7 +53,9 @@ class StreamSettings(OptionGroup):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.credentials.address(self.url)  # raises ConfigError
+        if isinstance(self.address, BrokerAddress) and self.stream in RESERVED_NAMES:
+            used = f"the exchange fanlight.{self.stream} has another use; choose another name"
+            raise ConfigError("--stream", self.stream, used)
 
     @classmethod
     def load(cls, flags: Mapping[str, Any], environment: Mapping[str, str]) -> Self:
@@ -73,8 +76,9 @@ class StreamSettings(OptionGroup):
     ) -> Self:
         """Make settings from a program's arguments; URL and credentials default to the environment."""
         credentials = credentials_of(password=password, ca=ca, cert=cert, key=key, token=token)
-        default = without_line_end(os.environ.get("FANLIGHT_URL", cls.url))
-        return cls(url=url or default, credentials=credentials, **values)
+        if url is None:
+            url = without_line_end(os.environ.get("FANLIGHT_URL", cls.url))
+        return cls(url=url, credentials=credentials, **values)
 
     @property
     def address(self) -> Address:

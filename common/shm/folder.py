@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+from fanlight.common.forked import release_in_child
 from fanlight.common.model.errors import SharingError
 from fanlight.common.model.reasons import reason
 from fanlight.common.shm import futex
@@ -199,6 +200,7 @@ class Leadership:
         # The previous holder may have deleted the file after it was opened here: then the lock is void.
         if _lock(file) and has_name(file):
             self._file = file
+            release_in_child(self, Leadership._unlock)
             return True
         os.close(file)
         return False
@@ -223,6 +225,11 @@ class Leadership:
         os.close(file)
         with contextlib.suppress(OSError):
             self._folder.rmdir()
+
+    def _unlock(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
 
 
 @contextlib.contextmanager

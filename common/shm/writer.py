@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from fanlight.common.forked import release_in_child
 from fanlight.common.model.errors import SharingError
 from fanlight.common.model.pixels import Pixels
 from fanlight.common.model.reasons import reason
@@ -51,6 +52,7 @@ class Segment:
         self._slots = pictures(self._memory, header)
         self._ring = SlotRing(header.slots, header.grace_ns)
         self._futex = Futex(self._words, NEWEST)
+        release_in_child(self, Segment._release)
 
     def write(self, image: Pixels, slot: Slot, now_ns: int) -> bool:
         """Share a picture and wake all viewers. False if all slots are still in their grace time.
@@ -96,11 +98,17 @@ class Segment:
             if has_name(self._file):
                 os.unlink(self._name, dir_fd=directory)
         self._futex.wake_all()
+        self._release()
+
+    def _release(self) -> None:
+        """Unlock the file and unmap the memory."""
+        file, self._file = self._file, -1
+        if file < 0:
+            return
+        os.close(file)
         self._words.release()
         self._slots.clear()
         self._memory.release()
-        os.close(self._file)
-        self._file = -1
 
 
 def _created(folder: Path, name: str, header: SegmentHeader) -> tuple[int, memoryview]:

@@ -5,13 +5,41 @@ The three parts are folders of the checkout; the links beside this file make the
 
 from __future__ import annotations
 
-__all__ = ["Consumer", "Frame", "Producer"]
+__all__ = [
+    "BrokerRefused",
+    "BrokerUnavailable",
+    "ConfigError",
+    "Consumer",
+    "EncodeError",
+    "FanlightError",
+    "Frame",
+    "FrameExpired",
+    "ListenError",
+    "Producer",
+    "SinkError",
+    "StreamEnded",
+    "TokenRefused",
+    "WrongProcess",
+]
 __version__ = "0.1.0"
 
 # Not from `typing`: until a command handles signals, it imports as little as possible.
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from fanlight.common.model.errors import (
+        BrokerRefused,
+        BrokerUnavailable,
+        ConfigError,
+        EncodeError,
+        FanlightError,
+        FrameExpired,
+        ListenError,
+        SinkError,
+        StreamEnded,
+        TokenRefused,
+        WrongProcess,
+    )
     from fanlight.consumer.consumer import Consumer
     from fanlight.consumer.frame import Frame
     from fanlight.producer.producer import Producer
@@ -21,9 +49,13 @@ else:
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         # Imported when asked for: a consumer needs no encoder, and `--help` no codec.
-        from fanlight import consumer, producer
-
-        return getattr(producer if name == "Producer" else consumer, name)
+        if name == "Producer":
+            from fanlight import producer as part
+        elif name in ("Consumer", "Frame"):
+            from fanlight import consumer as part
+        else:
+            from fanlight.common.model import errors as part
+        return getattr(part, name)
 
 
 def __dir__() -> list[str]:

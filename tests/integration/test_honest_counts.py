@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fanlight.common.model.errors import EncodeError
 from fanlight.common.model.frame import MAX_SIDE, Codec
 from fanlight.producer import Producer
 from fanlight.producer.pipeline import Pipeline
@@ -81,11 +83,10 @@ def test_pictures_of_an_unwatched_program_are_all_counted(url: str) -> None:
 
 
 def test_pictures_of_a_watched_program_are_all_counted(url: str) -> None:
-    huge = np.zeros((2, MAX_SIDE + 2, 3), np.uint8)
     with Producer(url=url, max_age_s=0.2) as out, viewer(url):
         wait_until(lambda: out.watched, 10, "a viewer")
         for number in range(300):
-            out.send(huge if number % 50 == 25 else PICTURE, capture_ns=1 if number % 50 == 26 else None)
+            out.send(PICTURE, capture_ns=time.time_ns() - 10**9 if number % 50 == 26 else None)
             if number % 10 == 0:
                 wait_until(
                     lambda: out.stats().captured - accounted(out.stats()) == 0, 10, "all are counted"
@@ -94,6 +95,14 @@ def test_pictures_of_a_watched_program_are_all_counted(url: str) -> None:
     assert stats.captured == accounted(stats) == 300
     assert stats.published >= 20
     assert stats.skipped > 0
+
+
+def test_a_picture_that_is_refused_at_the_call_is_not_counted(url: str) -> None:
+    with Producer(url=url) as out:
+        out.send(PICTURE)
+        with pytest.raises(EncodeError, match="pixels a side"):
+            out.send(np.zeros((2, MAX_SIDE + 2, 3), np.uint8))
+    assert out.stats().captured == 1
 
 
 def test_at_most_two_pictures_are_in_progress_at_any_time(url: str) -> None:

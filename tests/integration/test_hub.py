@@ -170,7 +170,7 @@ def test_who_holds_a_picture_for_too_long_is_told(broker_url: str, stream: str) 
     with (
         Marking(broker_url, stream),
         hub(broker_url, stream, "--max-age", "200ms"),
-        Consumer(stream=stream, name="w", url=broker_url, via="host") as consumer,
+        Consumer(stream=stream, name="w", url=broker_url, via="host", zero_copy=True) as consumer,
     ):
         frame = consumer.read(scaled(15))
         assert frame is not None

@@ -66,7 +66,7 @@ class Watcher:
         right = self._is_right is None or self._is_right(frame) or not frame.valid
         return Observation(
             time.monotonic(), frame.epoch, frame.seq, frame.capture_ns, frame.age_s,
-            frame.memory is not None, right, frame.image.shape,
+            self.consumer.stats().shared, right, frame.image.shape,
         )  # fmt: skip
 
     @property

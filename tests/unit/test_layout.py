@@ -17,6 +17,9 @@ MAX_LINES: Final = 400
 
 # Source files whose test is not the mirrored one but runs them against the real thing. Both have to exist.
 TESTED_ELSEWHERE: Final[dict[str, str]] = {
+    "common/errors.py": "tests/unit/test_packages.py",
+    "common/former_names.py": "tests/unit/test_packages.py",
+    "common/forked.py": "tests/integration/test_programs_fork.py",
     "common/observe/producer_check.py": "tests/integration/test_doctor.py",
     "common/transport/__init__.py": "tests/integration/test_pipeline.py",
     "common/transport/amqp/control.py": "tests/integration/test_broker_control.py",
@@ -52,10 +55,11 @@ TESTED_ELSEWHERE: Final[dict[str, str]] = {
 
 # What each room may import of ours; the longest folder counts.
 EVERYWHERE: Final = (
-    "common.clock", "common.failure", "common.limited_log", "common.outage_log", "common.users",
+    "common.clock", "common.failure", "common.forked", "common.limited_log", "common.outage_log",
+    "common.users",
 )  # fmt: skip
 ROOMS: Final = {
-    "common/": ("common.model", "common.clock"),
+    "common/": ("common.model", "common.clock", "common.former_names"),
     "common/model/": ("common.model",),
     "common/codec/": ("common.codec", "common.model"),
     "common/shm/": ("common.shm", "common.model", *EVERYWHERE),

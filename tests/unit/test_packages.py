@@ -12,8 +12,12 @@ import pytest
 from tests.support.timing import scaled
 
 ROOT = Path(__file__).parents[2]
+ERRORS = [
+    *("BrokerRefused", "BrokerUnavailable", "ConfigError", "EncodeError", "FanlightError", "FrameExpired"),
+    *("ListenError", "SinkError", "StreamEnded", "TokenRefused", "WrongProcess"),
+]
 PACKAGES = {
-    "fanlight": ["Consumer", "Frame", "Producer"],
+    "fanlight": sorted([*ERRORS, "Consumer", "Frame", "Producer"]),
     "fanlight.consumer": ["Consumer", "Frame"],
     "fanlight.producer": ["Producer"],
 }
@@ -42,14 +46,65 @@ def test_importing_a_package_loads_no_codec_and_no_client(package: str) -> None:
     assert run("-c", code).returncode == 0
 
 
-@pytest.mark.parametrize("name", ["consumer.Consumer", "consumer.Frame", "producer.Producer"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("consumer.Consumer", "consumer.Frame", "producer.Producer"),
+        *(f"common.errors.{error}" for error in ERRORS),
+    ],
+)
 def test_an_old_name_in_a_checkout_is_the_class_and_warns(name: str) -> None:
-    package, _, attribute = name.partition(".")
+    package, _, attribute = name.rpartition(".")
     done = run(
         "-c", f"import fanlight\nfrom {package} import {attribute} as x\nassert x is fanlight.{attribute}"
     )
     assert done.returncode == 0, done.stderr
     assert f"DeprecationWarning: write: from fanlight import {attribute}" in done.stderr
+
+
+def test_errors_that_programs_do_not_meet_keep_their_former_names_too() -> None:
+    code = "import common.errors, fanlight.common.model.errors as e"
+    done = run("-c", f"{code}\nassert common.errors.WireFormatError is e.WireFormatError")
+    assert done.returncode == 0, done.stderr
+
+
+LOGS = """
+import logging
+logging.basicConfig(level=logging.INFO)
+from {package} import Consumer
+logging.getLogger("pika").setLevel(logging.{pika})
+consumer = Consumer("x", url="amqp://u:p@127.0.0.1:1/v")
+consumer.read(timeout_s=1.5)
+consumer.close()
+assert len(logging.getLogger().handlers) == 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("package", "pika", "ours"),
+    [
+        ("fanlight", "NOTSET", "WARNING:fanlight.common."),
+        ("fanlight", "ERROR", "WARNING:fanlight.common."),
+        ("consumer", "NOTSET", "WARNING:common."),  # by which programs with that import select them
+    ],
+)
+def test_a_program_reads_our_lines_once_and_those_of_pika_if_it_says_so(
+    package: str, pika: str, ours: str
+) -> None:
+    lines = run("-c", LOGS.format(package=package, pika=pika)).stderr.splitlines()
+    about = [line for line in lines if "attempt" in line and "pika" not in line]
+    assert about, lines
+    assert all(line.startswith(ours) for line in about), lines
+    assert len(about) == len(set(about)), "each once"
+    assert any(":pika" in line for line in lines) is (pika == "ERROR"), lines
+
+
+def test_all_loggers_are_below_the_one_name() -> None:
+    modules = "producer.cli, producer.source.camera, consumer.presenter, consumer.sinks.share"
+    code = "".join(f"import fanlight.{module}\n" for module in modules.split(", "))
+    found = run("-c", f"{code}import logging; print(*logging.root.manager.loggerDict)").stdout.split()
+    assert {"fanlight", "fanlight.producer"} <= set(found)
+    assert not [name for name in found if name.partition(".")[0] in ("common", "consumer", "producer")]
 
 
 @pytest.mark.parametrize("module", ["consumer", "producer", "fanlight.consumer", "fanlight.producer"])

@@ -13,9 +13,12 @@ from tests.support.timing import scaled
 ROOT = Path(__file__).parents[2]
 
 RIGHT = """
-from fanlight import Consumer, Frame, Producer
+import numpy as np
+from fanlight import ConfigError, Consumer, EncodeError, FanlightError, Frame, Producer, StreamEnded
 
-def relay(out: Producer, frame: Frame, source: Consumer) -> None: out.send(frame.image)
+def relay(out: Producer, frame: Frame, source: Consumer) -> None:
+    try: out.send(frame.image, capture_ns=np.int64(frame.capture_ns))
+    except (ConfigError, EncodeError, StreamEnded) as error: raise FanlightError(error) from error
 """
 
 
@@ -40,7 +43,7 @@ def test_a_right_program_passes(tmp_path: Path) -> None:
     assert "program.py:" not in said
 
 
-@pytest.mark.parametrize("package", ["fanlight", "fanlight.consumer", "fanlight.producer"])
+@pytest.mark.parametrize("package", ["fanlight", "fanlight.consumer", "fanlight.producer", "common.errors"])
 def test_a_name_that_is_not_there_fails(package: str, tmp_path: Path) -> None:
     said = checked(f"from {package} import Typo\nTypo().start()\nprint(Typo)\n", tmp_path)
     assert f'program.py:1: error: Module "{package}" has no attribute "Typo"' in said

@@ -22,6 +22,7 @@ from pika.adapters.utils.nbio_interface import (
 )
 from pika.adapters.utils.selector_ioloop_adapter import SelectorIOServicesAdapter
 
+from fanlight.common.forked import release_in_child
 from fanlight.common.transport.amqp.plain_tcp import PlainTcpTransport
 
 # Bytes in the kernel's send buffer can be neither counted nor dropped: by default they would be seconds of
@@ -122,6 +123,7 @@ class IOServices(SelectorIOServicesAdapter):
 
     def connect_socket(self, sock: socket.socket, resolved_addr: Any, on_done: Callable[..., None]) -> Any:
         self.peer, self.transport, self._sock = str(resolved_addr[0]), None, sock
+        release_in_child(sock, socket.socket.close)
         if hasattr(socket, "TCP_NOTSENT_LOWAT"):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _MOST_UNSENT_BYTES)
         return super().connect_socket(sock, resolved_addr, on_done)

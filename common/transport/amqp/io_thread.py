@@ -38,7 +38,7 @@ class IOThread:
         # A daemon, so that a program that ends with an exception does not wait for it; its owner joins it.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._finished = False
-        self._closing = threading.Lock()
+        self._closing = threading.RLock()  # a signal handler may end what its thread is calling
         self._closed = False
 
     def start(self, first: Callable[[], None]) -> None:

@@ -29,6 +29,11 @@ from fanlight.common.transport.liveness import ATTEMPT_S, PAUSE_S, TCP_OPTIONS
 
 _LOG = logging.getLogger(__name__)
 
+# For one failed attempt pika logs up to seven lines at level ERROR, with tracebacks; a link logs one. A
+# level that the program has set stays.
+_PIKA = logging.getLogger("pika")
+_SILENT = logging.CRITICAL + 1
+
 HEARTBEAT_S = 10
 _CLOSE_TIMEOUT_S = 1.0
 _IN_CLEAR = (
@@ -78,6 +83,8 @@ class Link:
         on_unreadable: Callable[[WireFormatError], None] = lambda _error: None,
         another_way: Callable[[int | None], bool] = lambda _code: False,
     ) -> None:
+        if _PIKA.level == logging.NOTSET:
+            _PIKA.setLevel(_SILENT)
         self._address = address
         self._tls = Tls(address) if address.tls else None
         self._owner = owner

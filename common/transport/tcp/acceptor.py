@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final, Protocol
 
 from fanlight.common.clock import monotonic_ns
+from fanlight.common.forked import release_in_child
 from fanlight.common.model.address import TcpAddress
 from fanlight.common.model.errors import ListenError
 from fanlight.common.model.reasons import reason
@@ -59,6 +60,8 @@ class Acceptor:
             self._sockets = sockets.listen(self._address.host, self._address.port, _BACKLOG)
         except OSError as error:
             raise ListenError(f"{self._address}: cannot listen there: {_why(error)}") from None
+        for sock in self._sockets:
+            release_in_child(sock, socket.socket.close)
         self._resume()
 
     def check(self, now_s: float) -> None:
@@ -99,6 +102,7 @@ class Acceptor:
         self._accepted += 1
         if self._accepted == MOST_ACCEPTED:
             self._pause(0.0)
+        release_in_child(sock, socket.socket.close)
         self._owner.on_accepted(sock, peer, partial(self._limiter.release, counted_as))
 
 

@@ -16,6 +16,7 @@ from typing import Final
 
 from fanlight.common.clock import monotonic_ns, wall_ns
 from fanlight.common.failure import failure
+from fanlight.common.forked import release_in_child
 from fanlight.common.model import control
 from fanlight.common.model.address import TcpAddress
 from fanlight.common.model.errors import TokenRefused, WireFormatError
@@ -131,6 +132,7 @@ class TcpSubscriber:
 
     def _serve(self, sock: socket.socket) -> None:
         sockets.tune(sock)
+        release_in_child(sock, socket.socket.close)
         self._follow_sent = self._follow
         connection = Connection(
             sock, Hello(self._stream, self._name, self._follow_sent), self._address.token, self._limits

@@ -105,6 +105,7 @@ class Screen(Delivery):
         self.frames: list[Frame] = []
         self.captured_ns: list[int] = []
         self.due_ns: list[int | None] = []
+        self.failure: Exception | None = None  # raised once, instead
 
     def present(
         self,
@@ -116,6 +117,9 @@ class Screen(Delivery):
         lost: int,
         picture: SharedPicture | None = None,
     ) -> Frame | None:
+        failure, self.failure = self.failure, None
+        if failure is not None:
+            raise failure
         frame = Frame(image, header, received_ns, received_ns, 0.0, lost, picture)
         self.frames.append(frame)
         self.captured_ns.append(captured_ns)

@@ -9,7 +9,7 @@ import pytest
 
 from fanlight.common.clock import monotonic_ns
 from fanlight.common.shm.reader import SharedPicture
-from fanlight.consumer.delivery import Delivery
+from fanlight.consumer.delivery import Delivery, FramePixels
 from fanlight.consumer.frame import Frame
 from fanlight.consumer.stats import ConsumerCounters, ConsumerStats, Outcome
 from tests.support.headers import header
@@ -28,7 +28,10 @@ class Bench(ManualClock):
         self.counters = ConsumerCounters()
         self.rows: list[tuple[int, Outcome]] = []
         self.counters.on_trace = lambda row: self.rows.append((row.seq, row.outcome))
-        self.delivery = Delivery(500 * MS, self.counters, self.monotonic_ns)
+        self.delivery = self.of(FramePixels.AS_THEY_COME)
+
+    def of(self, pixels: FramePixels) -> Delivery:
+        return Delivery(500 * MS, self.counters, self.monotonic_ns, pixels)
 
     def present(
         self,
@@ -98,3 +101,46 @@ def test_a_picture_that_expired_in_use_is_counted(bench: Bench) -> None:
         picture.valid = seq != 1
     bench.delivery.finish_last()
     assert (bench.stats.expired, bench.stats.presented, bench.stats.shared) == (1, 3, True)
+
+
+@pytest.mark.parametrize("pixels", list(FramePixels))
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("padded", [False, True])
+def test_pixels_are_copied_only_where_a_program_needs_it(
+    bench: Bench, pixels: FramePixels, shared: bool, padded: bool
+) -> None:
+    memory = np.zeros((48, 70, 3), np.uint8)
+    image = memory[:, :64] if padded else memory
+    image.flags.writeable = False
+    picture = cast("SharedPicture | None", Picture() if shared else None)
+    frame = bench.of(pixels).present(header(0), image, 7, bench.now_ns, None, 0, picture)
+    assert frame is not None
+    assert np.array_equal(frame.image, image)
+    assert not frame.image.flags.writeable
+    owns = pixels is FramePixels.OWN
+    copied = (owns and shared) or (padded and pixels is not FramePixels.AS_THEY_COME)
+    assert np.may_share_memory(frame.image, memory) is not copied
+    assert frame.image.flags.c_contiguous or (padded and pixels is FramePixels.AS_THEY_COME)
+    assert frame.memory is (None if owns else picture)
+    assert bench.stats.shared is shared, "as the statistics say where frames come from"
+
+
+def test_a_picture_that_is_overwritten_while_it_is_copied_is_not_presented(bench: Bench) -> None:
+    picture = Picture()
+    picture.valid = False
+    shared = cast("SharedPicture | None", picture)
+    assert bench.of(FramePixels.OWN).present(header(0), IMAGE, 7, bench.now_ns, None, 0, shared) is None
+    assert bench.rows == [(0, Outcome.LATE)]
+
+
+def test_a_frame_that_owns_its_pixels_never_expires(bench: Bench) -> None:
+    picture = Picture()
+    delivery = bench.of(FramePixels.OWN)
+    frame = delivery.present(
+        header(0), IMAGE, 7, bench.now_ns, None, 0, cast("SharedPicture | None", picture)
+    )
+    picture.valid = False
+    delivery.finish_last()
+    assert frame is not None
+    assert frame.valid
+    assert bench.stats.expired == 0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -8,6 +9,7 @@ import pytest
 
 from fanlight.consumer.mailbox import Mailbox
 from fanlight.consumer.playout import Dropped, LatestPlayout, PlayoutStep, SyncPlayout
+from fanlight.consumer.stats import Outcome
 from tests.support.timing import scaled
 from tests.unit.consumer.test_playout import (
     BEGIN,
@@ -149,3 +151,43 @@ def test_on_dropped_is_called_without_the_lock(wall: Wall, how: str) -> None:
         wall.now_ns += MAX_AGE + 1
         mailbox.take(0)
     assert free == [True]
+
+
+@pytest.mark.parametrize("kind", ["latest", "sync"])
+def test_cleared_it_counts_what_it_had_and_goes_on(
+    request: pytest.FixtureRequest, kind: str, dropped: list[Dropped], wall: Wall
+) -> None:
+    mailbox: Mailbox = request.getfixturevalue(kind)
+    mailbox.push(arrived(0, NOW, key=True, showable=False))
+    mailbox.push(arrived(1, NOW))
+    mailbox.take(0)
+    mailbox.push(arrived(2, NOW))
+    mailbox.push(arrived(3, NOW))
+    before = len(dropped)
+    mailbox.clear()
+    assert len(mailbox) == 0
+    assert {old.frame.header.seq for old in dropped} <= {1, 2, 3}
+    assert {old.outcome for old in dropped[before:]} == {Outcome.AWAITING_KEY}
+    mailbox.push(alone(9, NOW))
+    wall.now_ns += DELAY
+    assert seq_of(mailbox.take(0).frame) == 9
+
+
+class ProgramError(Exception):
+    pass
+
+
+def test_it_knows_whether_an_exception_ended_a_wait(latest: Mailbox) -> None:
+    def interrupt(*_: object) -> None:
+        raise ProgramError
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.02)
+    try:
+        with pytest.raises(ProgramError):
+            latest.take(scaled(60))
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert [latest.waited(), latest.waited()] == [True, False]
+    latest.take(0.001)
+    assert not latest.waited()

@@ -33,7 +33,14 @@ class Stream(StreamSource):
     def __init__(self) -> None:
         self.waiting: list[int] = []
         self.timeouts_s: list[float] = []
-        self.released = 0
+        self.released = self.restarts = 0
+        self.idle = False
+
+    def waited(self) -> bool:
+        return self.idle
+
+    def restart(self) -> None:
+        self.restarts += 1
 
     @property
     def empty(self) -> bool:

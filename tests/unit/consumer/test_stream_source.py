@@ -100,6 +100,31 @@ def test_an_undecodable_frame_is_counted_and_a_keyframe_requested() -> None:
     assert bench.outcomes[1:] == [(1, Outcome.AWAITING_KEY), (2, Outcome.AWAITING_KEY)]
 
 
+class ProgramError(Exception):
+    pass
+
+
+def test_after_an_exception_amid_a_frame_the_next_keyframe_is_shown_and_all_is_counted() -> None:
+    bench = Bench()
+    frames = film(6, keys=(0, 4))
+    bench.receive(*[one.frame for one in frames[:2]])
+    bench.screen.failure = ProgramError()
+    with pytest.raises(ProgramError):
+        bench.take()
+    bench.source.restart()
+    assert bench.outcomes == [(1, Outcome.AWAITING_KEY)]
+    assert bench.requested == [Reason.DECODE_ERROR]
+    bench.receive(*[one.frame for one in frames[2:4]])
+    assert bench.take() is None
+    assert bench.outcomes[1:] == [(2, Outcome.AWAITING_KEY), (3, Outcome.AWAITING_KEY)]
+    bench.receive(*[one.frame for one in frames[4:]])
+    frame = bench.source.take(0)
+    assert frame is not None
+    assert psnr(frame.image, np.roll(PICTURE, 20, 1)) > 28
+    bench.source.restart()
+    assert len(bench.outcomes) == 3, "the frame that was presented is not counted again"
+
+
 def test_a_frame_from_the_future_is_not_presented() -> None:
     """The producer's clock was set, and nobody knows yet how old its frames are."""
     bench = Bench()
@@ -278,6 +303,14 @@ def test_a_released_decoding_keeps_nothing_and_begins_anew_afterwards(decoding: 
 
 
 # Damage ------------------------------------------------------------------------------------------------
+
+
+def test_a_restarted_decoding_shows_nothing_before_the_next_keyframe(decoding: Decoding) -> None:
+    frames = film(4, keys=(0, 3))
+    assert not isinstance(decoding.pixels(frames[0]), Outcome)
+    decoding.restart()
+    assert [decoding.pixels(frame) for frame in frames[1:3]] == [Outcome.AWAITING_KEY] * 2
+    assert same(decoding.pixels(frames[3]), straight(frames)[3])
 
 
 def test_after_a_decode_error_nothing_is_shown_before_the_next_keyframe(

@@ -24,7 +24,7 @@ def test_the_last_line_has_the_usual_figures_and_others_if_there_are_any(
     stats: ProducerStats, unusual: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     usual = replace(stats, published=7, captured=9, skipped=2, keyframes=1, published_bytes=1_500_000)
-    with caplog.at_level(logging.INFO, logger="producer"):
+    with caplog.at_level(logging.INFO, logger="fanlight.producer"):
         cli._report(usual)
     line = "published 7 of 9 pictures (2 skipped, 0 unwatched, 0 stale), 1 keyframes, 1.5 MB"
     assert caplog.messages == [line + unusual]

@@ -119,3 +119,22 @@ def test_an_error_arrives_in_another_process_as_it_was(cls: type[FanlightError],
 def test_a_pickled_error_contains_no_password() -> None:
     error = ConfigError("--url", "amqp://user:secret@host/", "allowed is another")
     assert b"secret" not in pickle.dumps(error)
+
+
+class Unprintable:
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+
+class ManyLines:
+    def __repr__(self) -> str:
+        return "one\n  two\n" + "x" * 1000
+
+
+def test_a_setting_is_named_in_one_line_whatever_its_value() -> None:
+    for value in (Unprintable(), ManyLines(), 10**5000, "x" * 5000, nested(10**5)):
+        said = str(ConfigError("--size", value, "allowed is another"))
+        assert said.startswith("--size ")
+        assert said.endswith(" cannot be used: allowed is another")
+        assert "\n" not in said
+        assert len(said) < 300

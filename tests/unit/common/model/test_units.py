@@ -2,9 +2,13 @@ from __future__ import annotations
 
 import re
 import threading
+from decimal import Decimal
 from enum import StrEnum
+from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +26,7 @@ from fanlight.common.model.units import (
     SIZE,
     SWITCH,
     Notation,
+    argument,
     checked,
     count,
     duration,
@@ -105,14 +110,27 @@ def test_other_texts_are_refused_with_the_rule(notation: Notation[Any], texts: l
 @pytest.mark.parametrize(
     ("notation", "values"),
     [
-        (DURATION, [0, 0.0, -1, float("nan"), float("inf"), 3_600_001, (1,), b"1s"]),
+        (DURATION, [0, 0.0, -1, float("nan"), float("inf"), 3_600_001, (1,), b"1s", True, 10**400, 1j]),
         (ZERO_TO_HOUR, [-0.1, 3600.1]),
         (SIZE, [(0, 0), (-1, 5), (640,), (1, 2, 3), (100_000, 100_000), (640.0, 480.0), 640, ("a", "b")]),
-        (RATE, [0, 1000.5, float("nan"), [30]]),
-        (COUNT, [0, 1.5, 10**15]),
+        (
+            SIZE,
+            [
+                (True, True),
+                {640, 480},
+                {640: 1, 480: 1},
+                np.array([64.0, 48.0]),
+                np.zeros(3, int),
+                b"64x48",
+            ],
+        ),
+        (RATE, [0, 1000.5, float("nan"), [30], True, np.array([1, 2]), 10**400, Decimal(1), "", None]),
+        (COUNT, [0, 1.5, 10**15, True, np.bool_(True), np.float64(1), None]),
+        (SWITCH, [None, 2, [], object(), float("nan"), np.array([1, 0])]),
         (PIXELS, [0, MAX_SIDE**2 + 1, 1.5]),
         (BODY_BYTES, [0, MAX_BODY_BYTES + 1]),
-        (NAME, [5, b"cam"]),
+        (NAME, [5, b"cam", None, True]),
+        (FILE, [5, b"x", None, Path("a\0")]),
         (COLOUR, [1]),
     ],
 )
@@ -122,6 +140,38 @@ def test_values_of_programs_are_held_to_the_same_rule(
     for value in values:
         with pytest.raises(ValueError, match=f"^{re.escape(notation.rule)}$"):
             notation.check(value)
+
+
+@pytest.mark.parametrize(
+    ("notation", "value", "checked_value"),
+    [
+        (DURATION, np.float32(0.5), 0.5),
+        (DURATION, Fraction(1, 2), 0.5),
+        (RATE, np.int64(30), 30.0),
+        (COUNT, np.uint8(3), 3),
+        (SIZE, [64, 48], (64, 48)),
+        (SIZE, np.array([64, 48]), (64, 48)),
+        (SIZE, (np.int64(64), np.int16(48)), (64, 48)),
+        (SWITCH, np.bool_(True), True),
+        (SWITCH, 0, False),
+        (FILE, Path("/a/b"), "/a/b"),
+        (NAME, np.str_("cam"), "cam"),
+    ],
+)
+def test_values_of_other_types_become_those_of_the_setting(
+    notation: Notation[Any], value: object, checked_value: object
+) -> None:
+    found = notation.check(value)
+    assert found == checked_value
+    assert type(found) is type(checked_value)
+    if isinstance(found, tuple):
+        assert {type(each) for each in found} == {int}
+
+
+def test_an_argument_is_named() -> None:
+    assert argument("size", "64x48", SIZE) == (64, 48)
+    with pytest.raises(ConfigError, match=r"^size \(0, 0\) cannot be used: allowed is WIDTHxHEIGHT"):
+        argument("size", (0, 0), SIZE)
 
 
 def test_rules_say_what_is_allowed() -> None:
