@@ -36,6 +36,10 @@ _SWITCH: Final = {"1": True, "true": True, "yes": True, "on": True} | {
 }  # fmt: skip
 
 
+class AmbiguousText(ValueError):
+    """The text has several meanings; the message names them, as the end of a sentence."""
+
+
 @dataclass(frozen=True, slots=True)
 class Notation(Generic[T]):
     """Syntax and allowed values of a setting.
@@ -53,10 +57,12 @@ class Notation(Generic[T]):
     write: Callable[[T], str] = str
 
     def read(self, text: str) -> T:
-        """Parse and check a text. Raises ValueError with the rule."""
+        """Parse and check a text. Raises ValueError with the rule, or `AmbiguousText`."""
         try:
             value = self.parse(text)
             allowed = self.allows(value)
+        except AmbiguousText:
+            raise
         except ValueError:
             allowed = False
         if not allowed:
@@ -86,7 +92,7 @@ def checked(setting: str, text: str, read: Callable[[str], T]) -> T:
 
 
 def duration(most_s: float = _MAX_DURATION_S, *, zero: bool = False) -> Notation[float]:
-    """Seconds, written `500ms`, `20s`, `1.5m`, `2h`, or as a plain number."""
+    """Seconds, written `500ms`, `20s`, `1.5m` or `2h`; only 0 needs no unit."""
     least = "from 0" if zero else "above 0"
     return Notation(
         f"a duration such as 500ms, 20s or 1.5m, {least} and up to {duration_text(most_s)}",
@@ -116,7 +122,11 @@ def _seconds(text: str) -> float:
     match = _DURATION.fullmatch(text.strip())
     if match is None:
         raise ValueError
-    return float(match[1]) * _SECONDS[match[2] or "s"]
+    number = float(match[1])
+    if match[2] is None and 0 < number <= 1000 * _MAX_DURATION_S:
+        # Half of all programs count in seconds, the others in milliseconds.
+        raise AmbiguousText(f"a duration with its unit: {match[1]}ms or {match[1]}s?")
+    return number * _SECONDS[match[2] or "s"]
 
 
 def _size_px(text: str) -> tuple[int, int]:

@@ -21,6 +21,7 @@ from fanlight.common.model.units import (
     RATE,
     SIZE,
     SWITCH,
+    AmbiguousText,
     Notation,
     checked,
     count,
@@ -48,7 +49,7 @@ HUGE = "9" * 5000  # more digits than int() takes
     ("notation", "values"),
     [
         (DURATION, {
-            "500ms": 0.5, "20s": 20, "1.5m": 90, "2h": 7200, "3": 3, ".5": 0.5, "0.25s": 0.25,
+            "500ms": 0.5, "20s": 20, "1.5m": 90, "2h": 7200, ".5s": 0.5, "0.25s": 0.25,
             " 10s ": 10, "0033ms": 0.033, "1000h": 3_600_000,
         }),
         (ZERO_TO_HOUR, {"0": 0, "0ms": 0, "1h": 3600}),
@@ -100,6 +101,18 @@ def test_other_texts_are_refused_with_the_rule(notation: Notation[Any], texts: l
     for text in texts:
         with pytest.raises(ValueError, match=f"^{re.escape(notation.rule)}$"):
             notation.read(text)
+
+
+@pytest.mark.parametrize("notation", [DURATION, ZERO_TO_HOUR])
+@pytest.mark.parametrize("text", ["500", "3", "0.5", ".5", "0033", "3601"])
+def test_a_duration_without_a_unit_is_refused_with_both_meanings(
+    notation: Notation[float], text: str
+) -> None:
+    with pytest.raises(ValueError, match=rf"^a duration with its unit: {text}ms or {text}s\?$"):
+        notation.check(text)
+    for meaning in (f"{text}ms", f"{text}s"):
+        if meaning != "3601s":
+            assert DURATION.read(meaning)
 
 
 @pytest.mark.parametrize(
@@ -157,5 +170,7 @@ def test_any_text_is_read_or_refused_with_the_rule(text: str) -> None:
     for notation in ALL:
         try:
             notation.read(text)
+        except AmbiguousText as error:
+            assert re.fullmatch(r"a duration with its unit: [0-9.]+ms or [0-9.]+s\?", str(error))  # noqa: PT017
         except ValueError as error:
             assert str(error) == notation.rule  # noqa: PT017
