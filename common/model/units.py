@@ -18,6 +18,7 @@ from fanlight.common.model.frame import (
     MAX_FPS,
     MAX_PIXELS,
     MAX_SIDE,
+    MIN_FPS,
     STREAM_NAME,
     STREAM_NAME_RULE,
 )
@@ -177,9 +178,9 @@ SIZE: Final = Notation(
 )
 """(width, height) in pixels."""
 RATE: Final = Notation(
-    f"a number of frames per second above 0 and up to {MAX_FPS:g}",
+    f"a number of frames per second from {MIN_FPS:f} (one in 11 days) to {MAX_FPS:g}",
     float,
-    lambda value: 0 < value <= MAX_FPS,
+    lambda value: MIN_FPS <= value <= MAX_FPS,
     "{:g}".format,
 )
 COUNT: Final = count()

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import av
 from av.container import InputContainer
+from av.format import Flags
 from av.video.stream import VideoStream
 
 from fanlight.common.limited_log import LimitedLog
@@ -25,6 +26,8 @@ _log = logging.getLogger(__name__)
 
 # Formats that deliver segments of several seconds at once: paced, although live.
 _SEGMENTED = frozenset({"hls", "dash"})
+_LEAP_NS = 10_000_000_000
+_HOUR_NS = 3600 * 1_000_000_000
 
 
 class Playback:
@@ -106,21 +109,20 @@ class Playback:
         self, container: InputContainer, stream: VideoStream
     ) -> Iterator[tuple[av.VideoFrame, int]]:
         """The pictures, each with its media time."""
-        clock = MediaClock(interval_ns(self.fps))
+        clock = MediaClock(interval_ns(self.fps), longest_pause_ns(container, endless=self.endless))
         own_rate = self._fps is None or self.endless
         frames = self._decode_once(container, stream)
         while True:
             first: av.VideoFrame | None = None
             for frame in frames:
                 first = first or frame
-                pts_ns = None
-                if own_rate and frame.pts is not None and frame.time_base is not None:
-                    pts_ns = int(frame.pts * frame.time_base * 1_000_000_000)
-                yield frame, clock.place(pts_ns)
+                yield frame, clock.place(_ns(frame.pts, frame) if own_rate else None)
             if first is None:
                 raise SourceError(f"{self._input.name}: nothing in it can be decoded")
             if self.endless or not self._loop:
                 return
+            # A slide at the end, or the last picture of a GIF.
+            clock.start_over(_ns(frame.duration, frame) or 0 if own_rate else 0)
             container, stream, frames = self._start_over(container, stream, first.pts)
 
     def _start_over(
@@ -176,3 +178,18 @@ class Playback:
                 self._drops[Drop.SKIPPED] += 1
             else:
                 yield packet
+
+
+def longest_pause_ns(container: InputContainer, *, endless: bool) -> int:
+    """The longest step of a timestamp that is a pause; a longer one is a leap."""
+    if endless or not _SEGMENTED.isdisjoint(container.format.name.split(",")):
+        return _LEAP_NS  # an advertisement in between has times of its own
+    # As in ffmpeg, but that broadcasts, which may be spliced, are believed for an hour.
+    return _HOUR_NS if container.format.flags & Flags.ts_discont.value else 30 * _HOUR_NS
+
+
+def _ns(ticks: int | None, frame: av.VideoFrame) -> int | None:
+    """A time or duration of a frame in nanoseconds."""
+    if ticks is None or frame.time_base is None:
+        return None
+    return int(ticks * frame.time_base * 1_000_000_000)

@@ -11,7 +11,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from fanlight.common.model.errors import ConfigError, SourceError
-from fanlight.common.model.frame import MAX_PIXELS
+from fanlight.common.model.frame import MAX_PIXELS, MIN_FPS
 from fanlight.common.model.reasons import reason
 
 FALLBACK_FPS = 30.0
@@ -90,7 +90,7 @@ def nominal_fps(stream: VideoStream) -> float:
     # The codec's own rate first: from few packets FFmpeg guesses 50 for 25 fps H.264 in MPEG-TS.
     for rate in (stream.codec_context.framerate, stream.average_rate, stream.guessed_rate):
         if rate and 0 < rate <= _HIGHEST_RATE:
-            return float(rate)
+            return max(float(rate), MIN_FPS)
     return FALLBACK_FPS
 
 
