@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from pathlib import Path
 from urllib.parse import unquote
 
 from fanlight.common.model.errors import ConfigError
 from fanlight.common.model.frame import MAX_PIXELS
+from fanlight.common.model.reasons import reason
 from fanlight.producer.source.base import Captured, Source
 
 __all__ = ["ALLOWED", "Captured", "Source", "make_source"]
 
-ALLOWED = "test, a camera's index, a video file, a URL, a folder of images or a pattern such as 'DIR/*.png'"
+ALLOWED = (
+    "test, a camera's index or device, a video file, a URL, - for standard input, a folder of images or a "
+    "pattern such as 'DIR/*.png'"
+)
+_DEVICE = r"/dev/(video[0-9]+|v4l/.+)"
+_DESCRIPTOR = re.compile(r"-|/dev/stdin|pipe:([0-9]{0,4})")
+
+
+def is_pipe(spec: str) -> bool:
+    """Whether it names standard input or another pipe."""
+    return _DESCRIPTOR.fullmatch(spec) is not None or Path(spec).is_fifo()
 
 
 def make_source(
@@ -22,6 +35,7 @@ def make_source(
     fps: float | None,
     size: tuple[int, int] | None,
     max_pixels: int = MAX_PIXELS,
+    stall_s: float | None = None,
 ) -> Source:
     """The source that `--source` names. Opens nothing, but checks that files exist.
 
@@ -29,8 +43,10 @@ def make_source(
         loop: files and images start over at their end.
         fps: files, images and the test pattern play at this rate; a camera or a live URL is limited
             to it. None: the source's own rate.
-        size: (width, height) of the test pattern, and requested from a camera; other sources ignore it.
+        size: (width, height) of the test pattern, and requested from a camera; of the variants of a URL one
+            is chosen by it; other sources ignore it.
         max_pixels: limit for a picture in a file or URL.
+        stall_s: how long to wait for a picture of a camera or URL; None for `StallLimit`'s.
 
     Raises:
         ConfigError: there is no such file or folder, or no image in it.
@@ -39,16 +55,43 @@ def make_source(
         from fanlight.producer.source.test_pattern import DEFAULT_FPS, DEFAULT_SIZE, TestPatternSource
 
         return TestPatternSource(size or DEFAULT_SIZE, fps or DEFAULT_FPS)
-    if re.fullmatch(r"[0-9]{1,4}|/dev/video[0-9]+", spec):
+    if descriptor := _DESCRIPTOR.fullmatch(spec):
+        return _from_descriptor(int(descriptor[1] or 0), spec, loop, fps, max_pixels)
+    path = unquote(spec.removeprefix("file://")) if spec.startswith("file://") else spec
+    # A camera also has names that are links (/dev/v4l/by-id/...), and its device may not be there yet.
+    if re.fullmatch(rf"[0-9]{{1,4}}|{_DEVICE}", path) or (path and Path(path).is_char_device()):
         from fanlight.producer.source.camera import CameraSource
 
-        return CameraSource(int(spec) if spec.isdigit() else spec, fps=fps, size=size)
-    if "://" in spec and not spec.startswith("file://"):
+        return CameraSource(int(path) if path.isdigit() else path, fps=fps, size=size, stall_s=stall_s)
+    if "://" in path:
         from fanlight.producer.source.media import UrlSource
 
-        return UrlSource(spec, loop=loop, fps=fps, max_pixels=max_pixels)
-    path = unquote(spec.removeprefix("file://")) if "://" in spec else spec
+        return UrlSource(path, loop=loop, fps=fps, size=size, max_pixels=max_pixels, stall_s=stall_s)
+    if path and Path(path).is_fifo():
+        from fanlight.producer.source.pipe import PipeSource
+
+        return PipeSource(path, path, fps=fps, max_pixels=max_pixels)
+    if path.lower().endswith(".sdp") and Path(path).is_file():
+        from fanlight.producer.source.media import SdpSource
+
+        return SdpSource(Path(path), fps=fps, max_pixels=max_pixels, stall_s=stall_s)
     return _from_disk(path, loop, fps, max_pixels)
+
+
+def _from_descriptor(descriptor: int, spec: str, loop: bool, fps: float | None, max_pixels: int) -> Source:
+    """What a shell has put there: a file (`< clip.mp4`), or a pipe."""
+    try:
+        mode = os.fstat(descriptor).st_mode
+    except OSError as error:
+        raise ConfigError("--source", spec, f"it is not open ({reason(error)})") from None
+    if stat.S_ISREG(mode):
+        return _from_disk(f"/dev/fd/{descriptor}", loop, fps, max_pixels)
+    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+        raise ConfigError("--source", spec, "it is no pipe: write a video to it, as in camera | producer")
+    from fanlight.producer.source.pipe import PipeSource
+
+    name = "standard input" if descriptor == 0 else f"pipe:{descriptor}"
+    return PipeSource(descriptor, name, fps=fps, max_pixels=max_pixels)
 
 
 def _from_disk(spec: str, loop: bool, fps: float | None, max_pixels: int) -> Source:

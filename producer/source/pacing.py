@@ -40,18 +40,22 @@ class Pacer:
     """Maps media time (nanoseconds from the first picture) to monotonic time.
 
     After a stall it continues from there: the missed pictures are late rather than all at once.
+
+    Attributes:
+        due_ns: when the picture is due that was waited for last; 0 at first.
     """
 
     def __init__(self, clock: Clock | None = None, rebase_after_ns: int = _NS_PER_S // 2) -> None:
         self._clock = clock or Clock()
         self._rebase_after_ns = rebase_after_ns
+        self.due_ns = 0
         self._origin_ns: int | None = None
         self._captured_ns = 0
 
     def wait(self, media_ns: int, interrupted: threading.Event) -> int | None:
         """Wait until the picture at `media_ns` is due; its capture time, or None if interrupted."""
         now_ns, wall_ns = self._clock.monotonic_ns, self._clock.wall_ns
-        deadline_ns = self.deadline_ns(media_ns, now_ns())
+        self.due_ns = deadline_ns = self.deadline_ns(media_ns, now_ns())
         if not self._clock.wait_until(deadline_ns, interrupted):
             return None
         return self.capture_ns(deadline_ns, now_ns=now_ns(), wall_ns=wall_ns())

@@ -49,6 +49,7 @@ def _producer(flags: list[str], control: FaultControl) -> int:
         """The test pattern; the time of its capture is burnt in three times."""
 
         live = True
+        wait_s = 0.0
 
         def __init__(self, size: tuple[int, int], fps: float) -> None:
             self.fps = fps
@@ -98,7 +99,13 @@ def _producer(flags: list[str], control: FaultControl) -> int:
             return "marked pattern"
 
     def make_source(
-        spec: str, *, loop: bool, fps: float | None, size: tuple[int, int] | None, max_pixels: int = 0
+        spec: str,
+        *,
+        loop: bool,
+        fps: float | None,
+        size: tuple[int, int] | None,
+        max_pixels: int = 0,
+        stall_s: float | None = None,
     ) -> Source:
         del spec, loop, max_pixels
         return MarkedSource(size or (640, 360), fps or 30.0)

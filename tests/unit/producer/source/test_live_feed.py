@@ -17,6 +17,8 @@ from tests.support.timing import scaled, wait_until
 class ScriptedGrabber:
     """Gives a picture of each number, one per permit; an exception is raised, None is the end."""
 
+    due_ns = 0
+
     def __init__(self, *script: int | Exception | None, permits: int = 100) -> None:
         self.script = list(script)
         self.open_error: Exception | None = None

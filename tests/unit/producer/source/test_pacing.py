@@ -98,7 +98,9 @@ class TestMediaClock:
         placed = [clock.place(pts * MS) for pts in timestamps * 3]
         assert placed == [index * 40 * MS for index in range(len(timestamps) * 3)]
 
-    @pytest.mark.parametrize(("pause_ms", "again_ms"), [(0, 120), (40, 120), (7000, 7080), (20_000, 10_080)])
+    @pytest.mark.parametrize(
+        ("pause_ms", "again_ms"), [(0, 120), (40, 120), (7000, 7080), (20_000, 10_080)]
+    )
     def test_the_last_picture_keeps_its_pause_before_a_file_starts_over(
         self, pause_ms: int, again_ms: int
     ) -> None:
