@@ -33,6 +33,7 @@ class FrameEncoder:
         self._converter = Converter()
         self._encoder: Encoder | None = None
         self._seq = 0
+        self._key_ns = 0
 
     def encode(self, captured: Captured, now_ns: int) -> EncodedFrame:
         """The frame to publish; `now_ns` is monotonic.
@@ -50,7 +51,11 @@ class FrameEncoder:
             self._encoder = encoder(
                 settings.codec, fps=self._fps(), gop_s=settings.gop_s, quality=settings.quality
             )
-        encoded = self._encoder.encode(picture, key=self._keyframes.due(now_ns))
+        # The codec counts frames. A source that is slower than it says would have no keyframe for minutes.
+        overdue = now_ns - self._key_ns > 2e9 * settings.gop_s
+        encoded = self._encoder.encode(picture, key=self._keyframes.due(now_ns) or overdue)
+        if encoded.key:
+            self._key_ns = now_ns
         header = FrameHeader(
             stream=settings.stream,
             codec=settings.codec,

@@ -109,6 +109,11 @@ def duration_text(seconds: float) -> str:
     return f"{seconds / _SECONDS[unit]:g}{unit}"
 
 
+def rate_text(fps: float) -> str:
+    """Frames per second, so that a slow stream does not read like a dead one: `29.9 fps`, `0.017 fps`."""
+    return f"{fps:.2g} fps" if 0 < fps < 0.95 else f"{fps:.1f} fps"
+
+
 def count(least: int = 1, most: int = 10**15 - 1, rule: str = "a whole number from 1") -> Notation[int]:
     """A whole number."""
     return Notation(rule, _whole, lambda value: least <= index(value) <= most)

@@ -10,6 +10,7 @@ from typing import Final, TextIO
 from fanlight.common import clock
 from fanlight.common.model.errors import SinkError
 from fanlight.common.model.reasons import reason
+from fanlight.common.model.units import rate_text
 from fanlight.consumer.sinks.base import Sink, SinkContext
 from fanlight.consumer.stats import ConsumerStats
 
@@ -28,7 +29,7 @@ def status_line(name: str, stats: ConsumerStats) -> str:
         waits_for_key = stats.received and not stats.presented
         parts.append(f"waiting for {'a keyframe' if waits_for_key else 'the producer'}...")
     else:
-        parts.append(f"{stats.fps:.1f} fps")
+        parts.append(rate_text(stats.fps))
         parts.append(f"age p50 {stats.age_p50_s * 1e3:.0f} ms, p99 {stats.age_p99_s * 1e3:.0f} ms")
         if stats.shared:
             parts.append("via host")

@@ -41,7 +41,9 @@ class Grabber(Protocol):
         """The next picture; None when there are no more, or soon after `stop`. May block."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Release everything; also without `open`, and then on the caller's thread."""
+        ...
 
 
 class LiveFeed:
@@ -79,6 +81,7 @@ class LiveFeed:
         self._limiter = None
         self._reader = reader = _Reader(grabber, self._name, self._drops)
         if self.interrupted.is_set():
+            grabber.close()
             return False
         if not reader.open(self._open_s):
             raise NoAnswerError(f"{self._name}: no answer for {self._open_s:g} s")

@@ -30,6 +30,8 @@ from fanlight.producer.stats import Drop, Drops
 
 _log = logging.getLogger(__name__)
 
+# The size is of a description, or made up.
+_UNSIZED = SEGMENTED | {"sdp", "mpjpeg"}
 # Of a still picture, unless `fps` says otherwise.
 _POLLS_PER_S = 1.0
 _LEAP_NS = 10_000_000_000
@@ -95,7 +97,7 @@ class Playback:
         formats = frozenset(container.format.name.split(","))
         segmented = not formats.isdisjoint(SEGMENTED)
         # What has a size is a recording, even where nothing in it says how long it is.
-        finite = (container.duration or 0) > 0 or (container.size > 0 and not segmented)
+        finite = (container.duration or 0) > 0 or (container.size > 0 and formats.isdisjoint(_UNSIZED))
         local = self._input.timeouts_s is None
         by_name = not local and isinstance(self._input.address, str)
         self.still = by_name and any(name == "image2" or name.endswith("_pipe") for name in formats)

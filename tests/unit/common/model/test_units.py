@@ -28,6 +28,7 @@ from fanlight.common.model.units import (
     duration,
     duration_text,
     one_of,
+    rate_text,
 )
 
 
@@ -150,6 +151,12 @@ def test_rules_say_what_is_allowed() -> None:
 )
 def test_a_duration_is_written_in_its_largest_unit(seconds: float, text: str) -> None:
     assert duration_text(seconds) == text
+
+
+def test_a_slow_rate_is_not_written_as_zero() -> None:
+    rates = [30, 0.95, 0.94, 0.2, 1 / 60, 1 / 86400, 0]
+    texts = ["30.0", "0.9", "0.94", "0.2", "0.017", "1.2e-05", "0.0"]
+    assert [rate_text(fps) for fps in rates] == [f"{text} fps" for text in texts]
 
 
 def test_every_duration_that_is_allowed_can_be_waited_for() -> None:
