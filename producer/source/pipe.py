@@ -11,7 +11,7 @@ from typing import Any
 
 from fanlight.common.model.errors import SourceError
 from fanlight.common.model.reasons import reason
-from fanlight.producer.source.media import UrlSource
+from fanlight.producer.source.media import LIVE_OPTIONS, UrlSource
 from fanlight.producer.source.video_input import VideoInput
 
 _LOG = logging.getLogger(__name__)
@@ -58,6 +58,10 @@ class PipeSource(UrlSource):
 
     def __str__(self) -> str:
         return self._url
+
+    def _options(self) -> dict[str, str]:
+        # H.264 has no timestamps here, and FFmpeg would wait for a second of it to find its rate.
+        return LIVE_OPTIONS | {"analyzeduration": "200000"}
 
     def _input(self) -> VideoInput:
         self.close()

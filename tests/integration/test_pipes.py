@@ -90,11 +90,11 @@ def test_a_reader_that_was_slow_continues_with_the_newest() -> None:
         os.close(writer)
         source.open()
         first = read(source, 1)[0]
-        wait_until(lambda: source.drops[Drop.SKIPPED] >= 10, 30, "pictures that nobody took")
+        wait_until(lambda: source.drops[Drop.SKIPPED] >= 40, 30, "pictures that nobody took")
         second = read(source, 1)[0]
         source.close()
     os.close(reader)
-    assert second.capture_ns - first.capture_ns > 10 * 0.04e9
+    assert second.capture_ns - first.capture_ns > 1e9, "the newest, not the next"
 
 
 def test_a_named_pipe_is_waited_for_and_read_again_by_the_next_writer(tmp_path: Path) -> None:
