@@ -25,7 +25,7 @@ _DESCRIPTOR = re.compile(r"-|/dev/stdin|pipe:([0-9]{0,4})")
 
 def is_pipe(spec: str) -> bool:
     """Whether it names standard input or another pipe."""
-    return _DESCRIPTOR.fullmatch(spec) is not None or Path(spec).is_fifo()
+    return _DESCRIPTOR.fullmatch(spec) is not None or stat.S_ISFIFO(_mode(spec))
 
 
 def make_source(
@@ -58,24 +58,33 @@ def make_source(
     if descriptor := _DESCRIPTOR.fullmatch(spec):
         return _from_descriptor(int(descriptor[1] or 0), spec, loop, fps, max_pixels)
     path = unquote(spec.removeprefix("file://")) if spec.startswith("file://") else spec
-    # A camera also has names that are links (/dev/v4l/by-id/...), and its device may not be there yet.
-    if re.fullmatch(rf"[0-9]{{1,4}}|{_DEVICE}", path) or (path and Path(path).is_char_device()):
-        from fanlight.producer.source.camera import CameraSource
-
-        return CameraSource(int(path) if path.isdigit() else path, fps=fps, size=size, stall_s=stall_s)
     if "://" in path:
         from fanlight.producer.source.media import UrlSource
 
         return UrlSource(path, loop=loop, fps=fps, size=size, max_pixels=max_pixels, stall_s=stall_s)
-    if path and Path(path).is_fifo():
+    mode = _mode(path)
+    # A camera also has names that are links (/dev/v4l/by-id/...), and its device may not be there yet.
+    if re.fullmatch(rf"[0-9]{{1,4}}|{_DEVICE}", path) or stat.S_ISCHR(mode):
+        from fanlight.producer.source.camera import CameraSource
+
+        return CameraSource(int(path) if path.isdigit() else path, fps=fps, size=size, stall_s=stall_s)
+    if stat.S_ISFIFO(mode):
         from fanlight.producer.source.pipe import PipeSource
 
         return PipeSource(path, path, fps=fps, max_pixels=max_pixels)
-    if path.lower().endswith(".sdp") and Path(path).is_file():
+    if stat.S_ISREG(mode) and path.lower().endswith(".sdp"):
         from fanlight.producer.source.media import SdpSource
 
         return SdpSource(Path(path), fps=fps, max_pixels=max_pixels, stall_s=stall_s)
     return _from_disk(path, loop, fps, max_pixels)
+
+
+def _mode(path: str) -> int:
+    """What the path names, behind all links; 0 if it cannot be told."""
+    try:
+        return os.stat(path).st_mode
+    except (OSError, ValueError):
+        return 0
 
 
 def _from_descriptor(descriptor: int, spec: str, loop: bool, fps: float | None, max_pixels: int) -> Source:
