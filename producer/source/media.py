@@ -15,7 +15,7 @@ from fanlight.common.model.redact import without_secrets
 from fanlight.producer.source.base import Captured
 from fanlight.producer.source.live_feed import LiveFeed, NoAnswerError
 from fanlight.producer.source.playback import Playback
-from fanlight.producer.source.video_input import FALLBACK_FPS, VideoInput
+from fanlight.producer.source.video_input import FALLBACK_FPS, UnknownFormatError, VideoInput
 from fanlight.producer.stats import Drops
 
 _LOG = logging.getLogger(__name__)
@@ -118,7 +118,8 @@ class UrlSource:
         self._video = VideoInput(url, str(self), self._options(), max_pixels=max_pixels, size=size)
         self._feed = LiveFeed(str(self), self.drops, open_s=self._open_s, stall_s=stall_s)
         self._playback = partial(Playback, drops=self.drops, fps=fps, loop=loop)
-        self._told = self._guesses = False
+        self._told = False
+        self._guess: str | None = None
 
     @property
     def fps(self) -> float:
@@ -127,14 +128,29 @@ class UrlSource:
         return min(self._wanted_fps, self._native_fps) if self.live else self._wanted_fps
 
     def open(self) -> None:
-        playback = self._playback(self._input())
+        web = self._url.startswith("http")
+        guess, self._guess = self._guess, None
         try:
-            if not self._feed.open(playback):
-                return
+            self._open_as(guess or self._format)
         except NoAnswerError:
             # FFmpeg waits for 2 kB before it tells the format: minutes of small pictures of a slow camera.
-            self._guesses = self._url.startswith("http") and not self._guesses
+            self._guess = "mpjpeg" if web and guess is None else None
             raise
+        except UnknownFormatError as error:
+            if not web:
+                raise
+            try:
+                self._open_as("image2pipe")  # FFmpeg does not recognise a picture of unknown length
+            except SourceError:
+                raise error from None
+        else:
+            self._guess = guess
+
+    def _open_as(self, video_format: str | None) -> None:
+        """Open it with the demuxer of this name; None for the one that FFmpeg finds."""
+        playback = self._playback(replace(self._input(), format=video_format))
+        if not self._feed.open(playback):
+            return
         self.live, self._native_fps = playback.endless, playback.native_fps
         self._feed.stall.fps = self.fps
         self._feed.limit(self._wanted_fps if self.live else None)
@@ -165,9 +181,7 @@ class UrlSource:
     def _input(self) -> VideoInput:
         # Longer than the feed's: FFmpeg's limits only end a reader thread that the feed has abandoned.
         timeouts_s = (self._open_s + 1, self._feed.stall.seconds + 1)
-        return replace(
-            self._video, timeouts_s=timeouts_s, format="mpjpeg" if self._guesses else self._format
-        )
+        return replace(self._video, timeouts_s=timeouts_s)
 
 
 class SdpSource(UrlSource):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import logging
+import re
 import threading
 from collections.abc import Iterator
 
@@ -32,6 +34,8 @@ _log = logging.getLogger(__name__)
 
 # The size is of a description, or made up.
 _UNSIZED = SEGMENTED | {"sdp", "mpjpeg"}
+# Demuxers of one picture.
+_PICTURE = re.compile(r"image2(pipe)?|.*_pipe")
 # Of a still picture, unless `fps` says otherwise.
 _POLLS_PER_S = 1.0
 _LEAP_NS = 10_000_000_000
@@ -100,7 +104,7 @@ class Playback:
         finite = (container.duration or 0) > 0 or (container.size > 0 and formats.isdisjoint(_UNSIZED))
         local = self._input.timeouts_s is None
         by_name = not local and isinstance(self._input.address, str)
-        self.still = by_name and any(name == "image2" or name.endswith("_pipe") for name in formats)
+        self.still = by_name and any(map(_PICTURE.fullmatch, formats))
         self.endless = self.still or not (local or finite)
         # Segments arrive at once: paced, although live.
         self._pacer = Pacer(self._clock) if segmented or not self.endless else None
@@ -191,6 +195,8 @@ class Playback:
                     continue
                 yield from (frame for frame in frames if isinstance(frame, av.VideoFrame))
         except av.FFmpegError as error:
+            if self.still and error.errno == errno.EIO:
+                return  # an answer without a length ended
             if self._input.timeouts_s is not None:
                 timed_out = isinstance(error, av.error.ExitError)
                 why = failure_reason(error) if timed_out else f"the stream broke off ({reason(error)})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -25,6 +26,10 @@ _PIXELS_PER_THREAD = 1920 * 1088
 
 SEGMENTED = frozenset({"hls", "dash"})
 """Formats that consist of segments of several seconds, often in several variants."""
+
+
+class UnknownFormatError(SourceError):
+    """FFmpeg does not recognise what it reads."""
 
 
 class BinaryInput(Protocol):
@@ -64,6 +69,7 @@ class VideoInput:
 
         Raises:
             SourceError: it cannot be opened, or there is no video in it.
+            UnknownFormatError: FFmpeg does not recognise its format.
             ConfigError: FFmpeg does not support the protocol.
         """
         try:
@@ -80,7 +86,10 @@ class VideoInput:
             scheme = str(self.address).partition("://")[0]
             raise ConfigError("--source", self.name, f"FFmpeg knows no protocol {scheme!r}") from None
         except av.FFmpegError as error:
-            raise SourceError(f"{self.name}: {failure_reason(error)}") from None
+            # Input/output error: an answer of HTTP/1.0 without a length ended.
+            unknown = isinstance(error, av.error.InvalidDataError) or error.errno == errno.EIO
+            kind = UnknownFormatError if unknown else SourceError
+            raise kind(f"{self.name}: {failure_reason(error)}") from None
         try:
             return container, self._video(container)
         except SourceError:

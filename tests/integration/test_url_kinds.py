@@ -20,7 +20,7 @@ from fanlight.producer.source.base import Captured, Source
 from fanlight.producer.source.media import UrlSource
 from fanlight.producer.stats import Drop
 from tests.support.timing import scaled
-from tests.support.web import folder, jpeg, send, serving, slow_camera
+from tests.support.web import Handler, folder, jpeg, send, serving, slow_camera
 
 pytestmark = pytest.mark.brokerless
 
@@ -100,6 +100,29 @@ def test_a_still_picture_is_asked_for_at_the_rate_that_was_requested(
     assert took_s > 0.8
     assert 10 <= asked <= 12
     assert caplog.messages == [f"{source} is a still picture: asked for at 10 fps (--fps)"]
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["HTTP/1.0", "chunked"])
+@pytest.mark.parametrize("name", ["snap.jpg", "cgi?camera=1"])
+def test_a_still_picture_of_unknown_length_is_shown(name: str, chunked: bool) -> None:
+    body = jpeg(1)
+
+    def answer(request: Handler) -> None:
+        if chunked:
+            request.protocol_version = "HTTP/1.1"
+        request.send_response(200)
+        request.send_header("Content-Type", "image/jpeg")
+        if chunked:
+            request.send_header("Transfer-Encoding", "chunked")
+        request.end_headers()
+        request.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) if chunked else body)
+        request.close_connection = True
+
+    with serving(answer) as web:
+        source = made(f"{web.url}/{name}", fps=10.0)
+        source.open()
+        assert len(read(source, 3)) == 3
+        source.close()
 
 
 def test_a_still_picture_that_breaks_off_is_an_error_that_passes() -> None:
