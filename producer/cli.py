@@ -53,6 +53,7 @@ def _run(settings: ProducerSettings, operation: Operation) -> int | None:
             size=settings.size,
             max_pixels=settings.max_pixels,
             stall_s=operation.stall_s,
+            deinterlace=settings.deinterlace,
         )
         pipeline = Pipeline(settings, source, ended)
 

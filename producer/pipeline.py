@@ -17,6 +17,7 @@ from fanlight.producer.encode import Encode
 from fanlight.producer.frame_encoder import FrameEncoder
 from fanlight.producer.keyframes import KeyframeGovernor
 from fanlight.producer.settings import DEFAULT_FPS, ProducerSettings
+from fanlight.producer.silence import ProducerSilence
 from fanlight.producer.source.base import Captured, Source
 from fanlight.producer.stats import Drop, ProducerCounters, ProducerMetrics, ProducerStats
 
@@ -56,6 +57,7 @@ class Pipeline(transport.PublisherEvents):
             stream=settings.stream,
             max_age_s=settings.max_age_s,
             events=self,
+            max_clients=settings.max_clients,
             payload_frames=settings.payload_frames,
         )
         self._capture = source and Capture(
@@ -68,6 +70,7 @@ class Pipeline(transport.PublisherEvents):
             self._slot,
             self._publisher,
             self._counters,
+            ProducerSilence(settings, self._counters),
             max_age_s=settings.max_age_s,
             on_ended=self._encode_ended,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from fanlight.common.codec import check_quality
@@ -12,6 +13,7 @@ from fanlight.common.model.errors import ConfigError
 from fanlight.common.model.frame import Codec
 from fanlight.common.runtime.options import option
 from fanlight.common.runtime.settings import MAX_WAIT, StreamSettings
+from fanlight.common.transport.base import MAX_CLIENTS
 
 DEFAULT_FPS: Final = 30.0
 _MOST_PAYLOAD_FRAMES: Final = 30
@@ -19,6 +21,15 @@ _QUALITY: Final = units.count(
     0, 100, "0 to 51 for h264 (lower is better), 1 to 100 for jpeg, 0 to 9 for png"
 )
 _PAYLOAD_FRAMES: Final = units.count(1, _MOST_PAYLOAD_FRAMES, f"1 to {_MOST_PAYLOAD_FRAMES}")
+
+
+class Deinterlace(StrEnum):
+    """Which pictures of a file or URL are deinterlaced."""
+
+    AUTO = "auto"
+    """Those that are marked as interlaced."""
+    ON = "on"
+    OFF = "off"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +42,12 @@ class ProducerSettings(StreamSettings):
         "test (a moving pattern), a camera's index or device, a file, a URL that FFmpeg opens, - for "
         "standard input, a folder of images or a pattern such as 'DIR/*.png'",
         "SOURCE",
+    )
+    deinterlace: Deinterlace = option(
+        Deinterlace.AUTO,
+        units.one_of(Deinterlace),
+        "of files and URLs; auto: pictures that are marked as interlaced; on: all; off",
+        "WHEN",
     )
     wait_s: float | None = option(
         None,
@@ -63,6 +80,10 @@ class ProducerSettings(StreamSettings):
     duration_s: float | None = option(None, units.DURATION, "end after this time", "TIME", shown="never")
     payload_frames: int = option(
         1, _PAYLOAD_FRAMES, f"of tcp+threads: frames sent as one, 1 to {_MOST_PAYLOAD_FRAMES}", "N"
+    )
+
+    max_clients: int = option(
+        MAX_CLIENTS, units.count(), "without a broker: refuse further clients than so many", "N"
     )
 
     def __post_init__(self) -> None:

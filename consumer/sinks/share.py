@@ -96,6 +96,8 @@ class ShareSink(Sink):
     def tick(self) -> bool:
         self._lead()
         now_ns, stats = self._now_ns(), self._stats()
+        if self._segment is not None and not self._segment.is_found:
+            self._drop_segment()
         if self._segment is not None and self._progress.serves(stats, now_ns):
             self._segment.keep_alive(now_ns)
         return True
@@ -159,7 +161,7 @@ class ShareSink(Sink):
         _LOG.info(
             "share: %s as %s %dx%d, %d slots, %.0f MiB",
             self._ring.stream, self._ring.picture_format.pixel_format, width, height, described.slots,
-            described.file_bytes / _MIB,
+            described.memory_bytes / _MIB,
         )  # fmt: skip
         return self._segment
 

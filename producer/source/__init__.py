@@ -6,11 +6,13 @@ import os
 import re
 import stat
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 from fanlight.common.model.errors import ConfigError
 from fanlight.common.model.frame import MAX_PIXELS
 from fanlight.common.model.reasons import reason
+from fanlight.producer.settings import Deinterlace
 from fanlight.producer.source.base import Captured, Source
 
 __all__ = ["ALLOWED", "Captured", "Source", "make_source"]
@@ -35,6 +37,7 @@ def make_source(
     fps: float | None,
     size: tuple[int, int] | None,
     max_pixels: int = MAX_PIXELS,
+    deinterlace: Deinterlace = Deinterlace.AUTO,
     stall_s: float | None = None,
 ) -> Source:
     """The source that `--source` names. Opens nothing, but checks that files exist.
@@ -43,9 +46,10 @@ def make_source(
         loop: files and images start over at their end.
         fps: files, images and the test pattern play at this rate; a camera or a live URL is limited
             to it. None: the source's own rate.
-        size: (width, height) of the test pattern, and requested from a camera; of the variants of a URL one
-            is chosen by it; other sources ignore it.
+        size: (width, height) of the test pattern, and requested from a camera; other sources' pictures are
+            scaled to it later, and of the variants of a URL one is chosen by it.
         max_pixels: limit for a picture in a file or URL.
+        deinterlace: which pictures of a video to deinterlace.
         stall_s: how long to wait for a picture of a camera or URL; None for `StallLimit`'s.
 
     Raises:
@@ -55,13 +59,19 @@ def make_source(
         from fanlight.producer.source.test_pattern import DEFAULT_FPS, DEFAULT_SIZE, TestPatternSource
 
         return TestPatternSource(size or DEFAULT_SIZE, fps or DEFAULT_FPS)
+    video: dict[str, Any] = {
+        "fps": fps,
+        "size": size,
+        "max_pixels": max_pixels,
+        "deinterlace": deinterlace,
+    }
     if descriptor := _DESCRIPTOR.fullmatch(spec):
-        return _from_descriptor(int(descriptor[1] or 0), spec, loop, fps, max_pixels)
-    path = unquote(spec.removeprefix("file://")) if spec.startswith("file://") else spec
+        return _from_descriptor(int(descriptor[1] or 0), spec, loop, **video)
+    path = unquote(spec.removeprefix("file://")) if spec.startswith("file://") else os.path.expanduser(spec)
     if "://" in path:
         from fanlight.producer.source.media import UrlSource
 
-        return UrlSource(path, loop=loop, fps=fps, size=size, max_pixels=max_pixels, stall_s=stall_s)
+        return UrlSource(path, loop=loop, stall_s=stall_s, **video)
     mode = _mode(path)
     # A camera also has names that are links (/dev/v4l/by-id/...), and its device may not be there yet.
     if re.fullmatch(rf"[0-9]{{1,4}}|{_DEVICE}", path) or stat.S_ISCHR(mode):
@@ -71,12 +81,12 @@ def make_source(
     if stat.S_ISFIFO(mode):
         from fanlight.producer.source.pipe import PipeSource
 
-        return PipeSource(path, path, fps=fps, max_pixels=max_pixels)
+        return PipeSource(path, path, **video)
     if stat.S_ISREG(mode) and path.lower().endswith(".sdp"):
         from fanlight.producer.source.media import SdpSource
 
-        return SdpSource(Path(path), fps=fps, max_pixels=max_pixels, stall_s=stall_s)
-    return _from_disk(path, loop, fps, max_pixels)
+        return SdpSource(Path(path), stall_s=stall_s, **video)
+    return _from_disk(path, loop, **video)
 
 
 def _mode(path: str) -> int:
@@ -87,36 +97,48 @@ def _mode(path: str) -> int:
         return 0
 
 
-def _from_descriptor(descriptor: int, spec: str, loop: bool, fps: float | None, max_pixels: int) -> Source:
+def _from_descriptor(descriptor: int, spec: str, loop: bool, **video: Any) -> Source:
     """What a shell has put there: a file (`< clip.mp4`), or a pipe."""
     try:
         mode = os.fstat(descriptor).st_mode
     except OSError as error:
         raise ConfigError("--source", spec, f"it is not open ({reason(error)})") from None
     if stat.S_ISREG(mode):
-        return _from_disk(f"/dev/fd/{descriptor}", loop, fps, max_pixels)
+        return _from_disk(f"/dev/fd/{descriptor}", loop, **video)
     if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
         raise ConfigError("--source", spec, "it is no pipe: write a video to it, as in camera | producer")
     from fanlight.producer.source.pipe import PipeSource
 
     name = "standard input" if descriptor == 0 else f"pipe:{descriptor}"
-    return PipeSource(descriptor, name, fps=fps, max_pixels=max_pixels)
+    return PipeSource(descriptor, name, **video)
 
 
-def _from_disk(spec: str, loop: bool, fps: float | None, max_pixels: int) -> Source:
+def _from_disk(
+    spec: str,
+    loop: bool,
+    fps: float | None,
+    size: tuple[int, int] | None,
+    max_pixels: int,
+    deinterlace: Deinterlace,
+) -> Source:
     from fanlight.producer.source.images import SUFFIXES, ImagesSource, list_images
 
+    spec = os.path.expanduser(spec)  # the shell does not see a ~ in --source=~/x, a variable or a file
     path = Path(spec)
     is_pattern = not path.exists() and any(character in spec for character in "*?[")
     if not spec or not (path.exists() or is_pattern):
         raise ConfigError("--source", spec, f"there is no such file; allowed is {ALLOWED}")
     if is_pattern or path.is_dir() or path.suffix.lower() in SUFFIXES:
-        if not list_images(spec):
+        try:
+            found = list_images(spec)
+        except OSError as error:
+            raise ConfigError("--source", spec, f"it cannot be listed: {reason(error)}") from None
+        if not found:
             raise ConfigError(
                 "--source", spec, f"there is no image; known are {', '.join(sorted(SUFFIXES))}"
             )
-        return ImagesSource(spec, loop=loop, fps=fps, max_pixels=max_pixels)
+        return ImagesSource(spec, loop=loop, fps=fps, size=size, max_pixels=max_pixels)
 
     from fanlight.producer.source.media import FileSource
 
-    return FileSource(path, loop=loop, fps=fps, max_pixels=max_pixels)
+    return FileSource(path, loop=loop, fps=fps, size=size, max_pixels=max_pixels, deinterlace=deinterlace)

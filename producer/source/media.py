@@ -12,6 +12,7 @@ from typing import Any
 from fanlight.common.model.errors import SourceError
 from fanlight.common.model.frame import MAX_PIXELS
 from fanlight.common.model.redact import without_secrets
+from fanlight.producer.settings import Deinterlace
 from fanlight.producer.source.base import Captured
 from fanlight.producer.source.live_feed import LiveFeed, NoAnswerError
 from fanlight.producer.source.playback import Playback
@@ -34,6 +35,9 @@ class FileSource:
     """A video file, at its own rate or at `fps`, once or in a loop.
 
     Pictures stay in the decoder's format (usually YUV 4:2:0).
+
+    Args:
+        size: see `VideoInput`.
     """
 
     live = False
@@ -45,12 +49,16 @@ class FileSource:
         *,
         loop: bool = False,
         fps: float | None = None,
+        size: tuple[int, int] | None = None,
         max_pixels: int = MAX_PIXELS,
+        deinterlace: Deinterlace = Deinterlace.AUTO,
     ) -> None:
         self.drops = Drops()
         self._path = Path(path)
         # Without `file:` FFmpeg would take the part of a name before a colon for a protocol.
-        video = VideoInput(f"file:{self._path}", str(self), max_pixels=max_pixels)
+        video = VideoInput(
+            f"file:{self._path}", str(self), max_pixels=max_pixels, size=size, deinterlace=deinterlace
+        )
         self._playback = Playback(video, self.drops, fps=fps, loop=loop)
         self._interrupted = threading.Event()
 
@@ -102,10 +110,11 @@ class UrlSource:
         *,
         loop: bool = False,
         fps: float | None = None,
-        size: tuple[int, int] | None = None,
         open_s: float = OPEN_S,
         stall_s: float | None = None,
+        size: tuple[int, int] | None = None,
         max_pixels: int = MAX_PIXELS,
+        deinterlace: Deinterlace = Deinterlace.AUTO,
     ) -> None:
         self.live = True
         self.wait_s: float | None = None  # services of one host start in any order
@@ -115,7 +124,9 @@ class UrlSource:
         self._wanted_fps = fps
         self._native_fps = FALLBACK_FPS
         self._open_s = max(open_s, stall_s or 0.0)
-        self._video = VideoInput(url, str(self), self._options(), max_pixels=max_pixels, size=size)
+        self._video = VideoInput(
+            url, str(self), self._options(), max_pixels=max_pixels, size=size, deinterlace=deinterlace
+        )
         self._feed = LiveFeed(str(self), self.drops, open_s=self._open_s, stall_s=stall_s)
         self._playback = partial(Playback, drops=self.drops, fps=fps, loop=loop)
         self._told = False

@@ -20,6 +20,7 @@ from fanlight.common.model.errors import SourceError
 from fanlight.common.model.reasons import reason
 from fanlight.producer.source.base import Captured
 from fanlight.producer.source.catch_up import CatchUp
+from fanlight.producer.source.display import DisplayFilter
 from fanlight.producer.source.pacing import Clock, MediaClock, Pacer, interval_ns
 from fanlight.producer.source.video_input import (
     FALLBACK_FPS,
@@ -78,6 +79,7 @@ class Playback:
         self._stop = threading.Event()
         self._arrived_ns = 0
         self._container: InputContainer | None = None
+        self._display = DisplayFilter(video.name)
         self._frames: Iterator[tuple[av.VideoFrame, int]] = iter(())
 
     @property
@@ -112,6 +114,12 @@ class Playback:
         if self.still:
             self.native_fps = self._fps or _POLLS_PER_S
             self._polls.deadline_ns(0, self._clock.monotonic_ns())
+        self._display = DisplayFilter(
+            self._input.name,
+            deinterlace=self._input.deinterlace,
+            size=self._input.size,
+            max_pixels=self._input.max_pixels,
+        )
         self._frames = self._decode(container, stream)
 
     def grab(self, stop: threading.Event) -> Captured | None:
@@ -182,18 +190,24 @@ class Playback:
         return container, stream, self._decode_once(container, stream)
 
     def _decode_once(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+        self._display.aspect = stream.sample_aspect_ratio  # the container's goes before the codec's
+        coded_aspect = stream.codec_context.sample_aspect_ratio
         try:
             for packet in self._packets(container, stream):
                 try:
-                    frames = packet.decode()
+                    decoded = [frame for frame in packet.decode() if isinstance(frame, av.VideoFrame)]
+                    if stream.codec_context.sample_aspect_ratio != coded_aspect:
+                        self._display.aspect = stream.codec_context.sample_aspect_ratio
+                    frames = [shown for frame in decoded for shown in self._display.show(frame)]
                 except av.error.EOFError:
-                    return
+                    break
                 except av.FFmpegError as error:
                     self._drops[Drop.UNREADABLE] += 1
                     name, now_ns = self._input.name, self._clock.monotonic_ns()
                     self._log.warn(now_ns, "%s: undecodable packet skipped: %s", name, reason(error))
                     continue
-                yield from (frame for frame in frames if isinstance(frame, av.VideoFrame))
+                yield from frames
+            yield from self._display.flush()
         except av.FFmpegError as error:
             if self.still and error.errno == errno.EIO:
                 return  # an answer without a length ended

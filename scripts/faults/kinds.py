@@ -98,9 +98,10 @@ def _alarm(rig: Rig, setting: str, raised: str, cleared: str) -> Iterator[None]:
 
 def _queue(rig: Rig, rng: random.Random) -> str:
     """A queue of one of the consumers of the stream."""
-    prefix = f"{topology.exchange(STREAM)}."
-    names = rig.node.ctl("list_queues", "-p", VHOST, "name").split()
-    return rng.choice(sorted(name for name in names if name.startswith(prefix)))
+    prefix = topology.consumer_tag(STREAM, "")
+    lines = rig.node.ctl("list_consumers", "-p", VHOST, "queue_name", "consumer_tag").splitlines()
+    queues = (line.split("\t") for line in lines)
+    return rng.choice(sorted(queue for queue, tag in queues if tag.startswith(prefix)))
 
 
 def _erlang(rig: Rig, call: str) -> None:

@@ -13,6 +13,7 @@ from scripts.lib.ports import LOOPBACK, free_ports
 _BROKER = Path(__file__).resolve().parents[2] / "broker"
 SHARED_CONF = _BROKER / "rabbitmq.conf"
 DEFINITIONS = _BROKER / "definitions.json"
+_START_CONF = _BROKER / "rabbitmq-env.conf"
 _COOKIE = ".erlang.cookie"
 # Not Debian's /usr/sbin/rabbitmq-server: that one changes to the user rabbitmq and to fixed folders.
 _SCRIPTS = (Path("/usr/lib/rabbitmq/bin"), Path("/opt/rabbitmq/sbin"))
@@ -110,7 +111,7 @@ def environment(folder: Path, identity: Identity) -> dict[str, str]:
         "RABBITMQ_NODENAME": identity.name,
         "RABBITMQ_USE_LONGNAME": str(host == address).lower(),
         "RABBITMQ_DIST_PORT": str(identity.dist_port),
-        "RABBITMQ_CONF_ENV_FILE": os.devnull,
+        "RABBITMQ_CONF_ENV_FILE": str(_START_CONF),
         "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
         "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder / "advanced.config"),
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),

@@ -149,11 +149,11 @@ def test_all_connections_closed_by_an_operator(node: PrivateNode, stream: str) -
 
 def test_queue_deleted_by_an_operator(node: PrivateNode, stream: str) -> None:
     with streaming(node, stream) as (_, watcher):
-        (queue,) = queues(node, stream)
+        (queue,) = queues(node)
         node.ctl("delete_queue", "-p", VHOST, queue)
         wait_until(lambda: watcher.consumer.stats().reconnects, 5, "the subscription is lost")
         watcher.wait_flow(RECOVERY_S)
-        assert len(queues(node, stream)) == 1
+        assert len(queues(node)) == 1
 
 
 def test_exchange_deleted_by_an_operator(node: PrivateNode, stream: str) -> None:

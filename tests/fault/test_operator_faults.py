@@ -15,7 +15,7 @@ _ENOUGH = {"set_vm_memory_high_watermark": "0.4", "set_disk_free_limit": "50MB"}
 def test_queue_purged(node: PrivateNode, stream: str) -> None:
     """Frames that were on their way are gone; those after them come, and nothing is out of order."""
     with streaming(node, stream) as (_, watcher):
-        (queue,) = queues(node, stream)
+        (queue,) = queues(node)
         node.ctl("purge_queue", "-p", VHOST, queue)
         watcher.wait_flow(RECOVERY_S)
         assert watcher.consumer.stats().reconnects == 0
@@ -24,7 +24,7 @@ def test_queue_purged(node: PrivateNode, stream: str) -> None:
 def test_queue_unbound(node: PrivateNode, stream: str) -> None:
     """The queue is there and silent: the consumer has to find out by itself, and to bind it again."""
     with streaming(node, stream) as (_, watcher):
-        (queue,) = queues(node, stream)
+        (queue,) = queues(node)
         # Exclusive queues are closed to other connections: what the console's button does, done by hand.
         source, target = (
             f'rabbit_misc:r(<<"{VHOST}">>, {kind}, <<"{name}">>)'
@@ -64,7 +64,7 @@ def test_broker_back_with_an_empty_data_folder(node: PrivateNode, stream: str) -
         node.kill()
         node.restart(timeout_s=scaled(60), empty=True)
         watcher.wait_flow(RECOVERY_S)
-        assert len(queues(node, stream)) == 1
+        assert len(queues(node)) == 1
         assert feeder.producer.failure is None
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from typing import Any
 
 import pika
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
-from tests.integration.test_foreign_messages import HOSTILE, MIB, Raw, RawProperties, broker_scene
+from tests.integration.test_foreign_messages import HOSTILE, MIB, broker_scene
+from tests.support.raw_headers import Raw, RawProperties
 from tests.support.roles import channel_of
 from tests.support.timing import wait_until
 
@@ -101,3 +103,24 @@ def test_a_hostile_reply_address_does_not_cut_the_listener(
             wait_until(answered, 5, "an honest question is answered")
         on.goes_on()
     assert not [line for line in caplog.messages if "control: " in line and "attempt" in line]
+
+
+def test_two_producers_of_one_name_and_their_consumer_say_so(
+    stream: str, broker_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+
+    def said(by: str, words: str) -> int:
+        lines = [record.getMessage() for record in caplog.records if record.name.endswith(by)]
+        return sum(words in line for line in lines)
+
+    words = f"another producer publishes stream {stream}, too: "
+    process = f"{os.getpid()} (its host and process), as user fanlight"
+    with broker_scene(stream, broker_url) as (out, _):
+        wait_until(lambda: out.stats().consumers == ("c1",), 10, "it hears its control messages")
+        assert said("amqp.control", words) == 0, "it is alone"
+        with broker_scene(stream, broker_url):
+            wait_until(lambda: said("amqp.control", words) == 2, 10, "both producers say it")
+            assert said("amqp.control", process) == 2
+            wait_until(lambda: said("consumer.receiver", words) >= 1, 10, "the consumers say it")
+    assert "refused" not in caplog.text

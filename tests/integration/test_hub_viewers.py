@@ -24,9 +24,17 @@ VIEWERS = 10
 
 def bound(node: PrivateNode, stream: str) -> set[str]:
     """Names of the consumers whose queues are bound to the stream."""
-    lines = node.ctl("list_bindings", "-p", VHOST, "source_name", "destination_name").splitlines()
-    pairs = [line.split("\t") for line in lines]
-    return {queue.split(".")[2] for source, queue in pairs if source == f"fanlight.{stream}"}
+    bindings = _pairs(node, "list_bindings", "source_name", "destination_name")
+    names = {
+        queue: tag.split(".")[-1]
+        for queue, tag in _pairs(node, "list_consumers", "queue_name", "consumer_tag")
+    }
+    return {names[queue] for source, queue in bindings if source == f"fanlight.{stream}"}
+
+
+def _pairs(node: PrivateNode, *listed: str) -> list[list[str]]:
+    command, *columns = listed
+    return [line.split("\t") for line in node.ctl(command, "-p", VHOST, *columns).splitlines()]
 
 
 def test_a_viewer_keeps_its_queue_unbound_while_a_hub_serves_it(
@@ -35,8 +43,8 @@ def test_a_viewer_keeps_its_queue_unbound_while_a_hub_serves_it(
     url = private_node.url
 
     def queues() -> list[str]:
-        names = private_node.ctl("list_queues", "-p", VHOST, "name").splitlines()
-        return [name for name in names if name.startswith(f"fanlight.{stream}.w.")]
+        consumers = _pairs(private_node, "list_consumers", "queue_name", "consumer_tag")
+        return [queue for queue, tag in consumers if tag == f"fanlight.{stream}.w"]
 
     with (
         Marking(url, stream),

@@ -4,52 +4,71 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
+import random
 import secrets
+import struct
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final, NamedTuple
 
 import pytest
 from pika import BasicProperties
 from pika.adapters.blocking_connection import BlockingChannel
+from pika.exceptions import ConnectionClosedByBroker
 
 from fanlight.common.model.frame import Codec
 from fanlight.common.transport.amqp.topology import frame_properties
 from fanlight.consumer import Consumer
 from tests.support.headers import header
 from tests.support.marked_stream import Marking, Watcher
+from tests.support.raw_headers import Raw, RawProperties
 from tests.support.roles import as_user, channel_of, refusal
 from tests.support.timing import wait_until
 
-REFUSED, MISSING, LOCKED, WRONG = 403, 404, 405, 406
+OK, REFUSED, MISSING, LOCKED, WRONG = 0, 403, 404, 405, 406
 CONTROL: Final = "fanlight.control"
 SUFFIX: Final = "abcdef"
 
 
 class Scene(NamedTuple):
-    """A stream of the user `producer`, watched as `viewer`. Of the queues, the names are known."""
+    """A stream of the user `producer`, watched as `viewer`.
+
+    Attributes:
+        queue: another viewer's, which receives the stream.
+    """
 
     url: str
     stream: str
     marking: Marking
     watcher: Watcher
+    queue: str
 
     @property
     def exchange(self) -> str:
         return f"fanlight.{self.stream}"
 
     @property
-    def queue(self) -> str:
-        return f"fanlight.{self.stream}.w.{SUFFIX}"
+    def spare(self) -> str:
+        """The exchange of another stream, where nobody is disturbed."""
+        return f"{self.exchange}-b"
 
     @property
     def control_queue(self) -> str:
-        return f"fanlight.control.{self.stream}.{SUFFIX}"
+        return f"{CONTROL}.{self.stream}.{SUFFIX}"
 
     @property
-    def own(self) -> str:
-        """The name of a queue that a viewer may declare."""
-        return f"fanlight.{self.stream}.spy.{secrets.token_hex(3)}"
+    def names(self) -> dict[str, str]:
+        """What the tables below call by another name."""
+        return {
+            "the stream": self.exchange,
+            "another stream": self.spare,
+            "a name of one's choice": f"{self.exchange}.spy.{SUFFIX}",
+            "another viewer's": self.queue,
+            "the producer's": self.control_queue,
+            "a control queue": f"{CONTROL}.{self.stream}.000000",
+        }
 
     def goes_on(self) -> None:
         """Three more frames, over the same connection, and nothing else."""
@@ -67,10 +86,9 @@ class Scene(NamedTuple):
 @pytest.fixture(scope="module")
 def scene(broker_url: str) -> Iterator[Scene]:
     stream = f"test-{secrets.token_hex(4)}"
-    marking = Marking(as_user(broker_url, "producer"), stream)
-    watcher = Watcher(
-        Consumer(stream, "w", url=as_user(broker_url, "viewer"), trust=["producer"], via="broker")
-    )
+    viewer, producer = as_user(broker_url, "viewer"), as_user(broker_url, "producer")
+    marking = Marking(producer, stream)
+    watcher = Watcher(Consumer(stream, "w", url=viewer, trust=["producer"], via="broker"))
     with contextlib.ExitStack() as stack:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(secrets, "token_hex", lambda _size=None: SUFFIX)
@@ -78,135 +96,216 @@ def scene(broker_url: str) -> Iterator[Scene]:
             stack.enter_context(watcher)
             wait_until(lambda: watcher.last, 15, "the stream is on")
             wait_until(lambda: "w" in marking.producer.stats().consumers, 10, "its reports are heard")
-        yield Scene(broker_url, stream, marking, watcher)
+        other = stack.enter_context(channel_of(viewer))
+        queue = own(other, {"x-max-length": 1})
+        other.queue_bind(queue, f"fanlight.{stream}")
+        operator = stack.enter_context(channel_of(broker_url))
+        operator.exchange_declare(f"fanlight.{stream}-b", "fanout", durable=True)
+        yield Scene(broker_url, stream, marking, watcher, queue)
+        operator.exchange_delete(f"fanlight.{stream}-b")
     assert not watcher.faults()
 
 
-def watched(channel: BlockingChannel, scene: Scene) -> str:
-    """A queue of one's own on the stream; its name."""
-    queue = scene.own
-    channel.queue_declare(queue, exclusive=True)
-    channel.queue_bind(queue, scene.exchange)
-    return queue
+def own(channel: BlockingChannel, arguments: dict[str, object] | None = None) -> str:
+    """A queue of one's own, which the server names; its name."""
+    return str(channel.queue_declare("", exclusive=True, arguments=arguments).method.queue)
 
 
-def by_dead_letter(channel: BlockingChannel, scene: Scene, exchange: str) -> None:
-    channel.queue_declare(scene.own, exclusive=True, arguments={"x-dead-letter-exchange": exchange})
-
-
-Action = Callable[[BlockingChannel, Scene], object]
-VIEWER: Final[dict[str, tuple[int, Action]]] = {
-    "publish a frame": (
-        REFUSED,
-        lambda c, s: c.basic_publish(s.exchange, "", b"6bytes", s.frame("viewer")),
+Verb = Callable[[BlockingChannel, str, Scene], object]
+EXCHANGE_VERBS: Final[dict[str, Verb]] = {
+    "declare": lambda c, x, _: c.exchange_declare(x, "fanout", durable=True),
+    "declare otherwise": lambda c, x, _: c.exchange_declare(
+        x, "topic", arguments={"alternate-exchange": CONTROL}
     ),
-    "publish a frame into another's queue": (
-        REFUSED,
-        lambda c, s: c.basic_publish("", s.queue, b"6bytes", s.frame("viewer")),
-    ),
-    "publish by a server's exchange": (
-        REFUSED,
-        lambda c, s: c.basic_publish("amq.fanout", "", b"x", s.frame("viewer")),
-    ),
-    "pose as the producer": (
-        WRONG,
-        lambda c, s: c.basic_publish(CONTROL, s.stream, b"{}", BasicProperties(user_id="producer")),
-    ),
-    "delete the exchange": (REFUSED, lambda c, s: c.exchange_delete(s.exchange)),
-    "delete the control exchange": (REFUSED, lambda c, _: c.exchange_delete(CONTROL)),
-    "declare the exchange": (REFUSED, lambda c, s: c.exchange_declare(s.exchange, "fanout", durable=True)),
-    "declare the exchange otherwise": (
-        REFUSED,
-        lambda c, s: c.exchange_declare(
-            s.exchange, "topic", arguments={"alternate-exchange": "amq.fanout"}
-        ),
-    ),
-    "declare another stream": (REFUSED, lambda c, _: c.exchange_declare("fanlight.mine", "fanout")),
-    "declare the control exchange": (
-        REFUSED,
-        lambda c, _: c.exchange_declare(CONTROL, "direct", durable=True),
-    ),
-    "read another's queue": (LOCKED, lambda c, s: next(c.consume(s.queue))),
-    "get from another's queue": (LOCKED, lambda c, s: c.basic_get(s.queue)),
-    "purge another's queue": (LOCKED, lambda c, s: c.queue_purge(s.queue)),
-    "delete another's queue": (LOCKED, lambda c, s: c.queue_delete(s.queue)),
-    "bind another's queue": (LOCKED, lambda c, s: c.queue_bind(s.queue, s.exchange)),
-    "unbind another's queue": (LOCKED, lambda c, s: c.queue_unbind(s.queue, s.exchange)),
-    "read the control queue": (REFUSED, lambda c, s: next(c.consume(s.control_queue))),
-    "purge the control queue": (REFUSED, lambda c, s: c.queue_purge(s.control_queue)),
-    "delete the control queue": (REFUSED, lambda c, s: c.queue_delete(s.control_queue)),
-    "bind the control queue": (REFUSED, lambda c, s: c.queue_bind(s.control_queue, s.exchange)),
-    "declare a control queue": (
-        REFUSED,
-        lambda c, s: c.queue_declare(f"fanlight.control.{s.stream}.000000"),
-    ),
-    "hear what others ask": (REFUSED, lambda c, s: c.queue_bind(watched(c, s), CONTROL, s.stream)),
-    "lead the stream elsewhere": (REFUSED, lambda c, s: c.exchange_bind("amq.fanout", s.exchange)),
-    "lead something into the stream": (REFUSED, lambda c, s: c.exchange_bind(s.exchange, "amq.fanout")),
-    "lead old frames into the stream": (REFUSED, lambda c, s: by_dead_letter(c, s, s.exchange)),
-    "declare a queue of any name": (REFUSED, lambda c, _: c.queue_declare("mine")),
+    "look for": lambda c, x, _: c.exchange_declare(x, passive=True),
+    "lead there": lambda c, x, _: c.exchange_bind(x, "amq.fanout"),
+    "lead from there": lambda c, x, _: c.exchange_bind("amq.fanout", x),
+    "lead in a circle": lambda c, x, _: c.exchange_bind(x, x),
+    "lead there no longer": lambda c, x, _: c.exchange_unbind(x, "amq.fanout"),
+    "lead from there no longer": lambda c, x, _: c.exchange_unbind("amq.fanout", x),
+    "bind a queue": lambda c, x, _: c.queue_bind(own(c), x, "key"),
+    "dead-letter to": lambda c, x, _: own(c, {"x-dead-letter-exchange": x}),
+    "publish": lambda c, x, _: c.basic_publish(x, "key", b"6bytes"),
+    "delete": lambda c, x, _: c.exchange_delete(x),
 }
-PRODUCER: Final[dict[str, tuple[int, Action]]] = {
-    "read a viewer's queue": (REFUSED, lambda c, s: next(c.consume(s.queue))),
-    "declare a viewer's queue": (REFUSED, lambda c, s: c.queue_declare(s.own, exclusive=True)),
-    "bind a control queue to the stream": (
-        REFUSED,
-        lambda c, s: c.queue_bind(
-            c.queue_declare(f"fanlight.control.{s.stream}.000000", exclusive=True).method.queue, s.exchange
-        ),
-    ),
-    "bind a server-named queue": (REFUSED, lambda c, _: c.queue_declare("", exclusive=True)),
-    "pose as a viewer": (
-        WRONG,
-        lambda c, s: c.basic_publish(s.exchange, "", b"x", BasicProperties(user_id="viewer")),
-    ),
+QUEUE_VERBS: Final[dict[str, Verb]] = {
+    "declare": lambda c, q, _: c.queue_declare(q, exclusive=True),
+    "declare durable": lambda c, q, _: c.queue_declare(q, durable=True),
+    "look for": lambda c, q, _: c.queue_declare(q, passive=True),
+    "bind": lambda c, q, s: c.queue_bind(q, s.exchange),
+    "unbind": lambda c, q, s: c.queue_unbind(q, s.exchange),
+    "get": lambda c, q, _: c.basic_get(q),
+    "consume": lambda c, q, _: c.basic_consume(q, lambda *_delivery: None),
+    "publish": lambda c, q, _: c.basic_publish("", q, b"6bytes"),
+    "purge": lambda c, q, _: c.queue_purge(q),
+    "delete": lambda c, q, _: c.queue_delete(q),
 }
-DENIALS: Final = [
-    pytest.param(user, code, action, id=f"{user}: {what}")
-    for user, table in (("viewer", VIEWER), ("producer", PRODUCER))
-    for what, (code, action) in table.items()
+SEEN: Final = {"look for": OK}
+ABSENT: Final = {"look for": MISSING}
+USED: Final = dict.fromkeys(("get", "consume", "purge"), MISSING)
+# Exclusive queues are closed to every other connection, whatever its permissions.
+EXCLUSIVE: Final = dict.fromkeys(
+    ("look for", "bind", "unbind", "get", "consume", "purge", "delete"), LOCKED
+)
+
+# All verbs are refused with 403 but for these.
+EXCHANGES: Final[dict[tuple[str, str], dict[str, int]]] = {
+    ("viewer", "the stream"): SEEN | {"bind a queue": OK},
+    ("viewer", CONTROL): SEEN | {"publish": OK, "dead-letter to": OK},
+    ("viewer", "a name of one's choice"): ABSENT,
+    ("viewer", "amq.gen-x"): {
+        **dict.fromkeys(("look for", "lead in a circle", "bind a queue", "publish"), MISSING),
+        "dead-letter to": OK,  # nowhere: no exchange can have such a name
+    },
+    ("viewer", "amq.fanout"): SEEN,
+    ("viewer", ""): {},
+    ("producer", "another stream"): SEEN | {"declare": OK, "declare otherwise": WRONG, "publish": OK},
+    ("producer", "a name of one's choice"): ABSENT,
+    ("producer", "amq.gen-x"): ABSENT,
+    ("producer", "amq.fanout"): SEEN,
+    ("producer", ""): {"publish": OK},
+}
+QUEUES: Final[dict[tuple[str, str], dict[str, int]]] = {
+    ("viewer", "another viewer's"): EXCLUSIVE,
+    ("viewer", "the producer's"): {"look for": LOCKED},
+    ("viewer", "a control queue"): ABSENT,
+    ("viewer", "a name of one's choice"): ABSENT,
+    ("viewer", "amq.gen-x"): ABSENT | USED | {"bind": MISSING, "unbind": OK, "delete": OK},
+    ("producer", "another viewer's"): {"look for": LOCKED, "publish": OK},
+    ("producer", "a name of one's choice"): ABSENT | {"publish": OK},
+    ("producer", "amq.gen-x"): ABSENT | {"publish": OK},
+}
+TABLES: Final = [
+    pytest.param(verbs, user, what, expected, id=f"{user}: {kind} {what!r}")
+    for kind, verbs, table in (("exchange", EXCHANGE_VERBS, EXCHANGES), ("queue", QUEUE_VERBS, QUEUES))
+    for (user, what), expected in table.items()
 ]
 
 
-@pytest.mark.parametrize(("user", "code", "action"), DENIALS)
-def test_the_broker_refuses(scene: Scene, user: str, code: int, action: Action) -> None:
+@pytest.mark.parametrize(("verbs", "user", "what", "expected"), TABLES)
+def test_every_verb_on_every_kind_of_name(
+    scene: Scene, verbs: dict[str, Verb], user: str, what: str, expected: dict[str, int]
+) -> None:
+    url, name = as_user(scene.url, user), scene.names.get(what, what)
+    found = {
+        verb: refusal(url, partial(_act, action, name, scene))
+        for verb, action in verbs.items()
+        if not (what == "another stream" and verb == "delete")  # it may
+    }
+    assert found == {verb: expected.get(verb, REFUSED) for verb in found}
+    scene.goes_on()
+
+
+def _act(action: Verb, name: str, scene: Scene, channel: BlockingChannel) -> None:
+    action(channel, name, scene)
+
+
+Action = Callable[[BlockingChannel, Scene], object]
+FURTHER: Final[dict[tuple[str, str], tuple[int, Action]]] = {
+    ("viewer", "publish a frame"): (
+        REFUSED,
+        lambda c, s: c.basic_publish(s.exchange, "", b"6bytes", s.frame("viewer")),
+    ),
+    ("viewer", "pose as the producer"): (
+        WRONG,
+        lambda c, s: c.basic_publish(CONTROL, s.stream, b"{}", BasicProperties(user_id="producer")),
+    ),
+    ("viewer", "hear what others ask"): (REFUSED, lambda c, s: c.queue_bind(own(c), CONTROL, s.stream)),
+    ("viewer", "hear it by way of the stream"): (
+        REFUSED,
+        lambda c, s: c.exchange_bind(s.exchange, CONTROL),
+    ),
+    ("viewer", "have old frames sent to the stream"): (
+        REFUSED,
+        lambda c, s: own(c, {"x-dead-letter-exchange": s.exchange}),
+    ),
+    ("viewer", "have old frames sent to a queue"): (
+        REFUSED,
+        lambda c, _: own(c, {"x-dead-letter-exchange": ""}),
+    ),
+    ("viewer", "declare a stream queue"): (WRONG, lambda c, _: own(c, {"x-queue-type": "stream"})),
+    ("viewer", "declare a quorum queue"): (WRONG, lambda c, _: own(c, {"x-queue-type": "quorum"})),
+    ("producer", "read its stream"): (
+        REFUSED,
+        lambda c, s: c.queue_bind(
+            c.queue_declare(f"{CONTROL}.{s.stream}.000000", exclusive=True).method.queue, s.exchange
+        ),
+    ),
+    ("producer", "pose as a viewer"): (
+        WRONG,
+        lambda c, s: c.basic_publish(s.exchange, "", b"x", BasicProperties(user_id="viewer")),
+    ),
+    ("viewer", "watch, and let it be"): (OK, lambda c, s: _use(c, own(c), s.exchange)),
+    ("viewer", "ask for a keyframe"): (OK, lambda c, s: c.basic_publish(CONTROL, s.stream, b"{}")),
+    ("producer", "hear what is asked"): (
+        OK,
+        lambda c, s: _use(
+            c, c.queue_declare(f"{CONTROL}.{s.stream}.000000", exclusive=True).method.queue, CONTROL
+        ),
+    ),
+}
+
+
+def _use(channel: BlockingChannel, queue: str, source: str) -> None:
+    """All that one does with a queue of one's own."""
+    channel.queue_bind(queue, source, "key")
+    channel.queue_declare(queue, passive=True)
+    channel.basic_get(queue)
+    tag = channel.basic_consume(queue, lambda *_delivery: None)
+    channel.queue_purge(queue)
+    channel.queue_unbind(queue, source, "key")
+    channel.basic_cancel(tag)
+    channel.queue_delete(queue)
+
+
+@pytest.mark.parametrize(("user", "what"), FURTHER)
+def test_roles_may_do_their_work_and_no_more(scene: Scene, user: str, what: str) -> None:
+    code, action = FURTHER[user, what]
     assert refusal(as_user(scene.url, user), lambda channel: action(channel, scene)) == code
     scene.goes_on()
 
 
-ALLOWED: Final[dict[str, Action]] = {
-    "watch, by a queue of its own": watched,
-    "watch, by a queue that the server names": lambda c, s: c.queue_bind(
-        c.queue_declare("", exclusive=True).method.queue, s.exchange
-    ),
-    "look whether the exchange is there": lambda c, s: c.exchange_declare(
-        s.exchange, "fanout", passive=True
-    ),
-    "ask for a keyframe": lambda c, s: c.basic_publish(CONTROL, s.stream, b"{}"),
-}
-
-
-@pytest.mark.parametrize("what", ALLOWED)
-def test_a_viewer_may(scene: Scene, what: str) -> None:
-    assert refusal(as_user(scene.url, "viewer"), lambda channel: ALLOWED[what](channel, scene)) == 0
-    scene.goes_on()
-
-
 def test_every_queue_of_a_viewer_is_capped(scene: Scene) -> None:
-    """It asks for no limit, is never read, and holds no more than the operator's policy allows."""
-    exchange = f"{scene.exchange}-b"
-    with channel_of(as_user(scene.url, "producer")) as sending:
-        sending.exchange_declare(exchange, "fanout", durable=True)
-        with channel_of(as_user(scene.url, "viewer")) as channel:
-            queue = scene.own
-            channel.queue_declare(queue, exclusive=True)
-            channel.queue_bind(queue, exchange)
-            sending.confirm_delivery()
-            for _ in range(1050):
-                sending.basic_publish(exchange, "", b"not a frame")
+    """It asks for no limit, or for high ones, and holds no more than the operator's policy allows."""
+    producer, viewer = as_user(scene.url, "producer"), as_user(scene.url, "viewer")
+    with channel_of(producer) as sending, channel_of(viewer) as channel:
+        queues = [own(channel), own(channel, {"x-max-length": 10**9, "x-message-ttl": 10**9})]
+        for queue in queues:
+            channel.queue_bind(queue, scene.spare)
+        sending.confirm_delivery()
+        for _ in range(1050):
+            sending.basic_publish(scene.spare, "", b"not a frame")
+        for queue in queues:
             assert channel.queue_declare(queue, passive=True).method.message_count == 1000
-        sending.exchange_delete(exchange)
     scene.goes_on()
+
+
+def test_what_one_viewer_declares_and_opens_is_limited(scene: Scene) -> None:
+    """Each queue on a stream costs the broker time per frame, whoever reads it."""
+    url = as_user(scene.url, "viewer")
+
+    def declare_many(channel: BlockingChannel) -> None:
+        for _ in range(501):
+            own(channel)
+
+    def open_many(channel: BlockingChannel) -> None:
+        for _ in range(1001):
+            channel.connection.channel()
+
+    assert refusal(url, declare_many) == WRONG
+    with pytest.raises(ConnectionClosedByBroker, match="number of channels"):
+        refusal(url, open_many)
+    scene.goes_on()
+
+
+def test_a_message_that_crashes_a_process_of_the_broker_costs_its_sender_only(scene: Scene) -> None:
+    """A double that is not a number; without broker/rabbitmq-env.conf, 15 MiB end a broker of 2 GiB."""
+    url, body = as_user(scene.url, "viewer"), random.Random(1).randbytes(15 * 1024 * 1024)
+    headers = {"fps": Raw(b"d" + struct.pack(">d", math.nan)), "x": "y" * 100_000}
+    for _ in range(3):
+        with pytest.raises(ConnectionClosedByBroker, match="INTERNAL_ERROR"):
+            refusal(url, lambda c: c.basic_publish(CONTROL, scene.stream, body, RawProperties(headers)))
+        scene.goes_on()
 
 
 def lines_of(caplog: pytest.LogCaptureFixture, module: str) -> list[str]:

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 import numpy as np
 
 from fanlight.common.model.pixels import Pixels
-from fanlight.common.transport.amqp import topology
 from fanlight.consumer import Consumer
 from fanlight.producer import Producer
 from scripts.private_node import VHOST, PrivateNode
@@ -49,7 +48,7 @@ def streaming(node: PrivateNode, stream: str) -> Iterator[tuple[Feeder, Watcher]
         assert feeder.producer.failure is None
 
 
-def queues(node: PrivateNode, stream: str) -> list[str]:
-    """The names of the consumers' queues of a stream."""
+def queues(node: PrivateNode) -> list[str]:
+    """The names of all consumers' queues."""
     names = node.ctl("list_queues", "-p", VHOST, "name").split()
-    return [name for name in names if name.startswith(f"{topology.exchange(stream)}.")]
+    return [name for name in names if name.startswith("amq.gen-")]

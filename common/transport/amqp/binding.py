@@ -37,12 +37,14 @@ class StreamBinding:
         self._bound = False  # what was requested last on this channel
         self._pending = False
 
-    def set_up(self, channel: Channel, queue: str) -> None:
-        """A channel is open, and the queue declared there."""
+    def set_up(self, channel: Channel, queue: str, on_ready: Callable[[Channel], None]) -> None:
+        """A channel is open, and the queue declared there; `on_ready` is called when nothing is pending."""
         self._queue = queue
         self._bound, self._pending = self.follow, False
         if self.follow:
-            self._bind(channel, requested=False)
+            self._bind(channel, on_ready)
+        else:
+            on_ready(channel)
 
     def set_follow(self, channel: Channel | None, follow: bool) -> None:
         """Bind or unbind, now or, without a channel that is set up, with the next one."""
@@ -59,10 +61,10 @@ class StreamBinding:
             return
         self._bound = self.follow
         if self.follow:
-            self._bind(channel, requested=True)
+            self._bind(channel, self._requested)
         else:
             self._pending = True
-            channel.queue_unbind(self._queue, self._exchange, callback=partial(self._done, channel, False))
+            channel.queue_unbind(self._queue, self._exchange, callback=partial(self._done, channel, None))
 
     def renew(self, channel: Channel) -> None:
         """Bind again, in case an operator deleted the exchange and the binding with it.
@@ -71,18 +73,22 @@ class StreamBinding:
         Without effect if the binding exists.
         """
         if not self._pending:
-            self._bind(channel, requested=False)
+            self._bind(channel, None)
 
-    def _bind(self, channel: Channel, *, requested: bool) -> None:
+    def _bind(self, channel: Channel, then: Callable[[Channel], None] | None) -> None:
         self._pending = True
         self._declaration.declare(channel, self._exchange, "fanout")
-        channel.queue_bind(self._queue, self._exchange, callback=partial(self._done, channel, requested))
+        channel.queue_bind(self._queue, self._exchange, callback=partial(self._done, channel, then))
 
-    def _done(self, channel: Channel, requested: bool, _frame: object) -> None:
+    def _requested(self, channel: Channel) -> None:
+        # Not earlier: a keyframe requested before the queue is bound could be missed.
+        if self.follow:
+            self._on_following(channel)
+
+    def _done(self, channel: Channel, then: Callable[[Channel], None] | None, _frame: object) -> None:
         if not self._link.usable(channel):
             return
         self._pending = False
-        # Not earlier: a keyframe requested before the queue is bound could be missed.
-        if requested and self.follow:
-            self._on_following(channel)
+        if then is not None:
+            then(channel)
         self.update(channel)

@@ -6,7 +6,7 @@ Its queues are exclusive and its exchange is deleted; what it publishes has a ke
 from __future__ import annotations
 
 from functools import partial
-from typing import Final, Literal
+from typing import Final
 
 from pika import BasicProperties, BlockingConnection, ConnectionParameters, PlainCredentials
 from pika.adapters.blocking_connection import BlockingChannel
@@ -16,11 +16,12 @@ from fanlight.common.model.address import BrokerAddress
 from fanlight.common.model.finding import Check, Finding, note, ok, problem
 from fanlight.common.model.frame import APP_ID, PROBE_CONTENT_TYPE
 from fanlight.common.transport.amqp.error_mapping import explain
+from fanlight.common.transport.amqp.permissions import Role, grant
 from fanlight.common.transport.amqp.tls import Tls
 from fanlight.common.transport.amqp.topology import (
     CONTROL_EXCHANGE,
+    SERVER_NAMED,
     TRANSIENT,
-    consumer_queue,
     control_queue,
     exchange,
     freshness_arguments,
@@ -31,8 +32,6 @@ _CONNECT_S: Final = 3.0
 # A broker with an alarm sends connection.blocked as soon as something is published, and stops reading.
 _BLOCKED_S: Final = 1.5
 _FORBIDDEN, _NOT_FOUND = 403, 404
-
-Role = Literal["producer", "consumer"]
 
 
 def broker_checks(address: BrokerAddress, role: Role, stream: str) -> dict[str, Check]:
@@ -60,7 +59,7 @@ def _at_host(address: BrokerAddress, host: str, port: int, role: Role, stream: s
             raise explain(error, address) from None
         return problem(
             f"{address.user} may not do what a {role} does: {error.reply_text}",
-            f"rabbitmqctl set_permissions -p {address.vhost} {address.user} ... (docs/security.md)",
+            f"{grant(address, role)} (docs/security.md)",
         )
     except (AMQPError, OSError) as error:
         raise explain(error, address) from None
@@ -86,8 +85,7 @@ class _Permissions:
 
     def consumer(self, stream: str) -> None:
         self._publish(CONTROL_EXCHANGE)
-        queue = consumer_queue(stream, "doctor", new_suffix())
-        self._consume(queue, exchange(stream), arguments=freshness_arguments(0.5))
+        queue = self._consume(SERVER_NAMED, exchange(stream), arguments=freshness_arguments(0.5))
         self._channel.queue_unbind(queue, exchange(stream))
 
     def _publish(self, to: str) -> None:
@@ -95,10 +93,12 @@ class _Permissions:
 
     def _consume(
         self, queue: str, source: str, key: str = "", arguments: dict[str, object] | None = None
-    ) -> None:
-        self._channel.queue_declare(queue, exclusive=True, auto_delete=True, arguments=arguments)
-        self._channel.queue_bind(queue, source, key)
-        self._channel.basic_consume(queue, lambda *_delivery: None, exclusive=True)
+    ) -> str:
+        declared = self._channel.queue_declare(queue, exclusive=True, auto_delete=True, arguments=arguments)
+        name = str(declared.method.queue)
+        self._channel.queue_bind(name, source, key)
+        self._channel.basic_consume(name, lambda *_delivery: None, exclusive=True)
+        return name
 
 
 def _parameters(address: BrokerAddress, host: str, port: int) -> ConnectionParameters:

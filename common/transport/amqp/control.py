@@ -6,7 +6,10 @@ Neither logs errors: what affects them affects the publishing connection too, wh
 from __future__ import annotations
 
 import logging
+import os
 import re
+import secrets
+import socket
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -18,6 +21,7 @@ from fanlight.common.limited_log import LimitedLog
 from fanlight.common.model import control
 from fanlight.common.model.address import BrokerAddress
 from fanlight.common.model.errors import WireFormatError
+from fanlight.common.model.rate_limit import RateLimiter
 from fanlight.common.transport.amqp.link import Link
 from fanlight.common.transport.amqp.topology import (
     CONTROL_EXCHANGE,
@@ -29,14 +33,26 @@ from fanlight.common.transport.amqp.topology import (
 
 _LOG = logging.getLogger(__name__)
 
-# A hundred consumers report once a second; older messages are useless.
-_QUEUE_ARGUMENTS: Final = {"x-max-length": 1000, "x-message-ttl": 2000, "x-overflow": "drop-head"}
+# A hundred consumers report once a second; older messages are useless. None has more than 4 KiB, but any
+# consumer may have frames dead-lettered to this queue.
+_QUEUE_ARGUMENTS: Final = {
+    "x-max-length": 1000,
+    "x-max-length-bytes": 1024 * 1024,
+    "x-message-ttl": 2000,
+    "x-overflow": "drop-head",
+}
 
 # Messages received per interval; the others wait in the queue, which drops the oldest. A thousand messages
 # a second are three times what a hundred consumers send; ten thousand would take a whole core.
 MOST_AT_ONCE: Final = 100
 INTERVAL_S: Final = 0.1
 _MOST_UNSENT_BYTES: Final = 16 * 1024
+
+_OTHERS_INTERVAL_NS: Final = 60_000_000_000
+_ANOTHER: Final = (
+    "another producer publishes stream %s, too: %s (its host and process), as user %s; end one of them, "
+    "or give it another --stream"
+)
 
 _REPLY_ADDRESS: Final = re.compile(rf"{re.escape(DIRECT_REPLY)}\.[\w+/-]+=*\.[\w+/-]+=*", re.ASCII)
 
@@ -66,6 +82,10 @@ class ControlListener:
             on_unreadable=self._refuse,
         )
         self._replies = _Replies(address, stream)
+        notice = control.ProducerNotice(stream=stream, name=_this_process(), id=secrets.randbits(62))
+        self._notice = notice
+        self._announcing = RateLimiter()
+        self._others = LimitedLog(_LOG, _OTHERS_INTERVAL_NS)
 
     def start(self) -> None:
         self._link.start()
@@ -99,6 +119,11 @@ class ControlListener:
     def _consuming(self, channel: Channel, _frame: object) -> None:
         if self._link.usable(channel):
             self._link.established()
+            self._announce()
+
+    def _announce(self) -> None:
+        if self._announcing.allow(monotonic_ns()) is not None:
+            self._replies.link.call(partial(self._replies.announce, self._notice))
 
     def _cancelled(self, _frame: object) -> None:
         self._link.renew("the control queue was deleted")
@@ -121,10 +146,17 @@ class ControlListener:
             return
         if message.stream != self._stream:
             return
-        if isinstance(message, control.ClockRequest):
+        if isinstance(message, control.ProducerNotice):
+            self._noticed(message, properties.user_id)
+        elif isinstance(message, control.ClockRequest):
             self._answer_clock(message, properties.reply_to, received_ns)
         else:
             self._on_control(message)
+
+    def _noticed(self, notice: control.ProducerNotice, user: object) -> None:
+        if notice.id != self._notice.id:
+            self._others.warn(monotonic_ns(), _ANOTHER, self._stream, notice.name, user)
+            self._announce()  # so that it learns of this one
 
     def _refuse(self, error: WireFormatError) -> None:
         self._log.warn(monotonic_ns(), "control message refused: %s", error)
@@ -136,8 +168,13 @@ class ControlListener:
             self._replies.link.call(partial(self._replies.send, request, reply_to, received_ns))
 
 
+def _this_process() -> str:
+    host = re.sub(r"[^A-Za-z0-9_-]", "-", socket.gethostname())[:48]
+    return f"{host}-{os.getpid()}"
+
+
 class _Replies:
-    """Answers clock requests over a separate connection.
+    """Answers clock requests, and sends notices, over a separate connection.
 
     RabbitMQ closes the whole connection for some malformed reply addresses, which any consumer can send:
     the connection that receives must not be affected.
@@ -146,11 +183,22 @@ class _Replies:
     def __init__(self, address: BrokerAddress, stream: str) -> None:
         self._user = address.user
         self._channel: Channel | None = None
+        self._notice: control.ProducerNotice | None = None
         self.link = Link(address, self, title=f"fanlight producer {stream} replies", quiet=True)
 
     def on_channel(self, channel: Channel) -> None:
         self._channel = channel
         self.link.established()
+        if self._notice is not None:
+            self.announce(self._notice)
+
+    def announce(self, notice: control.ProducerNotice) -> None:
+        """Send it; once there is a channel, if there is none yet."""
+        channel, self._notice = self._channel, notice
+        if channel is not None and channel.is_open:
+            self._notice = None
+            properties = control_properties(notice, self._user)
+            channel.basic_publish(CONTROL_EXCHANGE, notice.stream, control.serialize(notice), properties)
 
     def on_down(self) -> None:
         self._channel = None

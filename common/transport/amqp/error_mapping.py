@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import re
 import socket
+from typing import Final
 
 from pika import exceptions
 from pika.adapters.utils.connection_workflow import (
@@ -18,6 +19,14 @@ from fanlight.common.model.errors import BrokerRefused, BrokerUnavailable, Fanli
 from fanlight.common.model.reasons import reason
 from fanlight.common.transport import liveness
 from fanlight.common.transport.amqp import tls
+from fanlight.common.transport.amqp.permissions import Role, grant
+
+_FORBIDDEN = 403
+
+# The `repr` of `ConnectionClosedByBroker`.
+_CLOSED: Final = re.compile(r"""ConnectionClosedByBroker: \((\d+)\) ["'](.*)["']$""", re.DOTALL)
+# Refusals that may be over the next time: limits of connections, channels or queues, of a user or a vhost.
+_PASSES: Final = re.compile(r"limit.* reached|vhost '[^']*' is down")
 
 
 def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -> FanlightError:
@@ -29,7 +38,7 @@ def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -
     Returns:
         BrokerRefused where trying again with the same settings will not help, else BrokerUnavailable.
     """
-    cause = _root(error)
+    cause = _as_closed(_root(error))
     # If pika had wrapped it, it would be an attempt to connect.
     lost = isinstance(error, TimeoutError) and error.errno == errno.ETIMEDOUT
     text = "the network is silent: nothing is acknowledged" if lost else _reply_text(cause)
@@ -41,7 +50,9 @@ def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -
             f"{address}: what answers there speaks TLS: write amqps://, or use the port without it "
             "(usually 5672)"
         )
-    if isinstance(cause, exceptions.ProbableAuthenticationError) or "ACCESS_REFUSED - Login" in text:
+    if _PASSES.search(text):
+        return BrokerUnavailable(f"{address}: the broker refused: {text}")
+    if "ACCESS_REFUSED - Login" in text:
         return BrokerRefused(
             f"{address}: the broker refused the user name or password of {address.user!r}: check --url"
         )
@@ -50,13 +61,16 @@ def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -
             f"{address}: vhost {address.vhost!r} does not exist on the broker: check --url or add it "
             f"(rabbitmqctl add_vhost {address.vhost})"
         )
-    if isinstance(cause, exceptions.ProbableAccessDeniedError) or "NOT_ALLOWED - access to vhost" in text:
+    if "NOT_ALLOWED - access to vhost" in text:
         return BrokerRefused(
             f"{address}: user {address.user!r} may not use vhost {address.vhost!r}: {text} "
             f"(rabbitmqctl set_permissions)"
         )
-    if isinstance(cause, exceptions.ChannelClosedByBroker) and cause.reply_code in (403, 406, 530):
-        return BrokerRefused(f"{address}: the broker refused: {text}")
+    if isinstance(cause, exceptions.ChannelClosedByBroker) and cause.reply_code in (_FORBIDDEN, 406, 530):
+        if cause.reply_code != _FORBIDDEN:
+            return BrokerRefused(f"{address}: the broker refused: {text}")
+        role: Role | None = "consumer" if "'amq.gen-" in text else None
+        return BrokerRefused(f"{address}: the broker refused: {text}: {grant(address, role)}")
     missing = re.match(r"NOT_FOUND - no exchange '(.+?)' in vhost", text)
     if missing is not None:
         return BrokerUnavailable(
@@ -70,6 +84,12 @@ def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -
     if isinstance(cause, exceptions.IncompatibleProtocolError):
         return BrokerUnavailable(f"{address}: what answers there does not speak AMQP 0-9-1")
     return BrokerUnavailable(f"{address}: {text}")
+
+
+def answered(error: BaseException) -> bool:
+    """Whether the broker itself closed the connection or channel, saying why."""
+    cause = _as_closed(_root(error))
+    return isinstance(cause, (exceptions.ConnectionClosedByBroker, exceptions.ChannelClosedByBroker))
 
 
 def network_is_out(error: BaseException) -> bool:
@@ -92,9 +112,21 @@ def _root(error: BaseException) -> BaseException:
         error = inner
 
 
+def _as_closed(error: BaseException) -> BaseException:
+    """What pika found before it guessed: it takes every end during the login for a wrong password."""
+    if not isinstance(
+        error, (exceptions.ProbableAuthenticationError, exceptions.ProbableAccessDeniedError)
+    ):
+        return error
+    closed = _CLOSED.match(str(error.args[0]) if error.args else "")
+    return exceptions.ConnectionClosedByBroker(int(closed[1]), closed[2]) if closed else error
+
+
 def _reply_text(error: BaseException) -> str:
     if isinstance(error, (exceptions.ConnectionClosed, exceptions.ChannelClosed)):
         return f"{error.reply_text} ({error.reply_code})"
+    if isinstance(error, (exceptions.ProbableAuthenticationError, exceptions.ProbableAccessDeniedError)):
+        return "the connection was cut during the login"
     if isinstance(error, socket.gaierror):
         return "no such host: check --url"
     if isinstance(error, ConnectionRefusedError):

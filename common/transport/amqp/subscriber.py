@@ -26,12 +26,12 @@ from fanlight.common.transport.amqp.topology import (
     CONTROL_EXCHANGE,
     DIRECT_REPLY,
     PREFETCH,
-    consumer_queue,
+    SERVER_NAMED,
+    consumer_tag,
     control_properties,
     exchange,
     frame_header,
     freshness_arguments,
-    new_suffix,
 )
 from fanlight.common.transport.base import SubscriberEvents, report_every_s
 
@@ -62,7 +62,7 @@ class BrokerSubscriber:
         limits: Limits = LARGEST,
     ) -> None:
         self._stream = stream
-        self._name = name
+        self._tag = consumer_tag(stream, name)
         self._user = address.user
         self._arguments = freshness_arguments(max_age_s)
         self._parse = partial(frame_header, stream=stream, trust=frozenset(trust), limits=limits)
@@ -119,11 +119,13 @@ class BrokerSubscriber:
         # pika sends each of these when the one before it is answered.
         self._declaration.declare(channel, CONTROL_EXCHANGE, "direct")
         channel.basic_qos(prefetch_count=PREFETCH)
-        channel.queue_declare(self._queue, exclusive=True, auto_delete=True, arguments=self._arguments)
-        self._binding.set_up(channel, self._queue)
         channel.basic_consume(DIRECT_REPLY, self._replied, auto_ack=True)
-        channel.basic_consume(
-            self._queue, self._delivered, exclusive=True, callback=partial(self._consume_ok, channel)
+        channel.queue_declare(
+            SERVER_NAMED,
+            exclusive=True,
+            auto_delete=True,
+            arguments=self._arguments,
+            callback=partial(self._declared, channel),
         )
 
     def on_down(self) -> None:
@@ -134,9 +136,6 @@ class BrokerSubscriber:
 
     def _new_connection(self, connection: SelectConnection) -> None:
         self._connection = connection
-        # Another name each time: the broker, or another node, may not have noticed yet that the connection
-        # before is lost. Two consumers of one name both get every frame.
-        self._queue = consumer_queue(self._stream, self._name, new_suffix())
         connection.add_on_connection_blocked_callback(partial(self._set_blocked, True))
         connection.add_on_connection_unblocked_callback(partial(self._set_blocked, False))
 
@@ -144,13 +143,28 @@ class BrokerSubscriber:
         if connection is self._connection and connection.is_open:
             self._events.on_blocked(blocked)
 
-    def _consume_ok(self, channel: Channel, _frame: object) -> None:
+    def _declared(self, channel: Channel, ok: Any) -> None:
         if not self._link.usable(channel):
             return
+        self._queue = ok.method.queue
+        # Before it is bound, which fails as long as the exchange is missing: a queue that had a consumer is
+        # deleted with the channel.
+        channel.basic_consume(
+            self._queue,
+            self._delivered,
+            exclusive=True,
+            consumer_tag=self._tag,
+            callback=partial(self._consume_ok, channel),
+        )
+
+    def _consume_ok(self, channel: Channel, _frame: object) -> None:
+        if self._link.usable(channel):
+            self._binding.set_up(channel, self._queue, self._ready)
+
+    def _ready(self, channel: Channel) -> None:
         self._consuming = channel
         self._link.established()
         self._events.on_connected()
-        self._binding.update(channel)
         self._link.call_later(report_every_s(self._binding.follow), partial(self._tick, channel))
         self._begin_idle_checks(channel)
 

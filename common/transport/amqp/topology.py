@@ -17,6 +17,9 @@ from fanlight.common.model.errors import WireFormatError
 from fanlight.common.model.frame import APP_ID, FrameHeader, Limits
 
 CONTROL_EXCHANGE: Final = "fanlight.control"
+# A queue that the broker names: permissions for such names give no right to declare or bind an exchange, as
+# those for names of one's own choice would.
+SERVER_NAMED: Final = ""
 # RabbitMQ's pseudo-queue for answers to the asking channel (docs/direct-reply-to).
 DIRECT_REPLY: Final = "amq.rabbitmq.reply-to"
 TRANSIENT: Final = 1
@@ -36,7 +39,7 @@ def exchange(stream: str) -> str:
 
 
 def new_suffix() -> str:
-    """Makes a queue's name unique: two consumers of one name both get every frame.
+    """Makes the name of a producer's queue unique.
 
     A new one for each connection: after a loss of the network the broker considers the previous connection
     alive for up to half a minute, and keeps its exclusive queue locked.
@@ -44,9 +47,9 @@ def new_suffix() -> str:
     return secrets.token_hex(3)
 
 
-def consumer_queue(stream: str, name: str, suffix: str) -> str:
-    """One consumer's own queue, readable for operators in RabbitMQ's console."""
-    return f"fanlight.{stream}.{name}.{suffix}"
+def consumer_tag(stream: str, name: str) -> str:
+    """Names a consumer in RabbitMQ's console, where its queue has a name that the broker generated."""
+    return f"fanlight.{stream}.{name}"
 
 
 def control_queue(stream: str, suffix: str) -> str:

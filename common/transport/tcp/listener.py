@@ -22,6 +22,7 @@ from fanlight.common.transport.tcp import sockets, wire
 from fanlight.common.transport.tcp.acceptor import Acceptor
 from fanlight.common.transport.tcp.event_loop import READ, WRITE, EventLoop
 from fanlight.common.transport.tcp.handshake import Handshake
+from fanlight.common.transport.tcp.peer_user import ONLY_OURS, stranger
 from fanlight.common.transport.tcp.token import Challenge
 from fanlight.common.transport.tcp.wire import Hello
 
@@ -32,8 +33,6 @@ _CHECK_INTERVAL_S: Final = 0.5
 _CLOSING_POLL_S: Final = 0.05
 # Connections without a hello: with more of them the oldest is refused.
 MOST_UNIDENTIFIED: Final = 128
-# Connections in all; fewer if the limit of file descriptors is low.
-MOST_CLIENTS: Final = 1024
 _READ_BYTES: Final = 16 * 1024
 # How long a client may take to close its end, once refused, or once everything was sent.
 _CLOSE_TIMEOUT_S: Final = 0.5
@@ -98,9 +97,16 @@ class ListenerOwner:
 
 
 class Listener:
-    """Owns every client's socket, and the thread that polls them."""
+    """Owns every client's socket, and the thread that polls them.
 
-    def __init__(self, address: TcpAddress, owner: ListenerOwner, *, stream: str, title: str) -> None:
+    Args:
+        max_clients: limit of connections; fewer if the limit of file descriptors is low.
+    """
+
+    def __init__(
+        self, address: TcpAddress, owner: ListenerOwner, *, stream: str, title: str, max_clients: int
+    ) -> None:
+        self._max_clients = max_clients
         self._address = address
         self._owner = owner
         self._stream = stream
@@ -199,7 +205,8 @@ class Listener:
         client = Client(sock, peer, Handshake(self._stream, monotonic_ns(), self._challenge()), release)
         if not self._has_room():
             release()
-            self.on_rejected(sock, peer, f"more than {len(self._clients)} connections")
+            served = f"{len(self._clients)} clients are served already, as many as allowed"
+            self.on_rejected(sock, peer, f"{served} (--max-clients of the producer)")
             return
         self._clients[client] = None
         self._unidentified[client] = None
@@ -220,7 +227,7 @@ class Listener:
 
     def _has_room(self) -> bool:
         """Whether there is room for one more: one that is closing, or has not said hello, makes room."""
-        if len(self._clients) < sockets.most_connections(MOST_CLIENTS):
+        if len(self._clients) < sockets.most_connections(self._max_clients):
             return True
         closing = next((client for client in self._clients if client.closing), None)
         victim = closing or next(iter(self._unidentified), None)
@@ -253,7 +260,7 @@ class Listener:
             self._refuse(client, str(error), error.field)
             return
         for message in messages:
-            if client not in self._clients:
+            if client not in self._clients or client.closing:
                 return  # the one before has disconnected it
             self._handle(client, message, received_ns)
 
@@ -268,6 +275,8 @@ class Listener:
             with contextlib.suppress(OSError):  # the first bytes of all: there is room
                 client.sock.send(message.message, socket.MSG_DONTWAIT)
         elif isinstance(message, Hello):
+            if self._address.token is None and not self._is_our_user(client):
+                return
             client.admitted = True
             self._unidentified.pop(client, None)
             self._owner.on_admitted(client, follow=message.follow)
@@ -277,6 +286,17 @@ class Listener:
             self._owner.on_clock(client, message, received_ns)
         else:
             self._owner.on_control(message)
+
+    def _is_our_user(self, client: Client) -> bool:
+        """Whether it may be served without a token; else it is refused."""
+        try:
+            user = stranger(client.sock)
+        except OSError:
+            self.disconnect(client)
+            return False
+        if user is not None:
+            self._refuse(client, f"it is of user {user}: {ONLY_OURS}", "token")
+        return user is None
 
     def _refuse(self, client: Client, reason: str, field: str = "") -> None:
         self._owner.on_refused()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from fanlight.consumer.frame import Frame
 from fanlight.consumer.settings import ConsumerSettings
 from fanlight.consumer.sink_spec import SinkSpec
 from fanlight.consumer.sinks.share import ShareSink
+from tests.unit.common.shm.build import memory_of
 from tests.unit.consumer.sinks.build import FPS, STATS, header
 
 INTERVAL_NS = round(1e9 / FPS)
@@ -99,6 +101,27 @@ def test_it_is_alive_as_long_as_its_viewers_are_well_served(
         sink.close()
 
 
+@pytest.mark.parametrize("damage", ["truncate", "delete", "delete all"])
+def test_files_that_somebody_damages_are_replaced(
+    sink: ShareSink, settings: ConsumerSettings, ring: RingName, damage: str
+) -> None:
+    sink.present(frame(0))
+    (name,) = segments(ring)
+    before = Attachment(name, FULL_BGR)
+    if damage == "truncate":
+        os.truncate(ring_folder() / name, 0)
+    else:
+        (ring_folder() / name).unlink()
+    if damage == "delete all":
+        (ring_folder() / ring.lock).unlink()
+    sink.tick()
+    sink.present(frame(1))
+    (name,) = segments(ring)
+    assert Attachment(name, FULL_BGR).newest == 1
+    assert (before.liveness_ns, before.alive) == (0, False), "its viewers go on with the new one"
+    assert not folder.Leadership(ring).acquire(), "it still leads"
+
+
 def test_a_folder_that_is_not_ours_is_reported_once_and_used_when_it_is(
     settings: ConsumerSettings,
     tmp_path: Path,
@@ -132,12 +155,12 @@ def test_without_shared_memory_there_is_no_sink(
         ShareSink(settings, lambda: STATS)
 
 
-def test_slots_that_a_burst_needed_are_given_back(settings: ConsumerSettings, stream: str) -> None:
+def test_slots_that_a_burst_needed_are_given_back(settings: ConsumerSettings, ring: RingName) -> None:
     now_ns = 1_000_000_000_000
     sink = ShareSink(settings, lambda: STATS, lambda: now_ns)
 
     def size() -> int:
-        return sum(file.stat().st_size for file in ring_folder().glob(f"{stream}.*"))
+        return sum(len(memory_of(ring_folder() / name)) for name in segments(ring))
 
     def present(step_ns: int, frames: int) -> None:
         nonlocal now_ns

@@ -11,7 +11,7 @@ from tests.support.headers import header
 
 def test_names_are_readable_for_operators() -> None:
     assert topology.exchange("cam") == "fanlight.cam"
-    assert topology.consumer_queue("cam", "wall", "ab12") == "fanlight.cam.wall.ab12"
+    assert topology.consumer_tag("cam", "wall") == "fanlight.cam.wall"
     assert topology.control_queue("cam", "ab12") == "fanlight.control.cam.ab12"
 
 
