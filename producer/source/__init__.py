@@ -37,6 +37,7 @@ def make_source(
     fps: float | None,
     size: tuple[int, int] | None,
     max_pixels: int = MAX_PIXELS,
+    show_source: bool = False,
     deinterlace: Deinterlace = Deinterlace.AUTO,
     stall_s: float | None = None,
 ) -> Source:
@@ -49,6 +50,7 @@ def make_source(
         size: (width, height) of the test pattern, and requested from a camera; other sources' pictures are
             scaled to it later, and of the variants of a URL one is chosen by it.
         max_pixels: limit for a picture in a file or URL.
+        show_source: whether messages have the whole URL, instead of one without what may be a secret.
         deinterlace: which pictures of a video to deinterlace.
         stall_s: how long to wait for a picture of a camera or URL; None for `StallLimit`'s.
 
@@ -71,7 +73,7 @@ def make_source(
     if "://" in path:
         from fanlight.producer.source.media import UrlSource
 
-        return UrlSource(path, loop=loop, stall_s=stall_s, **video)
+        return UrlSource(path, loop=loop, stall_s=stall_s, show=show_source, **video)
     mode = _mode(path)
     # A camera also has names that are links (/dev/v4l/by-id/...), and its device may not be there yet.
     if re.fullmatch(rf"[0-9]{{1,4}}|{_DEVICE}", path) or stat.S_ISCHR(mode):

@@ -11,7 +11,7 @@ from typing import Any
 
 from fanlight.common.model.errors import SourceError
 from fanlight.common.model.frame import MAX_PIXELS
-from fanlight.common.model.redact import without_secrets
+from fanlight.common.model.redact import url_without_secrets
 from fanlight.producer.settings import Deinterlace
 from fanlight.producer.source.base import Captured
 from fanlight.producer.source.live_feed import LiveFeed, NoAnswerError
@@ -102,6 +102,7 @@ class UrlSource:
         size: (width, height) to which pictures will be scaled; of several variants, one is chosen by it.
         open_s: how long to wait for an answer.
         stall_s: how long to wait for a picture, and for an answer if longer; None for `StallLimit`'s.
+        show: whether messages have the whole URL, instead of one without what may be a secret.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class UrlSource:
         stall_s: float | None = None,
         size: tuple[int, int] | None = None,
         max_pixels: int = MAX_PIXELS,
+        show: bool = False,
         deinterlace: Deinterlace = Deinterlace.AUTO,
     ) -> None:
         self.live = True
@@ -121,6 +123,7 @@ class UrlSource:
         self.drops = Drops()
         self._url = url
         self._format: str | None = None
+        self._shown = url if show else url_without_secrets(url)
         self._wanted_fps = fps
         self._native_fps = FALLBACK_FPS
         self._open_s = max(open_s, stall_s or 0.0)
@@ -182,7 +185,7 @@ class UrlSource:
         self._feed.close()
 
     def __str__(self) -> str:
-        return without_secrets(self._url)
+        return self._shown
 
     def _options(self) -> dict[str, str]:
         # Over UDP, lost packets would smear the picture.
