@@ -55,7 +55,8 @@ def _run(settings: ConsumerSettings, operation: Operation) -> int | None:
 
         def health() -> Health:
             now_ns = monotonic_ns()
-            return consumer_health(reception.counters.metrics(now_ns), now_ns, operation.stall_s)
+            current = reception.counters.metrics(now_ns)
+            return consumer_health(current, now_ns, operation.stall_s or current.stall_s)
 
         def add_metrics(metrics: MetricSet) -> None:
             waiting = {"broker": reception.waiting, "process": reception.queued}

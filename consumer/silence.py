@@ -24,8 +24,6 @@ _REASONS: Final = {
     "superseded": "frames arrive, but none is taken",
 }
 _RECENT_NS: Final = 5_000_000_000
-# The rate in a header may be as near to 0 as a number can be.
-_LONGEST_PATIENCE_S: Final = 200_000.0
 
 
 class ConsumerSilence:
@@ -86,5 +84,4 @@ class ConsumerSilence:
         return f"too old: captured {rough_duration(age_s)} ago by its capture_ns, --max-age is {max_age}"
 
     def _patience_ns(self) -> int:
-        fps = self._counters.newest_fps
-        return 0 if fps is None else int(min(2.5 / fps, _LONGEST_PATIENCE_S) * 1e9)
+        return 0 if self._counters.newest_fps is None else int(self._counters.stall_s * 1e9)

@@ -12,6 +12,7 @@ from typing import Final, Literal, NamedTuple
 
 from fanlight.common.model.frame import FrameHeader
 from fanlight.common.model.histogram import CODEC_BOUNDS_S, Distribution, Histogram
+from fanlight.common.model.stall import StallLimit
 from fanlight.common.model.stats import Jitter, Window, percentile
 
 _AGE_BOUNDS_S: Final = (
@@ -73,7 +74,8 @@ class Presented(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ConsumerStats:
-    """A snapshot. Counters run since the consumer started; rates and ages cover the last 5 s.
+    """A snapshot. Counters run since the consumer started; rates and ages cover the last 5 s,
+    or some frames where fewer come.
 
     Attributes:
         connected: True while subscribed.
@@ -153,6 +155,7 @@ class ConsumerMetrics:
         decoding: time to decode each frame, and to convert it if it was shown, in seconds.
         keyframe_requests: sent to the producer (PLI).
         presented_ns: monotonic time of the latest presentation; None before the first.
+        stall_s: how long none may follow before the stream counts as dead.
     """
 
     stats: ConsumerStats
@@ -161,6 +164,7 @@ class ConsumerMetrics:
     decoding: Distribution
     keyframe_requests: int
     presented_ns: int | None
+    stall_s: float
 
 
 class ConsumerCounters:
@@ -188,8 +192,9 @@ class ConsumerCounters:
         self._counting = threading.RLock()
         # By the names of `ConsumerStats`; the outcomes have the same names.
         self._counts: Counter[str] = Counter()
-        self._ages = _Series(_AGE_BOUNDS_S)
-        self._skews = _Series(_SKEW_BOUNDS_S)
+        self._stall = StallLimit()
+        self._ages = _Series(_AGE_BOUNDS_S, self._stall)
+        self._skews = _Series(_SKEW_BOUNDS_S, self._stall)
         self._jitter = Jitter()
         self._connected = self._blocked = False
         self._newest: FrameHeader | None = None
@@ -205,6 +210,11 @@ class ConsumerCounters:
     def newest_fps(self) -> float | None:
         """Nominal rate of the latest frame; None before the first."""
         return None if self._newest is None else self._newest.fps
+
+    @property
+    def stall_s(self) -> float:
+        """How long no frame may be presented before the stream counts as dead."""
+        return self._stall.seconds
 
     @property
     def last_late_s(self) -> float:
@@ -268,6 +278,8 @@ class ConsumerCounters:
                 with self._lock:
                     self._counts[Outcome.PRESENTED] += 1
                     self._last = shown
+                    self._stall.fps = shown.header.fps
+                    self._stall.arrived(shown.now_ns)
                     self._ages.add(shown.age_ns / 1e9, shown.now_ns)
                     if shown.skew_ns is not None:
                         self._skews.add(abs(shown.skew_ns) / 1e9, shown.now_ns)
@@ -304,6 +316,7 @@ class ConsumerCounters:
                 decoding=self.decoding.snapshot(),
                 keyframe_requests=self._counts["keyframe_requests"],
                 presented_ns=None if self._last is None else self._last.now_ns,
+                stall_s=self._stall.seconds,
             )
 
     def _trace(
@@ -316,8 +329,8 @@ class ConsumerCounters:
 class _Series:
     """A value per presented frame: a window of the last seconds, and a histogram since the start."""
 
-    def __init__(self, bounds: tuple[float, ...]) -> None:
-        self.window = Window()
+    def __init__(self, bounds: tuple[float, ...], stall: StallLimit) -> None:
+        self.window = Window(stall=stall)
         self.histogram = Histogram(bounds)
 
     def add(self, value: float, now_ns: int) -> None:

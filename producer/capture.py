@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from fanlight.common.clock import monotonic_ns
 from fanlight.common.limited_log import LimitedLog
@@ -15,6 +16,8 @@ from fanlight.producer.worker import Worker
 
 _LOG = logging.getLogger(__name__)
 
+_STEADY_NS: Final = 2_000_000_000
+
 
 def _delays() -> Iterator[float]:
     return backoff(random.Random())  # noqa: S311 - jitter only: nothing here is a secret
@@ -23,10 +26,11 @@ def _delays() -> Iterator[float]:
 class Capture(Worker):
     """Reads a source at its own pace, never blocked by encoding or publishing.
 
-    A `live` source is reopened after a failure, without a limit. A source that has never delivered a
-    picture is not reopened: its error is passed to `on_ended`.
+    A `live` source is reopened after a failure, without a limit; one that is not there at the start for
+    `wait_s`. The error of another source is passed to `on_ended`.
 
     Args:
+        wait_s: None for the source's own limit.
         delays: returns the delays between attempts to reopen, in seconds.
     """
 
@@ -36,11 +40,13 @@ class Capture(Worker):
         *,
         on_picture: Callable[[Captured], None],
         on_ended: Callable[[FanlightError | None], None],
+        wait_s: float | None = None,
         delays: Callable[[], Iterator[float]] = _delays,
     ) -> None:
         super().__init__("capture", on_ended)
         self._source = source
         self._on_picture = on_picture
+        self._wait_s = source.wait_s if wait_s is None else wait_s
         self._delays = delays
         self._pictures = 0
 
@@ -58,24 +64,37 @@ class Capture(Worker):
     def _read_and_reopen(self) -> None:
         source = self._source
         delays = self._delays()
-        warnings = LimitedLog(_LOG)
+        warnings, infos = LimitedLog(_LOG), LimitedLog(_LOG, level=logging.INFO)
+        began_ns = monotonic_ns()
+        failed = False
         while not self._stopping.is_set():
             before = self._pictures
+            opened_ns = monotonic_ns()
             try:
                 source.open()
-                if before:
-                    _LOG.info("source %s is back", source)
+                if failed:
+                    infos.warn(monotonic_ns(), "source %s is %s", source, "back" if before else "there")
+                failed = False
+                opened_ns = monotonic_ns()
                 self._read_all()
             except SourceError as error:
-                if not (source.live and self._pictures) or self._stopping.is_set():
+                if not source.live or self._stopping.is_set() or self._gives_up(began_ns):
                     raise
-                warnings.warn(monotonic_ns(), "%s; waiting for it to come back", error)
+                failed = True
+                back = "to come back" if self._pictures else "(--wait)"
+                warnings.warn(monotonic_ns(), "%s; waiting for it %s", error, back)
             else:
                 return
             source.close()
-            if self._pictures > before:
+            # One that ends as soon as it is opened is not asked again and again.
+            if self._pictures > before and monotonic_ns() - opened_ns > _STEADY_NS:
                 delays = self._delays()
             self._stopping.wait(next(delays))
+
+    def _gives_up(self, began_ns: int) -> bool:
+        """Whether the source was never there, and has been waited for long enough."""
+        waited_s = (monotonic_ns() - began_ns) / 1e9
+        return self._wait_s is not None and not self._pictures and waited_s >= self._wait_s
 
     def _read_all(self) -> None:
         while not self._stopping.is_set():

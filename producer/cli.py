@@ -56,15 +56,16 @@ def _run(settings: ProducerSettings, operation: Operation) -> int | None:
             fps=settings.fps,
             size=settings.size,
             max_pixels=settings.max_pixels,
+            stall_s=operation.stall_s,
             show_source=settings.show_source,
             deinterlace=settings.deinterlace,
         )
         pipeline = Pipeline(settings, source, ended)
 
         def health() -> Health:
-            return producer_health(
-                pipeline.metrics(), monotonic_ns(), operation.stall_s, watched=pipeline.watched
-            )
+            current = pipeline.metrics()
+            stall_s = operation.stall_s or current.stall_s
+            return producer_health(current, monotonic_ns(), stall_s, watched=pipeline.watched)
 
         def add_metrics(metrics: MetricSet) -> None:
             add_producer_metrics(metrics, pipeline.metrics(), watched=pipeline.watched, healthy=health().ok)

@@ -15,7 +15,7 @@ from fanlight.common.observe.doctor import report
 from fanlight.common.observe.machine_check import in_child, machine_checks
 from fanlight.common.observe.producer_check import ask_producer
 from fanlight.producer.settings import ProducerSettings
-from fanlight.producer.source import make_source
+from fanlight.producer.source import is_pipe, make_source
 
 _LIMIT_S: Final = 8.0
 
@@ -29,8 +29,12 @@ def producer_checks(settings: ProducerSettings) -> dict[str, Check]:
     """The checks specific to a producer."""
     given: dict[str, Any] = {"loop": settings.loop, "fps": settings.fps, "size": settings.size}
     given["show_source"] = settings.show_source
-    make_source(settings.source, **given)  # raises for a missing file, as the producer does
-    checks: dict[str, Check] = {"source": partial(_source, {"spec": settings.source, **given})}
+    source = make_source(settings.source, **given)  # raises for a missing file, as the producer does
+    if is_pipe(settings.source):  # it can be read only once
+        read_one: Check = partial(ok, f"{source}: a pipe, which only the producer itself may read")
+    else:
+        read_one = partial(_source, {"spec": settings.source, **given})
+    checks: dict[str, Check] = {"source": read_one}
     address = settings.address
     if not isinstance(address, BrokerAddress):
         return checks

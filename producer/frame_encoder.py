@@ -39,6 +39,7 @@ class FrameEncoder:
         self._converter = Converter()
         self._encoder: Encoder | None = None
         self._seq = 0
+        self._key_ns = 0
         self._told = False  # of pictures that are too large
 
     def encode(self, captured: Captured, now_ns: int) -> EncodedFrame:
@@ -55,7 +56,11 @@ class FrameEncoder:
             self._encoder = encoder(
                 settings.codec, fps=self._fps(), gop_s=settings.gop_s, quality=settings.quality
             )
-        encoded = self._encoder.encode(picture, key=self._keyframes.due(now_ns))
+        # The codec counts frames. A source that is slower than it says would have no keyframe for minutes.
+        overdue = now_ns - self._key_ns > 2e9 * settings.gop_s
+        encoded = self._encoder.encode(picture, key=self._keyframes.due(now_ns) or overdue)
+        if encoded.key:
+            self._key_ns = now_ns
         header = FrameHeader(
             stream=settings.stream,
             codec=settings.codec,

@@ -62,10 +62,13 @@ class Pipeline(transport.PublisherEvents):
             max_clients=settings.max_clients,
             payload_frames=settings.payload_frames,
         )
-        self._capture = source and Capture(source, on_picture=self.offer, on_ended=self._source_ended)
-        fps = (lambda: source.fps) if source else (lambda: settings.fps or DEFAULT_FPS)
+        self._capture = source and Capture(
+            source, on_picture=self.offer, on_ended=self._source_ended, wait_s=settings.wait_s
+        )
+        self._source = source
+        self._program_fps = settings.fps or DEFAULT_FPS
         self._encode = Encode(
-            FrameEncoder(settings, self.epoch, fps, self._keyframes),
+            FrameEncoder(settings, self.epoch, self._nominal_fps, self._keyframes),
             self._slot,
             self._publisher,
             self._counters,
@@ -102,9 +105,12 @@ class Pipeline(transport.PublisherEvents):
 
     def offer(self, captured: Captured) -> None:
         """Replace the picture that waits to be encoded, if any. Never waits."""
-        self._counters.captured(monotonic_ns())
+        self._counters.captured(monotonic_ns(), self._nominal_fps())
         if self._slot.put(captured):
             self._count_skipped()
+
+    def _nominal_fps(self) -> float:
+        return self._source.fps if self._source else self._program_fps
 
     def _count_skipped(self) -> None:
         self._counters.dropped(Drop.SKIPPED if self._publisher.watched else Drop.UNWATCHED)

@@ -47,8 +47,8 @@ class ProducerSettings(StreamSettings):
     source: str = option(
         "test",
         units.TEXT,
-        "test (a moving pattern), a camera index such as 0, a file, a URL that FFmpeg opens, a folder of "
-        "images or a pattern such as 'DIR/*.png'",
+        "test (a moving pattern), a camera's index or device, a file, a URL that FFmpeg opens, - for "
+        "standard input, a folder of images or a pattern such as 'DIR/*.png'",
         "SOURCE",
         repr=False,
     )
@@ -70,6 +70,13 @@ class ProducerSettings(StreamSettings):
         units.one_of(Deinterlace),
         "of files and URLs; auto: pictures that are marked as interlaced; on: all; off",
         "WHEN",
+    )
+    wait_s: float | None = option(
+        None,
+        units.duration(zero=True),
+        "how long to wait for a camera or URL that is not there at the start",
+        "TIME",
+        shown="a URL without end, as one that went away; a camera not at all",
     )
     loop: bool = option(False, units.SWITCH, "start a file or a folder of images again at its end")
     codec: Codec = option(Codec.H264, units.one_of(Codec), ", ".join(Codec), "CODEC")

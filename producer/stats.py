@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Final, Literal, TypeAlias, get_args
 
 from fanlight.common.model.histogram import CODEC_BOUNDS_S, Distribution, Histogram
+from fanlight.common.model.stall import StallLimit
 from fanlight.common.model.stats import Window
 
 
@@ -55,7 +56,7 @@ class ProducerStats:
         reconnects: times the connection was lost.
         blocked: True while the broker blocks publishers, being short of memory or disk.
         blocked_s: total time blocked, in seconds.
-        fps: published frames per second, over the last 5 s.
+        fps: published frames per second, over the last 5 s, or some frames where fewer come.
     """
 
     captured: int
@@ -88,6 +89,7 @@ class ProducerMetrics:
         captured_ns: monotonic time of the latest picture; None before the first.
         published_ns: likewise of the latest frame.
         watched_ns: monotonic time since when the stream is watched, if it is.
+        stall_s: how long no picture may follow before the source counts as dead.
     """
 
     stats: ProducerStats
@@ -95,6 +97,7 @@ class ProducerMetrics:
     captured_ns: int | None
     published_ns: int | None
     watched_ns: int | None
+    stall_s: float
 
 
 _REPORT_LIFETIME_NS: Final = 3_000_000_000
@@ -177,7 +180,8 @@ class ProducerCounters:
         self._counts: Counter[str] = Counter()
         self._consumers = ActiveConsumers()
         self._connection = ConnectionTimes()
-        self._sizes = Window()
+        self._stall = StallLimit()
+        self._sizes = Window(stall=self._stall)
         self._encoding = Histogram(CODEC_BOUNDS_S)
         self._latest_ns: dict[str, int] = {}
         self.last_stale_s = 0.0
@@ -188,8 +192,11 @@ class ProducerCounters:
         with self._lock:
             return self._encoding.snapshot().total
 
-    def captured(self, now_ns: int) -> None:
+    def captured(self, now_ns: int, fps: float = 0.0) -> None:
+        """A picture came from the source, which has this nominal rate."""
         with self._lock:
+            self._stall.fps = fps
+            self._stall.arrived(now_ns)
             self._counts["captured"] += 1
             self._latest_ns["captured"] = now_ns
 
@@ -257,4 +264,5 @@ class ProducerCounters:
                 captured_ns=latest_ns("captured"),
                 published_ns=latest_ns("published"),
                 watched_ns=latest_ns("watched"),
+                stall_s=self._stall.seconds,
             )

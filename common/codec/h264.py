@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from fractions import Fraction
 from functools import partial
 from typing import Final
 
@@ -17,7 +16,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from fanlight.common.codec.base import MARGIN_PIXELS, DeferredPixels, Encoded, check_size
 from fanlight.common.codec.picture import Converter, Picture, PixelConverter, plane_view, size_of
 from fanlight.common.model.errors import DecodeError, EncodeError
-from fanlight.common.model.frame import EncodedFrame
+from fanlight.common.model.frame import EncodedFrame, rate_fraction
 from fanlight.common.model.pixels import PictureFormat, Pixels
 from fanlight.common.model.reasons import reason
 
@@ -72,7 +71,7 @@ class H264Encoder:
 
     def _open(self, width: int, height: int) -> VideoCodecContext:
         context = CodecContext.create("libx264", "w")
-        rate = Fraction(self._fps).limit_denominator(1001)
+        rate = rate_fraction(self._fps)
         context.width, context.height, context.pix_fmt = width, height, "yuv420p"
         context.framerate, context.time_base = rate, 1 / rate
         context.gop_size = max(1, round(self._fps * self._gop_s))

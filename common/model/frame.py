@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from fractions import Fraction
 from typing import Final, NamedTuple
 
 from fanlight.common.model.errors import WireFormatError
@@ -24,6 +25,8 @@ MAX_SIDE: Final = 16384
 # 8K UHD. A header that announces more is refused before any memory is allocated for the picture.
 MAX_PIXELS: Final = 7680 * 4320
 MAX_FPS: Final = 1000.0
+# One frame in eleven days: the lowest rate that an AMQP decimal of nine digits holds.
+MIN_FPS: Final = 1e-6
 _MAX_INT63: Final = 2**63 - 1
 
 STREAM_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -181,13 +184,15 @@ class EncodedFrame:
     body: bytes
 
 
-def _exact(fps: float) -> int | Decimal:
-    """A rate as an AMQP integer or decimal, since pika does not encode floats.
+def rate_fraction(fps: float) -> Fraction:
+    """A rate from `MIN_FPS` to `MAX_FPS` as FFmpeg takes it: a fraction that fits 32 bits, and is not 0."""
+    exact = Fraction(fps)
+    return exact.limit_denominator(1001) if fps >= 1 else 1 / (1 / exact).limit_denominator(1001)
 
-    Nine digits fit the 32 bits of an AMQP decimal. The lowest rate is one frame in 11 days: it must differ
-    from 0, which receivers reject.
-    """
-    return int(fps) if float(fps).is_integer() else Decimal(f"{max(fps, 1e-6):.9g}")
+
+def _exact(fps: float) -> int | Decimal:
+    """A rate as an AMQP integer or decimal, since pika does not encode floats."""
+    return int(fps) if float(fps).is_integer() else Decimal(f"{max(fps, MIN_FPS):.9g}")
 
 
 def _integer(headers: Mapping[str, object], field: str, low: int, high: int) -> int:
@@ -207,5 +212,5 @@ def _rate(headers: Mapping[str, object], field: str) -> float:
         except (OverflowError, ValueError):
             rate = math.nan
         if 0 < rate <= MAX_FPS:
-            return rate
+            return max(rate, MIN_FPS)  # an interval of 1e300 s overflows whatever is derived from it
     raise WireFormatError(field, value, f"a number above 0 and up to {MAX_FPS:g}")

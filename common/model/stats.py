@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
+from fanlight.common.model.stall import StallLimit
+
 
 def percentile(values: Iterable[float], fraction: float) -> float | None:
     """The nearest-rank percentile; None if there are no values."""
@@ -18,14 +20,23 @@ def percentile(values: Iterable[float], fraction: float) -> float | None:
 
 
 class Window:
-    """The values of the last `span_ns`, at most `capacity` of them."""
+    """The values of the last `span_ns`, at most `capacity` of them.
 
-    def __init__(self, span_ns: int = 5_000_000_000, capacity: int = 2000) -> None:
-        self._span_ns = span_ns
+    Args:
+        stall: the window is as long as this limit where that is longer, so that it holds some values of a
+            slow stream too.
+    """
+
+    def __init__(
+        self, span_ns: int = 5_000_000_000, capacity: int = 2000, stall: StallLimit | None = None
+    ) -> None:
+        self._least_ns = span_ns
+        self._stall = stall
         self._values: deque[tuple[int, float]] = deque(maxlen=capacity)
 
     def add(self, value: float, now_ns: int) -> None:
-        while self._values and now_ns - self._values[0][0] > self._span_ns:
+        span_ns = self._span_ns
+        while self._values and now_ns - self._values[0][0] > span_ns:
             self._values.popleft()
         self._values.append((now_ns, value))
 
@@ -41,7 +52,12 @@ class Window:
         return (len(left) - 1) / max((now_ns - left[0][0]) / 1e9, 1e-9)
 
     def _left(self, now_ns: int) -> list[tuple[int, float]]:
-        return [entry for entry in self._values if now_ns - entry[0] <= self._span_ns]
+        span_ns = self._span_ns
+        return [entry for entry in self._values if now_ns - entry[0] <= span_ns]
+
+    @property
+    def _span_ns(self) -> int:
+        return max(self._least_ns, int(self._stall.seconds * 1e9) if self._stall else 0)
 
 
 # A larger change of the transit time is no network delay: a wall clock was set.

@@ -19,6 +19,7 @@ from fanlight.common.model.frame import (
     MAX_FPS,
     MAX_PIXELS,
     MAX_SIDE,
+    MIN_FPS,
     STREAM_NAME,
     STREAM_NAME_RULE,
 )
@@ -41,6 +42,10 @@ def _same(value: Any) -> Any:
     return value
 
 
+class AmbiguousText(ValueError):
+    """The text has several meanings; the message names them, as the end of a sentence."""
+
+
 @dataclass(frozen=True, slots=True)
 class Notation(Generic[T]):
     """Syntax and allowed values of a setting.
@@ -60,10 +65,12 @@ class Notation(Generic[T]):
     convert: Callable[[Any], T] = _same
 
     def read(self, text: str) -> T:
-        """Parse and check a text. Raises ValueError with the rule."""
+        """Parse and check a text. Raises ValueError with the rule, or `AmbiguousText`."""
         try:
             value = self.parse(text)
             allowed = self.allows(value)
+        except AmbiguousText:
+            raise
         except ValueError:
             allowed = False
         if not allowed:
@@ -101,7 +108,7 @@ def checked(setting: str, text: str, read: Callable[[str], T]) -> T:
 
 
 def duration(most_s: float = _MAX_DURATION_S, *, zero: bool = False) -> Notation[float]:
-    """Seconds, written `500ms`, `20s`, `1.5m`, `2h`, or as a plain number."""
+    """Seconds, written `500ms`, `20s`, `1.5m` or `2h`; only 0 needs no unit."""
     least = "from 0" if zero else "above 0"
     return Notation(
         f"a duration such as 500ms, 20s or 1.5m, {least} and up to {duration_text(most_s)}",
@@ -116,6 +123,11 @@ def duration_text(seconds: float) -> str:
     """A duration in the largest unit of which it has at least one: `500ms`, `1.5m`."""
     unit = next((unit for unit in ("h", "m", "s") if seconds >= _SECONDS[unit]), "ms" if seconds else "s")
     return f"{seconds / _SECONDS[unit]:g}{unit}"
+
+
+def rate_text(fps: float) -> str:
+    """Frames per second, so that a slow stream does not read like a dead one: `29.9 fps`, `0.017 fps`."""
+    return f"{fps:.2g} fps" if 0 < fps < 0.95 else f"{fps:.1f} fps"
 
 
 def rough_duration(seconds: float) -> str:
@@ -166,7 +178,11 @@ def _seconds(text: str) -> float:
     match = _DURATION.fullmatch(text.strip())
     if match is None:
         raise ValueError
-    return float(match[1]) * _SECONDS[match[2] or "s"]
+    number = float(match[1])
+    if match[2] is None and 0 < number <= 1000 * _MAX_DURATION_S:
+        # Half of all programs count in seconds, the others in milliseconds.
+        raise AmbiguousText(f"a duration with its unit: {match[1]}ms or {match[1]}s?")
+    return number * _SECONDS[match[2] or "s"]
 
 
 def _size_px(text: str) -> tuple[int, int]:
@@ -225,9 +241,9 @@ SIZE: Final = Notation(
 )
 """(width, height) in pixels."""
 RATE: Final = Notation(
-    f"a number of frames per second above 0 and up to {MAX_FPS:g}",
+    f"a number of frames per second from {MIN_FPS:f} (one in 11 days) to {MAX_FPS:g}",
     float,
-    lambda value: 0 < value <= MAX_FPS,
+    lambda value: MIN_FPS <= value <= MAX_FPS,
     "{:g}".format,
     number,
 )

@@ -117,7 +117,11 @@ class Operation(OptionGroup):
         "HOST:PORT",
         shown="nowhere",
     )
-    stall_s: float = option(
-        3.0, units.duration(), "of --metrics: without a frame for this long, /healthz says 503", "TIME"
+    stall_s: float | None = option(
+        None,
+        units.duration(),
+        "without a frame for this long, /healthz says 503, and a producer opens its camera or URL anew",
+        "TIME",
+        shown="3s, or three intervals of a slower source",
     )
     doctor: bool = option(False, units.SWITCH, "check everything that is needed, say what to do, and end")

@@ -14,7 +14,7 @@ import av
 
 from fanlight.common import codec
 from fanlight.common.model.errors import SinkError
-from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader
+from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader, rate_fraction
 
 FORMATS: Final = {".mp4": "mp4", ".mkv": "matroska"}
 _TRACKS: Final = {Codec.H264: "h264", Codec.JPEG: "mjpeg", Codec.PNG: "png", Codec.RAW: "h264"}
@@ -93,7 +93,7 @@ class Muxer:
         # 4:2:0 needs even sizes; the encoder pads an odd one by a pixel, and MP4 has no crop.
         self._stream = self._container.add_mux_stream(
             _TRACKS[header.codec],
-            rate=Fraction(header.fps).limit_denominator(1001),
+            rate=rate_fraction(header.fps),
             width=header.width + (header.width % 2 if inter_coded else 0),
             height=header.height + (header.height % 2 if inter_coded else 0),
             time_base=_TIME_BASE,
@@ -124,7 +124,7 @@ class Muxer:
         packet.time_base = _TIME_BASE
         packet.pts = packet.dts = _ticks(self._timeline.advance(frame.header.capture_ns, arrival_ns))
         # Used for the last frame only: for others libav uses the next timestamp.
-        packet.duration = _ticks(1e9 / frame.header.fps)
+        packet.duration = _ticks(min(1e9 / frame.header.fps, MAX_STEP_NS))
         packet.is_keyframe = key
         self._container.mux_one(packet)
         self.frames += 1

@@ -11,6 +11,7 @@ from fanlight.common import clock
 from fanlight.common.model.errors import SinkError
 from fanlight.common.model.reasons import reason
 from fanlight.common.runtime.live_line import LIVE_LINE
+from fanlight.common.model.units import rate_text
 from fanlight.consumer.sinks.base import Sink, SinkContext
 from fanlight.consumer.stats import ConsumerStats
 
@@ -28,7 +29,7 @@ def status_line(name: str, stats: ConsumerStats) -> str:
     elif stats.age_p50_s is None or stats.age_p99_s is None:
         parts.append(stats.no_frame or "waiting for the producer...")
     else:
-        parts.append(f"{stats.fps:.1f} fps")
+        parts.append(rate_text(stats.fps))
         parts.append(f"age p50 {stats.age_p50_s * 1e3:.0f} ms, p99 {stats.age_p99_s * 1e3:.0f} ms")
         if stats.shared:
             parts.append("via host")

@@ -13,6 +13,7 @@ from fanlight.common.clock import monotonic_ns
 from fanlight.common.model.errors import SinkError
 from fanlight.common.model.pixels import Pixels, three_channels
 from fanlight.common.runtime.opencv import opencv_problem
+from fanlight.common.model.units import rate_text
 from fanlight.common.runtime.x_libraries import unify_x_libraries
 from fanlight.consumer.sinks.base import Sink, SinkContext
 from fanlight.consumer.stats import ConsumerStats
@@ -154,7 +155,7 @@ def enlargement(width: int, height: int) -> int:
 def label_text(name: str, stats: ConsumerStats) -> str:
     """`c1   30.0 fps   12 ms`: the name, the rate shown and the median age."""
     age = "-" if stats.age_p50_s is None else f"{stats.age_p50_s * 1e3:.0f}"
-    return f"{name}   {stats.fps:.1f} fps   {age} ms"
+    return f"{name}   {rate_text(stats.fps)}   {age} ms"
 
 
 class Label:

@@ -50,6 +50,11 @@ class Source(Protocol):
         ...
 
     @property
+    def wait_s(self) -> float | None:
+        """How long a live source is waited for at the start, if no setting says so; None without end."""
+        ...
+
+    @property
     def fps(self) -> float:
         """Nominal frames per second; valid after `open`."""
         ...

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     import cv2
 
 _OPEN_S = 10.0  # some USB cameras take seconds to start
-_STALL_S = 3.0
 
 
 class CameraSource:
@@ -34,10 +33,11 @@ class CameraSource:
         fps: requested from the camera, and the upper limit if it delivers more.
         size: (width, height), requested from the camera, which may choose another one.
         open_s: how long to wait for it to open.
-        stall_s: how long to wait for a picture.
+        stall_s: how long to wait for a picture, and for it to open if longer; None for `StallLimit`'s.
     """
 
     live = True
+    wait_s = 0.0  # a wrong index is more frequent than a camera that is plugged in later
 
     def __init__(
         self,
@@ -46,19 +46,20 @@ class CameraSource:
         fps: float | None = None,
         size: tuple[int, int] | None = None,
         open_s: float = _OPEN_S,
-        stall_s: float = _STALL_S,
+        stall_s: float | None = None,
     ) -> None:
         self.fps = fps or FALLBACK_FPS
         self.drops = Drops()
         self._device = device
         self._wanted_fps = fps
         self._size = size
-        self._feed = LiveFeed(str(self), self.drops, open_s=open_s, stall_s=stall_s)
+        self._feed = LiveFeed(str(self), self.drops, open_s=max(open_s, stall_s or 0.0), stall_s=stall_s)
 
     def open(self) -> None:
         grabber = OpenCvGrabber(self._device, str(self), self._wanted_fps, self._size)
         if self._feed.open(grabber):
             self.fps = min(self._wanted_fps or grabber.fps, grabber.fps)
+            self._feed.stall.fps = self.fps
             self._feed.limit(self._wanted_fps)
 
     def read(self) -> Captured | None:
@@ -83,6 +84,7 @@ class OpenCvGrabber:
     wanted_fps: float | None
     size: tuple[int, int] | None
     fps: float = FALLBACK_FPS
+    due_ns: int = 0
     _capture: cv2.VideoCapture | None = None
 
     def open(self) -> None:
@@ -95,9 +97,10 @@ class OpenCvGrabber:
         # OpenCV's own log repeats what the return values report. Versions 4 and 5 name this differently.
         set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
         set_log_level(0)
-        # By index, try V4L2 only: the other backends add seconds and log lines.
-        by_index_on_linux = isinstance(self.device, int) and sys.platform == "linux"
-        capture = cv2.VideoCapture(self.device, cv2.CAP_V4L2 if by_index_on_linux else cv2.CAP_ANY)
+        # A device by V4L2 only: the other backends add seconds and log lines.
+        is_device = isinstance(self.device, int) or Path(self.device).is_char_device()
+        v4l2 = is_device and sys.platform == "linux"
+        capture = cv2.VideoCapture(self.device, cv2.CAP_V4L2 if v4l2 else cv2.CAP_ANY)
         if not capture.isOpened():
             capture.release()
             raise SourceError(f"{self.name}: cannot be opened; {advice(self.device)}")
@@ -105,6 +108,8 @@ class OpenCvGrabber:
         # picture is old.
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
         if self.size is not None:
+            # Before the size, which the camera else refuses: uncompressed, USB 2 carries 5 to 10 fps of it.
+            capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
             capture.set(cv2.CAP_PROP_FRAME_WIDTH, self.size[0])
             capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self.size[1])
         if self.wanted_fps is not None:
@@ -139,6 +144,6 @@ def advice(device: int | str, present: Sequence[str] | None = None) -> str:
     if not present:
         return "this machine has no camera (no /dev/video*); --source test needs none"
     path = f"/dev/video{device}" if isinstance(device, int) else device
-    if path in present:
+    if path in present or os.path.realpath(path) in present:
         return f"is {path} in use by another program, or its access not allowed?"
     return f"there are {', '.join(present)}"

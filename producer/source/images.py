@@ -79,6 +79,7 @@ class ImagesSource:
     """
 
     live = False
+    wait_s = 0.0
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from fanlight.common.clock import monotonic_ns
 from fanlight.common.model.errors import SourceError
+from fanlight.common.model.stall import StallLimit
 from fanlight.common.runtime.slot import NewestSlot
 from fanlight.producer.source.base import Captured
 from fanlight.producer.source.pacing import FrameRateLimiter
@@ -20,8 +21,17 @@ from fanlight.producer.stats import Drop, Drops
 _JOIN_S = 0.5
 
 
+class NoAnswerError(SourceError):
+    """A grabber did not open in time."""
+
+
 class Grabber(Protocol):
     """A device or connection. All methods are called on the feed's reader thread."""
+
+    @property
+    def due_ns(self) -> int:
+        """Until this monotonic time no picture is missed: the next one waits for it. Any thread."""
+        ...
 
     def open(self) -> None:
         """Open the device or connection. May block; raises SourceError or ConfigError."""
@@ -31,7 +41,9 @@ class Grabber(Protocol):
         """The next picture; None when there are no more, or soon after `stop`. May block."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Release everything; also without `open`, and then on the caller's thread."""
+        ...
 
 
 class LiveFeed:
@@ -41,15 +53,18 @@ class LiveFeed:
         name: for messages.
         drops: counts the pictures that are not returned.
         open_s: how long to wait for a grabber to open.
-        stall_s: how long to wait for a picture.
+        stall_s: how long to wait for a picture; None for three intervals of the source, see `StallLimit`.
+
+    Attributes:
+        stall: the limit for the next picture.
     """
 
-    def __init__(self, name: str, drops: Drops, *, open_s: float, stall_s: float) -> None:
+    def __init__(self, name: str, drops: Drops, *, open_s: float, stall_s: float | None) -> None:
         self.interrupted = threading.Event()
+        self.stall = StallLimit(stall_s)
         self._name = name
         self._drops = drops
         self._open_s = open_s
-        self._stall_s = stall_s
         self._limiter: FrameRateLimiter | None = None
         self._reader: _Reader | None = None
 
@@ -57,16 +72,19 @@ class LiveFeed:
         """Close the previous grabber and wait until this one is open. False if interrupted.
 
         Raises:
-            SourceError: it failed, or took longer than `open_s`.
+            SourceError: it failed.
+            NoAnswerError: it took longer than `open_s`.
             ConfigError: from the grabber.
         """
         self.close()
+        self.stall.reopened()
         self._limiter = None
         self._reader = reader = _Reader(grabber, self._name, self._drops)
         if self.interrupted.is_set():
+            grabber.close()
             return False
         if not reader.open(self._open_s):
-            raise SourceError(f"{self._name}: no answer for {self._open_s:g} s")
+            raise NoAnswerError(f"{self._name}: no answer for {self._open_s:g} s")
         return not self.interrupted.is_set()
 
     def limit(self, fps: float | None) -> None:
@@ -77,14 +95,17 @@ class LiveFeed:
         """The newest picture, each once; None after the last one or after `interrupt`.
 
         Raises:
-            SourceError: the grabber failed, or there was no new picture for `stall_s`.
+            SourceError: the grabber failed, or there was no new picture in time.
         """
         while not self.interrupted.is_set() and self._reader is not None:
-            captured = self._reader.newest.take(self._stall_s)
+            captured = self._reader.take(self.stall.seconds)
             if captured is None:
-                if not self._reader.ended:
-                    raise SourceError(f"{self._name}: no frame for {self._stall_s:g} s")
-                return None
+                if self._reader.ended:
+                    return None
+                silent_s = self.stall.seconds
+                self.stall.stalled()
+                raise SourceError(f"{self._name}: no frame for {silent_s:g} s")
+            self.stall.arrived(captured.captured_ns)
             if self._limiter is None or self._limiter.admits(monotonic_ns()):
                 return captured
             self._drops[Drop.LIMITED] += 1
@@ -125,6 +146,15 @@ class _Reader:
         if self._failure is not None and not (self._opened or self._stop.is_set()):
             raise self._failure
         return done
+
+    def take(self, stall_s: float) -> Captured | None:
+        """The newest picture; None at the end, or if one was due for `stall_s` and did not come."""
+        left_s = stall_s
+        while (captured := self.newest.take(left_s)) is None and not self.newest.drained:
+            left_s = stall_s - (monotonic_ns() - self._grabber.due_ns) / 1e9
+            if left_s <= 0:
+                break
+        return captured
 
     @property
     def ended(self) -> bool:

@@ -40,18 +40,22 @@ class Pacer:
     """Maps media time (nanoseconds from the first picture) to monotonic time.
 
     After a stall it continues from there: the missed pictures are late rather than all at once.
+
+    Attributes:
+        due_ns: when the picture is due that was waited for last; 0 at first.
     """
 
     def __init__(self, clock: Clock | None = None, rebase_after_ns: int = _NS_PER_S // 2) -> None:
         self._clock = clock or Clock()
         self._rebase_after_ns = rebase_after_ns
+        self.due_ns = 0
         self._origin_ns: int | None = None
         self._captured_ns = 0
 
     def wait(self, media_ns: int, interrupted: threading.Event) -> int | None:
         """Wait until the picture at `media_ns` is due; its capture time, or None if interrupted."""
         now_ns, wall_ns = self._clock.monotonic_ns, self._clock.wall_ns
-        deadline_ns = self.deadline_ns(media_ns, now_ns())
+        self.due_ns = deadline_ns = self.deadline_ns(media_ns, now_ns())
         if not self._clock.wait_until(deadline_ns, interrupted):
             return None
         return self.capture_ns(deadline_ns, now_ns=now_ns(), wall_ns=wall_ns())
@@ -83,17 +87,27 @@ class MediaClock:
 
     Files may lack timestamps, repeat them, jump back at a splice or restart, or leap by hours after a
     wrap. Such a picture follows the previous one at the nominal interval.
+
+    Args:
+        longest_step_ns: a longer pause is a leap; but three nominal intervals are a pause.
     """
 
     def __init__(self, interval_ns: int, longest_step_ns: int = 10 * _NS_PER_S) -> None:
         self._interval_ns = interval_ns
-        self._longest_step_ns = longest_step_ns
+        self._longest_step_ns = max(longest_step_ns, 3 * interval_ns)
         self._last_ns = -interval_ns
         self._offset_ns: int | None = None
+        self._pause_ns: int | None = None
+
+    def start_over(self, pause_ns: int) -> None:
+        """The file starts again; `pause_ns` is how long its last picture is shown, 0 if unknown."""
+        self._offset_ns = None
+        self._pause_ns = min(pause_ns, self._longest_step_ns) or None
 
     def place(self, pts_ns: int | None) -> int:
         """The media time of a picture, in nanoseconds; `pts_ns` is None without a timestamp."""
-        following_ns = self._last_ns + self._interval_ns
+        following_ns = self._last_ns + (self._pause_ns or self._interval_ns)
+        self._pause_ns = None
         if pts_ns is None:
             self._last_ns = following_ns
             return following_ns

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import logging
+import re
 import threading
 from collections.abc import Iterator
 
 import av
 from av.container import InputContainer
+from av.format import Flags
 from av.video.stream import VideoStream
 
 from fanlight.common.limited_log import LimitedLog
@@ -19,13 +22,25 @@ from fanlight.producer.source.base import Captured
 from fanlight.producer.source.catch_up import CatchUp
 from fanlight.producer.source.display import DisplayFilter
 from fanlight.producer.source.pacing import Clock, MediaClock, Pacer, interval_ns
-from fanlight.producer.source.video_input import FALLBACK_FPS, VideoInput, failure_reason, nominal_fps
+from fanlight.producer.source.video_input import (
+    FALLBACK_FPS,
+    SEGMENTED,
+    VideoInput,
+    failure_reason,
+    nominal_fps,
+)
 from fanlight.producer.stats import Drop, Drops
 
 _log = logging.getLogger(__name__)
 
-# Formats that deliver segments of several seconds at once: paced, although live.
-_SEGMENTED = frozenset({"hls", "dash"})
+# The size is of a description, or made up.
+_UNSIZED = SEGMENTED | {"sdp", "mpjpeg"}
+# Demuxers of one picture.
+_PICTURE = re.compile(r"image2(pipe)?|.*_pipe")
+# Of a still picture, unless `fps` says otherwise.
+_POLLS_PER_S = 1.0
+_LEAP_NS = 10_000_000_000
+_HOUR_NS = 3600 * 1_000_000_000
 
 
 class Playback:
@@ -37,8 +52,9 @@ class Playback:
         loop: start over at the end, without a gap; likewise.
 
     Attributes:
-        endless: True without a known duration; valid after `open`.
+        endless: True without a known duration or size; valid after `open`.
         native_fps: the rate of the video; likewise.
+        still: True for the URL of one picture, which is asked for `fps` times a second; likewise.
     """
 
     def __init__(
@@ -50,7 +66,7 @@ class Playback:
         loop: bool = False,
         clock: Clock | None = None,
     ) -> None:
-        self.endless = False
+        self.endless = self.still = False
         self.native_fps = FALLBACK_FPS
         self._input = video
         self._drops = drops
@@ -58,7 +74,9 @@ class Playback:
         self._loop = loop
         self._clock = clock or Clock()
         self._log = LimitedLog(_log)
+        self._polls = Pacer(self._clock)
         self._pacer: Pacer | None = None  # None where the network paces the stream
+        self._stop = threading.Event()
         self._arrived_ns = 0
         self._container: InputContainer | None = None
         self._display = DisplayFilter(video.name)
@@ -69,6 +87,11 @@ class Playback:
         """Pictures per second as they are returned; `native_fps` unless another rate was requested."""
         return self.native_fps if self._fps is None or self.endless else self._fps
 
+    @property
+    def due_ns(self) -> int:
+        """Monotonic time at which the picture is due that `grab` waits for, if it waits."""
+        return (self._pacer or self._polls).due_ns
+
     def open(self) -> None:
         """Open the input and find its video stream.
 
@@ -77,10 +100,20 @@ class Playback:
             ConfigError: FFmpeg does not support the protocol.
         """
         container, stream = self._open_input()
-        self.endless = self._input.timeouts_s is not None and (container.duration or 0) <= 0
-        paced = not self.endless or not _SEGMENTED.isdisjoint(container.format.name.split(","))
-        self._pacer = Pacer(self._clock) if paced else None
+        formats = frozenset(container.format.name.split(","))
+        segmented = not formats.isdisjoint(SEGMENTED)
+        # What has a size is a recording, even where nothing in it says how long it is.
+        finite = (container.duration or 0) > 0 or (container.size > 0 and formats.isdisjoint(_UNSIZED))
+        local = self._input.timeouts_s is None
+        by_name = not local and isinstance(self._input.address, str)
+        self.still = by_name and any(map(_PICTURE.fullmatch, formats))
+        self.endless = self.still or not (local or finite)
+        # Segments arrive at once: paced, although live.
+        self._pacer = Pacer(self._clock) if segmented or not self.endless else None
         self.native_fps = nominal_fps(stream)
+        if self.still:
+            self.native_fps = self._fps or _POLLS_PER_S
+            self._polls.deadline_ns(0, self._clock.monotonic_ns())
         self._display = DisplayFilter(
             self._input.name,
             deinterlace=self._input.deinterlace,
@@ -95,6 +128,7 @@ class Playback:
         Raises:
             SourceError: nothing in it can be decoded, the connection failed, or no data came in time.
         """
+        self._stop = stop
         for frame, media_ns in self._frames:
             capture_ns = self._pacer.wait(media_ns, stop) if self._pacer else self._arrived_ns
             return None if capture_ns is None else Captured(frame, capture_ns)
@@ -105,6 +139,7 @@ class Playback:
         if self._container is not None:
             self._container.close()
             self._container = None
+        self._input.close()
 
     def _open_input(self) -> tuple[InputContainer, VideoStream]:
         self._container, stream = self._input.open()
@@ -114,21 +149,29 @@ class Playback:
         self, container: InputContainer, stream: VideoStream
     ) -> Iterator[tuple[av.VideoFrame, int]]:
         """The pictures, each with its media time."""
-        clock = MediaClock(interval_ns(self.fps))
+        clock = MediaClock(interval_ns(self.fps), longest_pause_ns(container, endless=self.endless))
         own_rate = self._fps is None or self.endless
         frames = self._decode_once(container, stream)
-        while True:
+        for polls in itertools.count(1):
             first: av.VideoFrame | None = None
+            count = 0
             for frame in frames:
                 first = first or frame
-                pts_ns = None
-                if own_rate and frame.pts is not None and frame.time_base is not None:
-                    pts_ns = int(frame.pts * frame.time_base * 1_000_000_000)
-                yield frame, clock.place(pts_ns)
+                count += 1
+                yield frame, clock.place(_ns(frame.pts, frame) if own_rate else None)
             if first is None:
                 raise SourceError(f"{self._input.name}: nothing in it can be decoded")
+            if self.still and count == 1:
+                if self._polls.wait(polls * interval_ns(self.fps), self._stop) is None:
+                    return
+                container.close()
+                container, stream = self._open_input()
+                frames = self._decode_once(container, stream)
+                continue
             if self.endless or not self._loop:
                 return
+            # A slide at the end, or the last picture of a GIF.
+            clock.start_over(_ns(frame.duration, frame) or 0 if own_rate else 0)
             container, stream, frames = self._start_over(container, stream, first.pts)
 
     def _start_over(
@@ -166,6 +209,8 @@ class Playback:
                 yield from frames
             yield from self._display.flush()
         except av.FFmpegError as error:
+            if self.still and error.errno == errno.EIO:
+                return  # an answer without a length ended
             if self._input.timeouts_s is not None:
                 timed_out = isinstance(error, av.error.ExitError)
                 why = failure_reason(error) if timed_out else f"the stream broke off ({reason(error)})"
@@ -190,3 +235,19 @@ class Playback:
                 self._drops[Drop.SKIPPED] += 1
             else:
                 yield packet
+
+
+def longest_pause_ns(container: InputContainer, *, endless: bool) -> int:
+    """The longest step of a timestamp that is a pause; a longer one is a leap."""
+    if endless or not SEGMENTED.isdisjoint(container.format.name.split(",")):
+        return _LEAP_NS  # an advertisement in between has times of its own
+    # As in ffmpeg, but that broadcasts, which may be spliced, are believed for an hour.
+    discontinuous = container.format.flags & Flags.ts_discont.value  # type: ignore[operator] # an int
+    return _HOUR_NS if discontinuous else 30 * _HOUR_NS
+
+
+def _ns(ticks: int | None, frame: av.VideoFrame) -> int | None:
+    """A time or duration of a frame in nanoseconds."""
+    if ticks is None or frame.time_base is None:
+        return None
+    return int(ticks * frame.time_base * 1_000_000_000)

@@ -88,6 +88,7 @@ class TestPatternSource:
 
     __test__ = False
     live = False
+    wait_s = 0.0
 
     def __init__(
         self,

@@ -49,6 +49,7 @@ def _producer(flags: list[str], control: FaultControl) -> int:
         """The test pattern; the time of its capture is burnt in three times."""
 
         live = True
+        wait_s = 0.0
 
         def __init__(self, size: tuple[int, int], fps: float) -> None:
             self.fps = fps

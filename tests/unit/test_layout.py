@@ -51,6 +51,7 @@ TESTED_ELSEWHERE: Final[dict[str, str]] = {
     "producer/pipeline.py": "tests/integration/test_pipeline.py",
     "producer/producer.py": "tests/integration/test_pipeline.py",
     "producer/source/__init__.py": "tests/unit/producer/source/test_make_source.py",
+    "producer/source/pipe.py": "tests/integration/test_pipes.py",
 }
 
 # What each room may import of ours; the longest folder counts.

@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 
 import pytest
 
+from fanlight.consumer.metrics import consumer_health
 from fanlight.consumer.stats import ConsumerCounters, ConsumerStats, Outcome, Presented, TraceRow
 from tests.support.headers import header
 
@@ -134,13 +135,29 @@ def test_ages_and_rate_are_those_of_the_last_five_seconds(counters: ConsumerCoun
     assert sum(counters.metrics(60 * SECOND).ages.counts) == 100
 
 
+@pytest.mark.parametrize("interval_s", [4, 60])
+def test_a_slow_stream_keeps_its_figures_between_two_frames(
+    counters: ConsumerCounters, interval_s: int
+) -> None:
+    for number in range(4):
+        counters.presented.append(shown(number, now_ns=number * interval_s * SECOND))
+    for later_s in (0, interval_s):
+        now_ns = (3 * interval_s + later_s) * SECOND
+        stats, metrics = counters.stats(now_ns), counters.metrics(now_ns)
+        assert stats.age_p50_s == 0.01
+        assert stats.fps == pytest.approx(1 / interval_s, rel=0.5)
+        assert metrics.stall_s == 3 * interval_s
+        assert consumer_health(metrics, now_ns, metrics.stall_s).ok
+    assert counters.stats((6 * interval_s + 1) * SECOND).age_p50_s is None, "it has stopped"
+
+
 def test_skew_is_a_distance_and_absent_without_sync(counters: ConsumerCounters) -> None:
     counters.presented.append(shown())
     assert counters.stats(0).skew_p50_s is None
     counters.presented.extend(shown(skew_ns=skew_ns) for skew_ns in (-3 * MS, MS, 2 * MS))
     assert counters.stats(0).skew_p50_s == 0.002
     assert counters.metrics(0).skews.total == pytest.approx(0.006)
-    assert counters.stats(6 * SECOND).skew_p50_s is None
+    assert counters.stats(121 * SECOND).skew_p50_s is None
 
 
 def test_jitter_is_in_seconds_and_starts_anew_with_a_new_epoch(counters: ConsumerCounters) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ class ScriptedSource:
     """Each opening plays its script; a script that runs out blocks until it is interrupted."""
 
     fps = 30.0
+    wait_s: float | None = 0.0
 
     def __init__(self, *openings: Script, live: bool = False) -> None:
         self.live = live
@@ -61,7 +63,7 @@ class ScriptedSource:
 
 
 class Bench:
-    def __init__(self, source: ScriptedSource) -> None:
+    def __init__(self, source: ScriptedSource, wait_s: float | None = None) -> None:
         self.source = source
         self.pictures: list[Captured] = []
         self.ends: list[FanlightError | None] = []
@@ -69,6 +71,7 @@ class Bench:
             source,
             on_picture=self.pictures.append,
             on_ended=self._on_ended,
+            wait_s=wait_s,
             delays=lambda: itertools.repeat(0.0),
         )
 
@@ -118,6 +121,43 @@ def test_a_camera_that_fails_is_opened_again_until_it_is_back(caplog: pytest.Log
     assert bench.source.opened == 4
     assert bench.source.closed >= 4
     assert caplog.messages == ["camera 0 is gone; waiting for it to come back", "source camera 0 is back"]
+
+
+@pytest.mark.parametrize(("own_s", "wait_s"), [(None, None), (0.0, 3600.0)])
+def test_a_source_that_is_not_there_yet_is_waited_for(
+    own_s: float | None, wait_s: float | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    source = ScriptedSource([-1], [-1], [1, 2], live=True)
+    source.wait_s = own_s
+    bench = Bench(source, wait_s).run()
+    assert (bench.ends, bench.times) == ([None], [1, 2])
+    assert caplog.messages == ["camera 0 is not there; waiting for it (--wait)", "source camera 0 is there"]
+
+
+def test_no_longer_than_it_is_told_to(caplog: pytest.LogCaptureFixture) -> None:
+    source = ScriptedSource([-1], [1, GONE], [2], live=True)
+    source.wait_s = None
+    assert [str(error) for error in Bench(source, wait_s=0.0).run().ends] == ["camera 0 is not there"]
+    assert source.opened == 1
+
+
+def test_one_that_ends_as_soon_as_it_is_opened_is_asked_ever_more_seldom() -> None:
+    asked = []
+
+    def delays() -> Iterator[float]:
+        for number in itertools.count():
+            asked.append(number)
+            yield 0.0
+
+    openings: list[Script] = [[number, GONE] for number in range(5)]
+    source = ScriptedSource(*openings, live=True)
+    bench = Bench(source)
+    bench.capture = Capture(
+        source, on_picture=bench.pictures.append, on_ended=bench._on_ended, delays=delays
+    )
+    bench.run()
+    assert asked == [0, 1, 2, 3, 4]
 
 
 def test_a_source_that_can_never_work_is_reported_even_if_it_is_live() -> None:

@@ -38,6 +38,14 @@ def test_headers_carry_what_a_receiver_needs(codec: Codec) -> None:
     assert all(receiving.decode(frame).pixels().shape == (48, 64, 3) for frame in frames)
 
 
+def test_a_source_that_is_slower_than_it_says_has_its_keyframes_in_time() -> None:
+    encoder = new(gop_s=1.0)
+    keys = [
+        encoder.encode(Captured(PICTURE, 5), int(at_s * 1e9)).header.key for at_s in (0, 1.9, 4, 8, 8.1)
+    ]
+    assert keys == [True, False, True, True, False]
+
+
 def test_pictures_are_scaled() -> None:
     encoder = new(size=(32, 20), codec=Codec.RAW)
     for picture in (PICTURE, av.VideoFrame(64, 48, "yuv420p")):

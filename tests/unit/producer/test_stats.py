@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import pytest
+
+from fanlight.producer.metrics import producer_health
 from fanlight.producer.stats import MOST_NAMES, Drop, Drops, ProducerCounters
 
 SECOND = 1_000_000_000
@@ -68,6 +71,24 @@ def test_a_flood_of_names_expires_and_does_not_displace_others() -> None:
     assert "wall" in consumers
     counters.reported("table", 4 * SECOND)
     assert counters.stats(4 * SECOND).consumers == ("table", "wall")
+
+
+@pytest.mark.parametrize(("fps", "interval_s"), [(30, 1 / 30), (25, 4), (25, 60), (1 / 86_400, 86_400)])
+def test_how_long_a_source_may_be_silent_follows_its_rate(fps: float, interval_s: float) -> None:
+    counters = ProducerCounters()
+    for number in range(9):
+        counters.captured(int(number * interval_s * SECOND), fps)
+    assert counters.metrics(0).stall_s == pytest.approx(max(3, 3 * interval_s))
+
+
+def test_a_time_lapse_is_healthy_from_its_first_picture_on() -> None:
+    counters = ProducerCounters()
+    counters.connection(up=True, now_ns=0)
+    counters.captured(0, fps=0.0004)
+    found = counters.metrics(0)
+    for now_s in (0, 2000, 7000):
+        assert producer_health(found, now_s * SECOND, found.stall_s, watched=False).ok
+    assert not producer_health(found, 7600 * SECOND, found.stall_s, watched=False).ok
 
 
 def test_time_blocked_adds_up_and_ends_with_the_connection() -> None:

@@ -46,7 +46,8 @@ def test_an_odd_size_is_cropped(as_frame: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fps", "gop_s", "interval"), [(10, 1, 10), (30, 1, 30), (10, 0.5, 5), (5, 0.01, 1)]
+    ("fps", "gop_s", "interval"),
+    [(10, 1, 10), (30, 1, 30), (10, 0.5, 5), (5, 0.01, 1), (1e-6, 1, 1), (1 / 86400, 1, 1)],
 )
 def test_keyframes_keep_their_cadence(fps: float, gop_s: float, interval: int) -> None:
     encoder = new(fps, gop_s)

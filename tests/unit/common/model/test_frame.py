@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -17,9 +18,11 @@ from fanlight.common.model.frame import (
     MAX_FPS,
     MAX_PIXELS,
     MAX_SIDE,
+    MIN_FPS,
     Codec,
     EncodedFrame,
     FrameHeader,
+    rate_fraction,
 )
 from tests.support.copies import EVERY_COPY
 
@@ -107,6 +110,22 @@ def test_content_types_are_those_of_the_contract(codec: Codec, content_type: str
 def test_fps_is_read_from_any_type_of_number() -> None:
     for fps in (30, 30.0, Decimal(30), Decimal("30.000"), Decimal("3E+1")):
         assert repr(read(table(fps=fps)).fps) == "30.0"
+
+
+def test_a_rate_below_the_lowest_is_taken_for_the_lowest() -> None:
+    assert read(table(fps=1e-300)).fps == read(table(fps=1e-6)).fps == 1e-6
+
+
+@pytest.mark.parametrize(
+    ("fps", "fraction"),
+    [
+        (30, Fraction(30)), (1000, Fraction(1000)), (29.97, Fraction(2997, 100)),
+        (30000 / 1001, Fraction(30000, 1001)), (0.3, Fraction(3, 10)), (0.0004, Fraction(1, 2500)),
+        (1 / 86400, Fraction(1, 86400)), (1e-6, Fraction(1, 1_000_000)),
+    ],
+)  # fmt: skip
+def test_a_rate_down_to_the_lowest_is_a_fraction_of_32_bits(fps: float, fraction: Fraction) -> None:
+    assert rate_fraction(fps) == fraction
 
 
 @pytest.mark.parametrize(
@@ -286,7 +305,7 @@ headers = st.builds(
     width=sides,
     height=sides,
     key=st.booleans(),
-    fps=st.floats(0, MAX_FPS, exclude_min=True),
+    fps=st.floats(MIN_FPS, MAX_FPS),
 ).filter(lambda h: h.width * h.height <= MAX_PIXELS and (h.key or not h.codec.intra_only))
 
 # Everything that an AMQP field table can hold, as pika hands it over.

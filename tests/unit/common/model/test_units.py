@@ -25,6 +25,7 @@ from fanlight.common.model.units import (
     RATE,
     SIZE,
     SWITCH,
+    AmbiguousText,
     Notation,
     argument,
     checked,
@@ -32,6 +33,7 @@ from fanlight.common.model.units import (
     duration,
     duration_text,
     one_of,
+    rate_text,
 )
 
 
@@ -53,7 +55,7 @@ HUGE = "9" * 5000  # more digits than int() takes
     ("notation", "values"),
     [
         (DURATION, {
-            "500ms": 0.5, "20s": 20, "1.5m": 90, "2h": 7200, "3": 3, ".5": 0.5, "0.25s": 0.25,
+            "500ms": 0.5, "20s": 20, "1.5m": 90, "2h": 7200, ".5s": 0.5, "0.25s": 0.25,
             " 10s ": 10, "0033ms": 0.033, "1000h": 3_600_000,
         }),
         (ZERO_TO_HOUR, {"0": 0, "0ms": 0, "1h": 3600}),
@@ -62,6 +64,7 @@ HUGE = "9" * 5000  # more digits than int() takes
             " 64x48 ": (64, 48), "16384x1": (16384, 1),
         }),
         (RATE, {"30": 30, "29.97": 29.97, "0.2": 0.2, "1000": 1000, "1e2": 100}),
+        (RATE, {"0.0004": 0.0004, "0.0000116": 1.16e-5, "1e-6": 1e-6}),
         (COUNT, {"1": 1, "007": 7, "999999999999999": 10**15 - 1}),
         (SMALL, {"0": 0, "9": 9}),
         (PIXELS, {"3072": 3072, "64x48": 3072, "20000x3000": 60_000_000}),
@@ -90,7 +93,7 @@ def test_texts_are_read_and_values_are_written_so_that_they_can_be_read(
         (SIZE, ["", "1280", "1280x", "x720", "1280X720", "1280*720", "1280x720x3", "-1x5", "0x5", "5x0"]),
         (SIZE, ["1280.0x720", "1280 x 720", "7681x4320", "16385x1", "1x16385", HUGE]),
         (RATE, ["", "0", "0.0", "-0", "-1", "1000.1", "inf", "-inf", "nan", "thirty", "30fps"]),
-        (RATE, ["1/2", "1e-400", "9" * 400]),
+        (RATE, ["1/2", "1e-7", "1e-300", "1e-400", "9" * 400]),
         (COUNT, ["", "0", "000", "-1", "+1", "1.0", "1e3", " 1", "1_0", "x", "٣", "²", "1" * 16, HUGE]),
         (SMALL, ["10", "-1"]),
         (PIXELS, ["0", "-1", "", "x", "1e3", "16385x16384", "999999999", "0x5"]),
@@ -105,6 +108,18 @@ def test_other_texts_are_refused_with_the_rule(notation: Notation[Any], texts: l
     for text in texts:
         with pytest.raises(ValueError, match=f"^{re.escape(notation.rule)}$"):
             notation.read(text)
+
+
+@pytest.mark.parametrize("notation", [DURATION, ZERO_TO_HOUR])
+@pytest.mark.parametrize("text", ["500", "3", "0.5", ".5", "0033", "3601"])
+def test_a_duration_without_a_unit_is_refused_with_both_meanings(
+    notation: Notation[float], text: str
+) -> None:
+    with pytest.raises(ValueError, match=rf"^a duration with its unit: {text}ms or {text}s\?$"):
+        notation.check(text)
+    for meaning in (f"{text}ms", f"{text}s"):
+        if meaning != "3601s":
+            assert DURATION.read(meaning)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +139,10 @@ def test_other_texts_are_refused_with_the_rule(notation: Notation[Any], texts: l
                 b"64x48",
             ],
         ),
-        (RATE, [0, 1000.5, float("nan"), [30], True, np.array([1, 2]), 10**400, Decimal(1), "", None]),
+        (
+            RATE,
+            [0, 1e-300, 1000.5, float("nan"), [30], True, np.array([1, 2]), 10**400, Decimal(1), "", None],
+        ),
         (COUNT, [0, 1.5, 10**15, True, np.bool_(True), np.float64(1), None]),
         (SWITCH, [None, 2, [], object(), float("nan"), np.array([1, 0])]),
         (PIXELS, [0, MAX_SIDE**2 + 1, 1.5]),
@@ -188,6 +206,12 @@ def test_a_duration_is_written_in_its_largest_unit(seconds: float, text: str) ->
     assert duration_text(seconds) == text
 
 
+def test_a_slow_rate_is_not_written_as_zero() -> None:
+    rates = [30, 0.95, 0.94, 0.2, 1 / 60, 1 / 86400, 0]
+    texts = ["30.0", "0.9", "0.94", "0.2", "0.017", "1.2e-05", "0.0"]
+    assert [rate_text(fps) for fps in rates] == [f"{text} fps" for text in texts]
+
+
 def test_every_duration_that_is_allowed_can_be_waited_for() -> None:
     longest_s = DURATION.read("1000h")
     assert longest_s < threading.TIMEOUT_MAX
@@ -207,5 +231,7 @@ def test_any_text_is_read_or_refused_with_the_rule(text: str) -> None:
     for notation in ALL:
         try:
             notation.read(text)
+        except AmbiguousText as error:
+            assert re.fullmatch(r"a duration with its unit: [0-9.]+ms or [0-9.]+s\?", str(error))  # noqa: PT017
         except ValueError as error:
             assert str(error) == notation.rule  # noqa: PT017

@@ -92,6 +92,14 @@ def test_raw_goes_through_libx264(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["r.mp4", "r.mkv"])
+@pytest.mark.parametrize("fps", [1e-6, 1 / 86400, 0.0004])
+def test_a_frame_a_day_is_recorded(tmp_path: Path, name: str, fps: float) -> None:
+    frames = [replace(f, header=f.header._replace(fps=fps)) for f in encoded(3, of=Codec.JPEG)]
+    mux(tmp_path / name, frames)
+    assert len(packets(tmp_path / name)) == 3
+
+
+@pytest.mark.parametrize("name", ["r.mp4", "r.mkv"])
 def test_times_are_those_of_capture_also_across_a_pause(tmp_path: Path, name: str) -> None:
     frames = encoded(12)
     late_ns = 5_000_000_000

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -69,6 +70,49 @@ def test_a_missing_camera_is_one_line_and_libraries_are_silent(
     assert capfd.readouterr() == ("", "")
 
 
+class Webcam:
+    """Stands in for OpenCV's camera: this machine has none."""
+
+    calls: ClassVar[list[tuple[int, float]]] = []
+
+    def __init__(self, *opened: object) -> None:
+        self.opened = opened
+
+    def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
+        return True
+
+    def set(self, name: int, value: float) -> bool:
+        self.calls.append((name, value))
+        return True
+
+    def get(self, name: int) -> float:
+        return 30.0
+
+    def grab(self) -> bool:
+        return False
+
+    def release(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("size", "asks"), [((1280, 720), True), (None, False)])
+def test_mjpg_is_requested_before_a_size_and_only_with_one(
+    size: tuple[int, int] | None, asks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import cv2
+
+    monkeypatch.setattr(cv2, "VideoCapture", Webcam)
+    monkeypatch.setattr(Webcam, "calls", [])
+    camera = CameraSource(0, size=size, fps=30)
+    camera.open()
+    camera.close()
+    names = [name for name, _ in Webcam.calls]
+    assert ((cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG")) in Webcam.calls) is asks
+    if asks:
+        assert names.index(cv2.CAP_PROP_FOURCC) < names.index(cv2.CAP_PROP_FRAME_WIDTH)
+    assert names[-1] == cv2.CAP_PROP_FPS
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/video* is how Linux names cameras")
 def test_the_advice_says_which_cameras_there_are() -> None:
     assert advice(0, []) == "this machine has no camera (no /dev/video*); --source test needs none"
@@ -76,6 +120,16 @@ def test_the_advice_says_which_cameras_there_are() -> None:
     for device in (2, "/dev/video2"):
         found = advice(device, ["/dev/video1", "/dev/video2"])
         assert found == "is /dev/video2 in use by another program, or its access not allowed?"
+
+
+def test_the_advice_follows_a_link_to_a_device(tmp_path: Path) -> None:
+    device, link = tmp_path / "video0", tmp_path / "usb-cam-index0"
+    device.touch()
+    link.symlink_to(device)
+    assert (
+        advice(str(link), [str(device)])
+        == f"is {link} in use by another program, or its access not allowed?"
+    )
 
 
 def test_a_driver_that_hangs_while_opening_fails_in_time_or_is_interrupted(tmp_path: Path) -> None:

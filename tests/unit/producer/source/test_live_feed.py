@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from fanlight.common.clock import monotonic_ns
 from fanlight.common.model.errors import ConfigError, SourceError
 from fanlight.producer.source.base import Captured
 from fanlight.producer.source.live_feed import LiveFeed
@@ -16,6 +17,8 @@ from tests.support.timing import scaled, wait_until
 
 class ScriptedGrabber:
     """Gives a picture of each number, one per permit; an exception is raised, None is the end."""
+
+    due_ns = 0
 
     def __init__(self, *script: int | Exception | None, permits: int = 100) -> None:
         self.script = list(script)
@@ -84,6 +87,13 @@ def test_a_picture_that_was_not_returned_before_the_end_is_counted(end: object, 
     assert (feed.read(), feed._drops) == (None, {Drop.SKIPPED: 2})
 
 
+def test_a_feed_that_is_interrupted_before_it_opens_closes_the_grabber(feed: LiveFeed) -> None:
+    grabber = ScriptedGrabber()
+    feed.interrupt()
+    assert not feed.open(grabber)
+    assert grabber.closed.is_set()
+
+
 def test_pictures_above_the_limit_are_counted(feed: LiveFeed) -> None:
     grabber = ScriptedGrabber(*range(3), permits=0)
     feed.open(grabber)
@@ -125,6 +135,19 @@ def test_no_picture_in_time_is_a_failure() -> None:
     with pytest.raises(SourceError, match=rf"^cam: no frame for {scaled(0.05):g} s$"):
         feed.read()
     grabber.release()
+    feed.close()
+
+
+def test_a_picture_that_is_not_due_yet_is_not_missed() -> None:
+    grabber, feed = ScriptedGrabber(1, permits=0), make_feed(stall_s=0.05)
+    grabber.due_ns = monotonic_ns() + int(scaled(60) * 1e9)
+    feed.open(grabber)
+    with ThreadPoolExecutor() as pool:
+        reading = pool.submit(feed.read)
+        with pytest.raises(TimeoutError):
+            reading.result(timeout=scaled(0.5))  # ten times the limit
+        grabber.release()
+        assert reading.result(timeout=scaled(10)) is not None
     feed.close()
 
 

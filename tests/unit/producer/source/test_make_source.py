@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -12,9 +15,11 @@ from fanlight.common.model.errors import ConfigError
 from fanlight.producer.source import Source, make_source
 from fanlight.producer.source.camera import CameraSource
 from fanlight.producer.source.images import ImagesSource
-from fanlight.producer.source.media import FileSource, UrlSource
+from fanlight.producer.source.media import FileSource, SdpSource, UrlSource
+from fanlight.producer.source.pipe import PipeSource
 from fanlight.producer.source.test_pattern import TestPatternSource
-from tests.unit.producer.source.footage import pattern
+from tests.support.timing import scaled
+from tests.unit.producer.source.footage import pattern, write_clip
 
 
 @pytest.mark.parametrize(
@@ -24,6 +29,11 @@ from tests.unit.producer.source.footage import pattern
         ("0", CameraSource, "camera 0"),
         ("12", CameraSource, "camera 12"),
         ("/dev/video3", CameraSource, "camera /dev/video3"),
+        ("/dev/v4l/by-id/usb-x-index0", CameraSource, "camera /dev/v4l/by-id/usb-x-index0"),
+        ("by-id/cam", CameraSource, "camera by-id/cam"),
+        ("file:///dev/video3", CameraSource, "camera /dev/video3"),
+        ("pipe", PipeSource, "pipe"),
+        ("cam.SDP", SdpSource, "cam.SDP"),
         ("rtsp://u:secret@cam/1", UrlSource, "rtsp://***@cam/1"),
         ("clip.mp4", FileSource, "clip.mp4"),
         ("7.mp4", FileSource, "7.mp4"),
@@ -45,8 +55,8 @@ def test_the_text_names_the_source(
 
 
 NO_FILE = (
-    "there is no such file; allowed is test, a camera's index, a video file, a URL, "
-    "a folder of images or a pattern such as 'DIR/*.png'"
+    "there is no such file; allowed is test, a camera's index or device, a video file, a URL, - for "
+    "standard input, a folder of images or a pattern such as 'DIR/*.png'"
 )
 NO_IMAGE = "there is no image; known are .bmp, .jpeg"
 
@@ -73,6 +83,36 @@ def test_what_is_not_there_is_refused_before_anything_starts(
     assert str(refused.value).startswith(refusal)
 
 
+@pytest.mark.parametrize("spec", ["-", "pipe:", "pipe:0", "/dev/stdin"])
+@pytest.mark.parametrize(
+    ("stdin", "told"),
+    [
+        ("file", "FileSource"),
+        ("pipe", "PipeSource standard input"),
+        ("null", "it is no pipe: write a video to it, as in camera | producer"),
+    ],
+)
+def test_standard_input_is_whatever_the_shell_put_there(
+    tmp_path: Path, spec: str, stdin: str, told: str
+) -> None:
+    program = (
+        "import sys; from fanlight.common.model.errors import ConfigError\n"
+        "from fanlight.producer.source import make_source\n"
+        "try: s = make_source(sys.argv[1], loop=False, fps=None, size=None); print(type(s).__name__, s)\n"
+        "except ConfigError as error: print(error)"
+    )
+    command = [sys.executable, "-c", program, spec]
+    with ExitStack() as files:
+        if stdin == "pipe":
+            given: int | IO[bytes] = subprocess.PIPE
+        else:
+            path = write_clip(tmp_path / "clip.mkv", 2) if stdin == "file" else Path(os.devnull)
+            given = files.enter_context(path.open("rb"))
+        child = subprocess.Popen(command, stdin=given, stdout=subprocess.PIPE, text=True)
+        output, _ = child.communicate(timeout=scaled(60))
+    assert told in output
+
+
 def test_the_test_pattern_has_the_given_size_and_rate_and_needs_no_opencv() -> None:
     program = (
         "import sys; from fanlight.producer.source import make_source\n"
@@ -86,6 +126,10 @@ def test_the_test_pattern_has_the_given_size_and_rate_and_needs_no_opencv() -> N
 def furnish(folder: Path) -> None:
     for name in ("clip.mp4", "7.mp4", "odd[1].mp4", "a b.mp4"):
         (folder / name).touch()
+    (folder / "cam.SDP").touch()
+    os.mkfifo(folder / "pipe")
+    (folder / "by-id").mkdir()
+    (folder / "by-id" / "cam").symlink_to("/dev/null")  # any character device
     (folder / "shots").mkdir()
     (folder / "shots" / "1.PNG").write_bytes(pattern(1).tobytes())
     (folder / "shots" / "2.png").write_bytes(pattern(2).tobytes())

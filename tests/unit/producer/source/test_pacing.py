@@ -12,6 +12,8 @@ MS = 1_000_000
 
 
 def test_interval_is_exact_to_the_nanosecond() -> None:
+    assert interval_ns(1e-6) == 10**6 * 1000 * MS
+    assert interval_ns(1 / 86400) == 86400 * 1000 * MS
     assert interval_ns(25) == 40 * MS
     assert interval_ns(29.97) == 33_366_700
 
@@ -95,6 +97,26 @@ class TestMediaClock:
         clock = MediaClock(40 * MS)
         placed = [clock.place(pts * MS) for pts in timestamps * 3]
         assert placed == [index * 40 * MS for index in range(len(timestamps) * 3)]
+
+    @pytest.mark.parametrize(
+        ("pause_ms", "again_ms"), [(0, 120), (40, 120), (7000, 7080), (20_000, 10_080)]
+    )
+    def test_the_last_picture_keeps_its_pause_before_a_file_starts_over(
+        self, pause_ms: int, again_ms: int
+    ) -> None:
+        clock = MediaClock(40 * MS)
+        for pts in (0, 40, 80):
+            clock.place(pts * MS)
+        clock.start_over(pause_ms * MS)
+        assert [clock.place(pts * MS) for pts in (0, 40)] == [again_ms * MS, (again_ms + 40) * MS]
+
+    def test_a_pause_up_to_the_longest_step_keeps_its_length(self) -> None:
+        hour = 3600 * 1000
+        assert MediaClock(40 * MS, hour * MS).place(0) == 0
+        for interval_ms, longest_ms, step_ms in ((40, hour, hour), (60_000, 10_000, 180_000)):
+            clock = MediaClock(interval_ms * MS, longest_ms * MS)
+            assert [clock.place(0), clock.place(step_ms * MS)] == [0, step_ms * MS]
+            assert clock.place((2 * step_ms + 1) * MS) == (step_ms + interval_ms) * MS
 
 
 class TestFrameRateLimiter:

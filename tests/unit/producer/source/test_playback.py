@@ -57,6 +57,48 @@ def test_plays_by_its_timestamps_or_at_the_rate_asked_for(
 
 @pytest.mark.parametrize(
     ("name", "codec", "pixel_format"),
+    [
+        ("a.mkv", "mjpeg", "yuvj420p"),
+        ("a.mp4", "mjpeg", "yuvj420p"),
+        ("a.ts", "libx264", "yuv420p"),
+        ("a.gif", "gif", "rgb8"),
+    ],
+)
+def test_a_pause_keeps_its_length(tmp_path: Path, name: str, codec: str, pixel_format: str) -> None:
+    clock = SteppedClock()
+    times = [0, 1000, 13_000, 613_000] if name != "a.gif" else [0, 1000, 13_000, 313_000]
+    play(
+        write_clip(tmp_path / name, 4, codec=codec, pixel_format=pixel_format, timestamps=times),
+        clock=clock,
+    )
+    assert clock.deadlines_ms == pytest.approx(times, abs=1)
+
+
+def test_a_file_of_one_picture_a_day_plays_at_its_own_rate(tmp_path: Path) -> None:
+    clock = SteppedClock()
+    day_ms = 24 * 3600 * 1000
+    times = [0, day_ms, 2 * day_ms]
+    play(write_clip(tmp_path / "a.mkv", 3, timestamps=times), clock=clock)
+    assert clock.deadlines_ms == times
+
+
+@pytest.mark.parametrize(("fps", "again_ms"), [(None, 1000 + 7000), (100, 20)])
+def test_a_gif_that_loops_keeps_the_pause_of_its_last_picture(
+    tmp_path: Path, fps: float | None, again_ms: int
+) -> None:
+    clock = SteppedClock()
+    gif = tmp_path / "a.gif"
+    write_clip(gif, 2, codec="gif", pixel_format="rgb8", timestamps=[0, 1000])
+    data = bytearray(gif.read_bytes())
+    last = data.rindex(b"\x21\xf9\x04")  # a graphic control extension: the delay in hundredths
+    data[last + 4 : last + 6] = (700).to_bytes(2, "little")
+    gif.write_bytes(data)
+    assert len(play(gif, 4, clock=clock, loop=True, fps=fps)) == 4
+    assert clock.deadlines_ms[2] == again_ms
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixel_format"),
     [("a.mkv", "mjpeg", "yuvj420p"), ("a.mp4", "libx264", "yuv420p"), ("a.h264", "libx264", "yuv420p")],
     ids=["seeks", "seeks, with B-frames", "cannot seek"],
 )

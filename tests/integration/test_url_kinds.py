@@ -1,0 +1,242 @@
+"""What a URL turns out to be: a recording, a still picture, variants, a slow camera, an SDP file."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fanlight.common.codec.picture import size_of
+from fanlight.common.model.errors import ConfigError, SourceError
+from fanlight.producer.source import make_source
+from fanlight.producer.source.base import Captured, Source
+from fanlight.producer.source.media import UrlSource
+from fanlight.producer.stats import Drop
+from tests.support.timing import scaled
+from tests.support.web import Handler, folder, jpeg, send, serving, slow_camera
+
+pytestmark = pytest.mark.brokerless
+
+X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
+
+
+def ffmpeg(*arguments: str, cwd: Path) -> None:
+    subprocess.run(["ffmpeg", "-y", "-v", "error", "-nostdin", *arguments], cwd=cwd, check=True)
+
+
+def pattern(seconds: float, rate: int = 10, size: str = "320x240") -> tuple[str, ...]:
+    return ("-f", "lavfi", "-i", f"testsrc=size={size}:rate={rate}:duration={seconds}")
+
+
+def made(url: str, **options: Any) -> Source:
+    given: dict[str, Any] = {"loop": False, "fps": None, "size": None, "stall_s": scaled(20)}
+    return make_source(url, **given | options)
+
+
+def read(source: Source, count: int) -> list[Captured]:
+    found = [source.read() for _ in range(count)]
+    return [captured for captured in found if captured is not None]
+
+
+@pytest.fixture
+def stopping() -> Iterator[threading.Event]:
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+@pytest.mark.parametrize("name", ["clip.webm", "clip.ts"])
+@pytest.mark.parametrize("loop", [False, True])
+def test_a_recording_without_a_duration_is_fetched_once_and_paced(
+    tmp_path: Path, name: str, loop: bool
+) -> None:
+    encoding = X264 if name == "clip.ts" else ("-c:v", "libvpx", "-deadline", "realtime", "-live", "1")
+    ffmpeg(*pattern(2), *encoding, name, cwd=tmp_path)
+    with serving(folder(tmp_path)) as web:
+        source = made(f"{web.url}/{name}", loop=loop)
+        source.open()
+        assert not source.live
+        pictures = read(source, 25) if loop else list(iter(source.read, None))
+        source.close()
+        fetched = len(web.asked)
+    assert len(pictures) + source.drops[Drop.SKIPPED] == pytest.approx(25 if loop else 20, abs=1)
+    assert (pictures[-1].capture_ns - pictures[0].capture_ns) / 1e9 > (2.2 if loop else 1.7)
+    assert fetched <= (2 if loop else 1), "a loop seeks, or opens it again"
+
+
+def test_a_pause_of_a_recording_is_no_stall(tmp_path: Path) -> None:
+    pause = ("-vf", "select='lt(n,2)+gte(n,4)'", "-vsync", "vfr")
+    ffmpeg(*pattern(5, rate=1), *pause, *X264, "clip.mp4", cwd=tmp_path)
+    with serving(folder(tmp_path)) as web:
+        source = UrlSource(f"{web.url}/clip.mp4", stall_s=1.0)
+        source.open()
+        times = [captured.capture_ns for captured in iter(source.read, None)]
+        source.close()
+    assert [round((at - times[0]) / 1e9) for at in times] == [0, 1, 4]
+
+
+@pytest.mark.parametrize("name", ["snap.jpg", "snap.png", "cgi?camera=1"])
+def test_a_still_picture_is_asked_for_at_the_rate_that_was_requested(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "fanlight")
+    body = jpeg()
+    with serving(lambda request: send(request, body, "image/jpeg")) as web:
+        source = made(f"{web.url}/{name}", fps=10.0)
+        source.open()
+        began_ns = time.monotonic_ns()
+        pictures = read(source, 10)
+        took_s = (time.monotonic_ns() - began_ns) / 1e9
+        source.close()
+        asked = len(web.asked)
+    assert (len(pictures), source.fps, source.live) == (10, 10.0, True)
+    assert took_s > 0.8
+    assert 10 <= asked <= 10 * took_s + 5
+    assert caplog.messages == [f"{source} is a still picture: asked for at 10 fps (--fps)"]
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["HTTP/1.0", "chunked"])
+@pytest.mark.parametrize("name", ["snap.jpg", "cgi?camera=1"])
+def test_a_still_picture_of_unknown_length_is_shown(name: str, chunked: bool) -> None:
+    body = jpeg(1)
+
+    def answer(request: Handler) -> None:
+        if chunked:
+            request.protocol_version = "HTTP/1.1"
+        request.send_response(200)
+        request.send_header("Content-Type", "image/jpeg")
+        if chunked:
+            request.send_header("Transfer-Encoding", "chunked")
+        request.end_headers()
+        request.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) if chunked else body)
+        request.close_connection = True
+
+    with serving(answer) as web:
+        source = made(f"{web.url}/{name}", fps=10.0)
+        source.open()
+        assert len(read(source, 3)) == 3
+        source.close()
+
+
+def test_a_still_picture_that_breaks_off_is_an_error_that_passes() -> None:
+    bodies = [jpeg(1), b"", jpeg(2)]
+    with serving(lambda request: send(request, bodies.pop(0), "image/jpeg")) as web:
+        source = made(f"{web.url}/snap.jpg", fps=10.0)
+        source.open()
+        assert len(read(source, 1)) == 1
+        with pytest.raises(SourceError):
+            source.read()
+        source.close()
+        source.open()
+        assert len(read(source, 1)) == 1
+        source.close()
+
+
+SIZES = ("320x180", "640x360", "1280x720")
+
+
+@pytest.fixture
+def playlists(tmp_path: Path) -> Path:
+    """An HLS master playlist of three variants, and segments of 2 s."""
+    split = "[0:v]split=3[a][b][d];[a]scale=320:180[x];[b]scale=640:360[y]"
+    maps = ("-map", "[x]", "-map", "[y]", "-map", "[d]")
+    rates = ("-b:v:0", "200k", "-b:v:1", "500k", "-b:v:2", "1M")
+    hls = ("-f", "hls", "-hls_time", "2", "-hls_playlist_type", "vod", "-master_pl_name", "master.m3u8")
+    variants = ("-var_stream_map", "v:0 v:1 v:2", "v%v.m3u8")
+    source = pattern(6, 25, "1280x720")
+    ffmpeg(
+        *source, "-filter_complex", split, *maps, *X264, "-g", "50", *rates, *hls, *variants, cwd=tmp_path
+    )
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("options", "chosen"),
+    [
+        ({}, "1280x720"),
+        ({"size": (640, 360)}, "640x360"),
+        ({"size": (400, 300)}, "640x360"),
+        ({"size": (1920, 1080)}, "1280x720"),
+        ({"max_pixels": 640 * 360}, "640x360"),
+    ],
+)
+def test_of_several_variants_the_best_that_fits_is_fetched_alone(
+    playlists: Path, options: dict[str, Any], chosen: str
+) -> None:
+    with serving(folder(playlists)) as web:
+        source = made(f"{web.url}/master.m3u8", fps=100.0, **options)
+        source.open()
+        shown = {"{}x{}".format(*size_of(captured.picture)) for captured in iter(source.read, None)}
+        source.close()
+        segments = [path for path in web.asked if path.endswith(".ts")]
+    number = SIZES.index(chosen)
+    assert shown == {chosen}
+    assert {path for path in segments if path.startswith(f"/v{number}")} == {
+        f"/v{number}{n}.ts" for n in range(3)
+    }
+    assert len({path for path in segments if not path.startswith(f"/v{number}")}) <= 2
+
+
+def test_a_slow_camera_is_read_over_one_connection(stopping: threading.Event) -> None:
+    with serving(slow_camera(3.4, stopping)) as web:
+        source = UrlSource(f"{web.url}/", open_s=scaled(10))
+        source.open()
+        times = [captured.captured_ns for captured in read(source, 3)]
+        source.close()
+        assert len(web.asked) == 1
+        stopping.set()
+    assert times[-1] - times[-2] > 3e9
+
+
+def test_small_pictures_of_a_slow_camera_are_shown_at_the_second_attempt(stopping: threading.Event) -> None:
+    with serving(slow_camera(3600, stopping)) as web:
+        source = UrlSource(f"{web.url}/", open_s=1.0)
+        with pytest.raises(SourceError, match="no answer for 1 s"):
+            source.open()
+        source.close()
+        source.open()
+        assert len(read(source, 1)) == 1
+        source.close()
+        assert len(web.asked) == 2
+        stopping.set()
+
+
+def test_a_session_description_on_disk_is_received(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1] // 2 * 2
+    sdp = tmp_path / "cam.sdp"
+    # In-band parameter sets: the description may be older than the stream.
+    encoding = (*X264, "-g", "10", "-tune", "zerolatency", "-bsf:v", "dump_extra")
+    out = ("-f", "rtp", "-sdp_file", str(sdp), f"rtp://127.0.0.1:{port}")
+    command = ["ffmpeg", "-v", "error", "-nostdin", "-re", *pattern(60), *encoding, *out]
+    sender = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        while not (sdp.exists() and "m=video" in sdp.read_text()):
+            assert sender.poll() is None
+        source = made(str(sdp))
+        source.open()
+        assert source.live
+        assert len(read(source, 5)) == 5
+        source.close()
+    finally:
+        sender.kill()
+        sender.wait()
+
+
+def test_a_session_description_opens_nothing_else(tmp_path: Path) -> None:
+    sdp = tmp_path / "cam.sdp"
+    with serving(lambda request: send(request, jpeg())) as web:
+        sdp.write_text(f"#EXTM3U\n#EXTINF:10,\n{web.url}/x.ts\n")
+        source = made(str(sdp))
+        with pytest.raises((SourceError, ConfigError)):
+            source.open()
+        source.close()
+        assert web.asked == []
