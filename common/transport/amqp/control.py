@@ -69,7 +69,7 @@ class ControlListener:
             self,
             title=f"fanlight producer {stream} control",
             quiet=True,
-            on_unreadable=self._refuse,
+            header_tables=False,
         )
         self._replies = _Replies(address, stream)
 
