@@ -6,11 +6,11 @@ Neither logs errors: what affects them affects the publishing connection too, wh
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
+from pika import BasicProperties
 from pika.channel import Channel
 
 from fanlight.common.clock import monotonic_ns, wall_ns
@@ -18,10 +18,13 @@ from fanlight.common.limited_log import LimitedLog
 from fanlight.common.model import control
 from fanlight.common.model.address import BrokerAddress
 from fanlight.common.model.errors import WireFormatError
+from fanlight.common.model.frame import APP_ID
 from fanlight.common.transport.amqp.link import Link
+from fanlight.common.transport.amqp.reply_address import ReplyNodes
 from fanlight.common.transport.amqp.topology import (
     CONTROL_EXCHANGE,
     DIRECT_REPLY,
+    TRANSIENT,
     control_properties,
     control_queue,
     new_suffix,
@@ -43,8 +46,6 @@ _QUEUE_ARGUMENTS: Final = {
 MOST_AT_ONCE: Final = 100
 INTERVAL_S: Final = 0.1
 _MOST_UNSENT_BYTES: Final = 16 * 1024
-
-_REPLY_ADDRESS: Final = re.compile(rf"{re.escape(DIRECT_REPLY)}\.[\w+/-]+=*\.[\w+/-]+=*", re.ASCII)
 
 
 class ControlListener:
@@ -136,35 +137,61 @@ class ControlListener:
         self._log.warn(monotonic_ns(), "control message refused: %s", error)
 
     def _answer_clock(self, request: control.ClockRequest, reply_to: object, received_ns: int) -> None:
-        # Direct reply-to only: a consumer must not be able to make the producer write to any other queue.
-        # pika returns bytes for a value that is not UTF-8.
-        if isinstance(reply_to, str) and _REPLY_ADDRESS.fullmatch(reply_to):
-            self._replies.link.call(partial(self._replies.send, request, reply_to, received_ns))
+        self._replies.link.call(partial(self._replies.send, request, reply_to, received_ns))
 
 
 class _Replies:
     """Answers clock requests over a separate connection.
 
-    RabbitMQ closes the whole connection for some malformed reply addresses, which any consumer can send:
-    the connection that receives must not be affected.
+    Direct reply-to only: a consumer must not be able to make the producer write to any other queue. Not over
+    the connection that receives: RabbitMQ closes one that answers some addresses.
     """
 
     def __init__(self, address: BrokerAddress, stream: str) -> None:
         self._user = address.user
         self._channel: Channel | None = None
-        self.link = Link(address, self, title=f"fanlight producer {stream} replies", quiet=True)
+        self._nodes = ReplyNodes()
+        self.link = Link(
+            address, self, title=f"fanlight producer {stream} replies", quiet=True, header_tables=False
+        )
 
     def on_channel(self, channel: Channel) -> None:
-        self._channel = channel
-        self.link.established()
+        channel.add_on_return_callback(self._returned)
+        channel.basic_consume(DIRECT_REPLY, _ignore, auto_ack=True, callback=partial(self._ready, channel))
 
     def on_down(self) -> None:
         self._channel = None
+        self._nodes.lost()
 
-    def send(self, request: control.ClockRequest, reply_to: str, received_ns: int) -> None:
+    def send(self, request: control.ClockRequest, reply_to: object, received_ns: int) -> None:
         channel = self._channel
         # A reply that had to wait would contain an outdated time.
         if channel is None or not channel.is_open or self.link.unsent_bytes > _MOST_UNSENT_BYTES:
             return
+        if not self._nodes.admit(reply_to, monotonic_ns()):
+            return
         reply = control.answer(request, received_ns=received_ns, now_ns=wall_ns())
-        channel.basic_publish("", reply_to, control.serialize(reply), control_properties(reply, self._user))
+        channel.basic_publish(
+            "", str(reply_to), control.serialize(reply), control_properties(reply, self._user)
+        )
+        if self._nodes.trying:
+            self._prove(channel)
+
+    def _ready(self, channel: Channel, _frame: object) -> None:
+        if self.link.usable(channel):
+            self._channel = channel
+            self.link.established()
+            self._prove(channel)
+
+    def _prove(self, channel: Channel) -> None:
+        """Have a message returned: with the channel's own address, and only if the channel still exists."""
+        properties = BasicProperties(app_id=APP_ID, delivery_mode=TRANSIENT, reply_to=DIRECT_REPLY)
+        channel.basic_publish("", f"{CONTROL_EXCHANGE}.nobody", b"", properties, mandatory=True)
+
+    def _returned(self, channel: Channel, _method: object, probe: BasicProperties, _body: bytes) -> None:
+        if self.link.usable(channel):
+            self._nodes.proven(probe.reply_to)
+
+
+def _ignore(*_delivery: object) -> None:
+    """Nothing answers the producer."""
