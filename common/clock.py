@@ -1,7 +1,8 @@
 """The wall clock and the monotonic clock.
 
 Wall-clock time is used for values that cross processes (`capture_ns`), monotonic time for durations within
-one process. The two are never subtracted from each other, except in `monotonic_of`.
+one process. A value is converted from one to the other by the difference of the two clocks at that moment:
+here (`monotonic_of`), and where a consumer learns the producer's clock (`consumer/producer_clock.py`).
 """
 
 from __future__ import annotations

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from fanlight.common.observe.health import BLOCKED, Health, seconds_since
+from fanlight.consumer.silence import NOTHING_ARRIVES
 from fanlight.consumer.stats import ConsumerMetrics, Outcome
 
 if TYPE_CHECKING:
     from fanlight.common.observe.exposition import MetricSet
-
-# Why no frame is presented although frames arrive, by the outcome of the latest one.
-_REASONS: Final = {
-    Outcome.AWAITING_KEY: "awaiting a keyframe",
-    Outcome.LATE: "what arrives is older than --max-age, or past its playout time",
-    Outcome.UNDECODABLE: "what arrives cannot be decoded",
-}
 
 
 def add_consumer_metrics(
@@ -71,6 +65,4 @@ def consumer_health(current: ConsumerMetrics, now_ns: int, stall_s: float) -> He
         return Health(False, f"{since}: not connected")
     if stats.blocked:
         return Health(False, f"{since}: {BLOCKED}")
-    if current.last_outcome in _REASONS:
-        return Health(False, f"{since}: {_REASONS[current.last_outcome]}")
-    return Health(False, f"{since}: connected, but nothing arrives; is a producer running?")
+    return Health(False, f"{since}: {stats.no_frame or NOTHING_ARRIVES}")

@@ -19,6 +19,8 @@ TOLERANCE_NS: Final = 200_000_000
 _FIRST_INTERVAL_NS: Final = 100_000_000
 # Frames may be late for another reason, such as an overloaded broker: the requests back off.
 _LONGEST_INTERVAL_NS: Final = 1_000_000_000
+# After so long without a request, the next one is sent at once.
+_CALM_NS: Final = 10_000_000_000
 # Other implementations of a producer may not support clock requests.
 _NO_REPLY_NS: Final = 1_000_000_000
 
@@ -101,6 +103,10 @@ class ProducerClock:
         self._request = request
         self._epoch: int | None = None
         self._ticks = 0
+        # After a change of epoch a request is due, unless there was one just before: then it is sent later.
+        self._due = False
+        self._pause_ns = 0
+        self._requested_ns: int | None = None
 
     def offset_ns(self) -> int:
         """Offset of the producer's wall clock from this host's monotonic clock."""
@@ -123,9 +129,22 @@ class ProducerClock:
             self._ticks = 0
             self._offset.restart()
             self._steps.restart()
-            self._request()
-        elif self._steps.should_request(self.now_ns() - header.capture_ns, self.monotonic_ns()):
-            self._request()
+            self._due = True
+        now_ns = self.monotonic_ns()
+        if self._steps.should_request(self.now_ns() - header.capture_ns, now_ns):
+            self._due = True
+        if self._due:
+            self._request_limited(now_ns)
+
+    def _request_limited(self, now_ns: int) -> None:
+        """Send a request, soon after the last one a little later: epochs may change with every frame."""
+        passed_ns = _CALM_NS if self._requested_ns is None else now_ns - self._requested_ns
+        if passed_ns < self._pause_ns:
+            return
+        longer_ns = min(max(_FIRST_INTERVAL_NS, 2 * self._pause_ns), _LONGEST_INTERVAL_NS)
+        self._pause_ns = 0 if passed_ns >= _CALM_NS else longer_ns
+        self._requested_ns, self._due = now_ns, False
+        self._request()
 
     def on_reply(self, reply: ClockReply) -> None:
         now_ns = self.monotonic_ns()

@@ -22,12 +22,13 @@ from fanlight.common.model.control import (
 from fanlight.common.model.errors import FanlightError, WireFormatError
 from fanlight.common.model.frame import EncodedFrame, FrameHeader
 from fanlight.common.model.freshness import Decision, FreshnessPolicy, Verdict
+from fanlight.common.model.lag_detector import LagDetector
 from fanlight.common.transport import SubscriberEvents
-from fanlight.consumer.lag_detector import LagDetector
 from fanlight.consumer.mailbox import Mailbox
 from fanlight.consumer.playout import ReceivedFrame
 from fanlight.consumer.producer_clock import ProducerClock
 from fanlight.consumer.settings import ConsumerSettings
+from fanlight.consumer.silence import ConsumerSilence
 from fanlight.consumer.stats import ConsumerCounters, ConsumerStats, Outcome
 
 _LOG: Final = logging.getLogger(__name__)
@@ -125,16 +126,18 @@ class Receiver(SubscriberEvents):
         self.admission = Admission(int(settings.max_age_s * 1e9))
         self._joining = False
         self._lag = LagDetector()
+        self._silence = ConsumerSilence(settings, counters)
         self._log = LimitedLog(_LOG)
 
     def on_frame(self, frame: EncodedFrame, received_ns: int) -> None:
         header = frame.header
-        self.clock.on_frame(header)
         age_ns, now_ns = self.clock.now_ns() - header.capture_ns, self.clock.monotonic_ns()
         decision = self.admission.offer(header, age_ns=age_ns, now_ns=now_ns)
         if decision is None:
             return
         verdict = decision.verdict
+        if verdict is not Verdict.DROP_DUPLICATE:
+            self.clock.on_frame(header)
         if verdict is Verdict.DROP_DUPLICATE:
             # Without a broker a new connection repeats the frames since the last keyframe.
             if not self._joining:
@@ -167,6 +170,7 @@ class Receiver(SubscriberEvents):
 
     def on_malformed(self, error: WireFormatError) -> None:
         self._counters.count("malformed")
+        self._counters.last_error = error
         self._log.warn(self.clock.monotonic_ns(), "message refused: %s", error)
 
     def on_failed(self, error: FanlightError) -> None:
@@ -174,6 +178,7 @@ class Receiver(SubscriberEvents):
 
     def on_connected(self) -> None:
         self._counters.connection(up=True)
+        self._silence.restart(self.clock.monotonic_ns())
         if not self.admission.paused:
             self.on_following()
 
@@ -197,6 +202,7 @@ class Receiver(SubscriberEvents):
         now_ns = self.clock.monotonic_ns()
         stats = self._counters.stats(now_ns)
         self._send(_report(self._settings, stats))
+        self._silence.observe(stats, now_ns)
         skipped, decoding_s = stats.superseded + stats.late, self._counters.decoding.snapshot().total
         lag = self._lag.observe(stats.received, skipped, decoding_s, now_ns / 1e9)
         if lag is not None:

@@ -149,7 +149,12 @@ class Reception:
             return None
         ring = RingName(settings.stream, settings.picture_format, source_of(settings.address))
         admission = self._receiver.admission
-        return HubSearch(ring, _delay_ns(settings), lambda epoch: admission.refuses(epoch, monotonic_ns()))
+        return HubSearch(
+            ring,
+            _delay_ns(settings),
+            lambda epoch: admission.refuses(epoch, monotonic_ns()),
+            required=settings.way is Via.HOST,
+        )
 
     def _attach(self, attachment: Attachment, last: LastFrame) -> HubSource:
         stream, delay_ns = self._settings.stream, _delay_ns(self._settings)

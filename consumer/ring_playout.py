@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple, Protocol
 
+from fanlight.common.model.sequence import possible
 from fanlight.common.shm.layout import Slot
 from fanlight.consumer.playout import LatenessRule
 from fanlight.consumer.stats import Outcome
@@ -11,6 +12,9 @@ from fanlight.consumer.stats import Outcome
 # In frame intervals before a picture is due under `sync`: the viewer then prepares the frame and waits, so
 # that it does no other work at the playout time, which is the same for all viewers of the host.
 _AHEAD: Final = 0.75
+# A picture captured so long after the change to the ring did not come from another source, whatever its seq
+# is: a forged one is left as in `SequenceTracker`.
+_TAKEOVER_NS: Final = 1_000_000_000
 
 
 class Ring(Protocol):
@@ -61,6 +65,8 @@ class RingPlayout:
         self._ring = ring
         self._delay_ns = delay_ns
         self._last_seq = after
+        self._last_captured_ns = now_ns
+        self._new_from_ns = now_ns + _TAKEOVER_NS
         self._lateness = LatenessRule()
         # Overwritten pictures since the last slot that was read; the next one shows which frames they were.
         self._unknown = 0
@@ -88,7 +94,7 @@ class RingPlayout:
         slot = self._ring.slot(newest)
         if slot is None or slot.seq - 1 != self._last_seq:
             return None
-        self._seen, self._last_seq = newest, slot.seq
+        self._seen, self._last_seq, self._last_captured_ns = newest, slot.seq, slot.captured_ns
         return slot
 
     def choose(self, newest: int, now_ns: int) -> Choice:
@@ -103,17 +109,21 @@ class RingPlayout:
             slot = self._ring.slot(number)
             if slot is None:
                 self._unknown += 1
-            elif self._last_seq is not None and slot.seq <= self._last_seq:
+            elif (
+                self._last_seq is not None
+                and slot.seq <= self._last_seq
+                and slot.captured_ns < self._new_from_ns
+            ):
                 self._unknown = 0  # received from another source, like those before it
             else:
                 wait_ns = self._wait_ns(slot, now_ns, first=not passed)
                 if wait_ns is not None:
                     break
-                missing = self._unknown if self._last_seq is None else slot.seq - self._last_seq - 1
+                missing = self._missing(slot)
                 overwritten_here, self._unknown = min(self._unknown, missing), 0
                 overwritten += overwritten_here
                 lost += missing - overwritten_here
-                self._last_seq = slot.seq
+                self._last_seq, self._last_captured_ns = slot.seq, slot.captured_ns
                 passed.append(slot)
             self._seen = number
         if not passed:
@@ -126,6 +136,14 @@ class RingPlayout:
         if self._lateness.shows(now_ns - due_ns, shown.fps, now_ns):
             return Choice(shown, due_ns, dropped, overwritten, lost)
         return Choice(None, None, (*dropped, (shown, Outcome.LATE)), overwritten, lost)
+
+    def _missing(self, slot: Slot) -> int:
+        """The number of frames between the last one and this one."""
+        if self._last_seq is None:
+            return self._unknown
+        missing = slot.seq - self._last_seq - 1
+        passed_ns = slot.captured_ns - self._last_captured_ns
+        return missing if missing >= 0 and possible(missing, passed_ns) else 0
 
     def _wait_ns(self, slot: Slot, now_ns: int, *, first: bool) -> int | None:
         """Time until it is due; None if it is."""

@@ -12,6 +12,7 @@ from fanlight.common.model.errors import SharingError
 from fanlight.common.shm import folder
 from fanlight.common.shm.names import RingName
 from fanlight.common.shm.reader import Attachment
+from fanlight.common.users import user_name
 from fanlight.consumer.frame import Frame
 from fanlight.consumer.hub_source import HubSource, is_live
 from fanlight.consumer.receiver import Admission
@@ -34,12 +35,22 @@ class HubSearch:
         ring: name of the ring that this consumer can use.
         delay_ns: of `sync`; None for `latest`.
         refuses: whether frames of an epoch are from a producer that another one has replaced.
+        required: whether there are no frames without a hub: then its absence is logged.
     """
 
-    def __init__(self, ring: RingName, delay_ns: int | None, refuses: Callable[[int], bool]) -> None:
+    def __init__(
+        self,
+        ring: RingName,
+        delay_ns: int | None,
+        refuses: Callable[[int], bool],
+        *,
+        required: bool = False,
+    ) -> None:
         self._ring = ring
         self._needed_ns = delay_ns or 0
         self._refuses = refuses
+        self._otherwise = "no frames until then" if required else "the stream itself is used"
+        self._required = required
         # Segments that cannot be used, and the time at which each is tried again.
         self._unusable: dict[str, int] = {}
         self._warned = ""
@@ -50,7 +61,7 @@ class HubSearch:
         try:
             names = folder.segments(self._ring)
         except SharingError as error:
-            self._warn(error, now_ns)
+            self._warn(str(error), now_ns)
             return None
         self._unusable = {name: until for name, until in self._unusable.items() if name in names}
         for name in names:
@@ -61,11 +72,16 @@ class HubSearch:
                 self._check(attachment)
             except SharingError as error:
                 self._unusable[name] = now_ns + _RETRY_NS
-                self._warn(error, now_ns)
+                self._warn(str(error), now_ns)
                 continue
             # A segment without a picture may stay empty: its hub may receive no frames.
             if attachment.newest and is_live(attachment.liveness_ns, now_ns) and attachment.alive:
+                if self._required and self._warned:
+                    self._warned = ""
+                    _LOG.info("a hub shares %s: its frames are used", self._ring.stream)
                 return attachment
+        if self._required and not self._unusable:
+            self._warn(absence(self._ring), now_ns)
         return None
 
     def _check(self, attachment: Attachment) -> None:
@@ -78,11 +94,26 @@ class HubSearch:
         if self._refuses(attachment.header.epoch):
             raise SharingError("the hub shares frames of a producer that this consumer has left")
 
-    def _warn(self, error: SharingError, now_ns: int) -> None:
+    def _warn(self, why: str, now_ns: int) -> None:
         """Log each reason once: it may persist for days."""
-        if str(error) != self._warned:
-            self._warned = str(error)
-            self._log.warn(now_ns, "%s; the stream itself is used", error)
+        if why != self._warned:
+            self._warned = why
+            self._log.warn(now_ns, "%s; %s", why, self._otherwise)
+
+
+def absence(ring: RingName) -> str:
+    """Why no hub can be used, and what to do."""
+    hubs = folder.hubs(ring.stream)
+    if ring.lock in hubs:
+        return f"the hub has no frames of {ring.stream} yet: is the producer running?"
+    text = f"no hub of this user shares {ring.stream} as {ring.picture_format} from this --url"
+    if hubs:
+        shared = {name.rsplit(".", 3)[1] for name in hubs}
+        text += f" (hubs share {', '.join(sorted(shared))}: see --format, --size, --url)"
+    users = [
+        f"a hub of user {user_name(user)} serves that user only" for user in sorted(folder.other_users())
+    ]
+    return "; ".join([text, *users, "start one (python -m consumer --sink share) or omit --via host"])
 
 
 class Route:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 from fanlight.common.model import units
 from fanlight.common.model.address import BrokerAddress
 from fanlight.common.model.errors import ConfigError
-from fanlight.common.model.frame import MAX_BODY_BYTES, Limits
+from fanlight.common.model.frame import MAX_BODY_BYTES, MAX_PIXELS, Limits
 from fanlight.common.model.pixels import PIXEL_FORMAT, PictureFormat, PixelFormat
 from fanlight.common.model.units import Notation, duration_text
 from fanlight.common.runtime.options import option
@@ -115,7 +116,16 @@ class ConsumerSettings(StreamSettings):
         if self.playout is PlayoutMode.SYNC and self.delay_s >= self.max_age_s:
             delay, max_age = duration_text(self.delay_s), duration_text(self.max_age_s)
             raise ConfigError("--delay", delay, f"allowed is less than --max-age, which is {max_age}")
+        self._check_outputs()
         self._check_ways()
+
+    def _check_outputs(self) -> None:
+        outputs = set[str]()
+        for spec in self.sinks:
+            output = spec.kind if spec.argument is None else os.path.realpath(spec.argument)
+            if output in outputs:
+                raise ConfigError("--sink", str(spec), "another --sink has the same output")
+            outputs.add(output)
 
     def _check_ways(self) -> None:
         kinds = {spec.kind for spec in self.sinks}
@@ -139,7 +149,7 @@ class ConsumerSettings(StreamSettings):
     @property
     def limits(self) -> Limits:
         """The largest pictures and bodies that are accepted."""
-        return Limits(self.max_pixels, self.max_body_bytes)
+        return Limits(min(self.max_pixels, MAX_PIXELS), self.max_body_bytes)
 
     @property
     def shares(self) -> bool:

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Final
 
 from fanlight.common.model.units import Notation
+
+DESCRIPTIONS: Final = {
+    "window": "a window with name, frame rate and age; says so when the picture stands still; `q`, Esc or "
+    "closing it ends the consumer",
+    "status": "one live line: frame rate, age p50 and p99, what was lost and skipped",
+    "null": "decodes and discards; for benchmarks",
+    "share": "makes this consumer the hub of its host ([hub.md](hub.md)); needs Linux",
+    "snapshot:FILE": "the newest picture, at most once a second, as a `.jpg` or `.png`, always whole",
+    "record:FILE": "the stream as it came, in `.mp4` or `.mkv`, not encoded again (`raw` is, as H.264); "
+    "overwrites nothing; has the time at which it begins; plays after `kill -9`, but for the last quarter "
+    "of a second",
+    "trace:FILE": "CSV, one line for every frame received: `seq,capture_ns,received_ns,presented_ns,event`",
+}
+"""What each sink does, by its form on the command line; docs/reference.md is made from it."""
 
 SINKS: Final = "window, status, null, share, snapshot:FILE, record:FILE or trace:FILE"
 _PLAIN: Final = ("window", "status", "null", "share")
@@ -34,7 +49,8 @@ def parse_sink(text: str) -> SinkSpec:
     if kind in _PLAIN and not colon:
         return SinkSpec(kind)
     if kind in _TO_FILE and argument:
-        return SinkSpec(kind, argument)
+        # In `record:~/x.mp4` the shell leaves the ~.
+        return SinkSpec(kind, os.path.expanduser(argument))
     raise ValueError(SINKS)
 
 

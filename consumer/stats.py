@@ -98,6 +98,7 @@ class ConsumerStats:
         skew_p50_s: difference from the playout time, median; None without `sync`.
         epoch: of the current producer; 0 before the first frame.
         highest_seq: of the latest frame; -1 before the first one.
+        no_frame: why none was presented in the last seconds, in words; empty while frames flow.
     """
 
     connected: bool
@@ -122,6 +123,7 @@ class ConsumerStats:
     skew_p50_s: float | None
     epoch: int
     highest_seq: int
+    no_frame: str = ""
 
     @property
     def skipped(self) -> int:
@@ -151,7 +153,6 @@ class ConsumerMetrics:
         decoding: time to decode each frame, and to convert it if it was shown, in seconds.
         keyframe_requests: sent to the producer (PLI).
         presented_ns: monotonic time of the latest presentation; None before the first.
-        last_outcome: of the latest frame whose outcome is known.
     """
 
     stats: ConsumerStats
@@ -160,7 +161,6 @@ class ConsumerMetrics:
     decoding: Distribution
     keyframe_requests: int
     presented_ns: int | None
-    last_outcome: Outcome | None
 
 
 class ConsumerCounters:
@@ -172,6 +172,8 @@ class ConsumerCounters:
     Attributes:
         presented: frames not counted yet; the presenting thread appends.
         decoding: used by the decoding thread only, without a lock.
+        no_frame: see `ConsumerStats`.
+        last_error: why the latest message was refused, or could not be decoded.
         on_trace: called with the outcome of every frame, on any thread; must not block. Set before start.
     """
 
@@ -179,6 +181,8 @@ class ConsumerCounters:
         self.presented: deque[Presented] = deque()
         self.decoding = Histogram(CODEC_BOUNDS_S)
         self.on_trace: Callable[[TraceRow], None] | None = None
+        self.no_frame = ""
+        self.last_error: Exception | None = None
         self._lock = threading.Lock()
         self._counting = threading.Lock()
         # By the names of `ConsumerStats`; the outcomes have the same names.
@@ -189,12 +193,22 @@ class ConsumerCounters:
         self._connected = self._blocked = False
         self._newest: FrameHeader | None = None
         self._last: Presented | None = None
-        self._last_outcome: Outcome | None = None
+        self._last_late: tuple[int, int] | None = None
 
     @property
     def lost(self) -> int:
         """Total of lost frames."""
         return self._counts["lost"]
+
+    @property
+    def newest_fps(self) -> float | None:
+        """Nominal rate of the latest frame; None before the first."""
+        return None if self._newest is None else self._newest.fps
+
+    @property
+    def last_late_s(self) -> float:
+        """Age of the latest frame that was too late, on arrival, by this host's clock; 0 without one."""
+        return 0.0 if self._last_late is None else (self._last_late[1] - self._last_late[0]) / 1e9
 
     def count(self, name: Counted, number: int = 1) -> None:
         """Count something other than the outcome of a received frame."""
@@ -239,7 +253,8 @@ class ConsumerCounters:
         self.count_presented()
         with self._lock:
             self._counts[outcome] += 1
-            self._last_outcome = outcome
+            if outcome is Outcome.LATE:
+                self._last_late = header.capture_ns, received_ns
         self._trace(header, received_ns, None, outcome)
 
     def count_presented(self) -> None:
@@ -251,7 +266,7 @@ class ConsumerCounters:
                     self.received(shown.header, 0, shown.received_ns)  # no bytes: nothing was transmitted
                 with self._lock:
                     self._counts[Outcome.PRESENTED] += 1
-                    self._last, self._last_outcome = shown, Outcome.PRESENTED
+                    self._last = shown
                     self._ages.add(shown.age_ns / 1e9, shown.now_ns)
                     if shown.skew_ns is not None:
                         self._skews.add(abs(shown.skew_ns) / 1e9, shown.now_ns)
@@ -274,6 +289,7 @@ class ConsumerCounters:
                 skew_p50_s=percentile(self._skews.window.values(now_ns), 0.5),
                 epoch=0 if self._newest is None else self._newest.epoch,
                 highest_seq=-1 if self._newest is None else self._newest.seq,
+                no_frame=self.no_frame,
             )
 
     def metrics(self, now_ns: int) -> ConsumerMetrics:
@@ -287,7 +303,6 @@ class ConsumerCounters:
                 decoding=self.decoding.snapshot(),
                 keyframe_requests=self._counts["keyframe_requests"],
                 presented_ns=None if self._last is None else self._last.now_ns,
-                last_outcome=self._last_outcome,
             )
 
     def _trace(

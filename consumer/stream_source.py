@@ -77,6 +77,7 @@ class StreamSource:
         header = frame.header
         image = self._decoding.pixels(frame)
         if isinstance(image, Outcome):
+            self._counters.last_error = self._decoding.last_error or self._counters.last_error
             self._counters.dropped(header, frame.received_ns, image)
             return None
         offset_ns = self._clock.offset_ns()
@@ -100,6 +101,9 @@ class Decoding:
         form: format and size of the pictures.
         on_broken: called after an inter-coded frame that cannot be decoded.
         times: observes the time per frame, in seconds, for decoding and conversion.
+
+    Attributes:
+        last_error: why the latest frame that could not be decoded could not be.
     """
 
     def __init__(
@@ -112,6 +116,7 @@ class Decoding:
         self._form = picture_format
         self._on_broken = on_broken
         self._times = times
+        self.last_error: DecodeError | None = None
         self._new_decoder = new_decoder
         self._decoder: Decoder | None = None
         self._codec: Codec | None = None
@@ -194,6 +199,7 @@ class Decoding:
 
     def _refused(self, frame: ReceivedFrame, error: DecodeError) -> Outcome:
         self._log.warn(monotonic_ns(), "frame refused: %s", error)
+        self.last_error = error
         if not frame.header.codec.intra_only:
             self._awaiting_key = True
             self._on_broken()

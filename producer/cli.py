@@ -52,6 +52,7 @@ def _run(settings: ProducerSettings, operation: Operation) -> int | None:
             fps=settings.fps,
             size=settings.size,
             max_pixels=settings.max_pixels,
+            deinterlace=settings.deinterlace,
         )
         pipeline = Pipeline(settings, source, ended)
 

@@ -19,6 +19,7 @@ from fanlight.common.model.reasons import reason
 from fanlight.common.runtime.slot import NewestSlot
 from fanlight.common.transport import Publisher
 from fanlight.producer.frame_encoder import FrameEncoder
+from fanlight.producer.silence import ProducerSilence
 from fanlight.producer.source.base import Captured
 from fanlight.producer.stats import Drop, ProducerCounters
 from fanlight.producer.worker import Worker
@@ -47,6 +48,7 @@ class Encode(Worker):
         slot: NewestSlot[Captured],
         publisher: Publisher,
         counters: ProducerCounters,
+        silence: ProducerSilence,
         *,
         max_age_s: float,
         on_ended: Callable[[FanlightError | None], None],
@@ -57,12 +59,14 @@ class Encode(Worker):
         self._slot = slot
         self._publisher = publisher
         self._counters = counters
+        self._silence = silence
         self._max_age_ns = int(max_age_s * 1e9)
         self._now_ns = now_ns
         self._failures = FailureTracker()
 
     def run(self) -> None:
         while not self._stopping.is_set():
+            self._silence.tick(monotonic_ns(), watched=self._publisher.watched)
             if not self._publisher.wait_ready(_WAIT_S):
                 if self._publisher.failure is not None:
                     raise self._publisher.failure
@@ -80,6 +84,7 @@ class Encode(Worker):
     def _encode(self, captured: Captured) -> None:
         began_ns = self._now_ns()
         if began_ns - captured.captured_ns > self._max_age_ns:
+            self._counters.last_stale_s = (began_ns - captured.captured_ns) / 1e9
             self._counters.dropped(Drop.STALE)
             return
         try:

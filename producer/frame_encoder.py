@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Callable
+from typing import Final
 
 import av
 
 from fanlight.common.codec import encoder
 from fanlight.common.codec.base import Encoder
 from fanlight.common.codec.picture import Converter, Picture, size_of
-from fanlight.common.model.errors import EncodeError
-from fanlight.common.model.frame import MAX_SIDE, EncodedFrame, FrameHeader
+from fanlight.common.model.frame import MAX_PIXELS, MAX_SIDE, EncodedFrame, FrameHeader
 from fanlight.producer.keyframes import KeyframeGovernor
 from fanlight.producer.settings import ProducerSettings
 from fanlight.producer.source.base import Captured
+
+_LOG = logging.getLogger(__name__)
+
+_SCALED_BITS: Final = 8
 
 
 class FrameEncoder:
@@ -33,6 +39,7 @@ class FrameEncoder:
         self._converter = Converter()
         self._encoder: Encoder | None = None
         self._seq = 0
+        self._told = False  # of pictures that are too large
 
     def encode(self, captured: Captured, now_ns: int) -> EncodedFrame:
         """The frame to publish; `now_ns` is monotonic.
@@ -44,8 +51,6 @@ class FrameEncoder:
         settings = self._settings
         picture = self._scaled(captured.picture)
         width, height = size_of(picture)
-        if max(width, height) > MAX_SIDE:
-            raise EncodeError(f"a picture of {width}x{height}: allowed are {MAX_SIDE} pixels a side")
         if self._encoder is None:
             self._encoder = encoder(
                 settings.codec, fps=self._fps(), gop_s=settings.gop_s, quality=settings.quality
@@ -71,9 +76,29 @@ class FrameEncoder:
         self._encoder = None
 
     def _scaled(self, picture: Picture) -> Picture:
-        size = self._settings.size
-        if size is None or size_of(picture) == size:
+        size = self._settings.size or self._largest(*size_of(picture))
+        if size_of(picture) == size:
             return picture
-        if isinstance(picture, av.VideoFrame):
+        if isinstance(picture, av.VideoFrame) and _scalable(picture.format):
             return self._converter.to_frame(picture, picture.format.name, size)
         return self._converter.to_bgr(picture, size)
+
+    def _largest(self, width: int, height: int) -> tuple[int, int]:
+        """The size of this picture, or the largest of its shape that receivers accept."""
+        scale = min(1.0, MAX_SIDE / max(width, height), math.sqrt(MAX_PIXELS / (width * height)))
+        if scale == 1:
+            return width, height
+        fitting = max(1, int(width * scale)), max(1, int(height * scale))
+        if not self._told:
+            self._told = True
+            _LOG.info(
+                "pictures of %dx%d are scaled to %dx%d, the largest possible", width, height, *fitting
+            )
+        return fitting
+
+
+def _scalable(pixel_format: av.VideoFormat) -> bool:
+    """False for a palette, to which libswscale cannot scale, and for formats of few colours."""
+    return (
+        not pixel_format.has_palette and min(part.bits for part in pixel_format.components) >= _SCALED_BITS
+    )

@@ -17,6 +17,7 @@ from fanlight.producer.encode import Encode
 from fanlight.producer.frame_encoder import FrameEncoder
 from fanlight.producer.keyframes import KeyframeGovernor
 from fanlight.producer.settings import DEFAULT_FPS, ProducerSettings
+from fanlight.producer.silence import ProducerSilence
 from fanlight.producer.source.base import Captured, Source
 from fanlight.producer.stats import Drop, ProducerCounters, ProducerMetrics, ProducerStats
 
@@ -65,6 +66,7 @@ class Pipeline(transport.PublisherEvents):
             self._slot,
             self._publisher,
             self._counters,
+            ProducerSilence(settings, self._counters),
             max_age_s=settings.max_age_s,
             on_ended=self._encode_ended,
         )

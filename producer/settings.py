@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from fanlight.common.codec import check_quality
@@ -21,6 +22,15 @@ _QUALITY: Final = units.count(
 _PAYLOAD_FRAMES: Final = units.count(1, _MOST_PAYLOAD_FRAMES, f"1 to {_MOST_PAYLOAD_FRAMES}")
 
 
+class Deinterlace(StrEnum):
+    """Which pictures of a file or URL are deinterlaced."""
+
+    AUTO = "auto"
+    """Those that are marked as interlaced."""
+    ON = "on"
+    OFF = "off"
+
+
 @dataclass(frozen=True, kw_only=True)
 class ProducerSettings(StreamSettings):
     """Validated on creation, then immutable."""
@@ -31,6 +41,12 @@ class ProducerSettings(StreamSettings):
         "test (a moving pattern), a camera index such as 0, a file, a URL that FFmpeg opens, a folder of "
         "images or a pattern such as 'DIR/*.png'",
         "SOURCE",
+    )
+    deinterlace: Deinterlace = option(
+        Deinterlace.AUTO,
+        units.one_of(Deinterlace),
+        "of files and URLs; auto: pictures that are marked as interlaced; on: all; off",
+        "WHEN",
     )
     loop: bool = option(False, units.SWITCH, "start a file or a folder of images again at its end")
     codec: Codec = option(Codec.H264, units.one_of(Codec), ", ".join(Codec), "CODEC")

@@ -164,6 +164,9 @@ class ProducerCounters:
 
     Args:
         source_drops: the counter of the source itself, read at each snapshot.
+
+    Attributes:
+        last_stale_s: age of the latest picture that was stale.
     """
 
     def __init__(self, source_drops: Drops | None = None) -> None:
@@ -176,6 +179,13 @@ class ProducerCounters:
         self._sizes = Window()
         self._encoding = Histogram(CODEC_BOUNDS_S)
         self._latest_ns: dict[str, int] = {}
+        self.last_stale_s = 0.0
+
+    @property
+    def encoding_s(self) -> float:
+        """Total time spent encoding."""
+        with self._lock:
+            return self._encoding.snapshot().total
 
     def captured(self, now_ns: int) -> None:
         with self._lock:

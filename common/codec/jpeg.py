@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import numpy as np
@@ -16,6 +17,26 @@ from fanlight.common.model.frame import EncodedFrame
 # that a file of 16 MiB could take hours. Encoders write about ten scans. The marker does not occur in data.
 _START_OF_SCAN: Final = b"\xff\xda"
 _MAX_SCANS: Final = 64
+_END: Final = 0xD9
+# In the data of a scan, 00 and restart markers do not end it.
+_MARKER: Final = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)
+_MAX_SEGMENTS: Final = 10_000
+
+
+def without_trailer(data: bytes) -> bytes:
+    """A JPEG file up to its end marker: phones append videos, cameras a second picture.
+
+    The end marker of a thumbnail in the metadata is not the file's.
+    """
+    at = 2
+    for _ in range(_MAX_SEGMENTS):
+        marker = _MARKER.search(data, at)
+        if marker is None:
+            break
+        if marker[1][0] == _END:
+            return data[: marker.end()]
+        at = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
+    return data
 
 
 def check_scans(body: bytes) -> None:

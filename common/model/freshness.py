@@ -11,6 +11,8 @@ from fanlight.common.model.sequence import Continuity, SequenceTracker
 
 # A keyframe request can be lost, for instance when the producer restarts, so it is repeated.
 KEYFRAME_REQUEST_INTERVAL_NS: Final = 1_000_000_000
+# After an answered one. Epochs may change with every frame, and each of them begins without a keyframe.
+ANSWERED_INTERVAL_NS: Final = 250_000_000
 
 
 class Verdict(Enum):
@@ -119,8 +121,8 @@ class FreshnessPolicy:
         return self._may_ask(now_ns)
 
     def _may_ask(self, now_ns: int) -> bool:
-        early = self._asked_ns is not None and now_ns - self._asked_ns < KEYFRAME_REQUEST_INTERVAL_NS
-        if early and not self._answered:
+        interval_ns = ANSWERED_INTERVAL_NS if self._answered else KEYFRAME_REQUEST_INTERVAL_NS
+        if self._asked_ns is not None and now_ns - self._asked_ns < interval_ns:
             return False
         self.asked(now_ns)
         return True

@@ -102,6 +102,14 @@ def duration_text(seconds: float) -> str:
     return f"{seconds / _SECONDS[unit]:g}{unit}"
 
 
+def rough_duration(seconds: float) -> str:
+    """A duration in one unit, for people: `5 s`, `3 hours`, `56 years`."""
+    for unit, of_s in (("years", 31_557_600), ("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * of_s:
+            return f"{seconds / of_s:.0f} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
+
+
 def count(least: int = 1, most: int = 10**15 - 1, rule: str = "a whole number from 1") -> Notation[int]:
     """A whole number."""
     return Notation(rule, _whole, lambda value: least <= index(value) <= most)
@@ -140,7 +148,7 @@ def _whole(text: str) -> int:
 def _pixels(text: str) -> int:
     if "x" not in text:
         return _whole(text)
-    width, height = SIZE.read(text)
+    width, height = _size_px(text)
     return width * height
 
 
@@ -174,9 +182,9 @@ RATE: Final = Notation(
 )
 COUNT: Final = count()
 PIXELS: Final = Notation(
-    f"a number of pixels or a size such as 1920x1080, up to {MAX_PIXELS} pixels",
+    f"a number of pixels or a size such as 1920x1080, up to {MAX_SIDE}x{MAX_SIDE}",
     _pixels,
-    lambda value: 1 <= index(value) <= MAX_PIXELS,
+    lambda value: 1 <= index(value) <= MAX_SIDE * MAX_SIDE,
 )
 BODY_BYTES: Final = Notation(
     f"a number of bytes such as 4000000, 500kB or 4MB, up to {MAX_BODY_BYTES}",

@@ -15,11 +15,13 @@ from typing import Any, Final
 from fanlight.common.model.errors import FanlightError
 from fanlight.common.model.finding import Check, Finding, note, ok, problem
 from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader
+from fanlight.common.model.reasons import reason
+from fanlight.common.shm import memory
+from fanlight.common.shm.folder import SHARED_MEMORY, can_share
 
 _ROOT: Final = Path(__file__).parents[3]
 _PACKAGES: Final = ("av", "numpy", "opencv-python", "pika", "simplejpeg", "prometheus-client")
 _REINSTALL: Final = "install Fanlight again: pip install --constraint constraints.txt ."
-_SHM: Final = Path("/dev/shm")  # noqa: S108 - not for files of our own
 # The pictures of a full HD stream within the default --max-age.
 _SHM_BYTES: Final = 200 * 1024 * 1024
 # Libraries, sockets and files of one command, several times over.
@@ -89,14 +91,16 @@ def _codecs() -> Finding:
 
 def _shared_memory() -> Finding:
     """Only a hub needs it."""
-    if not os.access(_SHM, os.W_OK):
-        return note(f"{_SHM} cannot be written to", "a hub cannot share here: use --via broker")
-    free = os.statvfs(_SHM)
-    free_bytes = free.f_bavail * free.f_frsize
-    text = f"{_SHM}: {free_bytes / 2**20:.0f} MiB free"
-    if free_bytes < _SHM_BYTES:
-        return note(text, "for a hub: docker run --shm-size=1g, or mount -o remount,size=1g /dev/shm")
-    return ok(text)
+    if not can_share() or not os.access(SHARED_MEMORY, os.W_OK):
+        return note(f"{SHARED_MEMORY} cannot be written to", "a hub cannot share here: use --via broker")
+    try:
+        memory.create(_SHM_BYTES)
+    except OSError as error:
+        return note(
+            f"no {_SHM_BYTES // 2**20} MiB: {reason(error)}",
+            "for a hub of large pictures: see sysctl kernel.shmmax, shmall, shmmni",
+        )
+    return ok(f"{_SHM_BYTES // 2**20} MiB can be shared")
 
 
 def _descriptors() -> Finding:

@@ -5,7 +5,7 @@
         gop_s: float = option(1.0, units.duration(3600), "time between keyframes", "TIME")
 
 That line defines the flag `--gop`, the variable `FANLIGHT_GOP`, their default and range, the text of
-`--help`, the row in the README, and the argument `gop_s` of programs. Flags take precedence over the
+`--help`, the row in docs/reference.md, and the argument `gop_s` of programs. Flags take precedence over the
 environment, and the environment over defaults.
 """
 
@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Self, TypeVar
 
 from fanlight.common.model.errors import ConfigError
-from fanlight.common.model.units import SWITCH, Notation
+from fanlight.common.model.units import FILE, SWITCH, Notation
 
 _LOG = logging.getLogger(__name__)
 
@@ -74,7 +75,11 @@ class Option:
         try:
             if self.repeated:
                 return tuple(self.notation.check(each) for each in value)
-            return value if value is self.default is None else self.notation.check(value)
+            if value is self.default is None:
+                return None
+            value = self.notation.check(value)
+            # No shell expands the ~ in `--ca=~/x` or in a variable.
+            return os.path.expanduser(value) if self.notation is FILE else value
         except (TypeError, ValueError) as error:
             name, shown = (self.variable, "") if self.secret else (self.flag, value)
             raise ConfigError(name, shown, f"allowed is {error}") from None

@@ -41,7 +41,8 @@ class StreamSettings(OptionGroup):
     max_pixels: int = option(
         MAX_PIXELS,
         units.PIXELS,
-        "refuse larger pictures, before any memory is taken for them: a number of pixels, or WIDTHxHEIGHT",
+        "refuse larger pictures, before any memory is taken for them: a number of pixels, or WIDTHxHEIGHT; "
+        "a producer scales what exceeds the default to fit",
         "N",
         shown="7680x4320",
     )

@@ -1,8 +1,8 @@
 """The memory layout of a segment. Pure.
 
-A segment is a file in the host's shared memory: pages with a header and words of state, then slots for one
-picture each. Pictures are numbered from 1; number n is in slot (n - 1) modulo the number of slots. All
-integers are in native byte order.
+A segment is memory of the host: pages with a header and words of state, then slots for one picture each.
+Pictures are numbered from 1; number n is in slot (n - 1) modulo the number of slots. All integers are in
+native byte order. A file with the segment's name says which memory it is (`FILE`).
 
     byte   contents
     0      magic, version, pixel format, width, height, slots, stride, epoch, grace time (`_HEADER`)
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from struct import Struct
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -24,15 +24,14 @@ from fanlight.common.model.errors import WireFormatError
 from fanlight.common.model.frame import MAX_PIXELS, MAX_SIDE, Codec
 from fanlight.common.model.pixels import PixelFormat, Pixels, shape, size_bytes
 
-if TYPE_CHECKING:
-    from mmap import mmap
-
 VERSION: Final = 2
 MAGIC: Final = b"FANLIGHT"
 PAGE: Final = 4096
 MAX_SLOTS: Final = 1024
 # magic, version, pixel format, width, height, slots, (unused), stride, epoch, grace
 _HEADER: Final = Struct("@8sIIIIIIQQQ")
+# magic, number of the memory
+FILE: Final = Struct("@8si")
 # Indices of 64-bit words. Both sides load and store whole words, which are never torn.
 NEWEST: Final = 7
 LIVENESS: Final = 8
@@ -108,7 +107,7 @@ class SegmentHeader:
         return _pages(8 * number_at(self.slots))
 
     @property
-    def file_bytes(self) -> int:
+    def memory_bytes(self) -> int:
         return self.head_bytes + self.slots * self.stride
 
     def serialize(self) -> bytes:
@@ -118,8 +117,8 @@ class SegmentHeader:
         )  # fmt: skip
 
     @classmethod
-    def parse(cls, page: bytes, file_bytes: int) -> SegmentHeader:
-        """Parse the first page of a segment and compare it with the size of the file.
+    def parse(cls, page: bytes | memoryview, memory_bytes: int) -> SegmentHeader:
+        """Parse the first page of a segment and compare it with the size of the memory.
 
         Raises:
             WireFormatError: not a segment of this version, or truncated.
@@ -143,13 +142,13 @@ class SegmentHeader:
         header = cls(
             format=pixel_format, width=width, height=height, slots=slots, epoch=epoch, grace_ns=grace_ns
         )
-        if stride != header.stride or file_bytes != header.file_bytes:
-            raise WireFormatError("segment", f"{file_bytes} bytes", str(header.file_bytes))
+        if stride != header.stride or memory_bytes != header.memory_bytes:
+            raise WireFormatError("segment", f"{memory_bytes} bytes", str(header.memory_bytes))
         return header
 
 
-def pictures(memory: mmap, header: SegmentHeader) -> list[Pixels]:
-    """The pictures of a mapped segment by slot, without a copy; read-only if the memory is."""
+def pictures(memory: memoryview, header: SegmentHeader) -> list[Pixels]:
+    """The pictures of a segment by slot, without a copy; read-only if the memory is."""
     array_shape = shape(header.format, header.width, header.height)
     return [
         np.frombuffer(memory, np.uint8, header.picture_bytes, header.head_bytes + slot * header.stride)
@@ -158,9 +157,9 @@ def pictures(memory: mmap, header: SegmentHeader) -> list[Pixels]:
     ]  # fmt: skip
 
 
-def words(memory: mmap, header: SegmentHeader) -> memoryview[int]:
+def words(memory: memoryview, header: SegmentHeader) -> memoryview[int]:
     """The part before the pictures as 64-bit words: see `NEWEST`, `LIVENESS` and `number_at`."""
-    return memoryview(memory)[: header.head_bytes].cast("Q")
+    return memory[: header.head_bytes].cast("Q")
 
 
 def number_at(index: int) -> int:

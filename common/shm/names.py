@@ -12,6 +12,8 @@ from fanlight.common.model.pixels import PictureFormat
 
 # A producer without a broker may listen at the wildcard addresses, which include the loopback.
 _THIS_HOST: Final = frozenset({"127.0.0.1", "::1", "0.0.0.0", "::"})  # noqa: S104 - names to compare with
+# Of the folder; the number of its user follows.
+FOLDER: Final = "fanlight-"
 _OURS: Final = re.compile(rf"{STREAM_NAME.pattern}\.[a-z0-9-]{{1,32}}\.[0-9a-f]{{8}}\.([0-9a-f]{{8}}|lock)")
 
 

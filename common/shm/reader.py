@@ -1,21 +1,23 @@
-"""A viewer's side of a segment: maps it read-only, waits for pictures, reads them without a copy."""
+"""A viewer's side of a segment: attaches it read-only, waits for pictures, reads them without a copy."""
 
 from __future__ import annotations
 
-import mmap
 import os
 from pathlib import Path
+from stat import filemode
 from typing import Final, NamedTuple
 
 from fanlight.common.model.errors import SharingError, WireFormatError
 from fanlight.common.model.pixels import PictureFormat, Pixels
 from fanlight.common.model.reasons import reason
-from fanlight.common.shm.folder import is_still, locked, opened, ring_folder
+from fanlight.common.shm import memory
+from fanlight.common.shm.folder import has_name, is_private, locked, opened, opened_folder
 from fanlight.common.shm.futex import Futex
 from fanlight.common.shm.layout import (
+    FILE,
     LIVENESS,
+    MAGIC,
     NEWEST,
-    PAGE,
     SLOT,
     SegmentHeader,
     Slot,
@@ -50,7 +52,7 @@ class SharedPicture(NamedTuple):
 
 
 class Attachment:
-    """A segment mapped read-only. The memory stays mapped while one of its pictures is referenced.
+    """A segment attached read-only. The memory stays attached while one of its pictures is referenced.
 
     Not thread-safe.
 
@@ -63,11 +65,9 @@ class Attachment:
 
     def __init__(self, name: str, picture_format: PictureFormat, folder: Path | None = None) -> None:
         self._file = -1
-        self._path = (folder or ring_folder()) / name
         try:
-            with opened(self._path, os.O_RDONLY) as file:
-                self.header = _checked(file, picture_format)
-                self._memory = mmap.mmap(file, self.header.file_bytes, access=mmap.ACCESS_READ)
+            with opened_folder(folder) as directory, opened(name, os.O_RDONLY, directory) as file:
+                self.header, self._memory = _attached(file, picture_format)
                 self._file = os.dup(file)
         except OSError as error:
             raise SharingError(f"shared pictures {name} cannot be read: {reason(error)}") from None
@@ -100,7 +100,7 @@ class Attachment:
     @property
     def alive(self) -> bool:
         """Whether its writer is running and has not deleted the file."""
-        return locked(self._file) and is_still(self._path, self._file)
+        return locked(self._file) and has_name(self._file)
 
     @property
     def liveness_ns(self) -> int:
@@ -112,16 +112,22 @@ class Attachment:
             os.close(self._file)
 
 
-def _checked(file: int, picture_format: PictureFormat) -> SegmentHeader:
-    """The header of a segment, which must belong to this user and be inaccessible to others."""
+def _attached(file: int, picture_format: PictureFormat) -> tuple[SegmentHeader, memoryview]:
+    """The header and the memory of a segment; both must belong to this user alone."""
     status = os.fstat(file)
-    if status.st_uid != os.geteuid() or status.st_mode & 0o077:
-        raise WireFormatError("owner and mode", f"{status.st_uid} {status.st_mode & 0o777:o}", "own, 600")
-    header = SegmentHeader.parse(os.pread(file, PAGE, 0), status.st_size)
+    if not is_private(status):
+        raise WireFormatError(
+            "owner and mode", f"{status.st_uid} {filemode(status.st_mode)}", "own, -rw-------"
+        )
+    data = os.pread(file, FILE.size + 1, 0)
+    if len(data) != FILE.size or not data.startswith(MAGIC):
+        raise WireFormatError("file", data, f"{MAGIC!r} and the number of the memory")
+    attached = memory.attach(FILE.unpack(data)[1])
+    header = SegmentHeader.parse(attached, len(attached))
     if header.format is not picture_format.pixel_format or picture_format.size not in (
         None,
         (header.width, header.height),
     ):
         found = f"{header.format} {header.width}x{header.height}"
         raise WireFormatError("pictures", found, f"{picture_format}, as in its name")
-    return header
+    return header, attached

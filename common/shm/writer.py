@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
-import mmap
 import os
 from pathlib import Path
 from typing import Final
@@ -15,11 +13,14 @@ import numpy as np
 from fanlight.common.model.errors import SharingError
 from fanlight.common.model.pixels import Pixels
 from fanlight.common.model.reasons import reason
-from fanlight.common.shm.folder import is_still, make_private, opened, ring_folder
+from fanlight.common.shm import memory
+from fanlight.common.shm.folder import has_name, make_private, opened_folder
 from fanlight.common.shm.futex import Futex
 from fanlight.common.shm.layout import (
     FIELDS,
+    FILE,
     LIVENESS,
+    MAGIC,
     NEWEST,
     SegmentHeader,
     Slot,
@@ -35,8 +36,7 @@ _MIB: Final = 1024 * 1024
 class Segment:
     """A segment for pictures of one size and one epoch. Not thread-safe; locked while its process runs.
 
-    The file gets its name when it is complete and all of its memory is allocated: a full file system is an
-    error of the constructor, and never of a write or read of pixels.
+    The file gets its name when it and the memory are complete.
 
     Raises:
         SharingError: there is not enough memory, or no access.
@@ -44,9 +44,9 @@ class Segment:
 
     def __init__(self, name: str, header: SegmentHeader, folder: Path | None = None) -> None:
         self.header = header
-        self._path = (folder or ring_folder()) / name
-        make_private(self._path.parent)
-        self._file, self._memory = _created(self._path, header)
+        self._name = name
+        self._folder = make_private(folder)
+        self._file, self._memory = _created(self._folder, name, header)
         self._words = words(self._memory, header)
         self._slots = pictures(self._memory, header)
         self._ring = SlotRing(header.slots, header.grace_ns)
@@ -82,49 +82,57 @@ class Segment:
         self._words[LIVENESS] = now_ns
 
     def close(self) -> None:
-        """Delete the file. Viewers can use the pictures that they have mapped. Safe to call twice."""
+        """Delete the file. Viewers can use the pictures that they have attached. Safe to call twice."""
         if self._file < 0:
             return
         self.keep_alive(0)
-        if is_still(self._path, self._file):
-            self._path.unlink()
+        with contextlib.suppress(OSError, SharingError), opened_folder(self._folder) as directory:
+            if has_name(self._file):
+                os.unlink(self._name, dir_fd=directory)
         self._futex.wake_all()
         self._words.release()
         self._slots.clear()
-        with contextlib.suppress(BufferError):
-            self._memory.close()
+        self._memory.release()
         os.close(self._file)
         self._file = -1
 
 
-def _created(path: Path, header: SegmentHeader) -> tuple[int, mmap.mmap]:
+def _created(folder: Path, name: str, header: SegmentHeader) -> tuple[int, memoryview]:
     try:
-        # Without a name until it is complete and locked, so that no process finds an incomplete segment or
-        # takes it for the leftover of a killed hub.
-        file = os.open(path.parent, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.posix_fallocate(file, 0, header.file_bytes)
-            os.pwrite(file, header.serialize(), 0)
-            memory = mmap.mmap(file, header.file_bytes)
-            # With `src_dir_fd`: only then does os.link follow the link in /proc to the nameless file.
-            with opened(Path("/proc/self/fd"), os.O_RDONLY | os.O_DIRECTORY) as folder:
-                os.link(str(file), path, src_dir_fd=folder, follow_symlinks=True)
-        except BaseException:
-            os.close(file)
-            raise
+        number, shared = memory.create(header.memory_bytes)
     except OSError as error:
-        raise _failure(path.parent, header, error) from None
-    return file, memory
+        raise _no_memory(header, error) from None
+    head = header.serialize()
+    shared[: len(head)] = head
+    try:
+        with opened_folder(folder) as directory:
+            return _file(directory, name, FILE.pack(MAGIC, number)), shared
+    except OSError as error:
+        raise SharingError(f"{_pictures(header)} cannot be shared in {folder}: {reason(error)}") from None
 
 
-def _failure(folder: Path, header: SegmentHeader, error: OSError) -> SharingError:
-    needed = f"{header.slots} pictures of {header.width}x{header.height} {header.format}"
-    if error.errno in (errno.ENOSPC, errno.ENOMEM):
-        left = os.statvfs(folder)
-        return SharingError(
-            f"{folder} has {left.f_bavail * left.f_frsize / _MIB:.0f} MiB left, {needed} take "
-            f"{header.file_bytes / _MIB:.0f}: enlarge it (docker run --shm-size), or share less "
-            "(--share-size, --share-format, a shorter --max-age)"
-        )
-    return SharingError(f"{needed} cannot be shared in {folder}: {reason(error)}")
+def _file(directory: int, name: str, data: bytes) -> int:
+    # Without a name until it is complete and locked, so that no process finds an incomplete segment or
+    # takes it for the leftover of a killed hub.
+    file = os.open(".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600, dir_fd=directory)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.write(file, data)
+        # An absolute path: os.link then follows the link in /proc to the nameless file.
+        os.link(f"/proc/self/fd/{file}", name, dst_dir_fd=directory, follow_symlinks=True)
+    except BaseException:
+        os.close(file)
+        raise
+    return file
+
+
+def _pictures(header: SegmentHeader) -> str:
+    return f"{header.slots} pictures of {header.width}x{header.height} {header.format}"
+
+
+def _no_memory(header: SegmentHeader, error: OSError) -> SharingError:
+    return SharingError(
+        f"no shared memory for {_pictures(header)}, {header.memory_bytes / _MIB:.0f} MiB: {reason(error)}; "
+        "see sysctl kernel.shmmax, shmall, shmmni, or share less (--share-size, --share-format, a shorter "
+        "--max-age)"
+    )

@@ -5,6 +5,7 @@ Bodies are copied without re-encoding; only raw pictures are encoded, with libx2
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -19,10 +20,11 @@ FORMATS: Final = {".mp4": "mp4", ".mkv": "matroska"}
 _TRACKS: Final = {Codec.H264: "h264", Codec.JPEG: "mjpeg", Codec.PNG: "png", Codec.RAW: "h264"}
 _TIME_BASE: Final = Fraction(1, 90_000)
 _RAW_CRF: Final = 18
-# Fragments and clusters are self-contained: kill -9 only loses the current one. Fragments that start at
+# Fragments and clusters are self-contained: kill -9 only loses the current one. A cluster costs 20
+# bytes, so each frame has its own; a fragment costs more and is slower to find. Fragments that start at
 # keyframes make the file seekable, but with intra-only codecs each frame would become a fragment.
-_MATROSKA: Final = {"cluster_time_limit": "900", "flush_packets": "1"}
-_MP4: Final = {"frag_duration": "900000", "flush_packets": "1"}
+_MATROSKA: Final = {"cluster_time_limit": "1", "flush_packets": "1"}
+_MP4: Final = {"frag_duration": "250000", "flush_packets": "1"}
 _MP4_FLAGS: Final = "empty_moov+default_base_moof"
 
 MIN_STEP_NS: Final = 1_000_000
@@ -30,6 +32,12 @@ MIN_STEP_NS: Final = 1_000_000
 MAX_STEP_NS: Final = 3_600_000_000_000
 """MP4 keeps the duration of a frame in 32 bits; a longer pause is recorded as an hour."""
 _TOLERANCE_NS: Final = 2_000_000_000
+
+
+def require_codec(path: Path, codec: Codec) -> None:
+    """Raises SinkError if this kind of file cannot hold the codec."""
+    if codec is Codec.PNG and path.suffix.lower() == ".mkv":
+        raise SinkError(f"record:{path} cannot hold png: record to a file that ends in .mp4")
 
 
 class Timeline:
@@ -40,8 +48,8 @@ class Timeline:
     """
 
     def __init__(self) -> None:
+        self.now_ns = 0
         self._last: tuple[int, int] | None = None
-        self._now_ns = 0
 
     def advance(self, capture_ns: int, arrival_ns: int) -> int:
         """The timestamp of the next frame.
@@ -55,26 +63,28 @@ class Timeline:
             arrived_ns = arrival_ns - self._last[1]
             trusted = abs(captured_ns - arrived_ns) <= _TOLERANCE_NS
             step_ns = captured_ns if trusted else arrived_ns
-            self._now_ns += min(max(step_ns, MIN_STEP_NS), MAX_STEP_NS)
+            self.now_ns += min(max(step_ns, MIN_STEP_NS), MAX_STEP_NS)
         self._last = (capture_ns, arrival_ns)
-        return self._now_ns
+        return self.now_ns
 
 
 class Muxer:
     """Writes one codec and size into `file`, which it closes. Belongs to one thread.
 
-    All but the newest frames are flushed at least every 0.9 s; libav flushes when it gets the next frame,
-    not by a timer.
+    All but the newest frame (Matroska) or those of the last quarter of a second (MP4) are flushed; libav
+    flushes when it gets the next frame, not by a timer.
 
-    Raises:
-        SinkError: this kind of file cannot hold this codec.
+    Args:
+        header: of the first frame, whose capture time becomes the start time of the file.
+
+    Attributes:
+        frames: number of frames written.
     """
 
     def __init__(self, file: BinaryIO, header: FrameHeader) -> None:
+        self.frames = 0
         self._file = file
         suffix = Path(file.name).suffix.lower()
-        if header.codec is Codec.PNG and suffix == ".mkv":
-            raise SinkError(f"record:{file.name} cannot hold png: record to a file that ends in .mp4")
         inter_coded = _TRACKS[header.codec] == "h264"
         options = _MATROSKA
         if suffix == ".mp4":
@@ -88,7 +98,11 @@ class Muxer:
             height=header.height + (header.height % 2 if inter_coded else 0),
             time_base=_TIME_BASE,
         )
+        # MP4 keeps `creation_time` in seconds; `date` is a text.
+        began = datetime.fromtimestamp(header.capture_ns / 1e9, UTC).isoformat()
+        self._container.metadata.update({"creation_time": began, "date": began})
         self._timeline = Timeline()
+        self._frame_s = min(1 / header.fps, MAX_STEP_NS / 1e9)
         self._encoder = None
         if header.codec is Codec.RAW:
             self._encoder = codec.encoder(Codec.H264, fps=header.fps, gop_s=1.0, quality=_RAW_CRF)
@@ -113,6 +127,12 @@ class Muxer:
         packet.duration = _ticks(1e9 / frame.header.fps)
         packet.is_keyframe = key
         self._container.mux_one(packet)
+        self.frames += 1
+
+    @property
+    def duration_s(self) -> float:
+        """How long the file plays."""
+        return self._timeline.now_ns / 1e9 + self._frame_s
 
     def close(self) -> None:
         """Write pending data and the index, and close the file."""

@@ -8,14 +8,19 @@ import logging
 import threading
 from collections import deque
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TypeAlias
+
+import av
 
 from fanlight.common.clock import monotonic_ns
-from fanlight.common.model.frame import EncodedFrame
+from fanlight.common.limited_log import LimitedLog
+from fanlight.common.model.errors import FanlightError, SinkError
+from fanlight.common.model.frame import Codec, EncodedFrame
 from fanlight.common.model.rate_limit import RateLimiter
+from fanlight.common.model.reasons import reason
 from fanlight.consumer.sinks.base import Sink
 from fanlight.consumer.sinks.files import FileThread, WriteRetry, require_suffix, unusable
-from fanlight.consumer.sinks.muxer import FORMATS, Muxer
+from fanlight.consumer.sinks.muxer import FORMATS, Muxer, require_codec
 
 _LOG: Final = logging.getLogger(__name__)
 _MAX_FRAMES: Final = 256
@@ -31,6 +36,9 @@ class RecordSink(Sink):
     When the disk is full, or FILE cannot be written for another reason, a warning is logged and the file is
     closed; it is playable up to there. Once writing is possible again, the recording continues in FILE-2.
     If it fails until the end, the consumer ends with an error.
+
+    A frame that the file cannot hold is left out, counted and logged; if there were no others, the consumer
+    ends with that error.
 
     Raises:
         ConfigError: unknown extension, or FILE cannot be created.
@@ -67,6 +75,8 @@ class RecordSink(Sink):
             if (failure := self._retry.failure) is not None:
                 raise failure  # noqa: TRY301 - handled below like other errors
             self._recording.close()
+            if self._recording.refused is not None and not self._recording.frames:
+                raise self._recording.refused  # noqa: TRY301 - likewise
         except Exception:
             self._queue.close()
             with contextlib.suppress(OSError):
@@ -83,6 +93,8 @@ class RecordSink(Sink):
             retry.failed(error, monotonic_ns())
             with contextlib.suppress(OSError):
                 self._recording.abandon()
+        except (FanlightError, av.FFmpegError, ArithmeticError, ValueError) as error:
+            self._recording.leave_out(error)
         else:
             retry.succeeded(f", in {self._recording.name}")
 
@@ -155,12 +167,26 @@ class RecordQueue:
         return len(self._frames) >= self._max_frames or self._bytes + size_bytes > self._max_bytes
 
 
+_Shape: TypeAlias = tuple[Codec, int, int]
+
+
+def _shape(frame: EncodedFrame) -> _Shape:
+    return frame.header.codec, frame.header.width, frame.header.height
+
+
 class Recording:
     """The files of one recording: FILE, then FILE-2, FILE-3, ... whenever the codec or size changes, and
     after a write that failed. Belongs to one thread once it is open.
 
+    A single frame of another codec or size is left out: it comes from somebody else.
+
     Existing files are never overwritten: their names are skipped. The first file is created at once, so
     that an unwritable folder is detected before the first frame; it is removed if no frame is recorded.
+
+    Attributes:
+        frames: number of frames written.
+        left_out: number of frames that `write` refused.
+        refused: why it refused the latest of them.
 
     Raises:
         ConfigError: unknown extension, or the file cannot be created.
@@ -168,8 +194,13 @@ class Recording:
 
     def __init__(self, path: Path) -> None:
         require_suffix("record", path, tuple(FORMATS))
+        self.frames = 0
+        self.left_out = 0
+        self.refused: Exception | None = None
         self._path = path
-        self._shape: tuple[object, ...] | None = None
+        self._log = LimitedLog(_LOG)
+        self._shape: _Shape | None = None
+        self._changing: tuple[EncodedFrame, int] | None = None  # the first frame of another shape
         self._muxer: Muxer | None = None
         try:
             self._file = self._create()
@@ -187,10 +218,34 @@ class Recording:
         """Append one frame, or leave it out if its file could not start with it.
 
         Raises:
-            OSError, FFmpegError: it cannot be written.
+            OSError: it cannot be written.
+            FanlightError, FFmpegError, ArithmeticError, ValueError: the file cannot hold it.
         """
-        header = frame.header
-        shape = (header.codec, header.width, header.height)
+        require_codec(self._path, frame.header.codec)
+        changing, self._changing = self._changing, None
+        if self._muxer is not None and _shape(frame) != self._shape:
+            if changing is None or _shape(changing[0]) != _shape(frame):
+                self._leave_out_foreign(changing)
+                self._changing = frame, arrival_ns
+                return
+            self._append(*changing)
+        else:
+            self._leave_out_foreign(changing)
+        self._append(frame, arrival_ns)
+
+    def leave_out(self, error: Exception) -> None:
+        """Count and log a frame that `write` refused."""
+        self.left_out += 1
+        self.refused = error
+        self._log.warn(monotonic_ns(), "record:%s: frame left out: %s", self._path, reason(error))
+
+    def _leave_out_foreign(self, changing: tuple[EncodedFrame, int] | None) -> None:
+        if changing is not None:
+            shape = "{} {}x{}".format(*_shape(changing[0]))
+            self.leave_out(SinkError(f"a single one of {shape}, in a stream of another codec or size"))
+
+    def _append(self, frame: EncodedFrame, arrival_ns: int) -> None:
+        header, shape = frame.header, _shape(frame)
         if self._muxer is None or shape != self._shape:
             if not header.key:
                 return
@@ -201,7 +256,13 @@ class Recording:
                 shown = f"{header.codec} {header.width}x{header.height}"
                 _LOG.warning("record: the stream is now %s, recording goes on in %s", shown, self.name)
             self._muxer, self._shape = Muxer(self._file, header), shape
-        self._muxer.write(frame, arrival_ns)
+        try:
+            self._muxer.write(frame, arrival_ns)
+        except Exception:
+            if not self._muxer.frames:
+                self.abandon()  # the next frame may be of another shape
+            raise
+        self.frames += 1
 
     def close(self) -> None:
         """Finish the file, or remove it if nothing was recorded.
@@ -209,10 +270,12 @@ class Recording:
         Raises:
             OSError, FFmpegError: it cannot be written.
         """
+        self._leave_out_foreign(self._changing)
         self._finish()
         if not self._file.closed:
             self._file.close()
             Path(self.name).unlink(missing_ok=True)
+            _LOG.info("record:%s: nothing was recorded", self._path)
 
     def abandon(self) -> None:
         """Close the file after a failed write; the next keyframe opens the next file."""
@@ -223,13 +286,17 @@ class Recording:
         finally:
             self._file.close()
             path = Path(self.name)
-            if path.exists() and not path.stat().st_size:
+            nothing_in_it = muxer is not None and not muxer.frames
+            if path.exists() and (nothing_in_it or not path.stat().st_size):
                 path.unlink()
 
     def _finish(self) -> None:
         muxer, self._muxer = self._muxer, None
         if muxer is not None:
             muxer.close()
+            path = Path(self.name).absolute()
+            missing = f", {self.left_out} left out" if self.left_out else ""
+            _LOG.info("recorded %.1f s, %d frames%s: %s", muxer.duration_s, muxer.frames, missing, path)
 
     def _create(self) -> BinaryIO:
         for number in itertools.count(1):

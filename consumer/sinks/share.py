@@ -159,7 +159,7 @@ class ShareSink(Sink):
         _LOG.info(
             "share: %s as %s %dx%d, %d slots, %.0f MiB",
             self._ring.stream, self._ring.picture_format.pixel_format, width, height, described.slots,
-            described.file_bytes / _MIB,
+            described.memory_bytes / _MIB,
         )  # fmt: skip
         return self._segment
 

@@ -25,8 +25,7 @@ def status_line(name: str, stats: ConsumerStats) -> str:
     elif stats.blocked:
         parts.append("broker blocked: it is short of memory or disk")
     elif stats.age_p50_s is None or stats.age_p99_s is None:
-        waits_for_key = stats.received and not stats.presented
-        parts.append(f"waiting for {'a keyframe' if waits_for_key else 'the producer'}...")
+        parts.append(stats.no_frame or "waiting for the producer...")
     else:
         parts.append(f"{stats.fps:.1f} fps")
         parts.append(f"age p50 {stats.age_p50_s * 1e3:.0f} ms, p99 {stats.age_p99_s * 1e3:.0f} ms")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from urllib.parse import unquote
 
 from fanlight.common.model.errors import ConfigError
 from fanlight.common.model.frame import MAX_PIXELS
+from fanlight.common.model.reasons import reason
+from fanlight.producer.settings import Deinterlace
 from fanlight.producer.source.base import Captured, Source
 
 __all__ = ["ALLOWED", "Captured", "Source", "make_source"]
@@ -22,6 +25,7 @@ def make_source(
     fps: float | None,
     size: tuple[int, int] | None,
     max_pixels: int = MAX_PIXELS,
+    deinterlace: Deinterlace = Deinterlace.AUTO,
 ) -> Source:
     """The source that `--source` names. Opens nothing, but checks that files exist.
 
@@ -29,8 +33,10 @@ def make_source(
         loop: files and images start over at their end.
         fps: files, images and the test pattern play at this rate; a camera or a live URL is limited
             to it. None: the source's own rate.
-        size: (width, height) of the test pattern, and requested from a camera; other sources ignore it.
+        size: (width, height) of the test pattern, and requested from a camera; other sources' pictures are
+            scaled to it later.
         max_pixels: limit for a picture in a file or URL.
+        deinterlace: which pictures of a video to deinterlace.
 
     Raises:
         ConfigError: there is no such file or folder, or no image in it.
@@ -46,25 +52,39 @@ def make_source(
     if "://" in spec and not spec.startswith("file://"):
         from fanlight.producer.source.media import UrlSource
 
-        return UrlSource(spec, loop=loop, fps=fps, max_pixels=max_pixels)
+        return UrlSource(
+            spec, loop=loop, fps=fps, size=size, max_pixels=max_pixels, deinterlace=deinterlace
+        )
     path = unquote(spec.removeprefix("file://")) if "://" in spec else spec
-    return _from_disk(path, loop, fps, max_pixels)
+    return _from_disk(path, loop, fps, size, max_pixels, deinterlace)
 
 
-def _from_disk(spec: str, loop: bool, fps: float | None, max_pixels: int) -> Source:
+def _from_disk(
+    spec: str,
+    loop: bool,
+    fps: float | None,
+    size: tuple[int, int] | None,
+    max_pixels: int,
+    deinterlace: Deinterlace,
+) -> Source:
     from fanlight.producer.source.images import SUFFIXES, ImagesSource, list_images
 
+    spec = os.path.expanduser(spec)  # the shell does not see a ~ in --source=~/x, a variable or a file
     path = Path(spec)
     is_pattern = not path.exists() and any(character in spec for character in "*?[")
     if not spec or not (path.exists() or is_pattern):
         raise ConfigError("--source", spec, f"there is no such file; allowed is {ALLOWED}")
     if is_pattern or path.is_dir() or path.suffix.lower() in SUFFIXES:
-        if not list_images(spec):
+        try:
+            found = list_images(spec)
+        except OSError as error:
+            raise ConfigError("--source", spec, f"it cannot be listed: {reason(error)}") from None
+        if not found:
             raise ConfigError(
                 "--source", spec, f"there is no image; known are {', '.join(sorted(SUFFIXES))}"
             )
-        return ImagesSource(spec, loop=loop, fps=fps, max_pixels=max_pixels)
+        return ImagesSource(spec, loop=loop, fps=fps, size=size, max_pixels=max_pixels)
 
     from fanlight.producer.source.media import FileSource
 
-    return FileSource(path, loop=loop, fps=fps, max_pixels=max_pixels)
+    return FileSource(path, loop=loop, fps=fps, size=size, max_pixels=max_pixels, deinterlace=deinterlace)

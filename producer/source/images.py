@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import logging
+import os
 import re
 import threading
 from collections.abc import Iterator
@@ -14,13 +15,15 @@ import av
 import numpy as np
 from av.video.codeccontext import VideoCodecContext
 
-from fanlight.common.codec.jpeg import check_scans
+from fanlight.common.codec.jpeg import check_scans, without_trailer
 from fanlight.common.codec.picture import BGR, Converter
 from fanlight.common.codec.png_chunks import without_metadata
 from fanlight.common.model.errors import DecodeError, SourceError
 from fanlight.common.model.frame import MAX_PIXELS
 from fanlight.common.model.reasons import reason
 from fanlight.producer.source.base import Captured
+from fanlight.producer.source.display import DisplayFilter, turn
+from fanlight.producer.source.exif import orientation
 from fanlight.producer.source.pacing import Clock, Pacer, interval_ns
 from fanlight.producer.stats import Drop, Drops
 
@@ -34,7 +37,24 @@ SUFFIXES = frozenset(
 # More than an 8K picture takes in any of these formats, at 8 bytes per pixel.
 _MAX_FILE_BYTES = 512 * 1024 * 1024
 
+_RETRY_S = 0.1
+# A file that was changed less than this ago, and cannot be read, may not be complete yet.
+_BEING_WRITTEN_NS = 1_000_000_000
+
+# How to turn a picture upright, by its EXIF orientation.
+UPRIGHT = {
+    1: (),
+    2: turn(-1, 0, 0, 1),
+    3: turn(-1, 0, 0, -1),
+    4: turn(1, 0, 0, -1),
+    5: turn(0, 1, 1, 0),
+    6: turn(0, 1, -1, 0),
+    7: turn(0, -1, -1, 0),
+    8: turn(0, -1, 1, 0),
+}
+
 # By the first bytes of a file; its name is ignored.
+_WEBP_ANIMATION = 2
 _DECODERS = {
     "png": (b"\x89PNG\r\n\x1a\n",),
     "mjpeg": (b"\xff\xd8\xff",),
@@ -50,11 +70,12 @@ _DECODERS = {
 class ImagesSource:
     """Images in their natural order (`2.png` before `10.png`), as BGR arrays of the size they have.
 
-    Grey, palette and 16-bit images become 8-bit BGR; alpha is dropped. One that cannot be read is
-    skipped, counted and logged once.
+    Grey, palette and 16-bit images become 8-bit BGR, turned as their EXIF data say; alpha is dropped. One
+    that cannot be read is skipped, counted and logged once.
 
     Args:
         spec: a folder, a pattern such as `shots/*.png`, or one image.
+        size: see `VideoInput`.
     """
 
     live = False
@@ -65,6 +86,7 @@ class ImagesSource:
         *,
         loop: bool = False,
         fps: float | None = None,
+        size: tuple[int, int] | None = None,
         max_pixels: int = MAX_PIXELS,
         clock: Clock | None = None,
     ) -> None:
@@ -75,15 +97,16 @@ class ImagesSource:
         self._max_pixels = max_pixels
         self._logged: set[Path] = set()
         self._interrupted = threading.Event()
-        self._clock = clock
+        self._clock = clock or Clock()
         self._pacer = Pacer(clock)
+        self._display = DisplayFilter(str(self), size=size, max_pixels=max_pixels)
+        self._converter = Converter()
         self._pictures: Iterator[tuple[int, BGR]] = iter(())
 
     def open(self) -> None:
         """List the files."""
-        paths = list_images(self._spec)
         self._pacer = Pacer(self._clock)
-        self._pictures = enumerate(self._decode_all(paths, Converter()))
+        self._pictures = enumerate(self._decode_all())
 
     def read(self) -> Captured | None:
         """The next image when it is due.
@@ -105,33 +128,63 @@ class ImagesSource:
     def __str__(self) -> str:
         return f"images {self._spec}"
 
-    def _decode_all(self, paths: list[Path], converter: Converter) -> Iterator[BGR]:
+    def _decode_all(self) -> Iterator[BGR]:
+        """The images; in a loop with those that were added since the last pass."""
+        ever_readable = waiting = False
         while True:
-            readable = 0
+            paths = self._list()
+            readable = False
             for path in paths:
                 if self._interrupted.is_set():
                     return
-                picture = self._decode(path, converter)
+                picture = self._decode_complete(path)
                 if picture is not None:
-                    readable += 1
+                    readable = ever_readable = True
                     yield picture
-            if not readable:
+            if not ever_readable:
                 raise SourceError(f"{self}: none of the {len(paths)} images here can be read")
             if not self._loop:
                 return
+            self._logged.intersection_update(paths)
+            if not (readable or waiting):
+                _log.warning("%s: there is no image that can be read; waiting for one", self)
+            waiting = not readable
+            if waiting and self._interrupted.wait(_RETRY_S):
+                return
 
-    def _decode(self, path: Path, converter: Converter) -> BGR | None:
+    def _list(self) -> list[Path]:
         try:
-            size_bytes = path.stat().st_size
-            if size_bytes > _MAX_FILE_BYTES:
-                raise ValueError(f"it has {size_bytes} bytes: allowed is up to {_MAX_FILE_BYTES}")  # noqa: TRY301
-            return to_picture(decode_image(path.read_bytes(), self._max_pixels), converter)
-        except (OSError, ValueError, DecodeError, MemoryError, av.FFmpegError) as error:
-            self.drops[Drop.UNREADABLE] += 1
-            if path not in self._logged:
-                self._logged.add(path)
-                _log.warning("%s: skipped, it cannot be read: %s", path, reason(error))
-            return None
+            return list_images(self._spec)
+        except OSError as error:
+            raise SourceError(f"{self}: cannot be listed: {reason(error)}") from None
+
+    def _decode_complete(self, path: Path) -> BGR | None:
+        """Decode a file; one that is still being written is tried again."""
+        while not self._interrupted.is_set():
+            written_ns = 0
+            try:
+                state = path.stat()
+                written_ns = state.st_mtime_ns
+                return self._decode(path, state.st_size)
+            except (OSError, ValueError, DecodeError, MemoryError, av.FFmpegError) as error:
+                if abs(self._clock.wall_ns() - written_ns) > _BEING_WRITTEN_NS:
+                    self._skip(path, error)
+                    return None
+            self._interrupted.wait(_RETRY_S)
+        return None
+
+    def _decode(self, path: Path, size_bytes: int) -> BGR:
+        if size_bytes > _MAX_FILE_BYTES:
+            raise ValueError(f"it has {size_bytes} bytes: allowed is up to {_MAX_FILE_BYTES}")
+        data = path.read_bytes()
+        (shown,) = self._display.show(decode_image(data, self._max_pixels), UPRIGHT[orientation(data)])
+        return to_picture(shown, self._converter)
+
+    def _skip(self, path: Path, error: Exception) -> None:
+        self.drops[Drop.UNREADABLE] += 1
+        if path not in self._logged:
+            self._logged.add(path)
+            _log.warning("%s: skipped, it cannot be read: %s", path, reason(error))
 
 
 def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> av.VideoFrame:
@@ -140,13 +193,15 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> av.VideoFrame:
     Using the decoder directly takes half the time of opening the file as a video of one frame.
 
     Raises:
-        ValueError: unknown image format.
+        ValueError: unknown image format, or too large; memory is allocated only within `max_pixels`.
         DecodeError: it has too many scans or chunks.
-        av.FFmpegError: damaged, truncated, or too large; memory is allocated only within `max_pixels`.
+        av.FFmpegError: damaged or truncated.
     """
     codec = next((name for name, starts in _DECODERS.items() if data.startswith(starts)), None)
     if codec is None:
         raise ValueError("this is no known image format")
+    if data[8:16] == b"WEBPVP8X" and data[20:21] and data[20] & _WEBP_ANIMATION:
+        raise ValueError("it is an animated WebP, which FFmpeg cannot decode: convert it to GIF or a video")
     decoder = cast("VideoCodecContext", av.CodecContext.create(codec, "r"))
     decoder.thread_count = 1
     options = {"max_pixels": str(max_pixels)}
@@ -154,9 +209,13 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> av.VideoFrame:
         # By default the missing part of a truncated JPEG is filled with grey, without an error. Not for
         # TIFF, where an unknown tag would be an error.
         options["err_detect"] = "explode"
+        data = without_trailer(data)
         check_scans(data)
     decoder.options = options
-    frames = decoder.decode(av.Packet(without_metadata(data) if codec == "png" else data))
+    try:
+        frames = decoder.decode(av.Packet(without_metadata(data) if codec == "png" else data))
+    except av.error.ArgumentError:  # the only argument is the limit
+        raise ValueError(f"it has more than {max_pixels} pixels: --max-pixels allows more") from None
     if not frames:
         raise ValueError("there is no picture in it")
     return frames[0]
@@ -175,8 +234,19 @@ def list_images(spec: str) -> list[Path]:
     elif path.exists():
         found = [path]
     else:
-        found = [Path(name) for name in glob.glob(spec, recursive=True)]
+        found = [Path(name) for name in _matching(path)]
     return sorted((p for p in found if p.is_file()), key=natural_key)
+
+
+def _matching(pattern: Path) -> list[str]:
+    """What a pattern matches. Folders that exist under the name given are not patterns."""
+    parts = pattern.parts
+    exist = next(n for n in reversed(range(len(parts))) if Path(*parts[:n]).exists())
+    folder, rest = glob.escape(str(Path(*parts[:exist]))), str(Path(*parts[exist:]))
+    for names in (rest, rest.replace("[", "[[]")):
+        if found := glob.glob(os.path.join(folder, names), recursive=True):
+            return found
+    return []
 
 
 def natural_key(path: Path) -> list[tuple[int, str]]:

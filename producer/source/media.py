@@ -9,6 +9,7 @@ from pathlib import Path
 from fanlight.common.model.errors import SourceError
 from fanlight.common.model.frame import MAX_PIXELS
 from fanlight.common.model.redact import without_secrets
+from fanlight.producer.settings import Deinterlace
 from fanlight.producer.source.base import Captured
 from fanlight.producer.source.live_feed import LiveFeed
 from fanlight.producer.source.playback import Playback
@@ -29,6 +30,9 @@ class FileSource:
     """A video file, at its own rate or at `fps`, once or in a loop.
 
     Pictures stay in the decoder's format (usually YUV 4:2:0).
+
+    Args:
+        size: see `VideoInput`.
     """
 
     live = False
@@ -39,12 +43,16 @@ class FileSource:
         *,
         loop: bool = False,
         fps: float | None = None,
+        size: tuple[int, int] | None = None,
         max_pixels: int = MAX_PIXELS,
+        deinterlace: Deinterlace = Deinterlace.AUTO,
     ) -> None:
         self.drops = Drops()
         self._path = Path(path)
         # Without `file:` FFmpeg would take the part of a name before a colon for a protocol.
-        video = VideoInput(f"file:{self._path}", str(self), max_pixels=max_pixels)
+        video = VideoInput(
+            f"file:{self._path}", str(self), max_pixels=max_pixels, size=size, deinterlace=deinterlace
+        )
         self._playback = Playback(video, self.drops, fps=fps, loop=loop)
         self._interrupted = threading.Event()
 
@@ -96,7 +104,9 @@ class UrlSource:
         fps: float | None = None,
         open_s: float = _OPEN_S,
         stall_s: float = _STALL_S,
+        size: tuple[int, int] | None = None,
         max_pixels: int = MAX_PIXELS,
+        deinterlace: Deinterlace = Deinterlace.AUTO,
     ) -> None:
         self.live = True
         self.drops = Drops()
@@ -109,7 +119,7 @@ class UrlSource:
             options["rtsp_flags"] = "prefer_tcp"  # over UDP, lost packets would smear the picture
         # Longer than the feed's: FFmpeg's limits only end a reader thread that the feed has abandoned.
         timeouts_s = (open_s + 1, stall_s + 1)
-        video = VideoInput(url, str(self), options, timeouts_s, max_pixels)
+        video = VideoInput(url, str(self), options, timeouts_s, max_pixels, deinterlace, size)
         self._playback = partial(Playback, video, self.drops, fps=fps, loop=loop)
 
     @property

@@ -17,6 +17,7 @@ from fanlight.common.model.errors import SourceError
 from fanlight.common.model.reasons import reason
 from fanlight.producer.source.base import Captured
 from fanlight.producer.source.catch_up import CatchUp
+from fanlight.producer.source.display import DisplayFilter
 from fanlight.producer.source.pacing import Clock, MediaClock, Pacer, interval_ns
 from fanlight.producer.source.video_input import FALLBACK_FPS, VideoInput, failure_reason, nominal_fps
 from fanlight.producer.stats import Drop, Drops
@@ -60,6 +61,7 @@ class Playback:
         self._pacer: Pacer | None = None  # None where the network paces the stream
         self._arrived_ns = 0
         self._container: InputContainer | None = None
+        self._display = DisplayFilter(video.name)
         self._frames: Iterator[tuple[av.VideoFrame, int]] = iter(())
 
     @property
@@ -79,6 +81,13 @@ class Playback:
         paced = not self.endless or not _SEGMENTED.isdisjoint(container.format.name.split(","))
         self._pacer = Pacer(self._clock) if paced else None
         self.native_fps = nominal_fps(stream)
+        self._display = DisplayFilter(
+            self._input.name,
+            deinterlace=self._input.deinterlace,
+            aspect=stream.sample_aspect_ratio,
+            size=self._input.size,
+            max_pixels=self._input.max_pixels,
+        )
         self._frames = self._decode(container, stream)
 
     def grab(self, stop: threading.Event) -> Captured | None:
@@ -142,15 +151,17 @@ class Playback:
         try:
             for packet in self._packets(container, stream):
                 try:
-                    frames = packet.decode()
+                    decoded = [frame for frame in packet.decode() if isinstance(frame, av.VideoFrame)]
+                    frames = [shown for frame in decoded for shown in self._display.show(frame)]
                 except av.error.EOFError:
-                    return
+                    break
                 except av.FFmpegError as error:
                     self._drops[Drop.UNREADABLE] += 1
                     name, now_ns = self._input.name, self._clock.monotonic_ns()
                     self._log.warn(now_ns, "%s: undecodable packet skipped: %s", name, reason(error))
                     continue
-                yield from (frame for frame in frames if isinstance(frame, av.VideoFrame))
+                yield from frames
+            yield from self._display.flush()
         except av.FFmpegError as error:
             if self._input.timeouts_s is not None:
                 timed_out = isinstance(error, av.error.ExitError)

@@ -13,6 +13,7 @@ from av.video.stream import VideoStream
 from fanlight.common.model.errors import ConfigError, SourceError
 from fanlight.common.model.frame import MAX_PIXELS
 from fanlight.common.model.reasons import reason
+from fanlight.producer.settings import Deinterlace
 
 FALLBACK_FPS = 30.0
 # Above this a "rate" is the container's clock (90,000 in MPEG-TS, 1,000 in Matroska), not the video's.
@@ -31,6 +32,8 @@ class VideoInput:
         options: FFmpeg's, for the demuxer.
         timeouts_s: for opening and for reading; None (for a file) for no limit.
         max_pixels: limit for a picture; FFmpeg refuses a larger one before it allocates memory.
+        deinterlace: which pictures to deinterlace.
+        size: (width, height) to which pictures will be scaled; None if they are not.
     """
 
     address: str
@@ -38,6 +41,8 @@ class VideoInput:
     options: Mapping[str, str] = field(default_factory=dict)
     timeouts_s: tuple[float, float] | None = None
     max_pixels: int = MAX_PIXELS
+    deinterlace: Deinterlace = Deinterlace.AUTO
+    size: tuple[int, int] | None = None
 
     def open(self) -> tuple[InputContainer, VideoStream]:
         """The container and its first video stream.
@@ -75,8 +80,10 @@ class VideoInput:
         stream = streams[0]
         pixels = stream.width * stream.height
         if pixels > self.max_pixels:
-            size = f"{stream.width}x{stream.height}"
-            raise SourceError(f"{self.name}: it is {size}: allowed is up to {self.max_pixels} pixels")
+            raise SourceError(
+                f"{self.name}: it is {stream.width}x{stream.height}: allowed is up to {self.max_pixels} "
+                "pixels, --max-pixels allows more"
+            )
         stream.codec_context.options = {"max_pixels": str(self.max_pixels)}
         if self.timeouts_s is None and pixels > _PIXELS_PER_THREAD:
             stream.codec_context.thread_type = ThreadType.AUTO

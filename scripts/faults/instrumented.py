@@ -97,10 +97,8 @@ def _producer(flags: list[str], control: FaultControl) -> int:
         def __str__(self) -> str:
             return "marked pattern"
 
-    def make_source(
-        spec: str, *, loop: bool, fps: float | None, size: tuple[int, int] | None, max_pixels: int = 0
-    ) -> Source:
-        del spec, loop, max_pixels
+    def make_source(spec: str, *, fps: float | None, size: tuple[int, int] | None, **_: object) -> Source:
+        del spec
         return MarkedSource(size or (640, 360), fps or 30.0)
 
     sources.make_source = make_source

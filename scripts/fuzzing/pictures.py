@@ -14,7 +14,9 @@ from fanlight.common.model.errors import DecodeError, WireFormatError
 from fanlight.common.model.frame import Codec, EncodedFrame
 from fanlight.common.model.pixels import PictureFormat, PixelFormat, shape
 from fanlight.common.transport.tcp.wire import MessageReader
-from fanlight.producer.source.images import decode_image, to_picture
+from fanlight.producer.source.display import DisplayFilter
+from fanlight.producer.source.exif import orientation
+from fanlight.producer.source.images import UPRIGHT, decode_image, to_picture
 from scripts.fuzzing.target import Broken, Target, golden
 from scripts.lib.headers import header
 
@@ -70,10 +72,13 @@ def _h264() -> Callable[[bytes], None]:
 def _images() -> Callable[[bytes], None]:
     """What the producer reads from a folder of images, which others may have put there."""
     converter = Converter()
+    display = DisplayFilter("fuzzing", max_pixels=_MOST_PIXELS)
 
     def run(data: bytes) -> None:
+        upright = UPRIGHT[orientation(data)]
         try:
-            picture = to_picture(decode_image(data, _MOST_PIXELS), converter)
+            (shown,) = display.show(decode_image(data, _MOST_PIXELS), upright)
+            picture = to_picture(shown, converter)
         except (ValueError, DecodeError, av.FFmpegError):
             return
         if picture.ndim != 3 or picture.shape[2] != 3:

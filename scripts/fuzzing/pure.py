@@ -140,13 +140,13 @@ def _control(data: bytes) -> None:
 
 
 def _segment(data: bytes) -> None:
-    for file_bytes in (4096 * 21, len(data), int.from_bytes(data[-8:], "little")):
+    for memory_bytes in (4096 * 21, len(data), int.from_bytes(data[-8:], "little")):
         try:
-            read = SegmentHeader.parse(data, file_bytes)
+            read = SegmentHeader.parse(data, memory_bytes)
         except WireFormatError as error:
             _one_line(error)
             continue
-        if read.file_bytes != file_bytes or not data.startswith(read.serialize()[:28]):
+        if read.memory_bytes != memory_bytes or not data.startswith(read.serialize()[:28]):
             raise Broken(read)
 
 

@@ -12,7 +12,8 @@ from pika.channel import Channel
 from fanlight.common.model.address import broker_address
 from fanlight.common.model.errors import BrokerRefused, FanlightError
 from fanlight.common.transport.amqp.link import Link
-from tests.support.timing import scaled
+from tests.support.cut_login import login_cut
+from tests.support.timing import scaled, wait_until
 
 
 class Owner:
@@ -105,6 +106,39 @@ def test_a_refusal_is_final_and_told_once(broker_url: str) -> None:
     assert isinstance(told, BrokerRefused)
     refused.link.stop(2)
     assert refused.told.empty()
+
+
+@pytest.mark.parametrize("reset", [True, False], ids=["reset", "closed"])
+@pytest.mark.parametrize("after", [0, 1, 2, 3])
+def test_a_connection_cut_during_the_first_login_is_made_again(
+    broker_url: str, after: int, reset: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    with login_cut(broker_url, after, reset=reset) as url:
+        cut = Owner(url)
+        cut.link.start()
+        cut.channel()
+        cut.link.stop(2)
+    assert "password" not in caplog.text
+
+
+def test_a_link_without_an_owner_for_its_failure_tries_for_ever(
+    owner: Owner, broker_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """For instance, that of the producer's control messages: a right password may come later."""
+    link = Link(
+        broker_address(broker_url.replace(":fanlight@", ":wrong@")),
+        owner,
+        title="test link",
+        quiet=True,
+    )
+    link.start()
+    try:
+        wait_until(
+            lambda: caplog.text.count("test link: ") >= 2, 15, "it tries again, and says why it has to"
+        )
+        assert "refused the user name or password" in caplog.text
+    finally:
+        link.stop(2)
 
 
 def test_an_error_of_its_owner_ends_it_and_is_told(broker_url: str) -> None:

@@ -13,12 +13,14 @@ import pytest
 
 from fanlight.common.model.errors import FrameExpired
 from fanlight.common.model.pixels import PictureFormat, PixelFormat
-from fanlight.common.shm.folder import ring_folder
+from fanlight.common.shm.folder import SHARED_MEMORY, ring_folder
+from fanlight.common.shm.names import FOLDER
 from fanlight.consumer import Consumer
 from tests.support.broker import tcp_url
 from tests.support.hubs import comes_by, files_of, hub
 from tests.support.marked_stream import Marking, Watcher, marked
 from tests.support.timing import scaled, wait_until
+from tests.support.users import NOBODY
 
 
 def with_broker_and(design: str) -> pytest.MarkDecorator:
@@ -186,27 +188,51 @@ def test_who_holds_a_picture_for_too_long_is_told(broker_url: str, stream: str) 
         assert consumer.stats().expired == 1
 
 
-def test_a_full_shared_memory_is_one_line_and_the_broker_serves(broker_url: str, stream: str) -> None:
-    """In a mount namespace of its own, as a container with a small /dev/shm has."""
+def run_hub_and_viewer(url: str, stream: str, prepare: str, way: str) -> subprocess.CompletedProcess[str]:
+    """Both as commands, with the shared memory of a container, which is prepared by shell commands."""
     if os.geteuid() != 0:
-        pytest.skip("only root may mount a small /dev/shm")
-    arguments = f"--url {broker_url} --stream {stream} --frames 60 --sink null"
+        pytest.skip("only root may have a shared memory of his own")
+    arguments = f"--url {url} --stream {stream}"
     script = (
-        "mount -t tmpfs -o size=64k tmpfs /dev/shm && "
-        f"{{ timeout 20 python -m consumer --name hub --sink share {arguments} & "
-        f"python -m consumer --name w {arguments}; wait; ls /dev/shm; }}"
+        f"mount -t tmpfs -o size=64k tmpfs /dev/shm && {prepare} && "
+        f"{{ python -m consumer --name hub --sink share {arguments} & "
+        f"timeout 30 python -m consumer --name w --via {way} --frames 60 --sink null {arguments}; seen=$?; "
+        "kill $!; wait; ls /dev/shm; exit $seen; }"
     )
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    with Marking(broker_url, stream):
-        done = subprocess.run(
-            ["unshare", "--mount", "sh", "-c", script],
+    with Marking(url, stream):
+        return subprocess.run(
+            ["unshare", "--mount", "--ipc", "sh", "-c", script],
             env=environment, capture_output=True, text=True, timeout=scaled(60), check=False,
         )  # fmt: skip
+
+
+def test_too_little_memory_is_one_line_and_the_broker_serves(broker_url: str, stream: str) -> None:
+    done = run_hub_and_viewer(broker_url, stream, "echo 65536 > /proc/sys/kernel/shmmax", "auto")
     assert done.returncode == 0, done.stderr
-    complaints = [line for line in done.stderr.splitlines() if "docker run --shm-size" in line]
+    complaints = [line for line in done.stderr.splitlines() if "kernel.shmmax" in line]
     assert len(complaints) == 1, done.stderr
-    assert "MiB left" in complaints[0]
+    assert "consumers get the stream itself" in complaints[0]
     assert done.stdout == "", "nothing was left in that /dev/shm"
+
+
+def test_a_small_dev_shm_is_enough(broker_url: str, stream: str) -> None:
+    """A container has 64 MiB; here it is 64 KiB, less than a second of pictures."""
+    done = run_hub_and_viewer(broker_url, stream, "true", "host")
+    assert done.returncode == 0, done.stderr
+    assert "shm" not in done.stderr, done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("take", ["touch", "mkdir -m 777", "mkdir -m 2777", "ln -s /tmp", "mkfifo"])
+def test_a_name_that_another_user_has_taken_first_changes_nothing(
+    broker_url: str, stream: str, take: str
+) -> None:
+    name = SHARED_MEMORY / f"{FOLDER}{os.geteuid()}"
+    taken = f"setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups {take} {name}"
+    done = run_hub_and_viewer(broker_url, stream, taken, "host")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [name.name], "the hub's own folder is gone"
 
 
 @pytest.mark.brokerless

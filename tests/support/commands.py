@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from tests.support.timing import scaled
+from tests.support.users import as_nobody, environment_of_others, python_of_others
 
 ROOT = Path(__file__).parents[2]
 
@@ -75,12 +76,19 @@ class Output:
 class Command:
     """A running command. Its exit code is read by `wait`, its lines from `out` and `err`."""
 
-    def __init__(self, program: str, arguments: tuple[str, ...], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        program: str,
+        arguments: tuple[str, ...],
+        environment: Mapping[str, str],
+        **user: Any,
+    ) -> None:
         self.program = program
         self.process = subprocess.Popen(
-            [sys.executable, "-m", program, *arguments],
+            [python_of_others() if user else sys.executable, "-m", program, *arguments],
             cwd=ROOT,
-            env=clean_environment() | dict(environment),
+            env=clean_environment() | (environment_of_others() if user else {}) | dict(environment),
+            **user,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -140,10 +148,10 @@ def clean_environment() -> dict[str, str]:
 
 @contextmanager
 def running(
-    program: str, *arguments: str, environment: Mapping[str, str] | None = None
+    program: str, *arguments: str, environment: Mapping[str, str] | None = None, nobody: bool = False
 ) -> Iterator[Command]:
-    """Start `python -m program`; it is gone at the end, however the test ends."""
-    command = Command(program, arguments, environment or {})
+    """Start `python -m program`, for the user nobody on request; it is gone at the end, in any case."""
+    command = Command(program, arguments, environment or {}, **as_nobody() if nobody else {})
     try:
         yield command
     finally:
@@ -166,7 +174,9 @@ def run_script(
     )
 
 
-def run(program: str, *arguments: str, environment: Mapping[str, str] | None = None) -> tuple[int, Command]:
+def run(
+    program: str, *arguments: str, environment: Mapping[str, str] | None = None, nobody: bool = False
+) -> tuple[int, Command]:
     """Run a command that ends by itself, and return its exit code and what it wrote."""
-    with running(program, *arguments, environment=environment) as command:
+    with running(program, *arguments, environment=environment, nobody=nobody) as command:
         return command.wait(), command

@@ -71,7 +71,9 @@ def mjpeg_over_http(size: str = "640x360", fps: int = 15) -> Iterator[MediaServe
     """Multipart JPEG, as many network cameras serve it."""
     url = f"http://127.0.0.1:{_free_port()}/cam.mjpg"
     multipart = ["-f", "mpjpeg", "-content_type", "multipart/x-mixed-replace;boundary=ffmpeg"]
-    encoding = ["-c:v", "mjpeg", "-q:v", "4", "-s", size, "-r", str(fps)]
+    # Without `setsar` FFmpeg would note the shape of the film, to which the pictures are to be stretched.
+    square = f"scale={size.replace('x', ':')},setsar=1"
+    encoding = ["-c:v", "mjpeg", "-q:v", "4", "-vf", square, "-r", str(fps)]
     with _running(MediaServer(url, [*encoding, *multipart, "-listen", "1", url])) as server:
         yield server
 

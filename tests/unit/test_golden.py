@@ -129,8 +129,8 @@ def test_handshake_messages_are_read_and_written_as_the_same_bytes() -> None:
 def test_a_segment_is_read_written_as_the_same_bytes_and_refused_when_cut(form: PixelFormat) -> None:
     page = golden(f"segment-{form}.bin")
     header = SegmentHeader(format=form, width=32, height=24, slots=20, epoch=EPOCH, grace_ns=500_000_000)
-    assert SegmentHeader.parse(page, header.file_bytes) == header
+    assert SegmentHeader.parse(page, header.memory_bytes) == header
     assert header.serialize() == page
     for end in range(len(page)):
         with pytest.raises(WireFormatError):
-            SegmentHeader.parse(page[:end], header.file_bytes)
+            SegmentHeader.parse(page[:end], header.memory_bytes)

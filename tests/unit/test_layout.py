@@ -49,7 +49,7 @@ TESTED_ELSEWHERE: Final[dict[str, str]] = {
 }
 
 # What each room may import of ours; the longest folder counts.
-EVERYWHERE: Final = ("common.clock", "common.failure", "common.limited_log")
+EVERYWHERE: Final = ("common.clock", "common.failure", "common.limited_log", "common.users")
 ROOMS: Final = {
     "common/": ("common.model", "common.clock"),
     "common/model/": ("common.model",),

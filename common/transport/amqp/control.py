@@ -129,22 +129,19 @@ class ControlListener:
         if message.stream != self._stream:
             return
         if isinstance(message, control.ClockRequest):
-            self._answer_clock(message, properties.reply_to, received_ns)
+            self._replies.link.call(partial(self._replies.send, message, properties.reply_to, received_ns))
         else:
             self._on_control(message)
 
     def _refuse(self, error: WireFormatError) -> None:
         self._log.warn(monotonic_ns(), "control message refused: %s", error)
 
-    def _answer_clock(self, request: control.ClockRequest, reply_to: object, received_ns: int) -> None:
-        self._replies.link.call(partial(self._replies.send, request, reply_to, received_ns))
-
 
 class _Replies:
     """Answers clock requests over a separate connection.
 
-    Direct reply-to only: a consumer must not be able to make the producer write to any other queue. Not over
-    the connection that receives: RabbitMQ closes one that answers some addresses.
+    Direct reply-to only: a consumer must not be able to make the producer write to any other queue.
+    Not over the connection that receives: RabbitMQ closes one that answers some addresses.
     """
 
     def __init__(self, address: BrokerAddress, stream: str) -> None:

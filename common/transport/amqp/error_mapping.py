@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import re
 import socket
+from typing import Final
 
 from pika import exceptions
 from pika.adapters.utils.connection_workflow import (
@@ -22,6 +23,11 @@ from fanlight.common.transport.amqp.permissions import Role, grant
 
 _FORBIDDEN = 403
 
+# The `repr` of `ConnectionClosedByBroker`.
+_CLOSED: Final = re.compile(r"""ConnectionClosedByBroker: \((\d+)\) ["'](.*)["']$""", re.DOTALL)
+# Refusals that may be over the next time, although their codes are those of others.
+_PASSES: Final = re.compile(r"limit.* is reached|has reached .* limit|vhost '[^']*' is down")
+
 
 def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -> FanlightError:
     """What went wrong with a connection or channel, and what to do about it.
@@ -32,7 +38,7 @@ def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -
     Returns:
         BrokerRefused where trying again with the same settings will not help, else BrokerUnavailable.
     """
-    cause = _root(error)
+    cause = _as_closed(_root(error))
     # If pika had wrapped it, it would be an attempt to connect.
     lost = isinstance(error, TimeoutError) and error.errno == errno.ETIMEDOUT
     text = "the network is silent: nothing is acknowledged" if lost else _reply_text(cause)
@@ -44,7 +50,9 @@ def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -
             f"{address}: what answers there speaks TLS: write amqps://, or use the port without it "
             "(usually 5672)"
         )
-    if isinstance(cause, exceptions.ProbableAuthenticationError) or "ACCESS_REFUSED - Login" in text:
+    if _PASSES.search(text):
+        return BrokerUnavailable(f"{address}: {text}")
+    if "ACCESS_REFUSED - Login" in text:
         return BrokerRefused(
             f"{address}: the broker refused the user name or password of {address.user!r}: check --url"
         )
@@ -57,7 +65,7 @@ def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -
             f"{address}: vhost {address.vhost!r} does not exist on the broker: check --url or add it "
             f"(rabbitmqctl add_vhost {address.vhost})"
         )
-    if isinstance(cause, exceptions.ProbableAccessDeniedError) or "NOT_ALLOWED - access to vhost" in text:
+    if "NOT_ALLOWED - access to vhost" in text:
         return BrokerRefused(
             f"{address}: user {address.user!r} may not use vhost {address.vhost!r}: {text} "
             f"(rabbitmqctl set_permissions)"
@@ -82,6 +90,12 @@ def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -
     return BrokerUnavailable(f"{address}: {text}")
 
 
+def answered(error: BaseException) -> bool:
+    """Whether the broker itself closed the connection or channel, saying why."""
+    cause = _as_closed(_root(error))
+    return isinstance(cause, (exceptions.ConnectionClosedByBroker, exceptions.ChannelClosedByBroker))
+
+
 def network_is_out(error: BaseException) -> bool:
     """Whether packets do not arrive; see `common.transport.liveness`."""
     return liveness.network_is_out(_root(error))
@@ -102,9 +116,21 @@ def _root(error: BaseException) -> BaseException:
         error = inner
 
 
+def _as_closed(error: BaseException) -> BaseException:
+    """What pika found before it guessed: it takes every end during the login for a wrong password."""
+    if not isinstance(
+        error, (exceptions.ProbableAuthenticationError, exceptions.ProbableAccessDeniedError)
+    ):
+        return error
+    closed = _CLOSED.match(str(error.args[0]) if error.args else "")
+    return exceptions.ConnectionClosedByBroker(int(closed[1]), closed[2]) if closed else error
+
+
 def _reply_text(error: BaseException) -> str:
     if isinstance(error, (exceptions.ConnectionClosed, exceptions.ChannelClosed)):
         return f"{error.reply_text} ({error.reply_code})"
+    if isinstance(error, (exceptions.ProbableAuthenticationError, exceptions.ProbableAccessDeniedError)):
+        return "the connection was cut during the login"
     if isinstance(error, socket.gaierror):
         return "no such host: check --url"
     if isinstance(error, ConnectionRefusedError):

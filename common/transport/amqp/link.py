@@ -19,7 +19,7 @@ from fanlight.common.clock import monotonic_ns
 from fanlight.common.limited_log import LimitedLog
 from fanlight.common.model.address import BrokerAddress
 from fanlight.common.model.errors import BrokerRefused, FanlightError, WireFormatError
-from fanlight.common.transport.amqp.error_mapping import explain, network_is_out
+from fanlight.common.transport.amqp.error_mapping import answered, explain, network_is_out
 from fanlight.common.transport.amqp.io_thread import IOThread
 from fanlight.common.transport.amqp.node_rotation import HostRotation
 from fanlight.common.transport.amqp.node_watch import NodeWatch
@@ -34,10 +34,6 @@ _CLOSE_TIMEOUT_S = 1.0
 _IN_CLEAR = (
     "the password and every frame cross the network to %s in clear: write amqps:// (docs/security.md)"
 )
-
-
-def _ignore(_error: FanlightError) -> None:
-    pass
 
 
 class LinkOwner(Protocol):
@@ -60,9 +56,10 @@ class Link:
 
     Args:
         title: shown as the connection's name in RabbitMQ's console and in log lines.
-        quiet: True for further connections of a process: the first one logs what is wrong.
+        quiet: True for further connections of a process: the first one logs what is wrong with the broker
+            or the network, and this one only what the broker itself gives as a reason.
         header_tables: False if the owner reads none: what others write there cannot do harm then.
-        on_failed: called in the link's thread when no further attempt is made.
+        on_failed: called in the link's thread when no further attempt is made; None to try for ever.
         on_unreadable: called when a message that pika cannot parse has cost the connection.
         another_way: called when the broker has closed the channel, with the reply code. If it returns True,
             a new channel is opened at once, without a log line.
@@ -79,8 +76,8 @@ class Link:
         title: str,
         quiet: bool = False,
         header_tables: bool = True,
-        on_failed: Callable[[FanlightError], None] = _ignore,
-        on_unreadable: Callable[[WireFormatError], None] = _ignore,
+        on_failed: Callable[[FanlightError], None] | None = None,
+        on_unreadable: Callable[[WireFormatError], None] = lambda _error: None,
         another_way: Callable[[int | None], bool] = lambda _code: False,
     ) -> None:
         self._address = address
@@ -91,7 +88,7 @@ class Link:
         self._another_way = another_way
         self._log = _AttemptLog(title, quiet=quiet)
         self._hosts = HostRotation(address.hosts, random.Random())  # noqa: S311 (jitter: no secret)
-        self._thread = IOThread(title, on_io_error=self._io_error, on_failed=on_failed)
+        self._thread = IOThread(title, on_io_error=self._io_error, on_failed=self._thread_failed)
         self._thread.services.header_tables = header_tables
         self._node = NodeWatch(self._thread, several=self._hosts.several, give_up=self._give_up)
         self._connection: SelectConnection | None = None
@@ -227,13 +224,13 @@ class Link:
         if isinstance(reason, BrokerRefused) and self._hosts.several:
             self._give_up(error)
             return
-        self._lost_channel(str(reason))
+        self._lost_channel(str(reason), loud=True)
 
-    def _lost_channel(self, reason: str) -> None:
+    def _lost_channel(self, reason: str, *, loud: bool = False) -> None:
         self._channel = None
         self._owner.on_down()
         delay_s = self._hosts.same_host_delay_s()
-        self._log.failed(reason, self._hosts, delay_s)
+        self._log.failed(reason, self._hosts, delay_s, loud=loud)
         self._thread.call_later(delay_s, self._open_channel)
         self._node.expect(delay_s + self._hosts.timeout_s)
 
@@ -263,15 +260,21 @@ class Link:
             self._log.unreadable(cause)
             self._on_unreadable(WireFormatError("message", cause, "what an AMQP client can parse"))
         else:
-            self._log.failed(str(reason), self._hosts, delay_s)
+            self._log.failed(str(reason), self._hosts, delay_s, loud=answered(cause))
         self._thread.call_later(delay_s, self._connect)
 
     def _is_final(self, reason: FanlightError) -> bool:
-        if self._was_established or not isinstance(reason, BrokerRefused) or not self._hosts.refused():
+        if self._on_failed is None or self._was_established or not isinstance(reason, BrokerRefused):
+            return False
+        if not self._hosts.refused():
             return False
         self._on_failed(reason)
         self._shut_down()
         return True
+
+    def _thread_failed(self, error: FanlightError) -> None:
+        if self._on_failed is not None:
+            self._on_failed(error)
 
     def _shut_down(self) -> None:
         if self._stopping:
@@ -298,7 +301,8 @@ class _AttemptLog:
 
     def __init__(self, title: str, *, quiet: bool) -> None:
         self.title = title
-        self._log = LimitedLog(_LOG, level=logging.DEBUG if quiet else logging.WARNING)
+        self._log = LimitedLog(_LOG)
+        self._quiet_log = LimitedLog(_LOG, level=logging.DEBUG) if quiet else self._log
         self._quiet = quiet
         self._attempt = 0
         self._new = True
@@ -310,10 +314,10 @@ class _AttemptLog:
             )
         self._attempt, self._new = 0, False
 
-    def failed(self, reason: str, hosts: HostRotation, delay_s: float) -> None:
+    def failed(self, reason: str, hosts: HostRotation, delay_s: float, *, loud: bool) -> None:
         self._attempt += 1
         where = " at {}:{}".format(*hosts.current) if hosts.several else ""
-        self._log.warn(
+        (self._log if loud else self._quiet_log).warn(
             monotonic_ns(), "%s: %s; attempt %d%s in %.1f s",
             self.title, reason, self._attempt + 1, where, delay_s,
         )  # fmt: skip

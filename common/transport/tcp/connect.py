@@ -26,7 +26,10 @@ def connect(host: str, port: int, waker: Waker, stopping: threading.Event) -> so
     """
     refusal: OSError = TimeoutError()
     try:
-        for family, kind, protocol, _, sockaddr in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        # A producer listens at 127.0.0.1, unless told otherwise: at ::1 another user might.
+        found.sort(key=lambda address: address[4][0] != "127.0.0.1")
+        for family, kind, protocol, _, sockaddr in found:
             sock = socket.socket(family, kind, protocol)
             sock.setblocking(False)
             try:

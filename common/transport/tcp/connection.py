@@ -13,6 +13,7 @@ from fanlight.common.model.frame import LARGEST, Limits
 from fanlight.common.model.reasons import reason
 from fanlight.common.transport.liveness import network_is_out
 from fanlight.common.transport.tcp import wire
+from fanlight.common.transport.tcp.peer_user import ONLY_OURS, stranger
 from fanlight.common.transport.tcp.token import Answer
 from fanlight.common.transport.tcp.wire import Hello, Message, MessageKind, MessageReader
 
@@ -120,5 +121,16 @@ class Connection:
                 "the producer there does not know our token: start it with the same one (FANLIGHT_TOKEN or "
                 "--token-file FILE), or leave ours out"
             )
+        if self._answer is None:
+            self._check_user()
         self.welcomed = True
         return messages[1:]
+
+    def _check_user(self) -> None:
+        """Without a token. Whoever has sent a welcome has accepted the connection: it is somebody's."""
+        try:
+            user = stranger(self.sock)
+        except OSError as error:
+            raise ConnectionLost(reason(error), error) from None
+        if user is not None:
+            raise ConnectionLost(f"the producer there is of user {user}: {ONLY_OURS}")

@@ -22,6 +22,7 @@ from fanlight.common.transport.tcp import sockets, wire
 from fanlight.common.transport.tcp.acceptor import Acceptor
 from fanlight.common.transport.tcp.event_loop import READ, WRITE, EventLoop
 from fanlight.common.transport.tcp.handshake import Handshake
+from fanlight.common.transport.tcp.peer_user import ONLY_OURS, stranger
 from fanlight.common.transport.tcp.token import Challenge
 from fanlight.common.transport.tcp.wire import Hello
 
@@ -253,7 +254,7 @@ class Listener:
             self._refuse(client, str(error), error.field)
             return
         for message in messages:
-            if client not in self._clients:
+            if client not in self._clients or client.closing:
                 return  # the one before has disconnected it
             self._handle(client, message, received_ns)
 
@@ -268,6 +269,8 @@ class Listener:
             with contextlib.suppress(OSError):  # the first bytes of all: there is room
                 client.sock.send(message.message, socket.MSG_DONTWAIT)
         elif isinstance(message, Hello):
+            if self._address.token is None and not self._is_our_user(client):
+                return
             client.admitted = True
             self._unidentified.pop(client, None)
             self._owner.on_admitted(client, follow=message.follow)
@@ -277,6 +280,17 @@ class Listener:
             self._owner.on_clock(client, message, received_ns)
         else:
             self._owner.on_control(message)
+
+    def _is_our_user(self, client: Client) -> bool:
+        """Whether it may be served without a token; else it is refused."""
+        try:
+            user = stranger(client.sock)
+        except OSError:
+            self.disconnect(client)
+            return False
+        if user is not None:
+            self._refuse(client, f"it is of user {user}: {ONLY_OURS}", "token")
+        return user is None
 
     def _refuse(self, client: Client, reason: str, field: str = "") -> None:
         self._owner.on_refused()

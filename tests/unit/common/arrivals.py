@@ -69,18 +69,39 @@ class Judged:
 
 
 def reference_step(past: Sequence[tuple[Arrival, Step]], arrival: Arrival, takeover_ns: int) -> Step:
-    accepted = [before for before, step in past if step.continuity in ACCEPTED]
-    if arrival.epoch not in {before.epoch for before in accepted}:
+    accepted = [(at, before) for at, (before, step) in enumerate(past) if step.continuity in ACCEPTED]
+    own = [at for at, before in accepted if before.epoch == arrival.epoch]
+    if not own:
         return Step(Continuity.FIRST)
-    latest = accepted[-1]
-    if arrival.epoch != latest.epoch and arrival.now_ns - latest.now_ns < takeover_ns:
+    latest = accepted[-1][1]
+    silent = arrival.now_ns - latest.now_ns >= takeover_ns
+    if arrival.epoch != latest.epoch and not silent:
         return Step(Continuity.OTHER_PRODUCER)
-    if arrival.seq <= max(before.seq for before in accepted if before.epoch == arrival.epoch):
-        return Step(Continuity.DUPLICATE)
+    at = own[-1]
+    if arrival.seq <= past[at][0].seq:
+        while past[at][1].continuity is Continuity.NEXT:
+            at = next(i for i in reversed(own) if i < at)
+        fills_a_gap = _certain(past, arrival.epoch, takeover_ns) < arrival.seq < past[at][0].seq
+        return Step(Continuity.FIRST if silent and fills_a_gap else Continuity.DUPLICATE)
     if arrival.epoch != latest.epoch:
         return Step(Continuity.FIRST)
     missing = len(set(range(latest.seq + 1, arrival.seq)))
     return Step(Continuity.GAP, missing) if missing else Step(Continuity.NEXT)
+
+
+def _certain(past: Sequence[tuple[Arrival, Step]], epoch: int, takeover_ns: int) -> int:
+    """The last number that was followed undisputed: for so long without a gap or an earlier number."""
+    certain, doubted_ns, last = -1, 0, None
+    for before, step in past:
+        if last is not None and last.now_ns - doubted_ns >= takeover_ns:
+            certain = last.seq
+        if step.continuity in ACCEPTED:
+            if step.continuity is not Continuity.NEXT:
+                doubted_ns = before.now_ns
+            last = before if before.epoch == epoch else None
+        elif before.epoch == epoch and step.continuity is Continuity.DUPLICATE and last is not None:
+            doubted_ns = before.now_ns
+    return last.seq if last is not None and last.now_ns - doubted_ns >= takeover_ns else certain
 
 
 def reference_decision(past: Sequence[Judged], arrival: Arrival, step: Step, max_age_ns: int) -> Decision:
@@ -128,7 +149,7 @@ def _same_picture_run(followed: Sequence[Judged], step: Step) -> bool:
 
 
 def _asked_within_the_last_second(past: Sequence[Judged], now_ns: int) -> bool:
-    """Counts the requests of this wait; of all time, if a decoder error began it.
+    """Counts the requests of this wait, and all of the last 250 ms; all, if a decoder error began it.
 
     A frame that stands alone ends a wait, even if it is too old to be decoded.
     """
@@ -138,7 +159,9 @@ def _asked_within_the_last_second(past: Sequence[Judged], now_ns: int) -> bool:
         before.decoded and before.arrival.breaks for before in followed[max(0, begin - 1) : begin]
     )
     counted = followed if began_broken else followed[begin:]
-    return any(before.asked and now_ns - before.arrival.now_ns < SECOND for before in counted)
+    return any(before.asked and now_ns - before.arrival.now_ns < SECOND for before in counted) or any(
+        before.asked and now_ns - before.arrival.now_ns < 250 * MS for before in past
+    )
 
 
 # Streams -----------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from fanlight.common.model.frame import (
     APP_ID,
     MAX_BODY_BYTES,
     MAX_PIXELS,
+    MAX_SIDE,
     EncodedFrame,
     FrameHeader,
     Limits,
@@ -55,6 +56,8 @@ def test_the_settings_check_them() -> None:
     assert ConsumerSettings().limits == Limits(MAX_PIXELS, MAX_BODY_BYTES)
     for settings in (ConsumerSettings, ProducerSettings):
         with pytest.raises(ConfigError, match="--max-pixels"):
-            settings(max_pixels=MAX_PIXELS + 1)
+            settings(max_pixels=MAX_SIDE**2 + 1)
+    # A producer may read larger pictures than it sends; its consumers may share its environment.
+    assert ConsumerSettings(max_pixels=MAX_SIDE**2).limits == Limits(MAX_PIXELS, MAX_BODY_BYTES)
     with pytest.raises(ConfigError, match="--max-body"):
         ConsumerSettings(max_body_bytes=0)

@@ -104,6 +104,16 @@ def test_frames_of_an_odd_age_make_it_ask_at_once(bench: Bench) -> None:
     assert bench.asked == 2
 
 
+@pytest.mark.parametrize("age_ns", [10 * MS, -HOUR], ids=["good ages", "odd ages"])
+def test_epochs_that_change_with_every_frame_make_it_ask_once_a_second(bench: Bench, age_ns: int) -> None:
+    for seq in range(600):
+        bench.frame(seq, epoch=seq, age_ns=age_ns)
+        bench.mono_ns += SECOND // 30
+    assert bench.asked <= 25
+    bench.frame(601)
+    assert bench.asked >= 20, "what was not asked at once is asked later"
+
+
 # Steps of a clock -----------------------------------------------------------------------------------------
 
 

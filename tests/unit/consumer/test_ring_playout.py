@@ -66,6 +66,27 @@ def test_latest_begins_with_the_newest_picture() -> None:
     assert playout.choose(3, NOW) == Choice(), "once"
 
 
+TOP = 2**63 - 1
+
+
+@pytest.mark.parametrize("after", [None, 5, TOP], ids=["first", "after a frame", "after a forged one"])
+def test_a_forged_number_is_left_after_a_second(after: int | None) -> None:
+    shared = ring(6, TOP)
+    playout = RingPlayout(shared, None, after, NOW)
+    shown = [seq_of(playout.choose(shared.newest, NOW))]
+    lost = 0
+    for seq in range(7, 60):
+        captured_ns = NOW + (seq - 6) * INTERVAL
+        shared.write(seq, captured_ns=captured_ns)
+        choice = playout.choose(shared.newest, captured_ns)
+        shown += [seq_of(choice)]
+        lost += choice.lost
+    real = [seq for seq in shown if seq not in (None, TOP)]
+    assert real == list(range(real[0], 60))
+    assert real[0] <= 6 + SECOND // INTERVAL
+    assert lost == 0
+
+
 def test_the_next_picture_is_a_short_cut() -> None:
     shared = ring(5)
     playout = RingPlayout(shared, None, None, NOW)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fanlight.common.model.pixels import FULL_BGR
+from fanlight.common.model.pixels import FULL_BGR, PictureFormat, PixelFormat
+from fanlight.common.shm import folder
 from fanlight.common.shm.folder import ring_folder
 from fanlight.common.shm.names import RingName
 from fanlight.common.shm.reader import Attachment
@@ -59,7 +63,7 @@ class Bench(ManualClock):
     def route(
         self, *, ring: RingName | None = None, delay_ns: int | None = None, only_hubs: bool = False
     ) -> Route:
-        search = HubSearch(ring or self.ring, delay_ns, self.left_epochs.__contains__)
+        search = HubSearch(ring or self.ring, delay_ns, self.left_epochs.__contains__, required=only_hubs)
         return self.route_with(search, delay_ns=delay_ns, only_hubs=only_hubs)
 
     def route_with(
@@ -287,3 +291,73 @@ def test_a_file_that_is_no_segment_is_passed_over(
     finally:
         wrong.unlink()
     assert len(caplog.messages) <= 1
+
+
+# None --------------------------------------------------------------------------------------------------
+
+START_ONE = "start one (python -m consumer --sink share) or omit --via host; no frames until then"
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A host's shared memory, with nothing in it."""
+    monkeypatch.setattr(folder, "SHARED_MEMORY", tmp_path)
+    return tmp_path
+
+
+def test_a_required_hub_that_is_not_there_is_named_once_and_again_when_it_has_left(
+    bench: Bench, host: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    nobody = f"no hub of this user shares cam as bgr from this --url; {START_ONE}"
+    route = bench.route(only_hubs=True)
+    route.take(0)
+    assert caplog.messages == [nobody], "at once"
+    for _ in range(30):
+        bench.now_ns += SEARCH
+        route.take(0)
+    assert caplog.messages == [nobody]
+    with sharing(bench.ring) as hub:
+        hub.keep_alive(bench.now_ns)
+        hub.share(5, now_ns=bench.now_ns)
+        bench.now_ns += SEARCH
+        assert seq_of(route.take(0)) == 5
+    leave(bench, route)
+    for _ in range(30):
+        bench.now_ns += SEARCH
+        route.take(0)
+    assert caplog.messages == [nobody, "a hub shares cam: its frames are used", nobody]
+
+
+def test_where_the_stream_will_do_a_missing_hub_is_not_mentioned(
+    bench: Bench, host: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.route().take(0)
+    assert caplog.messages == []
+
+
+def test_hubs_that_do_not_fit_and_users_who_have_some_are_named(
+    bench: Bench, host: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root may give a folder away")
+    for user in (65534, 4711):
+        (host / f"fanlight-{user}").mkdir()
+        os.chown(host / f"fanlight-{user}", user, user)
+    other = folder.Leadership(bench.ring._replace(picture_format=PictureFormat(PixelFormat.GREY, (64, 48))))
+    assert other.acquire()
+    bench.route(only_hubs=True).take(0)
+    assert caplog.messages == [
+        "no hub of this user shares cam as bgr from this --url (hubs share grey-64x48: see --format, "
+        "--size, --url); a hub of user 4711 serves that user only; a hub of user nobody serves that user "
+        f"only; {START_ONE}"
+    ]
+    caplog.clear()
+    fitting = folder.Leadership(bench.ring)
+    assert fitting.acquire()
+    bench.route(only_hubs=True).take(0)
+    assert caplog.messages == [
+        "the hub has no frames of cam yet: is the producer running?; no frames until then"
+    ]
+    fitting.release()
+    other.release()

@@ -64,6 +64,21 @@ def test_the_api_refuses_what_the_command_line_refuses(wrong: dict[str, Any], na
             "--via 'host' cannot be used: record needs the stream: allowed is auto or broker",
         ),
         (
+            {"sinks": (NULL, SinkSpec("trace", "a.csv"), SinkSpec("trace", "x/../a.csv"))},
+            "--sink 'trace:x/../a.csv' cannot be used: another --sink has the same output",
+        ),
+        (
+            {"sinks": (SinkSpec("trace", "a.jpg"), SinkSpec("snapshot", "./a.jpg"))},
+            "--sink 'snapshot:./a.jpg' cannot be used: another --sink has the same output",
+        ),
+        *(
+            (
+                {"sinks": (spec, spec)},
+                f"--sink '{spec}' cannot be used: another --sink has the same output",
+            )
+            for spec in (RECORD, SNAPSHOT, SHARE, WINDOW)
+        ),
+        (
             {"playout": PlayoutMode.SYNC, "delay_s": 0.5},
             "--delay '500ms' cannot be used: allowed is less than --max-age, which is 500ms",
         ),

@@ -24,6 +24,13 @@ def test_a_sink_is_a_kind_and_what_follows_the_first_colon(text: str, spec: Sink
     assert str(spec) == text.strip()
 
 
+@pytest.mark.parametrize("kind", ["snapshot", "record", "trace"])
+def test_a_file_may_be_in_the_home_folder(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert SINK.read(f"{kind}:~/x.mp4") == SinkSpec(kind, "/home/me/x.mp4")
+    assert SINK.read(f"{kind}:a/~/x.mp4") == SinkSpec(kind, "a/~/x.mp4")
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "vindow", "Window", ":x", "web:0.0.0.0:8080", "window:", "null:x", "share:x", "record", "trace:"],

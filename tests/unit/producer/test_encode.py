@@ -5,17 +5,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
 from fanlight.common.codec import decoder
 from fanlight.common.model.errors import BrokerRefused, FanlightError
-from fanlight.common.model.frame import MAX_SIDE, Codec, EncodedFrame
+from fanlight.common.model.frame import Codec, EncodedFrame
 from fanlight.common.runtime.slot import NewestSlot
 from fanlight.producer.encode import Encode
 from fanlight.producer.frame_encoder import FrameEncoder
 from fanlight.producer.keyframes import KeyframeGovernor
 from fanlight.producer.settings import ProducerSettings
+from fanlight.producer.silence import ProducerSilence
 from fanlight.producer.source.base import Captured
 from fanlight.producer.stats import ProducerCounters
 from tests.support.timing import scaled
@@ -82,6 +84,7 @@ class Bench:
             self.pictures,
             self.publisher,
             self.counters,
+            ProducerSilence(ProducerSettings(**settings), self.counters),
             max_age_s=0.5,
             on_ended=self.ends.append,
             now_ns=now_ns,
@@ -154,31 +157,29 @@ def test_it_can_be_stopped() -> None:
     assert bench.ends == [None]
 
 
-HUGE = np.zeros((16, MAX_SIDE + 2, 3), np.uint8)
+UNKNOWN = av.VideoFrame(64, 48, "bgr4")
 
 
 def test_after_a_picture_that_cannot_be_encoded_comes_a_keyframe(caplog: pytest.LogCaptureFixture) -> None:
-    bench = Bench(shot(), shot(), shot(picture=HUGE), shot(picture=HUGE), shot(), shot())
+    bench = Bench(shot(), shot(), shot(picture=UNKNOWN), shot(picture=UNKNOWN), shot(), shot())
     frames = bench.run()
     assert bench.ends == [None]
     assert [(f.header.seq, f.header.key) for f in frames] == [(0, True), (1, False), (2, True), (3, False)]
     receiving = decoder(Codec.H264)
     assert all(receiving.decode(frame).pixels().shape == (48, 64, 3) for frame in frames)
     assert bench.counters.stats(0).unencodable == 2
-    assert caplog.messages == [
-        f"picture dropped: a picture of {MAX_SIDE + 2}x16: allowed are {MAX_SIDE} pixels a side"
-    ]
+    assert caplog.messages == ["picture dropped: libx264 cannot encode (64, 48): Operation not supported"]
 
 
 @pytest.mark.parametrize("first", [[], [shot()]])
 def test_if_no_picture_can_be_encoded_for_three_seconds_it_ends(first: list[Captured]) -> None:
     seconds = itertools.count(5)
     bench = Bench(
-        *first, *[shot(-60_000, HUGE)] * 20, now_ns=lambda: next(seconds) * 1_000_000_000, max_age_s=3600
+        *first, *[shot(-60_000, UNKNOWN)] * 20, now_ns=lambda: next(seconds) * 1_000_000_000, max_age_s=3600
     )
     bench.run()
     if first:
         assert (bench.pictures.left, bench.ends) == ([], [None])
     else:
-        assert "allowed are" in str(bench.ends[0])
+        assert "libx264 cannot encode" in str(bench.ends[0])
         assert 15 < len(bench.pictures.left) < 20

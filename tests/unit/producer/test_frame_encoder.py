@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import av
+import av.filter
 import numpy as np
 import pytest
 
@@ -42,3 +43,52 @@ def test_pictures_are_scaled() -> None:
     for picture in (PICTURE, av.VideoFrame(64, 48, "yuv420p")):
         frame = encode(encoder, picture)
         assert (frame.header.width, frame.header.height, len(frame.body)) == (32, 20, 1920)
+
+
+@pytest.mark.parametrize(
+    "pixel_format", ["pal8", "monow", "rgb8", "gray", "gray16le", "rgb48le", "yuva420p"]
+)
+@pytest.mark.parametrize("codec", [Codec.H264, Codec.PNG])
+@pytest.mark.parametrize("size", [(33, 21), None])
+def test_pictures_of_any_format_are_encoded(
+    pixel_format: str, codec: Codec, size: tuple[int, int] | None
+) -> None:
+    frame = encode(new(size=size, codec=codec), av.VideoFrame(64, 48, pixel_format))
+    assert (frame.header.width, frame.header.height) == (size or (64, 48))
+
+
+@pytest.mark.parametrize(
+    ("large", "sent"),
+    [((16, 20_000), (13, 16_384)), ((20_000, 16), (16_384, 13)), ((8_192, 8_192), (5_760, 5_760))],
+)
+def test_pictures_larger_than_receivers_accept_are_scaled(
+    large: tuple[int, int], sent: tuple[int, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    encoder = new()
+    for _ in range(2):
+        header = encode(encoder, av.VideoFrame(*large, "gray")).header
+        assert (header.width, header.height) == sent
+    assert len(caplog.messages) == 1
+
+
+@pytest.mark.parametrize("matrix", ["bt601", "bt709", "bt2020"])
+@pytest.mark.parametrize("colour_range", ["tv", "pc"])
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv444p10le", "nv12"])
+@pytest.mark.parametrize("size", [None, (32, 24)])
+def test_colours_survive_scaling(
+    matrix: str, colour_range: str, pixel_format: str, size: tuple[int, int] | None
+) -> None:
+    colour = (30, 120, 220)
+    graph = av.filter.Graph()
+    filters = [
+        graph.add("buffer", "video_size=64x48:pix_fmt=bgr24:time_base=1/25"),
+        graph.add("scale", f"out_color_matrix={matrix}:out_range={colour_range}"),
+        graph.add("format", f"pix_fmts={pixel_format}"),
+        graph.add("buffersink"),
+    ]
+    graph.link_nodes(*filters).configure()
+    filters[0].push(av.VideoFrame.from_ndarray(np.full((48, 64, 3), colour, np.uint8), format="bgr24"))
+    frame = encode(new(size=size, quality=10), filters[-1].pull())
+    shown = decoder(Codec.H264).decode(frame).pixels()
+    assert np.abs(shown.mean((0, 1)) - colour).max() < 6

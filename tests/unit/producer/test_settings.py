@@ -7,12 +7,13 @@ import pytest
 from fanlight.common.model.errors import ConfigError
 from fanlight.common.model.frame import Codec
 from fanlight.common.runtime.options import options_of
-from fanlight.producer.settings import ProducerSettings
+from fanlight.producer.settings import Deinterlace, ProducerSettings
 
 
 def test_every_setting_can_be_given_by_variable() -> None:
     environment = {
         "FANLIGHT_SOURCE": "clip.mp4", "FANLIGHT_LOOP": "1", "FANLIGHT_STREAM": "left",
+        "FANLIGHT_DEINTERLACE": "off",
         "FANLIGHT_CODEC": "jpeg", "FANLIGHT_FPS": "12.5", "FANLIGHT_SIZE": "640x480",
         "FANLIGHT_QUALITY": "70", "FANLIGHT_GOP": "2s", "FANLIGHT_MAX_AGE": "250ms",
         "FANLIGHT_DURATION": "1m", "FANLIGHT_PAYLOAD_FRAMES": "3", "FANLIGHT_MAX_PIXELS": "1000000",
@@ -21,6 +22,7 @@ def test_every_setting_can_be_given_by_variable() -> None:
     assert {each.variable for each in options_of(ProducerSettings)} == set(environment)
     assert ProducerSettings.load({}, environment) == ProducerSettings(
         source="clip.mp4", loop=True, stream="left", codec=Codec.JPEG, fps=12.5, size=(640, 480),
+        deinterlace=Deinterlace.OFF,
         quality=70, gop_s=2, max_age_s=0.25, duration_s=60, payload_frames=3, max_pixels=1_000_000,
         url="tcp+threads://host:7000",
     )  # fmt: skip

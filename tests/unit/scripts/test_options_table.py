@@ -1,17 +1,23 @@
 from __future__ import annotations
 
-from scripts.options_table import README, TABLES, written
+from fanlight.consumer.sink_spec import DESCRIPTIONS, SINKS, parse_sink
+from scripts.options_table import OPTIONS, REFERENCE, written
 
 
-def test_the_readme_has_the_options_that_there_are() -> None:
-    text = README.read_text()
+def test_the_reference_has_the_options_and_sinks_that_there_are() -> None:
+    text = REFERENCE.read_text()
     assert written(text) == text, "run: python -m scripts.options_table"
 
 
 def test_each_option_has_one_row() -> None:
-    names = [each.name for options in TABLES.values() for each in options]
+    names = [each.name for options in OPTIONS.values() for each in options]
     assert {"gop", "via", "url", "doctor"} <= set(names)
     assert (
         sorted(name for name in names if names.count(name) > 1)
         == ["duration"] * 2 + ["max-age"] * 2 + ["size"] * 2
     )
+
+
+def test_each_sink_is_described() -> None:
+    assert SINKS.replace(" or ", ", ").split(", ") == list(DESCRIPTIONS)
+    assert [str(parse_sink(form)) for form in DESCRIPTIONS] == list(DESCRIPTIONS)

@@ -19,6 +19,13 @@ def test_this_machine_has_no_problems() -> None:
     assert "PROBLEM" not in {each.severity for each in found.values()}
 
 
+def test_memory_that_a_hub_may_not_have_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    check = machine_checks()["shared memory"]
+    assert check().text == "200 MiB can be shared"
+    monkeypatch.setattr("fanlight.common.observe.machine_check._SHM_BYTES", 2**60)
+    assert (check().severity, "kernel.shmmax" in check().advice) == ("note", True)
+
+
 def test_values_for_a_child_are_not_in_the_process_list() -> None:
     assert child(work="arguments", url="SECRET") == "[] SECRET"
 

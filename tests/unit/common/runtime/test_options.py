@@ -153,3 +153,16 @@ def test_a_secret_has_no_flag_and_no_error_repeats_it() -> None:
     assert "s3cret" not in repr(settings)
     with pytest.raises(ConfigError, match=r"^FANLIGHT_PASSWORD '' cannot be used: allowed is not empty"):
         Settings(password=12345)  # type: ignore[arg-type]
+
+
+def test_a_file_may_be_in_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Files(OptionGroup):
+        ca: str | None = option(None, units.FILE, "certificates", "FILE", shown="none")
+        name: str = option("~", units.TEXT, "no file")
+
+    monkeypatch.setenv("HOME", "/home/me")
+    assert (
+        Files(ca="~/ca.pem") == Files.load({}, {"FANLIGHT_CA": "~/ca.pem"}) == Files(ca="/home/me/ca.pem")
+    )
+    assert (Files().ca, Files().name) == (None, "~")

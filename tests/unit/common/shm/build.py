@@ -16,7 +16,8 @@ import numpy as np
 
 from fanlight.common.model.frame import Codec
 from fanlight.common.model.pixels import FULL_BGR, PixelFormat, Pixels, shape
-from fanlight.common.shm.layout import CODECS, SegmentHeader, Slot
+from fanlight.common.shm import memory
+from fanlight.common.shm.layout import CODECS, FILE, SegmentHeader, Slot
 from fanlight.common.shm.names import RingName
 
 ROOT = Path(__file__).parents[4]
@@ -66,6 +67,22 @@ def names(folder: Path) -> set[str]:
 
 def open_files() -> int:
     return len(os.listdir("/proc/self/fd"))
+
+
+def number_in(path: Path) -> int:
+    """Of the memory that a segment's file names."""
+    return int(FILE.unpack(path.read_bytes())[1])
+
+
+def memory_of(path: Path) -> memoryview:
+    """The memory of a segment, attached once more."""
+    return memory.attach(number_in(path))
+
+
+def memories() -> int:
+    """How many System V segments this process has created and somebody uses."""
+    rows = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
+    return sum(int(row.split()[4]) == os.getpid() for row in rows)
 
 
 def in_futex(waiter: threading.Thread | int) -> bool:

@@ -2,17 +2,21 @@ from __future__ import annotations
 
 import fcntl
 import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from fanlight.common.model.errors import SharingError
 from fanlight.common.model.pixels import PictureFormat, PixelFormat
 from fanlight.common.shm.folder import (
     Leadership,
-    is_still,
+    has_name,
     locked,
     make_private,
     opened,
+    opened_folder,
     remove_stale,
     segments,
 )
@@ -36,41 +40,43 @@ GREY = RING._replace(picture_format=PictureFormat(PixelFormat.GREY))
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    path = tmp_path / "file"
-    path.touch()
-    return path
+def directory(folder: Path) -> Iterator[int]:
+    """The open folder, with a file in it."""
+    (make_private(folder) / "file").touch()
+    with opened_folder(folder) as directory:
+        yield directory
 
 
-def test_a_file_is_locked_as_long_as_another_holds_it_and_not_by_asking(path: Path) -> None:
-    with opened(path, os.O_RDONLY) as reading:
+def test_a_file_is_locked_as_long_as_another_holds_it_and_not_by_asking(directory: int) -> None:
+    with opened("file", os.O_RDONLY, directory) as reading:
         assert not locked(reading)
-        with opened(path, os.O_RDONLY) as writing:
+        with opened("file", os.O_RDONLY, directory) as writing:
             fcntl.flock(writing, fcntl.LOCK_EX | fcntl.LOCK_NB)
             assert locked(reading)
         assert not locked(reading)
 
 
-def test_a_file_is_still_the_one_of_its_name_until_it_is_replaced(path: Path) -> None:
-    with opened(path, os.O_RDONLY) as file:
-        assert is_still(path, file)
-        moved = path.rename(path.with_name("moved"))
-        assert not is_still(path, file)
-        path.touch()
-        assert not is_still(path, file)
-        path.unlink()
-        path.symlink_to(moved)
-        assert not is_still(path, file)
+def test_a_file_has_a_name_until_it_is_deleted_or_replaced(directory: int, folder: Path) -> None:
+    for remove in (os.unlink, (folder / "other").replace):
+        (folder / "file").touch()
+        (folder / "other").touch()
+        with opened("file", os.O_RDONLY, directory) as file:
+            assert has_name(file)
+            remove(folder / "file")
+            assert not has_name(file)
 
 
-def test_a_link_is_not_followed_and_an_opened_file_is_closed(path: Path) -> None:
-    link = path.with_name("link")
-    link.symlink_to(path)
+def test_a_link_is_not_followed_nor_a_fifo_waited_for_and_all_are_closed(
+    directory: int, folder: Path
+) -> None:
+    (folder / "link").symlink_to(folder / "file")
+    os.mkfifo(folder / "fifo")
     before = open_files()
-    with pytest.raises(OSError, match="symbolic"), opened(link, os.O_RDONLY):
+    with pytest.raises(OSError, match="symbolic"), opened("link", os.O_RDONLY, directory):
         pass
-    with opened(path, os.O_RDONLY) as file:
-        assert not os.get_inheritable(file)
+    for name in ("file", "fifo"):
+        with opened(name, os.O_RDONLY, directory) as file:
+            assert not os.get_inheritable(file)
     assert open_files() == before
 
 
@@ -118,7 +124,7 @@ def test_what_a_killed_hub_left_behind_is_deleted_and_nothing_else(folder: Path)
         assert names(folder) == before | {dead, RING.lock}
         assert remove_stale(folder) == 0, "all of them live"
         end(writer)
-        assert set(segments(RING, folder)) == {alive, dead}
+        assert segments(RING, folder) == [alive]
         assert remove_stale(folder) == 1
         assert names(folder) == before | {RING.lock}
         end(leader)
@@ -148,12 +154,12 @@ def test_what_cannot_be_deleted_stays_and_is_not_counted(
     make_private(folder)
     (folder / new_name()).touch()
 
-    def refused(path: Path) -> None:
-        raise PermissionError(1, "Operation not permitted", str(path))
+    def refused(name: str, *, dir_fd: int) -> None:
+        raise PermissionError(1, "Operation not permitted", name)
 
     before = open_files()
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "unlink", refused)
+        patch.setattr(os, "unlink", refused)
         assert remove_stale(folder) == 0
     assert open_files() == before
     assert remove_stale(folder) == 1
@@ -204,8 +210,23 @@ def test_a_lock_that_was_deleted_meanwhile_is_no_leadership(
     third.release()
 
 
-def test_a_link_is_not_followed(folder: Path) -> None:
+PLANTED = {
+    "a link": "ln -s elsewhere",
+    "a folder": "mkdir",
+    "a FIFO": "mkfifo",
+    "open to others": "install -m 666 /dev/null",
+    "another user's": "install -m 600 -o 4711 /dev/null",
+}
+
+
+@pytest.mark.parametrize("what", PLANTED)
+def test_a_lock_that_is_no_file_of_ours_is_not_taken_for_another_hub(folder: Path, what: str) -> None:
+    if what == "another user's" and os.geteuid() != 0:
+        pytest.skip("only root may give a file away")
     make_private(folder)
-    (folder / RING.lock).symlink_to(folder / "elsewhere")
-    assert not Leadership(RING, folder).acquire()
+    subprocess.run([*PLANTED[what].split(), folder / RING.lock], check=True)
+    before = open_files()
+    with pytest.raises(SharingError, match=f"^{folder / RING.lock} cannot be used to share pictures: "):
+        Leadership(RING, folder).acquire()
+    assert open_files() == before
     assert names(folder) == {RING.lock}

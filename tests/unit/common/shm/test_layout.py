@@ -79,9 +79,9 @@ def test_what_changes_while_it_is_used_lies_behind_the_header() -> None:
 def test_a_header_comes_back_as_it_was_whatever_follows(header: SegmentHeader, rest: bytes) -> None:
     if header.format is PixelFormat.I420 and (header.width % 2 or header.height % 2):
         with pytest.raises(WireFormatError, match="even sizes for i420"):
-            SegmentHeader.parse(header.serialize() + rest, header.file_bytes)
+            SegmentHeader.parse(header.serialize() + rest, header.memory_bytes)
         return
-    assert SegmentHeader.parse(header.serialize() + rest, header.file_bytes) == header
+    assert SegmentHeader.parse(header.serialize() + rest, header.memory_bytes) == header
 
 
 @given(headers)
@@ -90,7 +90,7 @@ def test_slots_are_whole_pages_and_hold_a_picture(header: SegmentHeader) -> None
     assert header.picture_bytes <= header.stride < header.picture_bytes + PAGE
     assert header.head_bytes % PAGE == 0
     assert 8 * number_at(header.slots) <= header.head_bytes < 8 * number_at(header.slots) + PAGE
-    assert header.file_bytes == header.head_bytes + header.slots * header.stride
+    assert header.memory_bytes == header.head_bytes + header.slots * header.stride
 
 
 def test_a_header_that_is_cut_off_anywhere_is_refused() -> None:
@@ -98,22 +98,22 @@ def test_a_header_that_is_cut_off_anywhere_is_refused() -> None:
         with pytest.raises(
             WireFormatError, match=f"^segment is '{length} bytes': allowed is 4096 and more"
         ):
-            SegmentHeader.parse(GOLDEN_BYTES[:length], GOLDEN.file_bytes)
+            SegmentHeader.parse(GOLDEN_BYTES[:length], GOLDEN.memory_bytes)
 
 
 @given(st.lists(st.tuples(st.integers(8, 55), st.integers(0, 255)), min_size=1, max_size=4), uint64)
 def test_a_page_with_any_bytes_changed_is_a_segment_or_refused(
-    changes: list[tuple[int, int]], file_bytes: int
+    changes: list[tuple[int, int]], memory_bytes: int
 ) -> None:
     page = bytearray(GOLDEN_BYTES)
     for offset, value in changes:
         page[offset] = value
-    for size in (file_bytes, GOLDEN.file_bytes):
+    for size in (memory_bytes, GOLDEN.memory_bytes):
         try:
             header = SegmentHeader.parse(bytes(page), size)
         except WireFormatError:
             continue
-        assert header.file_bytes == size
+        assert header.memory_bytes == size
 
 
 @pytest.mark.parametrize(
@@ -142,27 +142,27 @@ def test_a_page_with_any_bytes_changed_is_a_segment_or_refused(
 )
 def test_a_field_that_is_out_of_range_is_refused_by_its_name(page: bytes, field: str) -> None:
     with pytest.raises(WireFormatError) as caught:
-        SegmentHeader.parse(page, GOLDEN.file_bytes)
+        SegmentHeader.parse(page, GOLDEN.memory_bytes)
     assert caught.value.field == field
 
 
-@pytest.mark.parametrize("wrong", [-GOLDEN.file_bytes, -PAGE, -1, 1, PAGE])
+@pytest.mark.parametrize("wrong", [-GOLDEN.memory_bytes, -PAGE, -1, 1, PAGE])
 def test_a_file_of_another_size_is_refused(wrong: int) -> None:
-    with pytest.raises(WireFormatError, match=f"allowed is {GOLDEN.file_bytes}$"):
-        SegmentHeader.parse(GOLDEN_BYTES, GOLDEN.file_bytes + wrong)
+    with pytest.raises(WireFormatError, match=f"allowed is {GOLDEN.memory_bytes}$"):
+        SegmentHeader.parse(GOLDEN_BYTES, GOLDEN.memory_bytes + wrong)
 
 
 def test_the_largest_picture_and_any_unused_field_are_accepted() -> None:
     largest = replace(GOLDEN, width=7680, height=4320, slots=MAX_SLOTS)
-    assert SegmentHeader.parse(largest.serialize(), largest.file_bytes) == largest
-    assert SegmentHeader.parse(changed(UNUSED_AT, 2**32 - 1), GOLDEN.file_bytes) == GOLDEN
+    assert SegmentHeader.parse(largest.serialize(), largest.memory_bytes) == largest
+    assert SegmentHeader.parse(changed(UNUSED_AT, 2**32 - 1), GOLDEN.memory_bytes) == GOLDEN
 
 
 # Slots ---------------------------------------------------------------------------------------------------
 
 
 def mapped(header: SegmentHeader) -> mmap.mmap:
-    return mmap.mmap(-1, header.file_bytes)
+    return mmap.mmap(-1, header.memory_bytes)
 
 
 def test_a_slot_is_written_as_it_is_written_down() -> None:

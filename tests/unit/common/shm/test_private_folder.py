@@ -9,15 +9,20 @@ from pathlib import Path
 import pytest
 
 from fanlight.common.model.errors import SharingError
+from fanlight.common.model.pixels import FULL_BGR
 from fanlight.common.shm import folder as folder_module
 from fanlight.common.shm.folder import (
     SHARED_MEMORY,
     Leadership,
     can_share,
     make_private,
+    opened_folder,
+    other_users,
     remove_stale,
     ring_folder,
+    segments,
 )
+from fanlight.common.shm.reader import Attachment
 from fanlight.common.shm.writer import Segment
 from tests.unit.common.shm.build import RING, WRITER, child, described, names, new_name
 
@@ -53,11 +58,9 @@ def test_it_is_made_private_whatever_the_umask(folder: Path) -> None:
 def refusal(folder: Path) -> str:
     """Why it is not used, by any of those who use it; it stays as it was."""
     before = names(folder)
-    with pytest.raises(SharingError) as caught:
-        make_private(folder)
     with pytest.raises(SharingError):
         Leadership(RING, folder).acquire()
-    with pytest.raises(SharingError):
+    with pytest.raises(SharingError) as caught:
         Segment(new_name(), described(), folder)
     assert names(folder) == before
     assert "\n" not in str(caught.value)
@@ -85,7 +88,7 @@ def test_one_of_another_user_is_refused(folder: Path) -> None:
 def test_a_link_is_refused_and_so_is_a_file(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "private").mkdir(0o700)
     folder.symlink_to(tmp_path / "private")
-    assert "with mode 777" in refusal(folder)
+    assert refusal(folder) == f"{folder} cannot be used to share pictures: Not a directory"
     folder.unlink()
     folder.symlink_to(tmp_path / "missing")
     why = f"{folder} cannot be used to share pictures: File exists"
@@ -95,6 +98,76 @@ def test_a_link_is_refused_and_so_is_a_file(folder: Path, tmp_path: Path) -> Non
     with pytest.raises(SharingError) as caught:
         make_private(folder)
     assert str(caught.value) == why
+
+
+def test_one_that_is_replaced_while_it_is_used_is_not_followed(folder: Path) -> None:
+    """Its files are reached by the descriptor that was checked."""
+    make_private(folder)
+    (folder / "ours").touch()
+    with opened_folder(folder) as directory:
+        folder.rename(folder.with_name("moved"))
+        folder.mkdir()
+        assert os.listdir(directory) == ["ours"]
+
+
+# A name that another user has taken ----------------------------------------------------------------------
+
+TAKEN = {
+    "an empty file": "touch",
+    "a folder": "mkdir -m 700",
+    "an open folder": "mkdir -m 777",
+    "a link to a private folder": "ln -s private",
+    "a FIFO": "mkfifo",
+}
+
+
+@pytest.mark.parametrize("what", TAKEN)
+def test_a_name_that_another_user_has_taken_keeps_nobody_from_sharing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root may give a file away")
+    monkeypatch.setattr(folder_module, "SHARED_MEMORY", tmp_path)
+    (tmp_path / "private").mkdir(0o700)
+    plain = ring_folder()
+    subprocess.run([*TAKEN[what].split(), plain], check=True)
+    os.chown(plain, 4711, 4711, follow_symlinks=False)
+    for suffix in ("", "0000"):  # and what might be chosen next
+        other = tmp_path / f"{plain.name}.{suffix}"
+        other.mkdir(0o700)
+        os.chown(other, 4711, 4711)
+    assert segments(RING) == [], "as long as there is none of ours"
+    leadership = Leadership(RING)
+    assert leadership.acquire()
+    segment = Segment(new_name(), described())
+    chosen = ring_folder()
+    assert (chosen.parent, chosen.name.startswith(f"{plain.name}.")) == (tmp_path, True)
+    assert chosen.stat().st_mode & 0o7777 == 0o700
+    assert not Leadership(RING).acquire(), "there is one"
+    (name,) = segments(RING)
+    assert Attachment(name, FULL_BGR).alive
+    subprocess.run(["rm", "-r", plain], check=True)
+    assert ring_folder() == chosen, "as long as it is in use"
+    segment.close()
+    leadership.release()
+    assert not chosen.exists()
+    assert ring_folder() == plain
+
+
+def test_users_who_share_are_known_by_folders_that_are_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root may give a folder away")
+    monkeypatch.setattr(folder_module, "SHARED_MEMORY", tmp_path)
+    ours = make_private()
+    for name, owner in (
+        ("fanlight-4711", 4711), ("fanlight-4712.abc", 4712), ("fanlight-4713", 4711),
+        (f"{ours.name}.x", 4711), ("other-4714", 4714),
+    ):  # fmt: skip
+        (tmp_path / name).mkdir()
+        os.chown(tmp_path / name, owner, owner)
+    assert other_users() == {4711, 4712}
 
 
 # What another user tries: to look around, to read a ring, to plant one, to put another folder there.

@@ -1,18 +1,19 @@
 from __future__ import annotations
 
-import mmap
 import os
 import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from stat import S_IFREG, filemode
 
 import numpy as np
 import pytest
 
 from fanlight.common.model.errors import SharingError
 from fanlight.common.model.pixels import FULL_BGR, PictureFormat, PixelFormat
-from fanlight.common.shm.layout import PAGE, SLOT, Slot
+from fanlight.common.shm import memory
+from fanlight.common.shm.layout import FILE, MAGIC, PAGE, SLOT, Slot
 from fanlight.common.shm.reader import Attachment, SharedPicture
 from fanlight.common.shm.writer import Segment
 from tests.support.timing import scaled, wait_until
@@ -23,6 +24,8 @@ from tests.unit.common.shm.build import (
     described,
     end,
     in_futex,
+    memories,
+    memory_of,
     new_name,
     noise,
     noted,
@@ -147,7 +150,7 @@ def test_fields_that_are_overwritten_while_they_are_read_are_none(
         assert segment.write(noise(segment.header), noted(seq), seq)
     read: list[tuple[int, ...]] = []
 
-    def late(memory: mmap.mmap, at: int) -> tuple[int, ...]:
+    def late(memory: memoryview, at: int) -> tuple[int, ...]:
         """The writer comes after the number was read, and before the rest is."""
         number = SLOT.unpack_from(memory, at)[0]
         assert segment.write(noise(segment.header), noted(99), GRACE_NS)
@@ -216,8 +219,7 @@ def test_it_is_alive_until_its_writer_is_killed(name: str, tmp_path: Path) -> No
 
 
 def test_pictures_stay_when_the_segment_is_closed_and_nothing_else_does(tmp_path: Path) -> None:
-    maps = Path("/proc/self/maps")
-    before = open_files()
+    before = open_files(), memories()
     for _ in range(100):
         name = new_name()
         segment = Segment(name, described(), tmp_path)
@@ -230,9 +232,9 @@ def test_pictures_stay_when_the_segment_is_closed_and_nothing_else_does(tmp_path
         del picture
         assert (image == noise(segment.header)).all(), "an array alone keeps its memory"
         del image
-    assert open_files() == before
+    assert (open_files(), memories()) == before
     assert os.listdir(tmp_path) == []
-    assert str(tmp_path) not in maps.read_text()
+    assert "/SYSV" not in Path("/proc/self/maps").read_text()
 
 
 # Refusals ------------------------------------------------------------------------------------------------
@@ -245,13 +247,12 @@ def test_neither_a_missing_file_nor_a_link_nor_a_folder_is_read(
     link.symlink_to(tmp_path / name)
     folder.mkdir(0o700)
     for path, why in (
-        (missing, "No such file or directory"),
-        (missing / name, "No such file or directory"),
-        (link, "Too many levels of symbolic links"),
-        (folder, "Is a directory"),
+        (missing, "cannot be read: No such file or directory"),
+        (missing / name, "cannot be read: No such file or directory"),
+        (link, "cannot be read: Too many levels of symbolic links"),
     ):
-        expected = f"shared pictures {path.name} cannot be read: {why}"
-        assert refusal(path.name, path.parent) == expected
+        assert refusal(path.name, path.parent) == f"shared pictures {path.name} {why}"
+    assert f"owner and mode is '{os.geteuid()} drwx------'" in refusal(folder.name, tmp_path)
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o602, 0o601])
@@ -260,30 +261,90 @@ def test_one_that_others_have_access_to_cannot_be_used(
 ) -> None:
     (tmp_path / name).chmod(mode)
     assert refusal(name, tmp_path) == (
-        f"shared pictures '{name}' cannot be used: owner and mode is '{os.geteuid()} {mode:o}': "
-        "allowed is own, 600"
+        f"shared pictures '{name}' cannot be used: owner and mode is '{os.geteuid()} "
+        f"{filemode(mode | S_IFREG)}': allowed is own, -rw-------"
     )
 
 
-def test_one_of_another_user_cannot_be_used(
-    segment: Segment, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    owner = os.geteuid()
-    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
-    assert f"owner and mode is '{owner} 600': allowed is own, 600" in refusal(name, tmp_path)
+def test_one_of_another_user_cannot_be_used(segment: Segment, name: str, tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root may give a file away")
+    os.chown(tmp_path / name, 4711, 4711)
+    assert "owner and mode is '4711 -rw-------': allowed is own, -rw-------" in refusal(name, tmp_path)
 
 
-@pytest.mark.parametrize("size", [0, 8, 55, 56, PAGE - 1, PAGE, PAGE + 1, 4 * PAGE - 1, 4 * PAGE + 1])
-def test_one_of_another_size_than_it_says_cannot_be_used(
+# Another user has memory of his own, to which a file of ours leads.
+STRANGER = """
+import os, sys
+from tests.unit.common.shm.build import described
+from fanlight.common.shm import memory
+from fanlight.common.shm.layout import FILE, MAGIC
+file, header = open(sys.argv[1], "wb"), described().serialize()
+os.setuid(4711)
+number, kept = memory.create(described().memory_bytes)
+kept[: len(header)] = header
+file.write(FILE.pack(MAGIC, number))
+file.close()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_memory_of_another_user_cannot_be_used(name: str, tmp_path: Path) -> None:
+    """Even by root, who may attach any memory."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may be somebody else")
+    (tmp_path / name).touch(0o600)
+    with child(STRANGER, tmp_path / name, says="ready"):
+        assert "cannot be used: owner is 4711: allowed is 0, who uses it" in refusal(name, tmp_path)
+
+
+@pytest.mark.parametrize("size", [0, 8, 11, 13, 4096])
+def test_a_file_of_another_size_cannot_be_used(
     segment: Segment, name: str, tmp_path: Path, size: int
 ) -> None:
-    assert segment.header.file_bytes == 4 * PAGE
     copied = tmp_path / new_name()
     copied.write_bytes((tmp_path / name).read_bytes()[:size].ljust(size, b"\0"))
     copied.chmod(0o600)
-    assert f"shared pictures '{copied.name}' cannot be used: segment is '{size} bytes'" in refusal(
-        copied.name, tmp_path
-    )
+    assert f"shared pictures '{copied.name}' cannot be used: file is" in refusal(copied.name, tmp_path)
+
+
+def planted(folder: Path, number: int) -> str:
+    """The name of a file that says this memory."""
+    path = folder / new_name()
+    path.write_bytes(FILE.pack(MAGIC, number))
+    path.chmod(0o600)
+    return path.name
+
+
+def test_a_fifo_in_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
+    fifo = tmp_path / new_name()
+    os.mkfifo(fifo, 0o600)
+    assert "owner and mode is" in refusal(fifo.name, tmp_path)
+
+
+def test_memory_that_is_not_there_or_of_other_contents_cannot_be_used(
+    segment: Segment, name: str, tmp_path: Path
+) -> None:
+    number, other = memory.create(4096)
+    assert "cannot be used: segment is" in refusal(planted(tmp_path, number), tmp_path)
+    for size_bytes in (segment.header.memory_bytes - 1, segment.header.memory_bytes + PAGE):
+        number, other = memory.create(size_bytes)
+        other[:PAGE] = memory_of(tmp_path / name)[:PAGE]
+        assert f"segment is '{size_bytes} bytes'" in refusal(planted(tmp_path, number), tmp_path)
+    del other
+    assert "cannot be read: " in refusal(planted(tmp_path, number), tmp_path)
+    assert "cannot be read: " in refusal(planted(tmp_path, -1), tmp_path)
+
+
+def test_a_truncated_file_hurts_neither_hub_nor_viewers(
+    segment: Segment, attachment: Attachment, name: str, tmp_path: Path
+) -> None:
+    """The owner may truncate it: it has no pictures."""
+    os.truncate(tmp_path / name, 0)
+    for seed in range(3):
+        assert (shared(segment, attachment, seed=seed).image == noise(segment.header, seed)).all()
+    assert attachment.alive
 
 
 @pytest.mark.usefixtures("segment")

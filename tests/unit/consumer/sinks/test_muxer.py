@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import av
@@ -13,9 +14,9 @@ import pytest
 from fanlight.common import codec
 from fanlight.common.model.errors import SinkError
 from fanlight.common.model.frame import Codec, EncodedFrame
-from fanlight.consumer.sinks.muxer import MAX_STEP_NS, MIN_STEP_NS, Muxer, Timeline
+from fanlight.consumer.sinks.muxer import MAX_STEP_NS, MIN_STEP_NS, Muxer, Timeline, require_codec
 from tests.unit.common.codec.build import psnr
-from tests.unit.consumer.sinks.build import STEP_NS, encoded, picture
+from tests.unit.consumer.sinks.build import STEP_NS, encoded, header, picture
 
 START_CODE = re.compile(rb"\x00\x00\x00?\x01")
 
@@ -130,10 +131,43 @@ def test_another_producer_with_other_settings_is_recorded_on(tmp_path: Path, nam
         assert psnr(np.asarray(image, np.uint8), source) > 25
 
 
-def test_png_in_matroska_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    refused = pytest.raises(SinkError, match=r"r\.mkv cannot hold png: record to a file that ends in \.mp4")
-    with (tmp_path / "r.mkv").open("xb", buffering=0) as file, refused:
-        Muxer(file, encoded(1, of=Codec.PNG)[0].header)
+def test_png_in_matroska_is_refused_with_what_to_do() -> None:
+    with pytest.raises(SinkError, match=r"r\.mkv cannot hold png: record to a file that ends in \.mp4"):
+        require_codec(Path("r.mkv"), Codec.PNG)
+
+
+@pytest.mark.parametrize("name", ["r.mp4", "r.mkv"])
+def test_a_file_has_the_time_at_which_it_begins(tmp_path: Path, name: str) -> None:
+    mux(tmp_path / name, encoded(2))
+    with av.open(str(tmp_path / name)) as container:
+        tags = {key.lower(): value for key, value in container.metadata.items()}
+    for tag in ("creation_time", "date"):
+        assert datetime.fromisoformat(tags[tag]) == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("name", "frames"), [("r.mkv", 2), ("r.mp4", 12)])
+@pytest.mark.parametrize("of", [Codec.H264, Codec.JPEG])
+def test_the_first_frames_are_in_the_file_before_it_is_closed(
+    tmp_path: Path, name: str, frames: int, of: Codec
+) -> None:
+    path = tmp_path / name
+    muxer = Muxer(path.open("xb", buffering=0), header(of=of))
+    for frame in encoded(frames, of=of, gop_s=10):
+        muxer.write(frame, frame.header.seq * STEP_NS)
+    killed = tmp_path / f"killed-{name}"
+    killed.write_bytes(path.read_bytes())
+    muxer.abandon()
+    with av.open(str(killed)) as container:
+        assert sum(1 for _ in container.decode(video=0)) >= 1
+
+
+def test_the_duration_is_that_of_the_frames(tmp_path: Path) -> None:
+    muxer = Muxer((tmp_path / "r.mkv").open("xb", buffering=0), header())
+    for frame in encoded(15):
+        muxer.write(frame, frame.header.seq * STEP_NS)
+    assert muxer.frames == 15
+    assert muxer.duration_s == pytest.approx(0.5, abs=0.001)
+    muxer.close()
 
 
 # Timestamps ----------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import pytest
 
-from fanlight.common.model.errors import ConfigError
+from fanlight.common.model.errors import ConfigError, SinkError
 from fanlight.common.model.frame import Codec, EncodedFrame
 from fanlight.consumer.sinks.record import Recording, RecordQueue, RecordSink
 from tests.support.timing import scaled
@@ -92,6 +92,14 @@ def test_a_change_of_size_or_codec_but_not_of_epoch_opens_the_next_file(
     ]
 
 
+def test_what_was_recorded_stays_however_often_writing_fails(tmp_path: Path) -> None:
+    recording = Recording(tmp_path / "r.mkv")
+    record(recording, encoded(9))
+    for _ in range(2):
+        recording.abandon()
+    assert content(tmp_path / "r.mkv")[3] >= 8
+
+
 def test_an_existing_file_is_kept_and_the_next_free_name_taken(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -108,11 +116,13 @@ def test_an_existing_file_is_kept_and_the_next_free_name_taken(
     assert caplog.messages == [expected]
 
 
-def test_a_recording_of_nothing_leaves_no_file(tmp_path: Path) -> None:
+def test_a_recording_of_nothing_leaves_no_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     recording = Recording(tmp_path / "r.mp4")
     assert (tmp_path / "r.mp4").exists(), "the name is taken from the start"
     recording.close()
     assert list(tmp_path.iterdir()) == []
+    assert caplog.messages == [f"record:{tmp_path}/r.mp4: nothing was recorded"]
 
 
 @pytest.mark.parametrize("name", ["r.avi", "nope/r.mp4", "file/r.mp4"])
@@ -121,6 +131,72 @@ def test_an_unusable_file_is_refused(tmp_path: Path, name: str) -> None:
     allowed = "name that ends in .mp4 or .mkv" if name == "r.avi" else "that can be written"
     with pytest.raises(ConfigError, match=f"cannot be used: allowed is a file {allowed}"):
         Recording(tmp_path / name)
+
+
+def test_at_its_end_a_recording_says_where_it_is_and_how_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.chdir(tmp_path)
+    recording = Recording(Path("r.mkv"))
+    record(recording, encoded(45))
+    recording.close()
+    assert caplog.messages == [f"recorded 1.5 s, 45 frames: {tmp_path}/r.mkv"]
+
+
+def foreign(frame: EncodedFrame, of: Codec, size: tuple[int, int]) -> EncodedFrame:
+    """A frame of somebody else, right after this one."""
+    other = encoded(1, of=of, size=size)[0]
+    seq, capture_ns = frame.header.seq, frame.header.capture_ns + 1
+    return replace(other, header=other.header._replace(seq=seq, capture_ns=capture_ns))
+
+
+@pytest.mark.parametrize("name", ["r.mkv", "r.mp4"])
+@pytest.mark.parametrize("of", [Codec.PNG, Codec.JPEG, Codec.RAW, Codec.H264])
+@pytest.mark.parametrize("fps", [1e-300, 30.0])
+def test_a_foreign_frame_costs_itself(
+    tmp_path: Path, name: str, of: Codec, fps: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    frames = encoded(20)
+    other = foreign(frames[9], of, (32, 24))
+    sink = RecordSink(str(tmp_path / name))
+    for frame in [*frames[:10], replace(other, header=other.header._replace(fps=fps)), *frames[10:]]:
+        sink.receive(frame)
+    sink.close()
+    assert content(tmp_path / name) == ("h264", 64, 48, 20)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    warning, end = caplog.messages
+    assert warning.startswith(f"record:{tmp_path}/{name}: frame left out: ")
+    assert end == f"recorded 0.7 s, 20 frames, 1 left out: {tmp_path}/{name}"
+
+
+def test_of_two_streams_that_alternate_the_first_is_recorded(tmp_path: Path) -> None:
+    recording = Recording(tmp_path / "r.mkv")
+    for frame in encoded(20):
+        record(recording, [frame, foreign(frame, Codec.JPEG, (32, 24))])
+    recording.close()
+    assert content(tmp_path / "r.mkv") == ("h264", 64, 48, 20)
+    assert recording.left_out == 20
+
+
+def test_a_file_whose_first_frame_is_refused_is_begun_again(tmp_path: Path) -> None:
+    frames = encoded(20)
+    odd = foreign(frames[0], Codec.JPEG, (32, 24))
+    sink = RecordSink(str(tmp_path / "r.mp4"))
+    for frame in [replace(odd, header=odd.header._replace(fps=1e-300)), *frames]:
+        sink.receive(frame)
+    sink.close()
+    assert [content(path) for path in tmp_path.iterdir()] == [("h264", 64, 48, 20)]
+
+
+def test_a_stream_that_the_file_cannot_hold_ends_with_what_to_do(tmp_path: Path) -> None:
+    sink = RecordSink(str(tmp_path / "r.mkv"))
+    for frame in encoded(3, of=Codec.PNG):
+        sink.receive(frame)
+    with pytest.raises(SinkError, match=r"cannot hold png: record to a file that ends in \.mp4"):
+        sink.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 # The sink ------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from fanlight.consumer.frame import Frame
 from fanlight.consumer.settings import ConsumerSettings
 from fanlight.consumer.sink_spec import SinkSpec
 from fanlight.consumer.sinks.share import ShareSink
+from tests.unit.common.shm.build import memory_of
 from tests.unit.consumer.sinks.build import FPS, STATS, header
 
 INTERVAL_NS = round(1e9 / FPS)
@@ -132,12 +133,12 @@ def test_without_shared_memory_there_is_no_sink(
         ShareSink(settings, lambda: STATS)
 
 
-def test_slots_that_a_burst_needed_are_given_back(settings: ConsumerSettings, stream: str) -> None:
+def test_slots_that_a_burst_needed_are_given_back(settings: ConsumerSettings, ring: RingName) -> None:
     now_ns = 1_000_000_000_000
     sink = ShareSink(settings, lambda: STATS, lambda: now_ns)
 
     def size() -> int:
-        return sum(file.stat().st_size for file in ring_folder().glob(f"{stream}.*"))
+        return sum(len(memory_of(ring_folder() / name)) for name in segments(ring))
 
     def present(step_ns: int, frames: int) -> None:
         nonlocal now_ns

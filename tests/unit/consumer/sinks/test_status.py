@@ -47,8 +47,8 @@ NOTHING: dict[str, Any] = {
         ({"connected": False, "shared": True}, "c1 | reconnecting... | lost 0 | skipped 0"),
         ({"shared": True, **NOTHING}, "c1 | waiting for the producer..."),
         (
-            {**NOTHING, "received": 12, "awaiting_key": 12},
-            "c1 | waiting for a keyframe... | lost 0 | skipped 12",
+            {**NOTHING, "received": 12, "awaiting_key": 12, "no_frame": "awaiting a keyframe"},
+            "c1 | awaiting a keyframe | lost 0 | skipped 12",
         ),
         (
             {**NOTHING, "received": 9, "presented": 9},

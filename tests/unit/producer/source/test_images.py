@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import io
 import logging
+import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from fanlight.common.codec.picture import Converter, size_of
 from fanlight.common.model.errors import SourceError
@@ -81,10 +82,11 @@ class TestUnreadable:
         (tmp_path / "1.png").write_bytes((tmp_path / "1.png").read_bytes()[:300])
         (tmp_path / "2.png").write_text("no image")
         source = images(tmp_path, loop=True)
+        assert number_of(source.read()) == 0
         (tmp_path / "3.png").unlink()
         with caplog.at_level(logging.WARNING):
-            assert [number_of(source.read()) for _ in range(5)] == [0, 4, 0, 4, 0]
-        assert source.drops == {Drop.UNREADABLE: 6}
+            assert [number_of(source.read()) for _ in range(4)] == [4, 0, 4, 0]
+        assert source.drops == {Drop.UNREADABLE: 5}
         assert [record.message for record in caplog.records] == [
             f"{tmp_path}/1.png: skipped, it cannot be read: Invalid data found when processing input",
             f"{tmp_path}/2.png: skipped, it cannot be read: this is no known image format",
@@ -167,4 +169,98 @@ def test_a_picture_beyond_the_limit_is_skipped_with_its_reason(
     assert captured is not None
     assert captured.picture.shape == (24, 32, 3)  # type: ignore[union-attr]
     assert source.drops == {Drop.UNREADABLE: 1}
-    assert "1.png: skipped" in caplog.text
+    assert "it has more than 200000 pixels: --max-pixels allows more" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photo_is_turned_upright(tmp_path: Path, kind: str, orientation: int) -> None:
+    photo = Image.fromarray(np.kron(pattern(1, (8, 6)), np.ones((8, 8, 1), np.uint8))[:, :, ::-1])
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    path = tmp_path / f"photo.{kind.lower()}"
+    photo.save(path, exif=exif, quality=95)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(path)).convert("RGB"))[:, :, ::-1]
+    captured = images(path).read()
+    assert captured is not None
+    assert captured.picture.shape == expected.shape  # type: ignore[union-attr]
+    assert np.abs(np.asarray(captured.picture, int) - expected).mean() < 5
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "bmp", "webp", "tiff"])
+def test_what_follows_an_image_in_its_file_is_not_read(tmp_path: Path, suffix: str) -> None:
+    path = save(tmp_path / f"photo.{suffix}", 7)
+    path.write_bytes(path.read_bytes() + noise(200, 100).tobytes() + b"\xff\xda" * 100)
+    assert numbers(path) == [7]
+
+
+def test_the_name_of_an_animated_webp_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    first, second = (Image.fromarray(pattern(number)) for number in (1, 2))
+    first.save(tmp_path / "a.webp", save_all=True, append_images=[second])
+    with pytest.raises(SourceError):
+        numbers(tmp_path)
+    assert "a.webp: skipped, it cannot be read: it is an animated WebP" in caplog.text
+
+
+class TestChanging:
+    def test_a_file_that_is_being_written_is_tried_again(self, tmp_path: Path) -> None:
+        path = save(tmp_path / "latest.png", 1)
+        source = ImagesSource(str(path), loop=True, fps=1000)
+        source.open()
+        assert number_of(source.read()) == 1
+        data = save(tmp_path / "next.png", 2).read_bytes()
+        path.write_bytes(data[:300])
+        completed = threading.Timer(0.2, path.write_bytes, [data])
+        completed.start()
+        assert number_of(source.read()) == 2
+        assert source.drops == {}
+        completed.join()
+
+    def test_a_loop_waits_for_a_file_that_is_gone(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        path = save(tmp_path / "latest.png", 1)
+        source = images(path, loop=True)
+        assert number_of(source.read()) == 1
+        path.unlink()
+        back = threading.Timer(0.3, save(tmp_path / "next.png", 2).rename, [path])
+        back.start()
+        assert number_of(source.read()) == 2
+        assert caplog.messages == [f"images {path}: there is no image that can be read; waiting for one"]
+        back.join()
+
+    def test_it_can_be_interrupted_while_it_waits(self, tmp_path: Path) -> None:
+        path = save(tmp_path / "latest.png", 1)
+        source = images(path, loop=True)
+        source.read()
+        path.unlink()
+        threading.Timer(0.2, source.interrupt).start()
+        assert source.read() is None
+
+    def test_a_loop_shows_images_that_were_added(self, tmp_path: Path) -> None:
+        save(tmp_path / "1.png", 1)
+        source = images(tmp_path, loop=True)
+        assert number_of(source.read()) == 1
+        save(tmp_path / "2.png", 2)
+        assert [number_of(source.read()) for _ in range(4)] == [1, 2, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("folder", "spec"),
+    [("a[b]", ""), ("DIR[1]", "*.png"), ("DIR[1]", "x[[]*.png"), ("[a][b]", "**/x*.png")],
+)
+def test_brackets_in_the_name_of_a_folder_are_no_pattern(tmp_path: Path, folder: str, spec: str) -> None:
+    for name in (folder, "ab", "DIR1", "b"):
+        (tmp_path / name).mkdir()
+        save(tmp_path / name / "x[1].png", 5)
+    found = list_images(str(tmp_path / folder / spec))
+    assert found == [tmp_path / folder / "x[1].png"]
+
+
+def test_brackets_after_a_wildcard_are_a_pattern_before_they_are_a_name(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    save(folder / "x[1].png", 1)
+    assert list_images(str(tmp_path / "*" / "x[1].png")) == [folder / "x[1].png"]
+    save(folder / "x1.png", 2)
+    assert list_images(str(tmp_path / "*" / "x[1].png")) == [folder / "x1.png"]

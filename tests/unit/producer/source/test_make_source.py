@@ -89,3 +89,14 @@ def furnish(folder: Path) -> None:
     (folder / "shots").mkdir()
     (folder / "shots" / "1.PNG").write_bytes(pattern(1).tobytes())
     (folder / "shots" / "2.png").write_bytes(pattern(2).tobytes())
+
+
+@pytest.mark.parametrize("spec", ["~/clip.mp4", "file://~/clip.mp4"])
+def test_a_file_may_be_in_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: str
+) -> None:
+    furnish(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert str(make_source(spec, loop=False, fps=None, size=None)) == f"{tmp_path}/clip.mp4"
+    found = make_source("~/shots/*.png", loop=False, fps=None, size=None)
+    assert str(found) == f"images {tmp_path}/shots/*.png"

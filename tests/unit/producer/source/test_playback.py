@@ -3,18 +3,24 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
+from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
+import numpy as np
 import pytest
+from av.video.stream import VideoStream
 
+from fanlight.common.codec.picture import BGR, Converter, size_of
 from fanlight.common.model.errors import SourceError
 from fanlight.producer.source.base import Captured
 from fanlight.producer.source.pacing import Clock
 from fanlight.producer.source.playback import Playback
 from fanlight.producer.source.video_input import VideoInput
 from fanlight.producer.stats import Drop, Drops
-from tests.unit.producer.source.footage import SteppedClock, number_of, wipe_packets, write_clip
+from tests.unit.producer.source.footage import SteppedClock, number_of, pattern, wipe_packets, write_clip
 
 
 def opened(path: Path, clock: Clock | None = None, drops: Drops | None = None, **options: Any) -> Playback:
@@ -103,3 +109,49 @@ def test_a_file_that_was_cut_short_plays_up_to_the_cut(tmp_path: Path, name: str
     # The picture at the cut may come out damaged or not at all; those before it are whole.
     assert numbers[:8] == list(range(8))
     assert len(numbers) < 20
+
+
+@pytest.mark.parametrize(
+    ("matrix", "turned"),
+    [
+        ((-1, 0, 0, 1), lambda image: image[:, ::-1]),
+        ((1, 0, 0, -1), lambda image: image[::-1]),
+        ((0, 1, -1, 0), lambda image: np.rot90(image, -1)),
+        ((0, 1, 1, 0), lambda image: image.swapaxes(0, 1)),
+    ],
+)
+def test_a_video_is_shown_as_its_display_matrix_says(
+    tmp_path: Path, matrix: tuple[int, ...], turned: Callable[[BGR], BGR]
+) -> None:
+    plain = write_clip(tmp_path / "plain.mp4", 3, codec="libx264", pixel_format="yuv420p")
+    clip = tmp_path / "turned.mp4"
+    with av.open(str(plain)) as source, av.open(str(clip), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        a, b, c, d = (value << 16 for value in matrix)
+        stream.set_display_matrix([a, b, 0, c, d, 0, 0, 0, 1 << 30])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                target.mux(packet)
+    for before, after in zip(play(plain, 6, loop=True), play(clip, 6, loop=True), strict=True):
+        expected = turned(Converter().to_bgr(before.picture))
+        assert np.abs(Converter().to_bgr(after.picture).astype(int) - expected).mean() < 1
+
+
+def test_interlaced_anamorphic_video_keeps_its_times_in_a_loop(tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mkv"
+    with av.open(str(clip), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"x264-params": "tff=1"})
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 160, 128, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(3, 2)
+        for number in range(8):
+            container.mux(
+                stream.encode(av.VideoFrame.from_ndarray(pattern(number, (160, 128)), format="bgr24"))
+            )
+        container.mux(stream.encode(None))
+    clock = SteppedClock()
+    played = play(clip, 20, clock=clock, loop=True)
+    assert [number_of(captured) for captured in played] == [n % 8 for n in range(20)]
+    assert clock.deadlines_ms == [n * 40 for n in range(20)]
+    assert {size_of(captured.picture) for captured in played} == {(240, 128)}

@@ -17,6 +17,20 @@ from fanlight.common.transport.amqp.error_mapping import explain, network_is_out
 
 ADDRESS = broker_address("amqp://ann:secret@broker:5673/video")
 LOGIN = "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN"
+LOST = "StreamLostError: ('Transport indicated EOF',)"
+NOT_ALLOWED = "NOT_ALLOWED - access to vhost 'video'"
+LIMIT = "connection limit (1) is reached"
+
+
+def during_login(code: int, text: str) -> Exception:
+    """As pika reports what the broker says before the login is complete."""
+    return exceptions.ProbableAuthenticationError(repr(exceptions.ConnectionClosedByBroker(code, text)))
+
+
+def opening_vhost(code: int, text: str) -> Exception:
+    """Likewise, after it."""
+    return exceptions.ProbableAccessDeniedError(repr(exceptions.ConnectionClosedByBroker(code, text)))
+
 
 QUEUES = "cannot declare queue 'amq.gen-x': queue limit in vhost 'video' (500) is reached"
 CONNECTIONS = "NOT_ALLOWED - connection refused for user 'ann': user connection limit (4) is reached"
@@ -25,13 +39,17 @@ CONNECTIONS = "NOT_ALLOWED - connection refused for user 'ann': user connection 
 @pytest.mark.parametrize(
     ("error", "says"),
     [
-        (exceptions.ProbableAuthenticationError(LOGIN), "user name or password of 'ann': check --url"),
+        (during_login(403, LOGIN), "user name or password of 'ann': check --url"),
         (exceptions.ConnectionClosedByBroker(403, LOGIN), "user name or password of 'ann'"),
         (
             exceptions.ConnectionClosedByBroker(530, "NOT_ALLOWED - vhost video not found"),
             r"vhost 'video' does not exist .*add_vhost video",
         ),
-        (exceptions.ProbableAccessDeniedError("x"), "may not use vhost 'video'.*set_permissions"),
+        (
+            opening_vhost(530, "NOT_ALLOWED - access to vhost 'video' refused for user 'ann'"),
+            "may not use vhost 'video'.*set_permissions",
+        ),
+        (opening_vhost(530, "NOT_ALLOWED - vhost video not found"), "vhost 'video' does not exist"),
         (
             exceptions.ConnectionClosedByBroker(530, "NOT_ALLOWED - access to vhost 'video' refused"),
             "user 'ann' may not use vhost 'video'",
@@ -83,6 +101,19 @@ def test_what_trying_again_will_not_help(error: BaseException, says: str) -> Non
         ),
         (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), "the connection was lost"),
         (exceptions.AMQPConnectionError(), "AMQPConnectionError"),
+        (exceptions.ProbableAuthenticationError(LOST), "the connection was cut during the login"),
+        (exceptions.ProbableAccessDeniedError(LOST), "the connection was cut during the login"),
+        (opening_vhost(320, "CONNECTION_FORCED - shutdown"), r"CONNECTION_FORCED - shutdown \(320\)"),
+        (opening_vhost(530, f"{NOT_ALLOWED} refused for user 'ann': {LIMIT}"), "connection limit"),
+        (opening_vhost(530, f"{NOT_ALLOWED} refused for user 'ann': vhost 'video' is down"), "is down"),
+        (during_login(530, f"NOT_ALLOWED - connection refused for user 'ann': user {LIMIT}"), "limit"),
+        (
+            exceptions.ChannelClosedByBroker(
+                406,
+                "PRECONDITION_FAILED - cannot declare queue 'q': queue limit in vhost 'v' (1) is reached",
+            ),
+            "queue limit",
+        ),
         (exceptions.AMQPConnectionError("a", 1), "a 1"),
     ],
 )

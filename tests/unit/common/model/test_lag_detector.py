@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fanlight.consumer.lag_detector import Lag, LagDetector
+from fanlight.common.model.lag_detector import Lag, LagDetector
 
 
 def reported(
@@ -23,9 +23,9 @@ def test_a_machine_that_cannot_keep_up_is_reported_once() -> None:
 
 
 def test_nothing_is_reported_before_it_lasts() -> None:
-    assert reported(4, skipped=9, decoding_s=0.9) == []
-    assert reported(5, skipped=9, decoding_s=0.9) == [Lag(21, 30)]
-    assert reported(9, skipped=9, decoding_s=0.9, pause_at=4) == [], "twice four seconds are not five"
+    assert reported(2, skipped=9, decoding_s=0.9) == []
+    assert reported(3, skipped=9, decoding_s=0.9) == [Lag(21, 30)]
+    assert reported(5, skipped=9, decoding_s=0.9, pause_at=2) == [], "twice two seconds are not three"
 
 
 @pytest.mark.parametrize(

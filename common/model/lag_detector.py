@@ -1,14 +1,14 @@
-"""Detects that a machine is too slow for its consumer. Pure: called once a second with the counters."""
+"""Detects that a machine is too slow for a consumer or producer. Pure: called once a second."""
 
 from __future__ import annotations
 
 from typing import Final, NamedTuple
 
 # Consecutive seconds: a start, or a burst of another program, does not count.
-_LASTING_S: Final = 5
+_LASTING_S: Final = 3
 _SKIPPED_PART: Final = 0.1
-# Fraction of the time. It is low if the program, not decoding, is slow.
-_DECODING_PART: Final = 0.5
+# Fraction of the time. It is low if the program or the network, not the codec, is slow.
+_CODEC_PART: Final = 0.5
 
 
 class Lag(NamedTuple):
@@ -26,22 +26,22 @@ class LagDetector:
         self._lags = 0
         self._reported = False
 
-    def observe(self, received: int, skipped: int, decoding_s: float, now_s: float) -> Lag | None:
+    def observe(self, received: int, skipped: int, codec_s: float, now_s: float) -> Lag | None:
         """Add the counters of the last second; returns the lag once it is to be reported.
 
         Args:
-            received: total of received frames.
-            skipped: total of frames that were superseded or late.
-            decoding_s: total time spent decoding.
+            received: total of frames or pictures that came.
+            skipped: total of those that were superseded or late.
+            codec_s: total time spent decoding or encoding.
             now_s: monotonic.
         """
-        before, self._before = self._before, (received, skipped, decoding_s, now_s)
+        before, self._before = self._before, (received, skipped, codec_s, now_s)
         if before is None or now_s <= before[3]:
             return None
         passed_s = now_s - before[3]
         received -= before[0]
         skipped -= before[1]
-        lags = skipped > _SKIPPED_PART * received and decoding_s - before[2] > _DECODING_PART * passed_s
+        lags = skipped > _SKIPPED_PART * received and codec_s - before[2] > _CODEC_PART * passed_s
         self._lags = self._lags + 1 if lags else 0
         if self._lags < _LASTING_S or self._reported:
             return None

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import itertools
+
+from fanlight.common.model.silence import Silence, SilenceWatch
+
+SECOND = 1_000_000_000
+
+
+def said(counts: list[int], every_s: int = 1, patience_s: int = 0) -> dict[int, Silence]:
+    """What is said when, if it is called so often with these counts."""
+    watch = SilenceWatch()
+    found = {
+        at * every_s: watch.observe(count, at * every_s * SECOND, patience_s * SECOND)
+        for at, count in enumerate(counts)
+    }
+    return {at: silence for at, silence in found.items() if silence is not None}
+
+
+def test_nothing_is_said_while_something_comes_through() -> None:
+    assert said(list(range(100))) == {}
+    assert said([at // 3 for at in range(100)]) == {}, "every three seconds"
+
+
+def test_it_is_said_within_five_seconds_however_often_it_is_called() -> None:
+    for every_s in (1, 2):
+        assert min(said([0] * 10, every_s)) <= 5
+
+
+def test_it_is_said_every_five_seconds_and_later_ever_more_seldom() -> None:
+    times = list(said([7] * 4000))
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+    assert times[:6] == [4, 9, 14, 19, 24, 29]
+    assert gaps == sorted(gaps)
+    assert len(times) <= 25
+    assert max(gaps) == 300
+
+
+def test_its_end_is_said_once_if_its_beginning_was() -> None:
+    assert said([0] * 8 + [1, 2, 3]) == {4: Silence(4, over=False), 8: Silence(8, over=True)}
+    assert said([0] * 3 + [1, 2, 3]) == {}
+
+
+def test_a_usual_pause_is_not_mentioned() -> None:
+    assert said([0] * 50 + [1], patience_s=60) == {}
+    assert list(said([0] * 70, patience_s=60)) == [60, 65]
+
+
+def test_after_a_restart_it_begins_again() -> None:
+    watch = SilenceWatch()
+    watch.observe(3, 0)
+    assert watch.observe(3, 5 * SECOND) == Silence(5, over=False)
+    watch.restart()
+    assert watch.observe(3, 90 * SECOND) is None
+    assert watch.observe(3, 94 * SECOND) == Silence(4, over=False)
