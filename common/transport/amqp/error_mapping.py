@@ -56,10 +56,6 @@ def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -
         return BrokerRefused(
             f"{address}: the broker refused the user name or password of {address.user!r}: check --url"
         )
-    if (
-        "limit" in text and "reached" in text
-    ):  # of connections, channels or queues, of the user or the vhost
-        return BrokerUnavailable(f"{address}: the broker refused: {text}")
     if "vhost" in text and "not found" in text:
         return BrokerRefused(
             f"{address}: vhost {address.vhost!r} does not exist on the broker: check --url or add it "
