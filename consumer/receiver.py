@@ -12,6 +12,7 @@ from typing import Final
 
 from fanlight.common.limited_log import LimitedLog
 from fanlight.common.model.control import (
+    UNREPORTED_EPOCH_BITS,
     ClockReply,
     ClockRequest,
     ControlMessage,
@@ -38,6 +39,11 @@ _DROPS: Final = {
     Verdict.DROP_AWAITING_KEY: Outcome.AWAITING_KEY,
 }
 
+_OTHERS_INTERVAL_NS: Final = 10_000_000_000
+_ANOTHER_PRODUCER: Final = (
+    "another producer publishes stream %s, too: only the one that began last is shown; end one of them, "
+    "or give it another --stream"
+)
 _TOO_SLOW: Final = (
     "this machine is too slow for all that it decodes: %.0f of %.0f frames per second are shown; a hub "
     "(--sink share), smaller pictures (the producer's --size) or, under sync, a longer --delay would help"
@@ -128,6 +134,7 @@ class Receiver(SubscriberEvents):
         self._lag = LagDetector()
         self._silence = ConsumerSilence(settings, counters)
         self._log = LimitedLog(_LOG)
+        self._others = LimitedLog(_LOG, _OTHERS_INTERVAL_NS)
 
     def on_frame(self, frame: EncodedFrame, received_ns: int) -> None:
         header = frame.header
@@ -142,8 +149,11 @@ class Receiver(SubscriberEvents):
             # Without a broker a new connection repeats the frames since the last keyframe.
             if not self._joining:
                 self._counters.duplicate(header, received_ns)
-                message = "frame %d of epoch %x came out of order: is there a second producer?"
-                self._log.warn(now_ns, message, header.seq, header.epoch)
+                stream = self._settings.stream
+                if self.admission.refuses(header.epoch, now_ns):
+                    self._others.warn(now_ns, _ANOTHER_PRODUCER, stream)
+                else:
+                    self._log.warn(now_ns, "a frame of stream %s came again, or out of order", stream)
             return
         self._joining = False
         self._counters.received(header, len(frame.body), received_ns)
@@ -227,7 +237,7 @@ def _report(settings: ConsumerSettings, stats: ConsumerStats) -> ReceiverReport:
     return ReceiverReport(
         stream=settings.stream,
         name=settings.name,
-        epoch=stats.epoch,
+        epoch=stats.epoch >> UNREPORTED_EPOCH_BITS,
         highest_seq=stats.highest_seq,
         received=stats.received,
         lost=stats.lost,

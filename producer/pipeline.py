@@ -57,6 +57,7 @@ class Pipeline(transport.PublisherEvents):
             stream=settings.stream,
             max_age_s=settings.max_age_s,
             events=self,
+            max_clients=settings.max_clients,
             payload_frames=settings.payload_frames,
         )
         self._capture = source and Capture(source, on_picture=self.offer, on_ended=self._source_ended)

@@ -34,6 +34,7 @@ class Producer:
         gop_s: seconds between keyframes (H.264).
         max_age_s: a picture that waits longer than this for the broker is dropped.
         payload_frames: frames per message; for `tcp+threads` only.
+        max_clients: without a broker: further clients are refused.
         url: address of the broker, or, without one, the address to listen on (`tcp+threads://HOST:PORT`);
             by default `FANLIGHT_URL`, or else the local broker.
         password: for the broker, if `url` has none.
@@ -58,6 +59,7 @@ class Producer:
         gop_s: float = ProducerSettings.gop_s,
         max_age_s: float = ProducerSettings.max_age_s,
         payload_frames: int = ProducerSettings.payload_frames,
+        max_clients: int = ProducerSettings.max_clients,
         url: str | None = None,
         password: str | None = None,
         ca: str | None = None,
@@ -74,6 +76,7 @@ class Producer:
             gop_s=gop_s,
             max_age_s=max_age_s,
             payload_frames=payload_frames,
+            max_clients=max_clients,
             url=url,
             password=password,
             ca=ca,

@@ -13,6 +13,7 @@ from fanlight.common.model.errors import ConfigError
 from fanlight.common.model.frame import Codec
 from fanlight.common.runtime.options import option
 from fanlight.common.runtime.settings import MAX_WAIT, StreamSettings
+from fanlight.common.transport.base import MAX_CLIENTS
 
 DEFAULT_FPS: Final = 30.0
 _MOST_PAYLOAD_FRAMES: Final = 30
@@ -72,6 +73,10 @@ class ProducerSettings(StreamSettings):
     duration_s: float | None = option(None, units.DURATION, "end after this time", "TIME", shown="never")
     payload_frames: int = option(
         1, _PAYLOAD_FRAMES, f"of tcp+threads: frames sent as one, 1 to {_MOST_PAYLOAD_FRAMES}", "N"
+    )
+
+    max_clients: int = option(
+        MAX_CLIENTS, units.count(), "without a broker: refuse further clients than so many", "N"
     )
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Messages from consumers to the producer: keyframe requests, receiver reports, clock exchanges.
+"""Messages to the producer: keyframe requests, receiver reports, clock exchanges, notices of producers.
 
 Each is a JSON object in an AMQP message whose `type` property names it; `docs/wire.md` has the fields.
 """
@@ -16,6 +16,8 @@ from fanlight.common.model.frame import STREAM_NAME, STREAM_NAME_RULE
 VERSION: Final = 1
 CONTENT_TYPE: Final = "application/json"
 MAX_CONTROL_BYTES: Final = 4096
+UNREPORTED_EPOCH_BITS: Final = 32
+"""Enough is reported to tell producers apart, and not enough to publish frames in the name of one."""
 _MAX_INT63: Final = 2**63 - 1
 _MAX_MILLISECONDS: Final = 1e12
 
@@ -44,7 +46,7 @@ class ReceiverReport:
     """The state of a consumer, once a second. Counters run since it started; times in milliseconds.
 
     Attributes:
-        epoch: epoch of the producer whose frames it receives; 0 before the first frame.
+        epoch: upper bits of the epoch of the producer whose frames it receives; 0 before the first frame.
         highest_seq: number of the last frame of that epoch that arrived; -1 before the first one.
         received: frames that arrived.
         lost: frames that were published and never arrived.
@@ -107,9 +109,27 @@ class ClockReply:
     replied_ns: int
 
 
-ControlMessage = KeyframeRequest | ReceiverReport | ClockRequest | ClockReply
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProducerNotice:
+    """Tells the other producers of a stream, of which there should be none, that there is this one.
+
+    Attributes:
+        name: host and process, for people.
+        id: random number of the sender, which hears its own messages too. Not its epoch: whoever hears
+            control messages must not be able to publish in its name.
+    """
+
+    TYPE: ClassVar[str] = "producer_notice"
+
+    stream: str
+    name: str
+    id: int
+
+
+ControlMessage = KeyframeRequest | ReceiverReport | ClockRequest | ClockReply | ProducerNotice
 _TYPES: Final[dict[str, type[ControlMessage]]] = {
-    message.TYPE: message for message in (KeyframeRequest, ReceiverReport, ClockRequest, ClockReply)
+    message.TYPE: message
+    for message in (KeyframeRequest, ReceiverReport, ClockRequest, ClockReply, ProducerNotice)
 }
 
 

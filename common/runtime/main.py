@@ -17,6 +17,7 @@ from fanlight.common.runtime.argv import has_secret, hide_secrets
 from fanlight.common.runtime.credential_files import CredentialFiles
 from fanlight.common.runtime.logs import LogFormat
 from fanlight.common.runtime.options import OptionGroup, add_flags, options_of
+from fanlight.common.runtime.output import unblocked_output
 from fanlight.common.runtime.settings import Operation
 
 _LOG = logging.getLogger(__name__)
@@ -102,6 +103,11 @@ def run_command(
     Returns:
         The body's return value if not None, else 0 done, 1 failed while running, 2 unusable arguments.
     """
+    with unblocked_output():
+        return _run_command(program, body, log_format)
+
+
+def _run_command(program: str, body: Callable[[], int | None], log_format: LogFormat) -> int:
     # Do not print a traceback when a log line cannot be written (closed pipe).
     logging.raiseExceptions = False
     handler = logging.StreamHandler(sys.stderr)

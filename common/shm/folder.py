@@ -188,7 +188,9 @@ class Leadership:
             SharingError: the folder or the lock cannot be used.
         """
         if self._file is not None:
-            return True
+            if has_name(self._file):
+                return True
+            self.release()  # somebody has deleted it, and others may hold another one
         self._folder = make_private(self._given)
         try:
             file = self._open()

@@ -77,6 +77,12 @@ class Segment:
         self._futex.wake_all()
         return True
 
+    @property
+    def is_found(self) -> bool:
+        """Whether further viewers can find it: its file may have been deleted or truncated."""
+        status = os.fstat(self._file)
+        return status.st_nlink > 0 and status.st_size == FILE.size
+
     def keep_alive(self, now_ns: int) -> None:
         """Write a heartbeat (monotonic time)."""
         self._words[LIVENESS] = now_ns

@@ -7,7 +7,13 @@ from typing import Final
 from fanlight.common.model.address import BrokerAddress, Design
 from fanlight.common.model.credentials import Credentials
 from fanlight.common.model.frame import LARGEST, Limits
-from fanlight.common.transport.base import Publisher, PublisherEvents, Subscriber, SubscriberEvents
+from fanlight.common.transport.base import (
+    MAX_CLIENTS,
+    Publisher,
+    PublisherEvents,
+    Subscriber,
+    SubscriberEvents,
+)
 
 __all__ = [
     "Publisher",
@@ -28,12 +34,14 @@ def publisher(
     stream: str,
     max_age_s: float,
     events: PublisherEvents,
+    max_clients: int = MAX_CLIENTS,
     payload_frames: int = 1,
 ) -> Publisher:
     """Make the publisher for `url`, not yet started.
 
     Args:
         credentials: added to the URL.
+        max_clients: without a broker only: further ones are refused.
         payload_frames: with `tcp+threads` only: how many frames are sent together.
 
     Raises:
@@ -48,11 +56,18 @@ def publisher(
         from fanlight.common.transport.tcp.threads import ThreadsPublisher
 
         return ThreadsPublisher(
-            address, stream=stream, max_age_s=max_age_s, events=events, payload_frames=payload_frames
+            address,
+            stream=stream,
+            max_age_s=max_age_s,
+            events=events,
+            max_clients=max_clients,
+            payload_frames=payload_frames,
         )
     from fanlight.common.transport.tcp.multiplex import MultiplexPublisher
 
-    return MultiplexPublisher(address, stream=stream, max_age_s=max_age_s, events=events)
+    return MultiplexPublisher(
+        address, stream=stream, max_age_s=max_age_s, events=events, max_clients=max_clients
+    )
 
 
 def subscriber(

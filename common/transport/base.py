@@ -11,6 +11,9 @@ from fanlight.common.model.frame import EncodedFrame
 _REPORT_S: Final = 1.0
 _VIEWER_REPORT_S: Final = 2.0
 
+MAX_CLIENTS: Final = 128
+"""Default limit of clients of a producer without a broker: more of them cost the others frames."""
+
 
 def report_every_s(follow: bool) -> float:
     """Interval of receiver reports: longer for viewers of a hub, which do not follow the stream.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ _LOG: Final = logging.getLogger(__name__)
 _CLOSE_TIMEOUT_S: Final = 5.0
 _RETRY_NS: Final = 1_000_000_000
 _REMEDIES: Final = {
+    errno.EAGAIN: "read it",
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space",
     errno.EMFILE: "raise its limit of open files",
@@ -36,6 +38,16 @@ def require_suffix(kind: str, path: Path, allowed: tuple[str, ...]) -> str:
         endings = f"{', '.join(allowed[:-1])} or {allowed[-1]}"
         raise ConfigError("--sink", f"{kind}:{path}", f"allowed is a file name that ends in {endings}")
     return suffix
+
+
+def never_waiting(path: str, flags: int) -> int:
+    """An `opener` for which neither a FIFO without a reader nor a full one is waited for."""
+    try:
+        return os.open(path, flags | os.O_NONBLOCK, 0o666)
+    except OSError as error:
+        if error.errno == errno.ENXIO and stat.S_ISFIFO(os.stat(path).st_mode):
+            error.strerror = "it is a FIFO, and nobody reads it: start its reader first"
+        raise
 
 
 def unusable(kind: str, path: Path, error: OSError) -> ConfigError:

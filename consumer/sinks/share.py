@@ -96,6 +96,8 @@ class ShareSink(Sink):
     def tick(self) -> bool:
         self._lead()
         now_ns, stats = self._now_ns(), self._stats()
+        if self._segment is not None and not self._segment.is_found:
+            self._drop_segment()
         if self._segment is not None and self._progress.serves(stats, now_ns):
             self._segment.keep_alive(now_ns)
         return True

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from fanlight.common import clock
 from fanlight.consumer.sinks.base import Sink
-from fanlight.consumer.sinks.files import WriteRetry, unusable
+from fanlight.consumer.sinks.files import WriteRetry, never_waiting, unusable
 from fanlight.consumer.stats import TraceRow
 
 HEADER: Final = "seq,capture_ns,received_ns,presented_ns,event\n"
@@ -39,7 +40,7 @@ class TraceSink(Sink):
         self._now_ns = now_ns
         try:
             # Unbuffered: the number of bytes written to a full disk has to be known.
-            self._file = self._path.open("wb", buffering=0)
+            self._file = open(self._path, "wb", buffering=0, opener=never_waiting)  # noqa: SIM115 - `close`
         except OSError as error:
             raise unusable("trace", self._path, error) from None
         self._pending = bytearray(HEADER.encode())
@@ -73,7 +74,10 @@ class TraceSink(Sink):
             return
         try:
             while self._pending:
-                del self._pending[: self._file.write(self._pending)]
+                count = self._file.write(self._pending)
+                if count is None:
+                    raise BlockingIOError(errno.EAGAIN, "nobody reads it")
+                del self._pending[:count]
         except OSError as error:
             self._retry.failed(error, now_ns)
         else:

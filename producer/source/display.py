@@ -70,8 +70,10 @@ class DisplayFilter:
 
     Args:
         name: of the source, for log lines.
-        aspect: width of a pixel, divided by its height.
         size: (width, height) to which pictures will be scaled afterwards; HDR is converted at that size.
+
+    Attributes:
+        aspect: width of a pixel, divided by its height; None if unknown. Broadcasts change it.
     """
 
     def __init__(
@@ -79,17 +81,18 @@ class DisplayFilter:
         name: str,
         *,
         deinterlace: Deinterlace = Deinterlace.OFF,
-        aspect: Fraction | None = None,
         size: tuple[int, int] | None = None,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
+        self.aspect: Fraction | None = None
         self._name = name
         self._deinterlace = deinterlace
-        self._aspect = aspect or Fraction(1)
         self._size = size
         self._max_pixels = max_pixels
         self._interlaced = deinterlace is Deinterlace.ON
         self._said: set[str] = set()
+        self._rotation: int | None = None
+        self._turned: Filters = ()
         self._made_for: tuple[object, ...] = ()
         self._graph: _Graph | None = None
 
@@ -107,7 +110,9 @@ class DisplayFilter:
         if self._deinterlace is Deinterlace.AUTO and frame.interlaced_frame and not self._interlaced:
             self._interlaced = True
             self._say("it is interlaced, and deinterlaced here: --deinterlace off shows it as it is")
-        filters = self._filters(frame, _turn_of(frame) if turned is None else turned)
+        if turned is None:
+            turned = self._turn_of(frame)
+        filters = self._filters(frame, turned)
         made_for = (
             filters, frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range
         )  # fmt: skip
@@ -132,9 +137,9 @@ class DisplayFilter:
         if self._interlaced and min(width, height) >= _SMALLEST_FIELD_PX:
             which = "all" if self._deinterlace is Deinterlace.ON else "interlaced"
             filters += (("bwdif", f"mode=send_frame:deint={which}"),)
-        size = (
-            square(width, height, self._aspect, self._max_pixels) if self._aspect != 1 else (width, height)
-        )
+        size = width, height
+        if self.aspect is not None and self.aspect != 1:
+            size = square(width, height, self.aspect, self._max_pixels)
         hdr = _HDR.get(int(frame.color_trc))
         if hdr is not None and self._size is not None and math.prod(self._size) < math.prod(size):
             size = self._size[::-1] if turned and turned[0][0] == "transpose" else self._size
@@ -146,6 +151,12 @@ class DisplayFilter:
                 filters += (("setparams", "color_primaries=bt2020"),)
             filters += (("scale", _TO_SDR), ("format", "pix_fmts=yuv420p"))
         return filters + turned
+
+    def _turn_of(self, frame: av.VideoFrame) -> Filters:
+        # PyAV's side data refer to the frame and it to them: its memory is free only after a collection.
+        if frame.rotation != self._rotation:
+            self._rotation, self._turned = frame.rotation, _turn_of(frame)
+        return self._turned
 
     def _replace_matrix(self, frame: av.VideoFrame) -> None:
         wide = frame.color_primaries == ColorPrimaries.BT2020

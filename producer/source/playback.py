@@ -84,7 +84,6 @@ class Playback:
         self._display = DisplayFilter(
             self._input.name,
             deinterlace=self._input.deinterlace,
-            aspect=stream.sample_aspect_ratio,
             size=self._input.size,
             max_pixels=self._input.max_pixels,
         )
@@ -148,10 +147,14 @@ class Playback:
         return container, stream, self._decode_once(container, stream)
 
     def _decode_once(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+        self._display.aspect = stream.sample_aspect_ratio  # the container's goes before the codec's
+        coded_aspect = stream.codec_context.sample_aspect_ratio
         try:
             for packet in self._packets(container, stream):
                 try:
                     decoded = [frame for frame in packet.decode() if isinstance(frame, av.VideoFrame)]
+                    if stream.codec_context.sample_aspect_ratio != coded_aspect:
+                        self._display.aspect = stream.codec_context.sample_aspect_ratio
                     frames = [shown for frame in decoded for shown in self._display.show(frame)]
                 except av.error.EOFError:
                     break

@@ -122,7 +122,7 @@ def _tcp_handshake(data: bytes) -> None:
 
 # Control messages ------------------------------------------------------------------------------------
 
-_TYPES: Final = ("keyframe_request", "receiver_report", "clock_request", "clock_reply")
+_TYPES: Final = ("keyframe_request", "receiver_report", "clock_request", "clock_reply", "producer_notice")
 
 
 def _control(data: bytes) -> None:

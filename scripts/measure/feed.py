@@ -27,7 +27,9 @@ def main(url: str, path: str, fps: float) -> None:
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
-    publisher = transport.publisher(url, stream="cam", max_age_s=0.5, events=transport.PublisherEvents())
+    publisher = transport.publisher(
+        url, stream="cam", max_age_s=0.5, events=transport.PublisherEvents(), max_clients=1000
+    )
     publisher.start()
     began_s = time.monotonic()
     for seq in count():

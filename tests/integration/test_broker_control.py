@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import os
 from typing import Any
 
 import pika
@@ -127,3 +128,24 @@ def hostile_variants(address: str) -> tuple[str, ...]:
     changed += [octets[:-3], octets + b"abc", b"\x83d\x00\x01a", octets[:5]]
     made = [f"{start}.{base64.b64encode(other).decode()}.{key}" for other in changed]
     return (*made, f"{start}.{process}.AA==", f"{start}.{process.rstrip('=')}.{key}")
+
+
+def test_two_producers_of_one_name_and_their_consumer_say_so(
+    stream: str, broker_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+
+    def said(by: str, words: str) -> int:
+        lines = [record.getMessage() for record in caplog.records if record.name.endswith(by)]
+        return sum(words in line for line in lines)
+
+    words = f"another producer publishes stream {stream}, too: "
+    process = f"{os.getpid()} (its host and process), as user fanlight"
+    with broker_scene(stream, broker_url) as (out, _):
+        wait_until(lambda: out.stats().consumers == ("c1",), 10, "it hears its control messages")
+        assert said("amqp.control", words) == 0, "it is alone"
+        with broker_scene(stream, broker_url):
+            wait_until(lambda: said("amqp.control", words) == 2, 10, "both producers say it")
+            assert said("amqp.control", process) == 2
+            wait_until(lambda: said("consumer.receiver", words) >= 1, 10, "the consumers say it")
+    assert "refused" not in caplog.text

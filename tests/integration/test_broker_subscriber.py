@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import queue
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import pytest
 
 from fanlight.common import transport
 from fanlight.common.model.control import ClockRequest
 from fanlight.common.transport.amqp.subscriber import BrokerSubscriber
+from scripts.lib.tcp_proxy import TcpProxy
 from tests.support.fanout_events import Events, frame
-from tests.support.timing import wait_until
+from tests.support.timing import scaled, wait_until
 
 
 class Pair:
@@ -101,3 +105,46 @@ def test_it_may_be_told_while_it_is_being_set_up(broker_url: str, stream: str, f
             with pytest.raises(queue.Empty):
                 made.got.frames.get(timeout=0.5)
             wait_until(lambda: not made.publisher.wait_ready(0.0), 5, "nobody watches")
+
+
+@pytest.mark.parametrize("jitter_s", [None, 0.3], ids=["a broker that stands still", "a slow line"])
+def test_the_end_is_clean_whenever_it_comes(
+    broker_url: str, stream: str, caplog: pytest.LogCaptureFixture, jitter_s: float | None
+) -> None:
+    """Timers of forty links, of which each is due at some time while its channel closes."""
+    parts = urlsplit(broker_url)
+    with TcpProxy(str(parts.hostname), parts.port or 5672) as proxy:
+        url = proxy.url_through(broker_url)
+        pairs = [Pair(url, f"{stream}-{number}", follow=True) for number in range(20)]
+        for pair in pairs:
+            pair.subscriber.count_waiting()
+            pair.subscriber.start()
+            pair.publisher.start()
+        for pair in pairs:
+            pair.got.wait("connected", 20)
+            pair.sent.wait("connected", 20)
+        if jitter_s is None:
+            proxy.hold = True
+        else:
+            proxy.jitter_s = jitter_s
+        took_s: list[float] = []
+
+        def stop(pair: Pair, delay_s: float) -> None:
+            threading.Event().wait(delay_s)
+            began_s = time.monotonic()
+            pair.subscriber.stop(2)
+            pair.publisher.stop(2)
+            took_s.append(time.monotonic() - began_s)
+
+        threads = [
+            threading.Thread(target=stop, args=(pair, number / 20)) for number, pair in enumerate(pairs)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(scaled(20))
+        assert len(took_s) == 20
+        assert max(took_s) <= scaled(4)
+    assert not [thread.name for thread in threading.enumerate() if stream in thread.name]
+    assert not [record.getMessage() for record in caplog.records if record.exc_info]
+    assert "internal error" not in caplog.text

@@ -202,3 +202,20 @@ def test_it_listens_on_this_machine_only_unless_told_otherwise(
             if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
         }
     assert listening == {bound}
+
+
+@pytest.mark.parametrize("design", ["threads", "multiplex"])
+def test_one_client_too_many_is_told_why_and_the_others_lose_nothing(
+    stream: str, caplog: pytest.LogCaptureFixture, design: str
+) -> None:
+    url = tcp_url(design)
+    with (
+        Producer(stream=stream, url=url, codec="jpeg", max_clients=2) as out,
+        Consumer(stream, "first", url=url, via="broker"),
+        Consumer(stream, "second", url=url, via="broker"),
+    ):
+        wait_until(lambda: len(out.stats().consumers) == 2, 10, "two clients report")
+        with Consumer(stream, "third", url=url, via="broker") as third:
+            wait_until(lambda: "refused: 2 clients are served already" in caplog.text, 10, "it is told why")
+            assert not third.stats().connected
+        assert out.stats().consumers == ("first", "second")

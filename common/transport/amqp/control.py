@@ -6,6 +6,10 @@ Neither logs errors: what affects them affects the publishing connection too, wh
 from __future__ import annotations
 
 import logging
+import os
+import re
+import secrets
+import socket
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -19,6 +23,7 @@ from fanlight.common.model import control
 from fanlight.common.model.address import BrokerAddress
 from fanlight.common.model.errors import WireFormatError
 from fanlight.common.model.frame import APP_ID
+from fanlight.common.model.rate_limit import RateLimiter
 from fanlight.common.transport.amqp.link import Link
 from fanlight.common.transport.amqp.reply_address import ReplyNodes
 from fanlight.common.transport.amqp.topology import (
@@ -47,6 +52,12 @@ MOST_AT_ONCE: Final = 100
 INTERVAL_S: Final = 0.1
 _MOST_UNSENT_BYTES: Final = 16 * 1024
 
+_OTHERS_INTERVAL_NS: Final = 60_000_000_000
+_ANOTHER: Final = (
+    "another producer publishes stream %s, too: %s (its host and process), as user %s; end one of them, "
+    "or give it another --stream"
+)
+
 
 class ControlListener:
     """Consumes from an exclusive queue bound to `fanlight.control` under the stream's name."""
@@ -73,6 +84,10 @@ class ControlListener:
             header_tables=False,
         )
         self._replies = _Replies(address, stream)
+        notice = control.ProducerNotice(stream=stream, name=_this_process(), id=secrets.randbits(62))
+        self._notice = notice
+        self._announcing = RateLimiter()
+        self._others = LimitedLog(_LOG, _OTHERS_INTERVAL_NS)
 
     def start(self) -> None:
         self._link.start()
@@ -106,6 +121,11 @@ class ControlListener:
     def _consuming(self, channel: Channel, _frame: object) -> None:
         if self._link.usable(channel):
             self._link.established()
+            self._announce()
+
+    def _announce(self) -> None:
+        if self._announcing.allow(monotonic_ns()) is not None:
+            self._replies.link.call(partial(self._replies.announce, self._notice))
 
     def _cancelled(self, _frame: object) -> None:
         self._link.renew("the control queue was deleted")
@@ -128,17 +148,29 @@ class ControlListener:
             return
         if message.stream != self._stream:
             return
-        if isinstance(message, control.ClockRequest):
+        if isinstance(message, control.ProducerNotice):
+            self._noticed(message, properties.user_id)
+        elif isinstance(message, control.ClockRequest):
             self._replies.link.call(partial(self._replies.send, message, properties.reply_to, received_ns))
         else:
             self._on_control(message)
+
+    def _noticed(self, notice: control.ProducerNotice, user: object) -> None:
+        if notice.id != self._notice.id:
+            self._others.warn(monotonic_ns(), _ANOTHER, self._stream, notice.name, user)
+            self._announce()  # so that it learns of this one
 
     def _refuse(self, error: WireFormatError) -> None:
         self._log.warn(monotonic_ns(), "control message refused: %s", error)
 
 
+def _this_process() -> str:
+    host = re.sub(r"[^A-Za-z0-9_-]", "-", socket.gethostname())[:48]
+    return f"{host}-{os.getpid()}"
+
+
 class _Replies:
-    """Answers clock requests over a separate connection.
+    """Answers clock requests, and sends notices, over a separate connection.
 
     Direct reply-to only: a consumer must not be able to make the producer write to any other queue.
     Not over the connection that receives: RabbitMQ closes one that answers some addresses.
@@ -148,6 +180,7 @@ class _Replies:
         self._user = address.user
         self._channel: Channel | None = None
         self._nodes = ReplyNodes()
+        self._notice: control.ProducerNotice | None = None
         self.link = Link(
             address, self, title=f"fanlight producer {stream} replies", quiet=True, header_tables=False
         )
@@ -155,6 +188,14 @@ class _Replies:
     def on_channel(self, channel: Channel) -> None:
         channel.add_on_return_callback(self._returned)
         channel.basic_consume(DIRECT_REPLY, _ignore, auto_ack=True, callback=partial(self._ready, channel))
+
+    def announce(self, notice: control.ProducerNotice) -> None:
+        """Send it; once there is a channel, if there is none yet."""
+        channel, self._notice = self._channel, notice
+        if channel is not None and channel.is_open:
+            self._notice = None
+            properties = control_properties(notice, self._user)
+            channel.basic_publish(CONTROL_EXCHANGE, notice.stream, control.serialize(notice), properties)
 
     def on_down(self) -> None:
         self._channel = None
@@ -179,6 +220,8 @@ class _Replies:
             self._channel = channel
             self.link.established()
             self._prove(channel)
+            if self._notice is not None:
+                self.announce(self._notice)
 
     def _prove(self, channel: Channel) -> None:
         """Have a message returned: with the channel's own address, and only if the channel still exists."""

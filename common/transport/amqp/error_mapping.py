@@ -25,8 +25,8 @@ _FORBIDDEN = 403
 
 # The `repr` of `ConnectionClosedByBroker`.
 _CLOSED: Final = re.compile(r"""ConnectionClosedByBroker: \((\d+)\) ["'](.*)["']$""", re.DOTALL)
-# Refusals that may be over the next time, although their codes are those of others.
-_PASSES: Final = re.compile(r"limit.* is reached|has reached .* limit|vhost '[^']*' is down")
+# Refusals that may be over the next time: limits of connections, channels or queues, of a user or a vhost.
+_PASSES: Final = re.compile(r"limit.* reached|vhost '[^']*' is down")
 
 
 def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -> FanlightError:
@@ -51,7 +51,7 @@ def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -
             "(usually 5672)"
         )
     if _PASSES.search(text):
-        return BrokerUnavailable(f"{address}: {text}")
+        return BrokerUnavailable(f"{address}: the broker refused: {text}")
     if "ACCESS_REFUSED - Login" in text:
         return BrokerRefused(
             f"{address}: the broker refused the user name or password of {address.user!r}: check --url"

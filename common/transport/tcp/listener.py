@@ -33,8 +33,6 @@ _CHECK_INTERVAL_S: Final = 0.5
 _CLOSING_POLL_S: Final = 0.05
 # Connections without a hello: with more of them the oldest is refused.
 MOST_UNIDENTIFIED: Final = 128
-# Connections in all; fewer if the limit of file descriptors is low.
-MOST_CLIENTS: Final = 1024
 _READ_BYTES: Final = 16 * 1024
 # How long a client may take to close its end, once refused, or once everything was sent.
 _CLOSE_TIMEOUT_S: Final = 0.5
@@ -99,9 +97,16 @@ class ListenerOwner:
 
 
 class Listener:
-    """Owns every client's socket, and the thread that polls them."""
+    """Owns every client's socket, and the thread that polls them.
 
-    def __init__(self, address: TcpAddress, owner: ListenerOwner, *, stream: str, title: str) -> None:
+    Args:
+        max_clients: limit of connections; fewer if the limit of file descriptors is low.
+    """
+
+    def __init__(
+        self, address: TcpAddress, owner: ListenerOwner, *, stream: str, title: str, max_clients: int
+    ) -> None:
+        self._max_clients = max_clients
         self._address = address
         self._owner = owner
         self._stream = stream
@@ -200,7 +205,8 @@ class Listener:
         client = Client(sock, peer, Handshake(self._stream, monotonic_ns(), self._challenge()), release)
         if not self._has_room():
             release()
-            self.on_rejected(sock, peer, f"more than {len(self._clients)} connections")
+            served = f"{len(self._clients)} clients are served already, as many as allowed"
+            self.on_rejected(sock, peer, f"{served} (--max-clients of the producer)")
             return
         self._clients[client] = None
         self._unidentified[client] = None
@@ -221,7 +227,7 @@ class Listener:
 
     def _has_room(self) -> bool:
         """Whether there is room for one more: one that is closing, or has not said hello, makes room."""
-        if len(self._clients) < sockets.most_connections(MOST_CLIENTS):
+        if len(self._clients) < sockets.most_connections(self._max_clients):
             return True
         closing = next((client for client in self._clients if client.closing), None)
         victim = closing or next(iter(self._unidentified), None)

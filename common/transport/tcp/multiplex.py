@@ -6,7 +6,7 @@ import socket
 
 from fanlight.common.model.address import TcpAddress
 from fanlight.common.model.frame import EncodedFrame
-from fanlight.common.transport.base import PublisherEvents
+from fanlight.common.transport.base import MAX_CLIENTS, PublisherEvents
 from fanlight.common.transport.tcp.feed import Feed
 from fanlight.common.transport.tcp.listener import Client
 from fanlight.common.transport.tcp.publisher import TcpPublisher
@@ -16,9 +16,17 @@ class MultiplexPublisher(TcpPublisher):
     """See `common.transport.base.Publisher`."""
 
     def __init__(
-        self, address: TcpAddress, *, stream: str, max_age_s: float, events: PublisherEvents
+        self,
+        address: TcpAddress,
+        *,
+        stream: str,
+        max_age_s: float,
+        events: PublisherEvents,
+        max_clients: int = MAX_CLIENTS,
     ) -> None:
-        super().__init__(address, stream=stream, max_age_s=max_age_s, events=events)
+        super().__init__(
+            address, stream=stream, max_age_s=max_age_s, events=events, max_clients=max_clients
+        )
         # The loop's own: what a client has not taken yet of what is being sent to it.
         self._rests: dict[Client, memoryview] = {}
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import sys
 from struct import Struct
 from typing import Final
 
-from fanlight.common.transport.cleartext import is_loopback
 from fanlight.common.users import user_name
 
 ONLY_OURS: Final = (
@@ -29,9 +29,16 @@ _HEADER: Final = Struct("=IHHII")
 _QUESTION: Final = Struct("=BBBxI4s16s16sIII")
 # inet_diag_msg: family ... timers and queues, user, inode.
 _ANSWER: Final = Struct("=64xII")
+_ERROR: Final = Struct("=i")
 _ANY: Final = 2**32 - 1
 _ESTABLISHED: Final = 1
 _ANSWER_S: Final = 1.0
+# No such socket here; the kernel cannot tell; a sandbox forbids to ask. Not: too few descriptors, say.
+_UNKNOWN: Final = frozenset(
+    {
+        errno.ENOENT, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.EOPNOTSUPP, errno.EPERM, errno.EACCES
+    }
+)  # fmt: skip
 
 
 def stranger(sock: socket.socket) -> str | None:
@@ -40,14 +47,11 @@ def stranger(sock: socket.socket) -> str | None:
     Also None where the kernel does not tell: other systems, and connections that Docker redirects.
 
     Raises:
-        OSError: the other end is closed, so that it is nobody's any more.
+        OSError: the other end is closed, so that it is nobody's any more, or the kernel cannot be asked.
     """
-    if sock.family not in (socket.AF_INET, socket.AF_INET6) or not hasattr(socket, "AF_NETLINK"):
+    if sock.family not in (socket.AF_INET, socket.AF_INET6) or sys.platform != "linux":
         return None
-    here, there = sock.getsockname(), sock.getpeername()
-    if not is_loopback(there[0]):
-        return None
-    user, inode = _owner(sock.family, there, here) or (0, None)
+    user, inode = _owner(sock.family, sock.getpeername(), sock.getsockname()) or (0, None)
     established = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _ESTABLISHED
     if inode == 0 or (inode is None and not established):
         raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
@@ -62,13 +66,21 @@ def _owner(family: int, own: tuple[str, int], peer: tuple[str, int]) -> tuple[in
         socket.inet_pton(family, own[0]), socket.inet_pton(family, peer[0]), 0, _ANY, _ANY,
     )  # fmt: skip
     try:
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG) as kernel:
-            kernel.settimeout(_ANSWER_S)
-            kernel.send(_HEADER.pack(_HEADER.size + len(question), _BY_FAMILY, _REQUEST, 0, 0) + question)
-            answer = kernel.recv(4096)
-    except OSError:
-        return None
-    if _HEADER.unpack_from(answer)[1] != _BY_FAMILY:
-        return None
+        answer = _asked(question)
+    except OSError as error:
+        if error.errno in _UNKNOWN:
+            return None
+        raise
     user, inode = _ANSWER.unpack_from(answer, _HEADER.size)
     return user, inode
+
+
+def _asked(question: bytes) -> bytes:
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG) as kernel:
+        kernel.settimeout(_ANSWER_S)
+        kernel.send(_HEADER.pack(_HEADER.size + len(question), _BY_FAMILY, _REQUEST, 0, 0) + question)
+        answer = kernel.recv(4096)
+    if _HEADER.unpack_from(answer)[1] != _BY_FAMILY:
+        code = -_ERROR.unpack_from(answer, _HEADER.size)[0]
+        raise OSError(code, os.strerror(code))
+    return answer

@@ -32,7 +32,13 @@ class TcpPublisher(ListenerOwner):
     """
 
     def __init__(
-        self, address: TcpAddress, *, stream: str, max_age_s: float, events: PublisherEvents
+        self,
+        address: TcpAddress,
+        *,
+        stream: str,
+        max_age_s: float,
+        events: PublisherEvents,
+        max_clients: int,
     ) -> None:
         check_bind(address)
         self._stream = stream
@@ -40,7 +46,9 @@ class TcpPublisher(ListenerOwner):
         self._events = events
         self._ring = PayloadRing()
         self._feeds: dict[Client, Feed] = {}
-        self._listener = Listener(address, self, stream=stream, title=f"fanlight producer {stream}")
+        self._listener = Listener(
+            address, self, stream=stream, title=f"fanlight producer {stream}", max_clients=max_clients
+        )
         self._changed = threading.Condition()
         self.watched = False
         self._pending = 0  # frames that must leave before another one is welcome

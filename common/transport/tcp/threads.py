@@ -12,7 +12,7 @@ from typing import Final
 
 from fanlight.common.model.address import TcpAddress
 from fanlight.common.model.frame import EncodedFrame
-from fanlight.common.transport.base import PublisherEvents
+from fanlight.common.transport.base import MAX_CLIENTS, PublisherEvents
 from fanlight.common.transport.tcp.feed import Feed
 from fanlight.common.transport.tcp.listener import Client
 from fanlight.common.transport.tcp.publisher import TcpPublisher
@@ -37,9 +37,12 @@ class ThreadsPublisher(TcpPublisher):
         stream: str,
         max_age_s: float,
         events: PublisherEvents,
+        max_clients: int = MAX_CLIENTS,
         payload_frames: int = 1,
     ) -> None:
-        super().__init__(address, stream=stream, max_age_s=max_age_s, events=events)
+        super().__init__(
+            address, stream=stream, max_age_s=max_age_s, events=events, max_clients=max_clients
+        )
         self._payload_frames = payload_frames
         self._gathered: list[EncodedFrame] = []
         # Replaced by the listener's thread; the publishing thread loads the tuple once.

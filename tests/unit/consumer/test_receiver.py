@@ -105,7 +105,15 @@ def test_duplicate_frames_are_dropped(bench: Bench, caplog: pytest.LogCaptureFix
         bench.pass_on(raw(seq))
     assert bench.outcomes == [(1, Outcome.SUPERSEDED), (0, Outcome.SUPERSEDED)]
     assert (bench.stats.duplicate, bench.stats.superseded) == (2, 0)
-    assert caplog.messages == ["frame 1 of epoch 1 came out of order: is there a second producer?"]
+    assert caplog.messages == ["a frame of stream cam came again, or out of order"]
+
+
+def test_a_second_producer_is_named_as_such(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    for epoch, seq in ((1, 0), (2, 0), (1, 1), (2, 1), (1, 2)):
+        bench.pass_on(raw(seq, epoch=epoch))
+    (line,) = caplog.messages
+    assert line.startswith("another producer publishes stream cam, too: ")
+    assert "another --stream" in line
 
 
 def test_frames_that_come_again_after_a_new_connection_are_no_duplicates(
@@ -238,8 +246,8 @@ def test_a_connection_requests_a_keyframe_unless_a_hub_serves(bench: Bench) -> N
 
 
 def test_every_second_is_reported(bench: Bench) -> None:
-    bench.pass_on(raw(0, epoch=9))
-    bench.pass_on(raw(2, epoch=9), age_ms=600)
+    bench.pass_on(raw(0, epoch=9 << 32 | 5))
+    bench.pass_on(raw(2, epoch=9 << 32 | 5), age_ms=600)
     for _ in range(2):
         bench.receiver.on_tick()
     report, again = [message for message in bench.sent if isinstance(message, ReceiverReport)]

@@ -17,14 +17,14 @@ def test_every_setting_can_be_given_by_variable() -> None:
         "FANLIGHT_CODEC": "jpeg", "FANLIGHT_FPS": "12.5", "FANLIGHT_SIZE": "640x480",
         "FANLIGHT_QUALITY": "70", "FANLIGHT_GOP": "2s", "FANLIGHT_MAX_AGE": "250ms",
         "FANLIGHT_DURATION": "1m", "FANLIGHT_PAYLOAD_FRAMES": "3", "FANLIGHT_MAX_PIXELS": "1000000",
-        "FANLIGHT_URL": "tcp+threads://host:7000",
+        "FANLIGHT_URL": "tcp+threads://host:7000", "FANLIGHT_MAX_CLIENTS": "7",
     }  # fmt: skip
     assert {each.variable for each in options_of(ProducerSettings)} == set(environment)
     assert ProducerSettings.load({}, environment) == ProducerSettings(
         source="clip.mp4", loop=True, stream="left", codec=Codec.JPEG, fps=12.5, size=(640, 480),
         deinterlace=Deinterlace.OFF,
         quality=70, gop_s=2, max_age_s=0.25, duration_s=60, payload_frames=3, max_pixels=1_000_000,
-        url="tcp+threads://host:7000",
+        url="tcp+threads://host:7000", max_clients=7,
     )  # fmt: skip
 
 

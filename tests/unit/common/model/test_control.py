@@ -18,6 +18,7 @@ from fanlight.common.model.control import (
     ClockRequest,
     ControlMessage,
     KeyframeRequest,
+    ProducerNotice,
     Reason,
     ReceiverReport,
     answer,
@@ -45,6 +46,7 @@ CLOCK_REQUEST = ClockRequest(stream="cam", name="c1", asked_ns=5_000_000_001)
 CLOCK_REPLY = ClockReply(
     stream="cam", name="c1", asked_ns=5_000_000_001, received_ns=1_700_000_000_000_000_002, replied_ns=3
 )
+NOTICE = ProducerNotice(stream="cam", name="host-7", id=99)
 # What is on the wire, literally, per version.
 GOLDEN: dict[int, dict[str, tuple[ControlMessage, bytes]]] = {
     1: {
@@ -61,6 +63,7 @@ GOLDEN: dict[int, dict[str, tuple[ControlMessage, bytes]]] = {
             b'{"v":1,"stream":"cam","name":"c1","asked_ns":5000000001,'
             b'"received_ns":1700000000000000002,"replied_ns":3}',
         ),
+        "producer_notice": (NOTICE, b'{"v":1,"stream":"cam","name":"host-7","id":99}'),
     }
 }
 GOLDEN_ITEMS = [(kind, *pair) for kind, pair in GOLDEN[1].items()]
@@ -101,7 +104,8 @@ def test_every_field_is_required_and_named(kind: str, message: ControlMessage, g
 
 @pytest.mark.parametrize("kind", [None, "", "keyframe", "Receiver_Report", "receiver_report "])
 def test_an_unknown_type_is_refused(kind: str | None) -> None:
-    text = f"type is {kind!r}: allowed is clock_reply, clock_request, keyframe_request, receiver_report"
+    text = f"type is {kind!r}: allowed is clock_reply, clock_request, keyframe_request, "
+    text += "producer_notice, receiver_report"
     assert str(refusal(kind, body(REQUEST))) == text
 
 

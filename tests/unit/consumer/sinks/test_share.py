@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -98,6 +99,27 @@ def test_it_is_alive_as_long_as_its_viewers_are_well_served(
         assert attachment.liveness_ns == now_ns
     finally:
         sink.close()
+
+
+@pytest.mark.parametrize("damage", ["truncate", "delete", "delete all"])
+def test_files_that_somebody_damages_are_replaced(
+    sink: ShareSink, settings: ConsumerSettings, ring: RingName, damage: str
+) -> None:
+    sink.present(frame(0))
+    (name,) = segments(ring)
+    before = Attachment(name, FULL_BGR)
+    if damage == "truncate":
+        os.truncate(ring_folder() / name, 0)
+    else:
+        (ring_folder() / name).unlink()
+    if damage == "delete all":
+        (ring_folder() / ring.lock).unlink()
+    sink.tick()
+    sink.present(frame(1))
+    (name,) = segments(ring)
+    assert Attachment(name, FULL_BGR).newest == 1
+    assert (before.liveness_ns, before.alive) == (0, False), "its viewers go on with the new one"
+    assert not folder.Leadership(ring).acquire(), "it still leads"
 
 
 def test_a_folder_that_is_not_ours_is_reported_once_and_used_when_it_is(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
 
-from fanlight.common.model.errors import ConfigError
+from fanlight.common.model.errors import ConfigError, SinkError
 from fanlight.consumer.sinks import trace
 from fanlight.consumer.sinks.trace import TraceSink, line
 from fanlight.consumer.stats import Outcome, TraceRow
 
+SECOND = 1_000_000_000
 PRESENTED = TraceRow(3, 100, 120, 125, Outcome.PRESENTED)
 
 
@@ -49,6 +51,27 @@ def test_a_file_that_cannot_be_written_is_refused_at_open(tmp_path: Path) -> Non
         f"--sink 'trace:{tmp_path}/nope/t.csv' cannot be used: "
         "allowed is a file that can be written (No such file or directory)"
     )
+
+
+def test_a_fifo_that_nobody_reads_is_refused_at_open(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "t.csv")
+    with pytest.raises(ConfigError, match="a FIFO, and nobody reads it: start its reader first"):
+        TraceSink(str(tmp_path / "t.csv"))
+
+
+def test_a_fifo_whose_reader_stops_reading_keeps_nobody(tmp_path: Path) -> None:
+    fifo = tmp_path / "t.csv"
+    os.mkfifo(fifo)
+    reading = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    now_ns = 0
+    sink = TraceSink(str(fifo), lambda: now_ns)
+    for number in range(20_000):
+        now_ns += SECOND // 60
+        sink.trace(PRESENTED._replace(seq=number))
+        sink.tick()
+    with pytest.raises(SinkError, match="cannot be written any further: nobody reads it"):
+        sink.close()
+    os.close(reading)
 
 
 class Disk:

@@ -29,7 +29,8 @@ def shown(display: DisplayFilter, *frames: av.VideoFrame) -> list[BGR]:
 
 @pytest.mark.parametrize("deinterlace", [Deinterlace.AUTO, Deinterlace.OFF])
 def test_a_normal_picture_is_returned_itself(deinterlace: Deinterlace) -> None:
-    display = DisplayFilter("clip", deinterlace=deinterlace, aspect=Fraction(1), size=(16, 12))
+    display = DisplayFilter("clip", deinterlace=deinterlace, size=(16, 12))
+    display.aspect = Fraction(1)
     original = frame()
     assert list(display.show(original)) == [original]
     assert list(display.flush()) == []
@@ -78,7 +79,8 @@ def test_pixels_become_square(size: tuple[int, int], aspect: Fraction, expected:
 
 
 def test_an_anamorphic_picture_is_scaled_before_it_is_turned() -> None:
-    display = DisplayFilter("clip", aspect=Fraction(2))
+    display = DisplayFilter("clip")
+    display.aspect = Fraction(2)
     (picture,) = display.show(frame(), turn(0, 1, -1, 0))
     assert (picture.width, picture.height) == (48, 128)
 

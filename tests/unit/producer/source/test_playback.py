@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import itertools
 import logging
 import threading
@@ -155,3 +156,37 @@ def test_interlaced_anamorphic_video_keeps_its_times_in_a_loop(tmp_path: Path) -
     assert [number_of(captured) for captured in played] == [n % 8 for n in range(20)]
     assert clock.deadlines_ms == [n * 40 for n in range(20)]
     assert {size_of(captured.picture) for captured in played} == {(240, 128)}
+
+
+def test_a_broadcast_may_change_its_aspect_ratio(tmp_path: Path) -> None:
+    parts = []
+    for number, aspect in enumerate((Fraction(16, 15), Fraction(64, 45))):
+        part = tmp_path / f"{number}.m2v"
+        with av.open(str(part), "w", format="mpeg2video") as container:
+            stream = container.add_stream("mpeg2video", rate=25)
+            assert isinstance(stream, VideoStream)
+            stream.width, stream.height, stream.pix_fmt = 720, 576, "yuv420p"
+            stream.codec_context.sample_aspect_ratio = aspect
+            for _ in range(4):
+                container.mux(stream.encode(av.VideoFrame(720, 576, "yuv420p")))
+            container.mux(stream.encode(None))
+        parts.append(part.read_bytes())
+    clip = tmp_path / "clip.m2v"
+    clip.write_bytes(b"".join(parts))
+    sizes = [size_of(captured.picture) for captured in play(clip)]
+    assert sizes[0] == (768, 576)
+    assert sizes[-1] == (1024, 576)
+    assert sizes == sorted(sizes)
+
+
+def test_the_memory_of_a_picture_is_free_once_it_is_not_used_any_more(tmp_path: Path) -> None:
+    playback = opened(write_clip(tmp_path / "clip.mkv", 20))
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            playback.grab(threading.Event())
+        alive = sum(isinstance(each, av.VideoFrame) for each in gc.get_objects())
+    finally:
+        gc.enable()
+    assert alive < 5

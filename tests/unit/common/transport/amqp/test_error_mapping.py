@@ -33,6 +33,8 @@ def opening_vhost(code: int, text: str) -> Exception:
 
 
 CHANNELS = "number of channels opened for user 'ann' has reached the maximum allowed user limit of (9)"
+QUEUES = "cannot declare queue 'amq.gen-x': queue limit in vhost 'video' (500) is reached"
+CONNECTIONS = "NOT_ALLOWED - connection refused for user 'ann': user connection limit (4) is reached"
 
 
 @pytest.mark.parametrize(
@@ -82,6 +84,8 @@ def test_what_trying_again_will_not_help(error: BaseException, says: str) -> Non
         (socket.gaierror(-2, "Name or service not known"), "no such host: check --url"),
         (exceptions.AMQPHeartbeatTimeout("x"), "the broker fell silent"),
         (exceptions.ConnectionClosedByBroker(530, f"NOT_ALLOWED - {CHANNELS}"), "number of channels"),
+        (exceptions.ChannelClosedByBroker(406, "PRECONDITION_FAILED - " + QUEUES), "queue limit"),
+        (during_login(530, CONNECTIONS), "connection limit"),
         (exceptions.StreamLostError("x"), "the connection was lost"),
         (exceptions.IncompatibleProtocolError("x"), "does not speak AMQP 0-9-1"),
         (exceptions.ConnectionClosedByBroker(320, "CONNECTION_FORCED"), r"CONNECTION_FORCED \(320\)"),
@@ -104,14 +108,6 @@ def test_what_trying_again_will_not_help(error: BaseException, says: str) -> Non
         (opening_vhost(320, "CONNECTION_FORCED - shutdown"), r"CONNECTION_FORCED - shutdown \(320\)"),
         (opening_vhost(530, f"{NOT_ALLOWED} refused for user 'ann': {LIMIT}"), "connection limit"),
         (opening_vhost(530, f"{NOT_ALLOWED} refused for user 'ann': vhost 'video' is down"), "is down"),
-        (during_login(530, f"NOT_ALLOWED - connection refused for user 'ann': user {LIMIT}"), "limit"),
-        (
-            exceptions.ChannelClosedByBroker(
-                406,
-                "PRECONDITION_FAILED - cannot declare queue 'q': queue limit in vhost 'v' (1) is reached",
-            ),
-            "queue limit",
-        ),
         (exceptions.AMQPConnectionError("a", 1), "a 1"),
     ],
 )

@@ -62,7 +62,7 @@ class Service:
         self.owner = owner
         (self.port,) = free_ports(1)
         self.address = TcpAddress(Design.THREADS, LOOPBACK, self.port)
-        self.listener = Listener(self.address, owner, stream=STREAM, title=TITLE)
+        self.listener = Listener(self.address, owner, stream=STREAM, title=TITLE, max_clients=1000)
         self._peers = ExitStack()
 
     def __enter__(self) -> Service:

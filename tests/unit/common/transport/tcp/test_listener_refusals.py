@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from fanlight.common.transport.tcp import acceptor, connection_limiter, listener, wire
+from fanlight.common.transport.tcp import acceptor, connection_limiter, wire
 from fanlight.common.transport.tcp.listener import MOST_UNIDENTIFIED, Client
 from fanlight.common.transport.tcp.wire import Hello, MessageKind
 from tests.support.timing import scaled, wait_until
@@ -48,13 +48,15 @@ def test_of_too_many_unidentified_clients_the_oldest_is_refused(service: Service
 def test_without_room_unidentified_clients_are_closed_and_others_kept(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listener, "MOST_CLIENTS", 3)
+    monkeypatch.setattr(service.listener, "_max_clients", 3)
     (first, _), (second, _) = service.join(), service.join()
     peer = service.connect()
     third, _ = service.join()
     assert peer.ended
     late = service.connect(HELLO)
-    assert late.refusal() == "more than 3 connections"
+    assert (
+        late.refusal() == "3 clients are served already, as many as allowed (--max-clients of the producer)"
+    )
     assert late.ended
     service.owner.expect("refused")
     first.sock.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import struct
 import subprocess
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psutil
 import pytest
 
 from fanlight.common.transport.tcp.peer_user import stranger
@@ -17,7 +19,16 @@ from tests.support.timing import scaled
 from tests.support.users import as_nobody, python_of_others
 
 CLOSED = r"reset by peer|not connected"
-EVERY_ADDRESS = pytest.mark.parametrize("host", ["127.0.0.1", "::1", "::ffff:127.0.0.1", "127.9.9.9"])
+# Those of this machine, including what others reach it by.
+BEYOND = [
+    address.address
+    for addresses in psutil.net_if_addrs().values()
+    for address in addresses
+    if address.family == socket.AF_INET and not address.address.startswith("127.")
+]
+EVERY_ADDRESS = pytest.mark.parametrize(
+    "host", ["127.0.0.1", "::1", "::ffff:127.0.0.1", "127.9.9.9", *BEYOND[:1]]
+)
 
 # Connects to a port and keeps the connection.
 VISITOR = """
@@ -102,6 +113,17 @@ def test_an_end_that_is_closed_is_nobodys(linger_s: int | None) -> None:
         accepted.close()
         with pytest.raises(OSError, match=CLOSED):
             stranger(client)
+
+
+def test_without_descriptors_nobody_is_let_in_unasked() -> None:
+    with connected() as (client, _):
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+        try:
+            with pytest.raises(OSError, match="Too many open files"):
+                stranger(client)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_other_sockets_have_no_stranger() -> None:
