@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from fanlight.common.model.errors import FanlightError
+from fanlight.common.model.redact import without_secrets
 
 
 def failure(log: logging.Logger, thread: str, error: Exception) -> FanlightError:
@@ -16,4 +17,4 @@ def failure(log: logging.Logger, thread: str, error: Exception) -> FanlightError
     if isinstance(error, FanlightError):
         return error
     log.error("%s: internal error", thread, exc_info=error)
-    return FanlightError(f"{thread}: internal error: {error!r}")
+    return FanlightError(f"{thread}: internal error: {without_secrets(repr(error))}")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import TYPE_CHECKING
-
 __all__ = ["Consumer", "Frame"]
+
+# Not from `typing`: until a command handles signals, it imports as little as possible.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from fanlight.consumer.consumer import Consumer
@@ -16,6 +16,8 @@ else:
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         if __name__ == "consumer":
+            import warnings
+
             warnings.warn(f"write: from fanlight import {name}", DeprecationWarning, stacklevel=2)
         # Imported on first use: `python -m consumer --help` needs no codecs.
         from fanlight.consumer import consumer, frame

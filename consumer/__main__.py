@@ -1,7 +1,21 @@
-"""`python -m consumer`."""
+"""`python -m consumer`, and the command `fanlight-consumer`."""
 
 import sys
 
-from fanlight.consumer.cli import main
+from fanlight.common.runtime import start
 
-sys.exit(main())
+
+def main() -> int:
+    """Run the command with the arguments of this process; returns the exit code."""
+    start.prepare()
+    # Imported late: a signal while modules are loaded is an orderly end, too.
+    from fanlight.common.runtime import argv
+
+    argv.hide_secrets()
+    from fanlight.consumer import cli
+
+    return cli.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -29,6 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         [ConsumerSettings],
         argv,
         lambda load: _run(load(ConsumerSettings), load(Operation)),
+        examples=(
+            "--name c1                             # a window, or a status line, from the local broker",
+            "--sink record:wall.mkv --url amqp://viewer@broker.lan/fanlight --password-file FILE",
+        ),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import ClassVar, Final
 
 from fanlight.common.model import units
 from fanlight.common.model.address import BrokerAddress
@@ -47,6 +47,8 @@ _USERS: Final = Notation(
 @dataclass(frozen=True, kw_only=True)
 class ConsumerSettings(StreamSettings):
     """Validated on creation, then immutable."""
+
+    title: ClassVar[str] = "what is shown, and how"
 
     name: str = option(
         "consumer", units.NAME, "name of this consumer, as RabbitMQ's console shows it", "NAME"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import TYPE_CHECKING
-
 __all__ = ["Producer"]
+
+# Not from `typing`: until a command handles signals, it imports as little as possible.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from fanlight.producer.producer import Producer
@@ -15,6 +15,8 @@ else:
         if name != "Producer":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         if __name__ == "producer":
+            import warnings
+
             warnings.warn("write: from fanlight import Producer", DeprecationWarning, stacklevel=2)
         # Imported on first use: `python -m producer --help` needs no codecs.
         from fanlight.producer.producer import Producer

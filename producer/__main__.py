@@ -1,7 +1,21 @@
-"""`python -m producer`."""
+"""`python -m producer`, and the command `fanlight-producer`."""
 
 import sys
 
-from fanlight.producer.cli import main
+from fanlight.common.runtime import start
 
-sys.exit(main())
+
+def main() -> int:
+    """Run the command with the arguments of this process; returns the exit code."""
+    start.prepare()
+    # Imported late: a signal while modules are loaded is an orderly end, too.
+    from fanlight.common.runtime import argv
+
+    argv.hide_secrets()
+    from fanlight.producer import cli
+
+    return cli.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -31,6 +31,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         [ProducerSettings],
         argv,
         lambda load: _run(load(ProducerSettings), load(Operation)),
+        examples=(
+            "--source 0 --size 1280x720           # the first camera, to the local broker",
+            "--source clip.mp4 --loop --url amqp://producer@broker.lan/fanlight --password-file FILE",
+        ),
     )
 
 
@@ -52,6 +56,7 @@ def _run(settings: ProducerSettings, operation: Operation) -> int | None:
             fps=settings.fps,
             size=settings.size,
             max_pixels=settings.max_pixels,
+            show_source=settings.show_source,
             deinterlace=settings.deinterlace,
         )
         pipeline = Pipeline(settings, source, ended)

@@ -28,6 +28,7 @@ def examine(settings: ProducerSettings) -> int:
 def producer_checks(settings: ProducerSettings) -> dict[str, Check]:
     """The checks specific to a producer."""
     given: dict[str, Any] = {"loop": settings.loop, "fps": settings.fps, "size": settings.size}
+    given["show_source"] = settings.show_source
     make_source(settings.source, **given)  # raises for a missing file, as the producer does
     checks: dict[str, Check] = {"source": partial(_source, {"spec": settings.source, **given})}
     address = settings.address

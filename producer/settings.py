@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
+from typing import Any, ClassVar, Final, Self
 
 from fanlight.common.codec import check_quality
 from fanlight.common.model import units
 from fanlight.common.model.address import Design, TcpAddress
 from fanlight.common.model.errors import ConfigError
 from fanlight.common.model.frame import Codec
+from fanlight.common.runtime.credential_files import one_line
 from fanlight.common.runtime.options import option
 from fanlight.common.runtime.settings import MAX_WAIT, StreamSettings
 from fanlight.common.transport.base import MAX_CLIENTS
@@ -34,7 +36,13 @@ class Deinterlace(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class ProducerSettings(StreamSettings):
-    """Validated on creation, then immutable."""
+    """Validated on creation, then immutable.
+
+    Attributes:
+        source: omitted from `repr`, since its URL may contain a password.
+    """
+
+    title: ClassVar[str] = "what is published, and how"
 
     source: str = option(
         "test",
@@ -42,6 +50,20 @@ class ProducerSettings(StreamSettings):
         "test (a moving pattern), a camera index such as 0, a file, a URL that FFmpeg opens, a folder of "
         "images or a pattern such as 'DIR/*.png'",
         "SOURCE",
+        repr=False,
+    )
+    source_file: str | None = option(
+        None,
+        units.FILE,
+        "a file with the text of --source, for a URL with a password: arguments can be read in the process "
+        "list",
+        "FILE",
+        shown="none",
+    )
+    show_source: bool = option(
+        False,
+        units.SWITCH,
+        "show the URL of --source in full in logs and errors, not only its host and what is no secret",
     )
     deinterlace: Deinterlace = option(
         Deinterlace.AUTO,
@@ -78,6 +100,15 @@ class ProducerSettings(StreamSettings):
     max_clients: int = option(
         MAX_CLIENTS, units.count(), "without a broker: refuse further clients than so many", "N"
     )
+
+    @classmethod
+    def load(cls, flags: Mapping[str, Any], environment: Mapping[str, str]) -> Self:
+        if flags.get("source") is not None and flags.get("source_file") is not None:
+            raise ConfigError("--source-file", flags["source_file"], "leave it out, or --source")
+        settings = super().load(flags, environment)
+        if settings.source_file is None or flags.get("source") is not None:
+            return settings
+        return replace(settings, source=one_line("--source-file", settings.source_file))
 
     def __post_init__(self) -> None:
         super().__post_init__()

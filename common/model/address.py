@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
-from urllib.parse import unquote, urlsplit
+from typing import Final
+from urllib.parse import quote, unquote, urlsplit
 
 from fanlight.common.model.errors import ConfigError
 
 DEFAULT_URL = "amqp://fanlight:fanlight@localhost:5672/fanlight"
 SCHEMES = (
-    "amqp://USER:PASSWORD@HOST[:PORT][,HOST[:PORT]...]/VHOST, or amqps:// for TLS; "
+    "amqp://USER:PASSWORD@HOST[:PORT][,HOST[:PORT]...]/VHOST (without VHOST: '/'), or amqps:// for TLS; "
     "without a broker tcp+threads://HOST:PORT or tcp+multiplex://HOST:PORT"
 )
 _DEFAULT_PORTS = {"amqp": 5672, "amqps": 5671}
@@ -30,6 +31,45 @@ _TCP_FORM = "HOST:PORT where the producer listens (without HOST: this machine on
 
 
 @dataclass(frozen=True, slots=True)
+class Times:
+    """What the query of a broker's URL asks for; None where it does not."""
+
+    heartbeat_s: float | None = None
+    connect_s: float | None = None
+    blocked_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Parameter:
+    """A query parameter of a broker's URL: an integer that sets a field, in a unit."""
+
+    field: str
+    least: int
+    most: int
+    unit: str
+    unit_s: float = 1.0
+
+
+# In the units of RabbitMQ's clients and of pika. 0 would switch heartbeats off, which RabbitMQ advises
+# against (rabbitmq-website, docs/heartbeats, docs/uri-query-parameters).
+_PARAMETERS: Final = {
+    "heartbeat": _Parameter("heartbeat_s", 1, 600, "seconds"),
+    "connection_timeout": _Parameter("connect_s", 100, 60_000, "milliseconds", 0.001),
+    "socket_timeout": _Parameter("connect_s", 1, 60, "seconds"),
+    "stack_timeout": _Parameter("connect_s", 1, 60, "seconds"),
+    "blocked_connection_timeout": _Parameter("blocked_s", 1, 3600, "seconds"),
+}
+_INSTEAD: Final = {
+    "cacertfile": "write --ca",
+    "certfile": "write --cert",
+    "keyfile": "write --key",
+    "ssl_options": "write amqps:// with --ca, --cert and --key",
+    "verify": "amqps:// is always verified",
+    "server_name_indication": "amqps:// always names the host",
+}
+
+
+@dataclass(frozen=True, slots=True)
 class BrokerAddress:
     """One RabbitMQ node or cluster.
 
@@ -38,6 +78,7 @@ class BrokerAddress:
         password: omitted from `repr` and `str`.
         tls: True for `amqps://`.
         ca, cert, key: the files of `--ca`, `--cert` and `--key`; of `amqps://` alone.
+        times: those in the query of the URL.
     """
 
     hosts: tuple[tuple[str, int], ...]
@@ -48,11 +89,12 @@ class BrokerAddress:
     ca: str | None = None
     cert: str | None = None
     key: str | None = None
+    times: Times = Times()
 
     def __str__(self) -> str:
         scheme = "amqps" if self.tls else "amqp"
         hosts = ",".join(f"{f'[{host}]' if ':' in host else host}:{port}" for host, port in self.hosts)
-        return f"{scheme}://{self.user}@{hosts}/{self.vhost}"
+        return f"{scheme}://{quote(self.user, safe='')}@{hosts}/{quote(self.vhost, safe='')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +119,9 @@ Address = BrokerAddress | TcpAddress
 
 
 def parse_url(url: str, name: str = "--url") -> Address:
-    """Parse a URL. Missing parts of a broker's URL, except the host, are taken from `DEFAULT_URL`.
+    """Parse a URL. A broker's user and password, if missing, are taken from `DEFAULT_URL`.
+
+    As for every AMQP client, a URL without a path, or with `/`, means the vhost `/`.
 
     Raises:
         ConfigError: the scheme is unknown or the URL malformed. Its text never contains the password.
@@ -121,14 +165,36 @@ def _broker(scheme: str, rest: str, url: str, name: str) -> BrokerAddress:
         raise ConfigError(name, url, f"allowed is {SCHEMES}; {hint}")
     credentials, _, host_list = authority.rpartition("@")
     user, colon, password = credentials.partition(":")
+    if "?" in host_list:  # there is no path
+        host_list, _, query = rest.rpartition("@")[2].partition("?")
+        path = ""
+    else:
+        path, _, query = path.partition("?")
     hosts = tuple(_host(scheme, text, url, name) for text in host_list.split(","))
     return BrokerAddress(
         hosts=hosts,
         user=unquote(user) or "fanlight",
         password=unquote(password) if colon else "fanlight",
-        vhost=unquote(path.partition("?")[0]) or "fanlight",
+        vhost=unquote(path) or "/",
         tls=scheme == "amqps",
+        times=_times(query, name),
     )
+
+
+def _times(query: str, name: str) -> Times:
+    found = {}
+    for pair in filter(None, query.split("&")):
+        key, _, value = pair.partition("=")
+        known = _PARAMETERS.get(key)
+        if known is None:
+            instead = _INSTEAD.get(key, f"known are {', '.join(_PARAMETERS)}")
+            raise ConfigError(f"{name}: parameter", key, instead)
+        number = int(value) if value.isascii() and value.isdigit() and len(value) < 10 else -1
+        if not known.least <= number <= known.most:
+            rule = f"allowed is {known.least} to {known.most} {known.unit}"
+            raise ConfigError(f"{name}: {key}", value, rule)
+        found[known.field] = number * known.unit_s
+    return Times(**found)
 
 
 def _host(scheme: str, text: str, url: str, name: str) -> tuple[str, int]:

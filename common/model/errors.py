@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fanlight.common.model.redact import without_secrets
+from fanlight.common.model.redact import url_without_secrets
 
 
 class FanlightError(Exception):
@@ -20,7 +20,7 @@ class ConfigError(FanlightError):
 
     def __init__(self, name: str, value: object, allowed: str) -> None:
         self.name = name
-        self.value = without_secrets(value) if isinstance(value, str) else value
+        self.value = url_without_secrets(value) if isinstance(value, str) else value
         self.allowed = allowed
         super().__init__(name, self.value, allowed)  # `pickle` calls the class with these
 

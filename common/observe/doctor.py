@@ -9,6 +9,7 @@ from typing import TextIO
 
 from fanlight.common.model.errors import FanlightError
 from fanlight.common.model.finding import Check, problem
+from fanlight.common.model.redact import without_secrets
 
 
 def report(program: str, checks: Mapping[str, Check], out: TextIO | None = None) -> int:
@@ -23,7 +24,7 @@ def report(program: str, checks: Mapping[str, Check], out: TextIO | None = None)
         except FanlightError as error:
             found = problem(str(error))
         except Exception as error:  # noqa: BLE001 - whatever a library raises is a finding
-            found = problem(f"{type(error).__name__}: {error}")
+            found = problem(without_secrets(f"{type(error).__name__}: {error}"))
         problems += found.severity == "PROBLEM"
         advice = f" -> {found.advice}" if found.advice else ""
         out.write(f"{found.severity:<7} {title}: {found.text}{advice}\n")

@@ -16,6 +16,7 @@ from fanlight.common.model.errors import FanlightError
 from fanlight.common.model.finding import Check, Finding, note, ok, problem
 from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader
 from fanlight.common.model.reasons import reason
+from fanlight.common.model.redact import without_secrets
 from fanlight.common.shm import memory
 from fanlight.common.shm.folder import SHARED_MEMORY, can_share
 
@@ -57,7 +58,7 @@ def in_child(module: str, given: dict[str, Any], limit_s: float) -> str:
         raise FanlightError(f"it hangs: no answer within {limit_s:g} s") from None
     if done.returncode == 0:
         return done.stdout.strip()
-    last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+    last = without_secrets((done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1])
     raise FanlightError(f"it crashed (signal {-done.returncode}): {last}" if done.returncode < 0 else last)
 
 

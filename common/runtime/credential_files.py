@@ -7,13 +7,13 @@ import os
 import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 from fanlight.common.model.credentials import SHORTEST_TOKEN, Credentials
 from fanlight.common.model.errors import ConfigError
 from fanlight.common.model.reasons import reason
 from fanlight.common.model.units import FILE, Notation
-from fanlight.common.runtime.options import OptionGroup, option
+from fanlight.common.runtime.options import OptionGroup, option, without_line_end
 
 _LOG = logging.getLogger(__name__)
 
@@ -24,6 +24,8 @@ _SECRET: Final = Notation("a text that is not empty; or leave it out", str, lamb
 @dataclass(frozen=True, kw_only=True)
 class CredentialFiles(OptionGroup):
     """The options for credentials. A file takes precedence over the variable with the secret itself."""
+
+    title: ClassVar[str] = "credentials"
 
     password_file: str | None = option(
         None,
@@ -63,9 +65,9 @@ class CredentialFiles(OptionGroup):
         if self.key is not None:
             _warn_if_readable_by_others("--key", Path(self.key))
         password = (
-            self.password if self.password_file is None else _line("--password-file", self.password_file)
+            self.password if self.password_file is None else one_line("--password-file", self.password_file)
         )
-        token = self.token if self.token_file is None else _line("--token-file", self.token_file)
+        token = self.token if self.token_file is None else one_line("--token-file", self.token_file)
         return Credentials(password=password, ca=self.ca, cert=self.cert, key=self.key, token=token)
 
 
@@ -81,7 +83,12 @@ def credentials_of(**given: str | None) -> Credentials:
     return replace(CredentialFiles.load(own, os.environ), **files).read()
 
 
-def _line(flag: str, file: str) -> str:
+def one_line(flag: str, file: str) -> str:
+    """The one line of text in a file that holds a secret; warns if other users can read it.
+
+    Raises:
+        ConfigError: it is unreadable, or holds something else.
+    """
     path = Path(file)
     try:
         with path.open("rb") as opened:
@@ -92,7 +99,7 @@ def _line(flag: str, file: str) -> str:
     except UnicodeDecodeError:
         # `from None`: the text of the UnicodeDecodeError contains the secret.
         raise ConfigError(flag, file, "what is in it is not text (UTF-8)") from None
-    text = text.removesuffix("\n").removesuffix("\r")
+    text = without_line_end(text)
     if not text or len(data) > _MOST_BYTES or not text.isprintable():
         raise ConfigError(flag, file, f"it is to hold one line, up to {_MOST_BYTES} bytes")
     _warn_if_readable_by_others(flag, path)

@@ -10,6 +10,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import TracebackType
+from typing import Any
+
+from fanlight.common.model.redact import without_secrets
 
 
 class LogFormat(StrEnum):
@@ -19,7 +22,14 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
-class JsonFormatter(logging.Formatter):
+class TextFormatter(logging.Formatter):
+    """One line, and the traceback of an exception. Its texts are those of any library: without secrets."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - as in logging
+        return without_secrets(super().formatException(ei))
+
+
+class JsonFormatter(TextFormatter):
     """One object: time (RFC 3339, UTC), level, program, logger, message, and exception if there is one."""
 
     def __init__(self, program: str) -> None:
@@ -44,9 +54,7 @@ class JsonFormatter(logging.Formatter):
 def formatter(program: str, log_format: LogFormat) -> logging.Formatter:
     """The formatter of the root logger's handler."""
     return (
-        JsonFormatter(program)
-        if log_format is LogFormat.JSON
-        else logging.Formatter(f"{program}: %(message)s")
+        JsonFormatter(program) if log_format is LogFormat.JSON else TextFormatter(f"{program}: %(message)s")
     )
 
 
@@ -70,7 +78,7 @@ def requested_format(argv: Sequence[str], environment: Mapping[str, str]) -> Log
 
 
 def log_uncaught_exceptions() -> None:
-    """Log an uncaught exception as a record too, so that `JsonFormatter` writes it."""
+    """Log an uncaught exception as a record too, so that the formatter writes it."""
 
     def log(error_type: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         info = (error_type, error, trace)

@@ -16,7 +16,7 @@ import logging
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Final, Self, TypeVar
+from typing import Any, ClassVar, Final, Self, TypeVar
 
 from fanlight.common.model.errors import ConfigError
 from fanlight.common.model.units import FILE, SWITCH, Notation
@@ -39,6 +39,7 @@ class Option:
         old_name: former name, still accepted with a warning.
         field: name of the field in the dataclass.
         name: name of the flag without dashes; by default the field's name without its unit.
+        title: that of the group that declares it.
     """
 
     default: Any
@@ -51,6 +52,7 @@ class Option:
     old_name: str | None
     name: str
     field: str = ""
+    title: str = ""
 
     @property
     def flag(self) -> str:
@@ -115,7 +117,13 @@ def option(
 
 
 class OptionGroup:
-    """Base of frozen dataclasses with options. Values are checked whenever an instance is made."""
+    """Base of frozen dataclasses with options. Values are checked whenever an instance is made.
+
+    Attributes:
+        title: the heading in `--help` above the options that a class declares itself.
+    """
+
+    title: ClassVar[str] = "options"
 
     def __post_init__(self) -> None:
         for each in options_of(type(self)):
@@ -141,23 +149,35 @@ def options_of(*groups: type[OptionGroup]) -> tuple[Option, ...]:
             made = each.metadata.get(_METADATA)
             if made is not None:
                 name = made.name or each.name.removesuffix("_s").removesuffix("_bytes").replace("_", "-")
-                found.setdefault(name, replace(made, name=name, field=each.name))
+                found.setdefault(
+                    name, replace(made, name=name, field=each.name, title=_title(group, each.name))
+                )
     return tuple(found.values())
 
 
-def add_flags(parser: argparse.ArgumentParser, options: Iterable[Option]) -> None:
-    """Add a flag for every option. Values remain text until `resolve` parses them."""
+def _title(group: type[OptionGroup], name: str) -> str:
+    """That of the class that declares the field."""
+    classes = reversed(group.__mro__)
+    return next(by.title for by in classes if issubclass(by, OptionGroup) and name in by.__annotations__)
+
+
+def add_flags(parser: argparse.ArgumentParser, *groups: type[OptionGroup]) -> None:
+    """Add a flag for every option, under the title of its group. Values remain text until `resolve`."""
+    options = options_of(*groups)
+    names = dict.fromkeys(each.title for each in options)
+    titles = {name: parser.add_argument_group(name) for name in names}
     for each in options:
         if each.secret:
             continue
+        group = titles[each.title]
         described = f"{each.help} (default: {each.default_text}) [{each.variable}]".replace("%", "%%")
         if each.switch:
-            parser.add_argument(each.flag, dest=each.field, action="store_const", const="1", help=described)
+            group.add_argument(each.flag, dest=each.field, action="store_const", const="1", help=described)
             continue
         action = "append" if each.repeated else "store"
-        parser.add_argument(each.flag, dest=each.field, action=action, metavar=each.metavar, help=described)
+        group.add_argument(each.flag, dest=each.field, action=action, metavar=each.metavar, help=described)
         if each.old_name is not None:
-            parser.add_argument(f"--{each.old_name}", dest=each.old_name, help=argparse.SUPPRESS)
+            group.add_argument(f"--{each.old_name}", dest=each.old_name, help=argparse.SUPPRESS)
 
 
 def resolve(
@@ -186,12 +206,23 @@ def _given(each: Option, flags: Mapping[str, Any], environment: Mapping[str, str
         # The old variable first: where it is set, the new one was set for its former meaning.
         for given, origin, now in (
             (flags.get(old), f"--{old}", each.flag),
-            (environment.get(_variable(old)), _variable(old), each.variable),
+            (_line(environment, _variable(old)), _variable(old), each.variable),
         ):
             if given is not None:
                 _LOG.warning(_RENAMED, origin, now)
                 return given, origin
-    return environment.get(each.variable), each.variable
+    return _line(environment, each.variable), each.variable
+
+
+def _line(environment: Mapping[str, str], variable: str) -> str | None:
+    """The value, without the line end that secrets of Docker and Kubernetes often have."""
+    value = environment.get(variable)
+    return None if value is None else without_line_end(value)
+
+
+def without_line_end(text: str) -> str:
+    """The text without one line end."""
+    return text.removesuffix("\n").removesuffix("\r")
 
 
 def _variable(name: str) -> str:

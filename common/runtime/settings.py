@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 from urllib.parse import urlsplit
 
 from fanlight.common.model import units
@@ -15,7 +15,7 @@ from fanlight.common.model.frame import MAX_PIXELS
 from fanlight.common.model.units import Notation
 from fanlight.common.runtime.credential_files import CredentialFiles, credentials_of
 from fanlight.common.runtime.logs import LogFormat
-from fanlight.common.runtime.options import OptionGroup, option, options_of, resolve
+from fanlight.common.runtime.options import OptionGroup, option, options_of, resolve, without_line_end
 
 MAX_WAIT: Final = units.duration(3600)
 """Range of options that limit the waiting time of a frame."""
@@ -29,12 +29,14 @@ class StreamSettings(OptionGroup):
         url: omitted from `repr`, since it may contain a password.
     """
 
+    title: ClassVar[str] = "stream and broker"
+
     stream: str = option("cam", units.NAME, "name of the stream", "NAME")
     url: str = option(
         DEFAULT_URL,
         units.TEXT,
-        "the broker; amqps:// for TLS, several hosts separated by commas; or tcp+multiplex://HOST:PORT or "
-        "tcp+threads://HOST:PORT, where the producer listens itself",
+        "the broker, its vhost at the end; amqps:// for TLS, several hosts separated by commas; or "
+        "tcp+multiplex://HOST:PORT or tcp+threads://HOST:PORT, where the producer listens itself",
         "URL",
         repr=False,
     )
@@ -71,7 +73,8 @@ class StreamSettings(OptionGroup):
     ) -> Self:
         """Make settings from a program's arguments; URL and credentials default to the environment."""
         credentials = credentials_of(password=password, ca=ca, cert=cert, key=key, token=token)
-        return cls(url=url or os.environ.get("FANLIGHT_URL", cls.url), credentials=credentials, **values)
+        default = without_line_end(os.environ.get("FANLIGHT_URL", cls.url))
+        return cls(url=url or default, credentials=credentials, **values)
 
     @property
     def address(self) -> Address:
@@ -97,6 +100,8 @@ LISTEN_ADDRESS: Final = Notation(
 @dataclass(frozen=True, kw_only=True)
 class Operation(OptionGroup):
     """Options for logging, monitoring and diagnosis."""
+
+    title: ClassVar[str] = "logging, monitoring, diagnosis"
 
     log_format: LogFormat = option(
         LogFormat.TEXT, units.one_of(LogFormat), "text; json: one object per line", "FORMAT"

@@ -7,18 +7,21 @@ acquire locks. A Python signal handler may not, since it interrupts a thread tha
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Self
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from fanlight.common.runtime.start import SIGNALS, stopping
 
 
 class StopSignals:
-    """Context manager of the main thread: calls `on_stop` in a separate thread at the first signal."""
+    """Context manager of the main thread: calls `on_stop` in a separate thread at the first signal.
+
+    The same signal again within 0.5 s counts as one.
+    """
 
     def __init__(self, on_stop: Callable[[], None]) -> None:
         self._on_stop = on_stop
@@ -30,9 +33,10 @@ class StopSignals:
         self._descriptor = -1
 
     def __enter__(self) -> Self:
+        stopping.reset()
         self._thread.start()
         self._descriptor = signal.set_wakeup_fd(self._written.fileno(), warn_on_full_buffer=False)
-        for number in _SIGNALS:
+        for number in SIGNALS:
             # Python installs its C handler only together with a Python handler, which does nothing here.
             self._handlers[number] = signal.signal(number, lambda *_: None)
         return self
@@ -46,12 +50,7 @@ class StopSignals:
         self._receiving.close()
 
     def _wait(self) -> None:
-        stopping = False
         while data := self._receiving.recv(16):
             for number in data:
-                if number not in _SIGNALS:
-                    continue
-                if stopping:
-                    os._exit(128 + number)
-                stopping = True
-                self._on_stop()
+                if number in SIGNALS and stopping.signalled(number, time.monotonic()):
+                    self._on_stop()

@@ -37,7 +37,7 @@ _TOLERANCE_NS: Final = 2_000_000_000
 def require_codec(path: Path, codec: Codec) -> None:
     """Raises SinkError if this kind of file cannot hold the codec."""
     if codec is Codec.PNG and path.suffix.lower() == ".mkv":
-        raise SinkError(f"record:{path} cannot hold png: record to a file that ends in .mp4")
+        raise SinkError(f"{path} cannot hold png: record to a file that ends in .mp4")
 
 
 class Timeline:

@@ -25,6 +25,7 @@ def make_source(
     fps: float | None,
     size: tuple[int, int] | None,
     max_pixels: int = MAX_PIXELS,
+    show_source: bool = False,
     deinterlace: Deinterlace = Deinterlace.AUTO,
 ) -> Source:
     """The source that `--source` names. Opens nothing, but checks that files exist.
@@ -36,6 +37,7 @@ def make_source(
         size: (width, height) of the test pattern, and requested from a camera; other sources' pictures are
             scaled to it later.
         max_pixels: limit for a picture in a file or URL.
+        show_source: whether messages have the whole URL, instead of one without what may be a secret.
         deinterlace: which pictures of a video to deinterlace.
 
     Raises:
@@ -53,8 +55,9 @@ def make_source(
         from fanlight.producer.source.media import UrlSource
 
         return UrlSource(
-            spec, loop=loop, fps=fps, size=size, max_pixels=max_pixels, deinterlace=deinterlace
-        )
+            spec, loop=loop, fps=fps, size=size, max_pixels=max_pixels, deinterlace=deinterlace,
+            show=show_source,
+        )  # fmt: skip
     path = unquote(spec.removeprefix("file://")) if "://" in spec else spec
     return _from_disk(path, loop, fps, size, max_pixels, deinterlace)
 

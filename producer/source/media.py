@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fanlight.common.model.errors import SourceError
 from fanlight.common.model.frame import MAX_PIXELS
-from fanlight.common.model.redact import without_secrets
+from fanlight.common.model.redact import url_without_secrets
 from fanlight.producer.settings import Deinterlace
 from fanlight.producer.source.base import Captured
 from fanlight.producer.source.live_feed import LiveFeed
@@ -94,6 +94,7 @@ class UrlSource:
         fps: upper limit for a live stream; else as in `FileSource`.
         open_s: how long to wait for an answer.
         stall_s: how long to wait for a picture.
+        show: whether messages have the whole URL, instead of one without what may be a secret.
     """
 
     def __init__(
@@ -106,11 +107,12 @@ class UrlSource:
         stall_s: float = _STALL_S,
         size: tuple[int, int] | None = None,
         max_pixels: int = MAX_PIXELS,
+        show: bool = False,
         deinterlace: Deinterlace = Deinterlace.AUTO,
     ) -> None:
         self.live = True
         self.drops = Drops()
-        self._url = url
+        self._shown = url if show else url_without_secrets(url)
         self._wanted_fps = fps
         self._native_fps = FALLBACK_FPS
         self._feed = LiveFeed(str(self), self.drops, open_s=open_s, stall_s=stall_s)
@@ -147,4 +149,4 @@ class UrlSource:
         self._feed.close()
 
     def __str__(self) -> str:
-        return without_secrets(self._url)
+        return self._shown

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from fanlight.common.model.errors import FanlightError
 from fanlight.common.model.units import COUNT, DURATION
+from fanlight.common.runtime.argv import hide_secrets
 from fanlight.common.runtime.main import OneLineParser
 from scripts.lib import broker
 from scripts.lib.bootstrap import PYTHON, ensure_venv
@@ -39,6 +40,8 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def main(argv: list[str] | None = None) -> int:
     """Run `scripts/demo`; returns the exit code."""
     options = _parser().parse_args(argv)
+    if argv is None and (exposed := hide_secrets()) is not None:
+        show(exposed)
     for number in _STOPPING:
         signal.signal(number, signal.default_int_handler)
     instance, found = Instance("default"), None
@@ -103,7 +106,9 @@ class Demo:
         self._children: dict[str, Child] = {}
         producer = ["-m", "producer"]
         if options.source is not None:
-            producer += ["--source", options.source, "--loop"]
+            # Not as an argument, which the process list shows: a URL may hold a password.
+            self._environment["FANLIGHT_SOURCE"] = options.source
+            producer += ["--loop"]
         if options.codec is not None:
             producer += ["--codec", options.codec]
         window = ["--sink", "window"] if _has_display() else []

@@ -5,9 +5,11 @@ The three parts are folders of the checkout; the links beside this file make the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 __all__ = ["Consumer", "Frame", "Producer"]
+__version__ = "0.1.0"
+
+# Not from `typing`: until a command handles signals, it imports as little as possible.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from fanlight.consumer.consumer import Consumer

@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +17,10 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import UnroutableError
 
+import fanlight
 from fanlight.common.transport.amqp import topology
 from tests.support.broker import tcp_url
-from tests.support.commands import Command, run, running
+from tests.support.commands import ROOT, Command, clean_environment, run, running
 from tests.support.media_server import CLIP
 from tests.support.timing import scaled, wait_until
 
@@ -162,6 +164,79 @@ def test_signal_ends_connecting(silent_url: str) -> None:
             command.wait_line("nothing answers")
         for command, number in ((producer, signal.SIGTERM), (consumer, signal.SIGINT)):
             end_with(command, number)
+
+
+def handles(process_id: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for the signal (proc(5))."""
+    caught = Path(f"/proc/{process_id}/status").read_text().partition("SigCgt:")[2].split()[0]
+    return bool(int(caught, 16) >> (number - 1) & 1)
+
+
+@pytest.mark.parametrize("program", BOTH)
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_while_modules_are_imported_is_an_orderly_end(
+    program: str, number: signal.Signals, silent_url: str
+) -> None:
+    with running(program, "--url", silent_url) as command:
+        # SIGINT has a handler from Python's start on, SIGTERM from the command's first import on.
+        wait_until(lambda: handles(command.process.pid, signal.SIGTERM), 10, "it handles signals")
+        end_with(command, number)
+        assert command.err.text == ""
+
+
+@pytest.mark.parametrize("program", BOTH)
+def test_the_same_signal_twice_is_one(program: str, silent_url: str) -> None:
+    """As `timeout` sends it: to its child, and to its process group."""
+    with running(program, "--url", silent_url) as command:
+        command.wait_line("nothing answers")
+        command.signal(signal.SIGTERM)
+        end_with(command, signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("program", "flag"), [("producer", "--help"), ("consumer", "--version"), ("consumer", "--doctor")]
+)
+def test_a_reader_of_stdout_may_go_and_stdout_may_be_closed(
+    program: str, flag: str, silent_url: str
+) -> None:
+    given = [sys.executable, "-m", program, flag, "--url", silent_url]
+    for shell in ('"$@" | true', '"$@" | head -1', '"$@" >&-'):
+        done = subprocess.run(
+            ["bash", "-c", f"{shell}; exit ${{PIPESTATUS[0]}}", "bash", *given],
+            cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=False,
+            timeout=scaled(60),
+        )  # fmt: skip
+        assert "Traceback" not in done.stderr
+        assert "Exception" not in done.stderr
+        # A doctor whose every line is taken, or has nowhere to go, finds that there is no broker.
+        assert done.returncode == 0 or (flag == "--doctor" and shell != '"$@" | true'), shell
+
+
+def test_a_status_line_may_go_nowhere(silent_url: str) -> None:
+    status = [sys.executable, "-m", "consumer", "--sink", "status", "--duration", "1s", "--url", silent_url]
+    done = subprocess.run(
+        ["sh", "-c", '"$@" >&-', "sh", *status], cwd=ROOT, env=clean_environment(), capture_output=True,
+        text=True, check=False, timeout=scaled(20),
+    )  # fmt: skip
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+
+
+@pytest.mark.parametrize("called", [["-m", "producer"], ["-m", "fanlight.consumer"]])
+def test_the_help_that_an_error_names_can_be_run(called: list[str]) -> None:
+    def run_it(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            arguments, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=False,
+            timeout=scaled(20),
+        )  # fmt: skip
+
+    named = run_it(sys.executable, *called, "--bogus").stderr.partition("(see ")[2].partition(")")[0]
+    assert named == " ".join([sys.executable, *called, "--help"])
+    shown = run_it(*named.split())
+    assert shown.returncode == 0
+    for title in ("stream and broker:", "credentials:", "logging, monitoring, diagnosis:", "examples:"):
+        assert f"\n{title}\n" in shown.stdout
+    version = run_it(sys.executable, *called, "--version").stdout
+    assert version == f"Fanlight {fanlight.__version__}\n"
 
 
 def test_consumer_ends_after_its_frames_and_leaves_a_trace(

@@ -22,6 +22,7 @@ from fanlight.producer.settings import ProducerSettings
 from scripts.lib import broker as brokers
 from scripts.lib.instance import Record
 from scripts.private_node import PrivateNode
+from tests.support.broker import tcp_url
 from tests.support.commands import Command, clean_environment, run, running
 from tests.support.timing import scaled, wait_until
 from tests.support.tls import TlsNode
@@ -141,22 +142,62 @@ def test_a_password_on_the_command_line_is_hidden_and_warned_of(node: PrivateNod
     url = url_of(node, f"{USER}:{SECRET}")
     with running("consumer", "--stream", stream, f"--url={url}", "--sink", "null") as consumer:
         consumer.wait_line("connected to")
-        assert (
-            consumer.err.text.count("a password on the command line can be read in the process list") == 1
-        )
+        assert consumer.err.text.count("on the command line can be read by everybody") == 1
         shown = process_list(consumer.process.pid)
-        assert f"--url={url_of(node, f'{USER}:***')}" in shown
+        assert f"--url={url_of(node, '***')}" in shown
         assert SECRET not in shown
         assert SECRET not in output(consumer)
 
 
+SOURCES = [
+    "rtsp://{}@127.0.0.1:1/x",
+    "rtsp://admin:{}@127.0.0.1:1/x",
+    "rtsp://127.0.0.1:1/user=admin_password={}_channel=1_stream=0.sdp",
+    "http://127.0.0.1:1/v.cgi?loginuse=admin&loginpas={}",
+    "http://127.0.0.1:1/v.cgi?{}",
+    "http://127.0.0.1:1/live/{}/index.m3u8",
+    "rtmp://127.0.0.1:1/live/{}",
+    "no-such-protocol://127.0.0.1:1/{}",
+]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_secret_of_a_source_is_in_no_log_no_error_no_doctor_and_no_process_list(source: str) -> None:
+    where = ("--url", tcp_url("multiplex"), "--log-format", "json")
+    with running("producer", "--source", source.format(SECRET), *where) as given:
+        given.wait_line("FANLIGHT_SOURCE or --source-file")
+        assert SECRET not in process_list(given.process.pid)
+        assert given.wait() in {1, 2}
+    assert "127.0.0.1:1" in given.err.text
+    code, asked = run(
+        "producer", "--doctor", *where, environment={"FANLIGHT_SOURCE": source.format(SECRET)}
+    )
+    assert code == 1
+    assert "127.0.0.1:1" in asked.out.text
+    for command in (given, asked):
+        assert SECRET not in output(command)
+
+
+def test_a_source_comes_from_a_file_and_is_shown_on_request(tmp_path: Path) -> None:
+    file = tmp_path / "source"
+    file.write_text(f"http://127.0.0.1:1/{SECRET}\r\n")
+    file.chmod(0o600)
+    where = ("--url", tcp_url("multiplex"))
+    code, hidden = run("producer", "--source-file", str(file), *where)
+    assert (code, SECRET in output(hidden)) == (1, False)
+    code, shown = run("producer", "--source-file", str(file), *where, "--show-source")
+    assert code == 1
+    assert f"http://127.0.0.1:1/{SECRET} " in shown.err.text
+
+
 CRASH = """
+import os
 import sys
 from fanlight.common.transport.amqp.node_rotation import HostRotation
 from fanlight.consumer.cli import main
 
 def broken(hosts, now_ns):
-    raise RuntimeError("broken on purpose")
+    raise RuntimeError("broken on purpose at amqp://keeper:" + os.environ["FANLIGHT_PASSWORD"] + "@host/v")
 
 HostRotation.established = broken
 sys.exit(main())

@@ -116,6 +116,10 @@ def test_broker_killed_and_restarted_under_a_stream(node: PrivateNode, stream: s
             command.signal(signal.SIGINT)
             assert command.wait(timeout_s=2) == 0, command.err.text
             assert "Traceback" not in command.err.text, command.err.text
+            # One outage, however many links a process has: its begin, ever fewer lines, its end.
+            lines = [line.text for line in command.err.lines]
+            assert len([line for line in lines if " and " in line and " attempts" in line]) == 1, lines
+            assert len([line for line in lines if "; attempt " in line]) <= 6, lines
     assert max(frame.age_ms for frame in frames(trace)) <= (MAX_AGE_S + HANDOVER_S) * 1000
 
 

@@ -5,12 +5,21 @@ Its queues are exclusive and its exchange is deleted; what it publishes has a ke
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
+from socket import create_connection
 from typing import Final
 
 from pika import BasicProperties, BlockingConnection, ConnectionParameters, PlainCredentials
 from pika.adapters.blocking_connection import BlockingChannel
-from pika.exceptions import AMQPError, ChannelClosedByBroker, ConnectionBlockedTimeout
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
+from pika.exceptions import (
+    AMQPError,
+    ChannelClosedByBroker,
+    ConnectionBlockedTimeout,
+    IncompatibleProtocolError,
+)
 
 from fanlight.common.model.address import BrokerAddress
 from fanlight.common.model.finding import Check, Finding, note, ok, problem
@@ -31,6 +40,7 @@ from fanlight.common.transport.amqp.topology import (
 _CONNECT_S: Final = 3.0
 # A broker with an alarm sends connection.blocked as soon as something is published, and stops reading.
 _BLOCKED_S: Final = 1.5
+_GREETING: Final = b"AMQP\x00\x00\x09\x01\r\n\r\n"
 _FORBIDDEN, _NOT_FOUND = 403, 404
 
 
@@ -61,9 +71,23 @@ def _at_host(address: BrokerAddress, host: str, port: int, role: Role, stream: s
             f"{address.user} may not do what a {role} does: {error.reply_text}",
             f"{grant(address, role)} (docs/security.md)",
         )
+    except (IncompatibleProtocolError, AMQPConnectorException) as error:
+        here = replace(address, hosts=((host, port),))
+        raise explain(error, here, b"" if address.tls else _answer(host, port)) from None
     except (AMQPError, OSError) as error:
         raise explain(error, address) from None
     return ok(f"{address.user} may do what a {role} of stream {stream} does; the broker has no alarm")
+
+
+def _answer(host: str, port: int) -> bytes:
+    """The first bytes that come in answer to AMQP's greeting, which pika does not tell.
+
+    An HTTP server waits in silence for the end of a request.
+    """
+    with suppress(OSError), create_connection((host, port), _CONNECT_S) as sock:
+        sock.sendall(_GREETING)
+        return sock.recv(64)
+    return b""
 
 
 class _Permissions:
@@ -108,8 +132,8 @@ def _parameters(address: BrokerAddress, host: str, port: int) -> ConnectionParam
         virtual_host=address.vhost,
         credentials=PlainCredentials(address.user, address.password),
         heartbeat=4,  # a broker that hangs is given up after twice as long
-        socket_timeout=_CONNECT_S,
-        stack_timeout=_CONNECT_S,
+        socket_timeout=address.times.connect_s or _CONNECT_S,
+        stack_timeout=address.times.connect_s or _CONNECT_S,
         blocked_connection_timeout=_BLOCKED_S,
         connection_attempts=1,
         client_properties={"connection_name": "fanlight doctor", "product": "Fanlight"},

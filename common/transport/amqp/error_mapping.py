@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import re
+import shlex
 import socket
+import ssl
 from typing import Final
 
 from pika import exceptions
@@ -27,6 +29,26 @@ _FORBIDDEN = 403
 _CLOSED: Final = re.compile(r"""ConnectionClosedByBroker: \((\d+)\) ["'](.*)["']$""", re.DOTALL)
 # Refusals that may be over the next time: limits of connections, channels or queues, of a user or a vhost.
 _PASSES: Final = re.compile(r"limit.* reached|vhost '[^']*' is down")
+
+_HUNG_UP: Final = (
+    "what answers there hangs up at once: a proxy or container whose broker is not up yet, or a port that "
+    "is not the broker's (usually {port})"
+)
+_SILENT: Final = (
+    "the broker does not answer in time: it hangs, or is slow, or its port is another (usually {port})"
+)
+# The other ports of RabbitMQ (docs/networking): what listens there waits for another protocol in silence.
+_OTHER_PORTS: Final = {
+    1883: "MQTT",
+    4369: "the Erlang port mapper",
+    5552: "streams",
+    8883: "MQTT",
+    15671: "the console",
+    15672: "the console",
+    15692: "its metrics",
+    25672: "other nodes",
+    61613: "STOMP",
+}
 
 
 def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -> FanlightError:
@@ -59,12 +81,12 @@ def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -
     if "vhost" in text and "not found" in text:
         return BrokerRefused(
             f"{address}: vhost {address.vhost!r} does not exist on the broker: check --url or add it "
-            f"(rabbitmqctl add_vhost {address.vhost})"
+            f"(rabbitmqctl add_vhost {shlex.quote(address.vhost)}; then {grant(address, None)})"
         )
     if "NOT_ALLOWED - access to vhost" in text:
         return BrokerRefused(
-            f"{address}: user {address.user!r} may not use vhost {address.vhost!r}: {text} "
-            f"(rabbitmqctl set_permissions)"
+            f"{address}: user {address.user!r} may not use vhost {address.vhost!r}: check the "
+            f"end of --url, which is '/' where nothing is given, or grant it: {grant(address, None)}"
         )
     if isinstance(cause, exceptions.ChannelClosedByBroker) and cause.reply_code in (_FORBIDDEN, 406, 530):
         if cause.reply_code != _FORBIDDEN:
@@ -82,8 +104,35 @@ def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -
             f"{address}: the broker hung up after the TLS handshake: does it take our client certificate?"
         )
     if isinstance(cause, exceptions.IncompatibleProtocolError):
-        return BrokerUnavailable(f"{address}: what answers there does not speak AMQP 0-9-1")
+        return BrokerUnavailable(f"{address}: {_foreign(unread) if unread else _silent(address, _HUNG_UP)}")
+    if isinstance(cause, AMQPConnectorStackTimeout):
+        return BrokerUnavailable(f"{address}: {_foreign(unread) if unread else _silent(address, _SILENT)}")
+    # Wrapped by pika: it is an attempt to connect. Without TLS this would be an IncompatibleProtocolError.
+    if cause is not error and isinstance(cause, (ConnectionResetError, BrokenPipeError, ssl.SSLEOFError)):
+        return BrokerUnavailable(f"{address}: {_silent(address, _HUNG_UP)}")
     return BrokerUnavailable(f"{address}: {text}")
+
+
+def _silent(address: BrokerAddress, otherwise: str) -> str:
+    """What listens there says nothing."""
+    own = 5671 if address.tls else 5672
+    other = _OTHER_PORTS.get(address.hosts[0][1])
+    if other is not None:
+        return f"this is RabbitMQ's port for {other}: the one for its clients is usually {own}"
+    return otherwise.format(port=own)
+
+
+def _foreign(unread: bytes) -> str:
+    """What answers the greeting of AMQP with these bytes."""
+    if unread.startswith((b"HTTP/", b"<!DOCTYPE", b"<html")):
+        return (
+            "what answers there speaks HTTP: it is the broker's console (usually 15672; the broker itself "
+            "is at 5672), or a web server or proxy"
+        )
+    if unread.startswith(b"AMQP"):
+        return "what answers there speaks another version of AMQP: allowed is 0-9-1, which RabbitMQ speaks"
+    first = unread[:20].decode("ascii", "replace").split("\r")[0]
+    return f"what answers there does not speak AMQP 0-9-1: it says {first!r}"
 
 
 def answered(error: BaseException) -> bool:
@@ -137,7 +186,7 @@ def _reply_text(error: BaseException) -> str:
         return "the connection was lost"
     if isinstance(error, TimeoutError):
         return "nothing answers in time: is the network up?"
-    if isinstance(error, (AMQPConnectorStackTimeout, exceptions.ConnectionOpenAborted)):
+    if isinstance(error, exceptions.ConnectionOpenAborted):
         return "the broker does not answer in time"
     if isinstance(error, OSError):
         return reason(error)

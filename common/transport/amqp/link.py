@@ -16,9 +16,9 @@ from pika.channel import Channel
 from pika.exceptions import StreamLostError
 
 from fanlight.common.clock import monotonic_ns
-from fanlight.common.limited_log import LimitedLog
 from fanlight.common.model.address import BrokerAddress
 from fanlight.common.model.errors import BrokerRefused, FanlightError, WireFormatError
+from fanlight.common.outage_log import OutageLog
 from fanlight.common.transport.amqp.error_mapping import answered, explain, network_is_out
 from fanlight.common.transport.amqp.io_thread import IOThread
 from fanlight.common.transport.amqp.node_rotation import HostRotation
@@ -86,7 +86,7 @@ class Link:
         self._on_failed = on_failed
         self._on_unreadable = on_unreadable
         self._another_way = another_way
-        self._log = _AttemptLog(title, quiet=quiet)
+        self._log = OutageLog(_LOG, title, quiet=quiet)
         self._hosts = HostRotation(address.hosts, random.Random())  # noqa: S311 (jitter: no secret)
         self._thread = IOThread(title, on_io_error=self._io_error, on_failed=self._thread_failed)
         self._thread.services.header_tables = header_tables
@@ -127,7 +127,7 @@ class Link:
 
     def established(self) -> None:
         """To be called when the owner's set-up is complete: logs it and resets the reconnection delays."""
-        self._log.established(self._here)
+        self._log.over(monotonic_ns(), self._here)
         self._node.established()
         self._hosts.established(monotonic_ns())
         self._was_established = True
@@ -154,14 +154,16 @@ class Link:
         if self._stopping:
             return
         host, port = self._hosts.current
-        timeout_s = self._hosts.timeout_s
+        times = self._address.times
+        timeout_s = times.connect_s or self._hosts.timeout_s
         parameters = ConnectionParameters(
             host=host,
             port=port,
             virtual_host=self._address.vhost,
             credentials=PlainCredentials(self._address.user, self._address.password),
-            heartbeat=HEARTBEAT_S,
-            socket_timeout=min(timeout_s, ATTEMPT_S),
+            heartbeat=int(times.heartbeat_s or HEARTBEAT_S),
+            blocked_connection_timeout=times.blocked_s,
+            socket_timeout=times.connect_s or min(timeout_s, ATTEMPT_S),
             stack_timeout=timeout_s,
             connection_attempts=1,
             client_properties={"connection_name": self._log.title, "product": "Fanlight"},
@@ -230,7 +232,7 @@ class Link:
         self._channel = None
         self._owner.on_down()
         delay_s = self._hosts.same_host_delay_s()
-        self._log.failed(reason, self._hosts, delay_s, loud=loud)
+        self._log_failure(reason, delay_s, loud=loud)
         self._thread.call_later(delay_s, self._open_channel)
         self._node.expect(delay_s + self._hosts.timeout_s)
 
@@ -257,11 +259,16 @@ class Link:
         if network_is_out(cause):
             delay_s = min(delay_s, PAUSE_S)
         if unreadable:
-            self._log.unreadable(cause)
+            # The owner reports it.
+            _LOG.debug("%s: what pika cannot parse", self._log.title, exc_info=cause)
             self._on_unreadable(WireFormatError("message", cause, "what an AMQP client can parse"))
         else:
-            self._log.failed(str(reason), self._hosts, delay_s, loud=answered(cause))
+            self._log_failure(str(reason), delay_s, loud=answered(cause))
         self._thread.call_later(delay_s, self._connect)
+
+    def _log_failure(self, reason: str, delay_s: float, *, loud: bool) -> None:
+        where = " at {}:{}".format(*self._hosts.current) if self._hosts.several else ""
+        self._log.failed(monotonic_ns(), reason, delay_s, where, loud=loud)
 
     def _is_final(self, reason: FanlightError) -> bool:
         if self._on_failed is None or self._was_established or not isinstance(reason, BrokerRefused):
@@ -294,35 +301,3 @@ class Link:
             self._thread.services.transport.detach(StreamLostError())
         # Pika closes the socket in the next iteration of the loop.
         self._thread.call(self._thread.finish)
-
-
-class _AttemptLog:
-    """The log lines of one link, at most one warning a second."""
-
-    def __init__(self, title: str, *, quiet: bool) -> None:
-        self.title = title
-        self._log = LimitedLog(_LOG)
-        self._quiet_log = LimitedLog(_LOG, level=logging.DEBUG) if quiet else self._log
-        self._quiet = quiet
-        self._attempt = 0
-        self._new = True
-
-    def established(self, here: BrokerAddress) -> None:
-        if self._attempt or self._new:
-            _LOG.log(
-                logging.DEBUG if self._quiet else logging.INFO, "%s: connected to %s", self.title, here
-            )
-        self._attempt, self._new = 0, False
-
-    def failed(self, reason: str, hosts: HostRotation, delay_s: float, *, loud: bool) -> None:
-        self._attempt += 1
-        where = " at {}:{}".format(*hosts.current) if hosts.several else ""
-        (self._log if loud else self._quiet_log).warn(
-            monotonic_ns(), "%s: %s; attempt %d%s in %.1f s",
-            self.title, reason, self._attempt + 1, where, delay_s,
-        )  # fmt: skip
-
-    def unreadable(self, cause: BaseException) -> None:
-        """Count the attempt. The owner reports it, so this is logged for debugging only."""
-        self._attempt += 1
-        _LOG.debug("%s: what pika cannot parse", self.title, exc_info=cause)

@@ -24,7 +24,11 @@ PERMISSIONS: Final[dict[Role, tuple[str, str, str]]] = {
 }
 
 
+# All that both roles do, for a user of whom only one refused operation is known.
+_BOTH: Final = (r"^(fanlight|amq)\.",) * 3
+
+
 def grant(address: BrokerAddress, role: Role | None) -> str:
-    """The command that lets the address's user do what a role does; without patterns if none is given."""
-    patterns = "..." if role is None else shlex.join(PERMISSIONS[role])
-    return f"rabbitmqctl set_permissions -p {shlex.join((address.vhost, address.user))} {patterns}"
+    """The command that lets the address's user do what a role does, or both if none is given."""
+    patterns = _BOTH if role is None else PERMISSIONS[role]
+    return f"rabbitmqctl set_permissions -p {shlex.join((address.vhost, address.user, *patterns))}"

@@ -16,12 +16,12 @@ from typing import Final
 
 from fanlight.common.clock import monotonic_ns, wall_ns
 from fanlight.common.failure import failure
-from fanlight.common.limited_log import LimitedLog
 from fanlight.common.model import control
 from fanlight.common.model.address import TcpAddress
 from fanlight.common.model.errors import TokenRefused, WireFormatError
 from fanlight.common.model.frame import LARGEST, Limits
 from fanlight.common.model.retry import backoff
+from fanlight.common.outage_log import OutageLog
 from fanlight.common.transport.base import SubscriberEvents, report_every_s
 from fanlight.common.transport.cleartext import warn_unencrypted
 from fanlight.common.transport.liveness import PAUSE_S
@@ -75,8 +75,7 @@ class TcpSubscriber:
         # Jitter only: nothing here is a secret.
         self._rng = random.Random()  # noqa: S311
         self._delays: Iterator[float] = backoff(self._rng)
-        self._attempt = 0
-        self._warnings, self._news = LimitedLog(_LOG), LimitedLog(_LOG, level=logging.INFO)
+        self._log = OutageLog(_LOG, self._title)
 
     @property
     def waiting(self) -> int | None:
@@ -188,13 +187,11 @@ class TcpSubscriber:
         self._messages.clear()
         with contextlib.suppress(OSError):  # it is gone already
             warn_unencrypted(str(connection.sock.getpeername()[0]), _IN_CLEAR)
-        self._news.warn(monotonic_ns(), "%s: connected to %s", self._title, self._address)
+        self._log.over(monotonic_ns(), self._address)
         self._events.on_connected()
 
     def _tick(self) -> None:
-        if self._attempt:  # not before: a producer might accept every connection and end
-            self._attempt = 0
-            self._delays = backoff(self._rng)
+        self._delays = backoff(self._rng)  # not before: a producer might accept every connection and end
         self._events.on_tick()
 
     def _send_pending(self, connection: Connection) -> None:
@@ -225,11 +222,7 @@ class TcpSubscriber:
             self._events.on_clock(reply)
 
     def _warn(self, reason: str, longest_s: float) -> float:
-        """Log what is wrong, at most once a second; how long to wait before the next attempt."""
-        self._attempt += 1
+        """Log what is wrong; how long to wait before the next attempt."""
         delay_s = min(next(self._delays), longest_s)
-        self._warnings.warn(
-            monotonic_ns(), "%s: %s: %s; attempt %d in %.1f s",
-            self._title, self._address, reason, self._attempt + 1, delay_s,
-        )  # fmt: skip
+        self._log.failed(monotonic_ns(), f"{self._address}: {reason}", delay_s)
         return delay_s

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,22 +11,40 @@ from fanlight.common.runtime.options import options_of
 from fanlight.producer.settings import Deinterlace, ProducerSettings
 
 
-def test_every_setting_can_be_given_by_variable() -> None:
+def test_every_setting_can_be_given_by_variable(tmp_path: Path) -> None:
+    file = tmp_path / "source"
+    file.write_text("of the file\r\n")
+    file.chmod(0o600)
     environment = {
         "FANLIGHT_SOURCE": "clip.mp4", "FANLIGHT_LOOP": "1", "FANLIGHT_STREAM": "left",
         "FANLIGHT_DEINTERLACE": "off",
         "FANLIGHT_CODEC": "jpeg", "FANLIGHT_FPS": "12.5", "FANLIGHT_SIZE": "640x480",
         "FANLIGHT_QUALITY": "70", "FANLIGHT_GOP": "2s", "FANLIGHT_MAX_AGE": "250ms",
         "FANLIGHT_DURATION": "1m", "FANLIGHT_PAYLOAD_FRAMES": "3", "FANLIGHT_MAX_PIXELS": "1000000",
-        "FANLIGHT_URL": "tcp+threads://host:7000", "FANLIGHT_MAX_CLIENTS": "7",
+        "FANLIGHT_URL": "tcp+threads://host:7000", "FANLIGHT_SHOW_SOURCE": "1",
+        "FANLIGHT_SOURCE_FILE": str(file), "FANLIGHT_MAX_CLIENTS": "7",
     }  # fmt: skip
     assert {each.variable for each in options_of(ProducerSettings)} == set(environment)
     assert ProducerSettings.load({}, environment) == ProducerSettings(
-        source="clip.mp4", loop=True, stream="left", codec=Codec.JPEG, fps=12.5, size=(640, 480),
+        source="of the file", source_file=str(file), show_source=True,
+        loop=True, stream="left", codec=Codec.JPEG, fps=12.5, size=(640, 480),
         deinterlace=Deinterlace.OFF,
         quality=70, gop_s=2, max_age_s=0.25, duration_s=60, payload_frames=3, max_pixels=1_000_000,
         url="tcp+threads://host:7000", max_clients=7,
     )  # fmt: skip
+
+
+def test_a_source_of_a_flag_goes_before_a_file_of_a_variable_and_two_flags_are_refused() -> None:
+    file = {"FANLIGHT_SOURCE_FILE": "/missing"}
+    assert ProducerSettings.load({"source": "clip.mp4"}, file).source == "clip.mp4"
+    with pytest.raises(ConfigError, match="--source-file '/missing' cannot be used: it cannot be read"):
+        ProducerSettings.load({}, file)
+    with pytest.raises(ConfigError, match="leave it out, or --source"):
+        ProducerSettings.load({"source": "clip.mp4", "source_file": "x"}, {})
+
+
+def test_no_repr_shows_the_source() -> None:
+    assert "s3cret" not in repr(ProducerSettings(source="rtsp://cam/s3cret"))
 
 
 @pytest.mark.parametrize(

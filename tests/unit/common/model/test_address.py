@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
@@ -12,6 +13,7 @@ from fanlight.common.model.address import (
     BrokerAddress,
     Design,
     TcpAddress,
+    Times,
     broker_address,
     parse_url,
 )
@@ -29,6 +31,12 @@ def address(
     *hosts: tuple[str, int], user: str = "u", password: str = PASSWORD, vhost: str = "v"
 ) -> BrokerAddress:
     return BrokerAddress(hosts=hosts, user=user, password=password, vhost=vhost)
+
+
+def timed(
+    heartbeat_s: float | None, connect_s: float | None = None, blocked_s: float | None = None, **parts: str
+) -> BrokerAddress:
+    return replace(address(("h", 5672), **parts), times=Times(heartbeat_s, connect_s, blocked_s))
 
 
 @pytest.mark.parametrize(
@@ -57,8 +65,19 @@ def address(
         ("amqp://u:100%@h/v", address(("h", 5672), password="100%")),
         ("amqp://u:@h/v", address(("h", 5672), password="")),
         # What is left out is taken from the default.
-        ("amqp://h/", address(("h", 5672), user="fanlight", password="fanlight", vhost="fanlight")),
-        ("amqp://h", broker_address("amqp://h/")),
+        ("amqp://h/v", address(("h", 5672), user="fanlight", password="fanlight")),
+        # As for every AMQP client.
+        ("amqp://u:p@h", address(("h", 5672), vhost="/")),
+        ("amqp://u:p@h/", address(("h", 5672), vhost="/")),
+        ("amqp://u:p@h//", address(("h", 5672), vhost="/")),
+        ("amqp://u:p@h?heartbeat=5", timed(5, vhost="/")),
+        ("amqp://u:p@h/?heartbeat=5", timed(5, vhost="/")),
+        ("amqp://u:p@h/%2f?heartbeat=5", timed(5, vhost="/")),
+        ("amqp://u:p@h/v?", address(("h", 5672))),
+        ("amqp://u:p@h/v?heartbeat=600", timed(600)),
+        ("amqp://u:p@h/v?connection_timeout=1500&heartbeat=1", timed(1, 1.5)),
+        ("amqp://u:p@h/v?socket_timeout=3&&blocked_connection_timeout=60", timed(None, 3, 60)),
+        ("amqp://u:p@h/v?stack_timeout=60", timed(None, 60)),
         ("amqp://@h/v", address(("h", 5672), user="fanlight", password="fanlight")),
         ("amqp://u@h/v", address(("h", 5672), password="fanlight")),
         ("amqp://:p@h/v", address(("h", 5672), user="fanlight")),
@@ -86,16 +105,16 @@ def test_tls_has_its_own_default_port_and_an_address_shows_no_password() -> None
         ("http://h/v", "http://h/v", UNKNOWN_SCHEME),
         ("amqp:h", "amqp:h", UNKNOWN_SCHEME),
         (" amqp://h", " amqp://h", UNKNOWN_SCHEME),
-        ("u:secret@h/v", "u:***@h/v", UNKNOWN_SCHEME),
-        ("amqp:u:secret@h/v", "amqp:***@h/v", UNKNOWN_SCHEME),
-        ("amqp:/u:secret@h/v", "amqp:***@h/v", UNKNOWN_SCHEME),
-        ("http://u:secret@h/v", "http://u:***@h/v", UNKNOWN_SCHEME),
-        ("u:se://cret@h/v", "u:***@h/v", UNKNOWN_SCHEME),
+        ("u:secret@h/v", "***@h/v", UNKNOWN_SCHEME),
+        ("amqp:u:secret@h/v", "***@h/v", UNKNOWN_SCHEME),
+        ("amqp:/u:secret@h/v", "***@h/v", UNKNOWN_SCHEME),
+        ("http://u:secret@h/v", "http://***@h/v", UNKNOWN_SCHEME),
+        ("u:se://cret@h/v", "***://***@h/v", UNKNOWN_SCHEME),
         ("amqp://", "amqp://", BAD_HOST),
         ("amqp:///v", "amqp:///v", BAD_HOST),
-        ("amqp://u:secret@/v", "amqp://u:***@/v", BAD_HOST),
-        ("amqp://u:secret@:5672/v", "amqp://u:***@:5672/v", BAD_HOST),
-        ("amqp://u:secret@h:0/v", "amqp://u:***@h:0/v", BAD_HOST),
+        ("amqp://u:secret@/v", "amqp://***@/v", BAD_HOST),
+        ("amqp://u:secret@:5672/v", "amqp://***@:5672/v", BAD_HOST),
+        ("amqp://u:secret@h:0/v", "amqp://***@h:0/v", BAD_HOST),
         ("amqp://h:65536", "amqp://h:65536", BAD_HOST),
         ("amqp://h:-1", "amqp://h:***", BAD_HOST),
         ("amqp://u:secret", "amqp://u:***", BAD_HOST),
@@ -104,11 +123,11 @@ def test_tls_has_its_own_default_port_and_an_address_shows_no_password() -> None
         ("amqp://a b", "amqp://a b", BAD_HOST),
         ("amqp://a\n", "amqp://a\n", BAD_HOST),
         ("amqp://::1", "amqp://::1", BAD_HOST),
-        ("amqp://[::1", "amqp://[::1", BAD_HOST),
-        ("amqp://[::1]x", "amqp://[::1]x", BAD_HOST),
-        ("amqp://u:12/secret@h/v", "amqp://u:***@h/v", SLASH),
-        ("amqp://u:secret@a/v,amqp://u:secret@b/v", "amqp://u:***@b/v", SLASH),
-        ("amqp://h/v@w", "amqp://h/v@w", SLASH),
+        ("amqp://[::1", "amqp://[:***", BAD_HOST),
+        ("amqp://[::1]x", "amqp://[:***", BAD_HOST),
+        ("amqp://u:12/secret@h/v", "amqp://***/v", SLASH),
+        ("amqp://u:secret@a/v,amqp://u:secret@b/v", "amqp://***/v", SLASH),
+        ("amqp://h/v@w", "amqp://***", SLASH),
         (f"amqp://{'x' * 64}.org", f"amqp://{'x' * 64}.org", BAD_HOST),  # no name server knows it
     ],
 )
@@ -117,6 +136,44 @@ def test_refuses_in_one_sentence_without_the_password(url: str, shown: str, why:
         broker_address(url)
     assert str(caught.value) == f"--url {shown!r} cannot be used: {why}"
     assert caught.value.value == shown
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        (
+            "heartbeet=3",
+            "--url: parameter 'heartbeet' cannot be used: known are heartbeat, con",
+        ),
+        ("cacertfile=/x.pem", "--url: parameter 'cacertfile' cannot be used: write --ca"),
+        ("verify=verify_none", "amqps:// is always verified"),
+        ("channel_max=1", "'channel_max'"),
+        ("a", "'a'"),
+        ("heartbeat", "--url: heartbeat '' cannot be used: allowed is 1 to 600 seconds"),
+        ("heartbeat=0", "--url: heartbeat '0'"),
+        ("heartbeat=601", "heartbeat '601'"),
+        ("heartbeat=-1", "heartbeat '-1'"),
+        ("heartbeat=1.5", "heartbeat '1.5'"),
+        ("heartbeat=²", "heartbeat '²'"),
+        (
+            "connection_timeout=10",
+            "connection_timeout '10' cannot be used: allowed is 100 to 60000 m",
+        ),
+        ("blocked_connection_timeout=x", "allowed is 1 to 3600 seconds"),
+    ],
+)
+def test_what_is_asked_for_in_a_query_is_heeded_or_refused_by_name(query: str, says: str) -> None:
+    for url in (f"amqp://h/v?{query}", f"amqp://u:secret@h?heartbeat=5&{query}"):
+        with pytest.raises(ConfigError) as caught:
+            broker_address(url)
+        assert says in str(caught.value)
+        assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("vhost", ["/", "v", "a/b", "a b?#@"])
+def test_an_address_shows_a_url_that_means_the_same(vhost: str) -> None:
+    made = address(("h", 5672), user="u@:", password="fanlight", vhost=vhost)
+    assert broker_address(str(made)) == made
 
 
 # Without a broker ----------------------------------------------------------------------------------------
@@ -150,12 +207,13 @@ def test_reads_where_a_producer_listens(design: Design, host_port: str, host: st
 @pytest.mark.parametrize(
     ("host_port", "shown"),
     [
-        ("", ""), ("/", "/"), (":", ":"), ("h", "h"), ("h:", "h:"), ("h:0", "h:0"), ("h:65536", "h:65536"),
-        ("h:-1", "h:-1"), ("h:x", "h:x"), ("::1:7000", "::1:7000"), ("::7000", "::7000"),
-        ("[::1]", "[::1]"), ("[::1:7000", "[::1:7000"), ("[::1]x:7000", "[::1]x:7000"),
-        ("h:1/cam", "h:1/cam"), ("h:1//", "h:1//"), ("h:1?x", "h:1?x"), ("h:1#x", "h:1#x"),
-        ("a:1,b:2", "a:1,b:2"), ("a..b:1", "a..b:1"), (" h:1", " h:1"), ("h:1\n", "h:1\n"),
-        ("user@h:1", "user@h:1"), ("u:secret@h:1", "u:***@h:1"), ("u:se/cret@h:1", "u:***@h:1"),
+        ("", ""), ("/", "/"), (":", ":***"), ("h", "h"), ("h:", "h:***"), ("h:0", "h:0"),
+        ("h:65536", "h:65536"),
+        ("h:-1", "h:***"), ("h:x", "h:***"), ("::1:7000", "::1:7000"), ("::7000", "::7000"),
+        ("[::1]", "[::1]"), ("[::1:7000", "[:***"), ("[::1]x:7000", "[:***"),
+        ("h:1/cam", "h:1/cam"), ("h:1//", "h:1//"), ("h:1?x", "h:1?***"), ("h:1#x", "h:1#***"),
+        ("a:1,b:2", "a:1,b:2"), ("a..b:1", "a..b:1"), (" h:1", " h:***"), ("h:1\n", "h:***"),
+        ("user@h:1", "***@h:1"), ("u:secret@h:1", "***@h:1"), ("u:se/cret@h:1", "***"),
     ],
 )  # fmt: skip
 def test_refuses_what_is_not_host_and_port(host_port: str, shown: str) -> None:

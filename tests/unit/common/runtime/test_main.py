@@ -50,20 +50,22 @@ def test_an_internal_error_is_not_hidden() -> None:
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--bogus", "5"], "unrecognized arguments: --bogus 5"),
+        (["--bogus", "5"], "unrecognized arguments: --bogus ***"),
         (["stray"], "unrecognized arguments: stray"),
-        (["--two\nlines"], "unrecognized arguments: --two lines"),
+        (["--two\nlines"], "unrecognized arguments: --two ***"),
         (["--fps"], "argument --fps: expected one argument"),
-        (["--fp", "5"], "unrecognized arguments: --fp 5"),
-        (["u:s3cret@h"], "unrecognized arguments:***@h"),
+        (["--fp", "5"], "unrecognized arguments: --fp ***"),
+        (["--password", "s3cret", "-x", "--y"], "unrecognized arguments: --password *** -x --y"),
+        (["--token=s3cret"], "unrecognized arguments: --token=***"),
+        (["u:s3cret@h"], "unrecognized arguments: ***@h"),
     ],
 )
 def test_an_unusable_command_line_is_one_line_on_stderr_and_exit_code_2(
     argv: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    parser = OneLineParser(prog="producer")
+    parser = OneLineParser(prog="producer", called="python -m producer")
     parser.add_argument("--fps")
     with pytest.raises(SystemExit) as caught:
         parser.parse_args(argv)
     assert caught.value.code == UNUSABLE
-    assert capsys.readouterr() == ("", f"producer: {message} (see producer --help)\n")
+    assert capsys.readouterr() == ("", f"producer: {message} (see python -m producer --help)\n")

@@ -10,7 +10,7 @@ import pytest
 from fanlight.common.model import units
 from fanlight.common.model.errors import ConfigError
 from fanlight.common.model.units import NAME, Notation
-from fanlight.common.runtime.options import OptionGroup, add_flags, option, options_of
+from fanlight.common.runtime.options import OptionGroup, add_flags, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Settings(Base):
 
 def load(*argv: str, environment: Mapping[str, str] | None = None) -> Settings:
     parser = argparse.ArgumentParser()
-    add_flags(parser, options_of(Settings))
+    add_flags(parser, Settings)
     return Settings.load(vars(parser.parse_args(argv)), environment or {})
 
 
@@ -55,6 +55,8 @@ def test_without_flags_and_environment_the_defaults_hold() -> None:
         ("SINK=a", Settings(sinks=("a",)), ["--sink", "x", "--sink", "y"], Settings(sinks=("x", "y"))),
         ("SINK=,a,,b,", Settings(sinks=("a", "b")), ["--sink", "x"], Settings(sinks=("x",))),
         ("SINK=", Settings(sinks=()), ["--sink", "x"], Settings(sinks=("x",))),
+        ("STREAM=left\r\n", Settings(stream="left"), ["--stream", "right"], Settings(stream="right")),
+        ("MAX_AGE=1s\n", Settings(max_age_s=1), ["--max-age", "2s"], Settings(max_age_s=2)),
         ("STREAM=left", Settings(stream="left"), ["--stream", "right"], Settings(stream="right")),
     ],
 )
@@ -132,7 +134,7 @@ def test_an_old_name_is_accepted_with_one_warning(
 
 def test_help_lists_every_flag_with_its_default_and_variable() -> None:
     parser = argparse.ArgumentParser()
-    add_flags(parser, options_of(Settings))
+    add_flags(parser, Settings)
     text = " ".join(parser.format_help().split())
     for each in (
         "--fps FPS frames per second, 100% of them (default: 30) [FANLIGHT_FPS]",

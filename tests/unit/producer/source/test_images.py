@@ -264,3 +264,11 @@ def test_brackets_after_a_wildcard_are_a_pattern_before_they_are_a_name(tmp_path
     assert list_images(str(tmp_path / "*" / "x[1].png")) == [folder / "x[1].png"]
     save(folder / "x1.png", 2)
     assert list_images(str(tmp_path / "*" / "x[1].png")) == [folder / "x1.png"]
+
+
+def test_scans_of_the_image_itself_are_limited(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    data = save(tmp_path / "bomb.jpg", 1).read_bytes()
+    (tmp_path / "bomb.jpg").write_bytes(data[:-2] + b"\xff\xda\0\2" * 100 + data[-2:])
+    with pytest.raises(SourceError):
+        numbers(tmp_path)
+    assert "scans: allowed is up to 64" in caplog.text

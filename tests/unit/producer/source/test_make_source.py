@@ -24,7 +24,7 @@ from tests.unit.producer.source.footage import pattern
         ("0", CameraSource, "camera 0"),
         ("12", CameraSource, "camera 12"),
         ("/dev/video3", CameraSource, "camera /dev/video3"),
-        ("rtsp://u:secret@cam/1", UrlSource, "rtsp://u:***@cam/1"),
+        ("rtsp://u:secret@cam/1", UrlSource, "rtsp://***@cam/1"),
         ("clip.mp4", FileSource, "clip.mp4"),
         ("7.mp4", FileSource, "7.mp4"),
         ("file://a%20b.mp4", FileSource, "a b.mp4"),

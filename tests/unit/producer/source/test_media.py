@@ -81,4 +81,6 @@ def test_a_path_without_a_video_is_one_line(tmp_path: Path, name: str, message: 
 
 
 def test_secrets_of_a_url_are_not_shown() -> None:
-    assert str(UrlSource("rtsp://ann:secret@host/x?token=secret")) == "rtsp://ann:***@host/x?token=***"
+    url = "rtsp://ann:secret@host/a=secret/x?any=secret"
+    assert str(UrlSource(url)) == "rtsp://***@host/***/x?any=***"
+    assert str(UrlSource(url, show=True)) == url, "the user wants to see it"

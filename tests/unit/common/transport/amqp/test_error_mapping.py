@@ -9,6 +9,7 @@ from pika import exceptions
 from pika.adapters.utils.connection_workflow import (
     AMQPConnectionWorkflowFailed,
     AMQPConnectorSocketConnectError,
+    AMQPConnectorStackTimeout,
 )
 
 from fanlight.common.model.address import broker_address
@@ -44,7 +45,7 @@ CONNECTIONS = "NOT_ALLOWED - connection refused for user 'ann': user connection 
         (exceptions.ConnectionClosedByBroker(403, LOGIN), "user name or password of 'ann'"),
         (
             exceptions.ConnectionClosedByBroker(530, "NOT_ALLOWED - vhost video not found"),
-            r"vhost 'video' does not exist .*add_vhost video",
+            r"vhost 'video' does not exist .*add_vhost video; then rabbitmqctl set_perm",
         ),
         (
             opening_vhost(530, "NOT_ALLOWED - access to vhost 'video' refused for user 'ann'"),
@@ -57,7 +58,7 @@ CONNECTIONS = "NOT_ALLOWED - connection refused for user 'ann': user connection 
         ),
         (
             exceptions.ChannelClosedByBroker(403, "ACCESS_REFUSED - queue"),
-            r"refused: ACCESS.*\(403\): rabbitmqctl set_permissions -p video ann \.\.\.",
+            r"refused: ACCESS.*\(403\): rabbitmqctl set_permissions -p video ann '\^\(fanlight",
         ),
         (
             exceptions.ChannelClosedByBroker(403, "ACCESS_REFUSED - access to queue 'amq.gen-x'"),
@@ -87,7 +88,7 @@ def test_what_trying_again_will_not_help(error: BaseException, says: str) -> Non
         (exceptions.ChannelClosedByBroker(406, "PRECONDITION_FAILED - " + QUEUES), "queue limit"),
         (during_login(530, CONNECTIONS), "connection limit"),
         (exceptions.StreamLostError("x"), "the connection was lost"),
-        (exceptions.IncompatibleProtocolError("x"), "does not speak AMQP 0-9-1"),
+        (exceptions.IncompatibleProtocolError("x"), r"hangs up at once: a proxy .*usually 5672"),
         (exceptions.ConnectionClosedByBroker(320, "CONNECTION_FORCED"), r"CONNECTION_FORCED \(320\)"),
         (
             exceptions.ChannelClosedByBroker(404, "NOT_FOUND - no exchange"),
@@ -152,6 +153,46 @@ def test_tls_in_answer_to_plain_amqp_is_named() -> None:
     hung_up = explain(lost, TLS, b"\x15\x03")
     assert isinstance(hung_up, BrokerUnavailable)
     assert "hung up after the TLS handshake: does it take our client certificate?" in str(hung_up)
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (b"", "hangs up at once: a proxy or container whose broker is not up yet"),
+        (b"HTTP/1.1 400 Bad Request\r\n", "speaks HTTP: it is the broker's console (usually 15672;"),
+        (b"AMQP\0\1\0\0", "speaks another version of AMQP: allowed is 0-9-1"),
+        (b"SSH-2.0-OpenSSH_9.2p1\r\n", "does not speak AMQP 0-9-1: it says 'SSH-2.0-OpenSSH_9.2p'"),
+        (b"\xff\x00", "does not speak AMQP 0-9-1: it says '\ufffd\\x00'"),
+    ],
+)
+def test_what_answers_instead_of_a_broker_is_named(answer: bytes, says: str) -> None:
+    explained = explain(exceptions.IncompatibleProtocolError("StreamLostError: ('x',)"), ADDRESS, answer)
+    assert isinstance(explained, BrokerUnavailable)
+    assert says in str(explained)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("amqp://h:15672/v", "RabbitMQ's port for the console: the one for its clients is usually 5672"),
+        ("amqps://h:15671/v", "port for the console: the one for its clients is usually 5671"),
+        ("amqp://h:7000/v", "the broker does not answer in time: it hangs"),
+    ],
+)
+def test_what_says_nothing_is_named_by_its_port(url: str, says: str) -> None:
+    wrapped = exceptions.AMQPConnectionError(AMQPConnectionWorkflowFailed([AMQPConnectorStackTimeout()]))
+    explained = explain(wrapped, broker_address(url))
+    assert isinstance(explained, BrokerUnavailable)
+    assert says in str(explained)
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(104, "reset"), ssl.SSLEOFError(8, "[SSL: EOF] x")])
+def test_a_tls_handshake_that_is_hung_up_on_may_be_better_next_time(error: Exception) -> None:
+    wrapped = exceptions.AMQPConnectionError(AMQPConnectionWorkflowFailed([error]))
+    explained = explain(wrapped, TLS)
+    assert isinstance(explained, BrokerUnavailable)
+    assert "hangs up at once" in str(explained)
+    assert "usually 5671" in str(explained)
 
 
 def test_the_innermost_cause_is_named() -> None:

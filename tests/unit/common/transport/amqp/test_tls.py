@@ -3,7 +3,9 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -35,9 +37,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def address(folder: Path) -> Callable[..., BrokerAddress]:
-    def made(**files: str) -> BrokerAddress:
-        paths = {name: str(folder / file) for name, file in files.items()}
-        return BrokerAddress((("localhost", 5671),), "u", "v", tls=True, **paths)
+    def made(**files: Any) -> BrokerAddress:
+        paths: dict[str, Any] = {name: str(folder / file) for name, file in files.items()}
+        return replace(BrokerAddress((("localhost", 5671),), "u", "v", tls=True), **paths)
 
     return made
 

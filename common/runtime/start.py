@@ -1,0 +1,59 @@
+"""Imported first by both commands, so it imports next to nothing itself, not even `typing`.
+
+From then on SIGINT and SIGTERM end the process with code 0 and no traceback, whatever is being imported,
+and the standard streams are open: without that, the next file or socket would become one of them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# `timeout` signals its child and then its process group: the child gets the same signal twice.
+SAME_S = 0.5
+
+
+class Stopping:
+    """Whether a signal is the first one. Used by the main thread, or that of `StopSignals`."""
+
+    def __init__(self) -> None:
+        self._since_s: float | None = None
+
+    def reset(self) -> None:
+        """The next signal is the first one."""
+        self._since_s = None
+
+    def signalled(self, number: int, now_s: float) -> bool:
+        """True for the first signal; ends the process at a later one, unless it is the same one again."""
+        if self._since_s is None:
+            self._since_s = now_s
+            return True
+        if now_s - self._since_s >= SAME_S:
+            os._exit(128 + number)
+        return False
+
+
+stopping = Stopping()
+
+
+def prepare() -> None:
+    """To be called in the main thread, at once."""
+    for number in SIGNALS:
+        signal.signal(number, _end)
+    for descriptor, mode in ((0, "r"), (1, "w"), (2, "w")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+        if (sys.stdin, sys.stdout, sys.stderr)[descriptor] is None:
+            name = ("stdin", "stdout", "stderr")[descriptor]
+            setattr(sys, name, open(descriptor, mode, closefd=False))  # noqa: SIM115
+
+
+def _end(number: int, _frame: object) -> None:
+    # There is nothing to shut down yet, or `StopSignals` has done it.
+    if stopping.signalled(number, time.monotonic()):
+        os._exit(0)
