@@ -21,7 +21,7 @@ _ADDRESS: Final = re.compile(rf"amq\.rabbitmq\.reply-to\.({_BASE64})\.({_BASE64}
 _PROCESS: Final = struct.Struct(">III")
 _MOST_NUMBER, _MOST_SERIAL = 1 << 28, 1 << 13
 _MOST_NODES: Final = 64
-_TRIAL_INTERVAL_NS: Final = 10_000_000_000
+TRIAL_INTERVAL_NS: Final = 10_000_000_000
 
 
 def reply_node(address: object) -> bytes | None:
@@ -48,7 +48,7 @@ class ReplyNodes:
 
     def __init__(self) -> None:
         self._known: set[bytes] = set()
-        self._trials = RateLimiter(_TRIAL_INTERVAL_NS)
+        self._trials = RateLimiter(TRIAL_INTERVAL_NS)
         self._tried: bytes | None = None
 
     def admit(self, address: object, now_ns: int) -> bool:
