@@ -186,6 +186,7 @@ class _Replies:
         )
 
     def on_channel(self, channel: Channel) -> None:
+        self._nodes.connected((channel.connection.server_properties or {}).get("platform"))
         channel.add_on_return_callback(self._returned)
         channel.basic_consume(DIRECT_REPLY, _ignore, auto_ack=True, callback=partial(self._ready, channel))
 

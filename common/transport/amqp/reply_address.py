@@ -17,15 +17,21 @@ from fanlight.common.model.rate_limit import RateLimiter
 _BASE64: Final = r"[A-Za-z0-9+/]+={0,2}"
 _ADDRESS: Final = re.compile(rf"amq\.rabbitmq\.reply-to\.({_BASE64})\.({_BASE64})")
 # The end of Erlang's NEW_PID_EXT, behind the node's name: the process's number, its serial number, and when
-# the node was started. Larger numbers are refused by RabbitMQ 3.10.
+# the node was started. Before OTP 26 larger numbers cost the connection.
 _PROCESS: Final = struct.Struct(">III")
-_MOST_NUMBER, _MOST_SERIAL = 1 << 28, 1 << 13
+_MOST_NUMBER, _MOST_SERIAL = 1 << 15, 1 << 13
+_OTP: Final = re.compile(r"Erlang/OTP (\d+)")
+_WIDE_OTP: Final = 26
 _MOST_NODES: Final = 64
 TRIAL_INTERVAL_NS: Final = 10_000_000_000
 
 
-def reply_node(address: object) -> bytes | None:
-    """The node of an address, encoded; None if this is no address. What is not UTF-8 comes as bytes."""
+def reply_node(address: object, *, wide: bool = False) -> bytes | None:
+    """The node of an address, encoded; None if this is no address. What is not UTF-8 comes as bytes.
+
+    Args:
+        wide: the broker takes processes of all numbers.
+    """
     form = _ADDRESS.fullmatch(address) if isinstance(address, str) else None
     if form is None:
         return None
@@ -36,7 +42,9 @@ def reply_node(address: object) -> bytes | None:
     if len(process) <= _PROCESS.size:
         return None
     number, serial, _ = _PROCESS.unpack(process[-_PROCESS.size :])
-    return process[: -_PROCESS.size] if number < _MOST_NUMBER and serial < _MOST_SERIAL else None
+    if not wide and (number >= _MOST_NUMBER or serial >= _MOST_SERIAL):
+        return None
+    return process[: -_PROCESS.size]
 
 
 class ReplyNodes:
@@ -50,10 +58,16 @@ class ReplyNodes:
         self._known: set[bytes] = set()
         self._trials = RateLimiter(TRIAL_INTERVAL_NS)
         self._tried: bytes | None = None
+        self._wide = False
+
+    def connected(self, platform: object) -> None:
+        """A connection is open to a broker that says it runs on this: "Erlang/OTP 27.3"."""
+        found = _OTP.match(str(platform))
+        self._wide = found is not None and int(found[1]) >= _WIDE_OTP
 
     def admit(self, address: object, now_ns: int) -> bool:
         """Whether to answer this address. Call `proven` or `lost` when it has been found out."""
-        node = reply_node(address)
+        node = reply_node(address, wide=self._wide)
         if node is None or node in self._known:
             return node is not None
         if self._tried is not None or not self._known or len(self._known) >= _MOST_NODES:
@@ -69,7 +83,9 @@ class ReplyNodes:
 
     def proven(self, own: object) -> None:
         """The connection has survived what was sent before, and has this address itself."""
-        self._known |= {node for node in (reply_node(own), self._tried) if node is not None}
+        self._known |= {
+            node for node in (reply_node(own, wide=self._wide), self._tried) if node is not None
+        }
         self._tried = None
 
     def lost(self) -> None:

@@ -33,7 +33,7 @@ def test_the_node_of_an_address() -> None:
         "fanlight.cam.reply",
         address(NODE).replace("reply-to", "reply_to"),
         address(NODE) + "\n",
-        address(NODE, b"\x10" + bytes(11)),
+        address(NODE, b"\x00\x00\x80\x00" + bytes(8)),
         address(NODE, b"\x00\x00\x00\x01\x00\x00\x20\x00" + bytes(4)),
     ],
 )
@@ -42,6 +42,16 @@ def test_what_is_no_address(wrong: object) -> None:
     nodes = ReplyNodes()
     nodes.proven(address(NODE))
     assert not nodes.admit(wrong, 0)
+
+
+@pytest.mark.parametrize(
+    ("platform", "answered"), [("Erlang/OTP 25.2.3", False), (None, False), ("Erlang/OTP 27.3", True)]
+)
+def test_large_process_numbers_are_for_newer_erlang(platform: str | None, answered: bool) -> None:
+    nodes = ReplyNodes()
+    nodes.connected(platform)
+    nodes.proven(address(NODE))
+    assert nodes.admit(address(NODE, b"\x00\x10" + bytes(10)), 0) is answered
 
 
 def test_nobody_is_answered_before_the_connection_knows_its_own_node() -> None:
