@@ -10,8 +10,8 @@ from typing import Final, TextIO
 from fanlight.common import clock
 from fanlight.common.model.errors import SinkError
 from fanlight.common.model.reasons import reason
-from fanlight.common.runtime.live_line import LIVE_LINE
 from fanlight.common.model.units import rate_text
+from fanlight.common.runtime.live_line import LIVE_LINE
 from fanlight.consumer.sinks.base import Sink, SinkContext
 from fanlight.consumer.stats import ConsumerStats
 

@@ -12,8 +12,8 @@ import numpy as np
 from fanlight.common.clock import monotonic_ns
 from fanlight.common.model.errors import SinkError
 from fanlight.common.model.pixels import Pixels, three_channels
-from fanlight.common.runtime.opencv import opencv_problem
 from fanlight.common.model.units import rate_text
+from fanlight.common.runtime.opencv import opencv_problem
 from fanlight.common.runtime.x_libraries import unify_x_libraries
 from fanlight.consumer.sinks.base import Sink, SinkContext
 from fanlight.consumer.stats import ConsumerStats

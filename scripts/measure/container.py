@@ -14,6 +14,7 @@ from scripts.measure.counters import MIB
 
 _START_S: Final = 120.0
 _DEFINITIONS: Final = "/etc/rabbitmq/fanlight.json"
+_START_CONF: Final = "/etc/rabbitmq/rabbitmq-env.conf"
 _CONF: Final = "/etc/rabbitmq/conf.d/20-fanlight.conf"
 
 
@@ -41,6 +42,7 @@ class ContainerBroker:
             volumes=[
                 f"{CHECKOUT / 'broker' / 'rabbitmq.conf'}:{_CONF}:ro",
                 f"{CHECKOUT / 'broker' / 'definitions.json'}:{_DEFINITIONS}:ro",
+                f"{CHECKOUT / 'broker' / 'rabbitmq-env.conf'}:{_START_CONF}:ro",
             ],
             tmpfs={"/var/lib/rabbitmq": "size=1g"},
             healthcheck={"test": ["NONE"]},

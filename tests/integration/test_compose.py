@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import json
 import re
 import signal
 import subprocess
 from collections.abc import Iterator
+from http.client import HTTPConnection
 
 import pytest
 
 from scripts.lib import amqp_login, broker_docker
 from scripts.lib.ports import is_free
 from tests.support.commands import ROOT, clean_environment, running
-from tests.support.timing import scaled
+from tests.support.timing import scaled, wait_until
 
 pytestmark = pytest.mark.docker
 
@@ -66,6 +70,14 @@ def test_the_health_check_leaves_no_trace_in_the_log() -> None:
     assert [line for line in log.splitlines() if "127.0.0.1:" in line] == []
 
 
+def tags_in_the_console() -> set[str]:
+    """The names that RabbitMQ's console shows for the consumers of the vhost."""
+    login = base64.b64encode(b"fanlight:fanlight").decode()
+    with contextlib.closing(HTTPConnection("127.0.0.1", 15672, timeout=scaled(5))) as connection:
+        connection.request("GET", "/api/consumers/fanlight", headers={"Authorization": f"Basic {login}"})
+        return {consumer["consumer_tag"] for consumer in json.load(connection.getresponse())}
+
+
 @pytest.mark.usefixtures("composed")
 def test_the_two_commands_without_an_argument_show_the_stream() -> None:
     with running("producer") as producer, running("consumer", "--name", "c1") as consumer:
@@ -73,6 +85,7 @@ def test_the_two_commands_without_an_argument_show_the_stream() -> None:
             lambda text: re.search(r"[1-9]\d*\.\d fps", text) is not None, scaled(20)
         )
         assert line is not None, consumer.out.text
+        wait_until(lambda: "fanlight.cam.c1" in tags_in_the_console(), 10, "its name is in the console")
         for command in (consumer, producer):
             command.signal(signal.SIGINT)
             assert command.wait(5) == 0

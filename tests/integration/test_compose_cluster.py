@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
@@ -14,7 +17,7 @@ from scripts.lib import broker_docker
 from scripts.lib.ports import free_ports
 from tests.support.clustered import Log, clustered
 from tests.support.commands import ROOT, clean_environment
-from tests.support.timing import scaled
+from tests.support.timing import scaled, wait_until
 
 pytestmark = pytest.mark.docker
 
@@ -49,6 +52,16 @@ class Composed:
             text=True,
             timeout=scaled(180),
         )
+
+    def cookie(self, number: int) -> str:
+        """What a node reads at its start."""
+        return self.compose("exec", f"broker-{number}", "cat", "/var/lib/rabbitmq/.erlang.cookie").stdout
+
+    def is_complete(self, number: int) -> bool:
+        """Whether all nodes are in the cluster, as this one sees it."""
+        command = ("rabbitmqctl", "--quiet", "cluster_status", "--formatter", "json")
+        asked = self.compose("exec", f"broker-{number}", *command)
+        return asked.returncode == 0 and len(json.loads(asked.stdout)["running_nodes"]) == len(self.ports)
 
     def container(self, number: int) -> str:
         return self.compose("ps", "-aq", f"broker-{number}").stdout.strip()
@@ -89,3 +102,22 @@ def test_a_killed_container_does_not_end_the_stream(composed: Composed, stream: 
         assert max(running.recovered_s(moment)) < scaled(RECOVERY_S), log.text
         assert running.moved(moment) == {c: int(c in moment.there) for c in running.clients}
         assert running.wrong() == []
+
+
+@pytest.mark.timeout(400)
+def test_every_node_restarts_three_times(composed: Composed) -> None:
+    """One after the other, as one updates a cluster: the one that drew the cookie is among them."""
+    up = composed.compose("up", "-d", "--wait")
+    assert up.returncode == 0, up.stderr
+    cookie = composed.cookie(1)
+    assert len(cookie.strip()) == 40
+    for _ in range(3):
+        for number in (1, 2, 3):
+            began_s = time.monotonic()
+            restarted = composed.compose("restart", f"broker-{number}")
+            assert restarted.returncode == 0, restarted.stderr
+            up = composed.compose("up", "-d", "--wait")
+            assert up.returncode == 0, up.stderr
+            assert composed.cookie(number) == cookie
+            wait_until(partial(composed.is_complete, 1 + number % 3), 30, "another node sees all")
+            assert time.monotonic() - began_s < scaled(60)

@@ -47,7 +47,7 @@ def test_a_consumer_leaves_no_queue_behind(
 @pytest.mark.parametrize(
     ("configure", "works"),
     [(rf"^({CHOSEN}|amq\.gen-.*)$", True), (rf"^{CHOSEN}$", False)],
-    ids=["of version 0.14", "without names of the server"],
+    ids=["of earlier versions", "without names of the server"],
 )
 def test_a_viewer_with_old_permissions_watches_or_reads_what_to_do(
     private_node: PrivateNode, stream: str, configure: str, works: bool

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
+from pika import BasicProperties
 from pika.channel import Channel
 
 from fanlight.common.clock import monotonic_ns, wall_ns
@@ -21,11 +22,14 @@ from fanlight.common.limited_log import LimitedLog
 from fanlight.common.model import control
 from fanlight.common.model.address import BrokerAddress
 from fanlight.common.model.errors import WireFormatError
+from fanlight.common.model.frame import APP_ID
 from fanlight.common.model.rate_limit import RateLimiter
 from fanlight.common.transport.amqp.link import Link
+from fanlight.common.transport.amqp.reply_address import ReplyNodes
 from fanlight.common.transport.amqp.topology import (
     CONTROL_EXCHANGE,
     DIRECT_REPLY,
+    TRANSIENT,
     control_properties,
     control_queue,
     new_suffix,
@@ -54,8 +58,6 @@ _ANOTHER: Final = (
     "or give it another --stream"
 )
 
-_REPLY_ADDRESS: Final = re.compile(rf"{re.escape(DIRECT_REPLY)}\.[\w+/-]+=*\.[\w+/-]+=*", re.ASCII)
-
 
 class ControlListener:
     """Consumes from an exclusive queue bound to `fanlight.control` under the stream's name."""
@@ -79,7 +81,7 @@ class ControlListener:
             self,
             title=f"fanlight producer {stream} control",
             quiet=True,
-            on_unreadable=self._refuse,
+            header_tables=False,
         )
         self._replies = _Replies(address, stream)
         notice = control.ProducerNotice(stream=stream, name=_this_process(), id=secrets.randbits(62))
@@ -149,7 +151,7 @@ class ControlListener:
         if isinstance(message, control.ProducerNotice):
             self._noticed(message, properties.user_id)
         elif isinstance(message, control.ClockRequest):
-            self._answer_clock(message, properties.reply_to, received_ns)
+            self._replies.link.call(partial(self._replies.send, message, properties.reply_to, received_ns))
         else:
             self._on_control(message)
 
@@ -161,12 +163,6 @@ class ControlListener:
     def _refuse(self, error: WireFormatError) -> None:
         self._log.warn(monotonic_ns(), "control message refused: %s", error)
 
-    def _answer_clock(self, request: control.ClockRequest, reply_to: object, received_ns: int) -> None:
-        # Direct reply-to only: a consumer must not be able to make the producer write to any other queue.
-        # pika returns bytes for a value that is not UTF-8.
-        if isinstance(reply_to, str) and _REPLY_ADDRESS.fullmatch(reply_to):
-            self._replies.link.call(partial(self._replies.send, request, reply_to, received_ns))
-
 
 def _this_process() -> str:
     host = re.sub(r"[^A-Za-z0-9_-]", "-", socket.gethostname())[:48]
@@ -176,21 +172,23 @@ def _this_process() -> str:
 class _Replies:
     """Answers clock requests, and sends notices, over a separate connection.
 
-    RabbitMQ closes the whole connection for some malformed reply addresses, which any consumer can send:
-    the connection that receives must not be affected.
+    Direct reply-to only: a consumer must not be able to make the producer write to any other queue.
+    Not over the connection that receives: RabbitMQ closes one that answers some addresses.
     """
 
     def __init__(self, address: BrokerAddress, stream: str) -> None:
         self._user = address.user
         self._channel: Channel | None = None
+        self._nodes = ReplyNodes()
         self._notice: control.ProducerNotice | None = None
-        self.link = Link(address, self, title=f"fanlight producer {stream} replies", quiet=True)
+        self.link = Link(
+            address, self, title=f"fanlight producer {stream} replies", quiet=True, header_tables=False
+        )
 
     def on_channel(self, channel: Channel) -> None:
-        self._channel = channel
-        self.link.established()
-        if self._notice is not None:
-            self.announce(self._notice)
+        self._nodes.connected((channel.connection.server_properties or {}).get("platform"))
+        channel.add_on_return_callback(self._returned)
+        channel.basic_consume(DIRECT_REPLY, _ignore, auto_ack=True, callback=partial(self._ready, channel))
 
     def announce(self, notice: control.ProducerNotice) -> None:
         """Send it; once there is a channel, if there is none yet."""
@@ -202,11 +200,39 @@ class _Replies:
 
     def on_down(self) -> None:
         self._channel = None
+        self._nodes.lost()
 
-    def send(self, request: control.ClockRequest, reply_to: str, received_ns: int) -> None:
+    def send(self, request: control.ClockRequest, reply_to: object, received_ns: int) -> None:
         channel = self._channel
         # A reply that had to wait would contain an outdated time.
         if channel is None or not channel.is_open or self.link.unsent_bytes > _MOST_UNSENT_BYTES:
             return
+        if not self._nodes.admit(reply_to, monotonic_ns()):
+            return
         reply = control.answer(request, received_ns=received_ns, now_ns=wall_ns())
-        channel.basic_publish("", reply_to, control.serialize(reply), control_properties(reply, self._user))
+        channel.basic_publish(
+            "", str(reply_to), control.serialize(reply), control_properties(reply, self._user)
+        )
+        if self._nodes.trying:
+            self._prove(channel)
+
+    def _ready(self, channel: Channel, _frame: object) -> None:
+        if self.link.usable(channel):
+            self._channel = channel
+            self.link.established()
+            self._prove(channel)
+            if self._notice is not None:
+                self.announce(self._notice)
+
+    def _prove(self, channel: Channel) -> None:
+        """Have a message returned: with the channel's own address, and only if the channel still exists."""
+        properties = BasicProperties(app_id=APP_ID, delivery_mode=TRANSIENT, reply_to=DIRECT_REPLY)
+        channel.basic_publish("", f"{CONTROL_EXCHANGE}.nobody", b"", properties, mandatory=True)
+
+    def _returned(self, channel: Channel, _method: object, probe: BasicProperties, _body: bytes) -> None:
+        if self.link.usable(channel):
+            self._nodes.proven(probe.reply_to)
+
+
+def _ignore(*_delivery: object) -> None:
+    """Nothing answers the producer."""

@@ -23,6 +23,7 @@ from pika.adapters.utils.nbio_interface import (
 from pika.adapters.utils.selector_ioloop_adapter import SelectorIOServicesAdapter
 
 from fanlight.common.forked import release_in_child
+from fanlight.common.transport.amqp.header_tables import HeaderTableFilter
 from fanlight.common.transport.amqp.plain_tcp import PlainTcpTransport
 
 # Bytes in the kernel's send buffer can be neither counted nor dropped: by default they would be seconds of
@@ -40,8 +41,11 @@ class Transport(AbstractStreamProtocol):
         unreadable: whether it was aborted because pika could not parse a message.
     """
 
-    def __init__(self, connection: AbstractStreamProtocol, sock: socket.socket) -> None:
+    def __init__(
+        self, connection: AbstractStreamProtocol, sock: socket.socket, tables: HeaderTableFilter | None
+    ) -> None:
         self.connection = connection
+        self._tables = tables
         self.first = b""
         self.cause: BaseException | None = None
         self.unreadable = False
@@ -85,7 +89,7 @@ class Transport(AbstractStreamProtocol):
         if not self.first:
             self.first = data
         try:
-            self.connection.data_received(data)
+            self.connection.data_received(data if self._tables is None else self._tables.feed(data))
         except Exception as error:
             # pika has no exception of its own for malformed input.
             if not _raised_by_pika(error):
@@ -108,12 +112,14 @@ class IOServices(SelectorIOServicesAdapter):
     Attributes:
         peer: the address that was last connected to.
         transport: of the latest connection; None before it has one.
+        header_tables: False if pika is to receive messages without their header tables.
     """
 
     def __init__(self, loop: IOLoop) -> None:
         super().__init__(loop)
         self.peer: str | None = None
         self.transport: Transport | None = None
+        self.header_tables = True
         self._sock: socket.socket | None = None
 
     def close_attempt(self) -> None:
@@ -137,7 +143,8 @@ class IOServices(SelectorIOServicesAdapter):
         server_hostname: str | None = None,
     ) -> Any:
         def made() -> Transport:
-            self.transport = Transport(protocol_factory(), sock)
+            tables = None if self.header_tables else HeaderTableFilter()
+            self.transport = Transport(protocol_factory(), sock, tables)
             return self.transport
 
         def done(result: Any) -> None:

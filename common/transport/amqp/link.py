@@ -63,6 +63,7 @@ class Link:
         title: shown as the connection's name in RabbitMQ's console and in log lines.
         quiet: True for further connections of a process: the first one logs what is wrong with the broker
             or the network, and this one only what the broker itself gives as a reason.
+        header_tables: False if the owner reads none: what others write there cannot do harm then.
         on_failed: called in the link's thread when no further attempt is made; None to try for ever.
         on_unreadable: called when a message that pika cannot parse has cost the connection.
         another_way: called when the broker has closed the channel, with the reply code. If it returns True,
@@ -79,6 +80,7 @@ class Link:
         *,
         title: str,
         quiet: bool = False,
+        header_tables: bool = True,
         on_failed: Callable[[FanlightError], None] | None = None,
         on_unreadable: Callable[[WireFormatError], None] = lambda _error: None,
         another_way: Callable[[int | None], bool] = lambda _code: False,
@@ -94,6 +96,7 @@ class Link:
         self._log = OutageLog(_LOG, title, quiet=quiet)
         self._hosts = HostRotation(address.hosts, random.Random())  # noqa: S311 (jitter: no secret)
         self._thread = IOThread(title, on_io_error=self._io_error, on_failed=self._thread_failed)
+        self._thread.services.header_tables = header_tables
         self._node = NodeWatch(self._thread, several=self._hosts.several, give_up=self._give_up)
         self._connection: SelectConnection | None = None
         self._channel: Channel | None = None

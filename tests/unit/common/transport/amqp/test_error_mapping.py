@@ -33,6 +33,7 @@ def opening_vhost(code: int, text: str) -> Exception:
     return exceptions.ProbableAccessDeniedError(repr(exceptions.ConnectionClosedByBroker(code, text)))
 
 
+CHANNELS = "number of channels opened for user 'ann' has reached the maximum allowed user limit of (9)"
 QUEUES = "cannot declare queue 'amq.gen-x': queue limit in vhost 'video' (500) is reached"
 CONNECTIONS = "NOT_ALLOWED - connection refused for user 'ann': user connection limit (4) is reached"
 
@@ -83,6 +84,7 @@ def test_what_trying_again_will_not_help(error: BaseException, says: str) -> Non
         (ConnectionRefusedError(111, "Connection refused"), "is the broker running"),
         (socket.gaierror(-2, "Name or service not known"), "no such host: check --url"),
         (exceptions.AMQPHeartbeatTimeout("x"), "the broker fell silent"),
+        (exceptions.ConnectionClosedByBroker(530, f"NOT_ALLOWED - {CHANNELS}"), "number of channels"),
         (exceptions.ChannelClosedByBroker(406, "PRECONDITION_FAILED - " + QUEUES), "queue limit"),
         (during_login(530, CONNECTIONS), "connection limit"),
         (exceptions.StreamLostError("x"), "the connection was lost"),
