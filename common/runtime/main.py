@@ -25,7 +25,7 @@ from fanlight.common.runtime.logs import LogFormat
 from fanlight.common.runtime.options import OptionGroup, add_flags
 from fanlight.common.runtime.output import unblocked_output
 from fanlight.common.runtime.settings import Operation
-from fanlight.common.runtime.standard_streams import open_closed_streams
+from fanlight.common.runtime.start import open_closed_streams
 
 _LOG = logging.getLogger(__name__)
 

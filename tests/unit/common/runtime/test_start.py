@@ -9,6 +9,7 @@ import pytest
 from tests.support.timing import scaled
 
 ROOT = Path(__file__).parents[4]
+NOBODY = "--url amqp://127.0.0.1:1 --duration 0.2s"
 
 
 def run(code: str, *, shell: str = "") -> subprocess.CompletedProcess[str]:
@@ -37,11 +38,24 @@ def test_a_second_signal_ends_the_process_unless_it_is_the_same_one(later_s: flo
     assert done.returncode == code, done.stderr
 
 
-@pytest.mark.parametrize("closed", ["<&- >&- 2>&-", ">&-", "2>&-", "<&-"])
+@pytest.mark.parametrize("closed", ["</dev/null", "<&- >&- 2>&-", ">&-", "2>&-", "<&-"])
 def test_standard_streams_that_are_closed_are_opened(closed: str) -> None:
     code = (
         "import socket, sys; start.prepare(); sys.stdout.write('x')\n"
-        "sys.stderr.write('x'); sys.stdin.read()"
+        "sys.stderr.write('x'); assert sys.stdin.read() == ''"
         "\nassert socket.socket().fileno() > 2"
     )
     assert run(code, shell=closed).returncode == 0
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    "command", [f"-m consumer {NOBODY} --sink status", f"-m producer {NOBODY}", "-m consumer --help"]
+)
+def test_a_command_runs_as_if_redirected_to_dev_null(command: str, closed: str) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"exec {sys.executable} {command} {closed}"],
+        capture_output=True, text=True, timeout=scaled(30), check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
