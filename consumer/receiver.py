@@ -143,8 +143,6 @@ class Receiver(SubscriberEvents):
         if decision is None:
             return
         verdict = decision.verdict
-        if verdict is not Verdict.DROP_DUPLICATE:
-            self.clock.on_frame(header)
         if verdict is Verdict.DROP_DUPLICATE:
             # Without a broker a new connection repeats the frames since the last keyframe.
             if not self._joining:
@@ -155,6 +153,7 @@ class Receiver(SubscriberEvents):
                 else:
                     self._log.warn(now_ns, "a frame of stream %s came again, or out of order", stream)
             return
+        self.clock.on_frame(header)
         self._joining = False
         self._counters.received(header, len(frame.body), received_ns)
         if decision.lost:
