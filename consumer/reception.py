@@ -52,7 +52,7 @@ class Reception:
         settings: ConsumerSettings,
         *,
         on_encoded: Callable[[EncodedFrame], None] | None = None,
-        pixels: FramePixels = FramePixels.AS_THEY_COME,
+        pixels: FramePixels = FramePixels.AS_DECODED,
     ) -> None:
         max_age_ns = int(settings.max_age_s * 1e9)
         self.counters = ConsumerCounters()
