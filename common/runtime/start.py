@@ -1,7 +1,8 @@
 """Imported first by both commands, so it imports next to nothing itself, not even `typing`.
 
 From then on SIGINT and SIGTERM end the process with code 0 and no traceback, whatever is being imported,
-the standard streams are open, and the secrets of the command line are hidden.
+the standard streams are open (else the next file or socket would become one of them), and the secrets of
+the command line are hidden.
 """
 
 from __future__ import annotations
@@ -43,28 +44,19 @@ def prepare() -> None:
     """To be called in the main thread, at once."""
     for number in SIGNALS:
         signal.signal(number, _end)
-    open_closed_streams()
+    for descriptor, mode in ((0, "r"), (1, "w"), (2, "w")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+        if (sys.stdin, sys.stdout, sys.stderr)[descriptor] is None:
+            name = ("stdin", "stdout", "stderr")[descriptor]
+            stream = open(descriptor, mode, errors="backslashreplace", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
     # Imported late: a signal while modules are loaded is an orderly end, too.
     from fanlight.common.runtime import argv
 
     argv.hide_secrets()
-
-
-def open_closed_streams() -> None:
-    """Make standard streams that the caller has closed (`>&-`) lead to /dev/null.
-
-    Otherwise the next file or socket would get the number of a closed one, and receive what libraries
-    print. To be called before anything is opened.
-    """
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
-        if getattr(sys, name) is None:
-            mode = "w" if number else "r"
-            stream = open(number, mode, errors="backslashreplace", closefd=False)  # noqa: SIM115
-            setattr(sys, name, stream)
 
 
 def _end(number: int, _frame: object) -> None:
