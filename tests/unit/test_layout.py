@@ -55,10 +55,9 @@ TESTED_ELSEWHERE: Final[dict[str, str]] = {
 }
 
 # What each room may import of ours; the longest folder counts.
-EVERYWHERE: Final = (
-    "common.clock", "common.failure", "common.forked", "common.limited_log", "common.outage_log",
-    "common.users",
-)  # fmt: skip
+EVERYWHERE: Final = tuple(
+    f"common.{name}" for name in ("clock", "failure", "forked", "limited_log", "users")
+)
 ROOMS: Final = {
     "common/": ("common.model", "common.clock", "common.former_names"),
     "common/model/": ("common.model",),
