@@ -1,8 +1,7 @@
 """Imported first by both commands, so it imports next to nothing itself, not even `typing`.
 
 From then on SIGINT and SIGTERM end the process with code 0 and no traceback, whatever is being imported,
-the standard streams are open (else the next file or socket would become one of them), and the secrets of
-the command line are hidden.
+and the standard streams are open: without that, the next file or socket would become one of them.
 """
 
 from __future__ import annotations
@@ -51,12 +50,7 @@ def prepare() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
         if (sys.stdin, sys.stdout, sys.stderr)[descriptor] is None:
             name = ("stdin", "stdout", "stderr")[descriptor]
-            stream = open(descriptor, mode, errors="backslashreplace", closefd=False)  # noqa: SIM115
-            setattr(sys, name, stream)
-    # Imported late: a signal while modules are loaded is an orderly end, too.
-    from fanlight.common.runtime import argv
-
-    argv.hide_secrets()
+            setattr(sys, name, open(descriptor, mode, closefd=False))  # noqa: SIM115
 
 
 def _end(number: int, _frame: object) -> None:
