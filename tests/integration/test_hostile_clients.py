@@ -38,8 +38,8 @@ def files_limited(count: int) -> Iterator[None]:
 @pytest.mark.parametrize("design", ["threads", "multiplex"])
 def test_a_thousand_hostile_clients_harm_no_viewer(design: str, stream: str) -> None:
     url = tcp_url(design)
-    options = ("--source", "test", "--size", "320x180", "--codec", "jpeg", "--fps", "30")
-    options += ("--max-clients", str(COUNT))  # those that say hello are clients as any other
+    options = ["--source", "test", "--size", "320x180", "--codec", "jpeg", "--fps", "30"]
+    options += ["--max-clients", str(COUNT)]  # those that say hello are clients as any other
     with contextlib.ExitStack() as stack:
         with files_limited(FILES):
             command = stack.enter_context(running("producer", "--url", url, "--stream", stream, *options))
