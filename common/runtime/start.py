@@ -50,7 +50,8 @@ def prepare() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
         if (sys.stdin, sys.stdout, sys.stderr)[descriptor] is None:
             name = ("stdin", "stdout", "stderr")[descriptor]
-            setattr(sys, name, open(descriptor, mode, closefd=False))  # noqa: SIM115
+            stream = open(descriptor, mode, errors="backslashreplace", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
 
 
 def _end(number: int, _frame: object) -> None:
