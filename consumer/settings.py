@@ -125,7 +125,10 @@ class ConsumerSettings(StreamSettings):
     def _check_outputs(self) -> None:
         outputs = set[str]()
         for spec in self.sinks:
-            output = spec.kind if spec.argument is None else os.path.realpath(spec.argument)
+            try:
+                output = spec.kind if spec.argument is None else os.path.realpath(spec.argument)
+            except FileNotFoundError:  # a relative name, in no folder
+                raise ConfigError("--sink", str(spec), "the current folder was deleted") from None
             if output in outputs:
                 raise ConfigError("--sink", str(spec), "another --sink has the same output")
             outputs.add(output)

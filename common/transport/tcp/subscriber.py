@@ -140,7 +140,8 @@ class TcpSubscriber:
         try:
             self._receive(connection)
         except WireFormatError as error:
-            self._events.on_malformed(error)
+            if connection.welcomed:
+                self._events.on_malformed(error)
             raise ConnectionLost(f"what answers there is not a producer of Fanlight: {error}") from None
         except TokenRefused as error:
             # A producer may come back with another token, and then with ours.
