@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import simplejpeg
 
 from fanlight.common.codec.picture import size_of
 from fanlight.common.model.errors import ConfigError, SourceError
@@ -113,7 +115,8 @@ def test_a_camera_that_sends_fragmented_mp4_is_live(tmp_path: Path, stopping: th
 
 
 def test_jpeg_after_jpeg_is_a_stream_and_no_still_picture(stopping: threading.Event) -> None:
-    body = jpeg()
+    noise = np.random.default_rng(1).integers(0, 256, (240, 320, 3), np.uint8)
+    body = simplejpeg.encode_jpeg(noise, 80, "BGR", "420")  # of the size that a camera's have
 
     def answer(request: Handler) -> None:
         request.send_response(200)
