@@ -220,6 +220,8 @@ class Playback:
             if self._input.timeouts_s is not None:
                 timed_out = isinstance(error, av.error.ExitError)
                 why = failure_reason(error) if timed_out else f"the stream broke off ({reason(error)})"
+                if not (self._arrived_ns or self.endless or timed_out):
+                    why += "; an MP4 without `-movflags +faststart` needs a server that supports ranges"
                 raise SourceError(f"{self._input.name}: {why}") from None
             # A damaged file: what could be read has been played.
             _log.warning("%s: cannot be read to its end: %s", self._input.name, reason(error))

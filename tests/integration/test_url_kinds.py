@@ -100,6 +100,18 @@ def test_a_recording_without_a_length_ends_without_an_error(tmp_path: Path, loop
         source.close()
 
 
+def test_an_index_at_the_end_needs_a_server_that_supports_ranges(tmp_path: Path) -> None:
+    ffmpeg(*pattern(20), *X264, "clip.mp4", cwd=tmp_path)
+    with serving(folder(tmp_path)) as web:
+        source = made(f"{web.url}/clip.mp4")
+        source.open()
+        with pytest.raises(
+            SourceError, match=r"movflags \+faststart` needs a server that supports ranges$"
+        ):
+            source.read()
+        source.close()
+
+
 def test_a_camera_that_sends_fragmented_mp4_is_live(tmp_path: Path, stopping: threading.Event) -> None:
     fragments = ("-movflags", "frag_keyframe+empty_moov+default_base_moof", "-g", "10")
     ffmpeg(*pattern(6), *X264, *fragments, "live.mp4", cwd=tmp_path)
