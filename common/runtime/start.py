@@ -1,6 +1,6 @@
 """Imported first by both commands, so it imports next to nothing itself, not even `typing`.
 
-From then on SIGINT and SIGTERM end the process with code 0 and no traceback, whatever is being imported,
+From then on SIGINT, SIGTERM and SIGHUP end the process with code 0 and no traceback, whatever is being imported,
 and the standard streams are open: without that, the next file or socket would become one of them.
 """
 
@@ -11,7 +11,8 @@ import signal
 import sys
 import time
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# SIGHUP: the terminal is closed, or the connection to it is.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # `timeout` signals its child and then its process group: the child gets the same signal twice.
 SAME_S = 0.5
 
@@ -39,9 +40,14 @@ class Stopping:
 stopping = Stopping()
 
 
+def handled() -> list[int]:
+    """Those of `SIGNALS` that end this process: not a SIGHUP that `nohup` has it ignore."""
+    return [n for n in SIGNALS if n != signal.SIGHUP or signal.getsignal(n) is not signal.SIG_IGN]
+
+
 def prepare() -> None:
     """To be called in the main thread, at once."""
-    for number in SIGNALS:
+    for number in handled():
         signal.signal(number, _end)
     for descriptor, mode in ((0, "r"), (1, "w"), (2, "w")):
         try:

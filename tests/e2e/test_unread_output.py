@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+import av
 import pytest
 
 from tests.integration.test_pipeline import on_air
@@ -59,6 +63,35 @@ def test_a_producer_goes_on_and_ends(broker_url: str, stream: str) -> None:
             assert consumer.wait(30) == 0, consumer.err.text
         producer.send_signal(signal.SIGTERM)
         assert producer.wait(scaled(5)) == 0
+
+
+def test_a_recording_is_complete_when_its_terminal_is_closed(
+    broker_url: str, stream: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "r.mkv"
+    command = [
+        sys.executable,
+        "-m",
+        "consumer",
+        "--url",
+        broker_url,
+        "--stream",
+        stream,
+        "--sink",
+        "status",
+    ]
+    with on_air(stream, broker_url, "jpeg"):
+        process, terminal = pty.fork()
+        if not process:
+            os.chdir(ROOT)
+            os.execve(command[0], [*command, "--sink", f"record:{path}"], clean_environment())
+        wait_until(lambda: path.exists() and path.stat().st_size > 5000, 20, "it records")
+        os.close(terminal)
+        wait_until(lambda: os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT | os.WNOHANG), 5, "it ends")
+    _, status = os.waitpid(process, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    with av.open(str(path)) as recorded:
+        assert recorded.duration, "an index was written"
 
 
 @pytest.mark.parametrize("sink", ["trace:{}/fifo.csv"])
