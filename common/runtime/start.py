@@ -1,7 +1,7 @@
 """Imported first by both commands, so it imports next to nothing itself, not even `typing`.
 
-From then on SIGINT, SIGTERM and SIGHUP end the process with code 0 and no traceback, whatever is being imported,
-and the standard streams are open: without that, the next file or socket would become one of them.
+From then on SIGINT, SIGTERM and SIGHUP end the process with code 0 and no traceback, whatever is being
+imported, and the standard streams are open: without that, the next file or socket would become one of them.
 """
 
 from __future__ import annotations

@@ -69,27 +69,21 @@ def test_a_recording_is_complete_when_its_terminal_is_closed(
     broker_url: str, stream: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "r.mkv"
-    command = [
-        sys.executable,
-        "-m",
-        "consumer",
-        "--url",
-        broker_url,
-        "--stream",
-        stream,
-        "--sink",
-        "status",
-    ]
+    where = ("--url", broker_url, "--stream", stream, "--sink", "status", "--sink", f"record:{path}")
+    controller, terminal = pty.openpty()
+    # The first process of a session that opens a terminal gets its SIGHUP.
+    on_terminal = f'exec "$@" < {os.ttyname(terminal)} > {os.ttyname(terminal)} 2>&1'
     with on_air(stream, broker_url, "jpeg"):
-        process, terminal = pty.fork()
-        if not process:
-            os.chdir(ROOT)
-            os.execve(command[0], [*command, "--sink", f"record:{path}"], clean_environment())
+        process = subprocess.Popen(
+            ["sh", "-c", on_terminal, "sh", sys.executable, "-m", "consumer", *where],
+            cwd=ROOT,
+            env=clean_environment(),
+            start_new_session=True,
+        )
         wait_until(lambda: path.exists() and path.stat().st_size > 5000, 20, "it records")
         os.close(terminal)
-        wait_until(lambda: os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT | os.WNOHANG), 5, "it ends")
-    _, status = os.waitpid(process, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
+        os.close(controller)
+        assert process.wait(scaled(5)) == 0
     with av.open(str(path)) as recorded:
         assert recorded.duration, "an index was written"
 
