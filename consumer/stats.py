@@ -192,7 +192,7 @@ class ConsumerCounters:
         self._counting = threading.RLock()
         # By the names of `ConsumerStats`; the outcomes have the same names.
         self._counts: Counter[str] = Counter()
-        self._stall = StallLimit()
+        self._stall = StallLimit(unknown_s=10)
         self._ages = _Series(_AGE_BOUNDS_S, self._stall)
         self._skews = _Series(_SKEW_BOUNDS_S, self._stall)
         self._jitter = Jitter()

@@ -17,18 +17,20 @@ class StallLimit:
     """The limit follows the source's own rate, so that a slow camera is not taken for a dead one.
 
     It is three intervals, of those that there were lately or of the nominal rate, and at least 3 s; 10 s
-    before the first frame; and two minutes until the rate is known: after eight frames, or an interval
+    before the first frame; and `unknown_s` until the rate is known: after eight frames, or an interval
     of 3 s. (The first few may have been buffered, and come at once.) Not thread-safe.
 
     Args:
         given_s: use this limit instead.
+        unknown_s: two minutes where a frame that comes too late costs the source its connection.
 
     Attributes:
         fps: nominal rate; 0 if there is none.
     """
 
-    def __init__(self, given_s: float | None = None) -> None:
+    def __init__(self, given_s: float | None = None, *, unknown_s: float = _UNKNOWN_S) -> None:
         self.fps = 0.0
+        self._unknown_s = unknown_s
         self._given_s = given_s
         self._longest_s = 0.0
         self._last_ns: int | None = None
@@ -40,7 +42,7 @@ class StallLimit:
             return self._given_s
         nominal_s = _INTERVALS / self.fps if self.fps else 0.0
         if self._frames < _KNOWN_FRAMES and self._longest_s < _LEAST_S:
-            return max(nominal_s, _UNKNOWN_S if self._frames else _FIRST_S)
+            return max(nominal_s, self._unknown_s if self._frames else _FIRST_S)
         return max(_LEAST_S, nominal_s, _INTERVALS * self._longest_s)
 
     def arrived(self, now_ns: int) -> None:

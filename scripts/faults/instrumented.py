@@ -34,11 +34,10 @@ def main() -> int:
 
 
 def _producer(flags: list[str], control: FaultControl) -> int:
-    import numpy as np
+    import av
 
     import fanlight.producer.source as sources
     from fanlight.common.clock import monotonic_ns
-    from fanlight.common.model.frame import MAX_SIDE
     from fanlight.producer.source.base import Captured, Source
     from fanlight.producer.source.frame_code import MODULUS, draw_frame_number
     from fanlight.producer.source.pacing import Clock, Pacer, interval_ns
@@ -81,7 +80,7 @@ def _producer(flags: list[str], control: FaultControl) -> int:
                 return None
             capture_ns = clock.wall_ns()
             if mode is Mode.REFUSED:
-                return Captured(np.zeros((2, MAX_SIDE + 2, 3), np.uint8), capture_ns)
+                return Captured(av.VideoFrame(64, 48, "xv30be"), capture_ns)  # libswscale cannot read it
             pattern = self._patterns[Mode.SMALL if mode is Mode.SMALL else Mode.STEADY]
             image = pattern.draw(self._number, capture_ns)
             height = image.shape[0]

@@ -75,12 +75,16 @@ def show(text: str) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = OneLineParser(prog="demo", description=_DESCRIPTION, epilog=_EPILOG)
-    # How long, in whole or broken seconds or as 20s, 2m: read as everywhere else in Fanlight.
-    parser.add_argument("--seconds", type=_reader(DURATION.read), metavar="N", help="end by itself")
+    parser.add_argument("--seconds", type=_reader(_duration), metavar="N", help="end by itself")
     parser.add_argument("--source", metavar="SOURCE", help="for the producer (default: a test pattern)")
     parser.add_argument("--codec", metavar="CODEC", help="for the producer (default: h264)")
     parser.add_argument("--consumers", type=_reader(COUNT.read), default=4, metavar="N", help="default: 4")
     return parser
+
+
+def _duration(text: str) -> float:
+    """Seconds, as the option's name says, or as 20s, 2m."""
+    return DURATION.read(f"{text}s" if text[-1:].isdigit() else text)
 
 
 def _reader(parse: Callable[[str], _T]) -> Callable[[str], _T]:

@@ -33,7 +33,7 @@ EVENTS = {"presented", "superseded", "late", "undecodable", "awaiting_key"}
 BAD_ARGUMENTS = [
     ("producer", ["--bogus", "1"], ["--bogus", "--help"]),
     ("consumer", ["--url", "http://x"], ["--url", "http://x", "amqp://"]),
-    ("producer", ["--fps", "0"], ["--fps", "'0'", "above 0"]),
+    ("producer", ["--fps", "0"], ["--fps", "'0'", "from 0.000001"]),
     ("producer", ["--source", "missing.mp4"], ["--source", "missing.mp4", "no such file"]),
     ("consumer", ["--sink", "foo"], ["--sink", "foo", "window, status, null"]),
     ("consumer", ["--sink", "record:/nope/x.mp4"], ["--sink", "/nope/x.mp4", "can be written"]),

@@ -163,7 +163,7 @@ SOURCES = [
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_a_secret_of_a_source_is_in_no_log_no_error_no_doctor_and_no_process_list(source: str) -> None:
-    where = ("--url", tcp_url("multiplex"), "--log-format", "json")
+    where = ("--url", tcp_url("multiplex"), "--log-format", "json", "--wait", "0")
     with running("producer", "--source", source.format(SECRET), *where) as given:
         given.wait_line("FANLIGHT_SOURCE or --source-file")
         assert SECRET not in process_list(given.process.pid)
@@ -182,7 +182,7 @@ def test_a_source_comes_from_a_file_and_is_shown_on_request(tmp_path: Path) -> N
     file = tmp_path / "source"
     file.write_text(f"http://127.0.0.1:1/{SECRET}\r\n")
     file.chmod(0o600)
-    where = ("--url", tcp_url("multiplex"))
+    where = ("--url", tcp_url("multiplex"), "--wait", "0")
     code, hidden = run("producer", "--source-file", str(file), *where)
     assert (code, SECRET in output(hidden)) == (1, False)
     code, shown = run("producer", "--source-file", str(file), *where, "--show-source")

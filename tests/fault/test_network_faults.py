@@ -105,7 +105,7 @@ def lines(
 
 
 def wait_line(caplog: pytest.LogCaptureFixture, stream: str, far: str, part: str) -> None:
-    wait_until(lambda: lines(caplog, stream, far, part), 2, f"{part!r} is logged")
+    wait_until(lambda: lines(caplog, stream, far, part), 6, f"{part!r} is logged")
 
 
 def test_packets_vanish_for_longer_than_tcp_is_given(
@@ -201,11 +201,10 @@ def test_a_connection_is_cut(place: Place, stream: str, caplog: pytest.LogCaptur
     caplog.set_level(logging.INFO)
     with scenes(place, stream, proxied=True) as entered:
         for reset in (True, False):
-            wait_long(1.1)  # within a second of the last line there would be none
             caplog.clear()
             for proxy, far in zip(proxies(entered), EVERYBODY, strict=True):
                 assert proxy.cut(reset=reset, refuse=True) >= 1
-                wait_line(caplog, stream, far, "attempt 2")
+                wait_line(caplog, stream, far, "; attempt ")  # known reasons are logged more seldom
                 proxy.admit()
             recovered(entered)
             for far in EVERYBODY:

@@ -25,8 +25,10 @@ def as_user(url: str, user: str) -> str:
 
 @contextlib.contextmanager
 def channel_of(url: str) -> Iterator[BlockingChannel]:
-    """A channel on a connection of its own."""
-    connection = pika.BlockingConnection(pika.URLParameters(url))
+    """A channel on a connection of its own, which may idle: nobody answers heartbeats meanwhile."""
+    parameters = pika.URLParameters(url)
+    parameters.heartbeat = 0
+    connection = pika.BlockingConnection(parameters)
     try:
         yield connection.channel()
     finally:

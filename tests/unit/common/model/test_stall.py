@@ -25,6 +25,7 @@ def test_a_few_frames_do_not_tell_how_slow_a_source_is_but_one_long_interval_doe
     assert (after().seconds, after(0).seconds) == (10, 120)
     assert after(0, 0.001, 0.002, 0.003, 0.004, 0.005, 0.006).seconds == 120
     assert after(0, 0, 4).seconds == 12
+    assert StallLimit(unknown_s=10).seconds == 10
 
 
 def test_a_nominal_rate_is_believed_where_it_is_slower() -> None:
