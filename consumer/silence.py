@@ -14,8 +14,8 @@ _LOG: Final = logging.getLogger(__name__)
 
 NOTHING_ARRIVES: Final = "connected, but nothing arrives; is a producer running?"
 NO_HUB: Final = (
-    "connected, but nothing comes from a hub of this host; is one running (python -m consumer --sink share), "
-    "and a producer?"
+    "connected, but nothing comes from a hub; does one run here (python -m consumer --sink share), "
+    "and does a producer?"
 )
 _BLOCKED: Final = "the broker is blocked: it is short of memory or disk"
 # Why nothing is presented, by the counter that grows.
