@@ -7,12 +7,16 @@ from typing import Final
 
 from fanlight.common.model.stall_detector import StallDetector, grown_most
 from fanlight.common.model.units import duration_text, rough_duration
-from fanlight.consumer.settings import ConsumerSettings
+from fanlight.consumer.settings import ConsumerSettings, Via
 from fanlight.consumer.stats import ConsumerCounters, ConsumerStats
 
 _LOG: Final = logging.getLogger(__name__)
 
 NOTHING_ARRIVES: Final = "connected, but nothing arrives; is a producer running?"
+NO_HUB: Final = (
+    "connected, but nothing comes from a hub; does one run here (python -m consumer --sink share), "
+    "and does a producer?"
+)
 _BLOCKED: Final = "the broker is blocked: it is short of memory or disk"
 # Why nothing is presented, by the counter that grows.
 _REASONS: Final = {
@@ -33,6 +37,7 @@ class StallLog:
         self._settings = settings
         self._counters = counters
         self._detector = StallDetector()
+        self._nothing_arrives = NO_HUB if settings.way is Via.HOST else NOTHING_ARRIVES
         self._before: ConsumerStats | None = None
         self._reason = ""
         self._reason_ns = 0
@@ -48,7 +53,7 @@ class StallLog:
         self._update_reason(before, stats, now_ns)
         self._counters.no_frame = self._reason
         # A pause between frames is usual; frames that are dropped are not.
-        paused = self._reason in ("", NOTHING_ARRIVES)
+        paused = self._reason in ("", self._nothing_arrives)
         stall = self._detector.observe(stats.presented, now_ns, self._patience_ns() if paused else 0)
         if stall is None:
             return
@@ -68,7 +73,7 @@ class StallLog:
         elif stats.blocked:
             self._reason = _BLOCKED
         elif now_ns - self._reason_ns >= max(_RECENT_NS, self._patience_ns()) or not self._reason:
-            self._reason = NOTHING_ARRIVES
+            self._reason = self._nothing_arrives
 
     def _filled(self, reason: str) -> str:
         return reason.format(error=self._counters.last_error, age=self._age())

@@ -156,7 +156,7 @@ class ControlListener:
 
     def _noticed(self, notice: control.ProducerNotice, user: object) -> None:
         if notice.id != self._notice.id:
-            self._others.warn(monotonic_ns(), _ANOTHER, self._stream, notice.name, user)
+            self._others.warn(monotonic_ns(), _ANOTHER, self._stream, notice.name, user or "(not told)")
             self._announce()  # so that it learns of this one
 
 

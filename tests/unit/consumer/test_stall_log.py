@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from fanlight.common.model.errors import DecodeError, WireFormatError
-from fanlight.consumer.settings import ConsumerSettings
-from fanlight.consumer.stall_log import NOTHING_ARRIVES, StallLog
+from fanlight.consumer.settings import ConsumerSettings, Via
+from fanlight.consumer.stall_log import NO_HUB, NOTHING_ARRIVES, StallLog
 from fanlight.consumer.stats import ConsumerCounters, Outcome, Presented
 from tests.support.headers import header
 from tests.unit.consumer.build import SECOND
@@ -18,11 +18,11 @@ YEAR_2026 = 1_780_000_000 * SECOND
 class Bench:
     """One second after the other, with its log."""
 
-    def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
+    def __init__(self, caplog: pytest.LogCaptureFixture, via: Via = Via.AUTO) -> None:
         self._caplog = caplog
         self.counters = ConsumerCounters()
         self.counters.connection(up=True)
-        self.stall_log = StallLog(ConsumerSettings(), self.counters)
+        self.stall_log = StallLog(ConsumerSettings(via=via), self.counters)
         self.now_ns = 0
         self.stall_log.restart(0)
 
@@ -68,6 +68,14 @@ def test_that_nothing_arrives_is_said_within_five_seconds_and_its_end_too(bench:
     assert len(bench.lines(20)) == 4
     assert bench.lines(3, bench.present) == ["frames of stream cam are presented again, after 25 s"]
     assert bench.no_frame == ""
+
+
+def test_without_a_hub_it_is_not_only_the_producer_that_is_asked_about(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench(caplog, Via.HOST)
+    assert bench.lines(4) == [f"no frame of stream cam for 4 s: {NO_HUB}"]
+    assert bench.no_frame == NO_HUB
 
 
 REASONS: dict[str, tuple[str, Callable[[Bench], None]]] = {
