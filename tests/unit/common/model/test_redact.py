@@ -119,6 +119,6 @@ def test_no_password_gets_through(password: str) -> None:
 @given(st.text(max_size=12), st.text(string.ascii_letters, min_size=1, max_size=8))
 def test_no_query_value_gets_through_and_hiding_twice_changes_nothing(around: str, name: str) -> None:
     shown = url_without_secrets(f"http://cam.lan:80/live?{name}={around}s3cret{around}")
-    assert shown.startswith(f"http://cam.lan:80/live?{name}=")
+    assert shown.startswith("http://cam.lan:80/live?")
     assert "s3cret" not in shown
     assert url_without_secrets(shown) == shown
