@@ -10,7 +10,7 @@ from typing import Final
 from fanlight.common.clock import monotonic_ns
 from fanlight.common.model.errors import FanlightError, SourceError
 from fanlight.common.model.retry import backoff
-from fanlight.common.outage_log import OutageLog
+from fanlight.common.transport.outage_log import OutageLog
 from fanlight.producer.source.base import Captured, Source
 from fanlight.producer.worker import Worker
 

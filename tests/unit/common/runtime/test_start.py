@@ -20,12 +20,17 @@ def run(code: str, *, shell: str = "") -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_signal_before_anything_runs_is_an_orderly_end(number: str) -> None:
     done = run(
         f"import os, signal; start.prepare(); os.kill(os.getpid(), signal.{number}); os.write(1, b'x')"
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_nohup_is_heeded() -> None:
+    code = "import os, signal; start.prepare(); os.kill(os.getpid(), signal.SIGHUP); print('on')"
+    assert run(f"import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n{code}").stdout == "on\n"
 
 
 @pytest.mark.parametrize(("later_s", "code"), [(0.4, 0), (0.5, 143), (5.0, 143)])
@@ -35,6 +40,28 @@ def test_a_second_signal_ends_the_process_unless_it_is_the_same_one(later_s: flo
         f"assert not start.stopping.signalled(15, 7.0 + {later_s})"
     )
     assert done.returncode == code, done.stderr
+
+
+def test_a_signal_while_python_shuts_down_changes_nothing() -> None:
+    done = run(
+        "import os\nclass Late:\n  def __del__(self, kill=os.kill, me=os.getpid()): kill(me, 15)\n"
+        "late = Late(); start.prepare()"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", ["producer --doctor", "consumer --sink null"])
+def test_packages_that_are_not_installed_are_one_line(command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", *command.split()],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=scaled(20),
+    )  # fmt: skip
+    program, _ = command.split(maxsplit=1)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"{program}: No module named 'numpy': install its packages, with Python 3.11 or newer: "
+        "pip install -c constraints.txt .\n"
+    )
 
 
 @pytest.mark.parametrize("closed", ["<&- >&- 2>&-", ">&-", "2>&-", "<&-"])
