@@ -178,6 +178,8 @@ class ImagesSource:
         if size_bytes > _MAX_FILE_BYTES:
             raise ValueError(f"it has {size_bytes} bytes: allowed is up to {_MAX_FILE_BYTES}")
         data = path.read_bytes()
+        if data.startswith(_DECODERS["mjpeg"]):
+            data = without_trailer(data)  # may hold a picture of another orientation
         (shown,) = self._display.show(decode_image(data, self._max_pixels), UPRIGHT[orientation(data)])
         return to_picture(shown, self._converter)
 
@@ -212,7 +214,6 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> av.VideoFrame:
         # By default the missing part of a truncated JPEG is filled with grey, without an error. Not for
         # TIFF, where an unknown tag would be an error.
         options["err_detect"] = "explode"
-        data = without_trailer(data)
         check_scans(data)
     decoder.options = options
     try:

@@ -122,7 +122,7 @@ class MediaClock:
 
 
 class TimestampChoice:
-    """Chooses between the two times of a decoded picture, as FFmpeg's `best_effort_timestamp` does.
+    """Chooses between the two times of a decoded picture, much as FFmpeg's `best_effort_timestamp` does.
 
     Where a file stores its packets' order only (AVI, ASF), `pts` is a guess that B-frames prove wrong.
     """
@@ -132,13 +132,14 @@ class TimestampChoice:
         self._faults = [0, 0]
 
     def best(self, pts: int | None, dts: int | None) -> int | None:
-        """The one that has gone back less often so far; in any unit."""
+        """The one that has gone back less often so far, in any unit; None if it is missing."""
         for index, ticks in enumerate((pts, dts)):
             if ticks is not None:
                 last, self._last[index] = self._last[index], ticks
                 self._faults[index] += last is not None and ticks <= last
         pts_faults, dts_faults = self._faults
-        return pts if pts is not None and (dts is None or pts_faults <= dts_faults) else dts
+        trusted = pts_faults <= dts_faults or self._last[1] is None
+        return pts if pts is not None and trusted else dts
 
 
 class FrameRateLimiter:

@@ -80,6 +80,7 @@ class Playback:
         self._arrived_ns = 0
         self._container: InputContainer | None = None
         self._display = DisplayFilter(video.name)
+        self._timestamps = TimestampChoice()
         self._frames: Iterator[tuple[av.VideoFrame, int]] = iter(())
 
     @property
@@ -123,6 +124,7 @@ class Playback:
             size=self._input.size,
             max_pixels=self._input.max_pixels,
         )
+        self._timestamps = TimestampChoice()  # for all passes of a loop: the first one learns
         self._frames = self._decode(container, stream)
 
     def grab(self, stop: threading.Event) -> Captured | None:
@@ -195,13 +197,12 @@ class Playback:
     def _decode_once(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
         self._display.aspect = stream.sample_aspect_ratio  # the container's goes before the codec's
         coded_aspect = stream.codec_context.sample_aspect_ratio
-        timestamps = TimestampChoice()
         try:
             for packet in self._packets(container, stream):
                 try:
                     decoded = [frame for frame in packet.decode() if isinstance(frame, av.VideoFrame)]
                     for frame in decoded:
-                        frame.pts = timestamps.best(frame.pts, frame.dts)
+                        frame.pts = self._timestamps.best(frame.pts, frame.dts)
                     if stream.codec_context.sample_aspect_ratio != coded_aspect:
                         self._display.aspect = stream.codec_context.sample_aspect_ratio
                     frames = [shown for frame in decoded for shown in self._display.show(frame)]

@@ -202,6 +202,16 @@ def test_the_name_of_an_animated_webp_is_said(tmp_path: Path, caplog: pytest.Log
     assert "a.webp: skipped, it cannot be read: it is an animated WebP" in caplog.text
 
 
+def test_a_photo_is_not_turned_as_the_one_behind_it(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x112] = 6
+    behind = io.BytesIO()
+    Image.fromarray(pattern(8)).save(behind, "JPEG", exif=exif)
+    path = save(tmp_path / "photo.jpg", 7)
+    path.write_bytes(path.read_bytes() + behind.getvalue())
+    assert numbers(path) == [7]
+
+
 def test_a_tiff_that_would_be_shown_as_black_is_refused(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

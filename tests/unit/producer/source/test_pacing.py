@@ -130,11 +130,12 @@ class TestMediaClock:
     ("decoded", "chosen"),
     [
         ([(0, 0), (40, 40), (200, 80)], [0, 40, 200]),
-        ([(40, 80), (160, 120), (120, 160), (200, 200), (80, 240)], [40, 160, 160, 200, 240]),
+        ([(40, 80), (160, 120), (120, 160), (200, 200), (80, None)], [40, 160, 160, 200, None]),
         ([(0, 0), (40, 0), (40, 0)], [0, 40, 40]),
         ([(None, 3), (5, None), (None, None)], [3, 5, None]),
+        ([(40, None), (0, None)], [40, 0]),
     ],
-    ids=["a pause", "a guess that B-frames prove wrong", "both repeat", "missing"],
+    ids=["a pause", "a guess that B-frames prove wrong", "both repeat", "missing", "one only"],
 )
 def test_of_two_times_the_one_that_goes_forward_is_chosen(
     decoded: list[tuple[int | None, int | None]], chosen: list[int | None]
