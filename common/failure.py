@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 
 from fanlight.common.model.errors import FanlightError
@@ -16,5 +17,6 @@ def failure(log: logging.Logger, thread: str, error: Exception) -> FanlightError
     """
     if isinstance(error, FanlightError):
         return error
-    log.error("%s: internal error", thread, exc_info=error)
+    with contextlib.suppress(Exception):  # of a handler of the program, which may be what has failed
+        log.error("%s: internal error", thread, exc_info=error)
     return FanlightError(f"{thread}: internal error: {without_secrets(repr(error))}")

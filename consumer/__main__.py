@@ -7,11 +7,10 @@ from fanlight.common.runtime import start
 
 def main() -> int:
     """Run the command with the arguments of this process; returns the exit code."""
-    start.prepare()
-    # Imported late: a signal while modules are loaded is an orderly end, too.
-    from fanlight.common.runtime import argv
+    return start.run("consumer", _run)
 
-    argv.hide_secrets()
+
+def _run() -> int:
     from fanlight.consumer import cli
 
     return cli.main()

@@ -17,8 +17,8 @@ from fanlight.producer.encode import Encode
 from fanlight.producer.frame_encoder import FrameEncoder
 from fanlight.producer.keyframes import KeyframeGovernor
 from fanlight.producer.settings import DEFAULT_FPS, ProducerSettings
-from fanlight.producer.silence import ProducerSilence
 from fanlight.producer.source.base import Captured, Source
+from fanlight.producer.stall_log import StallLog
 from fanlight.producer.stats import Drop, ProducerCounters, ProducerMetrics, ProducerStats
 
 _STOP_S: Final = 1.8
@@ -72,7 +72,7 @@ class Pipeline(transport.PublisherEvents):
             self._slot,
             self._publisher,
             self._counters,
-            ProducerSilence(settings, self._counters),
+            StallLog(settings, self._counters),
             max_age_s=settings.max_age_s,
             on_ended=self._encode_ended,
         )
@@ -115,15 +115,19 @@ class Pipeline(transport.PublisherEvents):
     def _count_skipped(self) -> None:
         self._counters.dropped(Drop.SKIPPED if self._publisher.watched else Drop.UNWATCHED)
 
-    def stop(self) -> None:
-        """Stop all threads, within 2 s. Idempotent and thread-safe, also before `start`."""
-        deadline_s = time.monotonic() + _STOP_S
+    def stop(self, timeout_s: float = _STOP_S) -> None:
+        """Stop all threads, within 2 s. Idempotent and thread-safe, also before `start`.
+
+        Args:
+            timeout_s: for sending what is left, and for the threads to end.
+        """
+        deadline_s = time.monotonic() + timeout_s
         with self._starting:
             self._stopping = True
         if self._capture:
-            self._capture.stop(_STOP_S / 3)
+            self._capture.stop(timeout_s / 3)
         self._slot.close()
-        self._encode.stop(_STOP_S / 4)
+        self._encode.stop(timeout_s / 4)
         if self._slot.take(0) is not None:
             self._count_skipped()
         self._publisher.stop(max(0.2, deadline_s - time.monotonic()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import threading
 import warnings
 from typing import Self, SupportsIndex
@@ -10,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fanlight.common.clock import wall_ns
-from fanlight.common.codec.picture import as_bgr, size_of
+from fanlight.common.codec.picture import as_bgr
 from fanlight.common.forked import OfOneProcess
-from fanlight.common.model.errors import EncodeError, FanlightError, StreamEnded
+from fanlight.common.model.errors import FanlightError, StreamEnded
 from fanlight.common.model.frame import MAX_PIXELS, MAX_SIDE
 from fanlight.common.runtime.x_libraries import unify_x_libraries
 from fanlight.producer.capture_time import present_time
@@ -92,7 +94,8 @@ class Producer(OfOneProcess):
             token=token,
         )
         self._pipeline = Pipeline(settings)
-        self._size = settings.size
+        # One that is scaled may be larger than what receivers accept.
+        self._max_pixels = MAX_PIXELS if settings.size is None else MAX_SIDE**2
         self._max_age_s = settings.max_age_s
         # So that capture times are in the order of sending. Re-entrant: signal handlers may send too.
         self._sending = threading.RLock()
@@ -145,11 +148,7 @@ class Producer(OfOneProcess):
         with self._sending:
             now_ns = wall_ns()
             at_ns = now_ns if capture_ns is None else present_time(capture_ns, now_ns, self._max_age_s)
-            picture = as_bgr(image)
-            width, height = size_of(picture)
-            if self._size is None and (max(width, height) > MAX_SIDE or width * height > MAX_PIXELS):
-                allowed = f"allowed are {MAX_SIDE} pixels a side and {MAX_PIXELS} in all"
-                raise EncodeError(f"image is {width}x{height}: {allowed}")
+            picture = as_bgr(image, self._max_pixels)
             if np.may_share_memory(picture, image):
                 picture = picture.copy()
             if not pipeline.started:
@@ -160,6 +159,12 @@ class Producer(OfOneProcess):
         """Stop publishing, within 2 s. Idempotent and thread-safe, also before `start`."""
         if not self.inherited:
             self._pipeline.stop()
+
+    def __del__(self) -> None:
+        # Left without `close`: its port and connections are free for the next one.
+        with contextlib.suppress(Exception):
+            if not self.inherited and not sys.is_finalizing():
+                self._pipeline.stop(0)
 
     def stop(self) -> None:
         """The old name of `close`."""

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from fanlight.common.model.errors import EncodeError
+from fanlight.common.model.frame import MAX_SIDE
 from fanlight.common.model.pixels import FULL_BGR, PictureFormat, PixelFormat, Pixels, shape
 
 _LIBAV: Final = {PixelFormat.BGR: "bgr24", PixelFormat.I420: "yuv420p", PixelFormat.GREY: "gray"}
@@ -32,11 +33,11 @@ def size_of(picture: Picture) -> tuple[int, int]:
     return picture.width, picture.height
 
 
-def as_bgr(image: npt.NDArray[np.generic]) -> BGR:
+def as_bgr(image: npt.NDArray[np.generic], max_pixels: int = MAX_SIDE**2) -> BGR:
     """Convert an image of a program to BGR: BGR, BGRA (alpha is dropped) or grey, uint8.
 
     Raises:
-        EncodeError: any other shape or type.
+        EncodeError: any other shape or type, or larger. Checked before memory is allocated.
     """
     if not isinstance(image, np.ndarray):
         raise EncodeError(
@@ -49,6 +50,9 @@ def as_bgr(image: npt.NDArray[np.generic]) -> BGR:
     shape = image.shape
     if 0 in shape or not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4))):
         raise EncodeError(f"image has shape {shape}: allowed is (height, width[, 1, 3 or 4])")
+    if max(shape) > MAX_SIDE or shape[0] * shape[1] > max_pixels:
+        allowed = f"allowed are {MAX_SIDE} pixels a side and {max_pixels} in all"
+        raise EncodeError(f"image is {shape[1]}x{shape[0]}: {allowed}")
     if len(shape) == 2:
         image = image[:, :, np.newaxis]
     if image.shape[2] == 1:

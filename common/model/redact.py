@@ -15,7 +15,8 @@ _HIDDEN: Final = "***"
 _SCHEME: Final = re.compile(r"[A-Za-z][\w+.-]*://")
 # `USER:PASSWORD@` without a scheme, up to the last @: an unescaped password may contain any character.
 _LOGIN: Final = re.compile(r"""(?<![^\s='"(,])[^\s:@='"/]*:(?!//|\s).*@""")
-_LOGIN_ALONE: Final = re.compile(r"""(?<![^\s='"(,])[^\s:@='"/]*:(?!//).*@""", re.DOTALL)
+# Slashes before it are those of a mistyped scheme, as in `rtsp//USER:PASSWORD@`.
+_LOGIN_ALONE: Final = re.compile(r"""(?<![^\s='"(,])[^\s:@='"]*:(?!//).*@""", re.DOTALL)
 # In a text a URL ends at white space, or at a quotation mark with nothing but punctuation after it.
 _URL_CHARACTERS: Final = re.compile(r"""(?:[^\s'"<>]|['"](?![\s,;:.)]|$))*""")
 _HOSTS: Final = re.compile(r"(?:(?:\[[^\]]*\]|[^:@\[\]\s]*)(?::\d{1,5})?(?:,|$))+")
@@ -48,7 +49,8 @@ def url_without_secrets(value: str) -> str:
     """The same for a single value: a URL in it extends to its end, whatever characters there are."""
     scheme = _SCHEME.search(value)
     if scheme is None:
-        return _LOGIN_ALONE.sub(f"{_HIDDEN}@", value)
+        path, question, query = _LOGIN_ALONE.sub(f"{_HIDDEN}@", value).partition("?")
+        return path + question + (_query(query) if "=" in query else query)
     return _url(value[: scheme.start()], scheme[0], value[scheme.end() :])
 
 
@@ -106,8 +108,12 @@ def _path(tail: str) -> str:
     path, question, query = before_fragment.partition("?")
     shown = re.sub(r"[^/\\]+", lambda segment: _word(segment[0]), path)
     if question:
-        shown += question + re.sub(r"[^&]+", lambda pair: _pair(pair[0]), query)
+        shown += question + _query(query)
     return shown + (f"#{_HIDDEN}" if fragment else "")
+
+
+def _query(query: str) -> str:
+    return re.sub(r"[^&]+", lambda pair: _pair(pair[0]), query)
 
 
 def _pair(pair: str) -> str:

@@ -25,7 +25,6 @@ from fanlight.common.runtime.logs import LogFormat
 from fanlight.common.runtime.options import OptionGroup, add_flags
 from fanlight.common.runtime.output import unblocked_output
 from fanlight.common.runtime.settings import Operation
-from fanlight.common.runtime.standard_streams import open_closed_streams
 
 _LOG = logging.getLogger(__name__)
 
@@ -103,7 +102,6 @@ def command_line(
         body: called with the function that loads the settings.
         examples: arguments, each with a comment, for `--help`.
     """
-    open_closed_streams()
     called = invocation(program) if argv is None else program
     shown = "\n".join(f"  {called} {example}" for example in examples)
     parser = OneLineParser(

@@ -6,15 +6,22 @@ imported, and the standard streams are open: without that, the next file or sock
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
 import time
 
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 # SIGHUP: the terminal is closed, or the connection to it is.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # `timeout` signals its child and then its process group: the child gets the same signal twice.
 SAME_S = 0.5
+_INSTALL = "install its packages, with Python 3.11 or newer: pip install -c constraints.txt ."
 
 
 class Stopping:
@@ -40,6 +47,25 @@ class Stopping:
 stopping = Stopping()
 
 
+def run(program: str, main: Callable[[], int]) -> int:
+    """Run a command, which `main` imports: a signal while modules are loaded is an orderly end, too.
+
+    Returns:
+        The exit code.
+    """
+    prepare()
+    from fanlight.common.runtime import argv
+
+    argv.hide_secrets()
+    try:
+        return main()
+    except ImportError as error:
+        if (error.name or "").startswith("fanlight"):
+            raise
+        sys.stderr.write(f"{program}: {error}: {_INSTALL}\n")
+        return 1
+
+
 def handled() -> list[int]:
     """Those of `SIGNALS` that end this process: not a SIGHUP that `nohup` has it ignore."""
     return [n for n in SIGNALS if n != signal.SIGHUP or signal.getsignal(n) is not signal.SIG_IGN]
@@ -47,6 +73,8 @@ def handled() -> list[int]:
 
 def prepare() -> None:
     """To be called in the main thread, at once."""
+    # While Python shuts down it would restore the default handlers, which end the process with 128 + n.
+    atexit.register(lambda: [signal.signal(number, signal.SIG_IGN) for number in handled()])
     for number in handled():
         signal.signal(number, _end)
     for descriptor, mode in ((0, "r"), (1, "w"), (2, "w")):
@@ -56,7 +84,8 @@ def prepare() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
         if (sys.stdin, sys.stdout, sys.stderr)[descriptor] is None:
             name = ("stdin", "stdout", "stderr")[descriptor]
-            setattr(sys, name, open(descriptor, mode, closefd=False))  # noqa: SIM115
+            stream = open(descriptor, mode, errors="backslashreplace", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
 
 
 def _end(number: int, _frame: object) -> None:

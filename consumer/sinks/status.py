@@ -98,7 +98,6 @@ class StatusSink(Sink):
             write()
         except BrokenPipeError:
             self._pipe_closed = True
-            self._discard_output()
         except OSError as error:
             raise SinkError(f"status cannot be written: {reason(error)}") from None
 
@@ -107,9 +106,3 @@ class StatusSink(Sink):
             return os.get_terminal_size(self._stream.fileno()).columns or 80
         except OSError:
             return 80
-
-    def _discard_output(self) -> None:
-        # Buffered text would be flushed at exit and raise there again.
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, self._stream.fileno())
-        os.close(null)

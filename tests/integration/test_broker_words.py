@@ -15,11 +15,12 @@ from queue import Queue
 import pytest
 from pika.channel import Channel
 
-from fanlight.common.model.address import BrokerAddress, broker_address
+from fanlight.common.model.address import BrokerAddress
 from fanlight.common.model.errors import FanlightError
 from fanlight.common.transport.amqp.broker_check import broker_checks
 from fanlight.common.transport.amqp.link import Link
 from scripts.private_node import PrivateNode
+from tests.support.addresses import broker_address
 from tests.support.timing import scaled, wait_until
 
 Answer = Callable[[socket.socket], None]
@@ -62,6 +63,17 @@ def reset(peer: socket.socket) -> None:
 def greet(peer: socket.socket) -> None:
     peer.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
     peer.recv(64)
+
+
+def greet_and_wait(peer: socket.socket) -> None:
+    peer.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+    while peer.recv(64):
+        pass
+
+
+def wait(peer: socket.socket) -> None:
+    while peer.recv(64):
+        pass
 
 
 @pytest.fixture
@@ -113,6 +125,8 @@ def first_line(address: BrokerAddress, caplog: pytest.LogCaptureFixture) -> str:
         (hang_up, "hangs up at once: a proxy or container whose broker is not up yet"),
         (reset, "hangs up at once: a proxy or container whose broker is not up yet"),
         (greet, "does not speak AMQP 0-9-1: it says 'SSH-2.0-OpenSSH_9"),
+        (greet_and_wait, "does not speak AMQP 0-9-1: it says 'SSH-2.0-OpenSSH_9"),
+        (wait, "the broker does not answer in time: it hangs, or is slow, or its port is another"),
     ],
 )
 @pytest.mark.brokerless
@@ -120,7 +134,7 @@ def test_what_is_no_broker_is_named(
     answer: Answer, says: str, serve: Callable[[Answer], int], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, logger="fanlight")
-    address = broker_address(f"amqp://127.0.0.1:{serve(answer)}/v")
+    address = broker_address(f"amqp://127.0.0.1:{serve(answer)}/v?connection_timeout=500")
     assert says in first_line(address, caplog)
     (check,) = broker_checks(address, "consumer", "s").values()
     with pytest.raises(FanlightError, match=says.partition(":")[0]):

@@ -9,7 +9,7 @@ import threading
 import psutil
 import pytest
 
-from fanlight.common.shm.folder import SHARED_MEMORY
+from fanlight.common.shm.private_folder import SHARED_MEMORY
 from fanlight.common.transport.tcp.connect import connect
 from fanlight.common.transport.tcp.sockets import Waker
 from fanlight.consumer import Consumer

@@ -24,6 +24,8 @@ from fanlight.common.transport.amqp import tls
 from fanlight.common.transport.amqp.permissions import Role, grant
 
 _FORBIDDEN = 403
+# Of channel 0: a broker's answer to the greeting (AMQP 0-9-1, 4.2.3).
+_METHOD_FRAME: Final = b"\x01\0\0"
 
 # The `repr` of `ConnectionClosedByBroker`.
 _CLOSED: Final = re.compile(r"""ConnectionClosedByBroker: \((\d+)\) ["'](.*)["']$""", re.DOTALL)
@@ -105,8 +107,10 @@ def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -
         )
     if isinstance(cause, exceptions.IncompatibleProtocolError):
         return BrokerUnavailable(f"{address}: {_foreign(unread) if unread else _silent(address, _HUNG_UP)}")
-    if isinstance(cause, AMQPConnectorStackTimeout):
-        return BrokerUnavailable(f"{address}: {_foreign(unread) if unread else _silent(address, _SILENT)}")
+    # In time for the network, TLS or the greeting of AMQP (pika: by its own `close`).
+    if isinstance(cause, (AMQPConnectorStackTimeout, exceptions.ConnectionOpenAborted)):
+        foreign = unread and not unread.startswith(_METHOD_FRAME)
+        return BrokerUnavailable(f"{address}: {_foreign(unread) if foreign else _silent(address, _SILENT)}")
     # Wrapped by pika: it is an attempt to connect. Without TLS this would be an IncompatibleProtocolError.
     if cause is not error and isinstance(cause, (ConnectionResetError, BrokenPipeError, ssl.SSLEOFError)):
         return BrokerUnavailable(f"{address}: {_silent(address, _HUNG_UP)}")
@@ -186,8 +190,6 @@ def _reply_text(error: BaseException) -> str:
         return "the connection was lost"
     if isinstance(error, TimeoutError):
         return "nothing answers in time: is the network up?"
-    if isinstance(error, exceptions.ConnectionOpenAborted):
-        return "the broker does not answer in time"
     if isinstance(error, OSError):
         return reason(error)
     return " ".join(str(argument) for argument in error.args) or type(error).__name__

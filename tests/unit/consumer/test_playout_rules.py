@@ -1,4 +1,4 @@
-"""The promises of DESIGN.md, section 4, of freshness policy and playout together, whatever happens."""
+"""What docs/reliability.md promises of freshness, by policy and playout together, whatever happens."""
 
 from __future__ import annotations
 

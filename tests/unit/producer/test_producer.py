@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import math
+import socket
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from fanlight import ConfigError, Consumer, EncodeError, Producer, StreamEnded
 from fanlight.common.model.address import DEFAULT_URL
 from tests.support.broker import tcp_url
 from tests.support.life_cycles import check_every_order, entered
-from tests.support.timing import scaled
+from tests.support.timing import scaled, wait_until
 
 Image = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 URL = tcp_url("multiplex")
@@ -53,6 +55,7 @@ class NoArray:
         *(image(1, shape) for shape in ((), (5,), (0, 5), (5, 0, 3), (48, 64, 2), (4, 4, 3, 1))),
         image(1, (20_000, 2, 3)),
         np.broadcast_to(np.uint8(1), (6000, 6000)),  # more pixels than a receiver accepts
+        np.broadcast_to(np.uint8(1), (100_000, 100_000)),  # 10 GB, 28 as BGR
     ],
 )
 def test_what_is_no_picture_is_refused_in_one_line_and_not_counted(out: Producer, wrong: Any) -> None:
@@ -60,6 +63,29 @@ def test_what_is_no_picture_is_refused_in_one_line_and_not_counted(out: Producer
         out.send(wrong)
     assert "\n" not in str(caught.value)
     assert out.stats().captured == 0
+
+
+def test_a_picture_that_is_scaled_is_refused_only_where_no_converter_takes_it() -> None:
+    with Producer(url=tcp_url("multiplex"), size=(64, 48)) as out:
+        out.send(np.broadcast_to(np.uint8(1), (6000, 6000)))
+        with pytest.raises(EncodeError, match=r"^image is 100000x100000: allowed"):
+            out.send(np.broadcast_to(np.uint8(1), (100_000, 100_000, 3)))
+    assert out.stats().captured == 1
+
+
+def test_a_producer_left_without_close_frees_its_address() -> None:
+    url = tcp_url("multiplex")
+    address = ("127.0.0.1", urlsplit(url).port)
+
+    def listens() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(address) == 0
+
+    out = Producer(url=url)
+    out.send(image(1))
+    wait_until(listens, 10, "it listens")
+    del out
+    wait_until(lambda: not listens(), 10, "its address is free")
 
 
 @pytest.mark.parametrize(

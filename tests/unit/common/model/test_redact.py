@@ -89,6 +89,21 @@ def test_a_text_without_secrets_is_kept(text: str) -> None:
     assert without_secrets(text) == text
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("rtsp//u:secret@cam/x", "***@cam/x"),
+        ("rtsp:/u:secret@cam/x", "***@cam/x"),
+        ("//u:secret@cam/x", "***@cam/x"),
+        ("cam.lan/video?user=u&pwd=secret", "cam.lan/video?user=***&pwd=***"),
+        ("rtsp//cam/x?k=secret", "rtsp//cam/x?k=***"),
+        ("run=3/img-?.png", "run=3/img-?.png"),
+    ],
+)
+def test_a_url_whose_scheme_is_mistyped_or_missing_hides_its_secrets(value: str, shown: str) -> None:
+    assert url_without_secrets(value) == shown == url_without_secrets(shown)
+
+
 def test_a_url_in_a_text_ends_with_its_line() -> None:
     text = 'rtsp://u:x\nFile "a.py": b\n@property'
     assert without_secrets(text) == 'rtsp://u:***\nFile "a.py": b\n@property'

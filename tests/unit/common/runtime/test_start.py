@@ -42,6 +42,28 @@ def test_a_second_signal_ends_the_process_unless_it_is_the_same_one(later_s: flo
     assert done.returncode == code, done.stderr
 
 
+def test_a_signal_while_python_shuts_down_changes_nothing() -> None:
+    done = run(
+        "import os\nclass Late:\n  def __del__(self, kill=os.kill, me=os.getpid()): kill(me, 15)\n"
+        "late = Late(); start.prepare()"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", ["producer --doctor", "consumer --sink null"])
+def test_packages_that_are_not_installed_are_one_line(command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", *command.split()],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=scaled(20),
+    )  # fmt: skip
+    program, _ = command.split(maxsplit=1)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"{program}: No module named 'numpy': install its packages, with Python 3.11 or newer: "
+        "pip install -c constraints.txt .\n"
+    )
+
+
 @pytest.mark.parametrize("closed", ["<&- >&- 2>&-", ">&-", "2>&-", "<&-"])
 def test_standard_streams_that_are_closed_are_opened(closed: str) -> None:
     code = (

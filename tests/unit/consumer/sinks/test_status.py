@@ -106,15 +106,16 @@ def test_a_terminal_has_the_line_redrawn_in_place(monkeypatch: pytest.MonkeyPatc
 def test_a_reader_that_goes_ends_the_consumer_without_a_traceback() -> None:
     program = (
         "import sys\n"
+        "from fanlight.common.runtime.output import unblocked_output\n"
         "from fanlight.consumer.sinks import status\n"
         "from tests.unit.consumer.sinks.build import context\n"
         "status._PLAIN_INTERVAL_NS = 0\n"
-        "sink = status.StatusSink(context())\n"
         "ticks = 0\n"
-        "while sink.tick():\n"
-        "    ticks += 1\n"
-        "sink.close()\n"
-        "print('more')\n"
+        "with unblocked_output():\n"
+        "    sink = status.StatusSink(context())\n"
+        "    while sink.tick():\n"
+        "        ticks += 1\n"
+        "    sink.close()\n"
         "print('ended', ticks, file=sys.stderr)\n"
     )
     with subprocess.Popen(

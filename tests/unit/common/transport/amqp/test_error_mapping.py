@@ -12,9 +12,9 @@ from pika.adapters.utils.connection_workflow import (
     AMQPConnectorStackTimeout,
 )
 
-from fanlight.common.model.address import broker_address
 from fanlight.common.model.errors import BrokerRefused, BrokerUnavailable
 from fanlight.common.transport.amqp.error_mapping import explain, network_is_out
+from tests.support.addresses import broker_address
 
 ADDRESS = broker_address("amqp://ann:secret@broker:5673/video")
 LOGIN = "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN"
@@ -96,7 +96,6 @@ def test_what_trying_again_will_not_help(error: BaseException, says: str) -> Non
         ),
         (OSError(113, "No route to host"), "No route to host"),
         (TimeoutError(), "nothing answers in time"),
-        (exceptions.ConnectionOpenAborted("Connection.close() called"), "does not answer in time"),
         (OSError(errno.ETIMEDOUT, "Connection timed out"), "the network is silent"),
         (
             AMQPConnectorSocketConnectError(OSError(errno.ETIMEDOUT, "Connection timed out")),
@@ -119,6 +118,7 @@ def test_what_may_be_better_next_time(error: BaseException, says: str) -> None:
         raise explained
 
 
+CLOSED_IN_TIME = exceptions.ConnectionOpenAborted("Connection.close() called")
 TLS = broker_address("amqps://ann:secret@broker/video")
 EXPIRED = (
     "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate has expired (_ssl.c:1006)"
@@ -181,9 +181,16 @@ def test_what_answers_instead_of_a_broker_is_named(answer: bytes, says: str) -> 
 )
 def test_what_says_nothing_is_named_by_its_port(url: str, says: str) -> None:
     wrapped = exceptions.AMQPConnectionError(AMQPConnectionWorkflowFailed([AMQPConnectorStackTimeout()]))
-    explained = explain(wrapped, broker_address(url))
-    assert isinstance(explained, BrokerUnavailable)
-    assert says in str(explained)
+    for error in (wrapped, CLOSED_IN_TIME):
+        explained = explain(error, broker_address(url))
+        assert isinstance(explained, BrokerUnavailable)
+        assert says in str(explained)
+
+
+def test_what_says_something_and_then_nothing_is_named() -> None:
+    assert "it says '220 mail ESMTP'" in str(explain(CLOSED_IN_TIME, ADDRESS, b"220 mail ESMTP\r\n"))
+    start = b"\x01\0\0\0\0\x02\0\0\n\0\n\0\t"
+    assert "the broker does not answer in time" in str(explain(CLOSED_IN_TIME, ADDRESS, start))
 
 
 @pytest.mark.parametrize("error", [ConnectionResetError(104, "reset"), ssl.SSLEOFError(8, "[SSL: EOF] x")])

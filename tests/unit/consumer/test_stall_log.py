@@ -7,7 +7,7 @@ import pytest
 
 from fanlight.common.model.errors import DecodeError, WireFormatError
 from fanlight.consumer.settings import ConsumerSettings, Via
-from fanlight.consumer.silence import NO_HUB, NOTHING_ARRIVES, ConsumerSilence
+from fanlight.consumer.stall_log import NO_HUB, NOTHING_ARRIVES, StallLog
 from fanlight.consumer.stats import ConsumerCounters, Outcome, Presented
 from tests.support.headers import header
 from tests.unit.consumer.build import SECOND
@@ -22,9 +22,9 @@ class Bench:
         self._caplog = caplog
         self.counters = ConsumerCounters()
         self.counters.connection(up=True)
-        self.silence = ConsumerSilence(ConsumerSettings(via=via), self.counters)
+        self.stall_log = StallLog(ConsumerSettings(via=via), self.counters)
         self.now_ns = 0
-        self.silence.restart(0)
+        self.stall_log.restart(0)
 
     def present(self, fps: float = 30.0) -> None:
         shown = header()._replace(fps=fps)
@@ -37,7 +37,7 @@ class Bench:
             if callable(what):
                 what()
             self.now_ns += SECOND
-            self.silence.observe(self.counters.stats(self.now_ns), self.now_ns)
+            self.stall_log.observe(self.counters.stats(self.now_ns), self.now_ns)
         return [record.getMessage() for record in self._caplog.records]
 
     @property
@@ -123,6 +123,6 @@ def test_a_slow_camera_is_not_silent(bench: Bench) -> None:
 def test_the_time_without_a_connection_does_not_count(bench: Bench) -> None:
     bench.lines(3)
     bench.now_ns += 60 * SECOND
-    bench.silence.restart(bench.now_ns)
+    bench.stall_log.restart(bench.now_ns)
     assert bench.lines(3) == []
     assert bench.lines(1) == [f"no frame of stream cam for 4 s: {NOTHING_ARRIVES}"]
