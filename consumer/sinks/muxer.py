@@ -5,6 +5,7 @@ Bodies are copied without re-encoding; only raw pictures are encoded, with libx2
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +20,8 @@ from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader, rate_f
 FORMATS: Final = {".mp4": "mp4", ".mkv": "matroska"}
 _TRACKS: Final = {Codec.H264: "h264", Codec.JPEG: "mjpeg", Codec.PNG: "png", Codec.RAW: "h264"}
 _TIME_BASE: Final = Fraction(1, 90_000)
+# A start code, and the NAL unit after it.
+_NAL_UNIT: Final = re.compile(rb"\x00\x00\x01[^\x00]")
 _RAW_CRF: Final = 18
 # Fragments and clusters are self-contained: kill -9 only loses the current one. A cluster costs 20
 # bytes, so each frame has its own; a fragment costs more and is slower to find. Fragments that start at
@@ -114,11 +117,15 @@ class Muxer:
         Raises:
             OSError: the file cannot be written.
             FFmpegError: libav refuses the body.
+            SinkError: there is nothing in it.
         """
         body, key = frame.body, frame.header.key
         if self._encoder is not None:
             encoded = self._encoder.encode(self._pixels.decode(frame).pixels(), key=False)
             body, key = encoded.body, encoded.key
+        # Players refuse a whole MP4 file if one of its fragments begins with nothing.
+        if not (_NAL_UNIT.search(body) if _TRACKS[frame.header.codec] == "h264" else body):
+            raise SinkError(f"a body of {frame.header.codec} with nothing in it")
         packet = av.Packet(body)
         packet.stream = self._stream
         packet.time_base = _TIME_BASE

@@ -169,6 +169,33 @@ def test_the_first_frames_are_in_the_file_before_it_is_closed(
         assert sum(1 for _ in container.decode(video=0)) >= 1
 
 
+@pytest.mark.parametrize("name", ["r.mp4", "r.mkv"])
+@pytest.mark.parametrize(
+    ("of", "body"),
+    [
+        (Codec.JPEG, b""),
+        (Codec.H264, b""),
+        (Codec.H264, b"\0\0\0\1"),
+        (Codec.H264, b"\0\0\1" * 5),
+        (Codec.H264, b"\xff\xd8\xff\xd9"),
+    ],
+)
+def test_a_frame_with_nothing_in_it_does_not_spoil_the_file(
+    tmp_path: Path, name: str, of: Codec, body: bytes
+) -> None:
+    muxer = Muxer((tmp_path / name).open("xb", buffering=0), header(of=of))
+    frames = encoded(30, of=of)
+    for frame in frames:
+        muxer.write(frame, frame.header.seq * STEP_NS)
+        if frame.header.seq % 5 == 0:  # some of them are the first of a fragment
+            empty = replace(frame, body=body, header=frame.header._replace(key=True))
+            with pytest.raises(SinkError, match="with nothing in it"):
+                muxer.write(empty, frame.header.seq * STEP_NS)
+    muxer.close()
+    with av.open(str(tmp_path / name)) as container:
+        assert sum(1 for _ in container.decode(video=0)) == len(frames)
+
+
 def test_the_duration_is_that_of_the_frames(tmp_path: Path) -> None:
     muxer = Muxer((tmp_path / "r.mkv").open("xb", buffering=0), header())
     for frame in encoded(15):
