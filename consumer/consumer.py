@@ -11,7 +11,7 @@ from typing import Final, Self
 
 from fanlight.common.forked import OfOneProcess
 from fanlight.common.model.errors import FanlightError, StreamEnded
-from fanlight.common.model.units import SWITCH, Notation, argument, number
+from fanlight.common.model.units import SWITCH, Notation, checked, number
 from fanlight.common.runtime.x_libraries import unify_x_libraries
 from fanlight.consumer.delivery import FramePixels
 from fanlight.consumer.frame import Frame
@@ -96,7 +96,7 @@ class Consumer(OfOneProcess):
         token: str | None = None,
     ) -> None:
         super().__init__()
-        zero_copy = argument("zero_copy", zero_copy, SWITCH)
+        zero_copy = checked("zero_copy", zero_copy, SWITCH.check)
         self._settings = ConsumerSettings.of_program(
             stream=stream,
             name=name,
@@ -104,7 +104,7 @@ class Consumer(OfOneProcess):
             delay_s=delay_s,
             max_age_s=max_age_s,
             via=via,
-            sinks=(SinkSpec("share"),) if argument("share", share, SWITCH) else (),
+            sinks=(SinkSpec("share"),) if checked("share", share, SWITCH.check) else (),
             format=format,
             share_format=format,
             size=size,
@@ -166,7 +166,7 @@ class Consumer(OfOneProcess):
         """
         self.check_process()
         if timeout_s is not None:
-            timeout_s = argument("timeout_s", timeout_s, _TIMEOUT)
+            timeout_s = checked("timeout_s", timeout_s, _TIMEOUT.check)
         if self._reader == threading.get_ident():
             raise FanlightError("a signal handler cannot call read() of the Consumer that it interrupted")
         if not self._started:

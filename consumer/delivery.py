@@ -27,7 +27,7 @@ _new: Final = tuple.__new__
 class FramePixels(Enum):
     """What `Frame.image` is."""
 
-    AS_THEY_COME = auto()
+    AS_DECODED = auto()
     """Perhaps the memory of a hub, perhaps with padded rows: for sinks, which look at it once."""
     CONTIGUOUS = auto()
     """Perhaps the memory of a hub."""
@@ -40,7 +40,7 @@ class Delivery:
 
     Args:
         now_ns: the monotonic clock.
-        pixels: what frames get: `AS_THEY_COME`, `CONTIGUOUS` or `OWN`.
+        pixels: what frames get: `AS_DECODED`, `CONTIGUOUS` or `OWN`.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Delivery:
         max_age_ns: int,
         counters: ConsumerCounters,
         now_ns: Callable[[], int] = clock.monotonic_ns,
-        pixels: FramePixels = FramePixels.AS_THEY_COME,
+        pixels: FramePixels = FramePixels.AS_DECODED,
     ) -> None:
         self._max_age_ns = max_age_ns
         self._counters = counters
@@ -90,7 +90,7 @@ class Delivery:
             lost: total of lost frames before this one.
             picture: the shared memory of `image`, if it comes from a hub.
         """
-        if self._pixels is not FramePixels.AS_THEY_COME:
+        if self._pixels is not FramePixels.AS_DECODED:
             image = self._for_program(image, picture)
         now_ns = self._now_ns()
         if due_ns is not None and due_ns > now_ns:

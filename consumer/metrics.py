@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from fanlight.common.observe.health import BLOCKED, Health, seconds_since
-from fanlight.consumer.silence import NOTHING_ARRIVES
+from fanlight.consumer.stall_log import NOTHING_ARRIVES
 from fanlight.consumer.stats import ConsumerMetrics, Outcome
 
 if TYPE_CHECKING:

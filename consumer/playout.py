@@ -157,10 +157,10 @@ class LatestPlayout:
         self._clear()
         return step
 
-    def clear(self) -> list[Dropped]:
+    def clear(self) -> tuple[Dropped, ...]:
         """Drop all frames."""
         # The one that the newest supersedes was returned when that came.
-        dropped = [Dropped(old, Outcome.AWAITING_KEY) for old in self._chain[-1:] if old.showable]
+        dropped = tuple(Dropped(old, Outcome.AWAITING_KEY) for old in self._chain[-1:] if old.showable)
         self._clear()
         return dropped
 
@@ -267,14 +267,9 @@ class SyncPlayout:
         due_ns = None if newest is None else self._due_ns(newest)
         return PlayoutStep(newest, due_ns, tuple(dropped), decode=tuple(decode))
 
-    def clear(self) -> list[Dropped]:
+    def clear(self) -> tuple[Dropped, ...]:
         """Drop all frames."""
-        shown_no_more = islice(self._frames, self._set_aside, None)
-        dropped = [Dropped(old, Outcome.AWAITING_KEY) for old in shown_no_more if old.showable]
-        self._frames.clear()
-        self._begun = self._set_aside = 0
-        self._prepared = False
-        return dropped
+        return self._give_up(len(self._frames), Outcome.AWAITING_KEY)
 
     def _clock_was_set(self) -> tuple[Dropped, ...]:
         """Frames stamped before the clock was set have no meaningful playout time: they are not shown."""
@@ -286,12 +281,12 @@ class SyncPlayout:
     def _is_due(self, arrived: ReceivedFrame, now_ns: int) -> bool:
         return self._set_aside > 0 or not arrived.showable or self._due_ns(arrived) <= now_ns
 
-    def _give_up(self, count: int) -> tuple[Dropped, ...]:
+    def _give_up(self, count: int, outcome: Outcome = Outcome.SUPERSEDED) -> tuple[Dropped, ...]:
         begun, set_aside = self._begun, self._set_aside
         given_up = [self._pop() for _ in range(count)]
         if self._frames and any(old.reset for old in given_up[begun:]):
             self._frames[0] = self._frames[0]._replace(reset=True)
-        return tuple(Dropped(old, Outcome.SUPERSEDED) for old in given_up[set_aside:] if old.showable)
+        return tuple(Dropped(old, outcome) for old in given_up[set_aside:] if old.showable)
 
     def _pop(self) -> ReceivedFrame:
         self._begun = max(0, self._begun - 1)

@@ -29,7 +29,7 @@ from fanlight.consumer.mailbox import Mailbox
 from fanlight.consumer.playout import ReceivedFrame
 from fanlight.consumer.producer_clock import ProducerClock
 from fanlight.consumer.settings import ConsumerSettings
-from fanlight.consumer.silence import ConsumerSilence
+from fanlight.consumer.stall_log import StallLog
 from fanlight.consumer.stats import ConsumerCounters, ConsumerStats, Outcome
 
 _LOG: Final = logging.getLogger(__name__)
@@ -132,7 +132,7 @@ class Receiver(SubscriberEvents):
         self.admission = Admission(int(settings.max_age_s * 1e9))
         self._joining = False
         self._lag = LagDetector()
-        self._silence = ConsumerSilence(settings, counters)
+        self._stall_log = StallLog(settings, counters)
         self._log = LimitedLog(_LOG)
         self._others = LimitedLog(_LOG, _OTHERS_INTERVAL_NS)
 
@@ -143,8 +143,6 @@ class Receiver(SubscriberEvents):
         if decision is None:
             return
         verdict = decision.verdict
-        if verdict is not Verdict.DROP_DUPLICATE:
-            self.clock.on_frame(header)
         if verdict is Verdict.DROP_DUPLICATE:
             # Without a broker a new connection repeats the frames since the last keyframe.
             if not self._joining:
@@ -155,6 +153,7 @@ class Receiver(SubscriberEvents):
                 else:
                     self._log.warn(now_ns, "a frame of stream %s came again, or out of order", stream)
             return
+        self.clock.on_frame(header)
         self._joining = False
         self._counters.received(header, len(frame.body), received_ns)
         if decision.lost:
@@ -188,7 +187,7 @@ class Receiver(SubscriberEvents):
 
     def on_connected(self) -> None:
         self._counters.connection(up=True)
-        self._silence.restart(self.clock.monotonic_ns())
+        self._stall_log.restart(self.clock.monotonic_ns())
         if not self.admission.paused:
             self.on_following()
 
@@ -212,7 +211,7 @@ class Receiver(SubscriberEvents):
         now_ns = self.clock.monotonic_ns()
         stats = self._counters.stats(now_ns)
         self._send(_report(self._settings, stats))
-        self._silence.observe(stats, now_ns)
+        self._stall_log.observe(stats, now_ns)
         skipped, decoding_s = stats.superseded + stats.late, self._counters.decoding.snapshot().total
         lag = self._lag.observe(stats.received, skipped, decoding_s, now_ns / 1e9)
         if lag is not None:

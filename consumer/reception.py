@@ -16,7 +16,7 @@ from fanlight.common.clock import monotonic_ns
 from fanlight.common.model.control import ControlMessage
 from fanlight.common.model.errors import FanlightError
 from fanlight.common.model.frame import EncodedFrame
-from fanlight.common.shm import folder
+from fanlight.common.shm import private_folder
 from fanlight.common.shm.names import RingName, source_of
 from fanlight.common.shm.reader import Attachment
 from fanlight.consumer.delivery import Delivery, FramePixels
@@ -52,7 +52,7 @@ class Reception:
         settings: ConsumerSettings,
         *,
         on_encoded: Callable[[EncodedFrame], None] | None = None,
-        pixels: FramePixels = FramePixels.AS_THEY_COME,
+        pixels: FramePixels = FramePixels.AS_DECODED,
     ) -> None:
         max_age_ns = int(settings.max_age_s * 1e9)
         self.counters = ConsumerCounters()
@@ -152,7 +152,7 @@ class Reception:
 
     def _hub_search(self) -> HubSearch | None:
         settings = self._settings
-        if settings.way is Via.BROKER or not folder.can_share():
+        if settings.way is Via.BROKER or not private_folder.can_share():
             return None
         ring = RingName(settings.stream, settings.picture_format, source_of(settings.address))
         admission = self._receiver.admission

@@ -9,7 +9,7 @@ from typing import Final
 from fanlight.common import clock
 from fanlight.common.limited_log import LimitedLog
 from fanlight.common.model.errors import SharingError
-from fanlight.common.shm import folder
+from fanlight.common.shm import locks, private_folder
 from fanlight.common.shm.names import RingName
 from fanlight.common.shm.reader import Attachment
 from fanlight.common.users import user_name
@@ -59,7 +59,7 @@ class HubSearch:
     def find(self, now_ns: int) -> Attachment | None:
         """A live hub; `now_ns` is monotonic."""
         try:
-            names = folder.segments(self._ring)
+            names = locks.segments(self._ring)
         except SharingError as error:
             self._warn(str(error), now_ns)
             return None
@@ -103,7 +103,7 @@ class HubSearch:
 
 def absence(ring: RingName) -> str:
     """Why no hub can be used, and what to do."""
-    hubs = folder.hubs(ring.stream)
+    hubs = locks.hubs(ring.stream)
     if ring.lock in hubs:
         return f"the hub has no frames of {ring.stream} yet: is the producer running?"
     text = f"no hub of this user shares {ring.stream} as {ring.picture_format} from this --url"
@@ -111,7 +111,8 @@ def absence(ring: RingName) -> str:
         shared = {name.rsplit(".", 3)[1] for name in hubs}
         text += f" (hubs share {', '.join(sorted(shared))}: see --format, --size, --url)"
     users = [
-        f"a hub of user {user_name(user)} serves that user only" for user in sorted(folder.other_users())
+        f"a hub of user {user_name(user)} serves that user only"
+        for user in sorted(private_folder.other_users())
     ]
     return "; ".join([text, *users, "start one (python -m consumer --sink share) or omit --via host"])
 

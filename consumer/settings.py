@@ -15,7 +15,7 @@ from fanlight.common.model.pixels import PIXEL_FORMAT, PictureFormat, PixelForma
 from fanlight.common.model.units import Notation, duration_text
 from fanlight.common.runtime.options import option
 from fanlight.common.runtime.settings import MAX_WAIT, StreamSettings
-from fanlight.common.shm import folder
+from fanlight.common.shm import private_folder
 from fanlight.consumer.sink_spec import SINK, SINKS, SinkSpec
 
 _NEED_STREAM: Final = frozenset({"share", "record"})
@@ -138,7 +138,7 @@ class ConsumerSettings(StreamSettings):
         # A hub may share the environment of its consumers; it ignores `via`, since it needs the stream.
         if self.via is Via.HOST and "record" in kinds and not self.shares:
             raise ConfigError("--via", str(self.via), "record needs the stream: allowed is auto or broker")
-        if self.via is Via.HOST and not folder.can_share():
+        if self.via is Via.HOST and not private_folder.can_share():
             raise ConfigError("--via", str(self.via), "this host cannot share pictures: allowed is broker")
         picture_format = self.picture_format
         if picture_format.pixel_format is PixelFormat.I420:

@@ -22,9 +22,7 @@ DESCRIPTIONS: Final = {
 }
 """What each sink does, by its form on the command line; docs/reference.md is made from it."""
 
-SINKS: Final = "window, status, null, share, snapshot:FILE, record:FILE or trace:FILE"
-_PLAIN: Final = ("window", "status", "null", "share")
-_TO_FILE: Final = ("snapshot", "record", "trace")
+SINKS: Final = " or ".join(", ".join(DESCRIPTIONS).rsplit(", ", 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +44,9 @@ class SinkSpec:
 def parse_sink(text: str) -> SinkSpec:
     """Parse `KIND` or `KIND:FILE`. Raises ValueError with the allowed forms."""
     kind, colon, argument = text.strip().partition(":")
-    if kind in _PLAIN and not colon:
+    if kind in DESCRIPTIONS and not colon:
         return SinkSpec(kind)
-    if kind in _TO_FILE and argument:
+    if f"{kind}:FILE" in DESCRIPTIONS and argument:
         # In `record:~/x.mp4` the shell leaves the ~.
         return SinkSpec(kind, os.path.expanduser(argument))
     raise ValueError(SINKS)

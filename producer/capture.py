@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from fanlight.common.clock import monotonic_ns
-from fanlight.common.limited_log import LimitedLog
 from fanlight.common.model.errors import FanlightError, SourceError
 from fanlight.common.model.retry import backoff
+from fanlight.common.transport.outage_log import OutageLog
 from fanlight.producer.source.base import Captured, Source
 from fanlight.producer.worker import Worker
 
@@ -64,7 +64,7 @@ class Capture(Worker):
     def _read_and_reopen(self) -> None:
         source = self._source
         delays = self._delays()
-        warnings, infos = LimitedLog(_LOG), LimitedLog(_LOG, level=logging.INFO)
+        outage = OutageLog(_LOG, "source")
         began_ns = monotonic_ns()
         failed = False
         while not self._stopping.is_set():
@@ -72,24 +72,25 @@ class Capture(Worker):
             opened_ns = monotonic_ns()
             try:
                 source.open()
-                if failed:
-                    infos.warn(monotonic_ns(), "source %s is %s", source, "back" if before else "there")
-                failed = False
                 opened_ns = monotonic_ns()
+                if failed and not self._stopping.is_set():
+                    outage.over(opened_ns, source)
+                failed = False
                 self._read_all()
             except SourceError as error:
                 if not source.live or self._stopping.is_set() or self._gives_up(began_ns):
                     raise
                 failed = True
-                back = "to come back" if self._pictures else "(--wait)"
-                warnings.warn(monotonic_ns(), "%s; waiting for it %s", error, back)
+                # One that ends as soon as it is opened is not asked again and again.
+                if self._pictures > before and monotonic_ns() - opened_ns > _STEADY_NS:
+                    delays = self._delays()
+                delay_s = next(delays)
+                where = "" if self._pictures else " (--wait)"
+                outage.failed(monotonic_ns(), str(error), delay_s, where)
             else:
                 return
             source.close()
-            # One that ends as soon as it is opened is not asked again and again.
-            if self._pictures > before and monotonic_ns() - opened_ns > _STEADY_NS:
-                delays = self._delays()
-            self._stopping.wait(next(delays))
+            self._stopping.wait(delay_s)
 
     def _gives_up(self, began_ns: int) -> bool:
         """Whether the source was never there, and has been waited for long enough."""

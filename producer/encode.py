@@ -19,8 +19,8 @@ from fanlight.common.model.reasons import reason
 from fanlight.common.runtime.slot import NewestSlot
 from fanlight.common.transport import Publisher
 from fanlight.producer.frame_encoder import FrameEncoder
-from fanlight.producer.silence import ProducerSilence
 from fanlight.producer.source.base import Captured
+from fanlight.producer.stall_log import StallLog
 from fanlight.producer.stats import Drop, ProducerCounters
 from fanlight.producer.worker import Worker
 
@@ -48,7 +48,7 @@ class Encode(Worker):
         slot: NewestSlot[Captured],
         publisher: Publisher,
         counters: ProducerCounters,
-        silence: ProducerSilence,
+        stall_log: StallLog,
         *,
         max_age_s: float,
         on_ended: Callable[[FanlightError | None], None],
@@ -59,14 +59,14 @@ class Encode(Worker):
         self._slot = slot
         self._publisher = publisher
         self._counters = counters
-        self._silence = silence
+        self._stall_log = stall_log
         self._max_age_ns = int(max_age_s * 1e9)
         self._now_ns = now_ns
         self._failures = FailureTracker()
 
     def run(self) -> None:
         while not self._stopping.is_set():
-            self._silence.tick(monotonic_ns(), watched=self._publisher.watched)
+            self._stall_log.tick(monotonic_ns(), watched=self._publisher.watched)
             if not self._publisher.wait_ready(_WAIT_S):
                 if self._publisher.failure is not None:
                     raise self._publisher.failure

@@ -17,8 +17,8 @@ from fanlight.producer.encode import Encode
 from fanlight.producer.frame_encoder import FrameEncoder
 from fanlight.producer.keyframes import KeyframeGovernor
 from fanlight.producer.settings import DEFAULT_FPS, ProducerSettings
-from fanlight.producer.silence import ProducerSilence
 from fanlight.producer.source.base import Captured, Source
+from fanlight.producer.stall_log import StallLog
 from fanlight.producer.stats import Drop, ProducerCounters, ProducerMetrics, ProducerStats
 
 _STOP_S: Final = 1.8
@@ -72,7 +72,7 @@ class Pipeline(transport.PublisherEvents):
             self._slot,
             self._publisher,
             self._counters,
-            ProducerSilence(settings, self._counters),
+            StallLog(settings, self._counters),
             max_age_s=settings.max_age_s,
             on_ended=self._encode_ended,
         )

@@ -7,12 +7,17 @@ from collections.abc import Generator
 from typing import TypeVar
 
 import pytest
+from hypothesis import settings
 
 from tests.support.broker import broker_url, private_node, stream, url
 
 __all__ = ["broker_url", "private_node", "stream", "url"]
 
 _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
+# A machine under load is slow at any example; examples that hang end with the test's time limit.
+settings.register_profile("fanlight", deadline=None)
+settings.load_profile("fanlight")
+
 _CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
 

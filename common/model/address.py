@@ -142,14 +142,6 @@ def has_password(url: str) -> bool:
     return scheme.lower() in _DEFAULT_PORTS and ":" in credentials
 
 
-def broker_address(url: str, name: str = "--url") -> BrokerAddress:
-    """Read a URL that has to be one of a broker. Raises ConfigError, as `parse_url` does."""
-    address = parse_url(url, name)
-    if isinstance(address, TcpAddress):
-        raise ConfigError(name, str(address), "there is no broker: allowed is amqp:// or amqps://")
-    return address
-
-
 def _tcp(design: Design, host_port: str, url: str, name: str) -> TcpAddress:
     host, port = _parts(f"{_LOOPBACK}{host_port}" if host_port.startswith(":") else host_port)
     if not host or not port or any(c in host_port for c in "@/?#"):

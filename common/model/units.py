@@ -91,20 +91,12 @@ class Notation(Generic[T]):
         return converted
 
 
-def argument(name: str, value: Any, notation: Notation[T]) -> T:
-    """Check an argument of a program. Raises ConfigError with its name."""
+def checked(setting: str, value: Any, read: Callable[[Any], T]) -> T:
+    """Parse or check a value with `read`. Raises ConfigError with the name of the setting."""
     try:
-        return notation.check(value)
+        return read(value)
     except ValueError as error:
-        raise ConfigError(name, value, f"allowed is {error}") from None
-
-
-def checked(setting: str, text: str, read: Callable[[str], T]) -> T:
-    """Parse a text with `read`. Raises ConfigError with the name of the setting."""
-    try:
-        return read(text)
-    except ValueError as error:
-        raise ConfigError(setting, text, f"allowed is {error}") from None
+        raise ConfigError(setting, value, f"allowed is {error}") from None
 
 
 def duration(most_s: float = _MAX_DURATION_S, *, zero: bool = False) -> Notation[float]:

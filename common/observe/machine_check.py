@@ -23,7 +23,7 @@ from fanlight.common.model.reasons import reason
 from fanlight.common.model.redact import without_secrets
 from fanlight.common.runtime.opencv import INSTALL, PACKAGES
 from fanlight.common.shm import memory
-from fanlight.common.shm.folder import SHARED_MEMORY, can_share
+from fanlight.common.shm.private_folder import SHARED_MEMORY, can_share
 
 _ROOT: Final = Path(__file__).parents[3]
 _PACKAGES: Final = ("av", "numpy", "pika", "simplejpeg", "prometheus-client")

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Final, Self, TypeVar
 
 from fanlight.common.model.errors import ConfigError
-from fanlight.common.model.units import FILE, SWITCH, Notation
+from fanlight.common.model.units import FILE, SWITCH, Notation, checked
 
 _LOG = logging.getLogger(__name__)
 
@@ -88,14 +88,9 @@ class Option:
 
     def read(self, given: Any, origin: str) -> Any:
         """Parse the text of a flag or variable; `given` is a list of texts if the option is repeated."""
-        texts = given if self.repeated else [given]
-        values = []
-        for text in texts:
-            try:
-                values.append(self.notation.read(text))
-            except ValueError as error:
-                raise ConfigError(origin, text, f"allowed is {error}") from None
-        return tuple(values) if self.repeated else values[0]
+        if self.repeated:
+            return tuple(checked(origin, text, self.notation.read) for text in given)
+        return checked(origin, given, self.notation.read)
 
 
 def option(

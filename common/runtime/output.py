@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import select
@@ -109,6 +110,10 @@ class UnblockedText(io.TextIOBase):
                 count = os.write(self._target, data[:_CHUNK_BYTES])
             except BlockingIOError:
                 return False
+            except OSError as error:
+                if error.errno == errno.EIO:  # a terminal that has been closed
+                    raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from None
+                raise
             data = data[count:]
             self._torn = bool(data)
         return True

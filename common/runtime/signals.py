@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM shut a process down; a second one ends it at once.
+"""SIGINT, SIGTERM and SIGHUP shut a process down; a second one ends it at once.
 
 A separate thread waits at the wake-up descriptor, to which the C handler writes in whichever thread the
 kernel delivers the signal, even while the main thread is inside a codec or a window system. The thread may
@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Self
 
-from fanlight.common.runtime.start import SIGNALS, stopping
+from fanlight.common.runtime.start import SIGNALS, handled, stopping
 
 
 class StopSignals:
@@ -36,7 +36,7 @@ class StopSignals:
         stopping.reset()
         self._thread.start()
         self._descriptor = signal.set_wakeup_fd(self._written.fileno(), warn_on_full_buffer=False)
-        for number in SIGNALS:
+        for number in handled():
             # Python installs its C handler only together with a Python handler, which does nothing here.
             self._handlers[number] = signal.signal(number, lambda *_: None)
         return self

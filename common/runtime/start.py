@@ -1,7 +1,7 @@
 """Imported first by both commands, so it imports next to nothing itself, not even `typing`.
 
-From then on SIGINT and SIGTERM end the process with code 0 and no traceback, whatever is being imported,
-and the standard streams are open: without that, the next file or socket would become one of them.
+From then on SIGINT, SIGTERM and SIGHUP end the process with code 0 and no traceback, whatever is being
+imported, and the standard streams are open: without that, the next file or socket would become one of them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# SIGHUP: the terminal is closed, or the connection to it is.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # `timeout` signals its child and then its process group: the child gets the same signal twice.
 SAME_S = 0.5
 _INSTALL = "install its packages, with Python 3.11 or newer: pip install -c constraints.txt ."
@@ -65,11 +66,16 @@ def run(program: str, main: Callable[[], int]) -> int:
         return 1
 
 
+def handled() -> list[int]:
+    """Those of `SIGNALS` that end this process: not a SIGHUP that `nohup` has it ignore."""
+    return [n for n in SIGNALS if n != signal.SIGHUP or signal.getsignal(n) is not signal.SIG_IGN]
+
+
 def prepare() -> None:
     """To be called in the main thread, at once."""
     # While Python shuts down it would restore the default handlers, which end the process with 128 + n.
-    atexit.register(lambda: [signal.signal(number, signal.SIG_IGN) for number in SIGNALS])
-    for number in SIGNALS:
+    atexit.register(lambda: [signal.signal(number, signal.SIG_IGN) for number in handled()])
+    for number in handled():
         signal.signal(number, _end)
     for descriptor, mode in ((0, "r"), (1, "w"), (2, "w")):
         try:

@@ -11,7 +11,6 @@ from fanlight.common.model.errors import SharingError, WireFormatError
 from fanlight.common.model.pixels import PictureFormat, Pixels
 from fanlight.common.model.reasons import reason
 from fanlight.common.shm import memory
-from fanlight.common.shm.folder import has_name, is_private, locked, opened, opened_folder
 from fanlight.common.shm.futex import Futex
 from fanlight.common.shm.layout import (
     FILE,
@@ -25,6 +24,8 @@ from fanlight.common.shm.layout import (
     pictures,
     words,
 )
+from fanlight.common.shm.locks import locked
+from fanlight.common.shm.private_folder import has_name, is_private, opened, opened_folder
 
 _unpack: Final = SLOT.unpack_from
 # The constructor of a named tuple calls this; direct calls save time in a hundred viewers.

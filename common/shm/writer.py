@@ -15,7 +15,6 @@ from fanlight.common.model.errors import SharingError
 from fanlight.common.model.pixels import Pixels
 from fanlight.common.model.reasons import reason
 from fanlight.common.shm import memory
-from fanlight.common.shm.folder import has_name, make_private, opened_folder
 from fanlight.common.shm.futex import Futex
 from fanlight.common.shm.layout import (
     FIELDS,
@@ -30,6 +29,7 @@ from fanlight.common.shm.layout import (
     pictures,
     words,
 )
+from fanlight.common.shm.private_folder import has_name, make_private, opened_folder
 
 _MIB: Final = 1024 * 1024
 

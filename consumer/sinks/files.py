@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import logging
 import os
 import stat
@@ -40,14 +41,28 @@ def require_suffix(kind: str, path: Path, allowed: tuple[str, ...]) -> str:
     return suffix
 
 
-def never_waiting(path: str, flags: int) -> int:
-    """An `opener` for which neither a FIFO without a reader nor a full one is waited for."""
+def only_writer(path: str, flags: int) -> int:
+    """An `opener` for which neither a FIFO without a reader nor a full one is waited for.
+
+    A file that another process, or another sink by another name, writes in this way stays as it is.
+    """
     try:
-        return os.open(path, flags | os.O_NONBLOCK, 0o666)
+        file = os.open(path, (flags | os.O_NONBLOCK) & ~os.O_TRUNC, 0o666)
     except OSError as error:
         if error.errno == errno.ENXIO and stat.S_ISFIFO(os.stat(path).st_mode):
             error.strerror = "it is a FIFO, and nobody reads it: start its reader first"
         raise
+    if stat.S_ISREG(os.fstat(file).st_mode):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(file)
+            error.strerror = "another consumer writes it: choose another name"
+            raise
+        except OSError:  # a file system without locks
+            pass
+        os.truncate(file, 0)
+    return file
 
 
 def unusable(kind: str, path: Path, error: OSError) -> ConfigError:

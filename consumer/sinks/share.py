@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from fanlight.common import clock
 from fanlight.common.model.errors import SharingError, SinkError
 from fanlight.common.model.pixels import PixelFormat
-from fanlight.common.shm import folder
+from fanlight.common.shm import locks, private_folder
 from fanlight.common.shm.layout import CODECS, SegmentHeader, Slot, slots_for
 from fanlight.common.shm.names import RingName, source_of
 from fanlight.common.shm.writer import Segment
@@ -52,13 +52,13 @@ class ShareSink(Sink):
         stats: Callable[[], ConsumerStats],
         now_ns: Callable[[], int] = clock.monotonic_ns,
     ) -> None:
-        if not folder.can_share():
-            raise SinkError(f"share needs Linux and {folder.SHARED_MEMORY}")
+        if not private_folder.can_share():
+            raise SinkError(f"share needs Linux and {private_folder.SHARED_MEMORY}")
         self._ring = RingName(settings.stream, settings.picture_format, source_of(settings.address))
         self._grace_s = settings.max_age_s
         self._stats = stats
         self._now_ns = now_ns
-        self._leadership = folder.Leadership(self._ring)
+        self._leadership = locks.Leadership(self._ring)
         self._leads: bool | None = None
         self._segment: Segment | None = None
         self._made_for: tuple[object, ...] = ()
@@ -126,7 +126,7 @@ class ShareSink(Sink):
         self._leads = leads
 
     def _remove_stale(self) -> None:
-        files = folder.remove_stale()
+        files = locks.remove_stale()
         if files:
             _LOG.info(
                 "share: removed %d leftover %s of a killed hub", files, "file" if files == 1 else "files"

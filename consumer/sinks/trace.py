@@ -9,7 +9,7 @@ from typing import Final
 
 from fanlight.common import clock
 from fanlight.consumer.sinks.base import Sink
-from fanlight.consumer.sinks.files import WriteRetry, never_waiting, unusable
+from fanlight.consumer.sinks.files import WriteRetry, only_writer, unusable
 from fanlight.consumer.stats import TraceRow
 
 HEADER: Final = "seq,capture_ns,received_ns,presented_ns,event\n"
@@ -40,7 +40,7 @@ class TraceSink(Sink):
         self._now_ns = now_ns
         try:
             # Unbuffered: the number of bytes written to a full disk has to be known.
-            self._file = open(self._path, "wb", buffering=0, opener=never_waiting)  # noqa: SIM115 - `close`
+            self._file = open(self._path, "wb", buffering=0, opener=only_writer)  # noqa: SIM115 - `close`
         except OSError as error:
             raise unusable("trace", self._path, error) from None
         self._pending = bytearray(HEADER.encode())

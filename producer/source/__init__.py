@@ -22,7 +22,7 @@ ALLOWED = (
     "pattern such as 'DIR/*.png'"
 )
 _DEVICE = r"/dev/(video[0-9]+|v4l/.+)"
-_DESCRIPTOR = re.compile(r"-|/dev/stdin|pipe:([0-9]{0,4})")
+_DESCRIPTOR = re.compile(r"-|/dev/stdin|(?:pipe:|/dev/fd/|/proc/self/fd/)([0-9]{0,4})")
 
 
 def is_pipe(spec: str) -> bool:

@@ -23,7 +23,7 @@ from fanlight.common.model.frame import MAX_PIXELS
 from fanlight.common.model.reasons import reason
 from fanlight.producer.source.base import Captured
 from fanlight.producer.source.display import DisplayFilter, turn
-from fanlight.producer.source.exif import orientation
+from fanlight.producer.source.exif import is_tiled_or_jpeg, orientation
 from fanlight.producer.source.pacing import Clock, Pacer, interval_ns
 from fanlight.producer.stats import Drop, Drops
 
@@ -203,6 +203,8 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> av.VideoFrame:
         raise ValueError("this is no known image format")
     if data[8:16] == b"WEBPVP8X" and data[20:21] and data[20] & _WEBP_ANIMATION:
         raise ValueError("it is an animated WebP, which FFmpeg cannot decode: convert it to GIF or a video")
+    if codec == "tiff" and is_tiled_or_jpeg(data):
+        raise ValueError("it is a TIFF of tiles or JPEG data, which FFmpeg cannot decode: convert it")
     decoder = cast("VideoCodecContext", av.CodecContext.create(codec, "r"))
     decoder.thread_count = 1
     options = {"max_pixels": str(max_pixels)}

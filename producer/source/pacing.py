@@ -121,6 +121,26 @@ class MediaClock:
         return media_ns
 
 
+class TimestampChoice:
+    """Chooses between the two times of a decoded picture, as FFmpeg's `best_effort_timestamp` does.
+
+    Where a file stores its packets' order only (AVI, ASF), `pts` is a guess that B-frames prove wrong.
+    """
+
+    def __init__(self) -> None:
+        self._last: list[int | None] = [None, None]
+        self._faults = [0, 0]
+
+    def best(self, pts: int | None, dts: int | None) -> int | None:
+        """The one that has gone back less often so far; in any unit."""
+        for index, ticks in enumerate((pts, dts)):
+            if ticks is not None:
+                last, self._last[index] = self._last[index], ticks
+                self._faults[index] += last is not None and ticks <= last
+        pts_faults, dts_faults = self._faults
+        return pts if pts is not None and (dts is None or pts_faults <= dts_faults) else dts
+
+
 class FrameRateLimiter:
     """Admits at most `fps` pictures per second, evenly spaced, from a source with a pace of its own."""
 

@@ -42,9 +42,11 @@ class PipeSource(UrlSource):
         Raises:
             SourceError: it cannot be opened, or there is no video in it.
         """
-        super().open()
-        # The writer of a FIFO may come back; there is no second standard input.
-        self.live = isinstance(self._pipe, str)
+        try:
+            super().open()
+        finally:
+            # The writer of a FIFO may come back; there is no second standard input.
+            self.live = isinstance(self._pipe, str)
 
     def interrupt(self) -> None:
         if (reading := self._reading) is not None:

@@ -21,7 +21,7 @@ from fanlight.common.model.reasons import reason
 from fanlight.producer.source.base import Captured
 from fanlight.producer.source.catch_up import CatchUp
 from fanlight.producer.source.display import DisplayFilter
-from fanlight.producer.source.pacing import Clock, MediaClock, Pacer, interval_ns
+from fanlight.producer.source.pacing import Clock, MediaClock, Pacer, TimestampChoice, interval_ns
 from fanlight.producer.source.video_input import (
     FALLBACK_FPS,
     SEGMENTED,
@@ -102,8 +102,11 @@ class Playback:
         container, stream = self._open_input()
         formats = frozenset(container.format.name.split(","))
         segmented = not formats.isdisjoint(SEGMENTED)
-        # What has a size is a recording, even where nothing in it says how long it is.
-        finite = (container.duration or 0) > 0 or (container.size > 0 and formats.isdisjoint(_UNSIZED))
+        # What has a size is a recording, even where nothing in it says how long it is. A fragmented MP4
+        # without one has the duration of what was probed.
+        fragmented = "mp4" in formats and not stream.frames
+        timed = (container.duration or 0) > 0 and not (fragmented and container.size <= 0)
+        finite = timed or (container.size > 0 and formats.isdisjoint(_UNSIZED))
         local = self._input.timeouts_s is None
         by_name = not local and isinstance(self._input.address, str)
         self.still = by_name and any(map(_PICTURE.fullmatch, formats))
@@ -192,10 +195,13 @@ class Playback:
     def _decode_once(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
         self._display.aspect = stream.sample_aspect_ratio  # the container's goes before the codec's
         coded_aspect = stream.codec_context.sample_aspect_ratio
+        timestamps = TimestampChoice()
         try:
             for packet in self._packets(container, stream):
                 try:
                     decoded = [frame for frame in packet.decode() if isinstance(frame, av.VideoFrame)]
+                    for frame in decoded:
+                        frame.pts = timestamps.best(frame.pts, frame.dts)
                     if stream.codec_context.sample_aspect_ratio != coded_aspect:
                         self._display.aspect = stream.codec_context.sample_aspect_ratio
                     frames = [shown for frame in decoded for shown in self._display.show(frame)]
@@ -209,18 +215,22 @@ class Playback:
                 yield from frames
             yield from self._display.flush()
         except av.FFmpegError as error:
-            if self.still and error.errno == errno.EIO:
+            if error.errno == errno.EIO and container.size <= 0 and (self.still or not self.endless):
                 return  # an answer without a length ended
             if self._input.timeouts_s is not None:
                 timed_out = isinstance(error, av.error.ExitError)
                 why = failure_reason(error) if timed_out else f"the stream broke off ({reason(error)})"
+                if not (self._arrived_ns or self.endless or timed_out):
+                    why += "; an MP4 without `-movflags +faststart` needs a server that supports ranges"
                 raise SourceError(f"{self._input.name}: {why}") from None
             # A damaged file: what could be read has been played.
             _log.warning("%s: cannot be read to its end: %s", self._input.name, reason(error))
 
     def _packets(self, container: InputContainer, stream: VideoStream) -> Iterator[av.Packet[VideoStream]]:
         """The packets to decode, as they arrive."""
-        catch_up = CatchUp(interval_ns(self.native_fps), intra_only=stream.codec_context.codec.intra_only)
+        catch_up = CatchUp(
+            interval_ns(nominal_fps(stream)), intra_only=stream.codec_context.codec.intra_only
+        )
         packets = container.demux(stream)
         while True:
             requested_ns = self._clock.monotonic_ns()

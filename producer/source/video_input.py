@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -23,7 +24,7 @@ FALLBACK_FPS = 30.0
 _HIGHEST_RATE = 240
 # Beyond full HD one thread may not keep up; below it, more threads only add latency and memory.
 _PIXELS_PER_THREAD = 1920 * 1088
-
+_DASH = re.compile(r"\.mpd(\?|$)", re.IGNORECASE)
 
 SEGMENTED = frozenset({"hls", "dash"})
 """Formats that consist of segments of several seconds, often in several variants."""
@@ -69,7 +70,7 @@ class VideoInput:
     format: str | None = None
 
     def open(self) -> tuple[InputContainer, VideoStream]:
-        """The container and its first video stream.
+        """The container and the video stream that players show.
 
         Raises:
             SourceError: it cannot be opened, or there is no video in it.
@@ -90,6 +91,9 @@ class VideoInput:
             scheme = str(self.address).partition("://")[0]
             raise ConfigError("--source", self.name, f"FFmpeg knows no protocol {scheme!r}") from None
         except av.FFmpegError as error:
+            if _DASH.search(str(self.address)) and not _reads("dash"):
+                advice = "this FFmpeg cannot read DASH: give the stream's HLS address (.m3u8)"
+                raise ConfigError("--source", self.name, advice) from None
             # Input/output error: an answer of HTTP/1.0 without a length ended.
             unknown = isinstance(error, av.error.InvalidDataError) or error.errno == errno.EIO
             kind = UnknownFormatError if unknown else SourceError
@@ -111,7 +115,7 @@ class VideoInput:
         streams = [s for s in container.streams.video if s.codec_context and not s.disposition & cover]
         if not streams:
             raise SourceError(f"{self.name}: there is no video in it that FFmpeg can decode")
-        stream = streams[0]
+        stream = next((s for s in streams if s.disposition & av.stream.Disposition.default), streams[0])
         if len(streams) > 1 and not SEGMENTED.isdisjoint(container.format.name.split(",")):
             stream = best_variant(streams, self.size, self.max_pixels)
             for other in container.streams:
@@ -129,6 +133,14 @@ class VideoInput:
         else:
             stream.codec_context.thread_count = 1
         return stream
+
+
+def _reads(demuxer: str) -> bool:
+    """Whether FFmpeg was built with it."""
+    try:
+        return av.ContainerFormat(demuxer, "r").is_input
+    except ValueError:
+        return False
 
 
 def best_variant(

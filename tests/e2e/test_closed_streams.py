@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.timing import scaled
 
-NOBODY = "--url tcp+multiplex://127.0.0.1:1 --duration 0.2s"
+NOBODY = "--url amqp://127.0.0.1:1 --duration 0.2s"
 
 
 def shell(command: str) -> subprocess.CompletedProcess[str]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+import av
 import pytest
 
 from tests.integration.test_pipeline import on_air
@@ -59,6 +63,29 @@ def test_a_producer_goes_on_and_ends(broker_url: str, stream: str) -> None:
             assert consumer.wait(30) == 0, consumer.err.text
         producer.send_signal(signal.SIGTERM)
         assert producer.wait(scaled(5)) == 0
+
+
+def test_a_recording_is_complete_when_its_terminal_is_closed(
+    broker_url: str, stream: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "r.mkv"
+    where = ("--url", broker_url, "--stream", stream, "--sink", "status", "--sink", f"record:{path}")
+    controller, terminal = pty.openpty()
+    # The first process of a session that opens a terminal gets its SIGHUP.
+    on_terminal = f'exec "$@" < {os.ttyname(terminal)} > {os.ttyname(terminal)} 2>&1'
+    with on_air(stream, broker_url, "jpeg"):
+        process = subprocess.Popen(
+            ["sh", "-c", on_terminal, "sh", sys.executable, "-m", "consumer", *where],
+            cwd=ROOT,
+            env=clean_environment(),
+            start_new_session=True,
+        )
+        wait_until(lambda: path.exists() and path.stat().st_size > 5000, 20, "it records")
+        os.close(terminal)
+        os.close(controller)
+        assert process.wait(scaled(5)) == 0
+    with av.open(str(path)) as recorded:
+        assert recorded.duration, "an index was written"
 
 
 @pytest.mark.parametrize("sink", ["trace:{}/fifo.csv"])

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 from pika.channel import Channel
 
-from fanlight.common.model.address import broker_address
 from fanlight.common.model.errors import BrokerRefused, FanlightError
 from fanlight.common.transport.amqp.link import Link
+from tests.support.addresses import broker_address
 from tests.support.cut_login import login_cut
 from tests.support.timing import scaled, wait_until
 

@@ -15,11 +15,12 @@ from queue import Queue
 import pytest
 from pika.channel import Channel
 
-from fanlight.common.model.address import BrokerAddress, broker_address
+from fanlight.common.model.address import BrokerAddress
 from fanlight.common.model.errors import FanlightError
 from fanlight.common.transport.amqp.broker_check import broker_checks
 from fanlight.common.transport.amqp.link import Link
 from scripts.private_node import PrivateNode
+from tests.support.addresses import broker_address
 from tests.support.timing import scaled, wait_until
 
 Answer = Callable[[socket.socket], None]

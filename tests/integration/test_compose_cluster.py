@@ -6,7 +6,6 @@ import json
 import re
 import secrets
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +13,7 @@ from functools import partial
 import pytest
 
 from scripts.lib import broker_docker
+from scripts.lib.amqp_login import NotReady, login
 from scripts.lib.ports import free_ports
 from tests.support.clustered import Log, clustered
 from tests.support.commands import ROOT, clean_environment
@@ -56,6 +56,13 @@ class Composed:
     def cookie(self, number: int) -> str:
         """What a node reads at its start."""
         return self.compose("exec", f"broker-{number}", "cat", "/var/lib/rabbitmq/.erlang.cookie").stdout
+
+    def takes_clients(self, number: int) -> bool:
+        try:
+            login("127.0.0.1", self.ports[number - 1], "fanlight", "fanlight", "fanlight")
+        except NotReady:
+            return False
+        return True
 
     def is_complete(self, number: int) -> bool:
         """Whether all nodes are in the cluster, as this one sees it."""
@@ -111,13 +118,11 @@ def test_every_node_restarts_three_times(composed: Composed) -> None:
     assert up.returncode == 0, up.stderr
     cookie = composed.cookie(1)
     assert len(cookie.strip()) == 40
-    for _ in range(3):
-        for number in (1, 2, 3):
-            began_s = time.monotonic()
-            restarted = composed.compose("restart", f"broker-{number}")
-            assert restarted.returncode == 0, restarted.stderr
-            up = composed.compose("up", "-d", "--wait")
-            assert up.returncode == 0, up.stderr
-            assert composed.cookie(number) == cookie
-            wait_until(partial(composed.is_complete, 1 + number % 3), 30, "another node sees all")
-            assert time.monotonic() - began_s < scaled(60)
+    for number in (1, 2, 3) * 3:
+        restarted = composed.compose("restart", f"broker-{number}")
+        assert restarted.returncode == 0, restarted.stderr
+        # It listens once it is in the cluster: Docker, and a node's own tools, see that seconds later.
+        wait_until(partial(composed.takes_clients, number), 60, f"broker-{number} is back")
+        assert composed.cookie(number) == cookie
+        if number == 3:
+            wait_until(partial(composed.is_complete, 1), 30, "another node sees all")

@@ -1,4 +1,4 @@
-"""The promises of DESIGN.md, section 4, under every design: hand-made streams, what is shown."""
+"""What docs/reliability.md promises of freshness, under every design: hand-made streams, what is shown."""
 
 from __future__ import annotations
 

@@ -13,8 +13,8 @@ import pytest
 
 from fanlight.common.model.errors import FrameExpired
 from fanlight.common.model.pixels import PictureFormat, PixelFormat
-from fanlight.common.shm.folder import SHARED_MEMORY, ring_folder
 from fanlight.common.shm.names import FOLDER
+from fanlight.common.shm.private_folder import SHARED_MEMORY, ring_folder
 from fanlight.consumer import Consumer
 from tests.support.broker import tcp_url
 from tests.support.hubs import comes_by, files_of, hub

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fanlight.common.model.address import broker_address
 from tests.integration.test_pipeline import FPS, Camera, on_air
+from tests.support.addresses import broker_address
 from tests.support.timing import scaled
 from tests.unit.common.codec.build import psnr
 

@@ -9,7 +9,7 @@ import threading
 import psutil
 import pytest
 
-from fanlight.common.shm.folder import SHARED_MEMORY
+from fanlight.common.shm.private_folder import SHARED_MEMORY
 from fanlight.common.transport.tcp.connect import connect
 from fanlight.common.transport.tcp.sockets import Waker
 from fanlight.consumer import Consumer
@@ -92,7 +92,7 @@ def test_each_user_has_a_hub_of_his_own(broker_url: str, stream: str) -> None:
             for each in psutil.Process(ours.process.pid).net_connections("all")
             if each.status == psutil.CONN_LISTEN or (each.family == socket.AF_UNIX and each.laddr)
         ], "a hub has no socket to which anybody could connect"
-        code, command = run("consumer", *viewer, "5", "--duration", "2", nobody=True)
+        code, command = run("consumer", *viewer, "5", "--duration", "2s", nobody=True)
         assert "a hub of user root serves that user only; start one" in command.err.text
         assert "python -m consumer --sink share" in command.err.text
         with running("consumer", *arguments, "--sink", "share", nobody=True) as theirs:

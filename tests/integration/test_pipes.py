@@ -146,6 +146,7 @@ def test_a_pipe_without_a_video_is_one_line() -> None:
         SourceError, match=r"^standard input: not a video, or damaged: FFmpeg cannot read it$"
     ):
         source.open()
+    assert not source.live, "there is no second standard input"
     source.close()
     os.close(reader)
 

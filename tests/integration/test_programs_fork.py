@@ -25,7 +25,7 @@ import pytest
 from fanlight import Consumer, Producer, WrongProcess
 from fanlight.common.model.address import TcpAddress, parse_url
 from fanlight.common.model.pixels import FULL_BGR
-from fanlight.common.shm.folder import Leadership
+from fanlight.common.shm.locks import Leadership
 from fanlight.common.shm.names import RingName
 from tests.support.broker import tcp_url
 from tests.support.hubs import comes_by, files_of

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from fanlight.common.shm.folder import remove_stale, ring_folder
+from fanlight.common.shm.locks import remove_stale
+from fanlight.common.shm.private_folder import ring_folder
 from tests.support.commands import ROOT
 from tests.support.sharing_stress import LONGEST_S, READERS
 from tests.support.timing import scaled

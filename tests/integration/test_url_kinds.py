@@ -7,11 +7,13 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import simplejpeg
 
 from fanlight.common.codec.picture import size_of
 from fanlight.common.model.errors import ConfigError, SourceError
@@ -69,6 +71,79 @@ def test_a_recording_without_a_duration_is_fetched_once_and_paced(
     assert len(pictures) + source.drops[Drop.SKIPPED] == pytest.approx(25 if loop else 20, abs=1)
     assert (pictures[-1].capture_ns - pictures[0].capture_ns) / 1e9 > (2.2 if loop else 1.7)
     assert fetched <= (2 if loop else 1), "a loop seeks, or opens it again"
+
+
+def without_length(path: Path, pause: threading.Event) -> Callable[[Handler], None]:
+    """Answers with a file whose length is not said, and whose second half waits for `pause`."""
+
+    def answer(request: Handler) -> None:
+        body = path.read_bytes()
+        request.send_response(200)
+        request.end_headers()
+        request.wfile.write(body[: len(body) // 2])
+        pause.wait(scaled(30))
+        request.wfile.write(body[len(body) // 2 :])
+
+    return answer
+
+
+@pytest.mark.parametrize("loop", [False, True])
+def test_a_recording_without_a_length_ends_without_an_error(tmp_path: Path, loop: bool) -> None:
+    ffmpeg(*pattern(2), *X264, "clip.mkv", cwd=tmp_path)
+    pause = threading.Event()
+    pause.set()
+    with serving(without_length(tmp_path / "clip.mkv", pause)) as web:
+        source = made(f"{web.url}/", loop=loop, fps=100.0)
+        source.open()
+        assert not source.live
+        assert len(read(source, 60)) == (60 if loop else pytest.approx(20, abs=2))
+        source.close()
+
+
+def test_an_index_at_the_end_needs_a_server_that_supports_ranges(tmp_path: Path) -> None:
+    ffmpeg(*pattern(20), *X264, "clip.mp4", cwd=tmp_path)
+    with serving(folder(tmp_path)) as web:
+        source = made(f"{web.url}/clip.mp4")
+        source.open()
+        with pytest.raises(
+            SourceError, match=r"movflags \+faststart` needs a server that supports ranges$"
+        ):
+            source.read()
+        source.close()
+
+
+def test_a_camera_that_sends_fragmented_mp4_is_live(tmp_path: Path, stopping: threading.Event) -> None:
+    fragments = ("-movflags", "frag_keyframe+empty_moov+default_base_moof", "-g", "10")
+    ffmpeg(*pattern(6), *X264, *fragments, "live.mp4", cwd=tmp_path)
+    with serving(without_length(tmp_path / "live.mp4", stopping)) as web:
+        source = made(f"{web.url}/live.mp4")
+        source.open()
+        assert source.live
+        assert len(read(source, 1)) == 1
+        stopping.set()
+        with pytest.raises(SourceError):
+            list(iter(source.read, None))
+        source.close()
+
+
+def test_jpeg_after_jpeg_is_a_stream_and_no_still_picture(stopping: threading.Event) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (240, 320, 3), np.uint8)
+    body = simplejpeg.encode_jpeg(noise, 80, "BGR", "420")  # of the size that a camera's have
+
+    def answer(request: Handler) -> None:
+        request.send_response(200)
+        request.send_header("Content-Type", "image/jpeg")
+        request.end_headers()
+        while not stopping.wait(0.05):
+            request.wfile.write(body)
+
+    with serving(answer) as web:
+        source = made(f"{web.url}/video")
+        source.open()
+        times = [captured.captured_ns for captured in read(source, 15)]
+        source.close()
+        stopping.set()
+    assert times[-1] - times[0] < 5e9
 
 
 def test_a_pause_of_a_recording_is_no_stall(tmp_path: Path) -> None:

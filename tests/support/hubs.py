@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fanlight.common.shm.folder import ring_folder
+from fanlight.common.shm.private_folder import ring_folder
 from tests.support.commands import Command, running
 from tests.support.marked_stream import Watcher
 from tests.support.timing import wait_until

@@ -25,8 +25,8 @@ import numpy.typing as npt
 
 from fanlight.common.model.errors import SharingError
 from fanlight.common.model.pixels import FULL_BGR, PixelFormat, Pixels
-from fanlight.common.shm.folder import remove_stale, segments
 from fanlight.common.shm.layout import SegmentHeader, Slot
+from fanlight.common.shm.locks import remove_stale, segments
 from fanlight.common.shm.names import RingName
 from fanlight.common.shm.reader import Attachment
 from fanlight.common.shm.writer import Segment

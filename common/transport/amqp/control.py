@@ -84,8 +84,7 @@ class ControlListener:
             header_tables=False,
         )
         self._replies = _Replies(address, stream)
-        notice = control.ProducerNotice(stream=stream, name=_this_process(), id=secrets.randbits(62))
-        self._notice = notice
+        self._notice = control.ProducerNotice(stream=stream, name=_this_process(), id=secrets.randbits(62))
         self._announcing = RateLimiter()
         self._others = LimitedLog(_LOG, _OTHERS_INTERVAL_NS)
 
@@ -144,7 +143,7 @@ class ControlListener:
         try:
             message = control.parse(properties.type, body)
         except WireFormatError as error:
-            self._refuse(error)
+            self._log.warn(monotonic_ns(), "control message refused: %s", error)
             return
         if message.stream != self._stream:
             return
@@ -157,11 +156,8 @@ class ControlListener:
 
     def _noticed(self, notice: control.ProducerNotice, user: object) -> None:
         if notice.id != self._notice.id:
-            self._others.warn(monotonic_ns(), _ANOTHER, self._stream, notice.name, user)
+            self._others.warn(monotonic_ns(), _ANOTHER, self._stream, notice.name, user or "(not told)")
             self._announce()  # so that it learns of this one
-
-    def _refuse(self, error: WireFormatError) -> None:
-        self._log.warn(monotonic_ns(), "control message refused: %s", error)
 
 
 def _this_process() -> str:

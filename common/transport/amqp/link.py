@@ -18,7 +18,6 @@ from pika.exceptions import StreamLostError
 from fanlight.common.clock import monotonic_ns
 from fanlight.common.model.address import BrokerAddress
 from fanlight.common.model.errors import BrokerRefused, FanlightError, WireFormatError
-from fanlight.common.outage_log import OutageLog
 from fanlight.common.transport.amqp.error_mapping import answered, explain, network_is_out
 from fanlight.common.transport.amqp.io_thread import IOThread
 from fanlight.common.transport.amqp.node_rotation import HostRotation
@@ -26,6 +25,7 @@ from fanlight.common.transport.amqp.node_watch import NodeWatch
 from fanlight.common.transport.amqp.tls import Tls
 from fanlight.common.transport.cleartext import warn_unencrypted
 from fanlight.common.transport.liveness import ATTEMPT_S, PAUSE_S, TCP_OPTIONS
+from fanlight.common.transport.outage_log import OutageLog
 
 _LOG = logging.getLogger(__name__)
 

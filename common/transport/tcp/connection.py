@@ -13,7 +13,7 @@ from fanlight.common.model.frame import LARGEST, Limits
 from fanlight.common.model.reasons import reason
 from fanlight.common.transport.liveness import network_is_out
 from fanlight.common.transport.tcp import wire
-from fanlight.common.transport.tcp.peer_user import ONLY_OURS, stranger
+from fanlight.common.transport.tcp.peer_user import ONLY_OURS, other_user
 from fanlight.common.transport.tcp.token import Answer
 from fanlight.common.transport.tcp.wire import Hello, Message, MessageKind, MessageReader
 
@@ -129,7 +129,7 @@ class Connection:
     def _check_user(self) -> None:
         """Without a token. Whoever has sent a welcome has accepted the connection: it is somebody's."""
         try:
-            user = stranger(self.sock)
+            user = other_user(self.sock)
         except OSError as error:
             raise ConnectionLost(reason(error), error) from None
         if user is not None:

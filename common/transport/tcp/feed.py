@@ -19,6 +19,9 @@ class Feed:
         stale_ns: see `Cursor`.
         on_lost: given how many frames more this client did not get; in the thread that takes.
         on_needs_key: it cannot go on without a keyframe, and the ring holds none; likewise.
+
+    Attributes:
+        rest: of what was taken last, the bytes not sent yet; for a thread that does not block.
     """
 
     def __init__(
@@ -34,6 +37,7 @@ class Feed:
         self._on_lost = on_lost
         self._on_needs_key = on_needs_key
         self._cursor: Cursor | None = None
+        self.rest = memoryview(b"")
         self._messages: deque[Callable[[], bytes]] = deque()
 
     def send(self, message: Callable[[], bytes]) -> None:

@@ -22,7 +22,7 @@ from fanlight.common.transport.tcp import sockets, wire
 from fanlight.common.transport.tcp.acceptor import Acceptor
 from fanlight.common.transport.tcp.event_loop import READ, WRITE, EventLoop
 from fanlight.common.transport.tcp.handshake import Handshake
-from fanlight.common.transport.tcp.peer_user import ONLY_OURS, stranger
+from fanlight.common.transport.tcp.peer_user import ONLY_OURS, other_user
 from fanlight.common.transport.tcp.token import Challenge
 from fanlight.common.transport.tcp.wire import Hello
 
@@ -290,7 +290,7 @@ class Listener:
     def _is_our_user(self, client: Client) -> bool:
         """Whether it may be served without a token; else it is refused."""
         try:
-            user = stranger(client.sock)
+            user = other_user(client.sock)
         except OSError:
             self.disconnect(client)
             return False

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from fanlight.common.model.address import TcpAddress
 from fanlight.common.model.frame import EncodedFrame
-from fanlight.common.transport.base import MAX_CLIENTS, PublisherEvents
 from fanlight.common.transport.tcp.feed import Feed
 from fanlight.common.transport.tcp.listener import Client
 from fanlight.common.transport.tcp.publisher import TcpPublisher
@@ -14,21 +12,6 @@ from fanlight.common.transport.tcp.publisher import TcpPublisher
 
 class MultiplexPublisher(TcpPublisher):
     """See `common.transport.base.Publisher`."""
-
-    def __init__(
-        self,
-        address: TcpAddress,
-        *,
-        stream: str,
-        max_age_s: float,
-        events: PublisherEvents,
-        max_clients: int = MAX_CLIENTS,
-    ) -> None:
-        super().__init__(
-            address, stream=stream, max_age_s=max_age_s, events=events, max_clients=max_clients
-        )
-        # The loop's own: what a client has not taken yet of what is being sent to it.
-        self._rests: dict[Client, memoryview] = {}
 
     def publish(self, frame: EncodedFrame) -> None:
         with self._changed:
@@ -42,15 +25,10 @@ class MultiplexPublisher(TcpPublisher):
     # From here on everything runs in the listener's thread.
 
     def _serve(self, client: Client, feed: Feed) -> None:
-        self._rests[client] = memoryview(b"")
         self._wake(client)
 
     def on_writable(self, client: Client) -> None:
         self._wake(client)
-
-    def on_disconnected(self, client: Client) -> None:
-        super().on_disconnected(client)
-        del self._rests[client]
 
     def _fan_out(self) -> None:
         with self._changed:
@@ -59,11 +37,12 @@ class MultiplexPublisher(TcpPublisher):
         self._send_all()
 
     def _send_all(self) -> None:
-        for client in tuple(self._rests):
+        for client in tuple(self._feeds):
             self._wake(client)
 
     def _wake(self, client: Client) -> None:
-        feed, rest = self._feeds[client], self._rests[client]
+        feed = self._feeds[client]
+        rest = feed.rest
         try:
             while rest := rest or memoryview(feed.next() or b""):
                 rest = rest[client.sock.send(rest, socket.MSG_DONTWAIT) :]
@@ -72,7 +51,7 @@ class MultiplexPublisher(TcpPublisher):
         except OSError:
             self._listener.disconnect(client)
             return
-        self._rests[client] = rest
+        feed.rest = rest
         self._listener.watch_writable(client, bool(rest))
         if self._stopped and not rest:
             self._shut_down(client)

@@ -41,7 +41,7 @@ _UNKNOWN: Final = frozenset(
 )  # fmt: skip
 
 
-def stranger(sock: socket.socket) -> str | None:
+def other_user(sock: socket.socket) -> str | None:
     """The name of the user at the other end; None if it is this user's, root's, or of another machine.
 
     Also None where the kernel does not tell: other systems, and connections that Docker redirects.

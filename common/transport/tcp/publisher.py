@@ -13,7 +13,7 @@ from fanlight.common.model.address import TcpAddress
 from fanlight.common.model.control import ClockRequest, ControlMessage, KeyframeRequest, Reason, answer
 from fanlight.common.model.errors import FanlightError
 from fanlight.common.model.frame import EncodedFrame
-from fanlight.common.transport.base import PublisherEvents
+from fanlight.common.transport.base import MAX_CLIENTS, PublisherEvents
 from fanlight.common.transport.tcp import wire
 from fanlight.common.transport.tcp.bind_check import check_bind
 from fanlight.common.transport.tcp.feed import Feed
@@ -38,7 +38,7 @@ class TcpPublisher(ListenerOwner):
         stream: str,
         max_age_s: float,
         events: PublisherEvents,
-        max_clients: int,
+        max_clients: int = MAX_CLIENTS,
     ) -> None:
         check_bind(address)
         self._stream = stream

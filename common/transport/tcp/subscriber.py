@@ -22,10 +22,10 @@ from fanlight.common.model.address import TcpAddress
 from fanlight.common.model.errors import TokenRefused, WireFormatError
 from fanlight.common.model.frame import LARGEST, Limits
 from fanlight.common.model.retry import backoff
-from fanlight.common.outage_log import OutageLog
 from fanlight.common.transport.base import SubscriberEvents, report_every_s
 from fanlight.common.transport.cleartext import warn_unencrypted
 from fanlight.common.transport.liveness import PAUSE_S
+from fanlight.common.transport.outage_log import OutageLog
 from fanlight.common.transport.tcp import sockets, wire
 from fanlight.common.transport.tcp.connect import connect
 from fanlight.common.transport.tcp.connection import Connection, ConnectionLost

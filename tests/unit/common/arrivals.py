@@ -1,7 +1,7 @@
 """Streams as they may arrive, and what the rules say about them, for the sequence and freshness tests.
 
 The rules are written here a second time, and in another way: over the whole history, from scratch for
-every frame, with no state of their own. That is slow and easy to check against DESIGN.md section 4.
+every frame, with no state of their own. That is slow and easy to check against docs/reliability.md.
 """
 
 from __future__ import annotations

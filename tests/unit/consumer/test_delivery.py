@@ -28,7 +28,7 @@ class Bench(ManualClock):
         self.counters = ConsumerCounters()
         self.rows: list[tuple[int, Outcome]] = []
         self.counters.on_trace = lambda row: self.rows.append((row.seq, row.outcome))
-        self.delivery = self.of(FramePixels.AS_THEY_COME)
+        self.delivery = self.of(FramePixels.AS_DECODED)
 
     def of(self, pixels: FramePixels) -> Delivery:
         return Delivery(500 * MS, self.counters, self.monotonic_ns, pixels)
@@ -118,9 +118,9 @@ def test_pixels_are_copied_only_where_a_program_needs_it(
     assert np.array_equal(frame.image, image)
     assert not frame.image.flags.writeable
     owns = pixels is FramePixels.OWN
-    copied = (owns and shared) or (padded and pixels is not FramePixels.AS_THEY_COME)
+    copied = (owns and shared) or (padded and pixels is not FramePixels.AS_DECODED)
     assert np.may_share_memory(frame.image, memory) is not copied
-    assert frame.image.flags.c_contiguous or (padded and pixels is FramePixels.AS_THEY_COME)
+    assert frame.image.flags.c_contiguous or (padded and pixels is FramePixels.AS_DECODED)
     assert frame.memory is (None if owns else picture)
     assert bench.stats.shared is shared, "as the statistics say where frames come from"
 

@@ -207,7 +207,9 @@ class Bench:
     def write(self, count: int, jump: int) -> None:
         for _ in range(count):
             self.seq += jump
-            self.ring.write(self.seq, captured_ns=self.now_ns - 10 * MS)
+            # What came from the other source was captured before that.
+            earlier = self.after is not None and self.seq <= self.after
+            self.ring.write(self.seq, captured_ns=(NOW if earlier else self.now_ns) - 10 * MS)
             self.seqs[self.ring.newest] = self.seq
 
     def take(self, newest: int) -> None:

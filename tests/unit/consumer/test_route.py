@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from fanlight.common.model.pixels import FULL_BGR, PictureFormat, PixelFormat
-from fanlight.common.shm import folder
-from fanlight.common.shm.folder import ring_folder
+from fanlight.common.shm import private_folder
+from fanlight.common.shm.locks import Leadership
 from fanlight.common.shm.names import RingName
+from fanlight.common.shm.private_folder import ring_folder
 from fanlight.common.shm.reader import Attachment
 from fanlight.consumer.frame import Frame
 from fanlight.consumer.hub_source import HubSource
@@ -308,7 +309,7 @@ START_ONE = "start one (python -m consumer --sink share) or omit --via host; no 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A host's shared memory, with nothing in it."""
-    monkeypatch.setattr(folder, "SHARED_MEMORY", tmp_path)
+    monkeypatch.setattr(private_folder, "SHARED_MEMORY", tmp_path)
     return tmp_path
 
 
@@ -351,7 +352,7 @@ def test_hubs_that_do_not_fit_and_users_who_have_some_are_named(
     for user in (65534, 4711):
         (host / f"fanlight-{user}").mkdir()
         os.chown(host / f"fanlight-{user}", user, user)
-    other = folder.Leadership(bench.ring._replace(picture_format=PictureFormat(PixelFormat.GREY, (64, 48))))
+    other = Leadership(bench.ring._replace(picture_format=PictureFormat(PixelFormat.GREY, (64, 48))))
     assert other.acquire()
     bench.route(only_hubs=True).take(0)
     assert caplog.messages == [
@@ -360,7 +361,7 @@ def test_hubs_that_do_not_fit_and_users_who_have_some_are_named(
         f"only; {START_ONE}"
     ]
     caplog.clear()
-    fitting = folder.Leadership(bench.ring)
+    fitting = Leadership(bench.ring)
     assert fitting.acquire()
     bench.route(only_hubs=True).take(0)
     assert caplog.messages == [

@@ -7,7 +7,7 @@ import pytest
 from fanlight.common.model.errors import ConfigError
 from fanlight.common.model.pixels import FULL_BGR, PictureFormat, PixelFormat
 from fanlight.common.runtime.options import options_of
-from fanlight.common.shm import folder
+from fanlight.common.shm import private_folder
 from fanlight.consumer.settings import ConsumerSettings, PlayoutMode, Via
 from fanlight.consumer.sink_spec import SinkSpec
 
@@ -123,7 +123,7 @@ def test_settings_for_a_hub_do_not_stop_its_consumers_nor_theirs_the_hub() -> No
 
 
 def test_without_shared_memory_via_host_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder, "can_share", lambda: False)
+    monkeypatch.setattr(private_folder, "can_share", lambda: False)
     with pytest.raises(ConfigError) as refused:
         ConsumerSettings(via=Via.HOST)
     text = "--via 'host' cannot be used: this host cannot share pictures: allowed is broker"

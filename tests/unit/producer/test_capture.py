@@ -41,6 +41,9 @@ class ScriptedSource:
         self._script = [*self._openings.pop(0)] if self._openings else []
         if self._script and self._script[0] == -1:
             raise SourceError("camera 0 is not there")
+        if self._script == [-2]:  # does not answer
+            self.idle.set()
+            self._interrupted.wait(scaled(30))
 
     def read(self) -> Captured | None:
         if not self._script:
@@ -120,7 +123,10 @@ def test_a_camera_that_fails_is_opened_again_until_it_is_back(caplog: pytest.Log
     assert (bench.ends, bench.times) == ([None], [1, 2, 3])
     assert bench.source.opened == 4
     assert bench.source.closed >= 4
-    assert caplog.messages == ["camera 0 is gone; waiting for it to come back", "source camera 0 is back"]
+    assert caplog.messages == [
+        "source: camera 0 is gone; attempt 2 in 0.0 s",
+        "source: connected to camera 0, after 0.0 s and 4 attempts",
+    ]
 
 
 @pytest.mark.parametrize(("own_s", "wait_s"), [(None, None), (0.0, 3600.0)])
@@ -132,7 +138,10 @@ def test_a_source_that_is_not_there_yet_is_waited_for(
     source.wait_s = own_s
     bench = Bench(source, wait_s).run()
     assert (bench.ends, bench.times) == ([None], [1, 2])
-    assert caplog.messages == ["camera 0 is not there; waiting for it (--wait)", "source camera 0 is there"]
+    assert caplog.messages == [
+        "source: camera 0 is not there; attempt 2 (--wait) in 0.0 s",
+        "source: connected to camera 0, after 0.0 s and 3 attempts",
+    ]
 
 
 def test_no_longer_than_it_is_told_to(caplog: pytest.LogCaptureFixture) -> None:
@@ -140,6 +149,16 @@ def test_no_longer_than_it_is_told_to(caplog: pytest.LogCaptureFixture) -> None:
     source.wait_s = None
     assert [str(error) for error in Bench(source, wait_s=0.0).run().ends] == ["camera 0 is not there"]
     assert source.opened == 1
+
+
+def test_one_that_is_interrupted_while_it_opens_is_not_said_to_be_there(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    source = ScriptedSource([-1], [-2], live=True)
+    source.wait_s = None
+    Bench(source).run()
+    assert caplog.messages == ["source: camera 0 is not there; attempt 2 (--wait) in 0.0 s"]
 
 
 def test_one_that_ends_as_soon_as_it_is_opened_is_asked_ever_more_seldom() -> None:

@@ -17,8 +17,8 @@ from fanlight.producer.encode import Encode
 from fanlight.producer.frame_encoder import FrameEncoder
 from fanlight.producer.keyframes import KeyframeGovernor
 from fanlight.producer.settings import ProducerSettings
-from fanlight.producer.silence import ProducerSilence
 from fanlight.producer.source.base import Captured
+from fanlight.producer.stall_log import StallLog
 from fanlight.producer.stats import ProducerCounters
 from tests.support.timing import scaled
 
@@ -84,7 +84,7 @@ class Bench:
             self.pictures,
             self.publisher,
             self.counters,
-            ProducerSilence(ProducerSettings(**settings), self.counters),
+            StallLog(ProducerSettings(**settings), self.counters),
             max_age_s=0.5,
             on_ended=self.ends.append,
             now_ns=now_ns,

@@ -14,10 +14,10 @@ from fanlight.common.model.address import (
     Design,
     TcpAddress,
     Times,
-    broker_address,
     parse_url,
 )
 from fanlight.common.model.errors import ConfigError
+from tests.support.addresses import broker_address
 
 UNKNOWN_SCHEME = f"allowed is {SCHEMES}"
 BAD_HOST = f"allowed is {SCHEMES}, ports 1 to 65535"
@@ -229,15 +229,6 @@ def test_there_are_no_other_designs(scheme: str) -> None:
         parse_url(f"{scheme}://h:1", "FANLIGHT_URL")
     assert caught.value.name == "FANLIGHT_URL"
     assert caught.value.allowed == UNKNOWN_SCHEME
-
-
-@pytest.mark.parametrize("design", Design)
-def test_where_a_broker_is_needed_a_tcp_url_is_refused(design: Design) -> None:
-    with pytest.raises(ConfigError) as caught:
-        broker_address(f"tcp+{design}://:7000", "FANLIGHT_URL")
-    shown = f"tcp+{design}://127.0.0.1:7000"
-    why = "there is no broker: allowed is amqp:// or amqps://"
-    assert str(caught.value) == f"FANLIGHT_URL {shown!r} cannot be used: {why}"
 
 
 # Properties --------------------------------------------------------------------------------------------

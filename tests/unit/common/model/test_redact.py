@@ -116,9 +116,13 @@ def test_no_password_gets_through(password: str) -> None:
     assert shown in {"--url=amqp://***@host/video", "--url=amqp://***/video"}
 
 
-@given(st.text(max_size=12), st.text(string.ascii_letters, min_size=1, max_size=8))
+# After an & comes another parameter, whose name is shown.
+_CHARACTERS = st.characters(exclude_characters="&") | st.sampled_from("@:/?#=;%\\ '\"[]\n")
+
+
+@given(st.text(_CHARACTERS, max_size=12), st.text(string.ascii_letters, min_size=1, max_size=8))
 def test_no_query_value_gets_through_and_hiding_twice_changes_nothing(around: str, name: str) -> None:
-    shown = url_without_secrets(f"http://cam.lan:80/live?{name}={around}s3cret{around}")
-    assert shown.startswith("http://cam.lan:80/live?")
+    shown = url_without_secrets(f"http://cam.lan:80/live?{name}=x{around}s3cret{around}")
+    assert shown.startswith(f"http://cam.lan:80/live?{name}=")
     assert "s3cret" not in shown
     assert url_without_secrets(shown) == shown

@@ -27,7 +27,6 @@ from fanlight.common.model.units import (
     SWITCH,
     AmbiguousText,
     Notation,
-    argument,
     checked,
     count,
     duration,
@@ -187,9 +186,9 @@ def test_values_of_other_types_become_those_of_the_setting(
 
 
 def test_an_argument_is_named() -> None:
-    assert argument("size", "64x48", SIZE) == (64, 48)
+    assert checked("size", "64x48", SIZE.check) == (64, 48)
     with pytest.raises(ConfigError, match=r"^size \(0, 0\) cannot be used: allowed is WIDTHxHEIGHT"):
-        argument("size", (0, 0), SIZE)
+        checked("size", (0, 0), SIZE.check)
 
 
 def test_rules_say_what_is_allowed() -> None:

@@ -15,7 +15,7 @@ from tests.support.timing import scaled
 ROOT = Path(__file__).parents[4]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_stops_and_the_same_one_again_does_nothing(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     for _ in range(2):  # each is a new one

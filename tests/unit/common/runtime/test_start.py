@@ -20,12 +20,17 @@ def run(code: str, *, shell: str = "") -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_signal_before_anything_runs_is_an_orderly_end(number: str) -> None:
     done = run(
         f"import os, signal; start.prepare(); os.kill(os.getpid(), signal.{number}); os.write(1, b'x')"
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_nohup_is_heeded() -> None:
+    code = "import os, signal; start.prepare(); os.kill(os.getpid(), signal.SIGHUP); print('on')"
+    assert run(f"import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n{code}").stdout == "on\n"
 
 
 @pytest.mark.parametrize(("later_s", "code"), [(0.4, 0), (0.5, 143), (5.0, 143)])

@@ -112,7 +112,7 @@ LEADER = """
 import sys
 from pathlib import Path
 from tests.unit.common.shm.build import RING
-from fanlight.common.shm.folder import Leadership
+from fanlight.common.shm.locks import Leadership
 print(Leadership(RING, Path(sys.argv[1])).acquire(), flush=True) or sys.stdin.read()
 """
 

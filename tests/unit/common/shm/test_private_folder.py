@@ -10,17 +10,15 @@ import pytest
 
 from fanlight.common.model.errors import SharingError
 from fanlight.common.model.pixels import FULL_BGR
-from fanlight.common.shm import folder as folder_module
-from fanlight.common.shm.folder import (
+from fanlight.common.shm import private_folder
+from fanlight.common.shm.locks import Leadership, remove_stale, segments
+from fanlight.common.shm.private_folder import (
     SHARED_MEMORY,
-    Leadership,
     can_share,
     make_private,
     opened_folder,
     other_users,
-    remove_stale,
     ring_folder,
-    segments,
 )
 from fanlight.common.shm.reader import Attachment
 from fanlight.common.shm.writer import Segment
@@ -38,7 +36,7 @@ def test_without_shared_memory_nothing_can_be_shared(
 ) -> None:
     assert can_share()
     missing = tmp_path / "missing"
-    monkeypatch.setattr(folder_module, "SHARED_MEMORY", missing)
+    monkeypatch.setattr(private_folder, "SHARED_MEMORY", missing)
     assert not can_share()
     why = f"{missing}/rings cannot be used to share pictures: No such file or directory"
     assert refusal(missing / "rings") == why
@@ -127,7 +125,7 @@ def test_a_name_that_another_user_has_taken_keeps_nobody_from_sharing(
 ) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root may give a file away")
-    monkeypatch.setattr(folder_module, "SHARED_MEMORY", tmp_path)
+    monkeypatch.setattr(private_folder, "SHARED_MEMORY", tmp_path)
     (tmp_path / "private").mkdir(0o700)
     plain = ring_folder()
     subprocess.run([*TAKEN[what].split(), plain], check=True)
@@ -159,7 +157,7 @@ def test_users_who_share_are_known_by_folders_that_are_theirs(
 ) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root may give a folder away")
-    monkeypatch.setattr(folder_module, "SHARED_MEMORY", tmp_path)
+    monkeypatch.setattr(private_folder, "SHARED_MEMORY", tmp_path)
     ours = make_private()
     for name, owner in (
         ("fanlight-4711", 4711), ("fanlight-4712.abc", 4712), ("fanlight-4713", 4711),

@@ -9,8 +9,8 @@ import pytest
 
 from fanlight.common.model.errors import SharingError
 from fanlight.common.model.pixels import PixelFormat
-from fanlight.common.shm.folder import locked
 from fanlight.common.shm.layout import LIVENESS, NEWEST, SLOT, number_at
+from fanlight.common.shm.locks import locked
 from fanlight.common.shm.writer import Segment
 from tests.unit.common.shm.build import (
     GRACE_NS,

@@ -13,10 +13,11 @@ import pytest
 from fanlight.common.clock import monotonic_ns, wall_ns
 from fanlight.common.model.errors import SinkError
 from fanlight.common.model.pixels import FULL_BGR
-from fanlight.common.shm import folder
-from fanlight.common.shm.folder import ring_folder, segments
+from fanlight.common.shm import private_folder
 from fanlight.common.shm.layout import CODECS
+from fanlight.common.shm.locks import Leadership, segments
 from fanlight.common.shm.names import RingName, source_of
+from fanlight.common.shm.private_folder import ring_folder
 from fanlight.common.shm.reader import Attachment
 from fanlight.consumer.frame import Frame
 from fanlight.consumer.settings import ConsumerSettings
@@ -119,7 +120,7 @@ def test_files_that_somebody_damages_are_replaced(
     (name,) = segments(ring)
     assert Attachment(name, FULL_BGR).newest == 1
     assert (before.liveness_ns, before.alive) == (0, False), "its viewers go on with the new one"
-    assert not folder.Leadership(ring).acquire(), "it still leads"
+    assert not Leadership(ring).acquire(), "it still leads"
 
 
 def test_a_folder_that_is_not_ours_is_reported_once_and_used_when_it_is(
@@ -129,7 +130,7 @@ def test_a_folder_that_is_not_ours_is_reported_once_and_used_when_it_is(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     now_ns = 1_000_000_000_000
-    monkeypatch.setattr(folder, "SHARED_MEMORY", tmp_path)
+    monkeypatch.setattr(private_folder, "SHARED_MEMORY", tmp_path)
     ring_folder().mkdir()
     ring_folder().chmod(0o755)
     sink = ShareSink(settings, lambda: STATS, lambda: now_ns)
@@ -150,7 +151,7 @@ def test_a_folder_that_is_not_ours_is_reported_once_and_used_when_it_is(
 def test_without_shared_memory_there_is_no_sink(
     settings: ConsumerSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folder, "SHARED_MEMORY", tmp_path / "missing")
+    monkeypatch.setattr(private_folder, "SHARED_MEMORY", tmp_path / "missing")
     with pytest.raises(SinkError, match="share needs Linux and"):
         ShareSink(settings, lambda: STATS)
 

@@ -10,7 +10,7 @@ import pytest
 
 from fanlight.common.model.errors import ConfigError, SinkError
 from fanlight.consumer.sinks import trace
-from fanlight.consumer.sinks.trace import TraceSink, line
+from fanlight.consumer.sinks.trace import HEADER, TraceSink, line
 from fanlight.consumer.stats import Outcome, TraceRow
 
 SECOND = 1_000_000_000
@@ -51,6 +51,19 @@ def test_a_file_that_cannot_be_written_is_refused_at_open(tmp_path: Path) -> Non
         f"--sink 'trace:{tmp_path}/nope/t.csv' cannot be used: "
         "allowed is a file that can be written (No such file or directory)"
     )
+
+
+def test_a_file_that_another_consumer_writes_is_refused_under_any_name(tmp_path: Path) -> None:
+    path, other_name = tmp_path / "t.csv", tmp_path / "u.csv"
+    first = TraceSink(str(path))
+    first.trace(PRESENTED)
+    other_name.hardlink_to(path)
+    for name in (path, other_name):
+        with pytest.raises(ConfigError, match="another consumer writes it: choose another name"):
+            TraceSink(str(name))
+    first.close()
+    assert path.read_text() == HEADER + line(PRESENTED)
+    TraceSink(str(other_name)).close()
 
 
 def test_a_fifo_that_nobody_reads_is_refused_at_open(tmp_path: Path) -> None:

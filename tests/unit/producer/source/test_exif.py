@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from fanlight.producer.source.exif import orientation
+from fanlight.producer.source.exif import is_tiled_or_jpeg, orientation
 
 
 def tiff(order: str, *entries: tuple[int, int]) -> bytes:
@@ -36,3 +36,14 @@ def test_the_orientation_is_found(order: str, before: bytes) -> None:
 )
 def test_it_is_1_where_there_is_none(data: bytes) -> None:
     assert orientation(data) == 1
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [((0x142, 64), True), ((0x103, 7), True), ((0x103, 5), False), ((0x100, 7), False)],
+)
+def test_a_tiff_that_ffmpeg_cannot_decode_is_known(
+    order: str, entry: tuple[int, int], expected: bool
+) -> None:
+    assert is_tiled_or_jpeg(tiff(order, entry)) is expected

@@ -202,6 +202,15 @@ def test_the_name_of_an_animated_webp_is_said(tmp_path: Path, caplog: pytest.Log
     assert "a.webp: skipped, it cannot be read: it is an animated WebP" in caplog.text
 
 
+def test_a_tiff_that_would_be_shown_as_black_is_refused(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    Image.fromarray(pattern(1)).save(tmp_path / "a.tif", compression="jpeg")
+    with pytest.raises(SourceError):
+        numbers(tmp_path)
+    assert "a.tif: skipped, it cannot be read: it is a TIFF of tiles or JPEG data" in caplog.text
+
+
 class TestChanging:
     def test_a_file_that_is_being_written_is_tried_again(self, tmp_path: Path) -> None:
         path = save(tmp_path / "latest.png", 1)

@@ -83,7 +83,7 @@ def test_what_is_not_there_is_refused_before_anything_starts(
     assert str(refused.value).startswith(refusal)
 
 
-@pytest.mark.parametrize("spec", ["-", "pipe:", "pipe:0", "/dev/stdin"])
+@pytest.mark.parametrize("spec", ["-", "pipe:", "pipe:0", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"])
 @pytest.mark.parametrize(
     ("stdin", "told"),
     [

@@ -5,7 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from fanlight.producer.source.pacing import Clock, FrameRateLimiter, MediaClock, Pacer, interval_ns
+from fanlight.producer.source.pacing import (
+    Clock,
+    FrameRateLimiter,
+    MediaClock,
+    Pacer,
+    TimestampChoice,
+    interval_ns,
+)
 from tests.support.timing import scaled
 
 MS = 1_000_000
@@ -117,6 +124,23 @@ class TestMediaClock:
             clock = MediaClock(interval_ms * MS, longest_ms * MS)
             assert [clock.place(0), clock.place(step_ms * MS)] == [0, step_ms * MS]
             assert clock.place((2 * step_ms + 1) * MS) == (step_ms + interval_ms) * MS
+
+
+@pytest.mark.parametrize(
+    ("decoded", "chosen"),
+    [
+        ([(0, 0), (40, 40), (200, 80)], [0, 40, 200]),
+        ([(40, 80), (160, 120), (120, 160), (200, 200), (80, 240)], [40, 160, 160, 200, 240]),
+        ([(0, 0), (40, 0), (40, 0)], [0, 40, 40]),
+        ([(None, 3), (5, None), (None, None)], [3, 5, None]),
+    ],
+    ids=["a pause", "a guess that B-frames prove wrong", "both repeat", "missing"],
+)
+def test_of_two_times_the_one_that_goes_forward_is_chosen(
+    decoded: list[tuple[int | None, int | None]], chosen: list[int | None]
+) -> None:
+    timestamps = TimestampChoice()
+    assert [timestamps.best(pts, dts) for pts, dts in decoded] == chosen
 
 
 class TestFrameRateLimiter:

@@ -74,6 +74,14 @@ def test_a_pause_keeps_its_length(tmp_path: Path, name: str, codec: str, pixel_f
     assert clock.deadlines_ms == pytest.approx(times, abs=1)
 
 
+@pytest.mark.parametrize("name", ["a.avi", "a.asf"])
+def test_b_frames_do_not_slow_a_file_down_that_stores_their_order_only(tmp_path: Path, name: str) -> None:
+    clock = SteppedClock()
+    clip = write_clip(tmp_path / name, 50, codec="libx264", pixel_format="yuv420p")
+    play(clip, clock=clock)
+    assert clock.deadlines_ms[-1] == pytest.approx(49 * 40, abs=160)
+
+
 def test_a_file_of_one_picture_a_day_plays_at_its_own_rate(tmp_path: Path) -> None:
     clock = SteppedClock()
     day_ms = 24 * 3600 * 1000

@@ -12,9 +12,9 @@ from pika.adapters.utils.connection_workflow import (
     AMQPConnectorStackTimeout,
 )
 
-from fanlight.common.model.address import broker_address
 from fanlight.common.model.errors import BrokerRefused, BrokerUnavailable
 from fanlight.common.transport.amqp.error_mapping import explain, network_is_out
+from tests.support.addresses import broker_address
 
 ADDRESS = broker_address("amqp://ann:secret@broker:5673/video")
 LOGIN = "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN"

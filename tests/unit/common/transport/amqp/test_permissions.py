@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import json
 
-from fanlight.common.model.address import broker_address
 from fanlight.common.transport.amqp.permissions import PERMISSIONS, grant
+from tests.support.addresses import broker_address
 from tests.support.commands import ROOT
 
 

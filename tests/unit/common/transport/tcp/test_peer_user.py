@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
-from fanlight.common.transport.tcp.peer_user import stranger
+from fanlight.common.transport.tcp.peer_user import other_user
 from tests.support.timing import scaled
 from tests.support.users import as_nobody, python_of_others
 
@@ -80,9 +80,9 @@ def connected(host: str = "127.0.0.1") -> Iterator[tuple[socket.socket, socket.s
 
 
 @EVERY_ADDRESS
-def test_a_process_of_ones_own_is_no_stranger(host: str) -> None:
+def test_a_process_of_ones_own_is_no_other_user(host: str) -> None:
     with connected(host) as (client, accepted):
-        assert stranger(client) is stranger(accepted) is None
+        assert other_user(client) is other_user(accepted) is None
 
 
 @EVERY_ADDRESS
@@ -90,17 +90,17 @@ def test_another_user_is_known_by_name_whoever_connects(host: str) -> None:
     with listening_at(host) as listening:
         port = listening.getsockname()[1]
         with another_user(VISITOR, host, port), listening.accept()[0] as accepted:
-            assert stranger(accepted) == "nobody"
+            assert other_user(accepted) == "nobody"
     with another_user(HOST, host) as there:
         assert there.stdout is not None
         port = int(there.stdout.readline())
         with socket.create_connection((host, port), scaled(5)) as client:
             assert client.recv(4) == b"here"
-            assert stranger(client) == "nobody"
+            assert other_user(client) == "nobody"
             there.kill()
             there.wait()
             with pytest.raises(OSError, match=CLOSED):
-                stranger(client)
+                other_user(client)
 
 
 @pytest.mark.parametrize("linger_s", [None, 0])
@@ -112,7 +112,7 @@ def test_an_end_that_is_closed_is_nobodys(linger_s: int | None) -> None:
             accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, linger_s))
         accepted.close()
         with pytest.raises(OSError, match=CLOSED):
-            stranger(client)
+            other_user(client)
 
 
 def test_without_descriptors_nobody_is_let_in_unasked() -> None:
@@ -121,29 +121,29 @@ def test_without_descriptors_nobody_is_let_in_unasked() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
         try:
             with pytest.raises(OSError, match="Too many open files"):
-                stranger(client)
+                other_user(client)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
-def test_other_sockets_have_no_stranger() -> None:
+def test_other_sockets_have_no_other_user() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        assert stranger(ours) is None
+        assert other_user(ours) is None
 
 
-def test_root_is_no_stranger_to_anybody() -> None:
+def test_root_is_no_other_user_to_anybody() -> None:
     ask = (
         "import os, socket, sys\n"
-        "from fanlight.common.transport.tcp.peer_user import stranger\n"
+        "from fanlight.common.transport.tcp.peer_user import other_user\n"
         "listening = socket.create_server(('127.0.0.1', 0))\n"
         "client = socket.create_connection(listening.getsockname())\n"  # as root
         "os.setuid(65534)\n"
         "accepted, _ = listening.accept()\n"
-        "print(stranger(accepted))\n"
+        "print(other_user(accepted))\n"
         "other = socket.create_connection(listening.getsockname())\n"
         "accepted, _ = listening.accept()\n"
-        "print(stranger(accepted))\n"
+        "print(other_user(accepted))\n"
     )
     if os.geteuid() != 0:
         pytest.skip("only root may become somebody else")

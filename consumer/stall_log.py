@@ -1,18 +1,22 @@
-"""Says why no frame is presented: in the log, in the statistics, and so in `/healthz` and `status`."""
+"""Tells why no frame is presented: in the log, in the statistics, and so in `/healthz` and `status`."""
 
 from __future__ import annotations
 
 import logging
 from typing import Final
 
-from fanlight.common.model.silence import SilenceWatch
+from fanlight.common.model.stall_detector import StallDetector, grown_most
 from fanlight.common.model.units import duration_text, rough_duration
-from fanlight.consumer.settings import ConsumerSettings
+from fanlight.consumer.settings import ConsumerSettings, Via
 from fanlight.consumer.stats import ConsumerCounters, ConsumerStats
 
 _LOG: Final = logging.getLogger(__name__)
 
 NOTHING_ARRIVES: Final = "connected, but nothing arrives; is a producer running?"
+NO_HUB: Final = (
+    "connected, but nothing comes from a hub; does one run here (python -m consumer --sink share), "
+    "and does a producer?"
+)
 _BLOCKED: Final = "the broker is blocked: it is short of memory or disk"
 # Why nothing is presented, by the counter that grows.
 _REASONS: Final = {
@@ -26,20 +30,21 @@ _REASONS: Final = {
 _RECENT_NS: Final = 5_000_000_000
 
 
-class ConsumerSilence:
+class StallLog:
     """Belongs to the receiving thread, which calls it once a second, or every two seconds."""
 
     def __init__(self, settings: ConsumerSettings, counters: ConsumerCounters) -> None:
         self._settings = settings
         self._counters = counters
-        self._watch = SilenceWatch()
+        self._detector = StallDetector()
+        self._nothing_arrives = NO_HUB if settings.way is Via.HOST else NOTHING_ARRIVES
         self._before: ConsumerStats | None = None
         self._reason = ""
         self._reason_ns = 0
 
     def restart(self, now_ns: int) -> None:
         """The subscription is established, again; `now_ns` is monotonic."""
-        self._watch.restart()
+        self._detector.restart()
         self.observe(self._counters.stats(now_ns), now_ns)
 
     def observe(self, stats: ConsumerStats, now_ns: int) -> None:
@@ -48,12 +53,12 @@ class ConsumerSilence:
         self._update_reason(before, stats, now_ns)
         self._counters.no_frame = self._reason
         # A pause between frames is usual; frames that are dropped are not.
-        paused = self._reason in ("", NOTHING_ARRIVES)
-        silence = self._watch.observe(stats.presented, now_ns, self._patience_ns() if paused else 0)
-        if silence is None:
+        paused = self._reason in ("", self._nothing_arrives)
+        stall = self._detector.observe(stats.presented, now_ns, self._patience_ns() if paused else 0)
+        if stall is None:
             return
-        stream, for_s = self._settings.stream, rough_duration(silence.seconds)
-        if silence.over:
+        stream, for_s = self._settings.stream, rough_duration(stall.seconds)
+        if stall.over:
             _LOG.warning("frames of stream %s are presented again, after %s", stream, for_s)
         elif self._reason != _REASONS["superseded"]:  # then it is the program that pauses
             _LOG.warning("no frame of stream %s for %s: %s", stream, for_s, self._reason)
@@ -62,14 +67,13 @@ class ConsumerSilence:
         if before is None or stats.presented != before.presented:
             self._reason, self._reason_ns = "", now_ns
             return
-        growth = {name: getattr(stats, name) - getattr(before, name) for name in _REASONS}
-        most = max(growth, key=lambda name: growth[name])
-        if growth[most]:
+        most = grown_most(before, stats, _REASONS)
+        if most is not None:
             self._reason, self._reason_ns = self._filled(_REASONS[most]), now_ns
         elif stats.blocked:
             self._reason = _BLOCKED
         elif now_ns - self._reason_ns >= max(_RECENT_NS, self._patience_ns()) or not self._reason:
-            self._reason = NOTHING_ARRIVES
+            self._reason = self._nothing_arrives
 
     def _filled(self, reason: str) -> str:
         return reason.format(error=self._counters.last_error, age=self._age())

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from fanlight.common.outage_log import OutageLog
+from fanlight.common.transport.outage_log import OutageLog
 
 S = 1_000_000_000
 

@@ -1,4 +1,4 @@
-"""Logs an outage when it begins, ever more seldom while it lasts, and when it ends."""
+"""Logs an outage of a connection when it begins, ever more seldom while it lasts, and when it ends."""
 
 from __future__ import annotations
 

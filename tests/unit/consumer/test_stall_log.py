@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from fanlight.common.model.errors import DecodeError, WireFormatError
-from fanlight.consumer.settings import ConsumerSettings
-from fanlight.consumer.silence import NOTHING_ARRIVES, ConsumerSilence
+from fanlight.consumer.settings import ConsumerSettings, Via
+from fanlight.consumer.stall_log import NO_HUB, NOTHING_ARRIVES, StallLog
 from fanlight.consumer.stats import ConsumerCounters, Outcome, Presented
 from tests.support.headers import header
 from tests.unit.consumer.build import SECOND
@@ -18,13 +18,13 @@ YEAR_2026 = 1_780_000_000 * SECOND
 class Bench:
     """One second after the other, with its log."""
 
-    def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
+    def __init__(self, caplog: pytest.LogCaptureFixture, via: Via = Via.AUTO) -> None:
         self._caplog = caplog
         self.counters = ConsumerCounters()
         self.counters.connection(up=True)
-        self.silence = ConsumerSilence(ConsumerSettings(), self.counters)
+        self.stall_log = StallLog(ConsumerSettings(via=via), self.counters)
         self.now_ns = 0
-        self.silence.restart(0)
+        self.stall_log.restart(0)
 
     def present(self, fps: float = 30.0) -> None:
         shown = header()._replace(fps=fps)
@@ -37,7 +37,7 @@ class Bench:
             if callable(what):
                 what()
             self.now_ns += SECOND
-            self.silence.observe(self.counters.stats(self.now_ns), self.now_ns)
+            self.stall_log.observe(self.counters.stats(self.now_ns), self.now_ns)
         return [record.getMessage() for record in self._caplog.records]
 
     @property
@@ -68,6 +68,14 @@ def test_that_nothing_arrives_is_said_within_five_seconds_and_its_end_too(bench:
     assert len(bench.lines(20)) == 4
     assert bench.lines(3, bench.present) == ["frames of stream cam are presented again, after 25 s"]
     assert bench.no_frame == ""
+
+
+def test_without_a_hub_it_is_not_only_the_producer_that_is_asked_about(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench(caplog, Via.HOST)
+    assert bench.lines(4) == [f"no frame of stream cam for 4 s: {NO_HUB}"]
+    assert bench.no_frame == NO_HUB
 
 
 REASONS: dict[str, tuple[str, Callable[[Bench], None]]] = {
@@ -115,6 +123,6 @@ def test_a_slow_camera_is_not_silent(bench: Bench) -> None:
 def test_the_time_without_a_connection_does_not_count(bench: Bench) -> None:
     bench.lines(3)
     bench.now_ns += 60 * SECOND
-    bench.silence.restart(bench.now_ns)
+    bench.stall_log.restart(bench.now_ns)
     assert bench.lines(3) == []
     assert bench.lines(1) == [f"no frame of stream cam for 4 s: {NOTHING_ARRIVES}"]

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable
 
 import pytest
 
 from fanlight.producer.settings import ProducerSettings
-from fanlight.producer.silence import ProducerSilence
+from fanlight.producer.stall_log import StallLog
 from fanlight.producer.stats import Drop, ProducerCounters
 
 SECOND = 1_000_000_000
@@ -19,7 +20,7 @@ class Bench:
         self._caplog = caplog
         self.counters = ProducerCounters()
         self.counters.connection(up=True, now_ns=0)
-        self.silence = ProducerSilence(ProducerSettings(), self.counters)
+        self.stall_log = StallLog(ProducerSettings(), self.counters)
         self.now_ns = 0
 
     def lines(self, seconds: int, outcome: Callable[[], None] | None, *, watched: bool = True) -> list[str]:
@@ -30,7 +31,7 @@ class Bench:
                 self.counters.captured(self.now_ns)
                 outcome()
             self.now_ns += SECOND // 30 + 1
-            self.silence.tick(self.now_ns, watched=watched)
+            self.stall_log.tick(self.now_ns, watched=watched)
         return [record.getMessage() for record in self._caplog.records]
 
     def publish(self, encode_s: float = 0.01) -> None:
@@ -38,6 +39,10 @@ class Bench:
 
     def drop(self, why: Drop) -> Callable[[], None]:
         return lambda: self.counters.dropped(why)
+
+    def publish_one_in_five(self, encode_s: float) -> Callable[[], None]:
+        turns = itertools.count()
+        return lambda: self.counters.dropped(Drop.SKIPPED) if next(turns) % 5 else self.publish(encode_s)
 
 
 @pytest.fixture
@@ -75,6 +80,11 @@ def test_nobody_watching_is_said_once_and_is_no_fault(
     assert bench.lines(60, bench.drop(Drop.UNWATCHED), watched=False) == []
 
 
+def test_without_a_drop_it_is_the_encoder_or_the_network(bench: Bench) -> None:
+    (line,) = bench.lines(6, lambda: None)
+    assert line.endswith("all are skipped: encoding, or the network, takes too long")
+
+
 def test_a_program_that_sends_nothing_is_not_told(bench: Bench) -> None:
     assert bench.lines(9, bench.publish) == []
     assert bench.lines(60, None) == []
@@ -88,15 +98,7 @@ def test_a_connection_that_is_lost_or_blocked_is_told_elsewhere(bench: Bench) ->
 
 
 def test_a_machine_that_is_too_slow_is_told_once(bench: Bench) -> None:
-    turns = iter(range(10_000))
-
-    def one_in_five() -> None:
-        if next(turns) % 5:
-            bench.counters.dropped(Drop.SKIPPED)
-        else:
-            bench.publish(0.15)
-
-    (line,) = bench.lines(60, one_in_five)
+    (line,) = bench.lines(60, bench.publish_one_in_five(0.15))
     assert line.startswith(
         "this machine is too slow for the stream: 6 of 30 pictures per second are encoded"
     )
@@ -106,12 +108,4 @@ def test_a_machine_that_is_too_slow_is_told_once(bench: Bench) -> None:
 
 
 def test_a_slow_network_is_not_taken_for_a_slow_machine(bench: Bench) -> None:
-    turns = iter(range(10_000))
-
-    def one_in_five() -> None:
-        if next(turns) % 5:
-            bench.counters.dropped(Drop.SKIPPED)
-        else:
-            bench.publish(0.005)
-
-    assert bench.lines(60, one_in_five) == []
+    assert bench.lines(60, bench.publish_one_in_five(0.005)) == []

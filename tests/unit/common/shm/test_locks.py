@@ -10,16 +10,8 @@ import pytest
 
 from fanlight.common.model.errors import SharingError
 from fanlight.common.model.pixels import PictureFormat, PixelFormat
-from fanlight.common.shm.folder import (
-    Leadership,
-    has_name,
-    locked,
-    make_private,
-    opened,
-    opened_folder,
-    remove_stale,
-    segments,
-)
+from fanlight.common.shm.locks import Leadership, locked, remove_stale, segments
+from fanlight.common.shm.private_folder import has_name, make_private, opened, opened_folder
 from fanlight.common.shm.writer import Segment
 from tests.unit.common.shm.build import (
     LEADER,

@@ -1,4 +1,4 @@
-"""Says in the log why nothing is published, and that the machine is too slow for what it is to encode."""
+"""Logs why nothing is published, and that the machine is too slow for what it is to encode."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 from typing import Final
 
 from fanlight.common.model.lag_detector import LagDetector
-from fanlight.common.model.silence import SilenceWatch
+from fanlight.common.model.stall_detector import StallDetector, grown_most
 from fanlight.common.model.units import duration_text, rough_duration
 from fanlight.producer.settings import ProducerSettings
 from fanlight.producer.stats import ProducerCounters, ProducerStats
@@ -30,7 +30,7 @@ _REASONS: Final = {
 }
 
 
-class ProducerSilence:
+class StallLog:
     """Belongs to the encoding thread; all `now_ns` are monotonic.
 
     Nobody watching is no fault. What is wrong with the connection or the source, their own parts log.
@@ -39,10 +39,10 @@ class ProducerSilence:
     def __init__(self, settings: ProducerSettings, counters: ProducerCounters) -> None:
         self._settings = settings
         self._counters = counters
-        self._watch = SilenceWatch()
+        self._detector = StallDetector()
         self._lag = LagDetector()
         self._before: ProducerStats | None = None
-        self._unwatched_said = False
+        self._unwatched_logged = False
         self._due_ns = 0
 
     def tick(self, now_ns: int, *, watched: bool) -> None:
@@ -57,28 +57,22 @@ class ProducerSilence:
         if lag is not None:
             _LOG.warning(_TOO_SLOW, lag.shown_fps, lag.stream_fps)
         stream = self._settings.stream
-        if not watched and stats.connected and not self._unwatched_said:
-            self._unwatched_said = True
+        if not watched and stats.connected and not self._unwatched_logged:
+            self._unwatched_logged = True
             _LOG.info(_UNWATCHED, stream)
         idle = before is None or stats.captured == before.captured
         if idle or not watched or not stats.connected or stats.blocked:
-            self._watch.restart()
-        silence = self._watch.observe(stats.published, now_ns)
-        if silence is None or before is None:
+            self._detector.restart()
+        stall = self._detector.observe(stats.published, now_ns)
+        if stall is None or before is None:
             return
-        if silence.over:
-            _LOG.warning(
-                "pictures of stream %s are published again, after %s",
-                stream,
-                rough_duration(silence.seconds),
-            )
+        for_s = rough_duration(stall.seconds)
+        if stall.over:
+            _LOG.warning("pictures of stream %s are published again, after %s", stream, for_s)
         else:
-            reason = self._reason(before, stats)
-            _LOG.warning(_NOTHING_PUBLISHED, stream, rough_duration(silence.seconds), reason)
+            _LOG.warning(_NOTHING_PUBLISHED, stream, for_s, self._reason(before, stats))
 
     def _reason(self, before: ProducerStats, stats: ProducerStats) -> str:
-        growth = {name: getattr(stats, name) - getattr(before, name) for name in _REASONS}
-        most = max(growth, key=lambda name: growth[name])
-        return _REASONS[most].format(
+        return _REASONS[grown_most(before, stats, _REASONS) or "skipped"].format(
             age=rough_duration(self._counters.last_stale_s), max_age=duration_text(self._settings.max_age_s)
         )
