@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 from typing import TypeVar
 
@@ -17,6 +18,9 @@ _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
 # A machine under load is slow at any example; examples that hang end with the test's time limit.
 settings.register_profile("fanlight", deadline=None)
 settings.load_profile("fanlight")
+
+# Under `nohup` it is ignored, and by all that the tests start: tests of it would test nothing.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 _CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
