@@ -277,6 +277,8 @@ class ConsumerCounters:
                     self.received(shown.header, 0, shown.received_ns)  # no bytes: nothing was transmitted
                 with self._lock:
                     self._counts[Outcome.PRESENTED] += 1
+                    if self._last is None or self._last.header.epoch != shown.header.epoch:
+                        self._stall.reopened()  # how long a stream has no producer is no interval of it
                     self._last = shown
                     self._stall.fps = shown.header.fps
                     self._stall.arrived(shown.now_ns)

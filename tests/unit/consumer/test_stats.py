@@ -151,6 +151,14 @@ def test_a_slow_stream_keeps_its_figures_between_two_frames(
     assert counters.stats((6 * interval_s + 1) * SECOND).age_p50_s is None, "it has stopped"
 
 
+def test_the_time_without_a_producer_is_no_interval_of_the_stream(counters: ConsumerCounters) -> None:
+    for epoch, begin_s in ((1, 0), (2, 60)):
+        for seq in range(10):
+            frame = shown(seq, now_ns=begin_s * SECOND + seq * 33 * MS)
+            counters.presented.append(frame._replace(header=header(seq, epoch=epoch)))
+    assert counters.metrics(61 * SECOND).stall_s == 3
+
+
 def test_skew_is_a_distance_and_absent_without_sync(counters: ConsumerCounters) -> None:
     counters.presented.append(shown())
     assert counters.stats(0).skew_p50_s is None
