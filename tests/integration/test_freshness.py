@@ -17,6 +17,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 
 from fanlight.common.codec import encoder
 from fanlight.common.model.frame import Codec
+from fanlight.common.model.freshness import ANSWERED_INTERVAL_NS
 from fanlight.consumer import Consumer, Frame
 from fanlight.producer import Producer
 from tests.integration.test_pipeline import Camera, on_air, small
@@ -178,6 +179,9 @@ def test_after_a_gap_nothing_is_presented_before_the_next_keyframe(stream: str, 
     with hand_made(stream, url, max_age_s=10.0) as (out, viewer):
         out.publish(0)
         viewer.has_received(1)
+        # So soon after the request of its join it would ask with one of the next frames only.
+        joined_ns = time.monotonic_ns()
+        wait_until(lambda: time.monotonic_ns() > joined_ns + ANSWERED_INTERVAL_NS, 2)
         for count, seq in enumerate((1, 3, 4, 5), 2):  # 2 is lost
             out.publish(seq)
             viewer.has_received(count)
