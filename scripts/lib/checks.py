@@ -40,7 +40,8 @@ _NETWORK = tuple(
     for name in ("cluster", "several_hosts", "netns", "network_faults", "source_faults")
 )
 # Mostly about brokers of their own, of the installed version.
-_ONCE = tuple(f"--ignore=tests/integration/test_{name}.py" for name in ("doctor", "metrics"))
+_ONCE_NAMES = ("doctor", "metrics", "programs_fork", "programs_frames", "programs_threads")
+_ONCE = tuple(f"--ignore=tests/integration/test_{name}.py" for name in _ONCE_NAMES)
 _SOAK = ("scripts/soak.py", "--minutes", "3", "--seed", "6", "--fps", "20")
 _NOT_DOCKER = ("-m", "not docker")
 _BROKER = ("-m", "not docker and not brokerless")
@@ -122,11 +123,11 @@ class Checks:
         """All that need more than this checkout, the longest first."""
         others = [f"--ignore={file}" for file in _NETWORK]
         suites = {
-            "faults of brokers, clocks, disks": ("tests/fault", *_NOT_DOCKER, *others),
             "integration without a broker": ("tests/integration", "-m", "brokerless"),
             "integration": ("tests/integration", *_BROKER),
-            "faults of networks, nodes, sources": _NETWORK,
+            "faults of brokers, clocks, disks": ("tests/fault", *_NOT_DOCKER, *others),
             "e2e": ("tests/e2e", *_NOT_DOCKER, f"--ignore={_BENCH}"),
+            "faults of networks, nodes, sources": _NETWORK,
             "benchmarks": (_BENCH,),
         }
         jobs: list[Callable[[], object]] = [
@@ -136,8 +137,8 @@ class Checks:
         jobs.insert(1, self._docker)
         names.insert(1, "docker compose, and integration on RabbitMQ 4")
         if not self._arguments:  # arguments for pytest narrow what is run
-            jobs.insert(2, lambda: self.steps.run("soak of 3 minutes", PYTHON, *_SOAK))
-            names.insert(2, "soak of 3 minutes")
+            jobs.insert(5, lambda: self.steps.run("soak of 3 minutes", PYTHON, *_SOAK))
+            names.insert(5, "soak of 3 minutes")
         show(f"{len(jobs)} suites, {_AT_ONCE} at a time: {'; '.join(names)}")
         self.steps.side_by_side(jobs, _AT_ONCE)
 
