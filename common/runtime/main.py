@@ -121,8 +121,9 @@ def command_line(
         def load(group: type[G]) -> G:
             return group.load(flags, os.environ)
 
-        # For crashes in native code, which raise no exception: writes the Python stack to stderr.
-        faulthandler.enable(file=_STDERR, all_threads=False)
+        # For crashes in native code, which raise no exception: writes the Python stacks to stderr. Of all
+        # threads: that of a codec, which may be the one that crashes, has none.
+        faulthandler.enable(file=_STDERR)
         return body(load)
 
     return run_command(program, run, parser.log_format)

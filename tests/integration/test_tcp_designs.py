@@ -192,7 +192,10 @@ def test_a_payload_of_three_frames_brings_each_of_them_in_order(stream: str) -> 
     with ExitStack() as stack:
         with (
             Marking(url, stream, codec="h264", payload_frames=3) as marking,
-            Consumer(stream=stream, name="w", url=url, playout="sync", delay_s=0.3) as consumer,
+            # However long a loaded machine takes to decode: none is late.
+            Consumer(
+                stream=stream, name="w", url=url, playout="sync", delay_s=2.0, max_age_s=10.0
+            ) as consumer,
         ):
             client = stack.enter_context(RawClient(url, stream))
             first = client.frame().table
@@ -201,8 +204,7 @@ def test_a_payload_of_three_frames_brings_each_of_them_in_order(stream: str) -> 
             for _ in range(20):
                 assert consumer.read(scaled(5)) is not None
             stats = consumer.stats()
-            # Not `late`: how fast the machine decodes is not what this asks.
-            assert (stats.lost, stats.duplicate, stats.undecodable) == (0, 0, 0)
+            assert (stats.lost, stats.duplicate, stats.late, stats.undecodable) == (0, 0, 0, 0)
         with contextlib.suppress(EOFError):
             while True:
                 seqs.append(client.frame().table["seq"])
