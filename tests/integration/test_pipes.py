@@ -41,7 +41,8 @@ FORMATS = {
     "MPEG-TS": (*H264, "-f", "mpegts"),
     "JPEG after JPEG": ("-c:v", "mjpeg", "-f", "image2pipe"),
     "MJPEG": ("-c:v", "mjpeg", "-f", "mjpeg"),
-    "Matroska": (*H264, "-f", "matroska", "-live", "1"),
+    # Else FFmpeg writes ten pictures at once.
+    "Matroska": (*H264, "-f", "matroska", "-live", "1", "-cluster_time_limit", "1", "-flush_packets", "1"),
 }
 
 
@@ -79,7 +80,9 @@ def test_what_a_program_pipes_is_shown_until_it_ends(encoding: tuple[str, ...]) 
     source.close()
     os.close(reader)
     assert {size_of(captured.picture) for captured in pictures} == {(320, 240)}
-    assert len(pictures) > 10
+    # A loaded machine skips some, and shows the one that came last.
+    assert len(pictures) >= 2
+    assert len(pictures) + source.drops[Drop.SKIPPED] > 20
     assert not source.live
 
 

@@ -66,11 +66,13 @@ ROOMS: Final = {
 }
 # The only places that may import a third-party module. Nothing else from outside is allowed.
 THIRD_PARTY: Final = {
-    "av": ("common/codec/", "producer/", "consumer/sinks/"),
+    "aiohttp": ("consumer/wall/",),
+    "av": ("common/codec/", "producer/", "consumer/sinks/", "consumer/wall/"),
     "cv2": ("producer/source/camera.py", "consumer/sinks/window.py"),
     "numpy": ("common/", "producer/", "consumer/"),
     "pika": ("common/transport/amqp/",),
     "prometheus_client": ("common/observe/exposition.py",),
+    "segno": ("consumer/wall/",),
     "simplejpeg": ("common/codec/",),
 }
 MAY_PRINT: Final = ("scripts/", "tests/")
