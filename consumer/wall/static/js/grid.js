@@ -66,13 +66,19 @@ function partitions(aspects) {
   return all;
 }
 
-/** Rows as high as the width allows (`full`), and cut to what fits the height, the highest first (`height`). */
+/** Rows as high as the width allows (`full`), and cut to what fits the height (`height`): the highest first, or
+ * all of them where little is cut, so that their ends stay in line. */
 function sized(rows, width, height, gap) {
   const full = rows.map((cells) => {
     const zero = rowWidth(cells, 0, gap);
     return (width - zero) / (rowWidth(cells, 1, gap) - zero);
   });
-  let rest = height - gap * (rows.length - 1);
+  const available = height - gap * (rows.length - 1);
+  const scale = available / sum(full);
+  if (scale < 1 && scale > 0.97) {
+    return rows.map((cells, index) => ({ cells, full: full[index], height: full[index] * scale }));
+  }
+  let rest = available;
   let cap = Infinity;
   [...full].sort((a, b) => a - b).some((rowHeight, index) => {
     if (rowHeight * (full.length - index) > rest) cap = rest / (full.length - index);
@@ -90,7 +96,7 @@ function bestFitted(plain, featured, width, gap) {
   const best = [...plain, ...featured].reduce(larger);
   const visible = (name) => (rows) => rows.every((row) => row[name] >= LEAST_HEIGHT_PX);
   if (!visible("height")(best)) return scrolled(plain.find(visible("full")) ?? plain.at(-1));
-  const even = plain.includes(best) && best.every((row) => row.height < row.full);
+  const even = plain.includes(best) && best.every((row) => Math.abs(row.height - best[0].height) < 0.01 && row.height < row.full);
   return even ? filled(best, width, gap) : best;
 }
 

@@ -59,10 +59,8 @@ function refresh() {
   byId("empty-title").textContent = live === null ? "Connecting" : others ? "No such stream" : "No stream yet";
   byId("empty-text").textContent = live === null
     ? "Asking the server which streams are live."
-    : others
-      ? `None of the ${others} live streams matches “${view.streams.join(", ")}”.`
-      : "Streams appear here by themselves. Start one, with the --url of this wall:";
-  byId("empty-start").hidden = live === null || others > 0;
+    : others ? `None of the ${others} live streams matches “${view.streams.join(", ")}”.` : "";
+  for (const line of document.querySelectorAll("#empty .start")) line.hidden = live === null || others > 0;
   byId("empty-all").hidden = others === 0;
 }
 
