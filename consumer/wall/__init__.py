@@ -1,0 +1,1 @@
+"""The wall: streams in browsers and players, by HTTP."""
