@@ -33,16 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(settings: WallSettings, operation: Operation) -> int | None:
+    from fanlight.consumer.wall.broker_streams import BrokerStreams
     from fanlight.consumer.wall.server import WallServer
-    from fanlight.consumer.wall.source import Subscription
-    from fanlight.consumer.wall.streams import FixedStream, Streams
 
-    async def make_streams() -> Streams:
-        streams = Streams(settings, lambda stream, *report: Subscription(stream, settings, *report))
-        streams.announced(tuple(FixedStream(each) for each in settings.streams if each.isidentifier()))
-        return streams
-
-    server = WallServer(settings, make_streams, partial(_say_where, settings))
+    server = WallServer(settings, partial(BrokerStreams, settings), partial(_say_where, settings))
     with StopSignals(server.stop):
         server.run()
     return None

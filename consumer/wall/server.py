@@ -6,14 +6,15 @@ import asyncio
 import io
 import ssl
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import segno
 from aiohttp import web
 
-from fanlight.common.model.errors import ConfigError, ListenError
+from fanlight.common.model.errors import ConfigError, FanlightError, ListenError
 from fanlight.common.model.reasons import reason
 from fanlight.consumer.wall.settings import WallSettings
 from fanlight.consumer.wall.streams import Streams
@@ -74,17 +75,17 @@ async def _revalidate(_request: web.Request, response: web.StreamResponse) -> No
 
 
 class WallServer:
-    """Runs the server until it is stopped. `run` belongs to one thread, `stop` is thread-safe.
+    """Runs the server until it is stopped. `run` belongs to one thread; `stop` and `fail` are thread-safe.
 
     Args:
-        make_streams: called on the event loop; what it returns is stopped at the end.
+        make_streams: called on the event loop, with `fail`; what it returns is stopped at the end.
         on_listening: called once with the port.
     """
 
     def __init__(
         self,
         settings: WallSettings,
-        make_streams: Callable[[], Awaitable[Streams]],
+        make_streams: Callable[[Callable[[FanlightError], None]], Streams],
         on_listening: Callable[[int], None],
     ) -> None:
         self._settings = settings
@@ -92,8 +93,9 @@ class WallServer:
         self._on_listening = on_listening
         self._lock = threading.Lock()
         self._stopping = False
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._end: asyncio.Event | None = None
+        self._failure: FanlightError | None = None
+        # Sets the event that `_run` waits for; None while it does not run.
+        self._end: Callable[[], object] | None = None
 
     def run(self) -> None:
         """Serve until `stop`.
@@ -101,24 +103,39 @@ class WallServer:
         Raises:
             ListenError: it cannot listen at its address.
             ConfigError: certificate or key cannot be used.
+            FanlightError: what was passed to `fail`.
         """
         asyncio.run(self._run())
+        if self._failure is not None:
+            raise self._failure
 
     def stop(self) -> None:
         """End `run` within two seconds."""
         with self._lock:
             self._stopping = True
-            if self._loop is not None and self._end is not None and not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(self._end.set)
+            if self._end is not None:
+                self._end()
+
+    def fail(self, error: FanlightError) -> None:
+        """End `run` with this error."""
+        self._failure = error
+        self.stop()
 
     async def _run(self) -> None:
-        end = asyncio.Event()
+        loop, end = asyncio.get_running_loop(), asyncio.Event()
         with self._lock:
-            self._loop, self._end = asyncio.get_running_loop(), end
+            self._end = partial(loop.call_soon_threadsafe, end.set)
             if self._stopping:
-                return
+                end.set()
+        try:
+            await self._serve(end)
+        finally:
+            with self._lock:
+                self._end = None
+
+    async def _serve(self, end: asyncio.Event) -> None:
         context = _ssl_context(self._settings)
-        streams = await self._make_streams()
+        streams = self._make_streams(self.fail)
         runner = web.AppRunner(create_application(streams, self._settings), access_log=None)
         try:
             await runner.setup()
