@@ -1,0 +1,154 @@
+"""The web server: routes, start and stop. It has one event loop, and no other thread but those of feeds."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import ssl
+import threading
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+import segno
+from aiohttp import web
+
+from fanlight.common.model.errors import ConfigError, ListenError
+from fanlight.common.model.reasons import reason
+from fanlight.consumer.wall.settings import WallSettings
+from fanlight.consumer.wall.streams import Streams
+from fanlight.consumer.wall.websocket import Page
+
+STATIC: Final = Path(__file__).parent / "static"
+_CLOSE_S: Final = 0.5
+_MOST_QR_CHARACTERS: Final = 1000
+
+PAGES: Final = web.AppKey("pages", set[Page])
+
+
+def create_application(streams: Streams, settings: WallSettings) -> web.Application:
+    """The routes and middlewares; to be called on the event loop."""
+    application = web.Application()
+    pages: set[Page] = set()
+    application[PAGES] = pages
+
+    async def index(_request: web.Request) -> web.StreamResponse:
+        return web.FileResponse(STATIC / "index.html")
+
+    async def open_socket(request: web.Request) -> web.StreamResponse:
+        page = Page(streams)
+        pages.add(page)
+        try:
+            return await page.serve(request)
+        finally:
+            pages.discard(page)
+
+    async def health(_request: web.Request) -> web.Response:
+        return web.json_response({"status": "ok", "streams": len(streams.live), "pages": len(pages)})
+
+    application.router.add_get("/", index)
+    application.router.add_get("/ws", open_socket)
+    application.router.add_get("/healthz", health)
+    application.router.add_get("/qr.svg", _qr)
+    if STATIC.is_dir():
+        application.router.add_static("/static/", STATIC)
+    application.on_response_prepare.append(_revalidate)
+    application.on_shutdown.append(_close_pages)
+    return application
+
+
+async def _qr(request: web.Request) -> web.Response:
+    """A QR code of an address."""
+    text = request.query.get("u", "")
+    if not 1 <= len(text) <= _MOST_QR_CHARACTERS:
+        raise web.HTTPBadRequest(text=f"u: allowed are 1 to {_MOST_QR_CHARACTERS} characters\n")
+    written = io.BytesIO()
+    segno.make_qr(text).save(written, kind="svg", scale=4, xmldecl=False, light="#fff")
+    return web.Response(body=written.getvalue(), content_type="image/svg+xml")
+
+
+async def _revalidate(_request: web.Request, response: web.StreamResponse) -> None:
+    """A browser asks whether a file has changed: otherwise it may mix those of two versions."""
+    response.headers.setdefault("Cache-Control", "no-cache")
+
+
+async def _close_pages(application: web.Application) -> None:
+    pages = list(application[PAGES])
+    if pages:
+        await asyncio.wait([asyncio.create_task(page.close()) for page in pages], timeout=_CLOSE_S)
+
+
+class WallServer:
+    """Runs the server until it is stopped. `run` belongs to one thread, `stop` is thread-safe.
+
+    Args:
+        make_streams: called on the event loop; what it returns is stopped at the end.
+        on_listening: called once with the port.
+    """
+
+    def __init__(
+        self,
+        settings: WallSettings,
+        make_streams: Callable[[], Awaitable[Streams]],
+        on_listening: Callable[[int], None],
+    ) -> None:
+        self._settings = settings
+        self._make_streams = make_streams
+        self._on_listening = on_listening
+        self._lock = threading.Lock()
+        self._stopping = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._end: asyncio.Event | None = None
+
+    def run(self) -> None:
+        """Serve until `stop`.
+
+        Raises:
+            ListenError: it cannot listen at its address.
+            ConfigError: certificate or key cannot be used.
+        """
+        asyncio.run(self._run())
+
+    def stop(self) -> None:
+        """End `run` within two seconds."""
+        with self._lock:
+            self._stopping = True
+            if self._loop is not None and self._end is not None and not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(self._end.set)
+
+    async def _run(self) -> None:
+        end = asyncio.Event()
+        with self._lock:
+            self._loop, self._end = asyncio.get_running_loop(), end
+            if self._stopping:
+                return
+        context = _ssl_context(self._settings)
+        streams = await self._make_streams()
+        runner = web.AppRunner(create_application(streams, self._settings), access_log=None)
+        try:
+            await runner.setup()
+            host, port = self._settings.listen
+            site = web.TCPSite(runner, host, port, ssl_context=context, shutdown_timeout=_CLOSE_S)
+            try:
+                await site.start()
+            except OSError as error:
+                shown = f"{f'[{host}]' if ':' in host else host}:{port}"
+                raise ListenError(
+                    f"--listen {shown}: cannot listen: {reason(error)}; choose another port or address"
+                ) from None
+            self._on_listening(runner.addresses[0][1])
+            await end.wait()
+        finally:
+            await runner.cleanup()
+            await streams.stop()
+
+
+def _ssl_context(settings: WallSettings) -> ssl.SSLContext | None:
+    if settings.web_cert is None or settings.web_key is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(settings.web_cert, settings.web_key)
+    except OSError as error:
+        raise ConfigError("--web-cert", settings.web_cert, f"with --web-key: {reason(error)}") from None
+    return context
