@@ -23,14 +23,11 @@ STATIC: Final = Path(__file__).parent / "static"
 _CLOSE_S: Final = 0.5
 _MOST_QR_CHARACTERS: Final = 1000
 
-PAGES: Final = web.AppKey("pages", set[Page])
-
 
 def create_application(streams: Streams, settings: WallSettings) -> web.Application:
     """The routes and middlewares; to be called on the event loop."""
     application = web.Application()
     pages: set[Page] = set()
-    application[PAGES] = pages
 
     async def index(_request: web.Request) -> web.StreamResponse:
         return web.FileResponse(STATIC / "index.html")
@@ -46,6 +43,10 @@ def create_application(streams: Streams, settings: WallSettings) -> web.Applicat
     async def health(_request: web.Request) -> web.Response:
         return web.json_response({"status": "ok", "streams": len(streams.live), "pages": len(pages)})
 
+    async def close_pages(_application: web.Application) -> None:
+        if pages:
+            await asyncio.wait([asyncio.create_task(page.close()) for page in pages], timeout=_CLOSE_S)
+
     application.router.add_get("/", index)
     application.router.add_get("/ws", open_socket)
     application.router.add_get("/healthz", health)
@@ -53,7 +54,7 @@ def create_application(streams: Streams, settings: WallSettings) -> web.Applicat
     if STATIC.is_dir():
         application.router.add_static("/static/", STATIC)
     application.on_response_prepare.append(_revalidate)
-    application.on_shutdown.append(_close_pages)
+    application.on_shutdown.append(close_pages)
     return application
 
 
@@ -70,12 +71,6 @@ async def _qr(request: web.Request) -> web.Response:
 async def _revalidate(_request: web.Request, response: web.StreamResponse) -> None:
     """A browser asks whether a file has changed: otherwise it may mix those of two versions."""
     response.headers.setdefault("Cache-Control", "no-cache")
-
-
-async def _close_pages(application: web.Application) -> None:
-    pages = list(application[PAGES])
-    if pages:
-        await asyncio.wait([asyncio.create_task(page.close()) for page in pages], timeout=_CLOSE_S)
 
 
 class WallServer:
