@@ -149,7 +149,9 @@ class Players:
         stream, _, ending = request.match_info["file"].rpartition(".")
         kind = KINDS.get(ending)
         if kind is None or not STREAM_NAME.fullmatch(stream):
-            raise web.HTTPNotFound(text=f"there are only /s/NAME with one of {_ENDINGS}\n", headers=_HEADERS)
+            raise web.HTTPNotFound(
+                text=f"there are only /s/NAME with one of {_ENDINGS}\n", headers=_HEADERS
+            )
         max_size = _max_size(request, kind)
         try:
             queue = self._streams.join(stream, kind.form, max_size)
