@@ -16,6 +16,7 @@ from aiohttp import web
 
 from fanlight.common.model.errors import ConfigError, FanlightError, ListenError
 from fanlight.common.model.reasons import reason
+from fanlight.consumer.wall import players
 from fanlight.consumer.wall.settings import WallSettings
 from fanlight.consumer.wall.streams import Streams
 from fanlight.consumer.wall.websocket import Page
@@ -52,6 +53,7 @@ def create_application(streams: Streams, settings: WallSettings) -> web.Applicat
     application.router.add_get("/ws", open_socket)
     application.router.add_get("/healthz", health)
     application.router.add_get("/qr.svg", _qr)
+    players.add_routes(application.router, streams)
     if STATIC.is_dir():
         application.router.add_static("/static/", STATIC)
     application.on_response_prepare.append(_revalidate)

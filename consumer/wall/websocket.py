@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections import deque
 from typing import Final
 
@@ -16,13 +15,11 @@ from fanlight.common.model.errors import FanlightError, WireFormatError
 from fanlight.consumer.wall import message
 from fanlight.consumer.wall.feed import State
 from fanlight.consumer.wall.message import Description
+from fanlight.consumer.wall.socket_buffers import limit_buffers
 from fanlight.consumer.wall.streams import Streams
 from fanlight.consumer.wall.viewer_queue import LiveFrame, ViewerQueue
 
 _PING_S: Final = 20.0
-# What the kernel takes although the other end does not read: it cannot be dropped any more.
-_SEND_BUFFER_BYTES: Final = 128 * 1024
-_NOT_SENT_BYTES: Final = 32 * 1024
 _LONGEST_UNACKNOWLEDGED_NS: Final = 300_000_000
 MOST_SUBSCRIPTIONS: Final = 64
 
@@ -83,7 +80,7 @@ class Page:
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """Answer the request; returns when the connection has ended."""
         await self._socket.prepare(request)
-        _limit_buffers(request.transport)
+        limit_buffers(request.transport)
         settings = self._streams.settings
         name = f"fanlight {fanlight.__version__}"
         self._texts.append(
@@ -226,15 +223,3 @@ class Page:
             for subscribed in self._subscribed.values():
                 subscribed.queue.clear()
         return self._held
-
-
-def _limit_buffers(transport: asyncio.Transport | None) -> None:
-    if transport is None:
-        return
-    transport.set_write_buffer_limits(high=0)
-    sock = transport.get_extra_info("socket")
-    if sock is not None:
-        with contextlib.suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
-            if hasattr(socket, "TCP_NOTSENT_LOWAT"):
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _NOT_SENT_BYTES)
