@@ -18,6 +18,6 @@ ENV PATH=/opt/fanlight/bin:$PATH PYTHONUNBUFFERED=1
 USER 10001:10001
 # bash instead of a Python that starts anew each time. /healthz is the wall's, or that of --metrics 127.0.0.1:8080.
 HEALTHCHECK --interval=3s --timeout=3s --start-period=60s --retries=5 \
-  CMD ["bash", "-c", "exec 3<>/dev/tcp/${HEALTH_HOST:-127.0.0.1}/8080 \
+  CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8080 \
 && printf 'GET /healthz HTTP/1.0\\r\\nHost: localhost:8080\\r\\n\\r\\n' >&3 && read -r _ code _ <&3 && [ $code = 200 ]"]
 CMD ["fanlight-wall"]
