@@ -85,7 +85,7 @@ class WallPage:
             self.received_bytes += len(message.data)
             values = _HEADER.unpack_from(message.data)
             assert (values[0], values[3]) == (1, 0)
-            return Binary(*values[1:3], *values[4:], body=message.data[_HEADER.size :])
+            return Binary(*(*values[1:3], *values[4:], message.data[_HEADER.size :]))
         if message.type is not WSMsgType.TEXT:
             raise ConnectionError(f"the gateway closed it: {message.extra or message.data}")
         text: dict[str, Any] = json.loads(message.data)
