@@ -18,9 +18,15 @@ DESCRIPTIONS: Final = {
     "record:FILE": "the stream as it came, in `.mp4` or `.mkv`, not encoded again (`raw` is, as H.264); "
     "overwrites nothing; has the time at which it begins; plays after `kill -9`, but for the last quarter "
     "of a second",
+    "pipe:FILE": "the encoded stream, for a program that reads FILE (a FIFO, or a file that is replaced): "
+    "as it came, H.264 or one JPEG after the other, or as MPEG-TS where FILE ends in `.ts`; `-` and `-.ts` "
+    "are standard output ([players.md](players.md)); when the program ends, so does the consumer",
     "trace:FILE": "CSV, one line for every frame received: `seq,capture_ns,received_ns,presented_ns,event`",
 }
 """What each sink does, by its form on the command line; docs/reference.md is made from it."""
+
+STANDARD_OUTPUT: Final = frozenset({"-", "-.ts"})
+"""What FILE of `pipe` is for standard output: as it came, and MPEG-TS."""
 
 SINKS: Final = " or ".join(", ".join(DESCRIPTIONS).rsplit(", ", 1))
 
@@ -36,6 +42,13 @@ class SinkSpec:
 
     kind: str
     argument: str | None = None
+
+    @property
+    def output(self) -> str:
+        """What only one sink can write to. Raises FileNotFoundError if it is in no folder."""
+        if self.kind == "status" or (self.kind == "pipe" and self.argument in STANDARD_OUTPUT):
+            return "standard output"
+        return self.kind if self.argument is None else os.path.realpath(self.argument)
 
     def __str__(self) -> str:
         return self.kind if self.argument is None else f"{self.kind}:{self.argument}"

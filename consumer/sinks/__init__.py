@@ -54,6 +54,10 @@ def open_sink(spec: SinkSpec, context: SinkContext) -> Sink:
             from fanlight.consumer.sinks.record import RecordSink
 
             return RecordSink(path)
+        case SinkSpec("pipe", str(path)):
+            from fanlight.consumer.sinks.pipe import PipeSink
+
+            return PipeSink(path, context.settings.max_age_s)
         case SinkSpec("trace", str(path)):
             from fanlight.consumer.sinks.trace import TraceSink
 

@@ -1,1 +1,1 @@
-"""The wall: streams in browsers and players, by HTTP."""
+"""The gateway: streams in a browser, over one WebSocket per page. Needs aiohttp (`fanlight[wall]`)."""
