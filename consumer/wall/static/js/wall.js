@@ -17,7 +17,6 @@ export class Wall extends EventTarget {
   #live = null; // announcements; null until the server has sent them
   #view;
   #observer = new IntersectionObserver((entries) => this.#onSight(entries));
-  #inSight = new WeakSet();
   #pending = 0;
 
   constructor(engine, view) {
@@ -25,7 +24,6 @@ export class Wall extends EventTarget {
     this.#engine = engine;
     this.#view = view;
     engine.addEventListener("streams", ({ detail }) => this.#onStreams(detail));
-    document.addEventListener("visibilitychange", () => this.#showVisible());
     window.addEventListener("resize", () => this.arrange());
     setInterval(() => this.#tick(), 1000);
     this.#update(); // what the address names is there before it is live
@@ -157,17 +155,11 @@ export class Wall extends EventTarget {
     });
   }
 
+  /** Hidden tabs are the engine's matter. */
   #onSight(entries) {
-    for (const { target, isIntersecting } of entries) {
-      if (isIntersecting) this.#inSight.add(target);
-      else this.#inSight.delete(target);
-    }
-    this.#showVisible();
-  }
-
-  #showVisible() {
+    const inSight = new Map(entries.map(({ target, isIntersecting }) => [target, isIntersecting]));
     for (const tile of this.#tiles.values()) {
-      tile.setVisible(this.#inSight.has(tile.element) && !document.hidden);
+      if (inSight.has(tile.element)) tile.setVisible(inSight.get(tile.element));
     }
   }
 
