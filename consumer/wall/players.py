@@ -16,7 +16,7 @@ from fanlight.common import clock
 from fanlight.common.limited_log import LimitedLog
 from fanlight.common.model import units
 from fanlight.common.model.errors import DecodeError, FanlightError, StreamEnded
-from fanlight.common.model.frame import STREAM_NAME, Codec
+from fanlight.common.model.frame import STREAM_NAME, Codec, EncodedFrame
 from fanlight.consumer.sinks.transport_stream import TransportStream
 from fanlight.consumer.wall.remux import Fragmenter
 from fanlight.consumer.wall.socket_buffers import limit_buffers
@@ -194,7 +194,7 @@ class Players:
     ) -> None:
         while True:
             try:
-                data = memoryview(body.add(live))
+                data = memoryview(body.add(viewer.without_wait(live)))
             except DecodeError:
                 viewer.queue.clear()
             else:
@@ -220,6 +220,7 @@ class Viewer:
         self.queue = queue
         self.request = request
         listed = (each.to_table() for each in streams.live if each.stream == stream)
+        self._joined_ns = clock.wall_ns()
         self._fps: float = next((table["fps"] for table in listed), 30.0)
 
     async def next(self) -> LiveFrame:
@@ -244,6 +245,19 @@ class Viewer:
         feed = self._streams.feeds.get(self._stream)
         why = feed.state.reason if feed is not None else ""
         raise StreamEnded(f"stream {self._stream} sends no pictures now" + (f": {why}" if why else ""))
+
+    def without_wait(self, live: LiveFrame) -> LiveFrame:
+        """The frame; one of before the reader came as if it had been captured then.
+
+        A reader gets the newest keyframe and all since at once. If it played them at their pace, it would
+        stay behind by their age.
+        """
+        early_ns = self._joined_ns - live.gateway_ns
+        if early_ns <= 0:
+            return live
+        header = live.frame.header._replace(capture_ns=live.frame.header.capture_ns + early_ns)
+        frame = EncodedFrame(header, live.frame.body)
+        return LiveFrame(frame, live.gateway_ns + early_ns, live.discontinuity)
 
     def without_h264(self) -> str:
         """Why there is no video of it."""
