@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from functools import partial
-from typing import Final
 
 from fanlight.common.runtime.main import command_line
 from fanlight.common.runtime.memory import lean_process
 from fanlight.common.runtime.settings import Operation
 from fanlight.common.runtime.signals import StopSignals
 from fanlight.consumer.wall.settings import WallSettings
-
-_LOG: Final = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,23 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(settings: WallSettings, operation: Operation) -> int | None:
+    from fanlight.consumer.wall.broker_streams import BrokerStreams
     from fanlight.consumer.wall.server import WallServer
-    from fanlight.consumer.wall.source import Subscription
-    from fanlight.consumer.wall.streams import FixedStream, Streams
 
-    async def make_streams() -> Streams:
-        streams = Streams(settings, lambda stream, *report: Subscription(stream, settings, *report))
-        streams.announced(tuple(FixedStream(each) for each in settings.streams if each.isidentifier()))
-        return streams
-
-    server = WallServer(settings, make_streams, partial(_say_where, settings))
+    server = WallServer(settings, partial(BrokerStreams, settings))
     with StopSignals(server.stop):
         server.run()
     return None
-
-
-def _say_where(settings: WallSettings, port: int) -> None:
-    host = settings.listen[0]
-    shown = f"[{host}]" if ":" in host else host
-    scheme = "http" if settings.web_cert is None else "https"
-    _LOG.info("the wall is at %s://%s:%s/", scheme, shown, port)

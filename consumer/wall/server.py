@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import io
+import logging
 import ssl
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import segno
 from aiohttp import web
 
-from fanlight.common.model.errors import ConfigError, ListenError
+from fanlight.common.model.errors import ConfigError, FanlightError, ListenError
 from fanlight.common.model.reasons import reason
 from fanlight.consumer.wall import players
 from fanlight.consumer.wall.settings import WallSettings
 from fanlight.consumer.wall.streams import Streams
 from fanlight.consumer.wall.websocket import Page
+
+_LOG: Final = logging.getLogger(__name__)
 
 STATIC: Final = Path(__file__).parent / "static"
 _CLOSE_S: Final = 0.5
@@ -52,9 +56,8 @@ def create_application(streams: Streams, settings: WallSettings) -> web.Applicat
     application.router.add_get("/ws", open_socket)
     application.router.add_get("/healthz", health)
     application.router.add_get("/qr.svg", _qr)
+    application.router.add_static("/static/", STATIC)
     players.add_routes(application.router, streams)
-    if STATIC.is_dir():
-        application.router.add_static("/static/", STATIC)
     application.on_response_prepare.append(_revalidate)
     application.on_shutdown.append(close_pages)
     return application
@@ -75,27 +78,35 @@ async def _revalidate(_request: web.Request, response: web.StreamResponse) -> No
     response.headers.setdefault("Cache-Control", "no-cache")
 
 
+def page_address(settings: WallSettings, port: int) -> str:
+    """The URL of the page."""
+    host = settings.listen[0]
+    scheme = "http" if settings.web_cert is None else "https"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/"
+
+
 class WallServer:
-    """Runs the server until it is stopped. `run` belongs to one thread, `stop` is thread-safe.
+    """Runs the server until it is stopped. `run` belongs to one thread; `stop` and `fail` are thread-safe.
 
     Args:
-        make_streams: called on the event loop; what it returns is stopped at the end.
+        make_streams: called on the event loop, with `fail`; what it returns is stopped at the end.
         on_listening: called once with the port.
     """
 
     def __init__(
         self,
         settings: WallSettings,
-        make_streams: Callable[[], Awaitable[Streams]],
-        on_listening: Callable[[int], None],
+        make_streams: Callable[[Callable[[FanlightError], None]], Streams],
+        on_listening: Callable[[int], None] = lambda _port: None,
     ) -> None:
         self._settings = settings
         self._make_streams = make_streams
         self._on_listening = on_listening
         self._lock = threading.Lock()
         self._stopping = False
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._end: asyncio.Event | None = None
+        self._failure: FanlightError | None = None
+        # Sets the event that `_run` waits for; None while it does not run.
+        self._end: Callable[[], object] | None = None
 
     def run(self) -> None:
         """Serve until `stop`.
@@ -103,24 +114,39 @@ class WallServer:
         Raises:
             ListenError: it cannot listen at its address.
             ConfigError: certificate or key cannot be used.
+            FanlightError: what was passed to `fail`.
         """
         asyncio.run(self._run())
+        if self._failure is not None:
+            raise self._failure
 
     def stop(self) -> None:
         """End `run` within two seconds."""
         with self._lock:
             self._stopping = True
-            if self._loop is not None and self._end is not None and not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(self._end.set)
+            if self._end is not None:
+                self._end()
+
+    def fail(self, error: FanlightError) -> None:
+        """End `run` with this error."""
+        self._failure = error
+        self.stop()
 
     async def _run(self) -> None:
-        end = asyncio.Event()
+        loop, end = asyncio.get_running_loop(), asyncio.Event()
         with self._lock:
-            self._loop, self._end = asyncio.get_running_loop(), end
+            self._end = partial(loop.call_soon_threadsafe, end.set)
             if self._stopping:
-                return
+                end.set()
+        try:
+            await self._serve(end)
+        finally:
+            with self._lock:
+                self._end = None
+
+    async def _serve(self, end: asyncio.Event) -> None:
         context = _ssl_context(self._settings)
-        streams = await self._make_streams()
+        streams = self._make_streams(self.fail)
         runner = web.AppRunner(create_application(streams, self._settings), access_log=None)
         try:
             await runner.setup()
@@ -133,7 +159,9 @@ class WallServer:
                 raise ListenError(
                     f"--listen {shown}: cannot listen: {reason(error)}; choose another port or address"
                 ) from None
-            self._on_listening(runner.addresses[0][1])
+            port = runner.addresses[0][1]
+            _LOG.info("the page is at %s", page_address(self._settings, port))
+            self._on_listening(port)
             await end.wait()
         finally:
             await runner.cleanup()

@@ -8,9 +8,11 @@ from fnmatch import fnmatchcase
 from typing import ClassVar, Final
 
 from fanlight.common.model import units
+from fanlight.common.model.frame import STREAM_NAME
 from fanlight.common.model.units import Notation
-from fanlight.common.runtime.options import OptionGroup, option
+from fanlight.common.runtime.options import option
 from fanlight.common.runtime.settings import LISTEN_ADDRESS, MAX_WAIT, AddressSettings
+from fanlight.consumer.wall.access_settings import WebSettings
 
 _PATTERN: Final = re.compile(r"[A-Za-z0-9_*?-]{1,64}")
 _PATTERNS: Final = Notation(
@@ -20,25 +22,6 @@ _PATTERNS: Final = Notation(
     ",".join,
     tuple,
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class WebSettings(OptionGroup):
-    """Who may see the pages of a web server; also those of a consumer with `--sink web`."""
-
-    title: ClassVar[str] = "web server"
-
-    web_token_file: str | None = option(
-        None,
-        units.FILE,
-        "file with the token that browsers and players need; required beyond this machine",
-        "FILE",
-        shown="none",
-    )
-    web_cert: str | None = option(
-        None, units.FILE, "certificate for https, with its chain (PEM)", "FILE", shown="none"
-    )
-    web_key: str | None = option(None, units.FILE, "its private key (PEM)", "FILE", shown="none")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +50,7 @@ class WallSettings(AddressSettings, WebSettings):
         """Whether `streams` allows this stream."""
         return any(fnmatchcase(stream, pattern) for pattern in self.streams)
 
-    def names(self, stream: str) -> bool:
-        """Whether `streams` has exactly this name, so that the stream need not be announced."""
-        return stream in self.streams
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The streams of which `streams` has the whole name: they need not be announced."""
+        return tuple(each for each in self.streams if STREAM_NAME.fullmatch(each))

@@ -7,9 +7,10 @@ import contextlib
 from collections.abc import Callable
 from functools import partial
 from itertools import count
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from fanlight.common import clock
+from fanlight.common.model.announcement import Announcement
 from fanlight.common.model.errors import FanlightError, StreamEnded
 from fanlight.consumer.wall.feed import Feed, MakeSource, State
 from fanlight.consumer.wall.message import As
@@ -31,26 +32,6 @@ class Watcher(Protocol):
     def state_changed(self, stream: str, state: State) -> None: ...
 
 
-class Listed(Protocol):
-    """An `Announcement`."""
-
-    @property
-    def stream(self) -> str: ...
-
-    def to_table(self) -> dict[str, Any]: ...
-
-
-class FixedStream:
-    """A stream without an announcement."""
-
-    def __init__(self, stream: str) -> None:
-        self.stream = stream
-
-    def to_table(self) -> dict[str, Any]:
-        return {"stream": self.stream, "codec": "h264", "width": None, "height": None, "fps": 30.0,
-                "epoch": "0", "since_ms": 0, "watched": False}  # fmt: skip
-
-
 class Streams:
     """Belongs to the event loop on which it is made and `stop`ped.
 
@@ -70,7 +51,7 @@ class Streams:
         self._leaving: dict[str, asyncio.TimerHandle] = {}
         self._owners: dict[ViewerQueue, Feed] = {}
         self._stopping: set[asyncio.Future[None]] = set()
-        self.live: tuple[Listed, ...] = ()
+        self.live: tuple[Announcement, ...] = ()
         self.watchers: set[Watcher] = set()
         self._checking = asyncio.get_running_loop().call_later(_CHECK_S, self._check)
 
@@ -79,7 +60,7 @@ class Streams:
         """Those of the streams that are received now, by name."""
         return self._feeds
 
-    def announced(self, live: tuple[Listed, ...]) -> None:
+    def announced(self, live: tuple[Announcement, ...]) -> None:
         """The directory has changed."""
         shown = tuple(each for each in live if self.settings.shows(each.stream))
         if shown != self.live:
@@ -94,7 +75,7 @@ class Streams:
         max_size: tuple[int, int] | None = None,
         on_ready: Callable[[], None] | None = None,
     ) -> ViewerQueue:
-        """Begin to view a stream. Not for a stream that nobody has announced, unless `--streams` names it.
+        """Begin to view one of the `live` streams, or one that others view.
 
         Args:
             max_size: (width, height) in pixels; larger pictures of `jpeg` are scaled to fit.
@@ -105,7 +86,7 @@ class Streams:
         """
         feed = self._feeds.get(stream)
         if feed is None:
-            if not self._knows(stream):
+            if all(each.stream != stream for each in self.live):
                 raise StreamEnded(f"there is no stream {stream} now: is its producer running?")
             feed = self._feeds[stream] = Feed(
                 stream, self._make_source, self._numbers, int(self.settings.max_age_s * 1e9), self._failed
@@ -128,7 +109,7 @@ class Streams:
             self._leaving[feed.stream] = loop.call_later(self._grace_s, partial(self._end, feed))
 
     async def stop(self) -> None:
-        """End everything, within about a second."""
+        """End everything, within about a second. To be called once."""
         self._checking.cancel()
         for feed in list(self._feeds.values()):
             self._end(feed)
@@ -136,10 +117,6 @@ class Streams:
             queue.end(StreamEnded("the wall was stopped"))
         if self._stopping:
             await asyncio.wait(self._stopping)
-
-    def _knows(self, stream: str) -> bool:
-        announced = any(each.stream == stream for each in self.live)
-        return announced or self.settings.names(stream)
 
     def _failed(self, feed: Feed, _error: FanlightError) -> None:
         self._end(feed)
