@@ -84,7 +84,7 @@ class Mp4Body(Body):
     def add(self, live: LiveFrame) -> bytes:
         begin = b""
         if self._fragmenter is None:
-            self._fragmenter = Fragmenter(live.frame)
+            self._fragmenter = Fragmenter(live.frame, exact=True)
             begin = self._fragmenter.init
         elif not self._fragmenter.fits(live.frame):
             raise StreamEnded("players take no second initialization segment")
