@@ -18,6 +18,8 @@ from fanlight.consumer.wall.viewer_queue import ViewerQueue
 # Without a frame for this long, or for some intervals of a slower stream, its picture stands still.
 _STILL_NS: Final = 1_000_000_000
 _STILL_FRAMES: Final = 3
+# Each size has a decoder and an encoder of its own.
+MOST_SIZES: Final = 6
 # The base of what a new track begins with.
 _MOST_BASE_FRAMES: Final = 64
 
@@ -63,7 +65,7 @@ class Feed:
         self._max_age_ns = max_age_ns
         self._on_failed = on_failed
         self._tracks: dict[tuple[As, tuple[int, int] | None], Track] = {}
-        self._base: list[tuple[EncodedFrame, int, bool]] = []
+        self._base: list[tuple[EncodedFrame, int, bool, int]] = []
         self._last: FrameHeader | None = None
         self._last_ns = 0
         self._asked_ns: int | None = None
@@ -81,9 +83,14 @@ class Feed:
     def join(
         self, form: As, max_size: tuple[int, int] | None, on_ready: Callable[[], None] | None = None
     ) -> ViewerQueue:
-        """Add a viewer."""
+        """Add a viewer.
+
+        Raises:
+            FanlightError: there are too many other sizes.
+        """
         track = self._tracks.get((form, max_size))
         if track is None:
+            self._check_sizes(max_size)
             track = self._tracks[form, max_size] = Track(
                 self.stream,
                 form,
@@ -98,6 +105,12 @@ class Feed:
         queue = ViewerQueue(self.want_key, on_ready)
         track.join(queue)
         return queue
+
+    def _check_sizes(self, wanted: tuple[int, int] | None) -> None:
+        sizes = [size for _, size in self._tracks if size is not None]
+        if wanted is not None and len(sizes) >= MOST_SIZES:
+            shown = ", ".join(f"{width}x{height}" for width, height in sorted(sizes))
+            raise FanlightError(f"stream {self.stream} is made in {MOST_SIZES} sizes already: {shown}")
 
     def leave(self, queue: ViewerQueue) -> None:
         """Remove a viewer."""
@@ -135,22 +148,22 @@ class Feed:
         for track in self._tracks.values():
             track.stop()
 
-    def deliver(self, frame: EncodedFrame, gateway_ns: int) -> None:
-        """A frame of the source, in order."""
+    def deliver(self, frame: EncodedFrame, gateway_ns: int, arrived_ns: int) -> None:
+        """A frame of the source, in order; `arrived_ns` is monotonic."""
         if self._stopped:
             return
         header = frame.header
         discontinuity = self._breaks(header)
-        self._last, self._last_ns = header, clock.monotonic_ns()
+        self._last, self._last_ns = header, arrived_ns
         if header.key:
             self._base.clear()
             self._answered()
         if header.key or self._base:
-            self._base.append((frame, gateway_ns, discontinuity))
+            self._base.append((frame, gateway_ns, discontinuity, arrived_ns))
             if len(self._base) > _MOST_BASE_FRAMES:
                 self._base.clear()
         for track in self._tracks.values():
-            track.offer(frame, gateway_ns, discontinuity)
+            track.offer(frame, gateway_ns, discontinuity, arrived_ns)
 
     def _breaks(self, header: FrameHeader) -> bool:
         """Whether decoders have to be reset before this frame."""
@@ -171,7 +184,8 @@ class Feed:
         self._asking = self._loop.call_later(KEYFRAME_REQUEST_INTERVAL_NS / 1e9, self._ask)
 
     def _on_frame(self, frame: EncodedFrame, gateway_ns: int) -> None:
-        self._post(lambda: self.deliver(frame, gateway_ns))
+        arrived_ns = clock.monotonic_ns()
+        self._post(lambda: self.deliver(frame, gateway_ns, arrived_ns))
 
     def _on_failure(self, error: FanlightError) -> None:
         self._post(lambda: self._failed(error))

@@ -13,7 +13,9 @@ import fanlight
 from fanlight.common import clock
 from fanlight.common.model.errors import FanlightError, WireFormatError
 from fanlight.consumer.wall import message
+from fanlight.consumer.wall.counters import PageCounters
 from fanlight.consumer.wall.feed import State
+from fanlight.consumer.wall.limits import Allowance
 from fanlight.consumer.wall.message import Description
 from fanlight.consumer.wall.socket_buffers import limit_buffers
 from fanlight.consumer.wall.streams import Streams
@@ -22,6 +24,11 @@ from fanlight.consumer.wall.viewer_queue import LiveFrame, ViewerQueue
 _PING_S: Final = 20.0
 _LONGEST_UNACKNOWLEDGED_NS: Final = 300_000_000
 MOST_SUBSCRIPTIONS: Final = 64
+# A page acknowledges 20 times a second, and subscribes to all that it shows at once.
+_MESSAGES_AT_ONCE: Final = 200
+_MESSAGES_PER_S: Final = 50
+# Texts that a page does not take. Each stream makes some of them, so a page that reads has fewer.
+_MOST_TEXTS: Final = 512
 
 
 class Acknowledgements:
@@ -64,6 +71,7 @@ class Page:
 
     def __init__(self, streams: Streams) -> None:
         self._streams = streams
+        self._counters = PageCounters(streams.counters)
         self._socket = web.WebSocketResponse(
             heartbeat=_PING_S,
             compress=False,
@@ -72,15 +80,18 @@ class Page:
             writer_limit=0,
         )
         self._subscribed: dict[str, _Subscribed] = {}
+        self._allowance = Allowance(_MESSAGES_AT_ONCE, _MESSAGES_PER_S, clock.monotonic_ns())
         self._texts: deque[str] = deque()
         self._ready = asyncio.Event()
         self._acknowledgements = Acknowledgements()
         self._held = False
+        self._transport: asyncio.Transport | None = None
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """Answer the request; returns when the connection has ended."""
         await self._socket.prepare(request)
-        limit_buffers(request.transport)
+        self._transport = request.transport
+        limit_buffers(self._transport)
         settings = self._streams.settings
         name = f"fanlight {fanlight.__version__}"
         self._texts.append(
@@ -88,11 +99,13 @@ class Page:
         )
         self.streams_changed()
         self._streams.watchers.add(self)
+        self._streams.pages.add(self._counters)
         sending = asyncio.create_task(self._send_all())
         try:
             await self._receive_all()
         finally:
             self._streams.watchers.discard(self)
+            self._streams.pages.discard(self._counters)
             sending.cancel()
             for subscribed in self._subscribed.values():
                 self._streams.leave(subscribed.queue)
@@ -123,6 +136,9 @@ class Page:
             if received.type is not WSMsgType.TEXT:
                 await self._socket.close(code=WSCloseCode.UNSUPPORTED_DATA, message=b"text frames only")
                 return
+            if not self._allowance.take(clock.monotonic_ns()):
+                await self._socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"too many messages")
+                return
             try:
                 parsed = message.parse(received.data)
             except WireFormatError as error:
@@ -144,6 +160,8 @@ class Page:
                 self._subscribe(received)
             case message.Unsubscribe(stream):
                 self._unsubscribe(stream)
+            case message.Report(stream) if stream in self._subscribed:
+                self._counters.reported(received)
             case message.Keyframe(stream) if stream in self._subscribed:
                 queue = self._subscribed[stream].queue
                 queue.clear()
@@ -170,12 +188,15 @@ class Page:
         subscribed = self._subscribed.pop(stream, None)
         if subscribed is not None:
             self._streams.leave(subscribed.queue)
+            self._counters.forget(stream)
 
     # Sending ----------------------------------------------------------------------------------------
 
     def _say(self, text: str) -> None:
         self._texts.append(text)
         self._ready.set()
+        if len(self._texts) > _MOST_TEXTS and self._transport is not None:
+            self._transport.abort()
 
     async def _send_all(self) -> None:
         with contextlib.suppress(ConnectionError):
@@ -210,7 +231,10 @@ class Page:
             await self._socket.send_str(live.description.text())
             if live.init:
                 await self._send_binary(live.init_message())
-        await self._send_binary(live.message())
+        data = live.message()
+        await self._send_binary(data)
+        before = live.arrived_ns < subscribed.queue.joined_ns
+        self._counters.sent(len(data), None if before else clock.monotonic_ns() - live.arrived_ns)
 
     async def _send_binary(self, data: bytes) -> None:
         self._acknowledgements.sent(len(data), clock.monotonic_ns())
@@ -220,6 +244,7 @@ class Page:
         """Whether the page is behind. What waits is dropped then; the next acknowledgement ends it."""
         self._held, held = self._acknowledgements.overdue(now_ns), self._held
         if self._held and not held:
+            self._streams.counters.held += 1
             for subscribed in self._subscribed.values():
                 subscribed.queue.clear()
         return self._held
