@@ -104,7 +104,9 @@ class _Pictures:
             if self.frozen.is_set():
                 continue
             now_ns = clock.wall_ns()
-            head = header(seq, Codec.JPEG, self._size, stream=self._stream, capture_ns=now_ns)
+            head = header(
+                seq, size=self._size, stream=self._stream, capture_ns=now_ns, fps=1 / _INTERVAL_S
+            )
             self._on_frame(EncodedFrame(head, bodies[seq % _PICTURES]), now_ns)
             seq += 1
 
