@@ -28,10 +28,18 @@ _OPTIONS: Final = (
 
 
 class Browser:
-    """One window. What is asked of the page is JavaScript."""
+    """One window. What is asked of the page is JavaScript.
 
-    def __init__(self, driver: webdriver.Chrome) -> None:
+    Attributes:
+        downloads: the folder into which files are saved.
+    """
+
+    def __init__(self, driver: webdriver.Chrome, downloads: Path) -> None:
         self.driver = driver
+        self.downloads = downloads
+
+    def open(self, url: str) -> None:
+        self.driver.get(url)
 
     def run(self, script: str, *arguments: object) -> Any:
         """What `script` returns; a promise is awaited."""
@@ -96,6 +104,6 @@ def chromium(downloads: Path) -> Iterator[Browser]:
         try:
             driver.set_page_load_timeout(scaled(30))
             driver.set_script_timeout(scaled(30))
-            yield Browser(driver)
+            yield Browser(driver, downloads)
         finally:
             driver.quit()

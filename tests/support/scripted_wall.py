@@ -30,7 +30,7 @@ class ScriptedWall(Streams):
     are for the test's thread.
 
     Attributes:
-        url: of the page, without a slash at its end.
+        url: of the page, without a slash at its end; it is at `port` of this machine.
     """
 
     def __init__(self, settings: WallSettings) -> None:
@@ -38,6 +38,7 @@ class ScriptedWall(Streams):
         self._loop = asyncio.get_running_loop()
         self._sizes: dict[str, tuple[int, int]] = {}
         self.url = ""
+        self.port = 0
 
     def announce(self, sizes: dict[str, tuple[int, int]]) -> None:
         """These streams are live, with pictures of these sizes, and no others."""
@@ -134,12 +135,13 @@ def scripted_wall(**settings: Any) -> Iterator[ScriptedWall]:
         ports.append(port)
         listening.set()
 
-    chosen = WallSettings(listen=("127.0.0.1", 0), **settings)
+    chosen = WallSettings(**{"listen": ("127.0.0.1", 0), **settings})
     server = WallServer(chosen, make, on_listening)
     thread = threading.Thread(target=server.run, name="wall")
     thread.start()
     try:
         assert listening.wait(scaled(10)), "the wall does not listen"
+        walls[0].port = ports[0]
         walls[0].url = f"http://127.0.0.1:{ports[0]}"
         yield walls[0]
     finally:
