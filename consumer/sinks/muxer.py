@@ -159,3 +159,20 @@ class Muxer:
 def ticks(duration_ns: float) -> int:
     """A duration, counted in `TIME_BASE`."""
     return round(duration_ns * TIME_BASE.denominator / 1_000_000_000)
+
+
+class Written:
+    """A file in memory that libav writes to."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    def write(self, data: bytes) -> int:
+        self._data += data
+        return len(data)
+
+    def take(self) -> bytes:
+        """What was written since the last call."""
+        data = bytes(self._data)
+        self._data.clear()
+        return data

@@ -14,7 +14,7 @@ import av
 from fanlight.common.model.errors import DecodeError
 from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader, rate_fraction
 from fanlight.common.model.reasons import reason
-from fanlight.consumer.sinks.muxer import TIME_BASE, Timeline, ticks
+from fanlight.consumer.sinks.muxer import TIME_BASE, Timeline, Written, ticks
 
 TIMESCALE: Final = TIME_BASE.denominator
 """Ticks per second of all timestamps."""
@@ -129,7 +129,7 @@ def _shape(header: FrameHeader) -> tuple[Codec, int, int]:
 
 
 def _initialization(header: FrameHeader, parameters: list[bytes]) -> bytes:
-    written = _Written()
+    written = Written()
     with av.open(written, "w", format="mp4", options={"movflags": _MOV_FLAGS}) as container:
         stream = container.add_mux_stream(
             "h264",
@@ -144,18 +144,7 @@ def _initialization(header: FrameHeader, parameters: list[bytes]) -> bytes:
         packet.pts = packet.dts = 0
         packet.is_keyframe = True
         container.mux_one(packet)
-    data = bytes(written.data)
+    data = written.take()
     (ftyp_bytes,) = _SIZE.unpack_from(data)
     (moov_bytes,) = _SIZE.unpack_from(data, ftyp_bytes)
     return data[: ftyp_bytes + moov_bytes]
-
-
-class _Written:
-    """A file that libav writes to."""
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-
-    def write(self, data: bytes) -> int:
-        self.data += data
-        return len(data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import logging
 import ssl
 import threading
 from collections.abc import Callable
@@ -16,9 +17,12 @@ from aiohttp import web
 
 from fanlight.common.model.errors import ConfigError, FanlightError, ListenError
 from fanlight.common.model.reasons import reason
+from fanlight.consumer.wall import players
 from fanlight.consumer.wall.settings import WallSettings
 from fanlight.consumer.wall.streams import Streams
 from fanlight.consumer.wall.websocket import Page
+
+_LOG: Final = logging.getLogger(__name__)
 
 STATIC: Final = Path(__file__).parent / "static"
 _CLOSE_S: Final = 0.5
@@ -52,8 +56,8 @@ def create_application(streams: Streams, settings: WallSettings) -> web.Applicat
     application.router.add_get("/ws", open_socket)
     application.router.add_get("/healthz", health)
     application.router.add_get("/qr.svg", _qr)
-    if STATIC.is_dir():
-        application.router.add_static("/static/", STATIC)
+    application.router.add_static("/static/", STATIC)
+    players.add_routes(application.router, streams)
     application.on_response_prepare.append(_revalidate)
     application.on_shutdown.append(close_pages)
     return application
@@ -74,6 +78,13 @@ async def _revalidate(_request: web.Request, response: web.StreamResponse) -> No
     response.headers.setdefault("Cache-Control", "no-cache")
 
 
+def page_address(settings: WallSettings, port: int) -> str:
+    """The URL of the page."""
+    host = settings.listen[0]
+    scheme = "http" if settings.web_cert is None else "https"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/"
+
+
 class WallServer:
     """Runs the server until it is stopped. `run` belongs to one thread; `stop` and `fail` are thread-safe.
 
@@ -86,7 +97,7 @@ class WallServer:
         self,
         settings: WallSettings,
         make_streams: Callable[[Callable[[FanlightError], None]], Streams],
-        on_listening: Callable[[int], None],
+        on_listening: Callable[[int], None] = lambda _port: None,
     ) -> None:
         self._settings = settings
         self._make_streams = make_streams
@@ -148,7 +159,9 @@ class WallServer:
                 raise ListenError(
                     f"--listen {shown}: cannot listen: {reason(error)}; choose another port or address"
                 ) from None
-            self._on_listening(runner.addresses[0][1])
+            port = runner.addresses[0][1]
+            _LOG.info("the page is at %s", page_address(self._settings, port))
+            self._on_listening(port)
             await end.wait()
         finally:
             await runner.cleanup()

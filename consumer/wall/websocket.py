@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections import deque
 from typing import Final
 
@@ -14,15 +13,14 @@ import fanlight
 from fanlight.common import clock
 from fanlight.common.model.errors import FanlightError, WireFormatError
 from fanlight.consumer.wall import message
+from fanlight.consumer.wall.counters import PageCounters
 from fanlight.consumer.wall.feed import State
 from fanlight.consumer.wall.message import Description
+from fanlight.consumer.wall.socket_buffers import limit_buffers
 from fanlight.consumer.wall.streams import Streams
 from fanlight.consumer.wall.viewer_queue import LiveFrame, ViewerQueue
 
 _PING_S: Final = 20.0
-# What the kernel takes although the other end does not read: it cannot be dropped any more.
-_SEND_BUFFER_BYTES: Final = 128 * 1024
-_NOT_SENT_BYTES: Final = 32 * 1024
 _LONGEST_UNACKNOWLEDGED_NS: Final = 300_000_000
 MOST_SUBSCRIPTIONS: Final = 64
 
@@ -67,6 +65,7 @@ class Page:
 
     def __init__(self, streams: Streams) -> None:
         self._streams = streams
+        self._counters = PageCounters(streams.counters)
         self._socket = web.WebSocketResponse(
             heartbeat=_PING_S,
             compress=False,
@@ -83,7 +82,7 @@ class Page:
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """Answer the request; returns when the connection has ended."""
         await self._socket.prepare(request)
-        _limit_buffers(request.transport)
+        limit_buffers(request.transport)
         settings = self._streams.settings
         name = f"fanlight {fanlight.__version__}"
         self._texts.append(
@@ -91,11 +90,13 @@ class Page:
         )
         self.streams_changed()
         self._streams.watchers.add(self)
+        self._streams.pages.add(self._counters)
         sending = asyncio.create_task(self._send_all())
         try:
             await self._receive_all()
         finally:
             self._streams.watchers.discard(self)
+            self._streams.pages.discard(self._counters)
             sending.cancel()
             for subscribed in self._subscribed.values():
                 self._streams.leave(subscribed.queue)
@@ -147,6 +148,8 @@ class Page:
                 self._subscribe(received)
             case message.Unsubscribe(stream):
                 self._unsubscribe(stream)
+            case message.Report(stream) if stream in self._subscribed:
+                self._counters.reported(received)
             case message.Keyframe(stream) if stream in self._subscribed:
                 queue = self._subscribed[stream].queue
                 queue.clear()
@@ -173,6 +176,7 @@ class Page:
         subscribed = self._subscribed.pop(stream, None)
         if subscribed is not None:
             self._streams.leave(subscribed.queue)
+            self._counters.forget(stream)
 
     # Sending ----------------------------------------------------------------------------------------
 
@@ -213,7 +217,10 @@ class Page:
             await self._socket.send_str(live.description.text())
             if live.init:
                 await self._send_binary(live.init_message())
-        await self._send_binary(live.message())
+        data = live.message()
+        await self._send_binary(data)
+        before = live.arrived_ns < subscribed.queue.joined_ns
+        self._counters.sent(len(data), None if before else clock.monotonic_ns() - live.arrived_ns)
 
     async def _send_binary(self, data: bytes) -> None:
         self._acknowledgements.sent(len(data), clock.monotonic_ns())
@@ -223,18 +230,7 @@ class Page:
         """Whether the page is behind. What waits is dropped then; the next acknowledgement ends it."""
         self._held, held = self._acknowledgements.overdue(now_ns), self._held
         if self._held and not held:
+            self._streams.counters.held += 1
             for subscribed in self._subscribed.values():
                 subscribed.queue.clear()
         return self._held
-
-
-def _limit_buffers(transport: asyncio.Transport | None) -> None:
-    if transport is None:
-        return
-    transport.set_write_buffer_limits(high=0)
-    sock = transport.get_extra_info("socket")
-    if sock is not None:
-        with contextlib.suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
-            if hasattr(socket, "TCP_NOTSENT_LOWAT"):
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _NOT_SENT_BYTES)
