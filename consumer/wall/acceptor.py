@@ -22,7 +22,6 @@ from fanlight.consumer.wall.connection import Connection, Connections
 
 _LOG = logging.getLogger(__name__)
 
-MOST_CONNECTIONS: Final = 1024
 # New ones in a check's interval, so that a flood of them takes the event loop a few percent of its time.
 MOST_ACCEPTED: Final = 50
 CHECK_S: Final = 0.1
@@ -39,20 +38,19 @@ class Acceptor:
 
     Args:
         server: speaks HTTP over the connections.
+        connections: those that it accepts.
         certificate: None for HTTP without TLS.
-        most: connections at a time; the limit of file descriptors may allow fewer.
     """
 
     def __init__(
         self,
         server: web.Server,
+        connections: Connections,
         certificate: ServerCertificate | None = None,
-        *,
-        most: int = MOST_CONNECTIONS,
     ) -> None:
         self._server = server
         self._certificate = certificate
-        self._connections = Connections(sockets.most_connections(most))
+        self._connections = connections
         self._limiter = ConnectionLimiter()
         self._listening: list[socket.socket] = []
         self._handshakes: set[asyncio.Task[None]] = set()
@@ -65,10 +63,6 @@ class Acceptor:
     def addresses(self) -> list[tuple[str, int]]:
         """Where it listens."""
         return [sock.getsockname()[:2] for sock in self._listening]
-
-    @property
-    def connections(self) -> Connections:
-        return self._connections
 
     def start(self, host: str, port: int) -> None:
         """Raises ListenError: it cannot listen there."""

@@ -17,8 +17,9 @@ from fanlight.consumer.wall.refusals import Refusal, Refusals
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+_LOGIN: Final = ("/login", "/logout")
 # What everybody may see: the parts of the login page, the same everywhere, and whether the gateway works.
-_OPEN: Final = ("/login", "/logout", "/static/", "/healthz")
+_OPEN: Final = ("/static/", "/healthz")
 
 POLICY: Final = "; ".join(
     (
@@ -75,11 +76,12 @@ class Access:
 
     def protect(self, application: web.Application) -> None:
         """Let nothing of this application be reached without a check."""
-        application.middlewares.append(web.middleware(self._check))
+        application.middlewares.append(self._check)
         application.on_response_prepare.append(_add_headers)
         if self._login is not None:
             self._login.add_routes(application.router)
 
+    @web.middleware
     async def _check(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         connection = _connection_of(request)
         if connection is None or not connection.allows_request():
@@ -88,9 +90,11 @@ class Access:
             return response
         if (foreign := self._foreign(request)) is not None:
             return self._refusals.answer(request, foreign)
+        if request.path in _LOGIN:
+            return await handler(request)
         session = None if self._login is None else self._login.session_of(request)
         if self._login is not None and session is None:
-            if request.path.startswith(_OPEN):
+            if request.path.startswith(_OPEN) and ".." not in request.path:
                 return await handler(request)
             if (refusal := self._login.refusal(request)) is not None:
                 return refusal
@@ -120,4 +124,6 @@ def _connection_of(request: web.Request) -> Connection | None:
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(_HEADERS)
-    response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
+    # A browser asks whether a file has changed: otherwise it may mix those of two versions.
+    cached = "no-cache" if request.path.startswith("/static/") else "no-store"
+    response.headers.setdefault(hdrs.CACHE_CONTROL, cached)

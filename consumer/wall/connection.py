@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from typing import Final, cast
 
 from fanlight.common.clock import monotonic_ns
+from fanlight.common.transport.tcp import sockets
 from fanlight.consumer.wall.limits import Allowance
 
-# A request has to be complete, and let in, within this time from the last one, or from the start.
+MOST_CONNECTIONS: Final = 1024
 REQUEST_S: Final = 10.0
 # A page asks for its parts, and then acknowledges what it receives; a player asks once.
 REQUESTS_AT_ONCE: Final = 100
@@ -23,7 +24,8 @@ class Connections:
     """Those of one gateway. Belongs to its event loop.
 
     Args:
-        most: at a time.
+        most: at a time; the limit of file descriptors may allow fewer.
+        request_s: for a request to be complete and let in, from the last one or from the start.
 
     Attributes:
         refused: connections that were one too many.
@@ -32,8 +34,9 @@ class Connections:
         flooded: connections that sent too much.
     """
 
-    def __init__(self, most: int) -> None:
-        self.most = most
+    def __init__(self, most: int = MOST_CONNECTIONS, request_s: float = REQUEST_S) -> None:
+        self._request_ns = round(request_s * 1e9)
+        self.most = sockets.most_connections(most)
         self.refused = self.evicted = self.overdue = self.flooded = 0
         self._all: set[Connection] = set()
         self._idle: dict[Connection, int] = {}  # since when; the oldest is first
@@ -69,10 +72,9 @@ class Connections:
 
     def abort_overdue(self, now_ns: int) -> int:
         """Close those that have had no request for too long; returns how many."""
-        limit_ns = now_ns - round(REQUEST_S * 1e9)
         overdue = []
         for connection, since_ns in self._idle.items():
-            if since_ns > limit_ns:
+            if now_ns - since_ns < self._request_ns:
                 break
             overdue.append(connection)
         for connection in overdue:
