@@ -62,7 +62,8 @@ class Browser:
 
     def texts(self, selector: str) -> list[str]:
         """What the elements say, visible or not."""
-        return list(self.run("return [...document.querySelectorAll(arguments[0])].map(e => e.textContent)", selector))
+        script = "return [...document.querySelectorAll(arguments[0])].map(e => e.textContent)"
+        return list(self.run(script, selector))
 
     def resize(self, width: int, height: int, *, phone: bool = False) -> None:
         """The size of the page, in CSS pixels."""
@@ -83,7 +84,8 @@ class Browser:
 
     def errors(self) -> list[str]:
         """What the page has logged as errors since the last call."""
-        return [each["message"] for each in self.driver.get_log("browser") if each["level"] == "SEVERE"]
+        logged = self.driver.execute("getLog", {"type": "browser"})["value"]
+        return [each["message"] for each in logged if each["level"] == "SEVERE"]
 
 
 @contextlib.contextmanager

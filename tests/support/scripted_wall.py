@@ -26,8 +26,8 @@ _PICTURES: Final = 8
 
 
 class ScriptedWall(Streams):
-    """Streams of JPEG pictures, each received only while it is watched. Made on the event loop; its own methods
-    are for the test's thread.
+    """Streams of JPEG pictures, each received only while it is watched. Made on the event loop; its own
+    methods are for the test's thread.
 
     Attributes:
         url: of the page, without a slash at its end; it is at `port` of this machine.
@@ -105,9 +105,7 @@ class _Pictures:
             if self.frozen.is_set():
                 continue
             now_ns = clock.wall_ns()
-            head = header(
-                seq, size=self._size, stream=self._stream, capture_ns=now_ns, fps=1 / _INTERVAL_S
-            )
+            head = header(seq, size=self._size, stream=self._stream, capture_ns=now_ns, fps=1 / _INTERVAL_S)
             self._on_frame(EncodedFrame(head, bodies[seq % _PICTURES]), now_ns)
             seq += 1
 
