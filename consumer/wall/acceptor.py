@@ -44,10 +44,12 @@ class Acceptor:
 
     def __init__(
         self,
-        server: web.Server,
+        server: web.Server | None,
         connections: Connections,
         certificate: ServerCertificate | None = None,
     ) -> None:
+        if server is None:
+            raise RuntimeError("the runner of the server was not set up")
         self._server = server
         self._certificate = certificate
         self._connections = connections

@@ -13,7 +13,7 @@ from fanlight.consumer.wall.access_settings import WebAccess
 from fanlight.consumer.wall.connection import Connection, Connections
 from fanlight.consumer.wall.hosts import HostRules, own_names, same_origin
 from fanlight.consumer.wall.login import Login
-from fanlight.consumer.wall.refusals import Refusal, Refusals
+from fanlight.consumer.wall.refusals import Refusal, Refusals, ServerLog
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -55,6 +55,7 @@ class Access:
 
     Attributes:
         refused: requests that were not let in, by reason.
+        log: for the server that parses the requests.
     """
 
     def __init__(self, settings: WebAccess, host: str, port: int, connections: Connections) -> None:
@@ -64,6 +65,7 @@ class Access:
         self._tls = settings.cert is not None
         self._refusals = Refusals()
         self.refused = self._refusals.counts
+        self.log = ServerLog(self.refused)
         self._login: Login | None = None
         if settings.token is not None:
             self._login = Login(

@@ -18,6 +18,8 @@ from fanlight.consumer.wall.viewer_queue import ViewerQueue
 # Without a frame for this long, or for some intervals of a slower stream, its picture stands still.
 _STILL_NS: Final = 1_000_000_000
 _STILL_FRAMES: Final = 3
+# Each size has a decoder and an encoder of its own.
+MOST_SIZES: Final = 6
 # The base of what a new track begins with.
 _MOST_BASE_FRAMES: Final = 64
 
@@ -81,9 +83,14 @@ class Feed:
     def join(
         self, form: As, max_size: tuple[int, int] | None, on_ready: Callable[[], None] | None = None
     ) -> ViewerQueue:
-        """Add a viewer."""
+        """Add a viewer.
+
+        Raises:
+            FanlightError: there are too many other sizes.
+        """
         track = self._tracks.get((form, max_size))
         if track is None:
+            self._check_sizes(max_size)
             track = self._tracks[form, max_size] = Track(
                 self.stream,
                 form,
@@ -98,6 +105,12 @@ class Feed:
         queue = ViewerQueue(self.want_key, on_ready)
         track.join(queue)
         return queue
+
+    def _check_sizes(self, wanted: tuple[int, int] | None) -> None:
+        sizes = [size for _, size in self._tracks if size is not None]
+        if wanted is not None and len(sizes) >= MOST_SIZES:
+            shown = ", ".join(f"{width}x{height}" for width, height in sorted(sizes))
+            raise FanlightError(f"stream {self.stream} is made in {MOST_SIZES} sizes already: {shown}")
 
     def leave(self, queue: ViewerQueue) -> None:
         """Remove a viewer."""

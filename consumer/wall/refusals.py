@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any, Final
 
 from aiohttp import hdrs, web
+from aiohttp.http import HttpProcessingError
 
 from fanlight.common.clock import monotonic_ns
 from fanlight.common.limited_log import LimitedLog
 from fanlight.consumer.wall.limits import ATTEMPT_INTERVAL_S
 
 _LOG = logging.getLogger(__name__)
+_BY_CLIENTS: Final = (HttpProcessingError, web.RequestPayloadError, ConnectionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +56,20 @@ class Refusals:
         if refusal.status == 429:
             response.headers[hdrs.RETRY_AFTER] = str(ATTEMPT_INTERVAL_S)
         return response
+
+
+class ServerLog(logging.LoggerAdapter[logging.Logger]):
+    """What aiohttp logs. A malformed request is no traceback, and what it contained may be a secret."""
+
+    def __init__(self, counts: Counter[str]) -> None:
+        super().__init__(_LOG)
+        self._counts = counts
+        self._limited = LimitedLog(_LOG)
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        error = kwargs.get("exc_info")
+        if isinstance(error, _BY_CLIENTS):
+            self._counts["malformed"] += 1
+            self._limited.warn(monotonic_ns(), "refused a malformed request: %s", type(error).__name__)
+        else:
+            super().log(level, msg, *args, **kwargs)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-import ssl
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -15,9 +14,12 @@ from typing import Final
 import segno
 from aiohttp import web
 
-from fanlight.common.model.errors import ConfigError, FanlightError, ListenError
-from fanlight.common.model.reasons import reason
+from fanlight.common.model.errors import FanlightError
 from fanlight.consumer.wall import players
+from fanlight.consumer.wall.acceptor import Acceptor
+from fanlight.consumer.wall.access import Access
+from fanlight.consumer.wall.certificate import ServerCertificate
+from fanlight.consumer.wall.connection import Connections
 from fanlight.consumer.wall.settings import WallSettings
 from fanlight.consumer.wall.streams import Streams
 from fanlight.consumer.wall.websocket import Page
@@ -46,7 +48,7 @@ def create_application(streams: Streams, settings: WallSettings) -> web.Applicat
             pages.discard(page)
 
     async def health(_request: web.Request) -> web.Response:
-        return web.json_response({"status": "ok", "streams": len(streams.live), "pages": len(pages)})
+        return web.json_response({"status": "ok"})
 
     async def close_pages(_application: web.Application) -> None:
         if pages:
@@ -58,7 +60,6 @@ def create_application(streams: Streams, settings: WallSettings) -> web.Applicat
     application.router.add_get("/qr.svg", _qr)
     application.router.add_static("/static/", STATIC)
     players.add_routes(application.router, streams)
-    application.on_response_prepare.append(_revalidate)
     application.on_shutdown.append(close_pages)
     return application
 
@@ -71,11 +72,6 @@ async def _qr(request: web.Request) -> web.Response:
     written = io.BytesIO()
     segno.make_qr(text).save(written, kind="svg", scale=4, xmldecl=False, light="#fff")
     return web.Response(body=written.getvalue(), content_type="image/svg+xml")
-
-
-async def _revalidate(_request: web.Request, response: web.StreamResponse) -> None:
-    """A browser asks whether a file has changed: otherwise it may mix those of two versions."""
-    response.headers.setdefault("Cache-Control", "no-cache")
 
 
 def page_address(settings: WallSettings, port: int) -> str:
@@ -91,6 +87,9 @@ class WallServer:
     Args:
         make_streams: called on the event loop, with `fail`; what it returns is stopped at the end.
         on_listening: called once with the port.
+
+    Raises:
+        ConfigError: it would listen beyond this machine without a token, or a file cannot be used.
     """
 
     def __init__(
@@ -100,6 +99,10 @@ class WallServer:
         on_listening: Callable[[int], None] = lambda _port: None,
     ) -> None:
         self._settings = settings
+        self._access = settings.read_access()
+        self._access.check_listen("--listen" if settings.only is None else "--sink web", *settings.listen)
+        cert, key = self._access.cert, self._access.key
+        self._certificate = None if cert is None else ServerCertificate(cert, key)
         self._make_streams = make_streams
         self._on_listening = on_listening
         self._lock = threading.Lock()
@@ -113,7 +116,6 @@ class WallServer:
 
         Raises:
             ListenError: it cannot listen at its address.
-            ConfigError: certificate or key cannot be used.
             FanlightError: what was passed to `fail`.
         """
         asyncio.run(self._run())
@@ -145,35 +147,29 @@ class WallServer:
                 self._end = None
 
     async def _serve(self, end: asyncio.Event) -> None:
-        context = _ssl_context(self._settings)
+        host, port = self._settings.listen
+        connections = Connections()
+        access = Access(self._access, host, port, connections)
         streams = self._make_streams(self.fail)
-        runner = web.AppRunner(create_application(streams, self._settings), access_log=None)
+        application = create_application(streams, self._settings)
+        access.protect(application)
+        runner = web.AppRunner(
+            application,
+            access_log=None,
+            logger=access.log,
+            auto_decompress=False,
+            shutdown_timeout=_CLOSE_S,
+        )
+        await runner.setup()
+        acceptor = Acceptor(runner.server, connections, self._certificate)
         try:
-            await runner.setup()
-            host, port = self._settings.listen
-            site = web.TCPSite(runner, host, port, ssl_context=context, shutdown_timeout=_CLOSE_S)
-            try:
-                await site.start()
-            except OSError as error:
-                shown = f"{f'[{host}]' if ':' in host else host}:{port}"
-                raise ListenError(
-                    f"--listen {shown}: cannot listen: {reason(error)}; choose another port or address"
-                ) from None
-            port = runner.addresses[0][1]
+            acceptor.start(host, port)
+            port = acceptor.addresses[0][1]
             _LOG.info("the page is at %s", page_address(self._settings, port))
             self._on_listening(port)
             await end.wait()
         finally:
+            acceptor.stop_accepting()
             await runner.cleanup()
+            await acceptor.close()
             await streams.stop()
-
-
-def _ssl_context(settings: WallSettings) -> ssl.SSLContext | None:
-    if settings.web_cert is None or settings.web_key is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(settings.web_cert, settings.web_key)
-    except OSError as error:
-        raise ConfigError("--web-cert", settings.web_cert, f"with --web-key: {reason(error)}") from None
-    return context

@@ -15,6 +15,7 @@ from fanlight.common.model.errors import FanlightError, WireFormatError
 from fanlight.consumer.wall import message
 from fanlight.consumer.wall.counters import PageCounters
 from fanlight.consumer.wall.feed import State
+from fanlight.consumer.wall.limits import Allowance
 from fanlight.consumer.wall.message import Description
 from fanlight.consumer.wall.socket_buffers import limit_buffers
 from fanlight.consumer.wall.streams import Streams
@@ -23,6 +24,11 @@ from fanlight.consumer.wall.viewer_queue import LiveFrame, ViewerQueue
 _PING_S: Final = 20.0
 _LONGEST_UNACKNOWLEDGED_NS: Final = 300_000_000
 MOST_SUBSCRIPTIONS: Final = 64
+# A page acknowledges 20 times a second, and subscribes to all that it shows at once.
+_MESSAGES_AT_ONCE: Final = 200
+_MESSAGES_PER_S: Final = 50
+# Texts that a page does not take. Each stream makes some of them, so a page that reads has fewer.
+_MOST_TEXTS: Final = 512
 
 
 class Acknowledgements:
@@ -74,15 +80,18 @@ class Page:
             writer_limit=0,
         )
         self._subscribed: dict[str, _Subscribed] = {}
+        self._allowance = Allowance(_MESSAGES_AT_ONCE, _MESSAGES_PER_S, clock.monotonic_ns())
         self._texts: deque[str] = deque()
         self._ready = asyncio.Event()
         self._acknowledgements = Acknowledgements()
         self._held = False
+        self._transport: asyncio.Transport | None = None
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """Answer the request; returns when the connection has ended."""
         await self._socket.prepare(request)
-        limit_buffers(request.transport)
+        self._transport = request.transport
+        limit_buffers(self._transport)
         settings = self._streams.settings
         name = f"fanlight {fanlight.__version__}"
         self._texts.append(
@@ -126,6 +135,9 @@ class Page:
         async for received in self._socket:
             if received.type is not WSMsgType.TEXT:
                 await self._socket.close(code=WSCloseCode.UNSUPPORTED_DATA, message=b"text frames only")
+                return
+            if not self._allowance.take(clock.monotonic_ns()):
+                await self._socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"too many messages")
                 return
             try:
                 parsed = message.parse(received.data)
@@ -183,6 +195,8 @@ class Page:
     def _say(self, text: str) -> None:
         self._texts.append(text)
         self._ready.set()
+        if len(self._texts) > _MOST_TEXTS and self._transport is not None:
+            self._transport.abort()
 
     async def _send_all(self) -> None:
         with contextlib.suppress(ConnectionError):

@@ -91,10 +91,9 @@ def guarded_server(
         server = GuardedServer(port, guard, connections, settings.cert is not None)
         application = _application(server)
         guard.protect(application)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+        runner = web.AppRunner(application, access_log=None, logger=guard.log, shutdown_timeout=0.1)
         await runner.setup()
         certificate = None if settings.cert is None else ServerCertificate(settings.cert, settings.key)
-        assert runner.server is not None
         acceptor = Acceptor(runner.server, connections, certificate)
         acceptor.start(host, port)
         made.append(server)
