@@ -89,7 +89,7 @@ class Browser:
 
 
 @contextlib.contextmanager
-def chromium(downloads: Path) -> Iterator[Browser]:
+def chromium(downloads: Path, *arguments: str) -> Iterator[Browser]:
     """A fresh profile; what is downloaded comes into this folder. Skips where there is no Chromium."""
     missing = [program for program in _PROGRAMS if shutil.which(program) is None]
     if missing:
@@ -99,7 +99,7 @@ def chromium(downloads: Path) -> Iterator[Browser]:
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
     with tempfile.TemporaryDirectory(prefix="fanlight-chromium-", ignore_cleanup_errors=True) as profile:
-        for option in (*_OPTIONS, f"--user-data-dir={profile}"):
+        for option in (*_OPTIONS, *arguments, f"--user-data-dir={profile}"):
             options.add_argument(option)
         service = webdriver.ChromeService(str(shutil.which("chromedriver")))
         driver = webdriver.Chrome(options=options, service=service)
