@@ -28,10 +28,18 @@ _OPTIONS: Final = (
 
 
 class Browser:
-    """One window. What is asked of the page is JavaScript."""
+    """One window. What is asked of the page is JavaScript.
 
-    def __init__(self, driver: webdriver.Chrome) -> None:
+    Attributes:
+        downloads: the folder into which files are saved.
+    """
+
+    def __init__(self, driver: webdriver.Chrome, downloads: Path) -> None:
         self.driver = driver
+        self.downloads = downloads
+
+    def open(self, url: str) -> None:
+        self.driver.get(url)
 
     def run(self, script: str, *arguments: object) -> Any:
         """What `script` returns; a promise is awaited."""
@@ -54,7 +62,8 @@ class Browser:
 
     def texts(self, selector: str) -> list[str]:
         """What the elements say, visible or not."""
-        return list(self.run("return [...document.querySelectorAll(arguments[0])].map(e => e.textContent)", selector))
+        script = "return [...document.querySelectorAll(arguments[0])].map(e => e.textContent)"
+        return list(self.run(script, selector))
 
     def resize(self, width: int, height: int, *, phone: bool = False) -> None:
         """The size of the page, in CSS pixels."""
@@ -75,7 +84,8 @@ class Browser:
 
     def errors(self) -> list[str]:
         """What the page has logged as errors since the last call."""
-        return [each["message"] for each in self.driver.get_log("browser") if each["level"] == "SEVERE"]
+        logged = self.driver.execute("getLog", {"type": "browser"})["value"]
+        return [each["message"] for each in logged if each["level"] == "SEVERE"]
 
 
 @contextlib.contextmanager
@@ -96,6 +106,6 @@ def chromium(downloads: Path, *arguments: str) -> Iterator[Browser]:
         try:
             driver.set_page_load_timeout(scaled(30))
             driver.set_script_timeout(scaled(30))
-            yield Browser(driver)
+            yield Browser(driver, downloads)
         finally:
             driver.quit()

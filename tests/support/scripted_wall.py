@@ -26,11 +26,11 @@ _PICTURES: Final = 8
 
 
 class ScriptedWall(Streams):
-    """Streams of JPEG pictures, each received only while it is watched. Made on the event loop; its own methods
-    are for the test's thread.
+    """Streams of JPEG pictures, each received only while it is watched. Made on the event loop; its own
+    methods are for the test's thread.
 
     Attributes:
-        url: of the page, without a slash at its end.
+        url: of the page, without a slash at its end; it is at `port` of this machine.
     """
 
     def __init__(self, settings: WallSettings) -> None:
@@ -38,6 +38,7 @@ class ScriptedWall(Streams):
         self._loop = asyncio.get_running_loop()
         self._sizes: dict[str, tuple[int, int]] = {}
         self.url = ""
+        self.port = 0
 
     def announce(self, sizes: dict[str, tuple[int, int]]) -> None:
         """These streams are live, with pictures of these sizes, and no others."""
@@ -104,7 +105,7 @@ class _Pictures:
             if self.frozen.is_set():
                 continue
             now_ns = clock.wall_ns()
-            head = header(seq, Codec.JPEG, self._size, stream=self._stream, capture_ns=now_ns)
+            head = header(seq, size=self._size, stream=self._stream, capture_ns=now_ns, fps=1 / _INTERVAL_S)
             self._on_frame(EncodedFrame(head, bodies[seq % _PICTURES]), now_ns)
             seq += 1
 
@@ -132,12 +133,13 @@ def scripted_wall(**settings: Any) -> Iterator[ScriptedWall]:
         ports.append(port)
         listening.set()
 
-    chosen = WallSettings(listen=("127.0.0.1", 0), **settings)
+    chosen = WallSettings(**{"listen": ("127.0.0.1", 0), **settings})
     server = WallServer(chosen, make, on_listening)
     thread = threading.Thread(target=server.run, name="wall")
     thread.start()
     try:
         assert listening.wait(scaled(10)), "the wall does not listen"
+        walls[0].port = ports[0]
         walls[0].url = f"http://127.0.0.1:{ports[0]}"
         yield walls[0]
     finally:

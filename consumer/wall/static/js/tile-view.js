@@ -6,8 +6,8 @@ import { dropped, duration, rate, snapshotName, timeOfDay } from "./format.js";
 const DETAILS = {
   Via: (stats) => stats.via,
   Codec: (stats) => stats.codec,
-  Size: (stats) => stats.width && `${stats.width} × ${stats.height}`,
-  "Frames/s": (stats) => stats.fps && `${Math.round(stats.fps * 10) / 10}`,
+  Size: (stats) => (stats.width ? `${stats.width} × ${stats.height}` : null),
+  "Frames/s": (stats) => (stats.fps ? Math.round(stats.fps * 10) / 10 : null),
   Age: (stats) => duration(stats.ageMs),
   "Age p50": (stats) => duration(stats.ageP50Ms),
   Shown: (stats) => stats.shown,
@@ -127,7 +127,7 @@ export class TileView extends EventTarget {
     setIcon(pauseButton, this.paused ? "play" : "pause", this.paused ? "Back to live" : "Pause");
     pauseButton.disabled = snapshotButton.disabled = !stats.shown;
     if (details.hidden) return;
-    for (const [name, value] of Object.entries(DETAILS)) setText(values[name], null, `${value(stats) || "–"}`);
+    for (const [name, value] of Object.entries(DETAILS)) setText(values[name], null, `${value(stats) ?? "–"}`);
   }
 
   /** What to say: state, beside the name, over the picture. */

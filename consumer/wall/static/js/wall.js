@@ -54,10 +54,10 @@ export class Wall extends EventTarget {
   }
 
   setView(view) {
-    const left = this.#view.one;
+    const marked = this.#view.one ?? this.#focused;
     this.#view = view;
     this.#update();
-    if (left !== null && view.one === null) this.#tiles.get(left)?.focus();
+    if (marked !== undefined) this.#tiles.get(view.one ?? marked)?.focus();
   }
 
   /** Move the focus, or what is shown alone. */
@@ -91,7 +91,13 @@ export class Wall extends EventTarget {
     }
     const before = this.#tiles;
     this.#tiles = new Map(wanted.map((stream) => [stream, before.get(stream) ?? this.#create(stream)]));
-    for (const [stream, tile] of this.#tiles) tile.setAnnouncement(this.#live?.get(stream) ?? null, nowMs);
+    for (const [stream, tile] of this.#tiles) {
+      tile.setAnnouncement(this.#live?.get(stream) ?? null, nowMs);
+      tile.setAlone(stream === this.#view.one);
+      tile.element.hidden = this.#view.one !== null && stream !== this.#view.one;
+    }
+    this.#grid.hidden = !this.#tiles.size;
+    document.body.classList.toggle("one", this.#view.one !== null);
     this.#order();
     this.arrange();
     this.#send("change");
@@ -123,21 +129,14 @@ export class Wall extends EventTarget {
     }
   }
 
+  /** Soon, and once for several changes. */
   arrange() {
     cancelAnimationFrame(this.#pending);
     this.#pending = requestAnimationFrame(() => this.#arrange());
   }
 
   #arrange() {
-    const tiles = [...this.#tiles.values()];
-    const { one } = this.#view;
-    this.#grid.hidden = !tiles.length;
-    document.body.classList.toggle("one", one !== null);
-    for (const tile of tiles) {
-      tile.element.hidden = one !== null && tile.stream !== one;
-      tile.setAlone(tile.stream === one);
-    }
-    const shown = tiles.filter((tile) => !tile.element.hidden);
+    const shown = [...this.#tiles.values()].filter((tile) => !tile.element.hidden);
     const style = getComputedStyle(this.#grid.parentElement);
     const padding = parseFloat(style.paddingTop) + parseFloat(style.paddingBottom);
     const top = this.#grid.parentElement.offsetTop;
