@@ -16,8 +16,9 @@ from fanlight.common.runtime.options import option
 from fanlight.common.runtime.settings import MAX_WAIT, StreamSettings
 from fanlight.common.shm import private_folder
 from fanlight.consumer.sink_spec import SINK, SINKS, SinkSpec
+from fanlight.consumer.wall.access_settings import WebSettings
 
-_NEED_STREAM: Final = frozenset({"share", "record", "pipe"})
+_NEED_STREAM: Final = frozenset({"share", "record", "pipe", "web"})
 
 
 class PlayoutMode(StrEnum):
@@ -45,7 +46,7 @@ _USERS: Final = Notation(
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConsumerSettings(StreamSettings):
+class ConsumerSettings(StreamSettings, WebSettings):
     """Validated on creation, then immutable."""
 
     title: ClassVar[str] = "what is shown, and how"

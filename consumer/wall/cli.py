@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
-from functools import partial
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
+from fanlight.common.model.errors import FanlightError
+from fanlight.common.observe import monitored
 from fanlight.common.runtime.main import command_line
 from fanlight.common.runtime.memory import lean_process
 from fanlight.common.runtime.settings import Operation
 from fanlight.common.runtime.signals import StopSignals
 from fanlight.consumer.wall.settings import WallSettings
 
-_LOG: Final = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from fanlight.common.observe.exposition import MetricSet
+    from fanlight.consumer.wall.streams import Streams
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,16 +36,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(settings: WallSettings, operation: Operation) -> int | None:
     from fanlight.consumer.wall.broker_streams import BrokerStreams
+    from fanlight.consumer.wall.metrics import add_wall_metrics, wall_health
     from fanlight.consumer.wall.server import WallServer
 
-    server = WallServer(settings, partial(BrokerStreams, settings), partial(_say_where, settings))
-    with StopSignals(server.stop):
+    made: list[Streams] = []
+
+    def make_streams(fail: Callable[[FanlightError], None]) -> Streams:
+        made.append(BrokerStreams(settings, fail))
+        return made[0]
+
+    def add_metrics(metrics: MetricSet) -> None:
+        if made:
+            add_wall_metrics(metrics, made[0])
+
+    server = WallServer(settings, make_streams)
+    labels = {"name": settings.name}
+    monitor = monitored(operation.metrics, "fanlight_wall", labels, add_metrics, lambda: wall_health(*made))
+    with StopSignals(server.stop), monitor:
         server.run()
     return None
-
-
-def _say_where(settings: WallSettings, port: int) -> None:
-    host = settings.listen[0]
-    shown = f"[{host}]" if ":" in host else host
-    scheme = "http" if settings.web_cert is None else "https"
-    _LOG.info("the wall is at %s://%s:%s/", scheme, shown, port)

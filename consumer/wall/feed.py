@@ -65,7 +65,7 @@ class Feed:
         self._max_age_ns = max_age_ns
         self._on_failed = on_failed
         self._tracks: dict[tuple[As, tuple[int, int] | None], Track] = {}
-        self._base: list[tuple[EncodedFrame, int, bool]] = []
+        self._base: list[tuple[EncodedFrame, int, bool, int]] = []
         self._last: FrameHeader | None = None
         self._last_ns = 0
         self._asked_ns: int | None = None
@@ -148,22 +148,22 @@ class Feed:
         for track in self._tracks.values():
             track.stop()
 
-    def deliver(self, frame: EncodedFrame, gateway_ns: int) -> None:
-        """A frame of the source, in order."""
+    def deliver(self, frame: EncodedFrame, gateway_ns: int, arrived_ns: int) -> None:
+        """A frame of the source, in order; `arrived_ns` is monotonic."""
         if self._stopped:
             return
         header = frame.header
         discontinuity = self._breaks(header)
-        self._last, self._last_ns = header, clock.monotonic_ns()
+        self._last, self._last_ns = header, arrived_ns
         if header.key:
             self._base.clear()
             self._answered()
         if header.key or self._base:
-            self._base.append((frame, gateway_ns, discontinuity))
+            self._base.append((frame, gateway_ns, discontinuity, arrived_ns))
             if len(self._base) > _MOST_BASE_FRAMES:
                 self._base.clear()
         for track in self._tracks.values():
-            track.offer(frame, gateway_ns, discontinuity)
+            track.offer(frame, gateway_ns, discontinuity, arrived_ns)
 
     def _breaks(self, header: FrameHeader) -> bool:
         """Whether decoders have to be reset before this frame."""
@@ -184,7 +184,8 @@ class Feed:
         self._asking = self._loop.call_later(KEYFRAME_REQUEST_INTERVAL_NS / 1e9, self._ask)
 
     def _on_frame(self, frame: EncodedFrame, gateway_ns: int) -> None:
-        self._post(lambda: self.deliver(frame, gateway_ns))
+        arrived_ns = clock.monotonic_ns()
+        self._post(lambda: self.deliver(frame, gateway_ns, arrived_ns))
 
     def _on_failure(self, error: FanlightError) -> None:
         self._post(lambda: self._failed(error))

@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, quote
 from aiohttp import hdrs, web
 
 from fanlight.common.clock import monotonic_ns
-from fanlight.consumer.wall.limits import ATTEMPT_INTERVAL_S, AttemptLimiter
+from fanlight.consumer.wall.limits import ATTEMPT_INTERVAL_S, AttemptLimiter, Refused
 from fanlight.consumer.wall.refusals import Refusal, Refusals
 from fanlight.consumer.wall.sessions import SESSION_S, Sessions
 
@@ -35,10 +35,12 @@ _FORM_S: Final = 5.0
 _PLAYERS: Final = "/s/"
 _CHALLENGE: Final = 'Basic realm="fanlight", charset="UTF-8"'
 
-MISSING: Final = Refusal("token", 401, "the token is missing")
-_WRONG: Final = Refusal("token", 401, "this is another token")
-_TOO_MANY: Final = Refusal("attempts", 429, f"too many wrong tokens: try again in {ATTEMPT_INTERVAL_S} s")
-_MALFORMED: Final = Refusal("malformed", 400, "the form with the token is malformed")
+MISSING: Final = Refusal(Refused.TOKEN, 401, "the token is missing")
+_WRONG: Final = Refusal(Refused.TOKEN, 401, "this is another token")
+_TOO_MANY: Final = Refusal(
+    Refused.ATTEMPTS, 429, f"too many wrong tokens: try again in {ATTEMPT_INTERVAL_S} s"
+)
+_MALFORMED: Final = Refusal(Refused.MALFORMED, 400, "the form with the token is malformed")
 
 
 class Login:

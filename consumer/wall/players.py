@@ -219,8 +219,7 @@ class Viewer:
         self._stream = stream
         self.queue = queue
         self.request = request
-        listed = (each.to_table() for each in streams.live if each.stream == stream)
-        self._fps: float = next((table["fps"] for table in listed), 30.0)
+        self._fps = next((each.fps for each in streams.live if each.stream == stream), 30.0)
 
     async def next(self) -> LiveFrame:
         """The next frame.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import logging
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -22,6 +23,8 @@ from fanlight.consumer.wall.connection import Connections
 from fanlight.consumer.wall.settings import WallSettings
 from fanlight.consumer.wall.streams import Streams
 from fanlight.consumer.wall.websocket import Page
+
+_LOG: Final = logging.getLogger(__name__)
 
 STATIC: Final = Path(__file__).parent / "static"
 _CLOSE_S: Final = 0.5
@@ -55,9 +58,8 @@ def create_application(streams: Streams, settings: WallSettings) -> web.Applicat
     application.router.add_get("/ws", open_socket)
     application.router.add_get("/healthz", health)
     application.router.add_get("/qr.svg", _qr)
+    application.router.add_static("/static/", STATIC)
     players.add_routes(application.router, streams)
-    if STATIC.is_dir():
-        application.router.add_static("/static/", STATIC)
     application.on_shutdown.append(close_pages)
     return application
 
@@ -70,6 +72,13 @@ async def _qr(request: web.Request) -> web.Response:
     written = io.BytesIO()
     segno.make_qr(text).save(written, kind="svg", scale=4, xmldecl=False, light="#fff")
     return web.Response(body=written.getvalue(), content_type="image/svg+xml")
+
+
+def page_address(settings: WallSettings, port: int) -> str:
+    """The URL of the page."""
+    host = settings.listen[0]
+    scheme = "http" if settings.web_cert is None else "https"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
 class WallServer:
@@ -87,7 +96,7 @@ class WallServer:
         self,
         settings: WallSettings,
         make_streams: Callable[[Callable[[FanlightError], None]], Streams],
-        on_listening: Callable[[int], None],
+        on_listening: Callable[[int], None] = lambda _port: None,
     ) -> None:
         self._settings = settings
         self._access = settings.read_access()
@@ -139,9 +148,9 @@ class WallServer:
 
     async def _serve(self, end: asyncio.Event) -> None:
         host, port = self._settings.listen
-        connections = Connections()
-        access = Access(self._access, host, port, connections)
         streams = self._make_streams(self.fail)
+        connections = Connections(counts=streams.counters.refused)
+        access = Access(self._access, host, port, connections)
         application = create_application(streams, self._settings)
         access.protect(application)
         runner = web.AppRunner(
@@ -155,7 +164,9 @@ class WallServer:
         acceptor = Acceptor(runner.server, connections, self._certificate)
         try:
             acceptor.start(host, port)
-            self._on_listening(acceptor.addresses[0][1])
+            port = acceptor.addresses[0][1]
+            _LOG.info("the page is at %s", page_address(self._settings, port))
+            self._on_listening(port)
             await end.wait()
         finally:
             acceptor.stop_accepting()

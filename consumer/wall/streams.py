@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from fanlight.common import clock
 from fanlight.common.model.announcement import Announcement
 from fanlight.common.model.errors import FanlightError, StreamEnded
+from fanlight.consumer.wall.counters import PageCounters, WallCounters
 from fanlight.consumer.wall.feed import Feed, MakeSource, State
 from fanlight.consumer.wall.message import As
 from fanlight.consumer.wall.settings import WallSettings
@@ -38,6 +39,8 @@ class Streams:
     Attributes:
         live: the announced streams that `--streams` allows.
         watchers: told about changes.
+        counters: of what was sent.
+        pages: counters of the connected pages.
     """
 
     def __init__(
@@ -53,12 +56,19 @@ class Streams:
         self._stopping: set[asyncio.Future[None]] = set()
         self.live: tuple[Announcement, ...] = ()
         self.watchers: set[Watcher] = set()
+        self.counters = WallCounters()
+        self.pages: set[PageCounters] = set()
         self._checking = asyncio.get_running_loop().call_later(_CHECK_S, self._check)
 
     @property
     def feeds(self) -> dict[str, Feed]:
         """Those of the streams that are received now, by name."""
         return self._feeds
+
+    @property
+    def queues(self) -> list[ViewerQueue]:
+        """Those of all viewers."""
+        return list(self._owners)
 
     def announced(self, live: tuple[Announcement, ...]) -> None:
         """The directory has changed."""
@@ -104,6 +114,7 @@ class Streams:
         if feed is None:
             return
         feed.leave(queue)
+        self.counters.drops.update(queue.drops)
         if not feed.queues and self._feeds.get(feed.stream) is feed:
             loop = asyncio.get_running_loop()
             self._leaving[feed.stream] = loop.call_later(self._grace_s, partial(self._end, feed))
@@ -125,6 +136,7 @@ class Streams:
         if self._feeds.get(feed.stream) is not feed:
             return
         del self._feeds[feed.stream]
+        self.counters.key_requests += feed.key_requests
         leaving = self._leaving.pop(feed.stream, None)
         if leaving is not None:
             leaving.cancel()

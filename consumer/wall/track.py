@@ -70,8 +70,8 @@ class Track:
         for live in self._chain.fresh(clock.wall_ns()):
             queue.push(live, now_ns)
 
-    def offer(self, frame: EncodedFrame, gateway_ns: int, discontinuity: bool) -> None:
-        """A frame of the stream, in order."""
+    def offer(self, frame: EncodedFrame, gateway_ns: int, discontinuity: bool, arrived_ns: int) -> None:
+        """A frame of the stream, in order; `arrived_ns` is monotonic."""
         if self._needs_picture(frame):
             if self._transcoder is None:
                 self._transcoder = Transcoder(
@@ -81,10 +81,10 @@ class Track:
                     on_picture=lambda *picture: self._post(lambda: self._transcoded(*picture)),
                     on_broken=lambda: self._post(self._want_key),
                 )
-            self._transcoder.push(frame, gateway_ns)
+            self._transcoder.push(frame, gateway_ns, arrived_ns)
             return
         self._stop_transcoder()
-        self._pass_on(self._live(frame, gateway_ns, discontinuity))
+        self._pass_on(self._live(frame, gateway_ns, discontinuity, arrived_ns))
 
     def stop(self) -> None:
         """Nobody views it any more."""
@@ -104,9 +104,9 @@ class Track:
             self._transcoder.stop()
             self._transcoder = None
 
-    def _transcoded(self, frame: EncodedFrame, gateway_ns: int) -> None:
+    def _transcoded(self, frame: EncodedFrame, gateway_ns: int, arrived_ns: int) -> None:
         if self._transcoder is not None:
-            self._pass_on(self._live(frame, gateway_ns, False))
+            self._pass_on(self._live(frame, gateway_ns, False, arrived_ns))
 
     def _pass_on(self, live: LiveFrame) -> None:
         self._chain.add(live)
@@ -114,19 +114,24 @@ class Track:
         for queue in self.queues:
             queue.push(live, now_ns)
 
-    def _live(self, frame: EncodedFrame, gateway_ns: int, discontinuity: bool) -> LiveFrame:
+    def _live(
+        self, frame: EncodedFrame, gateway_ns: int, discontinuity: bool, arrived_ns: int
+    ) -> LiveFrame:
         if self._form is As.MP4 and frame.header.codec is Codec.H264:
             try:
-                return self._fragment(frame, gateway_ns, discontinuity)
+                return self._fragment(frame, gateway_ns, discontinuity, arrived_ns)
             except DecodeError as error:
                 self._fragmenter = None
                 self._log.warn(
                     clock.monotonic_ns(), "stream %s is not sent as MP4: %s", self._stream, error
                 )
         form = As.FRAMES if self._form is As.MP4 else self._form
-        return LiveFrame(frame, gateway_ns, discontinuity, self._describe(frame, form, None))
+        description = self._describe(frame, form, None)
+        return LiveFrame(frame, gateway_ns, discontinuity, description, arrived_ns=arrived_ns)
 
-    def _fragment(self, frame: EncodedFrame, gateway_ns: int, discontinuity: bool) -> LiveFrame:
+    def _fragment(
+        self, frame: EncodedFrame, gateway_ns: int, discontinuity: bool, arrived_ns: int
+    ) -> LiveFrame:
         fragmenter = self._fragmenter
         if fragmenter is None or not fragmenter.fits(frame):
             fragmenter = self._fragmenter = Fragmenter(frame)
@@ -137,6 +142,7 @@ class Track:
             gateway_ns,
             discontinuity,
             self._describe(frame, As.MP4, mime),
+            arrived_ns=arrived_ns,
             fragment=fragmenter.fragment(frame, gateway_ns),
             init=fragmenter.init,
         )

@@ -35,7 +35,8 @@ class Transcoder:
 
     Args:
         max_size: pictures are scaled to fit; None for the size of the stream.
-        on_picture: called on its thread with a frame of codec JPEG, and the `gateway_ns` of the original.
+        on_picture: called on its thread with a frame of codec JPEG, and the two times of the
+            original.
         on_broken: called on its thread if nothing can be decoded before the next keyframe.
     """
 
@@ -45,7 +46,7 @@ class Transcoder:
         max_size: tuple[int, int] | None,
         max_age_ns: int,
         *,
-        on_picture: Callable[[EncodedFrame, int], None],
+        on_picture: Callable[[EncodedFrame, int, int], None],
         on_broken: Callable[[], None],
     ) -> None:
         self._max_size = max_size
@@ -62,7 +63,7 @@ class Transcoder:
         self._thread = threading.Thread(target=self._run, name=f"jpeg {stream}", daemon=True)
         self._thread.start()
 
-    def push(self, frame: EncodedFrame, gateway_ns: int) -> None:
+    def push(self, frame: EncodedFrame, gateway_ns: int, arrived_ns: int) -> None:
         """Take a frame, in stream order. Never waits."""
         header = frame.header
         reset = self._awaiting_key
@@ -115,4 +116,4 @@ class Transcoder:
         height, width = pixels.shape[:2]
         picture = header._replace(codec=Codec.JPEG, key=True, width=width, height=height)
         gateway_ns = header.capture_ns - self._offset_ns
-        self._on_picture(EncodedFrame(picture, encoded.body), gateway_ns)
+        self._on_picture(EncodedFrame(picture, encoded.body), gateway_ns, received.received_ns)

@@ -40,13 +40,15 @@ class LiveFrame:
         frame: as it came, or a picture made of it.
         gateway_ns: capture time by the gateway's Unix clock.
         discontinuity: the decoder has to be reset before this frame.
+        arrived_ns: monotonic time at which it came.
         description: what the messages contain; None where none are made.
         fragment: the frame as a fragment of MP4, where that is wanted.
         init: the segment that has to precede the first fragment.
     """
 
     __slots__ = (
-        "_message", "_restarted", "description", "discontinuity", "fragment", "frame", "gateway_ns", "init",
+        "_message", "_restarted", "arrived_ns", "description", "discontinuity", "fragment", "frame",
+        "gateway_ns", "init",
     )  # fmt: skip
 
     def __init__(
@@ -56,6 +58,7 @@ class LiveFrame:
         discontinuity: bool,
         description: Description | None = None,
         *,
+        arrived_ns: int = 0,
         fragment: bytes | None = None,
         init: bytes = b"",
     ) -> None:
@@ -63,6 +66,7 @@ class LiveFrame:
         self.gateway_ns = gateway_ns
         self.discontinuity = discontinuity
         self.description = description
+        self.arrived_ns = arrived_ns
         self.fragment = fragment
         self.init = init
         self._message: bytes | None = None
@@ -78,6 +82,7 @@ class LiveFrame:
                 self.gateway_ns,
                 True,
                 self.description,
+                arrived_ns=self.arrived_ns,
                 fragment=self.fragment,
                 init=self.init,
             )
@@ -114,6 +119,7 @@ class ViewerQueue:
         on_ready: called when a frame, or the end, can be taken.
 
     Attributes:
+        joined_ns: monotonic time at which it was made.
         drops: number of frames that this viewer did not get, by reason.
         awaiting_key: whether nothing can be taken before the next keyframe.
     """
@@ -128,6 +134,7 @@ class ViewerQueue:
         self._want_key = want_key
         self._on_ready = on_ready
         self._now_ns = now_ns
+        self.joined_ns = now_ns()
         # Each with its time of arrival.
         self._frames: deque[tuple[LiveFrame, int]] = deque()
         self._bytes = 0

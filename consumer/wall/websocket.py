@@ -13,6 +13,7 @@ import fanlight
 from fanlight.common import clock
 from fanlight.common.model.errors import FanlightError, WireFormatError
 from fanlight.consumer.wall import message
+from fanlight.consumer.wall.counters import PageCounters
 from fanlight.consumer.wall.feed import State
 from fanlight.consumer.wall.limits import Allowance
 from fanlight.consumer.wall.message import Description
@@ -70,6 +71,7 @@ class Page:
 
     def __init__(self, streams: Streams) -> None:
         self._streams = streams
+        self._counters = PageCounters(streams.counters)
         self._socket = web.WebSocketResponse(
             heartbeat=_PING_S,
             compress=False,
@@ -97,11 +99,13 @@ class Page:
         )
         self.streams_changed()
         self._streams.watchers.add(self)
+        self._streams.pages.add(self._counters)
         sending = asyncio.create_task(self._send_all())
         try:
             await self._receive_all()
         finally:
             self._streams.watchers.discard(self)
+            self._streams.pages.discard(self._counters)
             sending.cancel()
             for subscribed in self._subscribed.values():
                 self._streams.leave(subscribed.queue)
@@ -156,6 +160,8 @@ class Page:
                 self._subscribe(received)
             case message.Unsubscribe(stream):
                 self._unsubscribe(stream)
+            case message.Report(stream) if stream in self._subscribed:
+                self._counters.reported(received)
             case message.Keyframe(stream) if stream in self._subscribed:
                 queue = self._subscribed[stream].queue
                 queue.clear()
@@ -182,6 +188,7 @@ class Page:
         subscribed = self._subscribed.pop(stream, None)
         if subscribed is not None:
             self._streams.leave(subscribed.queue)
+            self._counters.forget(stream)
 
     # Sending ----------------------------------------------------------------------------------------
 
@@ -224,7 +231,10 @@ class Page:
             await self._socket.send_str(live.description.text())
             if live.init:
                 await self._send_binary(live.init_message())
-        await self._send_binary(live.message())
+        data = live.message()
+        await self._send_binary(data)
+        before = live.arrived_ns < subscribed.queue.joined_ns
+        self._counters.sent(len(data), None if before else clock.monotonic_ns() - live.arrived_ns)
 
     async def _send_binary(self, data: bytes) -> None:
         self._acknowledgements.sent(len(data), clock.monotonic_ns())
@@ -234,6 +244,7 @@ class Page:
         """Whether the page is behind. What waits is dropped then; the next acknowledgement ends it."""
         self._held, held = self._acknowledgements.overdue(now_ns), self._held
         if self._held and not held:
+            self._streams.counters.held += 1
             for subscribed in self._subscribed.values():
                 subscribed.queue.clear()
         return self._held

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import pytest
 
 from fanlight.consumer.wall.access_settings import WebAccess
-from fanlight.consumer.wall.limits import ATTEMPTS_AT_ONCE
+from fanlight.consumer.wall.limits import ATTEMPTS_AT_ONCE, Refused
 from scripts.lib.certs import Authority
 from tests.support.guarded_server import Answer, GuardedServer, ended, guarded_server
 from tests.support.timing import scaled
@@ -92,7 +92,7 @@ def test_a_wrong_token_shows_the_login_again(server: GuardedServer) -> None:
     assert "another token" in answer.body
     assert "<b>" not in answer.body
     assert "set-cookie" not in answer.headers
-    assert server.access.refused["token"] == 1
+    assert server.counts[Refused.TOKEN] == 1
 
 
 @pytest.mark.parametrize("body", ["", "token", "other=1", "token=" + "x" * 5000, "%ff=%ff", "&" * 100])
