@@ -48,7 +48,7 @@ def create_application(streams: Streams, settings: WallSettings) -> web.Applicat
             pages.discard(page)
 
     async def health(_request: web.Request) -> web.Response:
-        return web.json_response({"status": "ok", "streams": len(streams.live), "pages": len(pages)})
+        return web.json_response({"status": "ok"})
 
     async def close_pages(_application: web.Application) -> None:
         if pages:

@@ -71,7 +71,7 @@ class Transcoder:
             self._on_broken()
             return
         self._offset_ns = header.capture_ns - gateway_ns
-        self._awaiting_key = not self._mailbox.push(ReceivedFrame(frame, header.capture_ns, 0, reset=reset))
+        self._awaiting_key = not self._mailbox.push(ReceivedFrame(frame, arrived_ns, 0, reset=reset))
 
     def stop(self) -> None:
         """End the thread, without waiting for it: it may be decoding."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import sys
 
-import uvicorn
-from vidgear.gears.asyncio import WebGear
+import uvicorn  # type: ignore[import-not-found]
+from vidgear.gears.asyncio import WebGear  # type: ignore[import-not-found]
 
 
 def main(clip: str, port: int) -> None:
