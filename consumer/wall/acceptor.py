@@ -119,8 +119,7 @@ class Acceptor:
         except OSError as error:
             if error.errno in OUT_OF_FILES:
                 self._log.warn(now_ns, "no further connection: %s", reason(error))
-                self._connections.make_room()
-                self._pause(_OUT_OF_FILES_S)
+                self._pause(0.0 if self._connections.make_room() else _OUT_OF_FILES_S)
             return
         self._accepted += 1
         if self._accepted >= MOST_ACCEPTED:
