@@ -79,9 +79,8 @@ class Login:
         refusal = MISSING if given is None else self._wrong(request, given)
         if refusal is None:
             return None
-        html_wanted = "text/html" in request.headers.get(hdrs.ACCEPT, "")
-        if given is None and html_wanted and request.method == hdrs.METH_GET:
-            return _see(f"/login?next={quote(request.path_qs, safe='')}")
+        if given is None and "text/html" in request.headers.get(hdrs.ACCEPT, ""):
+            return _to_login(request)
         answer = self._refusals.answer(request, refusal)
         # Players send the token once they are asked; a browser would ask with a window of its own.
         if request.path.startswith(_PLAYERS) and "Sec-Fetch-Mode" not in request.headers:
@@ -167,6 +166,17 @@ def _next(request: web.Request) -> str:
 
 def _see(target: str) -> web.Response:
     return web.Response(status=303, headers={hdrs.LOCATION: quote(target, safe="/?&=%:*,-._~")})
+
+
+def _to_login(request: web.Request) -> web.Response:
+    """Lead a browser to the login.
+
+    No redirect: after a link from another site, such as a mail's, a browser sends no cookie
+    (`SameSite=Strict`), also where that redirects to. This page asks once more, by itself.
+    """
+    target = html.escape(f"/login?next={quote(request.path_qs, safe='')}")
+    text = f'<!doctype html><title>Fanlight</title><meta http-equiv="refresh" content="0; url={target}">'
+    return web.Response(text=text, status=401, content_type="text/html")
 
 
 def _page(message: str, status: int = 200) -> web.Response:

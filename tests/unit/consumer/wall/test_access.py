@@ -33,7 +33,7 @@ def test_every_answer_has_the_headers_of_a_page_that_trusts_nobody(shared: Guard
         assert answer.status == status
         assert answer.headers["content-security-policy"] == POLICY
         assert answer.headers["x-content-type-options"] == "nosniff"
-        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["referrer-policy"] == "same-origin"
         assert answer.headers["cross-origin-opener-policy"] == "same-origin"
         assert answer.headers["cross-origin-resource-policy"] == "same-origin"
         assert answer.headers["server"] == "fanlight"
