@@ -16,7 +16,7 @@ import pytest
 from tests.support.timing import scaled
 
 ROOT: Final = Path(__file__).parents[2]
-# All that touches a third-party package, and a stream through a broker: that of the designs without touches none more.
+# All that touches a third-party package, and a stream through a broker; the designs without touch none more.
 TESTS: Final = (
     "tests/unit/common/codec",
     "tests/unit/common/observe/test_exposition.py",
