@@ -16,7 +16,7 @@ import pytest
 from tests.support.timing import scaled
 
 ROOT: Final = Path(__file__).parents[2]
-# All that touches a third-party package, and a stream through a broker; the designs without touch none more.
+# All that touches a third-party package, and a stream through a broker (without one there are no others).
 TESTS: Final = (
     "tests/unit/common/codec",
     "tests/unit/common/observe/test_exposition.py",
