@@ -59,7 +59,9 @@ def test_pictures_are_those_of_the_source(
         def shown_to_both() -> bool:
             page.run("TILE.resume()")
             page.wait("!TILE.stats.paused && TILE.stats.live")
-            page.run("TILE.pause(); return new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
+            page.run(
+                "TILE.pause(); return new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))"
+            )
             captured.update({seen.seq: seen.capture_ns for seen in watcher.seen})
             return page.snapshot().seq in captured
 
@@ -98,7 +100,9 @@ def test_the_age_is_that_by_the_producers_clock(browser: Browser, port: int) -> 
 
 
 @pytest.mark.parametrize(("host", "way"), [("127.0.0.1", "webcodecs"), (socket.gethostname(), "mse")])
-def test_the_way_is_chosen_by_what_the_browser_has(host: str, way: str, browser: Browser, port: int) -> None:
+def test_the_way_is_chosen_by_what_the_browser_has(
+    host: str, way: str, browser: Browser, port: int
+) -> None:
     page = Page(browser, NAMES["h264"])
     page.open(port, host=host)
     # Browsers have no WebCodecs at plain http, unless it is this machine by its loopback address.

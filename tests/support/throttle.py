@@ -68,7 +68,9 @@ class SlowLine:
                 selector.register(target, selectors.EVENT_READ)
                 self._pass_on(selector, client, target)
 
-    def _pass_on(self, selector: selectors.BaseSelector, client: socket.socket, target: socket.socket) -> None:
+    def _pass_on(
+        self, selector: selectors.BaseSelector, client: socket.socket, target: socket.socket
+    ) -> None:
         free_s = time.monotonic()  # from then on the line takes the next bytes
         while not self._stopping.is_set():
             wait_s = free_s - time.monotonic()
