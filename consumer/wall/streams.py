@@ -37,6 +37,7 @@ class Streams:
     """Belongs to the event loop on which it is made and `stop`ped.
 
     Attributes:
+        loop: the event loop.
         live: the announced streams that `--streams` allows.
         watchers: told about changes.
         counters: of what was sent.
@@ -58,7 +59,8 @@ class Streams:
         self.watchers: set[Watcher] = set()
         self.counters = WallCounters()
         self.pages: set[PageCounters] = set()
-        self._checking = asyncio.get_running_loop().call_later(_CHECK_S, self._check)
+        self.loop = asyncio.get_running_loop()
+        self._checking = self.loop.call_later(_CHECK_S, self._check)
 
     @property
     def feeds(self) -> dict[str, Feed]:
@@ -116,8 +118,7 @@ class Streams:
         feed.leave(queue)
         self.counters.drops.update(queue.drops)
         if not feed.queues and self._feeds.get(feed.stream) is feed:
-            loop = asyncio.get_running_loop()
-            self._leaving[feed.stream] = loop.call_later(self._grace_s, partial(self._end, feed))
+            self._leaving[feed.stream] = self.loop.call_later(self._grace_s, partial(self._end, feed))
 
     async def stop(self) -> None:
         """End everything, within about a second. To be called once."""
@@ -142,7 +143,7 @@ class Streams:
             leaving.cancel()
         feed.stop()
         # It waits for the end of a thread.
-        stopping = asyncio.get_running_loop().run_in_executor(None, feed.source.stop)
+        stopping = self.loop.run_in_executor(None, feed.source.stop)
         self._stopping.add(stopping)
         stopping.add_done_callback(self._stopping.discard)
 
@@ -153,4 +154,4 @@ class Streams:
                 for watcher in list(self.watchers):
                     with contextlib.suppress(ConnectionError):
                         watcher.state_changed(feed.stream, feed.state)
-        self._checking = asyncio.get_running_loop().call_later(_CHECK_S, self._check)
+        self._checking = self.loop.call_later(_CHECK_S, self._check)

@@ -9,20 +9,13 @@ from typing import Any
 import pytest
 
 from fanlight.common import clock
-from fanlight.common.model.announcement import Announcement
 from fanlight.common.model.errors import BrokerRefused, StreamEnded
-from fanlight.common.model.frame import Codec
 from fanlight.consumer.wall.feed import State
 from fanlight.consumer.wall.settings import WallSettings
 from fanlight.consumer.wall.streams import Streams
 from tests.support.timing import scaled
 from tests.unit.consumer.wall.build import ScriptedSource, live
-
-
-def announcement(stream: str) -> Announcement:
-    return Announcement(
-        stream=stream, codec=Codec.H264, width=64, height=48, fps=30.0, epoch=7, since_ns=0, watched=False
-    )
+from tests.unit.consumer.wall.serving import announced
 
 
 class _Watched:
@@ -67,7 +60,7 @@ def _on_loop(
 
 def test_a_stream_is_received_once_however_many_view_it() -> None:
     async def test(watched: _Watched) -> None:
-        watched.streams.announced((announcement("cam"),))
+        watched.streams.announced((announced("cam"),))
         assert watched.sources == []
         for _ in range(5):
             watched.streams.join("cam")
@@ -79,7 +72,7 @@ def test_a_stream_is_received_once_however_many_view_it() -> None:
 
 def test_it_is_not_received_any_more_when_nobody_views_it() -> None:
     async def test(watched: _Watched) -> None:
-        watched.streams.announced((announcement("cam"),))
+        watched.streams.announced((announced("cam"),))
         queues = [watched.streams.join("cam") for _ in range(2)]
         for queue in queues:
             watched.streams.leave(queue)
@@ -94,7 +87,7 @@ def test_it_is_not_received_any_more_when_nobody_views_it() -> None:
 
 def test_a_viewer_that_returns_soon_finds_it_running() -> None:
     async def test(watched: _Watched) -> None:
-        watched.streams.announced((announcement("cam"),))
+        watched.streams.announced((announced("cam"),))
         watched.streams.leave(watched.streams.join("cam"))
         watched.streams.join("cam")
         assert len(watched.sources) == 1
@@ -105,7 +98,7 @@ def test_a_viewer_that_returns_soon_finds_it_running() -> None:
 
 def test_only_streams_that_are_wanted_and_announced_can_be_viewed() -> None:
     async def test(watched: _Watched) -> None:
-        watched.streams.announced(tuple(map(announcement, ("cam", "door1", "garden"))))
+        watched.streams.announced(tuple(map(announced, ("cam", "door1", "garden"))))
         assert [each.stream for each in watched.streams.live] == ["cam", "door1"]
         for stream in ("garden", "door2"):
             with pytest.raises(StreamEnded, match=f"no stream {stream} now"):
@@ -118,7 +111,7 @@ def test_only_streams_that_are_wanted_and_announced_can_be_viewed() -> None:
 def test_watchers_are_told_about_changes_only() -> None:
     async def test(watched: _Watched) -> None:
         for _ in range(2):
-            watched.streams.announced((announcement("cam"),))
+            watched.streams.announced((announced("cam"),))
         assert watched.changes == 1
         watched.streams.announced(())
         assert watched.changes == 2
@@ -128,7 +121,7 @@ def test_watchers_are_told_about_changes_only() -> None:
 
 def test_viewers_stay_when_their_stream_is_not_announced_any_more() -> None:
     async def test(watched: _Watched) -> None:
-        watched.streams.announced((announcement("cam"),))
+        watched.streams.announced((announced("cam"),))
         watched.streams.join("cam")
         watched.streams.announced(())
         assert not watched.sources[0].stopped
@@ -139,7 +132,7 @@ def test_viewers_stay_when_their_stream_is_not_announced_any_more() -> None:
 
 def test_watchers_are_told_why_no_frames_come() -> None:
     async def test(watched: _Watched) -> None:
-        watched.streams.announced((announcement("cam"),))
+        watched.streams.announced((announced("cam"),))
         watched.streams.join("cam")
         await watched.until(lambda: watched.states)
         stream, state = watched.states[0]
@@ -150,7 +143,7 @@ def test_watchers_are_told_why_no_frames_come() -> None:
 
 def test_a_stream_that_failed_is_tried_again_by_its_next_viewer() -> None:
     async def test(watched: _Watched) -> None:
-        watched.streams.announced((announcement("cam"),))
+        watched.streams.announced((announced("cam"),))
         queue = watched.streams.join("cam")
         watched.sources[0].fail(BrokerRefused("no such right"))
         await watched.until(lambda: queue.failure)
@@ -163,7 +156,7 @@ def test_a_stream_that_failed_is_tried_again_by_its_next_viewer() -> None:
 
 def test_drops_of_viewers_that_have_gone_are_counted() -> None:
     async def test(watched: _Watched) -> None:
-        watched.streams.announced((announcement("cam"),))
+        watched.streams.announced((announced("cam"),))
         queue = watched.streams.join("cam")
         queue.push(live(1), clock.monotonic_ns())
         watched.streams.leave(queue)
@@ -175,7 +168,7 @@ def test_drops_of_viewers_that_have_gone_are_counted() -> None:
 def test_the_end_wakes_all_viewers() -> None:
     async def run() -> None:
         watched = _Watched(grace_s=1)
-        watched.streams.announced((announcement("cam"),))
+        watched.streams.announced((announced("cam"),))
         waiting = asyncio.create_task(watched.streams.join("cam").get())
         await asyncio.sleep(0)
         await watched.streams.stop()
