@@ -7,6 +7,7 @@ import selectors
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Final, Self
 
 from scripts.lib.ports import LOOPBACK, free_ports
@@ -44,8 +45,8 @@ class SlowLine:
             thread.join()
         self._listening.close()
 
-    def _start(self, run: object, *arguments: object) -> None:
-        thread = threading.Thread(target=run, args=arguments, name="slow line", daemon=True)  # type: ignore[arg-type]
+    def _start(self, run: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=run, args=arguments, name="slow line", daemon=True)
         self._threads.append(thread)
         thread.start()
 
