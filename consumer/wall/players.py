@@ -108,17 +108,19 @@ class Kind(NamedTuple):
 
     Attributes:
         make: None for one picture.
+        h264_only: whether it holds no JPEGs.
     """
 
     content_type: str
     form: Form
     make: Callable[[], Body] | None
+    h264_only: bool = False
 
 
 KINDS: Final = {
     "mp4": Kind("video/mp4", Form.FRAMES, Mp4Body),
-    "ts": Kind("video/mp2t", Form.FRAMES, TransportBody),
-    "h264": Kind("video/h264", Form.FRAMES, AnnexB),
+    "ts": Kind("video/mp2t", Form.FRAMES, TransportBody, h264_only=True),
+    "h264": Kind("video/h264", Form.FRAMES, AnnexB, h264_only=True),
     "mjpg": Kind(f"multipart/x-mixed-replace; boundary={_BOUNDARY}", Form.JPEG, MultipartBody),
     "jpg": Kind("image/jpeg", Form.JPEG, None),
 }
@@ -174,7 +176,7 @@ class Players:
             headers = {**_HEADERS, **_picture_headers(first)}
             return web.Response(body=first.frame.body, headers=headers)
         codec = first.frame.header.codec
-        if kind.form is Form.FRAMES and codec is not Codec.H264:
+        if kind.h264_only and codec is not Codec.H264:
             raise web.HTTPNotAcceptable(text=viewer.without_h264(), headers=_HEADERS)
         response = web.StreamResponse(headers={**_HEADERS, "Content-Type": kind.content_type})
         await response.prepare(viewer.request)
@@ -268,7 +270,7 @@ class Viewer:
         name = self._stream
         return (
             f"stream {name} is not encoded as H.264, which this format needs: "
-            f"/s/{name}.mjpg and /s/{name}.jpg are there, or give its producer --codec h264\n"
+            f"/s/{name}.mp4 and /s/{name}.mjpg are there, or give its producer --codec h264\n"
         )
 
 
