@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 from aiohttp import web
@@ -20,6 +21,7 @@ from fanlight.common.model.frame import STREAM_NAME, Codec, EncodedFrame
 from fanlight.consumer.sinks.transport_stream import TransportStream
 from fanlight.consumer.wall.remux import Fragmenter
 from fanlight.consumer.wall.socket_buffers import limit_buffers
+from fanlight.consumer.wall.stall import StallTimer
 from fanlight.consumer.wall.streams import Form, Streams
 from fanlight.consumer.wall.viewer_queue import LiveFrame, ViewerQueue
 
@@ -27,7 +29,6 @@ _LOG: Final = logging.getLogger(__name__)
 
 STALLED_S: Final = 5.0
 ENDED_S: Final = 5.0
-_PIECE_BYTES: Final = 64 * 1024
 _ENDED_FRAMES: Final = 3
 # While no frame comes, nothing tells that a reader has gone but its socket.
 _LOOK_S: Final = 0.5
@@ -136,7 +137,7 @@ class Players:
     """Belongs to the event loop.
 
     Args:
-        stalled_s: a reader that takes no piece of a frame for so long is cut off.
+        stalled_s: a reader that takes nothing for so long is cut off.
         ended_s: a response ends if no frame comes for so long, or for some intervals of a slower stream.
     """
 
@@ -182,13 +183,13 @@ class Players:
         await response.prepare(viewer.request)
         limit_buffers(viewer.request.transport)
         body = kind.make()
+        stall = StallTimer(viewer.waiting, self._stalled_s, partial(self._cut_off, viewer.request))
         try:
             await self._send_all(viewer, body, response, first)
-        except TimeoutError:
-            self._cut_off(viewer.request)
         except (FanlightError, ConnectionError):
             pass  # the end of the stream, or of its reader
         finally:
+            stall.cancel()
             body.close()
         return response
 
@@ -197,13 +198,12 @@ class Players:
     ) -> None:
         while True:
             try:
-                data = memoryview(body.add(viewer.without_wait(live)))
+                data = body.add(viewer.without_wait(live))
             except DecodeError:
                 viewer.queue.clear()
             else:
-                for at in range(0, len(data), _PIECE_BYTES):
-                    async with asyncio.timeout(self._stalled_s):
-                        await response.write(data[at : at + _PIECE_BYTES])
+                await response.write(data)
+                viewer.written += 1
             live = await viewer.next()
 
     def _cut_off(self, request: web.Request) -> None:
@@ -216,7 +216,11 @@ class Players:
 
 
 class Viewer:
-    """One reader of one stream."""
+    """One reader of one stream.
+
+    Attributes:
+        written: number of frames that were passed to its connection.
+    """
 
     def __init__(
         self, streams: Streams, stream: str, queue: ViewerQueue, request: web.Request, ended_s: float
@@ -226,8 +230,14 @@ class Viewer:
         self._stream = stream
         self.queue = queue
         self.request = request
+        self.written = 0
         self._joined_ns = clock.wall_ns()
         self._fps = next((each.fps for each in streams.live if each.stream == stream), 30.0)
+
+    def waiting(self) -> tuple[int, int]:
+        """Frames written, and bytes that its connection has not taken yet."""
+        transport = self.request.transport
+        return self.written, 0 if transport is None else transport.get_write_buffer_size()
 
     async def next(self) -> LiveFrame:
         """The next frame.

@@ -1,4 +1,4 @@
-"""Fragmented MP4 of H.264 or JPEGs, without encoding: one fragment per frame, written as soon as that comes.
+"""Fragmented MP4 of H.264 or JPEGs, without encoding: one fragment per frame, written as soon as it comes.
 
 libav makes the initialization segment. It would write a fragment only when the next frame comes, one frame
 interval too late; a fragment of one frame is 108 bytes and the frame, so they are written here.
