@@ -128,9 +128,10 @@ KINDS: Final = {
 _ENDINGS: Final = ", ".join(f".{ending}" for ending in KINDS)
 
 
-def add_routes(router: web.UrlDispatcher, streams: Streams) -> None:
-    """Serve all streams to players."""
-    router.add_get("/s/{file}", Players(streams).serve)
+def serve_players(application: web.Application, players: Players) -> None:
+    """Serve all streams by URL."""
+    application.router.add_get("/s/{file}", players.serve)
+    application.on_shutdown.append(players.end)
 
 
 class Players:
@@ -145,6 +146,7 @@ class Players:
         self._streams = streams
         self._stalled_s = stalled_s
         self._ended_s = ended_s
+        self._queues: set[ViewerQueue] = set()
         self._log = LimitedLog(_LOG)
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
@@ -160,13 +162,20 @@ class Players:
             queue = self._streams.join(stream, kind.form, max_size)
         except FanlightError as error:
             raise web.HTTPNotFound(text=f"{error}\n", headers=_HEADERS) from None
+        self._queues.add(queue)
         try:
             if request.method == "HEAD":
                 return web.Response(headers={**_HEADERS, "Content-Type": kind.content_type})
             viewer = Viewer(self._streams, stream, queue, request, self._ended_s)
             return await self._respond(viewer, kind)
         finally:
+            self._queues.discard(queue)
             self._streams.leave(queue)
+
+    async def end(self, _application: web.Application) -> None:
+        """The gateway ends: so do all responses."""
+        for queue in self._queues:
+            queue.end(StreamEnded("the wall was stopped"))
 
     async def _respond(self, viewer: Viewer, kind: Kind) -> web.StreamResponse:
         try:
