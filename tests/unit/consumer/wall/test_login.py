@@ -115,6 +115,7 @@ def test_a_player_that_knows_passwords_only_sends_it_as_such(server: GuardedServ
     asked = server.request(path="/s/cam.mp4")
     assert asked.status == 401
     assert asked.headers["www-authenticate"].startswith("Basic ")
+    assert server.counts[Refused.TOKEN] == 0  # all players ask first
     assert server.request(path="/s/cam.mp4", Authorization=basic(user, TOKEN)).body == "in"
     assert server.request(path="/s/cam.mp4", Authorization=basic(TOKEN, user)).status == 401
 
