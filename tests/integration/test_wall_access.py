@@ -56,7 +56,7 @@ def page(wall: ScriptedWall) -> Iterator[RawWebSocket]:
 
 
 def connect(wall: ScriptedWall) -> socket.socket:
-    return socket.create_connection((LOOPBACK, wall.port), scaled(10))
+    return socket.create_connection((LOOPBACK, wall.port), scaled(30))
 
 
 def answered(wall: ScriptedWall, request: bytes) -> bytes:

@@ -56,7 +56,7 @@ class RawWebSocket:
     """
 
     def __init__(self, port: int, extra: str = "") -> None:
-        self.sock = socket.create_connection(("127.0.0.1", port), scaled(10))
+        self.sock = socket.create_connection(("127.0.0.1", port), scaled(30))
         self.sock.sendall(upgrade(port, extra))
         self._reader = self.sock.makefile("rb")
         lines = []
@@ -117,7 +117,7 @@ class Watcher:
         """Whether so many further frames come over the same connection."""
         with self._changed:
             wanted = self._frames + frames
-            self._changed.wait_for(lambda: self._frames >= wanted or self._ended, scaled(20))
+            self._changed.wait_for(lambda: self._frames >= wanted or self._ended, scaled(30))
             return self._frames >= wanted
 
     def close(self) -> None:
