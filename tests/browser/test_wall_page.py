@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import cv2
+import numpy as np
 import pytest
+from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from tests.support.browser import Browser, chromium
@@ -60,6 +63,13 @@ def state(stream: str) -> str:
     return f"{tiles}.find(tile => tile.textContent.includes('{stream}')).dataset.state"
 
 
+def text_of_qr_code(browser: Browser, element: str) -> str:
+    png = np.frombuffer(browser.driver.find_element(By.ID, element).screenshot_as_png, np.uint8)
+    picture = cv2.imdecode(png, cv2.IMREAD_COLOR)
+    assert picture is not None
+    return cv2.QRCodeDetector().detectAndDecode(picture)[0]
+
+
 @pytest.mark.parametrize(("width", "height"), [(1920, 1080), (1280, 720), (390, 844)])
 def test_tiles_fill_the_screen_and_keep_their_aspect(
     browser: Browser, wall: ScriptedWall, width: int, height: int
@@ -89,6 +99,15 @@ def test_each_tile_says_its_name_and_its_age(browser: Browser, wall: ScriptedWal
     assert browser.run("return document.querySelector('canvas').getAttribute('aria-label')") == (
         "Live picture of cam"
     )
+
+
+def test_the_bar_leaves_when_nobody_moves_and_comes_back(browser: Browser, wall: ScriptedWall) -> None:
+    wall.announce({"cam": (640, 360)})
+    browser.resize(1280, 720)
+    show(browser, wall)
+    browser.wait("getComputedStyle(document.getElementById('bar')).opacity === '0'")
+    browser.press(Keys.TAB)
+    browser.wait("getComputedStyle(document.getElementById('bar')).opacity === '1'")
 
 
 def test_click_and_keys_show_one_stream_and_all(browser: Browser, wall: ScriptedWall) -> None:
@@ -145,6 +164,7 @@ def test_a_link_is_a_view_and_history_goes_back(browser: Browser, wall: Scripted
     browser.wait("document.getElementById('view-qr').naturalWidth > 0")
     link = browser.run("return document.getElementById('view-link').value")
     assert link == f"{wall.url}/?streams=yard,c*"
+    assert text_of_qr_code(browser, "view-qr") == link
     browser.click("#option-streams label:nth-child(3) input")
     browser.run("document.getElementById('option-playout').value = 'sync'")
     browser.click("#options .button")
