@@ -151,6 +151,25 @@ def test_a_flood_of_messages_ends_its_own_connection(page: RawWebSocket, watcher
     assert watcher.sees(3)
 
 
+def test_what_waits_for_a_page_is_bounded(wall: ScriptedWall, watcher: Watcher) -> None:
+    assert watcher.sees(1)
+    others = set(wall.watchers)
+    with contextlib.closing(RawWebSocket(wall.port)) as page:
+        wait_until(lambda: len(wall.watchers) > len(others), 10, "the page")
+
+        def tell() -> None:
+            for mine in set(wall.watchers) - others:
+                for _ in range(1000):
+                    mine.streams_changed()
+
+        wall.loop.call_soon_threadsafe(tell)
+        texts = 0
+        with contextlib.suppress(EOFError, ConnectionError):
+            while texts < 1000:
+                texts += page.receive()[0] == TEXT
+        assert texts < 1000
+
+
 def test_a_flood_of_bytes_ends_its_own_connection(wall: ScriptedWall, page: RawWebSocket) -> None:
     before = wall.counters.refused[Refused.FLOODED]
     page.send(frame(PING) * 100_000)
