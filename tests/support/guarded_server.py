@@ -5,9 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http.client
+import logging
+import os
+import resource
 import socket
 import ssl
+import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +25,7 @@ from fanlight.consumer.wall.access import Access
 from fanlight.consumer.wall.access_settings import WebAccess
 from fanlight.consumer.wall.certificate import ServerCertificate
 from fanlight.consumer.wall.connection import Connections
+from fanlight.consumer.wall.limits import Refused
 from scripts.lib.ports import LOOPBACK, free_ports
 from tests.support.timing import scaled
 
@@ -42,11 +48,14 @@ class GuardedServer:
     """
 
     port: int
-    access: Access
     connections: Connections
     tls: bool
     held: threading.Event = field(default_factory=threading.Event)
     holding: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+
+    @property
+    def counts(self) -> Counter[Refused]:
+        return self.connections.counts
 
     def connect(self, address: str = LOOPBACK) -> socket.socket:
         return socket.create_connection((address, self.port), scaled(10))
@@ -88,7 +97,7 @@ def guarded_server(
         port = free_ports(1)[0]
         connections = Connections(most, request_s)
         guard = Access(settings, host, port, connections)
-        server = GuardedServer(port, guard, connections, settings.cert is not None)
+        server = GuardedServer(port, connections, settings.cert is not None)
         application = _application(server)
         guard.protect(application)
         runner = web.AppRunner(application, access_log=None, logger=guard.log, shutdown_timeout=0.1)
@@ -172,3 +181,21 @@ def ended(sock: socket.socket) -> bool:
     """Waits until the other end closes."""
     received(sock)
     return True
+
+
+def main() -> None:
+    """Serve with so many file descriptors left, until standard input ends; writes the port and the log."""
+    logging.basicConfig(stream=sys.stdout, format="%(message)s")
+    with guarded_server() as server:
+        highest = max(int(name) for name in os.listdir("/proc/self/fd"))
+        # The gaps below count too.
+        left = int(sys.argv[1]) - sum(not os.path.exists(f"/proc/self/fd/{fd}") for fd in range(highest))
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1 + left, most))
+        sys.stdout.write(f"{server.port}\n")
+        sys.stdout.flush()
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

@@ -26,6 +26,7 @@ def test_every_setting_can_be_given_by_variable() -> None:
         "FANLIGHT_MAX_PIXELS": "1920x1080", "FANLIGHT_MAX_BODY": "4MB",
         "FANLIGHT_WEB_TOKEN_FILE": "token", "FANLIGHT_WEB_CERT": "cert.pem", "FANLIGHT_WEB_KEY": "key.pem",
         "FANLIGHT_WEB_HOST": "wall.lan,wall", "FANLIGHT_WEB_TOKEN": "0123456789abcdef",
+        "FANLIGHT_LIST": "1", "FANLIGHT_JSON": "yes",
     }  # fmt: skip
     assert {each.variable for each in options_of(ConsumerSettings)} == set(environment)
     settings = ConsumerSettings.load({}, environment)
@@ -43,6 +44,7 @@ def test_every_setting_can_be_given_by_variable() -> None:
         "key.pem",
     )
     assert (settings.web_hosts, settings.web_token) == (("wall.lan", "wall"), "0123456789abcdef")
+    assert (settings.list_streams, settings.json) == (True, True)
 
 
 @pytest.mark.parametrize(
