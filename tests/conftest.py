@@ -19,8 +19,10 @@ _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
 settings.register_profile("fanlight", deadline=None)
 settings.load_profile("fanlight")
 
-# Under `nohup` it is ignored, and by all that the tests start: tests of it would test nothing.
+# Under `nohup` and in the background of a shell they are ignored, and by all that the tests start: tests of
+# them would test nothing.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import signal
 import threading
-import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -73,11 +72,16 @@ def test_viewers_of_a_hub_report_to_the_producer(url: str, stream: str) -> None:
         Watcher(Consumer(stream=stream, name="w", url=url)) as watcher,
     ):
         comes_by(watcher, shared=True)
-        since_s = time.monotonic()
+
+        def served_s() -> float:
+            """For how long all frames have come from the hub."""
+            seen = list(watcher.seen)
+            others = [frame.at_s for frame in seen if not frame.shared]
+            return seen[-1].at_s - max(others, default=seen[0].at_s)
+
         # What was reported before is forgotten by then.
-        wait_until(lambda: watcher.seen[-1].at_s > since_s + 3.5, 15, "it is served for a while")
-        assert {seen.shared for seen in watcher.after(since_s)} == {True}
-        assert set(marking.producer.stats().consumers) == {"hub", "w"}
+        wait_until(lambda: served_s() > 3.5, 20, "it is served by the hub for a while")
+        wait_until(lambda: set(marking.producer.stats().consumers) == {"hub", "w"}, 5, "both report")
         assert watcher.consumer.stats().connected
 
 
@@ -85,11 +89,14 @@ def test_every_picture_of_a_hub_reaches_its_ten_viewers(url: str, stream: str, t
     trace = tmp_path / "hub.csv"
     with (
         Marking(url, stream) as marking,
-        hub(url, stream, "--sink", f"trace:{trace}") as command,
+        # Its ring holds two seconds: on a machine that is too slow no picture is overwritten unread.
+        hub(url, stream, "--max-age", "2s", "--sink", f"trace:{trace}") as command,
         ExitStack() as stack,
     ):
         watchers = [
-            stack.enter_context(Watcher(Consumer(stream=stream, name=f"w{number}", url=url)))
+            stack.enter_context(
+                Watcher(Consumer(stream=stream, name=f"w{number}", url=url, via="host", max_age_s=2.0))
+            )
             for number in range(VIEWERS)
         ]
         for watcher in watchers:
@@ -115,7 +122,7 @@ def test_every_picture_of_a_hub_reaches_its_ten_viewers(url: str, stream: str, t
             )
         assert marking.producer.failure is None
     for watcher in watchers:
-        assert not watcher.faults()
+        assert not watcher.faults(2.0)
 
 
 @pytest.mark.parametrize("fps", [0.5, 30])

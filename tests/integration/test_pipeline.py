@@ -21,7 +21,7 @@ from tests.support.media_server import CLIP
 from tests.support.timing import scaled, wait_until
 from tests.unit.common.codec.build import psnr
 
-# Tests that compare pixels must not lose a picture because the machine is busy.
+# Tests that compare pixels, or count frames, must not lose one because the machine is busy.
 PATIENT_S = 10.0
 FPS = 15
 EVERY_CODEC = pytest.mark.parametrize("codec", ["h264", "jpeg", "png", "raw"])
@@ -69,7 +69,7 @@ def on_air(
     stream: str, url: str, codec: str = "h264", fps: float = FPS
 ) -> Iterator[tuple[Producer, Camera]]:
     """A producer under a steady stream of small pictures."""
-    with Producer(stream=stream, codec=codec, fps=fps, url=url) as out:
+    with Producer(stream=stream, codec=codec, fps=fps, max_age_s=PATIENT_S, url=url) as out:
         camera = Camera(out, small(), fps)
         camera.start()
         try:
@@ -156,8 +156,8 @@ def test_a_consumer_that_joins_mid_stream_gets_a_whole_picture(stream: str, url:
         read(early, 20)
         with Consumer(stream, "late", url=url) as late:
             wait_until(lambda: late.stats().connected, 10, "the late one is connected")
-            # A generous bound: the figure of 0.5 s is the benchmark's to check.
-            first = late.read(scaled(2))
+            # How soon it comes is the benchmark's to check.
+            first = late.read(scaled(10))
             assert first is not None
             following = read(late, 10)
         for frame in [first, *following]:
@@ -181,7 +181,7 @@ def test_nothing_is_published_while_nobody_watches(stream: str, url: str) -> Non
 
 
 def test_a_restarted_producer_is_followed(stream: str, url: str) -> None:
-    with Consumer(stream, "c1", url=url) as consumer:
+    with Consumer(stream, "c1", max_age_s=PATIENT_S, url=url) as consumer:
         epochs = []
         for _ in range(2):
             with on_air(stream, url) as (out, camera):
@@ -199,8 +199,8 @@ def test_a_restarted_producer_is_followed(stream: str, url: str) -> None:
 def test_two_consumers_of_one_name_both_get_every_frame(stream: str, url: str) -> None:
     with (
         on_air(stream, url) as (out, _),
-        Consumer(stream, "same", url=url) as one,
-        Consumer(stream, "same", url=url) as other,
+        Consumer(stream, "same", max_age_s=PATIENT_S, url=url) as one,
+        Consumer(stream, "same", max_age_s=PATIENT_S, url=url) as other,
     ):
         read(one, 1)
         read(other, 1)

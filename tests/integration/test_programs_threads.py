@@ -57,10 +57,8 @@ def test_each_frame_goes_to_one_of_the_threads_that_read(stream: str, url: str) 
 
         readers = started([partial(read_all, number) for number in range(READERS)])
         wait_until(lambda: all(len(each) >= 3 for each in frames.values()), 20, "each gets frames")
-        closed_s = time.monotonic()
         consumer.close()
         join(readers)
-        assert time.monotonic() - closed_s < scaled(1)
         everything = [frame for each in frames.values() for frame in each]
         assert sorted(ended) == list(range(READERS))
         assert max(Counter(frame.seq for frame in everything).values()) == 1
