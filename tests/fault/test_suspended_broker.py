@@ -69,9 +69,9 @@ def test_in_the_middle_of_a_stream(node: PrivateNode, stream: str, length_s: flo
 @long_and_short
 def test_at_a_changeover(node: PrivateNode, stream: str, length_s: float) -> None:
     sent, got = Events(), Events()
-    publisher = transport.publisher(node.url, stream=stream, max_age_s=0.5, events=sent)
+    publisher = transport.publisher(node.url, stream=stream, max_age_s=10, events=sent)
     subscriber = transport.subscriber(
-        node.url, stream=stream, name="w", max_age_s=0.5, events=got, follow=False
+        node.url, stream=stream, name="w", max_age_s=10, events=got, follow=False
     )
     publisher.start()
     subscriber.start()
