@@ -51,8 +51,8 @@ class Display:
     def expose(self, window: int) -> None:
         """Have all of a window drawn again, as one does who minimises and restores it.
 
-        Without a window manager Qt loses the first MapNotify and Expose of some windows (on a busy machine, of
-        every tenth), which stay black. So it does with OpenCV alone.
+        Without a window manager Qt loses the first MapNotify and Expose of some windows, also with OpenCV
+        alone; on a busy machine every tenth stays black.
         """
         for action in ("windowunmap", "windowmap"):
             self._run("xdotool", action, "--sync", str(window))
