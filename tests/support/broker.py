@@ -68,6 +68,17 @@ def private_node() -> Iterator[PrivateNode]:
     node.stop()
 
 
+@pytest.fixture(scope="session")
+def settled_node() -> Iterator[PrivateNode]:
+    """A running node of this run's own, whose users and queues a test may look at and change.
+
+    It is not to be stopped: a start takes seconds.
+    """
+    node = new_node()
+    yield node
+    node.stop()
+
+
 @pytest.fixture
 def stream() -> str:
     """A stream name that no other test uses, so that tests can share one broker."""
