@@ -10,9 +10,9 @@ from typing import TypeVar
 import pytest
 from hypothesis import settings
 
-from tests.support.broker import broker_url, private_node, settled_node, stream, url
+from tests.support.broker import broker_url, settled_node, stream, url
 
-__all__ = ["broker_url", "private_node", "settled_node", "stream", "url"]
+__all__ = ["broker_url", "settled_node", "stream", "url"]
 
 _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
 # A machine under load is slow at any example; examples that hang end with the test's time limit.

@@ -60,14 +60,6 @@ def tcp_url(design: str) -> str:
     return f"tcp+{design}://127.0.0.1:{free_ports(1)[0]}"
 
 
-@pytest.fixture
-def private_node() -> Iterator[PrivateNode]:
-    """A running node that the test may kill, suspend, restart and starve."""
-    node = new_node()
-    yield node
-    node.stop()
-
-
 @pytest.fixture(scope="session")
 def settled_node() -> Iterator[PrivateNode]:
     """A running node of this run's own, whose users and queues a test may look at and change.
