@@ -53,8 +53,6 @@ _ONCE = tuple(f"--ignore=tests/integration/test_{name}.py" for name in _ONCE_NAM
 _SOAK = ("scripts/soak.py", "--minutes", "3", "--seed", "6", "--fps", "20")
 _NOT_DOCKER = ("-m", "not docker")
 _BROKER = ("-m", "not docker and not brokerless")
-# With the node of the test's own, which is of the installed version, it would be the same test again.
-_RABBITMQ_4 = ("-m", "not docker and not brokerless and not private", *_ONCE)
 _Job = tuple[str, Callable[[], object]]
 _KEPT_VARIABLES = ("FANLIGHT_TEST_", "FANLIGHT_RABBITMQ")
 
@@ -195,7 +193,7 @@ class Checks:
             with self.steps.step(name):
                 url = broker.up(instance, show, only=broker_docker.NAME).url
             if url:
-                self._pytest("integration on RabbitMQ 4", "tests/integration", *_RABBITMQ_4, url=url)
+                self._pytest("integration on RabbitMQ 4", "tests/integration", *_BROKER, *_ONCE, url=url)
         finally:
             broker.down(instance)
 

@@ -18,6 +18,7 @@ from tests.support.timing import scaled
 ROOT: Final = Path(__file__).parents[2]
 # All that touches a third-party package, and a stream through a broker (without one there are no others).
 TESTS: Final = (
+    *("-m", "not brokerless"),
     "tests/unit/common/codec",
     "tests/unit/common/observe/test_exposition.py",
     "tests/unit/common/transport/amqp",
@@ -27,7 +28,7 @@ TESTS: Final = (
     "tests/integration/test_broker_link.py",
     "tests/integration/test_broker_publisher.py",
     "tests/integration/test_broker_subscriber.py",
-    "tests/integration/test_pipeline.py",
+    "tests/integration/test_pipeline.py::test_every_picture_arrives_as_it_was_sent",
 )
 
 

@@ -58,10 +58,8 @@ def test_each_frame_goes_to_one_of_the_threads_that_read(stream: str, url: str) 
 
         readers = started([partial(read_all, number) for number in range(READERS)])
         wait_until(lambda: all(len(each) >= 3 for each in frames.values()), 20, "each gets frames")
-        closed_s = time.monotonic()
         consumer.close()
         join(readers)
-        assert time.monotonic() - closed_s < scaled(1)
         everything = [frame for each in frames.values() for frame in each]
         assert sorted(ended) == list(range(READERS))
         assert max(Counter(frame.seq for frame in everything).values()) == 1
@@ -116,7 +114,7 @@ class OwnError(Exception):
 
 @contextmanager
 def one_signal(handle: Callable[[], object], seed: int) -> Iterator[None]:
-    """A signal to the main thread within some milliseconds, whose handler calls `handle`."""
+    """A signal to the main thread within 30 ms, whose handler calls `handle`."""
     ending = threading.Event()
 
     def handler(_number: int, _frame: FrameType | None) -> None:
@@ -125,7 +123,7 @@ def one_signal(handle: Callable[[], object], seed: int) -> Iterator[None]:
             handle()
 
     def send() -> None:
-        if not ending.wait(random.Random(seed).uniform(0.0005, 0.1)):
+        if not ending.wait(random.Random(seed).uniform(0.0005, 0.03)):
             os.kill(os.getpid(), signal.SIGUSR1)
 
     before = signal.signal(signal.SIGUSR1, handler)
