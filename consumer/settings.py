@@ -111,6 +111,10 @@ class ConsumerSettings(StreamSettings):
     max_body_bytes: int = option(
         MAX_BODY_BYTES, units.BODY_BYTES, "refuse larger frames as they come, encoded", "BYTES"
     )
+    list_streams: bool = option(
+        False, units.SWITCH, "print the streams that are live, and end", name="list"
+    )
+    json: bool = option(False, units.SWITCH, "of --list: print JSON, for programs")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -119,6 +123,8 @@ class ConsumerSettings(StreamSettings):
         if self.playout is PlayoutMode.SYNC and self.delay_s >= self.max_age_s:
             delay, max_age = duration_text(self.delay_s), duration_text(self.max_age_s)
             raise ConfigError("--delay", delay, f"allowed is less than --max-age, which is {max_age}")
+        if self.json and not self.list_streams:
+            raise ConfigError("--json", "on", "it belongs to --list: give both, or leave it out")
         self._check_outputs()
         self._check_ways()
 
