@@ -19,7 +19,8 @@ from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader, rate_f
 
 FORMATS: Final = {".mp4": "mp4", ".mkv": "matroska"}
 _TRACKS: Final = {Codec.H264: "h264", Codec.JPEG: "mjpeg", Codec.PNG: "png", Codec.RAW: "h264"}
-_TIME_BASE: Final = Fraction(1, 90_000)
+TIME_BASE: Final = Fraction(1, 90_000)
+"""Of all timestamps: 90 kHz, as in MPEG."""
 # A start code, and the NAL unit after it.
 _NAL_UNIT: Final = re.compile(rb"\x00\x00\x01[^\x00]")
 _RAW_CRF: Final = 18
@@ -99,7 +100,7 @@ class Muxer:
             rate=rate_fraction(header.fps),
             width=header.width + (header.width % 2 if inter_coded else 0),
             height=header.height + (header.height % 2 if inter_coded else 0),
-            time_base=_TIME_BASE,
+            time_base=TIME_BASE,
         )
         # MP4 keeps `creation_time` in seconds; `date` is a text.
         began = datetime.fromtimestamp(header.capture_ns / 1e9, UTC).isoformat()
@@ -128,10 +129,10 @@ class Muxer:
             raise SinkError(f"a body of {frame.header.codec} with nothing in it")
         packet = av.Packet(body)
         packet.stream = self._stream
-        packet.time_base = _TIME_BASE
-        packet.pts = packet.dts = _ticks(self._timeline.advance(frame.header.capture_ns, arrival_ns))
+        packet.time_base = TIME_BASE
+        packet.pts = packet.dts = ticks(self._timeline.advance(frame.header.capture_ns, arrival_ns))
         # Used for the last frame only: for others libav uses the next timestamp.
-        packet.duration = _ticks(min(1e9 / frame.header.fps, MAX_STEP_NS))
+        packet.duration = ticks(min(1e9 / frame.header.fps, MAX_STEP_NS))
         packet.is_keyframe = key
         self._container.mux_one(packet)
         self.frames += 1
@@ -155,5 +156,23 @@ class Muxer:
         self._container.close()
 
 
-def _ticks(duration_ns: float) -> int:
-    return round(duration_ns * _TIME_BASE.denominator / 1_000_000_000)
+def ticks(duration_ns: float) -> int:
+    """A duration, counted in `TIME_BASE`."""
+    return round(duration_ns * TIME_BASE.denominator / 1_000_000_000)
+
+
+class Written:
+    """A file in memory that libav writes to."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    def write(self, data: bytes) -> int:
+        self._data += data
+        return len(data)
+
+    def take(self) -> bytes:
+        """What was written since the last call."""
+        data = bytes(self._data)
+        self._data.clear()
+        return data

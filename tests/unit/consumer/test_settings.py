@@ -73,6 +73,13 @@ def test_the_api_refuses_what_the_command_line_refuses(wrong: dict[str, Any], na
         ),
         *(
             (
+                {"sinks": (other, SinkSpec("pipe", "-.ts"))},
+                "--sink 'pipe:-.ts' cannot be used: another --sink has the same output",
+            )
+            for other in (SinkSpec("status"), SinkSpec("pipe", "-"))
+        ),
+        *(
+            (
                 {"sinks": (spec, spec)},
                 f"--sink '{spec}' cannot be used: another --sink has the same output",
             )

@@ -16,6 +16,7 @@ from fanlight.consumer.sink_spec import SINK, SINKS, SinkSpec
         ("share", SinkSpec("share")),
         ("snapshot:a.jpg", SinkSpec("snapshot", "a.jpg")),
         ("record:/var/x y.mp4", SinkSpec("record", "/var/x y.mp4")),
+        ("pipe:-.ts", SinkSpec("pipe", "-.ts")),
         ("trace:a:b.csv", SinkSpec("trace", "a:b.csv")),
     ],
 )
@@ -24,7 +25,7 @@ def test_a_sink_is_a_kind_and_what_follows_the_first_colon(text: str, spec: Sink
     assert str(spec) == text.strip()
 
 
-@pytest.mark.parametrize("kind", ["snapshot", "record", "trace"])
+@pytest.mark.parametrize("kind", ["snapshot", "record", "pipe", "trace"])
 def test_a_file_may_be_in_the_home_folder(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     assert SINK.read(f"{kind}:~/x.mp4") == SinkSpec(kind, "/home/me/x.mp4")

@@ -13,7 +13,7 @@ from fanlight.consumer.sinks import default_sinks, open_sink
 from tests.support.timing import scaled
 from tests.unit.consumer.sinks.build import context
 
-FILES = [("snapshot", "png"), ("record", "mkv"), ("trace", "csv")]
+FILES = [("snapshot", "png"), ("record", "mkv"), ("pipe", "h264"), ("trace", "csv")]
 
 
 @pytest.mark.parametrize(

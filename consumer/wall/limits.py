@@ -1,0 +1,64 @@
+"""Limits on what clients may do, and how often. Pure; times are monotonic."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Wrong tokens: at once, and then one in so many seconds. With 16 random characters nobody guesses one;
+# with a word as a token, the first thousand words take an address three hours.
+ATTEMPTS_AT_ONCE: Final = 10
+ATTEMPT_INTERVAL_S: Final = 10
+# From all addresses together: proxies and networks hide many people behind one.
+ATTEMPTS_AT_ONCE_IN_TOTAL: Final = 100
+ATTEMPTS_PER_S_IN_TOTAL: Final = 5
+_MOST_ADDRESSES: Final = 1024
+
+
+class Allowance:
+    """A token bucket: so many at once, and so many per second."""
+
+    __slots__ = ("_at_ns", "_at_once", "_left", "_per_s")
+
+    def __init__(self, at_once: float, per_s: float, now_ns: int) -> None:
+        self._at_once = self._left = float(at_once)
+        self._per_s = per_s
+        self._at_ns = now_ns
+
+    def left(self, now_ns: int) -> float:
+        """How many are allowed at once now; below 1 none is."""
+        self._left = min(self._at_once, self._left + max(0, now_ns - self._at_ns) * self._per_s / 1e9)
+        self._at_ns = now_ns
+        return self._left
+
+    def take(self, now_ns: int, many: float = 1) -> bool:
+        """Take so many if they are allowed; else take none and return False."""
+        if self.left(now_ns) < many:
+            return False
+        self._left -= many
+        return True
+
+    def full(self, now_ns: int) -> bool:
+        return self.left(now_ns) >= self._at_once
+
+
+class AttemptLimiter:
+    """Limits wrong tokens, by address and in total. Memory is bounded."""
+
+    def __init__(self, now_ns: int) -> None:
+        self._total = Allowance(ATTEMPTS_AT_ONCE_IN_TOTAL, ATTEMPTS_PER_S_IN_TOTAL, now_ns)
+        self._peers: dict[str, Allowance] = {}
+
+    def allows(self, peer: str, now_ns: int) -> bool:
+        """Whether a token from there may be compared now."""
+        known = self._peers.get(peer)
+        return self._total.left(now_ns) >= 1 and (known is None or known.left(now_ns) >= 1)
+
+    def failed(self, peer: str, now_ns: int) -> None:
+        """A token from there was wrong."""
+        known = self._peers.pop(peer, None) or Allowance(ATTEMPTS_AT_ONCE, 1 / ATTEMPT_INTERVAL_S, now_ns)
+        self._peers[peer] = known  # the latest is last
+        known.take(now_ns)
+        self._total.take(now_ns)
+        if len(self._peers) > _MOST_ADDRESSES:
+            # One that has tried nothing for the longest time; the total limits those who come back.
+            del self._peers[next(iter(self._peers))]

@@ -1,0 +1,150 @@
+"""Fragmented MP4 of H.264, without encoding: one fragment per frame, written as soon as the frame comes.
+
+libav makes the initialization segment. It would write a fragment only when the next frame comes, one frame
+interval too late; a fragment of one frame is 108 bytes and the frame, so they are written here.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+import av
+
+from fanlight.common.model.errors import DecodeError
+from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader, rate_fraction
+from fanlight.common.model.reasons import reason
+from fanlight.consumer.sinks.muxer import TIME_BASE, Timeline, Written, ticks
+
+TIMESCALE: Final = TIME_BASE.denominator
+"""Ticks per second of all timestamps."""
+DECODE_TIME_OFFSET: Final = 60
+"""Where a fragment has its timestamp: 8 bytes, big endian, in ticks since the first frame."""
+
+_START_CODE: Final = b"\0\0\1"
+_SPS: Final = 7
+_PPS: Final = 8
+_DELIMITER: Final = 9
+# They are in the initialization segment, or have no meaning in MP4 (ISO/IEC 14496-15).
+_LEFT_OUT: Final = frozenset({_SPS, _PPS, _DELIMITER})
+_SIZE: Final = struct.Struct(">I")
+
+# moof, mfhd, traf, tfhd (offsets count from moof), tfdt (64 bits), trun (of one sample), mdat.
+_FRAGMENT: Final = struct.Struct(">I4s I4sII I4s I4sII I4sIQ I4sIIIIII I4s")
+_MOOF_BYTES: Final = 100
+_DEFAULT_BASE_IS_MOOF: Final = 0x020000
+_TFDT_64_BITS: Final = 0x01000000
+_OFFSET_DURATION_SIZE_FLAGS: Final = 0x000701
+_TRACK: Final = 1
+_SYNC_SAMPLE: Final = 0x02000000
+_OTHER_SAMPLE: Final = 0x01010000
+# MSE drops everything up to a keyframe after a step of more than twice the duration of a frame. A duration
+# that the next frame shortens is harmless, so that it covers a camera that skips some frames.
+_DURATION_FRAMES: Final = 2
+_MAX_DURATION_NS: Final = 10_000_000_000
+_MOV_FLAGS: Final = "empty_moov+default_base_moof"
+
+
+class Fragmenter:
+    """Makes the fragments of one stream, as long as it `fits`. Timestamps begin at 0. Not thread-safe.
+
+    Args:
+        first: a keyframe of H.264.
+
+    Attributes:
+        init: the initialization segment (`ftyp` and `moov`).
+        codec_string: as in `video/mp4; codecs="avc1.42C01F"` (RFC 6381).
+
+    Raises:
+        DecodeError: `first` is of another codec, or not a keyframe with its parameter sets.
+    """
+
+    def __init__(self, first: EncodedFrame) -> None:
+        header = first.header
+        units = nal_units(first.body) if header.codec is Codec.H264 else []
+        self._parameters = _parameters(units)
+        sps = next((unit for unit in self._parameters if unit[0] & 31 == _SPS and len(unit) >= 4), None)
+        if sps is None or len(self._parameters) < 2:
+            raise DecodeError(f"{header.codec} body does not begin with parameter sets: no MP4 can")
+        try:
+            self.init = _initialization(header, self._parameters)
+        except (av.FFmpegError, struct.error) as error:
+            raise DecodeError(f"h264 parameter sets cannot be written to MP4: {reason(error)}") from error
+        self.codec_string = f"avc1.{sps[1:4].hex().upper()}"
+        self._shape = _shape(header)
+        self._timeline = Timeline()
+        self._sequence = 0
+
+    def fits(self, frame: EncodedFrame) -> bool:
+        """Whether a frame can follow: if not, players need the initialization segment of a new one."""
+        if _shape(frame.header) != self._shape:
+            return False
+        return not frame.header.key or _parameters(nal_units(frame.body)) == self._parameters
+
+    def fragment(self, frame: EncodedFrame, time_ns: int) -> bytes:
+        """One `moof` and one `mdat`.
+
+        Args:
+            time_ns: when it was captured, by the clock of this host, which decides if the capture times of
+                two frames do not go together.
+
+        Raises:
+            DecodeError: there is nothing in the body.
+        """
+        sample = b"".join(
+            part
+            for unit in nal_units(frame.body)
+            if unit[0] & 31 not in _LEFT_OUT
+            for part in (_SIZE.pack(len(unit)), unit)
+        )
+        if not sample:
+            raise DecodeError("h264 body with nothing in it")
+        self._sequence += 1
+        header = _FRAGMENT.pack(
+            *(_MOOF_BYTES, b"moof"),
+            *(16, b"mfhd", 0, self._sequence),
+            *(_MOOF_BYTES - 24, b"traf"),
+            *(16, b"tfhd", _DEFAULT_BASE_IS_MOOF, _TRACK),
+            *(20, b"tfdt", _TFDT_64_BITS, ticks(self._timeline.advance(frame.header.capture_ns, time_ns))),
+            *(32, b"trun", _OFFSET_DURATION_SIZE_FLAGS, 1, _FRAGMENT.size),
+            ticks(min(_DURATION_FRAMES * 1e9 / frame.header.fps, _MAX_DURATION_NS)),
+            *(len(sample), _SYNC_SAMPLE if frame.header.key else _OTHER_SAMPLE),
+            *(8 + len(sample), b"mdat"),
+        )
+        return header + sample
+
+
+def nal_units(body: bytes) -> list[bytes]:
+    """The NAL units of an Annex B body, without start codes; none of them is empty."""
+    # Zeros after a unit pad it, or belong to the next start code: a unit does not end in one.
+    return [unit for part in body.split(_START_CODE)[1:] if (unit := part.rstrip(b"\0"))]
+
+
+def _parameters(units: list[bytes]) -> list[bytes]:
+    return [unit for unit in units if unit[0] & 31 in (_SPS, _PPS)]
+
+
+def _shape(header: FrameHeader) -> tuple[Codec, int, int]:
+    return header.codec, header.width, header.height
+
+
+def _initialization(header: FrameHeader, parameters: list[bytes]) -> bytes:
+    written = Written()
+    with av.open(written, "w", format="mp4", options={"movflags": _MOV_FLAGS}) as container:
+        stream = container.add_mux_stream(
+            "h264",
+            rate=rate_fraction(header.fps),
+            width=header.width + header.width % 2,
+            height=header.height + header.height % 2,
+            time_base=TIME_BASE,
+        )
+        # libav takes the parameter sets from the first packet.
+        packet = av.Packet(b"".join(b"\0\0\0\1" + unit for unit in (*parameters, b"\x65")))
+        packet.stream, packet.time_base = stream, TIME_BASE
+        packet.pts = packet.dts = 0
+        packet.is_keyframe = True
+        container.mux_one(packet)
+    data = written.take()
+    (ftyp_bytes,) = _SIZE.unpack_from(data)
+    (moov_bytes,) = _SIZE.unpack_from(data, ftyp_bytes)
+    return data[: ftyp_bytes + moov_bytes]
