@@ -14,6 +14,7 @@ from fanlight.common.clock import monotonic_ns
 from fanlight.common.limited_log import LimitedLog
 from fanlight.common.model.errors import ConfigError, DecodeError, SinkError
 from fanlight.common.model.frame import Codec, EncodedFrame
+from fanlight.common.model.rate_limit import RateLimiter
 from fanlight.consumer.sink_spec import STANDARD_OUTPUT
 from fanlight.consumer.sinks.base import Sink
 from fanlight.consumer.sinks.files import FileThread, only_writer, unusable
@@ -37,7 +38,7 @@ class PipeSink(Sink):
     and logged.
 
     Raises:
-        ConfigError: FILE cannot be written, or standard output is closed or a terminal.
+        ConfigError: FILE cannot be written, or standard output is a terminal.
     """
 
     def __init__(self, path: str, max_age_s: float) -> None:
@@ -52,7 +53,8 @@ class PipeSink(Sink):
         self._queue = FrameQueue(_MAX_FRAMES, _MAX_BYTES)
         self._closing = threading.Event()
         self._last_polls = _LAST_POLLS
-        self._left_out = 0
+        self._left_out = self._reported = 0
+        self._limiter = RateLimiter()
         self._log = LimitedLog(_LOG)
         self._thread = FileThread("pipe", Path(path), self._run, self._stop)
 
@@ -61,6 +63,7 @@ class PipeSink(Sink):
 
     def tick(self) -> bool:
         self._thread.check()
+        self._report()
         return not self._unread()
 
     def close(self) -> None:
@@ -68,6 +71,7 @@ class PipeSink(Sink):
             self._thread.close()
         finally:
             os.close(self._descriptor)
+            self._report()
 
     @property
     def left_out(self) -> int:
@@ -80,7 +84,6 @@ class PipeSink(Sink):
 
     def _run(self) -> None:
         awaiting_key = False
-        reported = 0
         try:
             while (item := self._queue.take()) is not None:
                 frame, arrival_ns = item
@@ -89,10 +92,6 @@ class PipeSink(Sink):
                 if not awaiting_key:
                     awaiting_key = not self._write(frame, arrival_ns)
                 self._left_out += awaiting_key
-                if self.left_out > reported:
-                    reported = self.left_out
-                    text = "pipe:%s: what reads it is too slow, frames left out so far: %d"
-                    self._log.warn(monotonic_ns(), text, self._path, reported)
         except BrokenPipeError:
             pass  # `tick` sees it as well, and also if no frame comes
         finally:
@@ -115,6 +114,14 @@ class PipeSink(Sink):
             elif self._closing.is_set():
                 self._last_polls -= 1
         return True
+
+    def _report(self) -> None:
+        """Not on the writing thread, which waits for the reader."""
+        left_out = self.left_out
+        if left_out > self._reported and self._limiter.allow(monotonic_ns()) is not None:
+            self._reported = left_out
+            text = "pipe:%s: what reads it is too slow, frames left out so far: %d"
+            _LOG.warning(text, self._path, left_out)
 
     def _unread(self) -> bool:
         return any(events & select.POLLERR for _, events in self._readers.poll(0))
@@ -162,8 +169,6 @@ def _opened(path: str) -> int:
     try:
         if path not in STANDARD_OUTPUT:
             return only_writer(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC)
-        if sys.stdout is None:  # closed by whoever started this program
-            raise ConfigError("--sink", f"pipe:{path}", "standard output is closed")
         if sys.stdout.isatty():
             allowed = "standard output is a terminal: write `| PROGRAM` or `> FILE` after the command"
             raise ConfigError("--sink", f"pipe:{path}", allowed)

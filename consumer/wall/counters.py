@@ -22,6 +22,7 @@ class WallCounters:
         frames, bytes: sent to pages, and handed to the kernel.
         delays: from the arrival of a frame to that, in seconds.
         drops: of viewers that have gone, by reason.
+        cut_off: players that stopped reading.
         held: times that a page did not acknowledge for too long.
         key_requests: of streams that are not received any more.
         shown, dropped: frames, as pages report them.
@@ -29,6 +30,7 @@ class WallCounters:
 
     def __init__(self) -> None:
         self.frames = self.bytes = self.held = self.key_requests = self.shown = self.dropped = 0
+        self.cut_off = 0
         self.delays = Histogram(DELAY_BOUNDS_S)
         self.drops: Counter[Drop] = Counter()
 

@@ -16,7 +16,7 @@ from fanlight.common import clock
 from fanlight.common.limited_log import LimitedLog
 from fanlight.common.model import units
 from fanlight.common.model.errors import DecodeError, FanlightError, StreamEnded
-from fanlight.common.model.frame import STREAM_NAME, Codec
+from fanlight.common.model.frame import STREAM_NAME, Codec, EncodedFrame
 from fanlight.consumer.sinks.transport_stream import TransportStream
 from fanlight.consumer.wall.remux import Fragmenter
 from fanlight.consumer.wall.socket_buffers import limit_buffers
@@ -25,11 +25,9 @@ from fanlight.consumer.wall.viewer_queue import LiveFrame, ViewerQueue
 
 _LOG: Final = logging.getLogger(__name__)
 
-# A reader that takes no piece of a frame for so long is cut off.
-_STALLED_S: Final = 5.0
+STALLED_S: Final = 5.0
+ENDED_S: Final = 5.0
 _PIECE_BYTES: Final = 64 * 1024
-# A response ends if no frame comes for so long, or for some intervals of a slower stream.
-_ENDED_S: Final = 5.0
 _ENDED_FRAMES: Final = 3
 # While no frame comes, nothing tells that a reader has gone but its socket.
 _LOOK_S: Final = 0.5
@@ -84,7 +82,7 @@ class Mp4Body(Body):
     def add(self, live: LiveFrame) -> bytes:
         begin = b""
         if self._fragmenter is None:
-            self._fragmenter = Fragmenter(live.frame)
+            self._fragmenter = Fragmenter(live.frame, exact=True)
             begin = self._fragmenter.init
         elif not self._fragmenter.fits(live.frame):
             raise StreamEnded("players take no second initialization segment")
@@ -135,14 +133,16 @@ def add_routes(router: web.UrlDispatcher, streams: Streams) -> None:
 class Players:
     """Belongs to the event loop.
 
-    Attributes:
-        cut_off: number of readers that stopped reading.
+    Args:
+        stalled_s: a reader that takes no piece of a frame for so long is cut off.
+        ended_s: a response ends if no frame comes for so long, or for some intervals of a slower stream.
     """
 
-    def __init__(self, streams: Streams) -> None:
+    def __init__(self, streams: Streams, *, stalled_s: float = STALLED_S, ended_s: float = ENDED_S) -> None:
         self._streams = streams
+        self._stalled_s = stalled_s
+        self._ended_s = ended_s
         self._log = LimitedLog(_LOG)
-        self.cut_off = 0
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answer one request; returns when the stream or its reader has ended."""
@@ -160,7 +160,8 @@ class Players:
         try:
             if request.method == "HEAD":
                 return web.Response(headers={**_HEADERS, "Content-Type": kind.content_type})
-            return await self._respond(Viewer(self._streams, stream, queue, request), kind)
+            viewer = Viewer(self._streams, stream, queue, request, self._ended_s)
+            return await self._respond(viewer, kind)
         finally:
             self._streams.leave(queue)
 
@@ -194,31 +195,36 @@ class Players:
     ) -> None:
         while True:
             try:
-                data = memoryview(body.add(live))
+                data = memoryview(body.add(viewer.without_wait(live)))
             except DecodeError:
                 viewer.queue.clear()
             else:
                 for at in range(0, len(data), _PIECE_BYTES):
-                    async with asyncio.timeout(_STALLED_S):
+                    async with asyncio.timeout(self._stalled_s):
                         await response.write(data[at : at + _PIECE_BYTES])
             live = await viewer.next()
 
     def _cut_off(self, request: web.Request) -> None:
-        self.cut_off += 1
+        counters = self._streams.counters
+        counters.cut_off += 1
         if request.transport is not None:
             request.transport.abort()
         text = "a reader of %s stopped reading and was cut off after %g s; so far: %d"
-        self._log.warn(clock.monotonic_ns(), text, request.path, _STALLED_S, self.cut_off)
+        self._log.warn(clock.monotonic_ns(), text, request.path, self._stalled_s, counters.cut_off)
 
 
 class Viewer:
     """One reader of one stream."""
 
-    def __init__(self, streams: Streams, stream: str, queue: ViewerQueue, request: web.Request) -> None:
+    def __init__(
+        self, streams: Streams, stream: str, queue: ViewerQueue, request: web.Request, ended_s: float
+    ) -> None:
         self._streams = streams
+        self._ended_s = ended_s
         self._stream = stream
         self.queue = queue
         self.request = request
+        self._joined_ns = clock.wall_ns()
         self._fps = next((each.fps for each in streams.live if each.stream == stream), 30.0)
 
     async def next(self) -> LiveFrame:
@@ -228,7 +234,7 @@ class Viewer:
             StreamEnded: none comes any more.
             ConnectionError: the reader has gone.
         """
-        wait_s = max(_ENDED_S, _ENDED_FRAMES / self._fps)
+        wait_s = max(self._ended_s, _ENDED_FRAMES / self._fps)
         end_s = asyncio.get_running_loop().time() + wait_s
         while asyncio.get_running_loop().time() < end_s:
             if self.request.transport is None or self.request.transport.is_closing():
@@ -243,6 +249,19 @@ class Viewer:
         feed = self._streams.feeds.get(self._stream)
         why = feed.state.reason if feed is not None else ""
         raise StreamEnded(f"stream {self._stream} sends no pictures now" + (f": {why}" if why else ""))
+
+    def without_wait(self, live: LiveFrame) -> LiveFrame:
+        """The frame; one of before the reader came as if it had been captured then.
+
+        A reader gets the newest keyframe and all since at once. If it played them at their pace, it would
+        stay behind by their age.
+        """
+        early_ns = self._joined_ns - live.gateway_ns
+        if early_ns <= 0:
+            return live
+        header = live.frame.header._replace(capture_ns=live.frame.header.capture_ns + early_ns)
+        frame = EncodedFrame(header, live.frame.body)
+        return LiveFrame(frame, live.gateway_ns + early_ns, live.discontinuity)
 
     def without_h264(self) -> str:
         """Why there is no video of it."""

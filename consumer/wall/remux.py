@@ -38,9 +38,9 @@ _OFFSET_DURATION_SIZE_FLAGS: Final = 0x000701
 _TRACK: Final = 1
 _SYNC_SAMPLE: Final = 0x02000000
 _OTHER_SAMPLE: Final = 0x01010000
-# MSE drops everything up to a keyframe after a step of more than twice the duration of a frame. A duration
-# that the next frame shortens is harmless, so that it covers a camera that skips some frames.
-_DURATION_FRAMES: Final = 2
+# MSE drops everything up to a keyframe after a step of more than twice the duration of a frame. There a
+# duration that the next frame shortens is harmless, so that it covers a camera that skips some frames.
+_MSE_DURATION_FRAMES: Final = 2
 _MAX_DURATION_NS: Final = 10_000_000_000
 _MOV_FLAGS: Final = "empty_moov+default_base_moof"
 
@@ -50,6 +50,8 @@ class Fragmenter:
 
     Args:
         first: a keyframe of H.264.
+        exact: give each frame the duration of the one before it, for players that add up durations (VLC);
+            otherwise two intervals, for MSE.
 
     Attributes:
         init: the initialization segment (`ftyp` and `moov`).
@@ -59,7 +61,7 @@ class Fragmenter:
         DecodeError: `first` is of another codec, or not a keyframe with its parameter sets.
     """
 
-    def __init__(self, first: EncodedFrame) -> None:
+    def __init__(self, first: EncodedFrame, *, exact: bool = False) -> None:
         header = first.header
         units = nal_units(first.body) if header.codec is Codec.H264 else []
         self._parameters = _parameters(units)
@@ -72,6 +74,7 @@ class Fragmenter:
             raise DecodeError(f"h264 parameter sets cannot be written to MP4: {reason(error)}") from error
         self.codec_string = f"avc1.{sps[1:4].hex().upper()}"
         self._shape = _shape(header)
+        self._exact = exact
         self._timeline = Timeline()
         self._sequence = 0
 
@@ -100,14 +103,21 @@ class Fragmenter:
         if not sample:
             raise DecodeError("h264 body with nothing in it")
         self._sequence += 1
+        before_ns = self._timeline.now_ns
+        now_ns = self._timeline.advance(frame.header.capture_ns, time_ns)
+        interval_ns = 1e9 / frame.header.fps
+        if self._exact:
+            duration_ns = now_ns - before_ns or interval_ns
+        else:
+            duration_ns = _MSE_DURATION_FRAMES * interval_ns
         header = _FRAGMENT.pack(
             *(_MOOF_BYTES, b"moof"),
             *(16, b"mfhd", 0, self._sequence),
             *(_MOOF_BYTES - 24, b"traf"),
             *(16, b"tfhd", _DEFAULT_BASE_IS_MOOF, _TRACK),
-            *(20, b"tfdt", _TFDT_64_BITS, ticks(self._timeline.advance(frame.header.capture_ns, time_ns))),
+            *(20, b"tfdt", _TFDT_64_BITS, ticks(now_ns)),
             *(32, b"trun", _OFFSET_DURATION_SIZE_FLAGS, 1, _FRAGMENT.size),
-            ticks(min(_DURATION_FRAMES * 1e9 / frame.header.fps, _MAX_DURATION_NS)),
+            ticks(min(duration_ns, _MAX_DURATION_NS)),
             *(len(sample), _SYNC_SAMPLE if frame.header.key else _OTHER_SAMPLE),
             *(8 + len(sample), b"mdat"),
         )

@@ -19,5 +19,8 @@ def test_each_option_has_one_row() -> None:
 
 
 def test_each_sink_is_described() -> None:
-    assert SINKS == "window, status, null, share, snapshot:FILE, record:FILE, pipe:FILE or trace:FILE"
+    assert (
+        SINKS
+        == "window, status, null, share, snapshot:FILE, record:FILE, pipe:FILE, web:HOST:PORT or trace:FILE"
+    )
     assert [str(parse_sink(form)) for form in DESCRIPTIONS] == list(DESCRIPTIONS)

@@ -28,6 +28,10 @@ def decode_time(fragment: bytes) -> int:
     return int.from_bytes(fragment[DECODE_TIME_OFFSET : DECODE_TIME_OFFSET + 8])
 
 
+def duration(fragment: bytes) -> int:
+    return int.from_bytes(fragment[88:92])
+
+
 @pytest.mark.parametrize("size", [(320, 240), (321, 241)])
 def test_a_player_gets_every_picture_of_the_stream(size: tuple[int, int]) -> None:
     frames = encoded(20, size=size)
@@ -67,6 +71,16 @@ def test_timestamps_follow_the_capture_times_from_zero() -> None:
     moved = [with_header(f, capture_ns=start + at) for f, at in zip(frames, captured, strict=True)]
     times = [decode_time(fragment) for fragment in fragments(Fragmenter(frames[0]), moved)]
     assert times == [0, 2970, 3600, 93600]
+
+
+def test_durations_add_up_for_players_and_are_generous_for_mse() -> None:
+    frames = encoded(4)
+    start = frames[0].header.capture_ns
+    captured = [0, 20_000_000, 90_000_000, 100_000_000]
+    moved = [with_header(f, capture_ns=start + at) for f, at in zip(frames, captured, strict=True)]
+    exact = [duration(each) for each in fragments(Fragmenter(frames[0], exact=True), moved)]
+    assert exact == [INTERVAL, 1800, 6300, 900]
+    assert {duration(each) for each in fragments(Fragmenter(frames[0]), moved)} == {2 * INTERVAL}
 
 
 def test_timestamps_survive_a_producer_with_another_clock() -> None:
