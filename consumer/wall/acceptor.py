@@ -19,6 +19,7 @@ from fanlight.common.transport.tcp.acceptor import BACKLOG, OUT_OF_FILES, why_no
 from fanlight.common.transport.tcp.connection_limiter import ConnectionLimiter, peer_of
 from fanlight.consumer.wall.certificate import ServerCertificate
 from fanlight.consumer.wall.connection import Connection, Connections
+from fanlight.consumer.wall.limits import Refused
 
 _LOG = logging.getLogger(__name__)
 
@@ -118,8 +119,7 @@ class Acceptor:
         except OSError as error:
             if error.errno in OUT_OF_FILES:
                 self._log.warn(now_ns, "no further connection: %s", reason(error))
-                self._connections.make_room()
-                self._pause(_OUT_OF_FILES_S)
+                self._pause(0.0 if self._connections.make_room() else _OUT_OF_FILES_S)
             return
         self._accepted += 1
         if self._accepted >= MOST_ACCEPTED:
@@ -130,7 +130,7 @@ class Acceptor:
             self._limiter.release(peer)
             refusal = f"{self._connections.most} connections are in use"
         if refusal is not None:
-            self._connections.refused += 1
+            self._connections.counts[Refused.CONNECTIONS] += 1
             self._log.warn(now_ns, "refused a connection from %s: %s", address[0], refusal)
             sock.close()
             return

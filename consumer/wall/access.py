@@ -12,6 +12,7 @@ from fanlight.common.transport.tcp.bind_check import beyond_loopback
 from fanlight.consumer.wall.access_settings import WebAccess
 from fanlight.consumer.wall.connection import Connection, Connections
 from fanlight.consumer.wall.hosts import HostRules, own_names, same_origin
+from fanlight.consumer.wall.limits import Refused
 from fanlight.consumer.wall.login import Login
 from fanlight.consumer.wall.refusals import Refusal, Refusals, ServerLog
 
@@ -35,15 +36,16 @@ POLICY: Final = "; ".join(
 _HEADERS: Final = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    # With `no-referrer` browsers send `Origin: null` with our own forms.
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     hdrs.SERVER: "fanlight",
 }
 
-_TOO_MANY: Final = Refusal("requests", 429, "too many requests over this connection")
-_HOST: Final = Refusal("host", 421, "this is no name of this gateway: --web-host NAME adds one")
-_ORIGIN: Final = Refusal("origin", 403, "a page of another site may not use this gateway")
+_TOO_MANY: Final = Refusal(Refused.REQUESTS, 429, "too many requests over this connection")
+_HOST: Final = Refusal(Refused.HOST, 421, "this is no name of this gateway: --web-host NAME adds one")
+_ORIGIN: Final = Refusal(Refused.ORIGIN, 403, "a page of another site may not use this gateway")
 
 
 class Access:
@@ -51,10 +53,9 @@ class Access:
 
     Args:
         host, port: where it listens.
-        connections: those over which its requests come.
+        connections: those over which its requests come; they count what is refused.
 
     Attributes:
-        refused: requests that were not let in, by reason.
         log: for the server that parses the requests.
     """
 
@@ -63,9 +64,8 @@ class Access:
         names = (host, *own_names(socket.gethostname())) if beyond else ()
         self._hosts = HostRules(beyond=beyond, names=(*settings.names, *names))
         self._tls = settings.cert is not None
-        self._refusals = Refusals()
-        self.refused = self._refusals.counts
-        self.log = ServerLog(self.refused)
+        self._refusals = Refusals(connections.counts)
+        self.log = ServerLog(connections.counts)
         self._login: Login | None = None
         if settings.token is not None:
             self._login = Login(

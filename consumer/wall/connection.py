@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, cast
 
 from fanlight.common.clock import monotonic_ns
 from fanlight.common.transport.tcp import sockets
-from fanlight.consumer.wall.limits import Allowance
+from fanlight.consumer.wall.limits import Allowance, Refused
 
 MOST_CONNECTIONS: Final = 1024
 REQUEST_S: Final = 10.0
@@ -26,18 +27,18 @@ class Connections:
     Args:
         most: at a time; the limit of file descriptors may allow fewer.
         request_s: for a request to be complete and let in, from the last one or from the start.
-
-    Attributes:
-        refused: connections that were one too many.
-        evicted: connections without a request that were closed for another one.
-        overdue: connections that sent no request in time.
-        flooded: connections that sent too much.
+        counts: what was refused, by reason; see `limits.Refused`.
     """
 
-    def __init__(self, most: int = MOST_CONNECTIONS, request_s: float = REQUEST_S) -> None:
+    def __init__(
+        self,
+        most: int = MOST_CONNECTIONS,
+        request_s: float = REQUEST_S,
+        counts: Counter[Refused] | None = None,
+    ) -> None:
+        self.counts = Counter[Refused]() if counts is None else counts
         self._request_ns = round(request_s * 1e9)
         self.most = sockets.most_connections(most)
-        self.refused = self.evicted = self.overdue = self.flooded = 0
         self._all: set[Connection] = set()
         self._idle: dict[Connection, int] = {}  # since when; the oldest is first
 
@@ -66,7 +67,7 @@ class Connections:
         oldest = next(iter(self._idle), None)
         if oldest is None:
             return False
-        self.evicted += 1
+        self.counts[Refused.EVICTED] += 1
         oldest.abort()
         return True
 
@@ -79,7 +80,7 @@ class Connections:
             overdue.append(connection)
         for connection in overdue:
             connection.abort()
-        self.overdue += len(overdue)
+        self.counts[Refused.OVERDUE] += len(overdue)
         return len(overdue)
 
     def abort_session(self, session: str) -> None:
@@ -169,7 +170,7 @@ class Connection(asyncio.Protocol):
         if self.closing:
             return
         if not self._bytes.take(monotonic_ns(), len(data)):
-            self._owner.flooded += 1
+            self._owner.counts[Refused.FLOODED] += 1
             self.abort()
             return
         self._inner.data_received(data)

@@ -7,6 +7,7 @@ from itertools import accumulate
 from typing import Final
 
 from fanlight.common.model.histogram import Histogram
+from fanlight.consumer.wall.limits import Refused
 from fanlight.consumer.wall.message import Report
 from fanlight.consumer.wall.viewer_queue import Drop
 
@@ -26,6 +27,7 @@ class WallCounters:
         held: times that a page did not acknowledge for too long.
         key_requests: of streams that are not received any more.
         shown, dropped: frames, as pages report them.
+        refused: requests and connections, by reason.
     """
 
     def __init__(self) -> None:
@@ -33,6 +35,7 @@ class WallCounters:
         self.cut_off = 0
         self.delays = Histogram(DELAY_BOUNDS_S)
         self.drops: Counter[Drop] = Counter()
+        self.refused: Counter[Refused] = Counter()
 
 
 class PageCounters:

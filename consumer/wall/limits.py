@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Final
 
 # Wrong tokens: at once, and then one in so many seconds. With 16 random characters nobody guesses one;
@@ -12,6 +13,25 @@ ATTEMPT_INTERVAL_S: Final = 10
 ATTEMPTS_AT_ONCE_IN_TOTAL: Final = 100
 ATTEMPTS_PER_S_IN_TOTAL: Final = 5
 _MOST_ADDRESSES: Final = 1024
+
+
+class Refused(StrEnum):
+    """Why a request or a connection was refused or ended."""
+
+    HOST = "host"
+    ORIGIN = "origin"
+    TOKEN = "token"  # noqa: S105
+    ATTEMPTS = "attempts"
+    MALFORMED = "malformed"
+    REQUESTS = "requests"
+    CONNECTIONS = "connections"
+    """One too many."""
+    EVICTED = "evicted"
+    """It had no request, and another connection needed its place."""
+    OVERDUE = "overdue"
+    """No request came in time."""
+    FLOODED = "flooded"
+    """It sent too much."""
 
 
 class Allowance:

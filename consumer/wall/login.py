@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, quote
 from aiohttp import hdrs, web
 
 from fanlight.common.clock import monotonic_ns
-from fanlight.consumer.wall.limits import ATTEMPT_INTERVAL_S, AttemptLimiter
+from fanlight.consumer.wall.limits import ATTEMPT_INTERVAL_S, AttemptLimiter, Refused
 from fanlight.consumer.wall.refusals import Refusal, Refusals
 from fanlight.consumer.wall.sessions import SESSION_S, Sessions
 
@@ -35,10 +35,12 @@ _FORM_S: Final = 5.0
 _PLAYERS: Final = "/s/"
 _CHALLENGE: Final = 'Basic realm="fanlight", charset="UTF-8"'
 
-MISSING: Final = Refusal("token", 401, "the token is missing")
-_WRONG: Final = Refusal("token", 401, "this is another token")
-_TOO_MANY: Final = Refusal("attempts", 429, f"too many wrong tokens: try again in {ATTEMPT_INTERVAL_S} s")
-_MALFORMED: Final = Refusal("malformed", 400, "the form with the token is malformed")
+MISSING: Final = Refusal(Refused.TOKEN, 401, "the token is missing")
+_WRONG: Final = Refusal(Refused.TOKEN, 401, "this is another token")
+_TOO_MANY: Final = Refusal(
+    Refused.ATTEMPTS, 429, f"too many wrong tokens: try again in {ATTEMPT_INTERVAL_S} s"
+)
+_MALFORMED: Final = Refusal(Refused.MALFORMED, 400, "the form with the token is malformed")
 
 
 class Login:
@@ -77,9 +79,8 @@ class Login:
         refusal = MISSING if given is None else self._wrong(request, given)
         if refusal is None:
             return None
-        html_wanted = "text/html" in request.headers.get(hdrs.ACCEPT, "")
-        if given is None and html_wanted and request.method == hdrs.METH_GET:
-            return _see(f"/login?next={quote(request.path_qs, safe='')}")
+        if given is None and "text/html" in request.headers.get(hdrs.ACCEPT, ""):
+            return _to_login(request)
         answer = self._refusals.answer(request, refusal)
         # Players send the token once they are asked; a browser would ask with a window of its own.
         if request.path.startswith(_PLAYERS) and "Sec-Fetch-Mode" not in request.headers:
@@ -165,6 +166,17 @@ def _next(request: web.Request) -> str:
 
 def _see(target: str) -> web.Response:
     return web.Response(status=303, headers={hdrs.LOCATION: quote(target, safe="/?&=%:*,-._~")})
+
+
+def _to_login(request: web.Request) -> web.Response:
+    """Lead a browser to the login.
+
+    No redirect: after a link from another site, such as a mail's, a browser sends no cookie
+    (`SameSite=Strict`), also where that redirects to. This page asks once more, by itself.
+    """
+    target = html.escape(f"/login?next={quote(request.path_qs, safe='')}")
+    text = f'<!doctype html><title>Fanlight</title><meta http-equiv="refresh" content="0; url={target}">'
+    return web.Response(text=text, status=401, content_type="text/html")
 
 
 def _page(message: str, status: int = 200) -> web.Response:

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from fanlight.common.observe.health import Health
+from fanlight.consumer.wall.limits import Refused
 from fanlight.consumer.wall.viewer_queue import Drop
 
 if TYPE_CHECKING:
@@ -51,6 +52,12 @@ def add_wall_metrics(metrics: MetricSet, streams: Streams) -> None:
     metrics.counters("page_frames_total", "What pages did with frames.", "outcome", {
         "shown": counters.shown, "dropped": counters.dropped
     })  # fmt: skip
+    metrics.counters(
+        "refused_total",
+        "Requests and connections that were refused or ended.",
+        "reason",
+        {reason: counters.refused[reason] for reason in Refused},
+    )
     ages_s = [page.age_s for page in pages if page.age_s is not None]
     metrics.gauge("page_age_seconds", "The largest age that a page reports.", max(ages_s, default=None))
 

@@ -12,7 +12,7 @@ from aiohttp.http import HttpProcessingError
 
 from fanlight.common.clock import monotonic_ns
 from fanlight.common.limited_log import LimitedLog
-from fanlight.consumer.wall.limits import ATTEMPT_INTERVAL_S
+from fanlight.consumer.wall.limits import ATTEMPT_INTERVAL_S, Refused
 
 _LOG = logging.getLogger(__name__)
 _BY_CLIENTS: Final = (HttpProcessingError, web.RequestPayloadError, ConnectionError)
@@ -23,29 +23,24 @@ class Refusal:
     """Why a request is not let in.
 
     Attributes:
-        kind: what it is counted as.
         status: of HTTP.
         text: for whoever reads the answer or the log. Nothing that came with the request.
     """
 
-    kind: str
+    kind: Refused
     status: int
     text: str
 
 
 class Refusals:
-    """Those of one gateway.
+    """Those of one gateway."""
 
-    Attributes:
-        counts: by kind.
-    """
-
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
+    def __init__(self, counts: Counter[Refused]) -> None:
+        self._counts = counts
         self._log = LimitedLog(_LOG)
 
     def count(self, request: web.Request, refusal: Refusal) -> None:
-        self.counts[refusal.kind] += 1
+        self._counts[refusal.kind] += 1
         self._log.warn(
             monotonic_ns(), "refused a request from %s (%s): %s", request.remote, refusal.kind, refusal.text
         )
@@ -61,7 +56,7 @@ class Refusals:
 class ServerLog(logging.LoggerAdapter[logging.Logger]):
     """What aiohttp logs. A malformed request is no traceback, and what it contained may be a secret."""
 
-    def __init__(self, counts: Counter[str]) -> None:
+    def __init__(self, counts: Counter[Refused]) -> None:
         super().__init__(_LOG)
         self._counts = counts
         self._limited = LimitedLog(_LOG)
@@ -69,7 +64,7 @@ class ServerLog(logging.LoggerAdapter[logging.Logger]):
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
         error = kwargs.get("exc_info")
         if isinstance(error, _BY_CLIENTS):
-            self._counts["malformed"] += 1
+            self._counts[Refused.MALFORMED] += 1
             self._limited.warn(monotonic_ns(), "refused a malformed request: %s", type(error).__name__)
         else:
             super().log(level, msg, *args, **kwargs)

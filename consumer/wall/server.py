@@ -148,9 +148,9 @@ class WallServer:
 
     async def _serve(self, end: asyncio.Event) -> None:
         host, port = self._settings.listen
-        connections = Connections()
-        access = Access(self._access, host, port, connections)
         streams = self._make_streams(self.fail)
+        connections = Connections(counts=streams.counters.refused)
+        access = Access(self._access, host, port, connections)
         application = create_application(streams, self._settings)
         access.protect(application)
         runner = web.AppRunner(

@@ -8,6 +8,7 @@ import http.client
 import socket
 import ssl
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from fanlight.consumer.wall.access import Access
 from fanlight.consumer.wall.access_settings import WebAccess
 from fanlight.consumer.wall.certificate import ServerCertificate
 from fanlight.consumer.wall.connection import Connections
+from fanlight.consumer.wall.limits import Refused
 from scripts.lib.ports import LOOPBACK, free_ports
 from tests.support.timing import scaled
 
@@ -42,11 +44,14 @@ class GuardedServer:
     """
 
     port: int
-    access: Access
     connections: Connections
     tls: bool
     held: threading.Event = field(default_factory=threading.Event)
     holding: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+
+    @property
+    def counts(self) -> Counter[Refused]:
+        return self.connections.counts
 
     def connect(self, address: str = LOOPBACK) -> socket.socket:
         return socket.create_connection((address, self.port), scaled(10))
@@ -88,7 +93,7 @@ def guarded_server(
         port = free_ports(1)[0]
         connections = Connections(most, request_s)
         guard = Access(settings, host, port, connections)
-        server = GuardedServer(port, guard, connections, settings.cert is not None)
+        server = GuardedServer(port, connections, settings.cert is not None)
         application = _application(server)
         guard.protect(application)
         runner = web.AppRunner(application, access_log=None, logger=guard.log, shutdown_timeout=0.1)

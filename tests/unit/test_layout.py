@@ -38,6 +38,8 @@ TESTED_ELSEWHERE: Final[dict[str, str]] = {
     "common/observe/__init__.py": "tests/integration/test_metrics.py",
     "common/observe/health.py": "tests/unit/consumer/test_metrics.py",
     "consumer/__init__.py": "tests/unit/test_packages.py",
+    "consumer/wall/connection.py": "tests/unit/consumer/wall/test_acceptor.py",
+    "consumer/wall/refusals.py": "tests/unit/consumer/wall/test_access.py",
     "consumer/cli.py": "tests/e2e/test_commands.py",
     "consumer/__main__.py": "tests/e2e/test_commands.py",
     "producer/__main__.py": "tests/e2e/test_commands.py",

@@ -39,6 +39,12 @@ export class GatewayClock {
     return best === null ? Infinity : error(best, nowMs);
   }
 
+  /** By how much the gateway's clock is ahead of the page's, and how wrong that may be; null as above. */
+  describe(nowMs) {
+    const best = this.#best(nowMs);
+    return best === null ? null : { offsetMs: best.offsetMs, uncertaintyMs: error(best, nowMs) };
+  }
+
   reset() {
     this.#samples = [];
   }

@@ -1,7 +1,7 @@
 /** Decides which frames of one subscription are decoded. Pure: the time is an argument. */
 
 // What a decoder may hold: more means that it cannot keep up, and that all it will give is old.
-const MOST_PENDING = 16;
+const MOST_PENDING = 32; // somebody who joins gets all frames since the keyframe at once
 const LONGEST_PENDING_MS = 300;
 // A <video> gives only the pictures that it paints, and takes its time to start.
 const MOST_PENDING_VIDEO = 120;

@@ -60,11 +60,6 @@ export function format(view) {
   return text && `?${text}`;
 }
 
-/** Whether two views need the same engine, so that the page need not be loaded again. */
-export function sameOptions(one, other) {
-  return ["via", "playout", "delayMs", "maxAgeMs"].every((name) => one[name] === other[name]);
-}
-
 /** Streams of the view, in its order: first by pattern, then by name. What is named without a wildcard is
  * there even if it is not live. */
 export function selected(patterns, live) {

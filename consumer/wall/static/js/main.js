@@ -4,7 +4,7 @@ import { openHelp, openView, prepareDialogs } from "./dialogs.js";
 import { byId, copyText } from "./dom.js";
 import { Engine } from "./engine.js";
 import { listen } from "./keys.js";
-import { format, parse, sameOptions } from "./location.js";
+import { format, parse } from "./location.js";
 import { Wall } from "./wall.js";
 
 const IDLE_AFTER_MS = 3500;
@@ -13,19 +13,19 @@ const NOTICE_MS = 5000;
 let { view, problems } = parse(location.search);
 const engine = new Engine({
   url: new URL("/ws", location.href.replace(/^http/, "ws")).href,
-  maxAgeMs: view.maxAgeMs,
-  playout: view.playout,
-  delayMs: view.delayMs,
-  via: view.via,
+  ...options(view),
 });
 const wall = new Wall(engine, view);
+
+function options({ maxAgeMs, playout, delayMs, via }) {
+  return { maxAgeMs, playout, delayMs, via };
+}
 
 // Address ----------------------------------------------------------------------------------------------
 
 function go(changes) {
   const next = { ...view, ...changes };
   const address = format(next) || location.pathname;
-  if (!sameOptions(view, next)) return location.assign(address); // another engine: from the beginning
   if (changes.one === null && history.state?.fromGrid) return history.back();
   history.pushState({ fromGrid: view.one === null }, "", address);
   show(next);
@@ -33,15 +33,12 @@ function go(changes) {
 
 function show(next) {
   view = next;
+  engine.configure(options(view));
   wall.setView(view);
   refresh();
 }
 
-window.addEventListener("popstate", () => {
-  const { view: next } = parse(location.search);
-  if (sameOptions(view, next)) show(next);
-  else location.reload();
-});
+window.addEventListener("popstate", () => show(parse(location.search).view));
 
 // What is said around the pictures ---------------------------------------------------------------------
 
@@ -129,7 +126,9 @@ wall.addEventListener("open", ({ detail }) => (detail === null ? back() : open(d
 wall.addEventListener("notice", ({ detail }) => say(detail));
 wall.addEventListener("change", refresh);
 engine.addEventListener("connection", onConnection);
-engine.addEventListener("refused", ({ detail }) => say(`${detail.stream}: ${detail.reason}`));
+engine.addEventListener("refused", ({ detail }) => {
+  if (wall.live?.includes(detail.stream)) say(`${detail.stream}: ${detail.reason}`); // else its tile says it
+});
 
 // A wall that hangs: bar and pointer leave, the screen stays on ----------------------------------------
 

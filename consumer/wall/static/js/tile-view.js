@@ -6,8 +6,8 @@ import { dropped, duration, rate, snapshotName, timeOfDay } from "./format.js";
 const DETAILS = {
   Via: (stats) => stats.via,
   Codec: (stats) => stats.codec,
-  Size: (stats) => stats.width && `${stats.width} × ${stats.height}`,
-  "Frames/s": (stats) => stats.fps && `${Math.round(stats.fps * 10) / 10}`,
+  Size: (stats) => (stats.width ? `${stats.width} × ${stats.height}` : null),
+  "Frames/s": (stats) => (stats.fps ? Math.round(stats.fps * 10) / 10 : null),
   Age: (stats) => duration(stats.ageMs),
   "Age p50": (stats) => duration(stats.ageP50Ms),
   Shown: (stats) => stats.shown,
@@ -16,11 +16,14 @@ const DETAILS = {
   Seq: (stats) => stats.seq,
 };
 
+const RETURN_MS = 1000; // what was out of sight or paused is not called still before
+
 /** Events: `aspect` (another shape of picture), `open` (its picture was chosen), `notice` (detail: a line). */
 export class TileView extends EventTarget {
   #engine;
   #tile = null; // the engine's, from when the stream is first live and in sight
   #visible = false;
+  #receivingSinceMs = 0;
   #announcement = null;
   #goneSinceMs = null;
   #parts;
@@ -61,6 +64,7 @@ export class TileView extends EventTarget {
   setVisible(visible) {
     if (visible === this.#visible) return;
     this.#visible = visible;
+    this.#receivingSinceMs = Date.now();
     if (visible) this.#tile?.unhide();
     else this.#tile?.hide();
     this.#follow();
@@ -76,6 +80,7 @@ export class TileView extends EventTarget {
     this.paused = !this.paused;
     if (this.paused) this.#tile.pause();
     else this.#tile.resume();
+    this.#receivingSinceMs = Date.now();
     this.render();
   }
 
@@ -89,8 +94,9 @@ export class TileView extends EventTarget {
   /** Save exactly the picture that is shown. */
   async snapshot() {
     try {
-      if (!this.#tile) throw new Error("there is no picture yet");
-      const { blob, captureUs } = await this.#tile.snapshot();
+      const taken = await this.#tile?.snapshot();
+      if (!taken) throw new Error("there is no picture yet");
+      const { blob, captureUs } = taken;
       const link = element("a");
       link.href = URL.createObjectURL(blob);
       link.download = snapshotName(this.stream, captureUs);
@@ -121,7 +127,7 @@ export class TileView extends EventTarget {
     setIcon(pauseButton, this.paused ? "play" : "pause", this.paused ? "Back to live" : "Pause");
     pauseButton.disabled = snapshotButton.disabled = !stats.shown;
     if (details.hidden) return;
-    for (const [name, value] of Object.entries(DETAILS)) setText(values[name], null, `${value(stats) || "–"}`);
+    for (const [name, value] of Object.entries(DETAILS)) setText(values[name], null, `${value(stats) ?? "–"}`);
   }
 
   /** What to say: state, beside the name, over the picture. */
@@ -130,8 +136,9 @@ export class TileView extends EventTarget {
     if (!this.#announcement) return ["waiting", "", "Not live yet"];
     if (!stats.shown) return ["waiting", "", this.#visible ? "Waiting for a picture" : ""];
     if (this.paused) return ["paused", `paused, ${timeOfDay(Number(stats.captureUs) / 1000)}`, ""];
-    if (stats.stillSinceMs) return ["still", "", `No new picture since ${timeOfDay(stats.stillSinceMs)}`];
-    return ["live", duration(stats.ageMs), ""];
+    const returning = !this.#visible || Date.now() - this.#receivingSinceMs < RETURN_MS;
+    if (stats.stillSinceMs && !returning) return ["still", "", `No new picture since ${timeOfDay(stats.stillSinceMs)}`];
+    return ["live", stats.stillSinceMs ? "" : duration(stats.ageMs), ""];
   }
 
   /** The engine's tile: made when it is first needed, since a stream that nobody sees is not received. */

@@ -305,7 +305,15 @@ export class WorkerTile {
 
   #tell(event, { stats = this.#stats.current(), history = [] } = {}) {
     const { codec = this.#listed?.codec ?? null } = this.#info;
-    const all = { via: this.#decoder?.via ?? null, codec, paused: this.#paused, hidden: this.#hidden, ...stats };
+    const { clock } = this.#link;
+    const all = {
+      via: this.#decoder?.via ?? null,
+      codec,
+      paused: this.#paused,
+      hidden: this.#hidden,
+      clock: clock.describe(pageNow()),
+      ...stats,
+    };
     this.#post({ type: "tile", event, stats: all, history });
   }
 }

@@ -17,7 +17,6 @@ export class Wall extends EventTarget {
   #live = null; // announcements; null until the server has sent them
   #view;
   #observer = new IntersectionObserver((entries) => this.#onSight(entries));
-  #inSight = new WeakSet();
   #pending = 0;
 
   constructor(engine, view) {
@@ -25,7 +24,6 @@ export class Wall extends EventTarget {
     this.#engine = engine;
     this.#view = view;
     engine.addEventListener("streams", ({ detail }) => this.#onStreams(detail));
-    document.addEventListener("visibilitychange", () => this.#showVisible());
     window.addEventListener("resize", () => this.arrange());
     setInterval(() => this.#tick(), 1000);
     this.#update(); // what the address names is there before it is live
@@ -56,10 +54,10 @@ export class Wall extends EventTarget {
   }
 
   setView(view) {
-    const left = this.#view.one;
+    const marked = this.#view.one ?? this.#focused;
     this.#view = view;
     this.#update();
-    if (left !== null && view.one === null) this.#tiles.get(left)?.focus();
+    if (marked !== undefined) this.#tiles.get(view.one ?? marked)?.focus();
   }
 
   /** Move the focus, or what is shown alone. */
@@ -93,7 +91,13 @@ export class Wall extends EventTarget {
     }
     const before = this.#tiles;
     this.#tiles = new Map(wanted.map((stream) => [stream, before.get(stream) ?? this.#create(stream)]));
-    for (const [stream, tile] of this.#tiles) tile.setAnnouncement(this.#live?.get(stream) ?? null, nowMs);
+    for (const [stream, tile] of this.#tiles) {
+      tile.setAnnouncement(this.#live?.get(stream) ?? null, nowMs);
+      tile.setAlone(stream === this.#view.one);
+      tile.element.hidden = this.#view.one !== null && stream !== this.#view.one;
+    }
+    this.#grid.hidden = !this.#tiles.size;
+    document.body.classList.toggle("one", this.#view.one !== null);
     this.#order();
     this.arrange();
     this.#send("change");
@@ -125,21 +129,14 @@ export class Wall extends EventTarget {
     }
   }
 
+  /** Soon, and once for several changes. */
   arrange() {
     cancelAnimationFrame(this.#pending);
     this.#pending = requestAnimationFrame(() => this.#arrange());
   }
 
   #arrange() {
-    const tiles = [...this.#tiles.values()];
-    const { one } = this.#view;
-    this.#grid.hidden = !tiles.length;
-    document.body.classList.toggle("one", one !== null);
-    for (const tile of tiles) {
-      tile.element.hidden = one !== null && tile.stream !== one;
-      tile.setAlone(tile.stream === one);
-    }
-    const shown = tiles.filter((tile) => !tile.element.hidden);
+    const shown = [...this.#tiles.values()].filter((tile) => !tile.element.hidden);
     const style = getComputedStyle(this.#grid.parentElement);
     const padding = parseFloat(style.paddingTop) + parseFloat(style.paddingBottom);
     const top = this.#grid.parentElement.offsetTop;
@@ -157,17 +154,11 @@ export class Wall extends EventTarget {
     });
   }
 
+  /** Hidden tabs are the engine's matter. */
   #onSight(entries) {
-    for (const { target, isIntersecting } of entries) {
-      if (isIntersecting) this.#inSight.add(target);
-      else this.#inSight.delete(target);
-    }
-    this.#showVisible();
-  }
-
-  #showVisible() {
+    const inSight = new Map(entries.map(({ target, isIntersecting }) => [target, isIntersecting]));
     for (const tile of this.#tiles.values()) {
-      tile.setVisible(this.#inSight.has(tile.element) && !document.hidden);
+      if (inSight.has(tile.element)) tile.setVisible(inSight.get(tile.element));
     }
   }
 

@@ -150,6 +150,7 @@ class Wall {
     const tile = this.#tiles.get(number);
     tile?.set(change);
     tile?.update(this.#pageHidden);
+    if ("paused" in change || "hidden" in change) tile?.tellStats();
   }
 
   #remove(number) {

@@ -12,6 +12,7 @@ import pytest
 from fanlight.common.model.errors import ListenError
 from fanlight.consumer.wall.access_settings import WebAccess
 from fanlight.consumer.wall.connection import BYTES_AT_ONCE
+from fanlight.consumer.wall.limits import Refused
 from scripts.lib.certs import Authority
 from scripts.lib.ports import LOOPBACK
 from tests.support.guarded_server import GuardedServer, ended, guarded_server
@@ -33,7 +34,7 @@ def test_a_connection_without_a_request_is_closed_in_time() -> None:
         slow.sendall(b"GET / HTTP/1.1\r\nX: ")
         kept.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert all(ended(sock) for sock in (silent, slow, kept))
-        assert server.connections.overdue == 3
+        assert server.counts[Refused.OVERDUE] == 3
         server.held.set()
         assert held.recv(4096).startswith(b"HTTP/1.1 200")
 
@@ -53,14 +54,14 @@ def test_a_byte_now_and_then_gains_no_time() -> None:
                 return True
 
         wait_until(closed, 10, "the end of a request that never ends")
-        assert server.connections.overdue == 1
+        assert server.counts[Refused.OVERDUE] == 1
 
 
 def test_idle_connections_make_room_and_served_ones_stay() -> None:
     with guarded_server(most=8) as server, contextlib.ExitStack() as stack:
         held = [stack.enter_context(hold(server)) for _ in range(3)]
         idle = [stack.enter_context(server.connect()) for _ in range(40)]
-        wait_until(lambda: server.connections.evicted >= 35, 10, "room that was made")
+        wait_until(lambda: server.counts[Refused.EVICTED] >= 35, 10, "room that was made")
         assert server.request().body == "in"
         assert len(server.connections) <= 8
         assert ended(idle[0])
@@ -73,8 +74,8 @@ def test_when_all_are_served_one_more_is_refused() -> None:
         held = [stack.enter_context(hold(server)) for _ in range(3)]
         with server.connect() as sock:
             assert ended(sock)
-        assert server.connections.refused == 1
-        assert server.connections.evicted == 0
+        assert server.counts[Refused.CONNECTIONS] == 1
+        assert server.counts[Refused.EVICTED] == 0
         held.pop().close()
         wait_until(lambda: len(server.connections) == 2, 10, "the end of the one that was closed")
         with hold(server):
@@ -89,7 +90,7 @@ def test_a_connection_that_sends_too_much_is_closed() -> None:
         sock.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000000\r\n\r\n")
         sock.sendall(b"x" * 2 * BYTES_AT_ONCE)
         assert ended(sock)
-    assert server.connections.flooded == 1
+    assert server.counts[Refused.FLOODED] == 1
 
 
 def test_an_address_in_use_is_one_clear_line() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from fanlight.consumer.wall.access import POLICY
 from fanlight.consumer.wall.access_settings import WebAccess
+from fanlight.consumer.wall.limits import Refused
 from tests.support.guarded_server import GuardedServer, guarded_server, received
 from tests.support.timing import wait_until
 
@@ -32,7 +33,7 @@ def test_every_answer_has_the_headers_of_a_page_that_trusts_nobody(shared: Guard
         assert answer.status == status
         assert answer.headers["content-security-policy"] == POLICY
         assert answer.headers["x-content-type-options"] == "nosniff"
-        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["referrer-policy"] == "same-origin"
         assert answer.headers["cross-origin-opener-policy"] == "same-origin"
         assert answer.headers["cross-origin-resource-policy"] == "same-origin"
         assert answer.headers["server"] == "fanlight"
@@ -47,12 +48,12 @@ def test_only_files_that_are_the_same_everywhere_may_be_kept(shared: GuardedServ
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8080", "192.0.2.7", "", "localhost, evil"])
 @pytest.mark.parametrize("path", ["/", "/socket", "/healthz", "/static/x.css", "/none"])
 def test_another_host_is_refused(shared: GuardedServer, host: str, path: str) -> None:
-    before = shared.access.refused["host"]
+    before = shared.counts[Refused.HOST]
     answer = shared.request(path=path, Host=host)
     assert answer.status == 421
     assert "--web-host" in answer.body
     assert "evil" not in answer.body
-    assert shared.access.refused["host"] == before + 1
+    assert shared.counts[Refused.HOST] == before + 1
 
 
 def test_a_host_that_was_allowed_is_let_in(shared: GuardedServer) -> None:
@@ -110,5 +111,5 @@ def test_too_many_requests_over_one_connection_are_refused_and_end_it() -> None:
         answers = received(sock)
         assert b"429 Too Many Requests" in answers
         assert answers.count(b"HTTP/1.1 200 OK") < 400
-        assert server.access.refused["requests"] == 1
+        assert server.counts[Refused.REQUESTS] == 1
         assert server.request().body == "in"

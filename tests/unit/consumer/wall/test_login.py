@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
@@ -11,7 +12,7 @@ from urllib.parse import urlencode
 import pytest
 
 from fanlight.consumer.wall.access_settings import WebAccess
-from fanlight.consumer.wall.limits import ATTEMPTS_AT_ONCE
+from fanlight.consumer.wall.limits import ATTEMPTS_AT_ONCE, Refused
 from scripts.lib.certs import Authority
 from tests.support.guarded_server import Answer, GuardedServer, ended, guarded_server
 from tests.support.timing import scaled
@@ -48,12 +49,13 @@ def test_without_the_token_nothing_but_the_login_is_reached(server: GuardedServe
 def test_a_browser_is_led_to_the_login_and_back(server: GuardedServer) -> None:
     wanted = "/?streams=a,b*&layout=one:cam"
     led = server.request(path=wanted, Accept="text/html,*/*")
-    assert led.status == 303
-    assert led.headers["location"].startswith("/login?next=")
-    page = server.request(path=led.headers["location"], Accept="text/html")
+    assert led.status == 401
+    found = re.search(r'http-equiv="refresh" content="0; url=(/login\?next=[^"&]*)"', led.body)
+    assert found is not None
+    page = server.request(path=found[1], Accept="text/html")
     assert 'name="token"' in page.body
     assert "{{" not in page.body
-    answer = log_in(server, path=led.headers["location"])
+    answer = log_in(server, path=found[1])
     assert answer.status == 303
     assert answer.headers["location"] == wanted
     assert server.request(path=wanted, Cookie=cookie_of(answer)).body == "in"
@@ -92,7 +94,7 @@ def test_a_wrong_token_shows_the_login_again(server: GuardedServer) -> None:
     assert "another token" in answer.body
     assert "<b>" not in answer.body
     assert "set-cookie" not in answer.headers
-    assert server.access.refused["token"] == 1
+    assert server.counts[Refused.TOKEN] == 1
 
 
 @pytest.mark.parametrize("body", ["", "token", "other=1", "token=" + "x" * 5000, "%ff=%ff", "&" * 100])
