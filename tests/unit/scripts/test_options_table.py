@@ -19,8 +19,8 @@ def test_each_option_has_one_row() -> None:
 
 
 def test_each_sink_is_described() -> None:
-    assert (
-        SINKS
-        == "window, status, null, share, snapshot:FILE, record:FILE, pipe:FILE, web:HOST:PORT or trace:FILE"
+    assert SINKS == (
+        "window, status, null, share, snapshot:FILE, record:FILE, pipe:FILE, web:HOST:PORT or trace:FILE"
     )
-    assert [str(parse_sink(form)) for form in DESCRIPTIONS] == list(DESCRIPTIONS)
+    forms = [form.replace("HOST:PORT", "127.0.0.1:8080") for form in DESCRIPTIONS]
+    assert [str(parse_sink(form)) for form in forms] == forms

@@ -25,7 +25,7 @@ from fanlight.consumer.wall.streams import Streams
 from tests.support.timing import scaled
 from tests.unit.consumer.sinks.build import encoded
 from tests.unit.consumer.wall.build import ScriptedSource
-from tests.unit.consumer.wall.test_streams import announcement
+from tests.unit.consumer.wall.serving import announced
 
 VIDEO = ["mp4", "ts", "h264"]
 
@@ -45,7 +45,7 @@ class Gateway:
         self.source: ScriptedSource | None = None
         self.port = 0
         self.streams = Streams(WallSettings(), self._make_source, grace_s=3600)
-        self.streams.announced((announcement("cam"),))
+        self.streams.announced((announced("cam"),))
         self._players = Players(self.streams, **players)
 
     def _make_source(self, *arguments: Any) -> ScriptedSource:
