@@ -138,7 +138,7 @@ def test_nothing_that_a_child_does_with_them_reaches_the_parent(url: str, stream
                 os._exit(0)
             code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
             assert code == (-signal.SIGKILL if way == "killed" else 0)
-        watcher.wait_flow(frames=30)
+        watcher.wait_flow()
     assert not watcher.faults()
     assert watcher.consumer.stats().reconnects == feeder.producer.stats().reconnects == 0
 

@@ -112,7 +112,7 @@ class OwnError(Exception):
 
 @contextmanager
 def one_signal(handle: Callable[[], object], seed: int) -> Iterator[None]:
-    """A signal to the main thread within some milliseconds, whose handler calls `handle`."""
+    """A signal to the main thread within 30 ms, whose handler calls `handle`."""
     ending = threading.Event()
 
     def handler(_number: int, _frame: FrameType | None) -> None:
@@ -121,7 +121,7 @@ def one_signal(handle: Callable[[], object], seed: int) -> Iterator[None]:
             handle()
 
     def send() -> None:
-        if not ending.wait(random.Random(seed).uniform(0.0005, 0.1)):
+        if not ending.wait(random.Random(seed).uniform(0.0005, 0.03)):
             os.kill(os.getpid(), signal.SIGUSR1)
 
     before = signal.signal(signal.SIGUSR1, handler)

@@ -224,8 +224,8 @@ def test_a_still_picture_that_breaks_off_is_an_error_that_passes() -> None:
 SIZES = ("320x180", "640x360", "1280x720")
 
 
-@pytest.fixture
-def playlists(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def playlists(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An HLS master playlist of three variants, and segments of 2 s."""
     split = "[0:v]split=3[a][b][d];[a]scale=320:180[x];[b]scale=640:360[y]"
     maps = ("-map", "[x]", "-map", "[y]", "-map", "[d]")
@@ -233,10 +233,9 @@ def playlists(tmp_path: Path) -> Path:
     hls = ("-f", "hls", "-hls_time", "2", "-hls_playlist_type", "vod", "-master_pl_name", "master.m3u8")
     variants = ("-var_stream_map", "v:0 v:1 v:2", "v%v.m3u8")
     source = pattern(6, 25, "1280x720")
-    ffmpeg(
-        *source, "-filter_complex", split, *maps, *X264, "-g", "50", *rates, *hls, *variants, cwd=tmp_path
-    )
-    return tmp_path
+    made = tmp_path_factory.mktemp("playlists")
+    ffmpeg(*source, "-filter_complex", split, *maps, *X264, "-g", "50", *rates, *hls, *variants, cwd=made)
+    return made
 
 
 @pytest.mark.parametrize(
