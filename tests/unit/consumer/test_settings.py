@@ -24,6 +24,7 @@ def test_every_setting_can_be_given_by_variable() -> None:
         "FANLIGHT_SHARE_FORMAT": "i420", "FANLIGHT_SHARE_SIZE": "320x240",
         "FANLIGHT_URL": "amqp://ann:pw@host/video", "FANLIGHT_TRUST": "camera, studio",
         "FANLIGHT_MAX_PIXELS": "1920x1080", "FANLIGHT_MAX_BODY": "4MB",
+        "FANLIGHT_LIST": "1", "FANLIGHT_JSON": "yes",
     }  # fmt: skip
     assert {each.variable for each in options_of(ConsumerSettings)} == set(environment)
     settings = ConsumerSettings.load({}, environment)
@@ -35,6 +36,7 @@ def test_every_setting_can_be_given_by_variable() -> None:
     assert (settings.max_pixels, settings.max_body_bytes) == (1920 * 1080, 4_000_000)
     assert str(settings.address) == "amqp://ann@host:5672/video"
     assert settings.trust == ("camera", "studio")
+    assert (settings.list_streams, settings.json) == (True, True)
 
 
 @pytest.mark.parametrize(
