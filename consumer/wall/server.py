@@ -15,11 +15,11 @@ import segno
 from aiohttp import web
 
 from fanlight.common.model.errors import FanlightError
-from fanlight.consumer.wall import players
 from fanlight.consumer.wall.acceptor import Acceptor
 from fanlight.consumer.wall.access import Access
 from fanlight.consumer.wall.certificate import ServerCertificate
 from fanlight.consumer.wall.connection import Connections
+from fanlight.consumer.wall.players import Players, serve_players
 from fanlight.consumer.wall.settings import WallSettings
 from fanlight.consumer.wall.streams import Streams
 from fanlight.consumer.wall.websocket import Page
@@ -59,7 +59,7 @@ def create_application(streams: Streams, settings: WallSettings) -> web.Applicat
     application.router.add_get("/healthz", health)
     application.router.add_get("/qr.svg", _qr)
     application.router.add_static("/static/", STATIC)
-    players.add_routes(application.router, streams)
+    serve_players(application, Players(streams))
     application.on_shutdown.append(close_pages)
     return application
 
