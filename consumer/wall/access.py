@@ -25,7 +25,6 @@ _OPEN: Final = ("/static/", "/healthz")
 POLICY: Final = "; ".join(
     (
         "default-src 'self'",
-        "img-src 'self' blob: data:",
         "media-src 'self' blob:",
         "object-src 'none'",
         "frame-ancestors 'none'",

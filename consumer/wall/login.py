@@ -81,11 +81,14 @@ class Login:
             return None
         if given is None and "text/html" in request.headers.get(hdrs.ACCEPT, ""):
             return _to_login(request)
-        answer = self._refusals.answer(request, refusal)
         # Players send the token once they are asked; a browser would ask with a window of its own.
         if request.path.startswith(_PLAYERS) and "Sec-Fetch-Mode" not in request.headers:
+            if given is not None:
+                self._refusals.count(request, refusal)
+            answer = refusal.answer()
             answer.headers[hdrs.WWW_AUTHENTICATE] = _CHALLENGE
-        return answer
+            return answer
+        return self._refusals.answer(request, refusal)
 
     def _wrong(self, request: web.Request, given: str) -> Refusal | None:
         """Why a token is not accepted; None if it is."""

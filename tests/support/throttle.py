@@ -7,6 +7,7 @@ import selectors
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Final, Self
 
 from scripts.lib.ports import LOOPBACK, free_ports
@@ -44,8 +45,8 @@ class SlowLine:
             thread.join()
         self._listening.close()
 
-    def _start(self, run: object, *arguments: object) -> None:
-        thread = threading.Thread(target=run, args=arguments, name="slow line", daemon=True)  # type: ignore[arg-type]
+    def _start(self, run: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=run, args=arguments, name="slow line", daemon=True)
         self._threads.append(thread)
         thread.start()
 
@@ -68,7 +69,9 @@ class SlowLine:
                 selector.register(target, selectors.EVENT_READ)
                 self._pass_on(selector, client, target)
 
-    def _pass_on(self, selector: selectors.BaseSelector, client: socket.socket, target: socket.socket) -> None:
+    def _pass_on(
+        self, selector: selectors.BaseSelector, client: socket.socket, target: socket.socket
+    ) -> None:
         free_s = time.monotonic()  # from then on the line takes the next bytes
         while not self._stopping.is_set():
             wait_s = free_s - time.monotonic()

@@ -34,7 +34,7 @@ def wall(url: str, *arguments: str, port: int | None = None) -> Iterator[tuple[C
     """`python -m consumer.wall`; yields the command and its port."""
     port = port or free_ports(1)[0]
     with running("consumer.wall", "--url", url, "--listen", f"127.0.0.1:{port}", *arguments) as command:
-        command.wait_line("the wall is at")
+        command.wait_line(f"http://127.0.0.1:{port}/")
         yield command, port
 
 
@@ -70,7 +70,8 @@ class Page:
         taken = self.run(
             "return TILE.snapshot().then(async ({blob, seq, captureUs}) => {"
             "  const bytes = new Uint8Array(await blob.arrayBuffer());"
-            "  return {png: btoa(bytes.reduce((text, byte) => text + String.fromCharCode(byte), '')), seq, captureUs};"
+            "  const text = bytes.reduce((text, byte) => text + String.fromCharCode(byte), '');"
+            "  return {png: btoa(text), seq, captureUs};"
             "})"
         )
         return Snapshot(_picture(taken["png"]), taken["seq"], taken["captureUs"])

@@ -126,9 +126,6 @@ wall.addEventListener("open", ({ detail }) => (detail === null ? back() : open(d
 wall.addEventListener("notice", ({ detail }) => say(detail));
 wall.addEventListener("change", refresh);
 engine.addEventListener("connection", onConnection);
-engine.addEventListener("refused", ({ detail }) => {
-  if (wall.live?.includes(detail.stream)) say(`${detail.stream}: ${detail.reason}`); // else its tile says it
-});
 
 // A wall that hangs: bar and pointer leave, the screen stays on ----------------------------------------
 

@@ -43,6 +43,9 @@ export class MseVideo {
   #waiting = []; // {data, frame}: to be appended; frame is null for the initialization segment
   #frames = new Map(); // time in the media, in ticks -> frame
   #newestTicks = 0;
+  #keyTicks = null; // of a keyframe after a backlog
+  #shownAny = false;
+  #skipping = false; // a keyframe was asked for, and is not there yet
   #closed = false;
 
   append(data, frame) {
@@ -52,6 +55,7 @@ export class MseVideo {
       const ticks = Number(view.getBigUint64(DECODE_TIME_OFFSET));
       this.#frames.set(ticks, frame);
       this.#newestTicks = ticks;
+      if (this.#skipping && frame.key) this.#keyTicks = ticks;
       if (this.#frames.size > 600) this.#frames.delete(this.#frames.keys().next().value);
       if (this.#waiting.length >= MOST_WAITING) {
         this.reset();
@@ -119,8 +123,16 @@ export class MseVideo {
     const start = buffered.start(buffered.length - 1);
     const newest = this.#newestTicks / TIMESCALE;
     const behind = newest - video.currentTime;
-    if (video.currentTime < start || behind > FAR_BEHIND_S) {
+    if (this.#keyTicks !== null) {
+      video.currentTime = this.#keyTicks / TIMESCALE;
+      this.#keyTicks = null;
+      this.#skipping = false;
+    } else if (video.currentTime < start || (behind > FAR_BEHIND_S && !this.#shownAny)) {
       video.currentTime = Math.max(start, newest - BEHIND_S);
+    } else if (behind > FAR_BEHIND_S && !this.#skipping) {
+      // To seek to the newest frame would take longer still: all since its keyframe would be decoded.
+      this.#skipping = true;
+      this.#handlers.onBacklog();
     }
     video.playbackRate = behind > BEHIND_S * 2 ? 1.5 : behind > BEHIND_S ? 1.1 : 1;
     if (video.paused) video.play().catch(() => {});
@@ -132,6 +144,7 @@ export class MseVideo {
 
   async #shown({ mediaTime }) {
     this.#expect();
+    this.#shownAny = true;
     const frame = this.#find(Math.round(mediaTime * TIMESCALE));
     if (frame === null) return;
     const image = await createImageBitmap(this.#video);

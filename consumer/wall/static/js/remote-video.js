@@ -19,8 +19,8 @@ export class RemoteVideo {
   }
 
   decode(frame) {
-    const { seq, captureUs, gatewayMs, width, height, body } = frame;
-    this.#send("fragment", { data: body, frame: { seq, captureUs, gatewayMs, width, height } }, [body.buffer]);
+    const { seq, captureUs, gatewayMs, width, height, key, body } = frame;
+    this.#send("fragment", { data: body, frame: { seq, captureUs, gatewayMs, width, height, key } }, [body.buffer]);
   }
 
   reset() {

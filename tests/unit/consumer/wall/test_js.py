@@ -22,7 +22,8 @@ def test_the_pages_modules_hold_their_rules(tmp_path: Path) -> None:
     for folder in ("consumer/wall/static/js", "tests/unit/consumer/wall/js"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     tests = sorted(map(str, tmp_path.glob("tests/unit/consumer/wall/js/*.test.js")))
+    command = [node, "--test", *tests]
     done = subprocess.run(
-        [node, "--test", *tests], capture_output=True, text=True, timeout=scaled(60), cwd=tmp_path, check=False
+        command, capture_output=True, text=True, timeout=scaled(60), cwd=tmp_path, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
