@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import struct
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ class WallPage:
     def __init__(self, socket: ClientWebSocketResponse) -> None:
         self.socket = socket
         self.received_bytes = 0
-        self._texts: deque[dict[str, Any]] = deque()
+        self._texts: defaultdict[str, deque[dict[str, Any]]] = defaultdict(deque)  # by type
         self._frames: deque[Binary] = deque()
 
     async def say(self, kind: str, **values: object) -> None:
@@ -59,13 +59,13 @@ class WallPage:
     async def text(
         self, kind: str, wanted: Callable[[dict[str, Any]], bool] = lambda _: True
     ) -> dict[str, Any]:
-        """The next message of this type that is `wanted`; those before it are gone."""
+        """The next message of this type that is `wanted`; those of this type before it are gone."""
         async with asyncio.timeout(scaled(20)):
             while True:
-                while not self._texts:
+                while not self._texts[kind]:
                     await self._receive()
-                message = self._texts.popleft()
-                if message["type"] == kind and wanted(message):
+                message = self._texts[kind].popleft()
+                if wanted(message):
                     return message
 
     async def frame(self, wanted: Callable[[Binary], bool] = lambda _: True) -> Binary:
@@ -88,7 +88,8 @@ class WallPage:
     async def _receive(self) -> None:
         message = await self.socket.receive()
         if message.type is WSMsgType.TEXT:
-            self._texts.append(json.loads(message.data))
+            text = json.loads(message.data)
+            self._texts[text["type"]].append(text)
         elif message.type is WSMsgType.BINARY:
             self.received_bytes += len(message.data)
             values = _HEADER.unpack_from(message.data)
