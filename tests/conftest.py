@@ -10,9 +10,9 @@ from typing import TypeVar
 import pytest
 from hypothesis import settings
 
-from tests.support.broker import broker_url, private_node, stream, url
+from tests.support.broker import broker_url, settled_node, stream, url
 
-__all__ = ["broker_url", "private_node", "stream", "url"]
+__all__ = ["broker_url", "settled_node", "stream", "url"]
 
 _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
 # A machine under load is slow at any example; examples that hang end with the test's time limit.
@@ -29,7 +29,7 @@ _CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "docker: needs a Docker engine with Compose, and port 5672")
-    config.addinivalue_line("markers", "brokerless: runs a design without a broker: once is enough")
+    config.addinivalue_line("markers", "brokerless: does without the shared broker: once is enough")
     config.addinivalue_line("markers", "private: has a node of its own (set here, by the fixture)")
 
 

@@ -18,6 +18,7 @@ from tests.support.timing import scaled
 ROOT: Final = Path(__file__).parents[2]
 # All that touches a third-party package, and a stream through a broker: that of the designs without touches none more.
 TESTS: Final = (
+    *("-m", "not brokerless"),
     "tests/unit/common/codec",
     "tests/unit/common/observe/test_exposition.py",
     "tests/unit/common/transport/amqp",

@@ -19,7 +19,7 @@ from tests.support.timing import wait_until
 
 # Shorter than anything of ours, longer than an attempt, and longer than all of it.
 LENGTHS_S = (0.1, 1.0, 2.5, 5.0)
-MANY = 40
+MANY = 24
 SMALL = ("--size", "160x90", "--fps", "5")
 
 long_and_short = pytest.mark.parametrize("length_s", LENGTHS_S)

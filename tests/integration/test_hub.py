@@ -191,7 +191,7 @@ def run_hub_and_viewer(url: str, stream: str, prepare: str, way: str) -> subproc
     script = (
         f"mount -t tmpfs -o size=64k tmpfs /dev/shm && {prepare} && "
         f"{{ python -m consumer --name hub --sink share {arguments} & "
-        f"timeout {scaled(30):g} python -m consumer --name w --via {way} --frames 60 --sink null "
+        f"timeout {scaled(30):g} python -m consumer --name w --via {way} --frames 20 --sink null "
         f"{arguments}; seen=$?; kill $!; wait; ls /dev/shm; exit $seen; }}"
     )
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}

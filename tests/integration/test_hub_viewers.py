@@ -22,14 +22,17 @@ from tests.unit.common.shm.build import in_futex
 VIEWERS = 10
 
 
-def bound(node: PrivateNode, stream: str) -> set[str]:
-    """Names of the consumers whose queues are bound to the stream."""
+def queues(node: PrivateNode, stream: str) -> dict[str, tuple[str, bool]]:
+    """The queue of each consumer of the stream, by the consumer's name, and whether it is bound."""
     bindings = _pairs(node, "list_bindings", "source_name", "destination_name")
-    names = {
-        queue: tag.split(".")[-1]
-        for queue, tag in _pairs(node, "list_consumers", "queue_name", "consumer_tag")
+    bound = {queue for source, queue in bindings if source == f"fanlight.{stream}"}
+    consumers = _pairs(node, "list_consumers", "queue_name", "consumer_tag")
+    tag_of = f"fanlight.{stream}."
+    return {
+        tag.removeprefix(tag_of): (queue, queue in bound)
+        for queue, tag in consumers
+        if tag.startswith(tag_of)
     }
-    return {names[queue] for source, queue in bindings if source == f"fanlight.{stream}"}
 
 
 def _pairs(node: PrivateNode, *listed: str) -> list[list[str]]:
@@ -37,31 +40,26 @@ def _pairs(node: PrivateNode, *listed: str) -> list[list[str]]:
     return [line.split("\t") for line in node.ctl(command, "-p", VHOST, *columns).splitlines()]
 
 
+@pytest.mark.brokerless
 def test_a_viewer_keeps_its_queue_unbound_while_a_hub_serves_it(
-    private_node: PrivateNode, stream: str
+    settled_node: PrivateNode, stream: str
 ) -> None:
-    url = private_node.url
-
-    def queues() -> list[str]:
-        consumers = _pairs(private_node, "list_consumers", "queue_name", "consumer_tag")
-        return [queue for queue, tag in consumers if tag == f"fanlight.{stream}.w"]
-
+    url = settled_node.url
     with (
         Marking(url, stream),
         Watcher(Consumer(stream=stream, name="w", url=url)) as watcher,
     ):
         comes_by(watcher, shared=False)
-        assert bound(private_node, stream) == {"w"}
-        before = queues()
-        assert len(before) == 1
+        before = queues(settled_node, stream)
+        ((name, (queue, bound)),) = before.items()
+        assert (name, bound) == ("w", True)
         with hub(url, stream) as command:
             comes_by(watcher, shared=True)
-            wait_until(lambda: bound(private_node, stream) == {"hub"}, 10, "the viewer is unbound")
-            assert queues() == before, "its own, for operators to see"
+            # Its own, for operators to see.
+            wait_until(lambda: queues(settled_node, stream)["w"] == (queue, False), 10, "it is unbound")
             command.signal(signal.SIGKILL)
             comes_by(watcher, shared=False)
-        assert bound(private_node, stream) == {"w"}
-        assert queues() == before
+        wait_until(lambda: queues(settled_node, stream) == before, 10, "it is bound again, and alone")
     assert watcher.consumer.stats().reconnects == 0
     assert not watcher.faults()
 

@@ -66,9 +66,12 @@ def tcp_url(design: str) -> str:
     return f"tcp+{design}://127.0.0.1:{free_ports(1)[0]}"
 
 
-@pytest.fixture
-def private_node() -> Iterator[PrivateNode]:
-    """A running node that the test may kill, suspend, restart and starve."""
+@pytest.fixture(scope="session")
+def settled_node() -> Iterator[PrivateNode]:
+    """A running node of this run's own, whose users and queues a test may look at and change.
+
+    It is not to be stopped: a start takes seconds.
+    """
     node = new_node()
     yield node
     node.stop()
