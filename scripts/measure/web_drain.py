@@ -37,7 +37,7 @@ class Client:
         self.sock = socket.create_connection((parts.hostname or "", parts.port or 80))
         self.sock.sendall(self._request(parts.netloc, parts.path))
         self.sock.setblocking(False)
-        self.came = 0
+        self.came = self.size_bytes = 0
         self.ages_ms: list[float] = []
         self._buffer = bytearray()
         self._answered = False
@@ -137,6 +137,7 @@ def main() -> None:
     while (now_s := time.monotonic()) < began_s + _SETTLE_S + arguments.seconds:
         measured = now_s >= began_s + _SETTLE_S
         for client, size_bytes in _read(selector, buffer):
+            client.size_bytes += size_bytes if measured else 0
             for captured_ns in client.frames(view[:size_bytes]):
                 if measured:
                     client.came += 1
@@ -152,6 +153,7 @@ def main() -> None:
     figures = {
         "fps_worst": min(fps),
         "fps_best": max(fps),
+        "mb_per_s": sum(client.size_bytes for client in clients) / arguments.seconds / 1e6,
         "age_p50_ms": percentile(ages_ms, 0.5),
         "age_p99_ms": percentile(ages_ms, 0.99),
         "worst_age_p99_ms": max((age for age in worst if age is not None), default=None),
