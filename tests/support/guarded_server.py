@@ -58,7 +58,7 @@ class GuardedServer:
         return self.connections.counts
 
     def connect(self, address: str = LOOPBACK) -> socket.socket:
-        return socket.create_connection((address, self.port), scaled(10))
+        return socket.create_connection((address, self.port), scaled(30))
 
     def request(
         self, method: str = "GET", path: str = "/", body: str | None = None, **headers: str
@@ -68,9 +68,9 @@ class GuardedServer:
         if self.tls:
             context = ssl.create_default_context()
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            made = http.client.HTTPSConnection(LOOPBACK, self.port, timeout=scaled(10), context=context)
+            made = http.client.HTTPSConnection(LOOPBACK, self.port, timeout=scaled(30), context=context)
         else:
-            made = http.client.HTTPConnection(LOOPBACK, self.port, timeout=scaled(10))
+            made = http.client.HTTPConnection(LOOPBACK, self.port, timeout=scaled(30))
         try:
             made.request(
                 method, path, body, {name.replace("_", "-"): value for name, value in headers.items()}
@@ -169,7 +169,7 @@ def _application(server: GuardedServer) -> web.Application:
 
 def received(sock: socket.socket) -> bytes:
     """What comes until the other end closes."""
-    sock.settimeout(scaled(10))
+    sock.settimeout(scaled(30))
     parts = []
     with contextlib.suppress(ConnectionError):
         while part := sock.recv(65536):

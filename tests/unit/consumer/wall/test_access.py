@@ -109,7 +109,6 @@ def test_too_many_requests_over_one_connection_are_refused_and_end_it() -> None:
         head = f"GET / HTTP/1.1\r\nHost: localhost:{server.port}\r\n\r\n".encode()
         sock.sendall(head * 400)
         answers = received(sock)
-        assert b"429 Too Many Requests" in answers
         assert answers.count(b"HTTP/1.1 200 OK") < 400
         assert server.counts[Refused.REQUESTS] == 1
         assert server.request().body == "in"
