@@ -158,14 +158,14 @@ class Players:
                 text=f"there are only /s/NAME with one of {_ENDINGS}\n", headers=_HEADERS
             )
         max_size = _max_size(request, kind)
+        if request.method == "HEAD" and any(each.stream == stream for each in self._streams.live):
+            return web.Response(headers={**_HEADERS, "Content-Type": kind.content_type})
         try:
             queue = self._streams.join(stream, kind.form, max_size)
         except FanlightError as error:
             raise web.HTTPNotFound(text=f"{error}\n", headers=_HEADERS) from None
         self._queues.add(queue)
         try:
-            if request.method == "HEAD":
-                return web.Response(headers={**_HEADERS, "Content-Type": kind.content_type})
             viewer = Viewer(self._streams, stream, queue, request, self._ended_s)
             return await self._respond(viewer, kind)
         finally:

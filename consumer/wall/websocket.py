@@ -181,7 +181,7 @@ class Page:
         self._subscribed[stream] = _Subscribed(queue)
         self._ready.set()
         state = self._streams.feeds[stream].state
-        if state.reason:
+        if state.live or state.reason:
             self.state_changed(stream, state)
 
     def _unsubscribe(self, stream: str) -> None:

@@ -120,6 +120,7 @@ byId("empty-copy").addEventListener("click", async () => {
   await copyText(byId("empty-command").textContent);
   say("Copied the command");
 });
+for (const button of document.querySelectorAll("#bar .tool")) button.title = button.getAttribute("aria-label");
 prepareDialogs(say);
 
 wall.addEventListener("open", ({ detail }) => (detail === null ? back() : open(detail)));

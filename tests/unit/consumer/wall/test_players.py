@@ -288,7 +288,9 @@ def test_only_get_and_head_are_allowed() -> None:
             assert response.headers["Cache-Control"] == "no-store"
         async with gateway.client.post(gateway.url("cam.ts")) as response:
             assert response.status == 405
-        assert gateway.streams.queues == []
+        async with gateway.client.head(gateway.url("door.ts")) as response:
+            assert response.status == 404
+        assert gateway.source is None
 
     play(test)
 
