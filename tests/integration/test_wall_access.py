@@ -9,12 +9,15 @@ import contextlib
 import json
 import resource
 import socket
+import ssl
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from fanlight.consumer.wall.limits import Refused
+from scripts.lib.certs import Authority
 from scripts.lib.ports import LOOPBACK
 from tests.support.guarded_server import received
 from tests.support.raw_websocket import BINARY, CLOSE, PING, TEXT, RawWebSocket, Watcher, frame
@@ -148,6 +151,25 @@ def test_a_flood_of_messages_ends_its_own_connection(page: RawWebSocket, watcher
     assert watcher.sees(3)
 
 
+def test_what_waits_for_a_page_is_bounded(wall: ScriptedWall, watcher: Watcher) -> None:
+    assert watcher.sees(1)
+    others = set(wall.watchers)
+    with contextlib.closing(RawWebSocket(wall.port)) as page:
+        wait_until(lambda: len(wall.watchers) > len(others), 10, "the page")
+
+        def tell() -> None:
+            for mine in set(wall.watchers) - others:
+                for _ in range(1000):
+                    mine.streams_changed()
+
+        wall.loop.call_soon_threadsafe(tell)
+        texts = 0
+        with contextlib.suppress(EOFError, ConnectionError):
+            while texts < 1000:
+                texts += page.receive()[0] == TEXT
+        assert texts < 1000
+
+
 def test_a_flood_of_bytes_ends_its_own_connection(wall: ScriptedWall, page: RawWebSocket) -> None:
     before = wall.counters.refused[Refused.FLOODED]
     page.send(frame(PING) * 100_000)
@@ -255,6 +277,17 @@ def test_a_stream_is_made_in_a_few_sizes_at_a_time(wall: ScriptedWall) -> None:
         page.close()
     assert refused == 2
     wait_until(lambda: wall.viewers("cam") == 1, 10, "the end of the other viewers")
+
+
+def test_pictures_come_by_https_to_a_page_that_only_reads(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.server(("localhost", LOOPBACK))
+    with scripted_wall(web_cert=str(pair.cert), web_key=str(pair.key)) as guarded:
+        guarded.announce({"cam": (640, 480)})
+        tls = ssl.create_default_context(cafile=tmp_path / "ca.pem")
+        with contextlib.closing(RawWebSocket(guarded.port, tls=tls)) as page:
+            page.say(type="subscribe", stream="cam")
+            assert sum(page.receive()[0] == BINARY for _ in range(12)) > 5
 
 
 def test_wrong_tokens_change_nothing_for_who_watches() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import ssl
 import struct
 import threading
 from typing import Final
@@ -55,8 +56,10 @@ class RawWebSocket:
         head: of the answer.
     """
 
-    def __init__(self, port: int, extra: str = "") -> None:
+    def __init__(self, port: int, extra: str = "", tls: ssl.SSLContext | None = None) -> None:
         self.sock = socket.create_connection(("127.0.0.1", port), scaled(30))
+        if tls is not None:
+            self.sock = tls.wrap_socket(self.sock, server_hostname="127.0.0.1")
         self.sock.sendall(upgrade(port, extra))
         self._reader = self.sock.makefile("rb")
         lines = []
