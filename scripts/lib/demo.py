@@ -170,7 +170,8 @@ class Demo:
             case EventKind.STATUS:
                 self._display.status(event.name, event.text)
             case EventKind.NOTE:
-                self._display.note(event.text if event.name == _PRODUCER else f"{event.name}: {event.text}")
+                by_its_name = event.name in (_PRODUCER, _WALL)  # they write it themselves
+                self._display.note(event.text if by_its_name else f"{event.name}: {event.text}")
             case EventKind.ENDED:
                 code = self._children[event.name].exit_code
                 if code != 0:

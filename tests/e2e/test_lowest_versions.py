@@ -16,7 +16,7 @@ import pytest
 from tests.support.timing import scaled
 
 ROOT: Final = Path(__file__).parents[2]
-# All that touches a third-party package, and a stream through a broker: that of the designs without touches none more.
+# All that touches a third-party package, and a stream through a broker (without one there are no others).
 TESTS: Final = (
     *("-m", "not brokerless"),
     "tests/unit/common/codec",
