@@ -25,6 +25,7 @@ from fanlight.consumer.wall.message import HEADER
 _SETTLE_S: Final = 2.0
 _READ_BYTES: Final = 64 * 1024
 _ACK_S: Final = 0.1
+_END_OF_PICTURE: Final = b"\xff\xd9\r\n"
 _TEXT: Final = 1
 _BINARY: Final = 2
 
@@ -65,10 +66,10 @@ class Client:
         yield from self._parsed()
 
     def _parsed(self) -> Iterator[int]:
-        """Of MJPEG: parts are counted by their boundaries."""
-        parts = self._buffer.count(b"\xff\xd9\r\n--")
+        """Of MJPEG: parts are counted by the ends of their pictures; what frames them differs."""
+        parts = self._buffer.count(_END_OF_PICTURE)
         if parts:
-            del self._buffer[: self._buffer.rfind(b"\xff\xd9\r\n--") + 6]
+            del self._buffer[: self._buffer.rfind(_END_OF_PICTURE) + len(_END_OF_PICTURE)]
         yield from [0] * parts
 
 

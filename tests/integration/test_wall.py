@@ -20,7 +20,7 @@ from fanlight.consumer.wall.server import WallServer
 from fanlight.consumer.wall.settings import WallSettings
 from scripts.lib.ports import free_ports
 from tests.support.broker import tcp_url
-from tests.support.commands import Command, running
+from tests.support.commands import Command, run, running
 from tests.support.fault_stream import Fading
 from tests.support.headers import header
 from tests.support.roles import as_user
@@ -184,6 +184,13 @@ def test_a_wall_that_may_not_read_ends_with_one_clear_line(broker_url: str) -> N
     with running("consumer.wall", "--url", url, "--listen", f":{port}") as command:
         assert command.wait() == 1
         assert "refused" in command.err.lines[-1].text.lower()
+
+
+def test_the_doctor_checks_what_a_wall_needs(broker_url: str) -> None:
+    code, command = run("consumer.wall", "--url", broker_url, "--doctor")
+    assert code == 0, command.out.text
+    assert "aiohttp and segno are installed" in command.out.text
+    assert run("consumer.wall", "--url", broker_url, "--stall", "3s")[0] == 2
 
 
 def test_without_a_broker_the_one_producer_is_the_wall(stream: str) -> None:

@@ -49,6 +49,7 @@ TESTED_ELSEWHERE: Final[dict[str, str]] = {
     "consumer/wall/__main__.py": "tests/integration/test_wall.py",
     "consumer/wall/broker_streams.py": "tests/integration/test_wall.py",
     "consumer/wall/cli.py": "tests/integration/test_wall.py",
+    "consumer/wall/doctor.py": "tests/integration/test_wall.py",
     "consumer/wall/source.py": "tests/integration/test_wall.py",
     "producer/__main__.py": "tests/e2e/test_commands.py",
     "consumer/doctor.py": "tests/integration/test_doctor.py",

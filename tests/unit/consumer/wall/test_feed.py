@@ -27,12 +27,16 @@ class _Fed:
 
     def __init__(self) -> None:
         self.failures: list[FanlightError] = []
-        self.feed = Feed("cam", ScriptedSource, count(1), MAX_AGE_NS, lambda _, error: self._failed(error))
+        self.feed = Feed(
+            "cam",
+            ScriptedSource,
+            count(1),
+            MAX_AGE_NS,
+            lambda _, error: self.failures.append(error),
+            lambda call: call(),
+        )
         assert isinstance(self.feed.source, ScriptedSource)
         self.source = self.feed.source
-
-    def _failed(self, error: FanlightError) -> None:
-        self.failures.append(error)
 
     def deliver(self, *frames: EncodedFrame) -> None:
         for each in frames:
@@ -192,5 +196,6 @@ def test_nothing_is_passed_on_after_the_end() -> None:
         fed.feed.want_key()
         assert queue.take(clock.monotonic_ns()) is None
         assert fed.source.key_requests == 0
+        assert fed.source.stopped
 
     _on_loop(test)
