@@ -20,7 +20,7 @@ class WallCounters:
     """Those of one gateway, since it started. The event loop counts; any thread may read.
 
     Attributes:
-        frames, bytes: sent to pages, and handed to the kernel.
+        frames, bytes: written to the sockets of pages.
         delays: from the arrival of a frame to that, in seconds.
         drops: of viewers that have gone, by reason.
         cut_off: players that stopped reading.
@@ -47,7 +47,7 @@ class PageCounters:
         self._reports: dict[str, Report] = {}
 
     def sent(self, size_bytes: int, delay_ns: int | None) -> None:
-        """A frame was handed to the kernel, this long after it came; None for one that came before."""
+        """A frame is written, this long after it came; None for one that came before the page joined."""
         self._wall.frames += 1
         self._wall.bytes += size_bytes
         if delay_ns is not None:
