@@ -20,19 +20,19 @@ class WallCounters:
     """Those of one gateway, since it started. The event loop counts; any thread may read.
 
     Attributes:
-        frames, bytes: sent to pages, and handed to the kernel.
+        frames, bytes: written to the sockets of pages.
         delays: from the arrival of a frame to that, in seconds.
         drops: of viewers that have gone, by reason.
         cut_off: players that stopped reading.
         held: times that a page did not acknowledge for too long.
-        key_requests: of streams that are not received any more.
+        key_requests, overrun: of streams that are not received any more; see `Feed`.
         shown, dropped: frames, as pages report them.
         refused: requests and connections, by reason.
     """
 
     def __init__(self) -> None:
         self.frames = self.bytes = self.held = self.key_requests = self.shown = self.dropped = 0
-        self.cut_off = 0
+        self.cut_off = self.overrun = 0
         self.delays = Histogram(DELAY_BOUNDS_S)
         self.drops: Counter[Drop] = Counter()
         self.refused: Counter[Refused] = Counter()
@@ -47,7 +47,7 @@ class PageCounters:
         self._reports: dict[str, Report] = {}
 
     def sent(self, size_bytes: int, delay_ns: int | None) -> None:
-        """A frame was handed to the kernel, this long after it came; None for one that came before."""
+        """A frame is written, this long after it came; None for one that came before the page joined."""
         self._wall.frames += 1
         self._wall.bytes += size_bytes
         if delay_ns is not None:
