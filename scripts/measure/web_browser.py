@@ -1,4 +1,4 @@
-"""The wall's page in a real Chromium: age of the pictures, skew of two pages, a slow line, growth of memory."""
+"""The wall's page in a real Chromium: age, skew of two pages, a slow line, growth of memory."""
 
 from __future__ import annotations
 
