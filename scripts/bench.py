@@ -31,6 +31,7 @@ from scripts.measure import (  # noqa: E402
     report,
     single,
     viewers,
+    web,
     web_browser,
 )
 from scripts.measure.goals import Score, to_csv  # noqa: E402
@@ -80,6 +81,10 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--repeats", type=int, default=5, help="of the start-up runs (default: 5)")
     _add_designs(ways)
     _add_fanout(ways)
+    pages = ways.add_parser("web", help="the wall's gateway under clients that only read, and peers")
+    pages.add_argument("--clients", nargs="+", type=int, default=web.CLIENTS, metavar="N")
+    pages.add_argument("--seconds", type=float, default=20.0, help="of a window (default: 20)")
+    pages.add_argument("--webgear", metavar="PYTHON", help="the Python of an environment with VidGear")
     page = ways.add_parser("web-browser", help="the wall's page in Chromium: age, skew, growth of memory")
     page.add_argument(
         "--seconds", type=float, default=10.0, help="that each case is measured (default: 10)"
@@ -170,6 +175,18 @@ def _designs(arguments: argparse.Namespace, node: PrivateNode, results: Path) ->
     return 0 if ended and agree and not study.failed else 1
 
 
+def _web(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> int:
+    footage = clip.repeated(results / "clip.mp4", arguments.seconds + 60)
+    plan = web.Plan(arguments.clients, arguments.seconds, arguments.webgear)
+    bench = web.Web(plan, results, footage, node.url, partial(print, flush=True))
+    with contextlib.suppress(KeyboardInterrupt):  # What is done is kept.
+        bench.run()
+    table = bench.score.table()
+    (results / "summary.md").write_text(table + "\n")
+    print(table)
+    return 1 if bench.score.missed() else 0
+
+
 def _drops(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> int:
     footage = clip.repeated(results / "clip.mp4", arguments.seconds + 90, (640, 480))
     drops.run(
@@ -215,7 +232,7 @@ def _web_browser(arguments: argparse.Namespace, node: PrivateNode, results: Path
     return 1 if score.missed() else 0
 
 
-_MORE = {"designs": _designs, "drops": _drops, "fanout": _fanout, "web-browser": _web_browser}
+_MORE = {"web": _web, "designs": _designs, "drops": _drops, "fanout": _fanout, "web-browser": _web_browser}
 
 
 def _ensure(program: str, *packages: str) -> bool:

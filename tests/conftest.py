@@ -10,24 +10,33 @@ from typing import TypeVar
 import pytest
 from hypothesis import settings
 
-from tests.support.broker import broker_url, private_node, stream, url
+from tests.support.broker import broker_url, settled_node, stream, url
 
-__all__ = ["broker_url", "private_node", "stream", "url"]
+__all__ = ["broker_url", "settled_node", "stream", "url"]
 
 _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
 # A machine under load is slow at any example; examples that hang end with the test's time limit.
 settings.register_profile("fanlight", deadline=None)
 settings.load_profile("fanlight")
 
-# Under `nohup` it is ignored, and by all that the tests start: tests of it would test nothing.
+# Under `nohup` and in the background of a shell they are ignored, and by all that the tests start: tests of
+# them would test nothing.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "docker: needs a Docker engine with Compose, and port 5672")
-    config.addinivalue_line("markers", "brokerless: runs a design without a broker: once is enough")
+    config.addinivalue_line("markers", "brokerless: does without the shared broker: once is enough")
+    config.addinivalue_line("markers", "private: has a node of its own (set here, by the fixture)")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "private_node" in getattr(item, "fixturenames", ()):
+            item.add_marker("private")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -29,7 +29,10 @@ _RANDOM: Final = re.compile(r".{16}|(?=.*[a-z])(?=.*[A-Z])(?=.*\d).{8}", re.DOTA
 # Times are no secrets, and what is asked of the broker should be seen.
 _TIME: Final = re.compile(r"(?:heartbeat|\w*timeout)=\d{1,9}")
 _LAST_WORD: Final = re.compile(r"""[^\s='"(,]*$""")
+_ANY: Final = re.compile(r".*", re.DOTALL)
 _LOGINS: Final = ("amqp://", "amqps://")
+# What precedes `://` elsewhere may be a user, and what follows it a password.
+_WITH_PATHS: Final = ("http://", "https://", "rtsp://", "rtsps://", "rtmp://", "rtmps://")
 
 
 def without_secrets(text: str) -> str:
@@ -51,7 +54,7 @@ def url_without_secrets(value: str) -> str:
     if scheme is None:
         path, question, query = _LOGIN_ALONE.sub(f"{_HIDDEN}@", value).partition("?")
         return path + question + (_query(query) if "=" in query else query)
-    return _url(value[: scheme.start()], scheme[0], value[scheme.end() :])
+    return _url(value[: scheme.start()], scheme[0], value[scheme.end() :], word=_ANY)
 
 
 def _end_of_url(text: str, scheme: re.Match[str]) -> int:
@@ -67,11 +70,11 @@ def _end_of_url(text: str, scheme: re.Match[str]) -> int:
     return last_at if characters is None else characters.end()
 
 
-def _url(before: str, scheme: str, rest: str) -> str:
-    word = _LAST_WORD.search(before)
-    if word is not None and ":" in word[0] and "@" in rest:
+def _url(before: str, scheme: str, rest: str, word: re.Pattern[str] = _LAST_WORD) -> str:
+    last = word.search(before)
+    if last is not None and ":" in last[0] and "@" in rest:
         # FFmpeg's `cache:http://`, or a password with `://` in it, as in `USER:PASS://WORD@HOST`.
-        before, scheme = before[: word.start()], f"{_HIDDEN}://"
+        before, scheme = before[: last.start()], f"{_HIDDEN}://"
     return _LOGIN.sub(f"{_HIDDEN}@", before) + scheme + _authority_and_path(scheme.lower(), rest)
 
 
@@ -92,7 +95,8 @@ def _authority_and_path(scheme: str, rest: str) -> str:
 def _before_path(authority: str, scheme: str) -> bool:
     """Whether it ends with the hosts, although an @ follows, and not within `USER:12/3@4/5@HOST`."""
     login, _, hosts = authority.rpartition("@")
-    named = "." in hosts or hosts.startswith(("[", "localhost")) or not (login or ":" in hosts)
+    alone = scheme in _WITH_PATHS and not (login or ":" in hosts)
+    named = "." in hosts or hosts.startswith(("[", "localhost")) or alone
     return named and scheme not in _LOGINS and _HOSTS.fullmatch(hosts) is not None
 
 

@@ -59,8 +59,10 @@ def open_sink(spec: SinkSpec, context: SinkContext) -> Sink:
 
             return PipeSink(path, context.settings.max_age_s)
         case SinkSpec("web", str(address)):
-            from fanlight.consumer.sinks.web import WebSink
+            from fanlight.consumer.wall.packages import wall_packages
 
+            with wall_packages():
+                from fanlight.consumer.sinks.web import WebSink
             return WebSink(context, address)
         case SinkSpec("trace", str(path)):
             from fanlight.consumer.sinks.trace import TraceSink

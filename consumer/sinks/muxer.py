@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 import av
+from av.container import OutputContainer
+from av.video.stream import VideoStream
 
 from fanlight.common import codec
 from fanlight.common.model.errors import SinkError
@@ -42,6 +44,22 @@ def require_codec(path: Path, codec: Codec) -> None:
     """Raises SinkError if this kind of file cannot hold the codec."""
     if codec is Codec.PNG and path.suffix.lower() == ".mkv":
         raise SinkError(f"{path} cannot hold png: record to a file that ends in .mp4")
+
+
+def add_track(container: OutputContainer, header: FrameHeader) -> VideoStream:
+    """Add a track for bodies like this one, in ticks of `TIME_BASE`."""
+    track = _TRACKS[header.codec]
+    # 4:2:0 needs even sizes; the encoder pads an odd one by a pixel, and MP4 has no crop.
+    padded = track == "h264"
+    stream = container.add_mux_stream(
+        track,
+        rate=rate_fraction(header.fps),
+        width=header.width + (header.width % 2 if padded else 0),
+        height=header.height + (header.height % 2 if padded else 0),
+        time_base=TIME_BASE,
+    )
+    assert isinstance(stream, VideoStream)  # noqa: S101 - since all codecs are
+    return stream
 
 
 class Timeline:
@@ -94,14 +112,7 @@ class Muxer:
         if suffix == ".mp4":
             options = {**_MP4, "movflags": _MP4_FLAGS + ("+frag_keyframe" if inter_coded else "")}
         self._container = av.open(file, "w", format=FORMATS[suffix], options=options)
-        # 4:2:0 needs even sizes; the encoder pads an odd one by a pixel, and MP4 has no crop.
-        self._stream = self._container.add_mux_stream(
-            _TRACKS[header.codec],
-            rate=rate_fraction(header.fps),
-            width=header.width + (header.width % 2 if inter_coded else 0),
-            height=header.height + (header.height % 2 if inter_coded else 0),
-            time_base=TIME_BASE,
-        )
+        self._stream = add_track(self._container, header)
         # MP4 keeps `creation_time` in seconds; `date` is a text.
         began = datetime.fromtimestamp(header.capture_ns / 1e9, UTC).isoformat()
         self._container.metadata.update({"creation_time": began, "date": began})

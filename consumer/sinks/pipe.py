@@ -26,8 +26,7 @@ _MAX_BYTES: Final = 16 * 1024 * 1024
 # A pipe that is ready takes so much without waiting, whether or not its descriptor is non-blocking.
 _CHUNK_BYTES: Final = select.PIPE_BUF
 _POLL_MS: Final = 100
-# So often the writer waits for its reader once the consumer ends.
-_LAST_POLLS: Final = 5
+_PATIENCE_S: Final = 0.5
 
 
 class PipeSink(Sink):
@@ -37,11 +36,14 @@ class PipeSink(Sink):
     What the reader has not begun to take within `max_age_s` is left out up to the next keyframe, counted
     and logged.
 
+    Args:
+        patience_s: how long the writer waits for its reader when the consumer ends.
+
     Raises:
         ConfigError: FILE cannot be written, or standard output is a terminal.
     """
 
-    def __init__(self, path: str, max_age_s: float) -> None:
+    def __init__(self, path: str, max_age_s: float, patience_s: float = _PATIENCE_S) -> None:
         self._path = path
         self._max_age_ns = int(max_age_s * 1e9)
         self._format = _Format(path)
@@ -52,7 +54,7 @@ class PipeSink(Sink):
         self._readers.register(self._descriptor, 0)
         self._queue = FrameQueue(_MAX_FRAMES, _MAX_BYTES)
         self._closing = threading.Event()
-        self._last_polls = _LAST_POLLS
+        self._last_polls = round(patience_s * 1000 / _POLL_MS)
         self._left_out = self._reported = 0
         self._limiter = RateLimiter()
         self._log = LimitedLog(_LOG)

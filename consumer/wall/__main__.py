@@ -7,7 +7,7 @@ from fanlight.common.runtime import start
 
 def main() -> int:
     """Run the command with the arguments of this process; returns the exit code."""
-    return start.run("wall", _run)
+    return start.run("wall", _run, packages="'.[wall]'")
 
 
 def _run() -> int:

@@ -135,7 +135,7 @@ class Acceptor:
             sock.close()
             return
         connection = self._connections.add(
-            address[0], self._server, partial(self._limiter.release, peer), now_ns
+            peer or address[0], self._server, partial(self._limiter.release, peer), now_ns
         )
         task = asyncio.get_running_loop().create_task(self._connect(sock, connection, now_ns))
         connection.handshake = task

@@ -25,7 +25,6 @@ _OPEN: Final = ("/static/", "/healthz")
 POLICY: Final = "; ".join(
     (
         "default-src 'self'",
-        "img-src 'self' blob: data:",
         "media-src 'self' blob:",
         "object-src 'none'",
         "frame-ancestors 'none'",
@@ -43,7 +42,7 @@ _HEADERS: Final = {
     hdrs.SERVER: "fanlight",
 }
 
-_TOO_MANY: Final = Refusal(Refused.REQUESTS, 429, "too many requests over this connection")
+_TOO_MANY: Final = Refusal(Refused.REQUESTS, 429, "too many requests from this address")
 _HOST: Final = Refusal(Refused.HOST, 421, "this is no name of this gateway: --web-host NAME adds one")
 _ORIGIN: Final = Refusal(Refused.ORIGIN, 403, "a page of another site may not use this gateway")
 

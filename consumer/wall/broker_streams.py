@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -12,7 +11,7 @@ from fanlight.common.model.errors import FanlightError
 from fanlight.common.model.frame import Codec
 from fanlight.consumer.wall.settings import WallSettings
 from fanlight.consumer.wall.source import Subscription
-from fanlight.consumer.wall.streams import Streams
+from fanlight.consumer.wall.streams import GRACE_S, Streams
 
 _STOP_S: Final = 1.0
 
@@ -24,13 +23,20 @@ class BrokerStreams(Streams):
         on_failed: called, on any thread, if the directory cannot be received.
     """
 
-    def __init__(self, settings: WallSettings, on_failed: Callable[[FanlightError], None]) -> None:
-        super().__init__(settings, lambda stream, *report: Subscription(stream, settings, *report))
-        loop = asyncio.get_running_loop()
+    def __init__(
+        self,
+        settings: WallSettings,
+        on_failed: Callable[[FanlightError], None],
+        *,
+        grace_s: float = GRACE_S,
+    ) -> None:
+        super().__init__(
+            settings, lambda stream, *report: Subscription(stream, settings, *report), grace_s=grace_s
+        )
 
         def on_change(live: tuple[Announcement, ...]) -> None:
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(self.announced, live)
+            if not self.loop.is_closed():
+                self.loop.call_soon_threadsafe(self.announced, live)
 
         self._directory = transport.directory(
             settings.url,
@@ -49,7 +55,7 @@ class BrokerStreams(Streams):
         super().announced(tuple(sorted((*live, *named), key=lambda each: each.stream)))
 
     async def stop(self) -> None:
-        stopping = asyncio.get_running_loop().run_in_executor(None, self._directory.stop, _STOP_S)
+        stopping = self.loop.run_in_executor(None, self._directory.stop, _STOP_S)
         await super().stop()
         await stopping
 

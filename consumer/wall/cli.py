@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from fanlight.common.model.errors import FanlightError
+from fanlight.common.model.errors import ConfigError, FanlightError
+from fanlight.common.model.units import duration_text
 from fanlight.common.observe import monitored
 from fanlight.common.runtime.main import command_line
 from fanlight.common.runtime.memory import lean_process
 from fanlight.common.runtime.settings import Operation
 from fanlight.common.runtime.signals import StopSignals
+from fanlight.consumer.wall.packages import wall_packages
 from fanlight.consumer.wall.settings import WallSettings
 
 if TYPE_CHECKING:
@@ -35,9 +37,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(settings: WallSettings, operation: Operation) -> int | None:
-    from fanlight.consumer.wall.broker_streams import BrokerStreams
-    from fanlight.consumer.wall.metrics import add_wall_metrics, wall_health
-    from fanlight.consumer.wall.server import WallServer
+    if operation.doctor:
+        from fanlight.consumer.wall.doctor import examine
+
+        return examine(settings)
+    if operation.stall_s is not None:
+        raise ConfigError(
+            "--stall", duration_text(operation.stall_s), "the wall is healthy while it serves"
+        )
+    with wall_packages():
+        from fanlight.consumer.wall.broker_streams import BrokerStreams
+        from fanlight.consumer.wall.metrics import add_wall_metrics, wall_health
+        from fanlight.consumer.wall.server import WallServer
 
     made: list[Streams] = []
 

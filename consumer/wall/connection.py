@@ -10,13 +10,13 @@ from typing import Final, cast
 
 from fanlight.common.clock import monotonic_ns
 from fanlight.common.transport.tcp import sockets
-from fanlight.consumer.wall.limits import Allowance, Refused
+from fanlight.consumer.wall.limits import Allowance, Allowances, Refused
 
 MOST_CONNECTIONS: Final = 1024
 REQUEST_S: Final = 10.0
-# A page asks for its parts, and then acknowledges what it receives; a player asks once.
-REQUESTS_AT_ONCE: Final = 100
-REQUESTS_PER_S: Final = 50
+# Of one address. A page asks for its parts, and then acknowledges what it receives; a player asks once.
+REQUESTS_AT_ONCE: Final = 600
+REQUESTS_PER_S: Final = 100
 BYTES_AT_ONCE: Final = 128 * 1024
 BYTES_PER_S: Final = 16 * 1024
 
@@ -40,6 +40,7 @@ class Connections:
         self._request_ns = round(request_s * 1e9)
         self.most = sockets.most_connections(most)
         self._all: set[Connection] = set()
+        self._requests = Allowances(REQUESTS_AT_ONCE, REQUESTS_PER_S)
         self._idle: dict[Connection, int] = {}  # since when; the oldest is first
 
     def __len__(self) -> int:
@@ -92,6 +93,10 @@ class Connections:
         for connection in list(self._all):
             connection.abort()
 
+    def allows_request(self, peer: str) -> bool:
+        now_ns = monotonic_ns()
+        return self._requests.of(peer, now_ns).take(now_ns)
+
     def began(self, connection: Connection) -> None:
         """A request was let in."""
         self._idle.pop(connection, None)
@@ -110,7 +115,7 @@ class Connection(asyncio.Protocol):
     """Passes on what comes to the protocol of the server, within the limits.
 
     Attributes:
-        peer: the IP address at its other end.
+        peer: the address at its other end, or under IPv6 its network of 64 bits.
         session: of the cookie with which its current request was let in; None without.
         closing: whether it was aborted, or is lost.
         handshake: the task that makes its transport; it is cancelled with the connection.
@@ -133,11 +138,10 @@ class Connection(asyncio.Protocol):
         self._release = release
         self._transport: asyncio.Transport | None = None
         self._bytes = Allowance(BYTES_AT_ONCE, BYTES_PER_S, now_ns)
-        self._requests = Allowance(REQUESTS_AT_ONCE, REQUESTS_PER_S, now_ns)
 
     def allows_request(self) -> bool:
-        """Count a request; False if there are too many."""
-        return self._requests.take(monotonic_ns())
+        """Count a request; False if there are too many from its address."""
+        return self._owner.allows_request(self.peer)
 
     @contextmanager
     def serving(self, session: str | None) -> Iterator[None]:

@@ -12,16 +12,14 @@ from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader
 from fanlight.common.model.freshness import ANSWERED_INTERVAL_NS, KEYFRAME_REQUEST_INTERVAL_NS
 from fanlight.consumer.wall.message import As
 from fanlight.consumer.wall.source import OnFrame, Source
-from fanlight.consumer.wall.track import Track
-from fanlight.consumer.wall.viewer_queue import ViewerQueue
+from fanlight.consumer.wall.track import Chain, Post, Track
+from fanlight.consumer.wall.viewer_queue import LiveFrame, ViewerQueue
 
 # Without a frame for this long, or for some intervals of a slower stream, its picture stands still.
 _STILL_NS: Final = 1_000_000_000
 _STILL_FRAMES: Final = 3
 # Each size has a decoder and an encoder of its own.
 MOST_SIZES: Final = 6
-# The base of what a new track begins with.
-_MOST_BASE_FRAMES: Final = 64
 
 MakeSource = Callable[[str, OnFrame, Callable[[FanlightError], None]], Source]
 
@@ -46,6 +44,7 @@ class Feed:
         make_source: called with functions for frames and for a failure, which any thread may call.
         numbers: ids for tracks.
         on_failed: called, on the loop, if the stream cannot be received.
+        in_background: runs a function that waits, such as for the end of a thread.
 
     Attributes:
         state: whether frames come, as of the last `check`.
@@ -58,14 +57,16 @@ class Feed:
         numbers: Iterator[int],
         max_age_ns: int,
         on_failed: Callable[[Feed, FanlightError], None],
+        in_background: Post,
     ) -> None:
         self.stream = stream
         self._loop = asyncio.get_running_loop()
         self._numbers = numbers
         self._max_age_ns = max_age_ns
         self._on_failed = on_failed
+        self._in_background = in_background
         self._tracks: dict[tuple[As, tuple[int, int] | None], Track] = {}
-        self._base: list[tuple[EncodedFrame, int, bool, int]] = []
+        self._chain = Chain(max_age_ns)
         self._last: FrameHeader | None = None
         self._last_ns = 0
         self._asked_ns: int | None = None
@@ -99,9 +100,10 @@ class Feed:
                 max_age_ns=self._max_age_ns,
                 want_key=self.want_key,
                 post=self._post,
+                in_background=self._in_background,
             )
-            for frame in self._base:
-                track.offer(*frame)
+            for live in self._chain.fresh(clock.wall_ns()):
+                track.offer(live)
         queue = ViewerQueue(self.want_key, on_ready)
         track.join(queue)
         return queue
@@ -141,29 +143,26 @@ class Feed:
         return True
 
     def stop(self) -> None:
-        """Send nothing more. The source is stopped by the caller, since that may take a moment."""
+        """Send nothing more, and end the source."""
         self._stopped = True
         if self._asking is not None:
             self._asking.cancel()
         for track in self._tracks.values():
             track.stop()
+        self._in_background(self.source.stop)
 
     def deliver(self, frame: EncodedFrame, gateway_ns: int, arrived_ns: int) -> None:
         """A frame of the source, in order; `arrived_ns` is monotonic."""
         if self._stopped:
             return
         header = frame.header
-        discontinuity = self._breaks(header)
+        live = LiveFrame(frame, gateway_ns, self._breaks(header), arrived_ns=arrived_ns)
         self._last, self._last_ns = header, arrived_ns
         if header.key:
-            self._base.clear()
             self._answered()
-        if header.key or self._base:
-            self._base.append((frame, gateway_ns, discontinuity, arrived_ns))
-            if len(self._base) > _MOST_BASE_FRAMES:
-                self._base.clear()
+        self._chain.add(live)
         for track in self._tracks.values():
-            track.offer(frame, gateway_ns, discontinuity, arrived_ns)
+            track.offer(live)
 
     def _breaks(self, header: FrameHeader) -> bool:
         """Whether decoders have to be reset before this frame."""

@@ -57,28 +57,39 @@ class Allowance:
         self._left -= many
         return True
 
-    def full(self, now_ns: int) -> bool:
-        return self.left(now_ns) >= self._at_once
+
+class Allowances:
+    """One for each address. Memory is bounded: that of the latest addresses is kept.
+
+    Args:
+        at_once, per_s: see `Allowance`.
+    """
+
+    def __init__(self, at_once: float, per_s: float) -> None:
+        self._at_once = at_once
+        self._per_s = per_s
+        self._of: dict[str, Allowance] = {}
+
+    def of(self, address: str, now_ns: int) -> Allowance:
+        found = self._of.pop(address, None) or Allowance(self._at_once, self._per_s, now_ns)
+        self._of[address] = found  # the latest is last
+        if len(self._of) > _MOST_ADDRESSES:
+            del self._of[next(iter(self._of))]
+        return found
 
 
 class AttemptLimiter:
-    """Limits wrong tokens, by address and in total. Memory is bounded."""
+    """Limits wrong tokens, by address and in total."""
 
     def __init__(self, now_ns: int) -> None:
         self._total = Allowance(ATTEMPTS_AT_ONCE_IN_TOTAL, ATTEMPTS_PER_S_IN_TOTAL, now_ns)
-        self._peers: dict[str, Allowance] = {}
+        self._by_address = Allowances(ATTEMPTS_AT_ONCE, 1 / ATTEMPT_INTERVAL_S)
 
-    def allows(self, peer: str, now_ns: int) -> bool:
+    def allows(self, address: str, now_ns: int) -> bool:
         """Whether a token from there may be compared now."""
-        known = self._peers.get(peer)
-        return self._total.left(now_ns) >= 1 and (known is None or known.left(now_ns) >= 1)
+        return self._total.left(now_ns) >= 1 and self._by_address.of(address, now_ns).left(now_ns) >= 1
 
-    def failed(self, peer: str, now_ns: int) -> None:
+    def failed(self, address: str, now_ns: int) -> None:
         """A token from there was wrong."""
-        known = self._peers.pop(peer, None) or Allowance(ATTEMPTS_AT_ONCE, 1 / ATTEMPT_INTERVAL_S, now_ns)
-        self._peers[peer] = known  # the latest is last
-        known.take(now_ns)
         self._total.take(now_ns)
-        if len(self._peers) > _MOST_ADDRESSES:
-            # One that has tried nothing for the longest time; the total limits those who come back.
-            del self._peers[next(iter(self._peers))]
+        self._by_address.of(address, now_ns).take(now_ns)

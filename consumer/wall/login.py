@@ -21,6 +21,7 @@ from urllib.parse import parse_qs, quote
 from aiohttp import hdrs, web
 
 from fanlight.common.clock import monotonic_ns
+from fanlight.common.transport.tcp.connection_limiter import peer_of
 from fanlight.consumer.wall.limits import ATTEMPT_INTERVAL_S, AttemptLimiter, Refused
 from fanlight.consumer.wall.refusals import Refusal, Refusals
 from fanlight.consumer.wall.sessions import SESSION_S, Sessions
@@ -81,15 +82,18 @@ class Login:
             return None
         if given is None and "text/html" in request.headers.get(hdrs.ACCEPT, ""):
             return _to_login(request)
-        answer = self._refusals.answer(request, refusal)
         # Players send the token once they are asked; a browser would ask with a window of its own.
         if request.path.startswith(_PLAYERS) and "Sec-Fetch-Mode" not in request.headers:
+            if given is not None:
+                self._refusals.count(request, refusal)
+            answer = refusal.answer()
             answer.headers[hdrs.WWW_AUTHENTICATE] = _CHALLENGE
-        return answer
+            return answer
+        return self._refusals.answer(request, refusal)
 
     def _wrong(self, request: web.Request, given: str) -> Refusal | None:
         """Why a token is not accepted; None if it is."""
-        peer, now_ns = request.remote or "", monotonic_ns()
+        peer, now_ns = _peer(request), monotonic_ns()
         if not self._attempts.allows(peer, now_ns):
             return _TOO_MANY
         if hmac.compare_digest(given.encode(errors="replace"), self._token):
@@ -127,6 +131,12 @@ class Login:
             self._end_session(session)
             response.del_cookie(self._cookie, path="/", secure=self._tls, httponly=True, samesite="Strict")
         return response
+
+
+def _peer(request: web.Request) -> str:
+    """The address under which attempts are counted; under IPv6 its network."""
+    address = request.remote
+    return "" if address is None else peer_of(address) or address
 
 
 def _token_in(authorization: str) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 from aiohttp import web
@@ -20,6 +21,7 @@ from fanlight.common.model.frame import STREAM_NAME, Codec, EncodedFrame
 from fanlight.consumer.sinks.transport_stream import TransportStream
 from fanlight.consumer.wall.remux import Fragmenter
 from fanlight.consumer.wall.socket_buffers import limit_buffers
+from fanlight.consumer.wall.stall import StallTimer
 from fanlight.consumer.wall.streams import Form, Streams
 from fanlight.consumer.wall.viewer_queue import LiveFrame, ViewerQueue
 
@@ -27,7 +29,6 @@ _LOG: Final = logging.getLogger(__name__)
 
 STALLED_S: Final = 5.0
 ENDED_S: Final = 5.0
-_PIECE_BYTES: Final = 64 * 1024
 _ENDED_FRAMES: Final = 3
 # While no frame comes, nothing tells that a reader has gone but its socket.
 _LOOK_S: Final = 0.5
@@ -108,33 +109,36 @@ class Kind(NamedTuple):
 
     Attributes:
         make: None for one picture.
+        h264_only: whether it holds no JPEGs.
     """
 
     content_type: str
     form: Form
     make: Callable[[], Body] | None
+    h264_only: bool = False
 
 
 KINDS: Final = {
     "mp4": Kind("video/mp4", Form.FRAMES, Mp4Body),
-    "ts": Kind("video/mp2t", Form.FRAMES, TransportBody),
-    "h264": Kind("video/h264", Form.FRAMES, AnnexB),
+    "ts": Kind("video/mp2t", Form.FRAMES, TransportBody, h264_only=True),
+    "h264": Kind("video/h264", Form.FRAMES, AnnexB, h264_only=True),
     "mjpg": Kind(f"multipart/x-mixed-replace; boundary={_BOUNDARY}", Form.JPEG, MultipartBody),
     "jpg": Kind("image/jpeg", Form.JPEG, None),
 }
 _ENDINGS: Final = ", ".join(f".{ending}" for ending in KINDS)
 
 
-def add_routes(router: web.UrlDispatcher, streams: Streams) -> None:
-    """Serve all streams to players."""
-    router.add_get("/s/{file}", Players(streams).serve)
+def serve_players(application: web.Application, players: Players) -> None:
+    """Serve all streams by URL."""
+    application.router.add_get("/s/{file}", players.serve)
+    application.on_shutdown.append(players.end)
 
 
 class Players:
     """Belongs to the event loop.
 
     Args:
-        stalled_s: a reader that takes no piece of a frame for so long is cut off.
+        stalled_s: a reader that takes nothing for so long is cut off.
         ended_s: a response ends if no frame comes for so long, or for some intervals of a slower stream.
     """
 
@@ -142,6 +146,7 @@ class Players:
         self._streams = streams
         self._stalled_s = stalled_s
         self._ended_s = ended_s
+        self._queues: set[ViewerQueue] = set()
         self._log = LimitedLog(_LOG)
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
@@ -153,17 +158,24 @@ class Players:
                 text=f"there are only /s/NAME with one of {_ENDINGS}\n", headers=_HEADERS
             )
         max_size = _max_size(request, kind)
+        if request.method == "HEAD" and any(each.stream == stream for each in self._streams.live):
+            return web.Response(headers={**_HEADERS, "Content-Type": kind.content_type})
         try:
             queue = self._streams.join(stream, kind.form, max_size)
         except FanlightError as error:
             raise web.HTTPNotFound(text=f"{error}\n", headers=_HEADERS) from None
+        self._queues.add(queue)
         try:
-            if request.method == "HEAD":
-                return web.Response(headers={**_HEADERS, "Content-Type": kind.content_type})
             viewer = Viewer(self._streams, stream, queue, request, self._ended_s)
             return await self._respond(viewer, kind)
         finally:
+            self._queues.discard(queue)
             self._streams.leave(queue)
+
+    async def end(self, _application: web.Application) -> None:
+        """The gateway ends: so do all responses."""
+        for queue in self._queues:
+            queue.end(StreamEnded("the wall was stopped"))
 
     async def _respond(self, viewer: Viewer, kind: Kind) -> web.StreamResponse:
         try:
@@ -174,19 +186,19 @@ class Players:
             headers = {**_HEADERS, **_picture_headers(first)}
             return web.Response(body=first.frame.body, headers=headers)
         codec = first.frame.header.codec
-        if kind.form is Form.FRAMES and codec is not Codec.H264:
+        if kind.h264_only and codec is not Codec.H264:
             raise web.HTTPNotAcceptable(text=viewer.without_h264(), headers=_HEADERS)
         response = web.StreamResponse(headers={**_HEADERS, "Content-Type": kind.content_type})
         await response.prepare(viewer.request)
         limit_buffers(viewer.request.transport)
         body = kind.make()
+        stall = StallTimer(viewer.waiting, self._stalled_s, partial(self._cut_off, viewer.request))
         try:
             await self._send_all(viewer, body, response, first)
-        except TimeoutError:
-            self._cut_off(viewer.request)
         except (FanlightError, ConnectionError):
             pass  # the end of the stream, or of its reader
         finally:
+            stall.cancel()
             body.close()
         return response
 
@@ -195,13 +207,12 @@ class Players:
     ) -> None:
         while True:
             try:
-                data = memoryview(body.add(viewer.without_wait(live)))
+                data = body.add(viewer.without_wait(live))
             except DecodeError:
                 viewer.queue.clear()
             else:
-                for at in range(0, len(data), _PIECE_BYTES):
-                    async with asyncio.timeout(self._stalled_s):
-                        await response.write(data[at : at + _PIECE_BYTES])
+                await response.write(data)
+                viewer.written += 1
             live = await viewer.next()
 
     def _cut_off(self, request: web.Request) -> None:
@@ -214,7 +225,11 @@ class Players:
 
 
 class Viewer:
-    """One reader of one stream."""
+    """One reader of one stream.
+
+    Attributes:
+        written: number of frames that were passed to its connection.
+    """
 
     def __init__(
         self, streams: Streams, stream: str, queue: ViewerQueue, request: web.Request, ended_s: float
@@ -224,8 +239,14 @@ class Viewer:
         self._stream = stream
         self.queue = queue
         self.request = request
+        self.written = 0
         self._joined_ns = clock.wall_ns()
         self._fps = next((each.fps for each in streams.live if each.stream == stream), 30.0)
+
+    def waiting(self) -> tuple[int, int]:
+        """Frames written, and bytes that its connection has not taken yet."""
+        transport = self.request.transport
+        return self.written, 0 if transport is None else transport.get_write_buffer_size()
 
     async def next(self) -> LiveFrame:
         """The next frame.
@@ -268,7 +289,7 @@ class Viewer:
         name = self._stream
         return (
             f"stream {name} is not encoded as H.264, which this format needs: "
-            f"/s/{name}.mjpg and /s/{name}.jpg are there, or give its producer --codec h264\n"
+            f"/s/{name}.mp4 and /s/{name}.mjpg are there, or give its producer --codec h264\n"
         )
 
 

@@ -31,6 +31,12 @@ class Refusal:
     status: int
     text: str
 
+    def answer(self) -> web.Response:
+        response = web.Response(status=self.status, text=f"{self.text}\n")
+        if self.status == 429:
+            response.headers[hdrs.RETRY_AFTER] = str(ATTEMPT_INTERVAL_S)
+        return response
+
 
 class Refusals:
     """Those of one gateway."""
@@ -46,11 +52,9 @@ class Refusals:
         )
 
     def answer(self, request: web.Request, refusal: Refusal) -> web.Response:
+        """Count, and answer."""
         self.count(request, refusal)
-        response = web.Response(status=refusal.status, text=f"{refusal.text}\n")
-        if refusal.status == 429:
-            response.headers[hdrs.RETRY_AFTER] = str(ATTEMPT_INTERVAL_S)
-        return response
+        return refusal.answer()
 
 
 class ServerLog(logging.LoggerAdapter[logging.Logger]):

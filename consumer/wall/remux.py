@@ -1,4 +1,4 @@
-"""Fragmented MP4 of H.264, without encoding: one fragment per frame, written as soon as the frame comes.
+"""Fragmented MP4 of H.264 or JPEGs, without encoding: one fragment per frame, written as soon as it comes.
 
 libav makes the initialization segment. It would write a fragment only when the next frame comes, one frame
 interval too late; a fragment of one frame is 108 bytes and the frame, so they are written here.
@@ -12,9 +12,9 @@ from typing import Final
 import av
 
 from fanlight.common.model.errors import DecodeError
-from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader, rate_fraction
+from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader
 from fanlight.common.model.reasons import reason
-from fanlight.consumer.sinks.muxer import TIME_BASE, Timeline, Written, ticks
+from fanlight.consumer.sinks.muxer import TIME_BASE, Timeline, Written, add_track, ticks
 
 TIMESCALE: Final = TIME_BASE.denominator
 """Ticks per second of all timestamps."""
@@ -49,13 +49,13 @@ class Fragmenter:
     """Makes the fragments of one stream, as long as it `fits`. Timestamps begin at 0. Not thread-safe.
 
     Args:
-        first: a keyframe of H.264.
+        first: a keyframe of H.264, or a JPEG.
         exact: give each frame the duration of the one before it, for players that add up durations (VLC);
             otherwise two intervals, for MSE.
 
     Attributes:
         init: the initialization segment (`ftyp` and `moov`).
-        codec_string: as in `video/mp4; codecs="avc1.42C01F"` (RFC 6381).
+        codec_string: as in `video/mp4; codecs="avc1.42C01F"` (RFC 6381). Browsers play no JPEG in MP4.
 
     Raises:
         DecodeError: `first` is of another codec, or not a keyframe with its parameter sets.
@@ -63,16 +63,22 @@ class Fragmenter:
 
     def __init__(self, first: EncodedFrame, *, exact: bool = False) -> None:
         header = first.header
-        units = nal_units(first.body) if header.codec is Codec.H264 else []
-        self._parameters = _parameters(units)
-        sps = next((unit for unit in self._parameters if unit[0] & 31 == _SPS and len(unit) >= 4), None)
-        if sps is None or len(self._parameters) < 2:
-            raise DecodeError(f"{header.codec} body does not begin with parameter sets: no MP4 can")
+        match header.codec:
+            case Codec.H264:
+                self._parameters = _parameters(nal_units(first.body))
+                self.codec_string = _avc(self._parameters)
+                # Their copy in the initialization segment is made from the first packet.
+                begin = b"".join(b"\0\0\0\1" + unit for unit in (*self._parameters, b"\x65"))
+            case Codec.JPEG:
+                self._parameters = []
+                self.codec_string = "mp4v.6C"
+                begin = first.body
+            case _:
+                raise DecodeError(f"a stream of {header.codec} is not sent as MP4")
         try:
-            self.init = _initialization(header, self._parameters)
+            self.init = _initialization(header, begin)
         except (av.FFmpegError, struct.error) as error:
-            raise DecodeError(f"h264 parameter sets cannot be written to MP4: {reason(error)}") from error
-        self.codec_string = f"avc1.{sps[1:4].hex().upper()}"
+            raise DecodeError(f"{header.codec} body cannot begin an MP4: {reason(error)}") from error
         self._shape = _shape(header)
         self._exact = exact
         self._timeline = Timeline()
@@ -94,14 +100,9 @@ class Fragmenter:
         Raises:
             DecodeError: there is nothing in the body.
         """
-        sample = b"".join(
-            part
-            for unit in nal_units(frame.body)
-            if unit[0] & 31 not in _LEFT_OUT
-            for part in (_SIZE.pack(len(unit)), unit)
-        )
+        sample = _sample(frame)
         if not sample:
-            raise DecodeError("h264 body with nothing in it")
+            raise DecodeError(f"{frame.header.codec} body with nothing in it")
         self._sequence += 1
         before_ns = self._timeline.now_ns
         now_ns = self._timeline.advance(frame.header.capture_ns, time_ns)
@@ -130,6 +131,21 @@ def nal_units(body: bytes) -> list[bytes]:
     return [unit for part in body.split(_START_CODE)[1:] if (unit := part.rstrip(b"\0"))]
 
 
+def _sample(frame: EncodedFrame) -> bytes:
+    if frame.header.codec is not Codec.H264:
+        return frame.body
+    units = [unit for unit in nal_units(frame.body) if unit[0] & 31 not in _LEFT_OUT]
+    return b"".join(part for unit in units for part in (_SIZE.pack(len(unit)), unit))
+
+
+def _avc(parameters: list[bytes]) -> str:
+    """Profile, constraints and level, as the sequence parameter set has them."""
+    sps = next((unit for unit in parameters if unit[0] & 31 == _SPS and len(unit) >= 4), None)
+    if sps is None or len(parameters) < 2:
+        raise DecodeError("h264 body does not begin with parameter sets: no MP4 can")
+    return f"avc1.{sps[1:4].hex().upper()}"
+
+
 def _parameters(units: list[bytes]) -> list[bytes]:
     return [unit for unit in units if unit[0] & 31 in (_SPS, _PPS)]
 
@@ -138,19 +154,11 @@ def _shape(header: FrameHeader) -> tuple[Codec, int, int]:
     return header.codec, header.width, header.height
 
 
-def _initialization(header: FrameHeader, parameters: list[bytes]) -> bytes:
+def _initialization(header: FrameHeader, begin: bytes) -> bytes:
     written = Written()
     with av.open(written, "w", format="mp4", options={"movflags": _MOV_FLAGS}) as container:
-        stream = container.add_mux_stream(
-            "h264",
-            rate=rate_fraction(header.fps),
-            width=header.width + header.width % 2,
-            height=header.height + header.height % 2,
-            time_base=TIME_BASE,
-        )
-        # libav takes the parameter sets from the first packet.
-        packet = av.Packet(b"".join(b"\0\0\0\1" + unit for unit in (*parameters, b"\x65")))
-        packet.stream, packet.time_base = stream, TIME_BASE
+        packet = av.Packet(begin)
+        packet.stream, packet.time_base = add_track(container, header), TIME_BASE
         packet.pts = packet.dts = 0
         packet.is_keyframe = True
         container.mux_one(packet)

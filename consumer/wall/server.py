@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import logging
 import threading
 from collections.abc import Callable
@@ -11,15 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-import segno
 from aiohttp import web
 
 from fanlight.common.model.errors import FanlightError
-from fanlight.consumer.wall import players
 from fanlight.consumer.wall.acceptor import Acceptor
 from fanlight.consumer.wall.access import Access
 from fanlight.consumer.wall.certificate import ServerCertificate
 from fanlight.consumer.wall.connection import Connections
+from fanlight.consumer.wall.players import Players, serve_players
+from fanlight.consumer.wall.qr import QrCodes
 from fanlight.consumer.wall.settings import WallSettings
 from fanlight.consumer.wall.streams import Streams
 from fanlight.consumer.wall.websocket import Page
@@ -28,7 +27,6 @@ _LOG: Final = logging.getLogger(__name__)
 
 STATIC: Final = Path(__file__).parent / "static"
 _CLOSE_S: Final = 0.5
-_MOST_QR_CHARACTERS: Final = 1000
 
 
 def create_application(streams: Streams, settings: WallSettings) -> web.Application:
@@ -57,21 +55,11 @@ def create_application(streams: Streams, settings: WallSettings) -> web.Applicat
     application.router.add_get("/", index)
     application.router.add_get("/ws", open_socket)
     application.router.add_get("/healthz", health)
-    application.router.add_get("/qr.svg", _qr)
+    application.router.add_get("/qr.svg", QrCodes().serve)
     application.router.add_static("/static/", STATIC)
-    players.add_routes(application.router, streams)
+    serve_players(application, Players(streams))
     application.on_shutdown.append(close_pages)
     return application
-
-
-async def _qr(request: web.Request) -> web.Response:
-    """A QR code of an address."""
-    text = request.query.get("u", "")
-    if not 1 <= len(text) <= _MOST_QR_CHARACTERS:
-        raise web.HTTPBadRequest(text=f"u: allowed are 1 to {_MOST_QR_CHARACTERS} characters\n")
-    written = io.BytesIO()
-    segno.make_qr(text).save(written, kind="svg", scale=4, xmldecl=False, light="#fff")
-    return web.Response(body=written.getvalue(), content_type="image/svg+xml")
 
 
 def page_address(settings: WallSettings, port: int) -> str:

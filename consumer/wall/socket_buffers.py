@@ -16,7 +16,8 @@ def limit_buffers(transport: asyncio.Transport | None) -> None:
     """Send each piece when the kernel has taken the one before it, and let it take little."""
     if transport is None:
         return
-    transport.set_write_buffer_limits(high=0)
+    # Not 0: asyncio's TLS would count an empty buffer as full, and wait for ever.
+    transport.set_write_buffer_limits(high=1, low=0)
     sock = transport.get_extra_info("socket")
     if sock is not None:
         with contextlib.suppress(OSError):

@@ -101,7 +101,12 @@ class Streams:
             if all(each.stream != stream for each in self.live):
                 raise StreamEnded(f"there is no stream {stream} now: is its producer running?")
             feed = self._feeds[stream] = Feed(
-                stream, self._make_source, self._numbers, int(self.settings.max_age_s * 1e9), self._failed
+                stream,
+                self._make_source,
+                self._numbers,
+                int(self.settings.max_age_s * 1e9),
+                self._failed,
+                self._in_background,
             )
             feed.source.start()
         elif (leaving := self._leaving.pop(stream, None)) is not None:
@@ -128,7 +133,7 @@ class Streams:
         for queue in list(self._owners):
             queue.end(StreamEnded("the wall was stopped"))
         if self._stopping:
-            await asyncio.wait(self._stopping)
+            await asyncio.wait(list(self._stopping))
 
     def _failed(self, feed: Feed, _error: FanlightError) -> None:
         self._end(feed)
@@ -142,8 +147,10 @@ class Streams:
         if leaving is not None:
             leaving.cancel()
         feed.stop()
-        # It waits for the end of a thread.
-        stopping = self.loop.run_in_executor(None, feed.source.stop)
+
+    def _in_background(self, call: Callable[[], None]) -> None:
+        """Run what waits for the end of a thread; `stop` waits for it."""
+        stopping = self.loop.run_in_executor(None, call)
         self._stopping.add(stopping)
         stopping.add_done_callback(self._stopping.discard)
 

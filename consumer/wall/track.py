@@ -23,7 +23,6 @@ _TRANSCODED: Final = frozenset({Codec.PNG, Codec.RAW})
 _MOST_CHAIN_BYTES: Final = 512 * 1024
 
 Post = Callable[[Callable[[], None]], None]
-"""Runs a function on the event loop, from any thread."""
 
 
 class Track:
@@ -33,6 +32,8 @@ class Track:
         number: the id in the binary messages.
         max_size: pictures of `jpeg` are scaled to fit.
         want_key: asks the stream for a keyframe.
+        post: runs a function on the event loop, from any thread.
+        in_background: runs a function that waits.
 
     Attributes:
         queues: those of the viewers.
@@ -48,6 +49,7 @@ class Track:
         max_age_ns: int,
         want_key: Callable[[], None],
         post: Post,
+        in_background: Post,
     ) -> None:
         self._stream = stream
         self._form = form
@@ -56,6 +58,7 @@ class Track:
         self._max_age_ns = max_age_ns
         self._want_key = want_key
         self._post = post
+        self._in_background = in_background
         self.queues: set[ViewerQueue] = set()
         self._chain = Chain(max_age_ns)
         self._description: Description | None = None
@@ -70,21 +73,21 @@ class Track:
         for live in self._chain.fresh(clock.wall_ns()):
             queue.push(live, now_ns)
 
-    def offer(self, frame: EncodedFrame, gateway_ns: int, discontinuity: bool, arrived_ns: int) -> None:
-        """A frame of the stream, in order; `arrived_ns` is monotonic."""
-        if self._needs_picture(frame):
+    def offer(self, live: LiveFrame) -> None:
+        """A frame of the stream, in order."""
+        if self._needs_picture(live.frame):
             if self._transcoder is None:
                 self._transcoder = Transcoder(
                     self._stream,
                     None if self._form is not As.JPEG else self._max_size,
                     self._max_age_ns,
-                    on_picture=lambda *picture: self._post(lambda: self._transcoded(*picture)),
+                    on_picture=lambda picture: self._post(lambda: self._transcoded(picture)),
                     on_broken=lambda: self._post(self._want_key),
                 )
-            self._transcoder.push(frame, gateway_ns, arrived_ns)
+            self._transcoder.push(live)
             return
         self._stop_transcoder()
-        self._pass_on(self._live(frame, gateway_ns, discontinuity, arrived_ns))
+        self._pass_on(self._described(live))
 
     def stop(self) -> None:
         """Nobody views it any more."""
@@ -102,11 +105,12 @@ class Track:
     def _stop_transcoder(self) -> None:
         if self._transcoder is not None:
             self._transcoder.stop()
+            self._in_background(self._transcoder.join)
             self._transcoder = None
 
-    def _transcoded(self, frame: EncodedFrame, gateway_ns: int, arrived_ns: int) -> None:
+    def _transcoded(self, picture: LiveFrame) -> None:
         if self._transcoder is not None:
-            self._pass_on(self._live(frame, gateway_ns, False, arrived_ns))
+            self._pass_on(self._described(picture))
 
     def _pass_on(self, live: LiveFrame) -> None:
         self._chain.add(live)
@@ -114,37 +118,27 @@ class Track:
         for queue in self.queues:
             queue.push(live, now_ns)
 
-    def _live(
-        self, frame: EncodedFrame, gateway_ns: int, discontinuity: bool, arrived_ns: int
-    ) -> LiveFrame:
-        if self._form is As.MP4 and frame.header.codec is Codec.H264:
+    def _described(self, live: LiveFrame) -> LiveFrame:
+        """The frame as this form has it."""
+        if self._form is As.MP4 and live.frame.header.codec is Codec.H264:
             try:
-                return self._fragment(frame, gateway_ns, discontinuity, arrived_ns)
+                return self._fragment(live)
             except DecodeError as error:
                 self._fragmenter = None
                 self._log.warn(
                     clock.monotonic_ns(), "stream %s is not sent as MP4: %s", self._stream, error
                 )
         form = As.FRAMES if self._form is As.MP4 else self._form
-        description = self._describe(frame, form, None)
-        return LiveFrame(frame, gateway_ns, discontinuity, description, arrived_ns=arrived_ns)
+        return live.described(self._describe(live.frame, form, None))
 
-    def _fragment(
-        self, frame: EncodedFrame, gateway_ns: int, discontinuity: bool, arrived_ns: int
-    ) -> LiveFrame:
+    def _fragment(self, live: LiveFrame) -> LiveFrame:
         fragmenter = self._fragmenter
-        if fragmenter is None or not fragmenter.fits(frame):
-            fragmenter = self._fragmenter = Fragmenter(frame)
+        if fragmenter is None or not fragmenter.fits(live.frame):
+            fragmenter = self._fragmenter = Fragmenter(live.frame)
             self._description = None
-        mime = f'video/mp4; codecs="{fragmenter.codec_string}"'
-        return LiveFrame(
-            frame,
-            gateway_ns,
-            discontinuity,
-            self._describe(frame, As.MP4, mime),
-            arrived_ns=arrived_ns,
-            fragment=fragmenter.fragment(frame, gateway_ns),
-            init=fragmenter.init,
+        description = self._describe(live.frame, As.MP4, f'video/mp4; codecs="{fragmenter.codec_string}"')
+        return live.described(
+            description, fragment=fragmenter.fragment(live.frame, live.gateway_ns), init=fragmenter.init
         )
 
     def _describe(self, frame: EncodedFrame, form: As, mime: str | None) -> Description:

@@ -16,6 +16,7 @@ from fanlight.consumer.mailbox import Mailbox
 from fanlight.consumer.playout import Dropped, LatestPlayout, ReceivedFrame
 from fanlight.consumer.stats import Outcome
 from fanlight.consumer.stream_source import Decoding
+from fanlight.consumer.wall.viewer_queue import LiveFrame
 
 _QUALITY: Final = 80
 _WAIT_S: Final = 3600.0
@@ -35,8 +36,7 @@ class Transcoder:
 
     Args:
         max_size: pictures are scaled to fit; None for the size of the stream.
-        on_picture: called on its thread with a frame of codec JPEG, and the two times of the
-            original.
+        on_picture: called on its thread with a frame of codec JPEG.
         on_broken: called on its thread if nothing can be decoded before the next keyframe.
     """
 
@@ -46,7 +46,7 @@ class Transcoder:
         max_size: tuple[int, int] | None,
         max_age_ns: int,
         *,
-        on_picture: Callable[[EncodedFrame, int, int], None],
+        on_picture: Callable[[LiveFrame], None],
         on_broken: Callable[[], None],
     ) -> None:
         self._max_size = max_size
@@ -63,15 +63,17 @@ class Transcoder:
         self._thread = threading.Thread(target=self._run, name=f"jpeg {stream}", daemon=True)
         self._thread.start()
 
-    def push(self, frame: EncodedFrame, gateway_ns: int, arrived_ns: int) -> None:
+    def push(self, live: LiveFrame) -> None:
         """Take a frame, in stream order. Never waits."""
-        header = frame.header
+        header = live.frame.header
         reset = self._awaiting_key
         if self._awaiting_key and not header.key:
             self._on_broken()
             return
-        self._offset_ns = header.capture_ns - gateway_ns
-        self._awaiting_key = not self._mailbox.push(ReceivedFrame(frame, arrived_ns, 0, reset=reset))
+        self._offset_ns = header.capture_ns - live.gateway_ns
+        self._awaiting_key = not self._mailbox.push(
+            ReceivedFrame(live.frame, live.arrived_ns, 0, reset=reset)
+        )
 
     def stop(self) -> None:
         """End the thread, without waiting for it: it may be decoding."""
@@ -116,4 +118,5 @@ class Transcoder:
         height, width = pixels.shape[:2]
         picture = header._replace(codec=Codec.JPEG, key=True, width=width, height=height)
         gateway_ns = header.capture_ns - self._offset_ns
-        self._on_picture(EncodedFrame(picture, encoded.body), gateway_ns, received.received_ns)
+        frame = EncodedFrame(picture, encoded.body)
+        self._on_picture(LiveFrame(frame, gateway_ns, False, arrived_ns=received.received_ns))

@@ -77,16 +77,18 @@ class LiveFrame:
         if self.discontinuity:
             return self
         if self._restarted is None:
-            self._restarted = LiveFrame(
-                self.frame,
-                self.gateway_ns,
-                True,
-                self.description,
-                arrived_ns=self.arrived_ns,
-                fragment=self.fragment,
-                init=self.init,
-            )
+            self._restarted = self.described(self.description, fragment=self.fragment, init=self.init)
+            self._restarted.discontinuity = True
         return self._restarted
+
+    def described(
+        self, description: Description | None, *, fragment: bytes | None = None, init: bytes = b""
+    ) -> LiveFrame:
+        """The same frame with other messages."""
+        return LiveFrame(
+            self.frame, self.gateway_ns, self.discontinuity, description,
+            arrived_ns=self.arrived_ns, fragment=fragment, init=init,
+        )  # fmt: skip
 
     def message(self) -> bytes:
         """The binary message: the same object for all viewers."""

@@ -24,9 +24,9 @@ from fanlight.consumer.wall.viewer_queue import LiveFrame, ViewerQueue
 _PING_S: Final = 20.0
 _LONGEST_UNACKNOWLEDGED_NS: Final = 300_000_000
 MOST_SUBSCRIPTIONS: Final = 64
-# A page acknowledges 20 times a second, and subscribes to all that it shows at once.
-_MESSAGES_AT_ONCE: Final = 200
-_MESSAGES_PER_S: Final = 50
+# A page acknowledges 20 times a second, reports on each of 64 tiles every two, and subscribes at once.
+_MESSAGES_AT_ONCE: Final = 400
+_MESSAGES_PER_S: Final = 100
 # Texts that a page does not take. Each stream makes some of them, so a page that reads has fewer.
 _MOST_TEXTS: Final = 512
 
@@ -181,7 +181,7 @@ class Page:
         self._subscribed[stream] = _Subscribed(queue)
         self._ready.set()
         state = self._streams.feeds[stream].state
-        if state.reason:
+        if state.live or state.reason:
             self.state_changed(stream, state)
 
     def _unsubscribe(self, stream: str) -> None:

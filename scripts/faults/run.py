@@ -154,7 +154,7 @@ class Run:
         took = "" if fresh_ns is None else f"{(fresh_ns - end_ns) / 1e9:.2f} s"
         self._log(f"{self._result.faults:4} {fault.name}: {took}")
         time.sleep(0.0 if self._brisk else rig.rng.uniform(*_CALM_S))
-        if silent := rig.stale_members(monotonic_ns() - _SILENCE_NS):
+        if silent := rig.stale_members(monotonic_ns() - round(_SILENCE_NS * self._scale)):
             judge.fault("silence", f"{fault.name}: nothing at {', '.join(silent)} after it was over")
         for death in rig.ended():
             judge.fault("death", f"{fault.name}: {death}")

@@ -25,6 +25,7 @@ from fanlight.consumer.wall.message import HEADER
 _SETTLE_S: Final = 2.0
 _READ_BYTES: Final = 64 * 1024
 _ACK_S: Final = 0.1
+_END_OF_PICTURE: Final = b"\xff\xd9\r\n"
 _TEXT: Final = 1
 _BINARY: Final = 2
 
@@ -37,7 +38,7 @@ class Client:
         self.sock = socket.create_connection((parts.hostname or "", parts.port or 80))
         self.sock.sendall(self._request(parts.netloc, parts.path))
         self.sock.setblocking(False)
-        self.came = 0
+        self.came = self.size_bytes = 0
         self.ages_ms: list[float] = []
         self._buffer = bytearray()
         self._answered = False
@@ -65,10 +66,10 @@ class Client:
         yield from self._parsed()
 
     def _parsed(self) -> Iterator[int]:
-        """Of MJPEG: parts are counted by their boundaries."""
-        parts = self._buffer.count(b"\xff\xd9\r\n--")
+        """Of MJPEG: parts are counted by the ends of their pictures; what frames them differs."""
+        parts = self._buffer.count(_END_OF_PICTURE)
         if parts:
-            del self._buffer[: self._buffer.rfind(b"\xff\xd9\r\n--") + 6]
+            del self._buffer[: self._buffer.rfind(_END_OF_PICTURE) + len(_END_OF_PICTURE)]
         yield from [0] * parts
 
 
@@ -137,6 +138,7 @@ def main() -> None:
     while (now_s := time.monotonic()) < began_s + _SETTLE_S + arguments.seconds:
         measured = now_s >= began_s + _SETTLE_S
         for client, size_bytes in _read(selector, buffer):
+            client.size_bytes += size_bytes if measured else 0
             for captured_ns in client.frames(view[:size_bytes]):
                 if measured:
                     client.came += 1
@@ -152,6 +154,7 @@ def main() -> None:
     figures = {
         "fps_worst": min(fps),
         "fps_best": max(fps),
+        "mb_per_s": sum(client.size_bytes for client in clients) / arguments.seconds / 1e6,
         "age_p50_ms": percentile(ages_ms, 0.5),
         "age_p99_ms": percentile(ages_ms, 0.99),
         "worst_age_p99_ms": max((age for age in worst if age is not None), default=None),

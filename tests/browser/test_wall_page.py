@@ -91,6 +91,15 @@ def test_each_tile_says_its_name_and_its_age(browser: Browser, wall: ScriptedWal
     )
 
 
+def test_the_bar_leaves_when_nobody_moves_and_comes_back(browser: Browser, wall: ScriptedWall) -> None:
+    wall.announce({"cam": (640, 360)})
+    browser.resize(1280, 720)
+    show(browser, wall)
+    browser.wait("getComputedStyle(document.getElementById('bar')).opacity === '0'")
+    browser.press(Keys.TAB)
+    browser.wait("getComputedStyle(document.getElementById('bar')).opacity === '1'")
+
+
 def test_click_and_keys_show_one_stream_and_all(browser: Browser, wall: ScriptedWall) -> None:
     wall.announce({"cam": (640, 360), "door": (480, 360), "yard": (640, 360)})
     browser.resize(1280, 720)
@@ -145,6 +154,8 @@ def test_a_link_is_a_view_and_history_goes_back(browser: Browser, wall: Scripted
     browser.wait("document.getElementById('view-qr').naturalWidth > 0")
     link = browser.run("return document.getElementById('view-link').value")
     assert link == f"{wall.url}/?streams=yard,c*"
+    qr_code = browser.run("return new URL(document.getElementById('view-qr').src).searchParams.get('u')")
+    assert qr_code == link
     browser.click("#option-streams label:nth-child(3) input")
     browser.run("document.getElementById('option-playout').value = 'sync'")
     browser.click("#options .button")

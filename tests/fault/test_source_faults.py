@@ -213,8 +213,9 @@ def test_pictures_that_cannot_be_encoded_are_dropped(stream: str) -> None:
     url = tcp_url("multiplex")
     image = np.zeros((90, 160, 3), np.uint8)
     with (
-        Producer(stream=stream, url=url, fps=30, codec="raw") as producer,
-        Watcher(Consumer(stream=stream, url=url)) as watcher,
+        # However slow the machine is, no frame is lost for being late.
+        Producer(stream=stream, url=url, fps=30, codec="raw", max_age_s=10) as producer,
+        Watcher(Consumer(stream=stream, url=url, max_age_s=10)) as watcher,
     ):
 
         def send_until(picture: Pixels, enough: Callable[[], bool]) -> None:
@@ -250,7 +251,7 @@ def test_a_folder_with_pictures_that_cannot_be_encoded(bad: str, stream: str, tm
         running("producer", "--url", url, "--stream", stream, *flags) as producer,
         Watcher(Consumer(stream=stream, url=url)) as watcher,
     ):
-        line = producer.wait_line(f"picture dropped: {TOO_LARGE}")
+        producer.wait_line(f"picture dropped: {TOO_LARGE}")
         if bad == "one":
             watcher.wait_flow()
             producer.signal(signal.SIGTERM)
@@ -260,7 +261,8 @@ def test_a_folder_with_pictures_that_cannot_be_encoded(bad: str, stream: str, tm
             assert producer.wait(10) == 1
             end = producer.err.lines[-1]
             assert end.text == f"producer: {TOO_LARGE}"
-            assert end.at_s - line.at_s > 2.5
+            # At most one line a second: it does not give up at the first.
+            assert producer.err.text.count(f"picture dropped: {TOO_LARGE}") >= 2
     assert len(producer.err.lines) < 15
 
 

@@ -170,15 +170,16 @@ def test_the_doctor_finds_out_that_it_is_the_port_of_the_console() -> None:
             thread.join(scaled(5))
 
 
-def test_a_missing_permission_is_granted_by_the_command_that_is_named(private_node: PrivateNode) -> None:
-    private_node.ctl("add_user", "new user", "secret")
-    private_node.ctl("add_vhost", "/")
-    private_node.ctl("add_vhost", "other")
-    private_node.ctl("set_permissions", "-p", "other", "new user", "^$", "^$", "^$")
+@pytest.mark.brokerless
+def test_a_missing_permission_is_granted_by_the_command_that_is_named(settled_node: PrivateNode) -> None:
+    settled_node.ctl("add_user", "new user", "secret")
+    settled_node.ctl("add_vhost", "/")
+    settled_node.ctl("add_vhost", "other")
+    settled_node.ctl("set_permissions", "-p", "other", "new user", "^$", "^$", "^$")
     for path, shown in (("", "may not use vhost '/'"), ("/other", "access to exchange 'fanlight.words'")):
-        address = broker_address(f"amqp://new%20user:secret@127.0.0.1:{private_node.port}{path}")
+        address = broker_address(f"amqp://new%20user:secret@127.0.0.1:{settled_node.port}{path}")
         refused = outcome(address)
         assert shown in refused
         command = refused[refused.index("rabbitmqctl ") :]
-        private_node.ctl(*shlex.split(command)[1:])
+        settled_node.ctl(*shlex.split(command)[1:])
         assert outcome(address) == "declared"

@@ -24,7 +24,7 @@ from fanlight.common.codec.picture import BGR
 from fanlight.common.model.frame import Codec
 from fanlight.consumer import Consumer
 from fanlight.producer import Producer
-from tests.integration.test_pipeline import Camera, of_epoch, on_air, read, small
+from tests.integration.test_pipeline import PATIENT_S, Camera, of_epoch, on_air, read, small
 from tests.support.broker import tcp_url
 from tests.support.raw_headers import Raw, RawProperties
 from tests.support.roles import channel_of
@@ -138,7 +138,10 @@ def scene(stream: str, url: str, codec: str = "h264") -> Iterator[Scene]:
 
 @contextlib.contextmanager
 def broker_scene(stream: str, url: str, codec: str = "h264") -> Iterator[tuple[Producer, Scene]]:
-    with on_air(stream, url, codec) as (out, camera), Consumer(stream, "c1", url=url) as consumer:
+    with (
+        on_air(stream, url, codec) as (out, camera),
+        Consumer(stream, "c1", max_age_s=PATIENT_S, url=url) as consumer,
+    ):
         read(consumer, 3)
         yield out, Scene(stream, out.epoch, camera, consumer, BrokerStranger(url, stream))
 
@@ -146,7 +149,7 @@ def broker_scene(stream: str, url: str, codec: str = "h264") -> Iterator[tuple[P
 @contextlib.contextmanager
 def tcp_scene(stream: str, url: str, codec: str = "h264") -> Iterator[tuple[TcpProducer, Scene]]:
     """The same with a hand-made producer: whoever is not the producer has no way to its consumers."""
-    with TcpProducer(url) as out, Consumer(stream, "c1", url=url) as consumer:
+    with TcpProducer(url) as out, Consumer(stream, "c1", max_age_s=PATIENT_S, url=url) as consumer:
         camera = Camera(HandMadeStream(out, stream, Codec(codec)), small(), fps=30)
         camera.start()
         try:

@@ -40,8 +40,6 @@ def test_a_forged_number_is_left_within_two_seconds(broker_url: str, stream: str
             return bool(seen) and (seen[-1] == seq) is wanted
 
         wait_until(lambda: read_until(True), 5, "the forged frame is shown")
-        began_s = time.monotonic()
-        wait_until(lambda: read_until(False), 10, "the producer is followed again")
-        assert time.monotonic() - began_s < scaled(2)
+        wait_until(lambda: read_until(False), 2, "the producer is followed again")
         assert consumer.stats().lost < 1500
-        assert consumer.stats().duplicate >= 10
+        assert consumer.stats().duplicate > 0, "what the producer sent meanwhile"

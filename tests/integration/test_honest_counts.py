@@ -83,10 +83,10 @@ def test_pictures_of_an_unwatched_program_are_all_counted(url: str) -> None:
 
 
 def test_pictures_of_a_watched_program_are_all_counted(url: str) -> None:
-    with Producer(url=url, max_age_s=0.2) as out, viewer(url):
+    with Producer(url=url, max_age_s=10) as out, viewer(url):
         wait_until(lambda: out.watched, 10, "a viewer")
         for number in range(300):
-            out.send(PICTURE, capture_ns=time.time_ns() - 10**9 if number % 50 == 26 else None)
+            out.send(PICTURE, capture_ns=time.time_ns() - 11 * 10**9 if number % 50 == 26 else None)
             if number % 10 == 0:
                 wait_until(
                     lambda: out.stats().captured - accounted(out.stats()) == 0, 10, "all are counted"

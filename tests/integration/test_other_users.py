@@ -92,9 +92,9 @@ def test_each_user_has_a_hub_of_his_own(broker_url: str, stream: str) -> None:
             for each in psutil.Process(ours.process.pid).net_connections("all")
             if each.status == psutil.CONN_LISTEN or (each.family == socket.AF_UNIX and each.laddr)
         ], "a hub has no socket to which anybody could connect"
-        code, command = run("consumer", *viewer, "5", "--duration", "2s", nobody=True)
-        assert "a hub of user root serves that user only; start one" in command.err.text
-        assert "python -m consumer --sink share" in command.err.text
+        with running("consumer", *viewer, "5", nobody=True) as other:
+            told = other.wait_line("a hub of user root serves that user only; start one")
+            assert "python -m consumer --sink share" in told.text
         with running("consumer", *arguments, "--sink", "share", nobody=True) as theirs:
             theirs.wait_line("slots")
             code, command = run("consumer", *viewer, "5", nobody=True)

@@ -21,7 +21,7 @@ from tests.support.media_server import CLIP
 from tests.support.timing import scaled, wait_until
 from tests.unit.common.codec.build import psnr
 
-# Tests that compare pixels must not lose a picture because the machine is busy.
+# Tests that compare pixels, or count frames, must not lose one because the machine is busy.
 PATIENT_S = 10.0
 FPS = 15
 EVERY_CODEC = pytest.mark.parametrize("codec", ["h264", "jpeg", "png", "raw"])
@@ -69,7 +69,7 @@ def on_air(
     stream: str, url: str, codec: str = "h264", fps: float = FPS
 ) -> Iterator[tuple[Producer, Camera]]:
     """A producer under a steady stream of small pictures."""
-    with Producer(stream=stream, codec=codec, fps=fps, url=url) as out:
+    with Producer(stream=stream, codec=codec, fps=fps, max_age_s=PATIENT_S, url=url) as out:
         camera = Camera(out, small(), fps)
         camera.start()
         try:
@@ -80,19 +80,19 @@ def on_air(
 
 @cache
 def footage() -> list[BGR]:
-    """The first 40 pictures of the clip, 1280x720."""
-    return _decoded(1280, 720)
+    """The first 20 pictures of the clip, 1280x720."""
+    return _decoded(1280, 720, 20)
 
 
 @cache
 def small() -> list[BGR]:
-    """The same at 320x180."""
-    return _decoded(320, 180)
+    """The first 40 at 320x180."""
+    return _decoded(320, 180, 40)
 
 
-def _decoded(width: int, height: int) -> list[BGR]:
+def _decoded(width: int, height: int, count: int) -> list[BGR]:
     with av.open(str(CLIP)) as container:
-        decoded = itertools.islice(container.decode(video=0), 40)
+        decoded = itertools.islice(container.decode(video=0), count)
         frames = [frame.reformat(width, height, format="bgr24") for frame in decoded]
         return [frame.to_ndarray().astype(np.uint8, order="C", copy=False) for frame in frames]
 
@@ -137,7 +137,7 @@ def exchange_one_by_one(stream: str, url: str, codec: str, pictures: list[BGR]) 
 @EVERY_CODEC
 def test_every_picture_arrives_as_it_was_sent(stream: str, url: str, codec: str) -> None:
     pairs = exchange_one_by_one(stream, url, codec, footage())
-    assert [frame.seq for _, frame in pairs] == list(range(40))
+    assert [frame.seq for _, frame in pairs] == list(range(20))
     assert sum(frame.lost for _, frame in pairs) == 0
     for sent, frame in pairs:
         assert (frame.header.width, frame.header.height) == (1280, 720)
@@ -153,13 +153,13 @@ def test_a_consumer_that_joins_mid_stream_gets_a_whole_picture(stream: str, url:
         on_air(stream, url, codec) as (_, camera),
         Consumer(stream, "early", url=url) as early,
     ):
-        read(early, 20)
+        read(early, 8)  # half a second after a keyframe, and half a second before the next
         with Consumer(stream, "late", url=url) as late:
             wait_until(lambda: late.stats().connected, 10, "the late one is connected")
-            # A generous bound: the figure of 0.5 s is the benchmark's to check.
-            first = late.read(scaled(2))
+            # How soon it comes is the benchmark's to check.
+            first = late.read(scaled(10))
             assert first is not None
-            following = read(late, 10)
+            following = read(late, 5)
         for frame in [first, *following]:
             assert psnr(frame.image, camera.sent[frame.capture_ns]) >= 30
         assert late.stats().undecodable == 0
@@ -181,7 +181,7 @@ def test_nothing_is_published_while_nobody_watches(stream: str, url: str) -> Non
 
 
 def test_a_restarted_producer_is_followed(stream: str, url: str) -> None:
-    with Consumer(stream, "c1", url=url) as consumer:
+    with Consumer(stream, "c1", max_age_s=PATIENT_S, url=url) as consumer:
         epochs = []
         for _ in range(2):
             with on_air(stream, url) as (out, camera):
@@ -199,8 +199,8 @@ def test_a_restarted_producer_is_followed(stream: str, url: str) -> None:
 def test_two_consumers_of_one_name_both_get_every_frame(stream: str, url: str) -> None:
     with (
         on_air(stream, url) as (out, _),
-        Consumer(stream, "same", url=url) as one,
-        Consumer(stream, "same", url=url) as other,
+        Consumer(stream, "same", max_age_s=PATIENT_S, url=url) as one,
+        Consumer(stream, "same", max_age_s=PATIENT_S, url=url) as other,
     ):
         read(one, 1)
         read(other, 1)

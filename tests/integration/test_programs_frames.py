@@ -32,9 +32,9 @@ def test_a_batch_that_is_kept_does_not_change_when_a_hub_starts(
         hubs.enter_context(hub(broker_url, stream, "--max-age", "200ms"))
         while not consumer.stats().shared:
             kept += read(consumer, 1)
-        kept += read(consumer, BATCH)
-        read(consumer, BATCH)  # more than the ring has slots
-        assert consumer.stats().shared
+        # On a busy machine the stream itself may be used in between.
+        kept += read(consumer, BATCH, lambda _: consumer.stats().shared)
+        read(consumer, BATCH, lambda _: consumer.stats().shared)  # more than the ring has slots
     unchanged = [is_marked(frame) for frame in kept]
     if zero_copy:
         assert [frame.valid for frame in kept if not is_marked(frame)] == [False] * unchanged.count(False)

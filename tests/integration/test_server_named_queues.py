@@ -11,34 +11,36 @@ from tests.support.marked_stream import Marking, Watcher
 from tests.support.roles import as_user
 from tests.support.timing import scaled, wait_until
 
+pytestmark = pytest.mark.brokerless
+
 CHOSEN = r"fanlight\.(?!control\.)[\w-]+\.[\w-]+\.[0-9a-f]{6}"
 
 
-def test_the_name_of_a_consumer_is_in_the_console(private_node: PrivateNode, stream: str) -> None:
-    url = private_node.url
+def test_the_name_of_a_consumer_is_in_the_console(settled_node: PrivateNode, stream: str) -> None:
+    url = settled_node.url
     with Marking(url, stream), Watcher(Consumer(stream, "w", url=url, via="broker")) as watcher:
         wait_until(lambda: watcher.last, 10, "the stream is on")
-        listed = private_node.ctl("list_consumers", "-p", VHOST, "queue_name", "consumer_tag").splitlines()
+        listed = settled_node.ctl("list_consumers", "-p", VHOST, "queue_name", "consumer_tag").splitlines()
         tags = [line.split("\t")[1] for line in listed if line.startswith("amq.gen-")]
         assert tags == [f"fanlight.{stream}.w"]
-        assert f"fanlight consumer {stream} w" in private_node.ctl("list_connections", "client_properties")
+        assert f"fanlight consumer {stream} w" in settled_node.ctl("list_connections", "client_properties")
 
 
 def test_a_consumer_leaves_no_queue_behind(
-    private_node: PrivateNode, stream: str, caplog: pytest.LogCaptureFixture
+    settled_node: PrivateNode, stream: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nor one for each attempt while it waits for the exchange."""
 
     def queues() -> list[str]:
         return [
-            name for name in private_node.ctl("list_queues", "name", "-p", VHOST).split() if "gen" in name
+            name for name in settled_node.ctl("list_queues", "name", "-p", VHOST).split() if "gen" in name
         ]
 
-    viewer = as_user(private_node.url, "viewer")
+    viewer = as_user(settled_node.url, "viewer")
     with Watcher(Consumer(stream, "w", url=viewer, via="broker")) as watcher:
         wait_until(lambda: caplog.text.count("waiting for its producer") >= 3, 15, "three attempts")
         assert len(queues()) <= 1
-        with Marking(private_node.url, stream):
+        with Marking(settled_node.url, stream):
             wait_until(lambda: watcher.last, 10, "the stream is on")
             assert len(queues()) == 1
     wait_until(lambda: queues() == [], 5, "nothing is left")
@@ -50,11 +52,11 @@ def test_a_consumer_leaves_no_queue_behind(
     ids=["of earlier versions", "without names of the server"],
 )
 def test_a_viewer_with_old_permissions_watches_or_reads_what_to_do(
-    private_node: PrivateNode, stream: str, configure: str, works: bool
+    settled_node: PrivateNode, stream: str, configure: str, works: bool
 ) -> None:
-    private_node.ctl("set_permissions", "-p", VHOST, "viewer", configure, ".*", ".*")
-    viewer = as_user(private_node.url, "viewer")
-    with Marking(private_node.url, stream), Consumer(stream, "w", url=viewer, via="broker") as consumer:
+    settled_node.ctl("set_permissions", "-p", VHOST, "viewer", configure, ".*", ".*")
+    viewer = as_user(settled_node.url, "viewer")
+    with Marking(settled_node.url, stream), Consumer(stream, "w", url=viewer, via="broker") as consumer:
         if works:
             assert consumer.read(scaled(10)) is not None
         else:

@@ -103,12 +103,14 @@ def only_window(display: Display, child: Child) -> int:
     """The window, once it is on the screen."""
     wait_until(lambda: child.goes_on() and display.windows(TITLE), 10, "a window")
     (window,) = display.windows(TITLE)
+    display.expose(window)
     return window
 
 
 def shown(display: Display, child: Child, footage: BGR) -> BGR:
     """The screen, once the picture is on it."""
     seen: list[BGR] = []
+    only_window(display, child)
 
     def drawn() -> bool:
         # Again each time: on a slow machine it would be marked as standing still meanwhile.

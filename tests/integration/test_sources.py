@@ -73,6 +73,7 @@ def read_some(source: Source, count: int) -> list[Captured]:
 def test_mpegts_arrives_whole_in_order_and_at_its_own_rate() -> None:
     with mpegts_over_tcp() as server:
         source = url_source(server.url)
+        began_ns = time.time_ns()
         source.open()
         pictures = read_some(source, 50)
         source.close()
@@ -82,7 +83,7 @@ def test_mpegts_arrives_whole_in_order_and_at_its_own_rate() -> None:
     times = [p.capture_ns for p in pictures]
     assert times == sorted(times)
     # 50 pictures at 25 fps; a source that is not paced by the network would need milliseconds.
-    assert 1.0 < (times[-1] - times[0]) / 1e9 < scaled(6)
+    assert 1.0 < (times[-1] - began_ns) / 1e9 < scaled(6)
     timestamps = [p.picture.pts for p in pictures if isinstance(p.picture, av.VideoFrame)]
     assert len(timestamps) == 50
     assert all(a is not None and b is not None and a < b for a, b in itertools.pairwise(timestamps))
@@ -165,7 +166,7 @@ def test_the_process_ends_on_a_signal_although_ffmpeg_still_blocks(silent_url: s
         assert child.stdout is not None
         assert child.stdout.readline() == "opening\n"
         child.send_signal(signal.SIGINT)
-        output, _ = child.communicate(timeout=scaled(2))
+        output, _ = child.communicate(timeout=scaled(10))  # not 600 s
     finally:
         child.kill()
         child.wait()

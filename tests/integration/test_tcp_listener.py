@@ -15,7 +15,7 @@ from fanlight.common.model.errors import ListenError
 from fanlight.consumer import Consumer
 from fanlight.producer import Producer
 from tests.support.broker import tcp_url
-from tests.support.commands import run
+from tests.support.commands import at_most_one_a_second, run
 from tests.support.marked_stream import Marking, Watcher
 from tests.support.tcp_wire import (
     CONTROL,
@@ -37,6 +37,7 @@ pytestmark = pytest.mark.brokerless
 LISTENER: Final = "fanlight.common.transport.tcp.listener"
 MESSAGE_TIMEOUT: Final = "fanlight.common.transport.tcp.handshake.MESSAGE_TIMEOUT_NS"
 RANDOM: Final = random.Random(4)
+PATIENT_S: Final = 10.0  # on a machine that is too slow no frame is lost
 HUGE: Final = 2**32 - 1
 OTHER: Final = {"stream": "other", "name": "c1", "follow": True}
 
@@ -81,8 +82,8 @@ def test_a_client_that_breaks_the_contract_is_disconnected_and_counted(
     url: str, stream: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with (
-        Marking(url, stream) as marking,
-        Watcher(Consumer(stream=stream, name="w", url=url)) as watcher,
+        Marking(url, stream, max_age_s=PATIENT_S) as marking,
+        Watcher(Consumer(stream=stream, name="w", url=url, max_age_s=PATIENT_S)) as watcher,
     ):
         producer = marking.producer
         wait_until(lambda: watcher.last, 10, "the stream is on")
@@ -114,18 +115,18 @@ def test_a_client_that_breaks_the_contract_is_disconnected_and_counted(
         stats = watcher.consumer.stats()
         assert (stats.lost, stats.reconnects, stats.malformed) == (0, 0, 0)
         assert producer.failure is None
-    assert not watcher.faults()
-    lines = [r.getMessage() for r in caplog.records if r.name == LISTENER and r.levelno == logging.WARNING]
+    assert not watcher.faults(PATIENT_S)
+    warnings = [r for r in caplog.records if r.name == LISTENER and r.levelno == logging.WARNING]
+    lines = [record.getMessage() for record in warnings]
     assert "refused: magic is b'\\x00" in lines[0]
     assert "127.0.0.1:" in lines[0]
     assert all(line.isprintable() for line in lines)
-    assert len(lines) < refused, "they do not flood the log"
+    assert at_most_one_a_second([record.created for record in warnings]), "they do not flood the log"
 
 
 def test_a_client_that_sends_too_little_is_disconnected(
     url: str, stream: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(MESSAGE_TIMEOUT, 600_000_000)
     with (
         Marking(url, stream) as marking,
         Watcher(Consumer(stream=stream, name="w", url=url)) as watcher,
@@ -136,6 +137,7 @@ def test_a_client_that_sends_too_little_is_disconnected(
         RawClient(url, stream, follow=False) as silent,
     ):
         wait_until(lambda: watcher.last, 10, "the stream is on")
+        monkeypatch.setattr(MESSAGE_TIMEOUT, 600_000_000)  # those who say what is due have done so
         half.send(hello(stream)[:20])
         guest.send(control("keyframe_request", stream, reason="gap")[:-1])
         # A byte now and then is not enough.

@@ -21,7 +21,7 @@ from fanlight.producer.source import make_source
 from fanlight.producer.source.base import Captured, Source
 from fanlight.producer.source.media import UrlSource
 from fanlight.producer.stats import Drop
-from tests.support.timing import scaled
+from tests.support.timing import scaled, wait_until
 from tests.support.web import Handler, folder, jpeg, send, serving, slow_camera
 
 pytestmark = pytest.mark.brokerless
@@ -63,14 +63,16 @@ def test_a_recording_without_a_duration_is_fetched_once_and_paced(
     ffmpeg(*pattern(2), *encoding, name, cwd=tmp_path)
     with serving(folder(tmp_path)) as web:
         source = made(f"{web.url}/{name}", loop=loop)
+        began_ns = time.time_ns()
         source.open()
         assert not source.live
         pictures = read(source, 25) if loop else list(iter(source.read, None))
         source.close()
         fetched = len(web.asked)
-    assert len(pictures) + source.drops[Drop.SKIPPED] == pytest.approx(25 if loop else 20, abs=1)
-    assert (pictures[-1].capture_ns - pictures[0].capture_ns) / 1e9 > (2.2 if loop else 1.7)
-    assert fetched <= (2 if loop else 1), "a loop seeks, or opens it again"
+    played = len(pictures) + source.drops[Drop.SKIPPED]  # a loaded machine skips some
+    assert played >= 25 if loop else played == pytest.approx(20, abs=1)
+    assert (pictures[-1].capture_ns - began_ns) / 1e9 > (2.2 if loop else 1.7)
+    assert fetched <= (1 + played // 19 if loop else 1), "a loop seeks, or opens it again"
 
 
 def without_length(path: Path, pause: threading.Event) -> Callable[[Handler], None]:
@@ -96,8 +98,11 @@ def test_a_recording_without_a_length_ends_without_an_error(tmp_path: Path, loop
         source = made(f"{web.url}/", loop=loop, fps=100.0)
         source.open()
         assert not source.live
-        assert len(read(source, 60)) == (60 if loop else pytest.approx(20, abs=2))
+        played = len(read(source, 60))
         source.close()
+    if not loop:
+        played += source.drops[Drop.SKIPPED]
+    assert played == (60 if loop else pytest.approx(20, abs=2))
 
 
 def test_an_index_at_the_end_needs_a_server_that_supports_ranges(tmp_path: Path) -> None:
@@ -140,21 +145,23 @@ def test_jpeg_after_jpeg_is_a_stream_and_no_still_picture(stopping: threading.Ev
     with serving(answer) as web:
         source = made(f"{web.url}/video")
         source.open()
-        times = [captured.captured_ns for captured in read(source, 15)]
+        assert len(read(source, 15)) == 15
         source.close()
         stopping.set()
-    assert times[-1] - times[0] < 5e9
+        assert len(web.asked) <= 2, "a still picture would be asked for again and again"
 
 
 def test_a_pause_of_a_recording_is_no_stall(tmp_path: Path) -> None:
     pause = ("-vf", "select='lt(n,2)+gte(n,4)'", "-vsync", "vfr")
     ffmpeg(*pattern(5, rate=1), *pause, *X264, "clip.mp4", cwd=tmp_path)
     with serving(folder(tmp_path)) as web:
-        source = UrlSource(f"{web.url}/clip.mp4", stall_s=1.0)
+        source = UrlSource(f"{web.url}/clip.mp4", stall_s=scaled(1.0))
+        began_ns = time.time_ns()
         source.open()
-        times = [captured.capture_ns for captured in iter(source.read, None)]
+        pictures = list(iter(source.read, None))
         source.close()
-    assert [round((at - times[0]) / 1e9) for at in times] == [0, 1, 4]
+    assert len(pictures) + source.drops[Drop.SKIPPED] == 3
+    assert (pictures[-1].capture_ns - began_ns) / 1e9 > 3.9, "the pause lasted"
 
 
 @pytest.mark.parametrize("name", ["snap.jpg", "snap.png", "cgi?camera=1"])
@@ -165,8 +172,8 @@ def test_a_still_picture_is_asked_for_at_the_rate_that_was_requested(
     body = jpeg()
     with serving(lambda request: send(request, body, "image/jpeg")) as web:
         source = made(f"{web.url}/{name}", fps=10.0)
-        source.open()
         began_ns = time.monotonic_ns()
+        source.open()
         pictures = read(source, 10)
         took_s = (time.monotonic_ns() - began_ns) / 1e9
         source.close()
@@ -217,8 +224,8 @@ def test_a_still_picture_that_breaks_off_is_an_error_that_passes() -> None:
 SIZES = ("320x180", "640x360", "1280x720")
 
 
-@pytest.fixture
-def playlists(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def playlists(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An HLS master playlist of three variants, and segments of 2 s."""
     split = "[0:v]split=3[a][b][d];[a]scale=320:180[x];[b]scale=640:360[y]"
     maps = ("-map", "[x]", "-map", "[y]", "-map", "[d]")
@@ -226,10 +233,9 @@ def playlists(tmp_path: Path) -> Path:
     hls = ("-f", "hls", "-hls_time", "2", "-hls_playlist_type", "vod", "-master_pl_name", "master.m3u8")
     variants = ("-var_stream_map", "v:0 v:1 v:2", "v%v.m3u8")
     source = pattern(6, 25, "1280x720")
-    ffmpeg(
-        *source, "-filter_complex", split, *maps, *X264, "-g", "50", *rates, *hls, *variants, cwd=tmp_path
-    )
-    return tmp_path
+    made = tmp_path_factory.mktemp("playlists")
+    ffmpeg(*source, "-filter_complex", split, *maps, *X264, "-g", "50", *rates, *hls, *variants, cwd=made)
+    return made
 
 
 @pytest.mark.parametrize(
@@ -263,17 +269,16 @@ def test_a_slow_camera_is_read_over_one_connection(stopping: threading.Event) ->
     with serving(slow_camera(3.4, stopping)) as web:
         source = UrlSource(f"{web.url}/", open_s=scaled(10))
         source.open()
-        times = [captured.captured_ns for captured in read(source, 3)]
+        assert len(read(source, 3)) == 3
         source.close()
         assert len(web.asked) == 1
         stopping.set()
-    assert times[-1] - times[-2] > 3e9
 
 
 def test_small_pictures_of_a_slow_camera_are_shown_at_the_second_attempt(stopping: threading.Event) -> None:
     with serving(slow_camera(3600, stopping)) as web:
-        source = UrlSource(f"{web.url}/", open_s=1.0)
-        with pytest.raises(SourceError, match="no answer for 1 s"):
+        source = UrlSource(f"{web.url}/", open_s=scaled(1.0))
+        with pytest.raises(SourceError, match=f"no answer for {scaled(1):g} s"):
             source.open()
         source.close()
         source.open()
@@ -294,8 +299,8 @@ def test_a_session_description_on_disk_is_received(tmp_path: Path) -> None:
     command = ["ffmpeg", "-v", "error", "-nostdin", "-re", *pattern(60), *encoding, *out]
     sender = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
-        while not (sdp.exists() and "m=video" in sdp.read_text()):
-            assert sender.poll() is None
+        wait_until(lambda: sdp.exists() and "m=video" in sdp.read_text(), 20, "it is described")
+        assert sender.poll() is None
         source = made(str(sdp))
         source.open()
         assert source.live

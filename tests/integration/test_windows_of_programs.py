@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from itertools import permutations
 
 import numpy as np
@@ -11,12 +12,18 @@ import pytest
 
 from fanlight.producer import Producer
 from tests.support.broker import tcp_url
-from tests.support.display import Display, display
+from tests.support.display import Display, xvfb
 from tests.support.timing import scaled, wait_until
 
 pytestmark = pytest.mark.brokerless
 
-__all__ = ["display"]
+
+@pytest.fixture(scope="module")
+def display() -> Iterator[Display]:
+    """One for all programs, each of which closes its window, or ends."""
+    with xvfb() as running:
+        yield running
+
 
 IMPORTS = {
     "av": "import av",

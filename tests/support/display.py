@@ -48,6 +48,15 @@ class Display:
     def resize(self, window: int, width: int, height: int) -> None:
         self._run("xdotool", "windowsize", "--sync", str(window), str(width), str(height))
 
+    def expose(self, window: int) -> None:
+        """Have all of a window drawn again, as one does who minimises and restores it.
+
+        Without a window manager Qt loses the first MapNotify and Expose of some windows, also with OpenCV
+        alone; on a busy machine every tenth stays black.
+        """
+        for action in ("windowunmap", "windowmap"):
+            self._run("xdotool", action, "--sync", str(window))
+
     def screenshot(self) -> BGR:
         """The whole screen: uint8, (height, width, 3)."""
         rgb = self._run("import", "-window", "root", "-depth", "8", "rgb:-")

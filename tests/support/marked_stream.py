@@ -17,7 +17,12 @@ def marked(capture_ns: int, width: int, height: int) -> Pixels:
 
 
 class Marking(Feeder):
-    """A feeder of marked pictures. `access`: password, ca, cert, key, token of the producer."""
+    """A feeder of marked pictures.
+
+    Args:
+        max_age_s: longer where no frame may be dropped, however slow the machine is.
+        access: password, ca, cert, key, token of the producer.
+    """
 
     def __init__(
         self,
@@ -29,6 +34,7 @@ class Marking(Feeder):
         size: tuple[int, int] = (64, 48),
         gop_s: float = 1.0,
         payload_frames: int = 1,
+        max_age_s: float = 0.5,
         **access: str,
     ) -> None:
         producer = Producer(
@@ -37,6 +43,7 @@ class Marking(Feeder):
             fps=fps,
             gop_s=gop_s,
             payload_frames=payload_frames,
+            max_age_s=max_age_s,
             url=url,
             password=access.get("password"),
             ca=access.get("ca"),

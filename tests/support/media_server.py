@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from scripts.lib.ports import free_ports
 from tests.support.timing import wait_until
 
 CLIP = Path(__file__).parents[1] / "media" / "bigbuckbunny-720p.mp4"
@@ -60,7 +60,7 @@ class MediaServer:
 @contextmanager
 def mpegts_over_tcp(*encoding: str) -> Iterator[MediaServer]:
     """H.264 in MPEG-TS, as it is in the clip (1280x720 at 25 fps) unless `encoding` says otherwise."""
-    address = f"tcp://127.0.0.1:{_free_port()}"
+    address = f"tcp://127.0.0.1:{free_ports(1)[0]}"
     video = encoding or ("-c:v", "copy")
     with _running(MediaServer(address, [*video, "-f", "mpegts", f"{address}?listen=1"])) as server:
         yield server
@@ -69,7 +69,7 @@ def mpegts_over_tcp(*encoding: str) -> Iterator[MediaServer]:
 @contextmanager
 def mjpeg_over_http(size: str = "640x360", fps: int = 15) -> Iterator[MediaServer]:
     """Multipart JPEG, as many network cameras serve it."""
-    url = f"http://127.0.0.1:{_free_port()}/cam.mjpg"
+    url = f"http://127.0.0.1:{free_ports(1)[0]}/cam.mjpg"
     multipart = ["-f", "mpjpeg", "-content_type", "multipart/x-mixed-replace;boundary=ffmpeg"]
     # Without `setsar` FFmpeg would note the shape of the film, to which the pictures are to be stretched.
     square = f"scale={size.replace('x', ':')},setsar=1"
@@ -87,11 +87,6 @@ def _running(server: MediaServer) -> Iterator[MediaServer]:
         yield server
     finally:
         server.kill()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def _listens(pid: int) -> bool:

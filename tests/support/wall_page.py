@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import struct
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -41,13 +41,17 @@ class Binary:
 
 
 class WallPage:
-    """Messages are read one after the other; those that a wait passes over are kept in `texts`."""
+    """What a wait passes over is kept for another one.
+
+    Attributes:
+        received_bytes: of all binary messages.
+    """
 
     def __init__(self, socket: ClientWebSocketResponse) -> None:
         self.socket = socket
-        self.texts: list[dict[str, Any]] = []
         self.received_bytes = 0
-        self._waiting: deque[Binary] = deque()
+        self._texts: defaultdict[str, deque[dict[str, Any]]] = defaultdict(deque)  # by type
+        self._frames: deque[Binary] = deque()
 
     async def say(self, kind: str, **values: object) -> None:
         await self.socket.send_str(json.dumps({"type": kind, **values}))
@@ -55,21 +59,23 @@ class WallPage:
     async def text(
         self, kind: str, wanted: Callable[[dict[str, Any]], bool] = lambda _: True
     ) -> dict[str, Any]:
-        """The next message of this type that is `wanted`."""
+        """The next message of this type that is `wanted`; those of this type before it are gone."""
         async with asyncio.timeout(scaled(20)):
             while True:
-                message = await self._next()
-                if isinstance(message, Binary):
-                    self._waiting.append(message)
-                elif message["type"] == kind and wanted(message):
+                while not self._texts[kind]:
+                    await self._receive()
+                message = self._texts[kind].popleft()
+                if wanted(message):
                     return message
 
     async def frame(self, wanted: Callable[[Binary], bool] = lambda _: True) -> Binary:
-        """The next binary message that is `wanted`."""
+        """The next binary message that is `wanted`; those before it are gone."""
         async with asyncio.timeout(scaled(20)):
             while True:
-                message = self._waiting.popleft() if self._waiting else await self._next()
-                if isinstance(message, Binary) and wanted(message):
+                while not self._frames:
+                    await self._receive()
+                message = self._frames.popleft()
+                if wanted(message):
                     return message
 
     async def closed(self) -> int | None:
@@ -79,18 +85,18 @@ class WallPage:
                 pass
         return self.socket.close_code
 
-    async def _next(self) -> Binary | dict[str, Any]:
+    async def _receive(self) -> None:
         message = await self.socket.receive()
-        if message.type is WSMsgType.BINARY:
+        if message.type is WSMsgType.TEXT:
+            text = json.loads(message.data)
+            self._texts[text["type"]].append(text)
+        elif message.type is WSMsgType.BINARY:
             self.received_bytes += len(message.data)
             values = _HEADER.unpack_from(message.data)
             assert (values[0], values[3]) == (1, 0)
-            return Binary(*(*values[1:3], *values[4:], message.data[_HEADER.size :]))
-        if message.type is not WSMsgType.TEXT:
+            self._frames.append(Binary(*(*values[1:3], *values[4:], message.data[_HEADER.size :])))
+        else:
             raise ConnectionError(f"the gateway closed it: {message.extra or message.data}")
-        text: dict[str, Any] = json.loads(message.data)
-        self.texts.append(text)
-        return text
 
 
 @asynccontextmanager

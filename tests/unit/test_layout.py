@@ -6,6 +6,7 @@ import ast
 import re
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +23,10 @@ TESTED_ELSEWHERE: Final[dict[str, str]] = {
     "common/forked.py": "tests/integration/test_programs_fork.py",
     "common/observe/producer_check.py": "tests/integration/test_doctor.py",
     "common/transport/__init__.py": "tests/integration/test_pipeline.py",
+    "common/transport/amqp/announcer.py": "tests/fault/test_directory_faults.py",
     "common/transport/amqp/control.py": "tests/integration/test_broker_control.py",
+    "common/transport/amqp/directory.py": "tests/integration/test_directory.py",
+    "common/transport/amqp/interval_acks.py": "tests/integration/test_floods.py",
     "common/transport/amqp/broker_check.py": "tests/integration/test_doctor.py",
     "common/transport/amqp/binding.py": "tests/integration/test_broker_subscriber.py",
     "common/transport/amqp/io_thread.py": "tests/integration/test_broker_link.py",
@@ -42,6 +46,11 @@ TESTED_ELSEWHERE: Final[dict[str, str]] = {
     "consumer/wall/refusals.py": "tests/unit/consumer/wall/test_access.py",
     "consumer/cli.py": "tests/e2e/test_commands.py",
     "consumer/__main__.py": "tests/e2e/test_commands.py",
+    "consumer/wall/__main__.py": "tests/integration/test_wall.py",
+    "consumer/wall/broker_streams.py": "tests/integration/test_wall.py",
+    "consumer/wall/cli.py": "tests/integration/test_wall.py",
+    "consumer/wall/doctor.py": "tests/integration/test_wall.py",
+    "consumer/wall/source.py": "tests/integration/test_wall.py",
     "producer/__main__.py": "tests/e2e/test_commands.py",
     "consumer/doctor.py": "tests/integration/test_doctor.py",
     "consumer/presenter.py": "tests/e2e/test_commands.py",
@@ -154,10 +163,15 @@ def untested(path: str, source: str, exists: Callable[[str], bool]) -> Iterator[
         yield f"{path} has no {mirror} (nor an entry in TESTED_ELSEWHERE)"
 
 
+@cache
+def _nodes(source: str) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(source)))
+
+
 def _imports(path: str, source: str) -> Iterator[str]:
     """Full names of all modules that a file imports, wherever in it; `from a import b` may be either."""
     package = ["fanlight", *path.rpartition("/")[0].split("/")]
-    for node in ast.walk(ast.parse(source)):
+    for node in _nodes(source):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -169,7 +183,7 @@ def _imports(path: str, source: str) -> Iterator[str]:
 
 def _imported_names(source: str) -> Iterator[str]:  # of other libraries
     ours = {*sys.stdlib_module_names, "fanlight", "scripts", "tests"}
-    for node in ast.walk(ast.parse(source)):
+    for node in _nodes(source):
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             base = getattr(node, "module", None)
             for alias in node.names:
@@ -179,8 +193,8 @@ def _imported_names(source: str) -> Iterator[str]:  # of other libraries
 
 def _assigned(source: str, imported: set[str]) -> Iterator[str]:
     """What is assigned to an attribute of an imported module or class, or put into `sys.modules`."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "setattr":
+    for node in _nodes(source):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "setattr":
             targets = node.args[:1]
         else:
             targets = node.targets if isinstance(node, (ast.Assign, ast.Delete)) else []
@@ -193,7 +207,7 @@ def _assigned(source: str, imported: set[str]) -> Iterator[str]:
 
 def _uses(source: str, name: str) -> bool:
     """True if a function of that name is called or imported. Strings and comments do not count."""
-    for node in ast.walk(ast.parse(source)):
+    for node in _nodes(source):
         if isinstance(node, ast.ImportFrom) and name in {alias.name for alias in node.names}:
             return True
         if isinstance(node, ast.Call):
@@ -207,9 +221,7 @@ def _uses(source: str, name: str) -> bool:
 
 def _has_behaviour(source: str) -> bool:
     """False for a file that only declares: constants, dataclasses, protocols, plain accessors."""
-    functions = [
-        n for n in ast.walk(ast.parse(source)) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))
-    ]
+    functions = [n for n in _nodes(source) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))]
     return any(not _is_declaration(statement) for function in functions for statement in function.body)
 
 

@@ -53,6 +53,7 @@ class BrokerDirectory:
             title=f"fanlight directory {name}",
             header_tables=False,
             on_failed=on_failed,
+            on_unreadable=lambda error: self._list.malformed(error, monotonic_ns()),
             another_way=self._declaration.again,
         )
         self._binding = StreamBinding(

@@ -13,7 +13,9 @@ from vidgear.gears.asyncio import WebGear  # type: ignore[import-not-found]
 
 def main(clip: str, port: int) -> None:
     """Serve the clip at /video, at its own rate as WebGear knows it."""
-    web = WebGear(source=clip, logging=False, frame_size_reduction=0, jpeg_compression_quality=80)
+    # It would download its page; only /video is asked for.
+    options = {"frame_size_reduction": 0, "jpeg_compression_quality": 80, "skip_generate_webdata": True}
+    web = WebGear(source=clip, logging=False, **options)
     uvicorn.run(web(), host="127.0.0.1", port=port, log_level="warning")
     web.shutdown()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -40,16 +41,18 @@ def test_progress_names_the_time_and_the_last_line_while_it_runs(tmp_path: Path)
 
     command = ["sh", "-c", f"echo collecting; echo downloading; read line <{tmp_path}/go"]
     assert run_quietly(command, {}, progress=progress, every_s=0.05, timeout_s=scaled(20)) is None
-    assert shown[-1] == "0 s: downloading"
+    assert re.fullmatch(r"\d+ s: downloading", shown[-1])
 
 
 def test_an_interrupted_command_is_ended(tmp_path: Path) -> None:
-    def progress(_text: str) -> None:
-        raise KeyboardInterrupt
-
     pid = tmp_path / "pid"
+
+    def progress(_text: str) -> None:
+        if pid.exists() and pid.read_text():
+            raise KeyboardInterrupt
+
     command = ["sh", "-c", f"echo $$ >{pid}; exec sleep 1000"]
     with pytest.raises(KeyboardInterrupt):
-        run_quietly(command, {}, progress=progress, every_s=1.0)
+        run_quietly(command, {}, progress=progress, every_s=0.05)
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)

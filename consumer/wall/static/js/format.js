@@ -26,8 +26,10 @@ export function snapshotName(stream, captureUs) {
   return `${stream.replace(/[^A-Za-z0-9_-]/g, "_").slice(0, 64)}-${second}.${fraction}Z.png`;
 }
 
-/** What was dropped, by reason, without the zeros: `late 3, decode 1`; `none`. */
+/** What was dropped, by reason, without the zeros: `late 3, awaiting key 1`; `none`. */
 export function dropped(counts) {
   const words = Object.entries(counts ?? {}).filter(([, count]) => count > 0);
-  return words.map(([reason, count]) => `${reason} ${count}`).join(", ") || "none";
+  return words.map(([reason, count]) => `${spaced(reason)} ${count}`).join(", ") || "none";
 }
+
+const spaced = (name) => name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);

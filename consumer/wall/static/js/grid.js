@@ -6,6 +6,8 @@ const NARROW_SCREENS = 1.25; // as many screens may be scrolled there before til
 const LEAST_WIDTH_PX = 150;
 const LEAST_HEIGHT_PX = 96;
 const COLUMNS = [2, 3]; // so many tiles may stand beside a large first one
+const MOST_BALANCED = 64; // balancing takes time to the power of three: more are put so many in a row
+const SIZES = Array.from({ length: 40 }, (_, index) => 40 - index);
 const MOST_FEATURED = 16; // with more tiles it gains nothing
 
 /** `{boxes: [{x, y, width, height}], height}` of tiles with these aspects (width / height), in reading order.
@@ -44,6 +46,7 @@ const rowWidth = (cells, height, gap) =>
  * shorter rows first. */
 function partitions(aspects) {
   if (!aspects.length) return [[]];
+  if (aspects.length > MOST_BALANCED) return SIZES.map((size) => chunks(aspects, size));
   const before = [0];
   aspects.forEach((aspect, index) => before.push(before[index] + aspect));
   const all = [];
@@ -64,6 +67,14 @@ function partitions(aspects) {
     all.push(rows);
   }
   return all;
+}
+
+function chunks(aspects, size) {
+  const rows = [];
+  for (let start = 0; start < aspects.length; start += size) {
+    rows.push(aspects.slice(start, start + size).map((aspect) => [aspect]));
+  }
+  return rows;
 }
 
 /** Rows as high as the width allows (`full`), and cut to what fits the height (`height`): the highest first, or

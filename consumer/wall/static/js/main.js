@@ -120,15 +120,13 @@ byId("empty-copy").addEventListener("click", async () => {
   await copyText(byId("empty-command").textContent);
   say("Copied the command");
 });
+for (const button of document.querySelectorAll("#bar .tool")) button.title = button.getAttribute("aria-label");
 prepareDialogs(say);
 
 wall.addEventListener("open", ({ detail }) => (detail === null ? back() : open(detail)));
 wall.addEventListener("notice", ({ detail }) => say(detail));
 wall.addEventListener("change", refresh);
 engine.addEventListener("connection", onConnection);
-engine.addEventListener("refused", ({ detail }) => {
-  if (wall.live?.includes(detail.stream)) say(`${detail.stream}: ${detail.reason}`); // else its tile says it
-});
 
 // A wall that hangs: bar and pointer leave, the screen stays on ----------------------------------------
 

@@ -26,6 +26,7 @@ export class TileView extends EventTarget {
   #receivingSinceMs = 0;
   #announcement = null;
   #goneSinceMs = null;
+  #refusal = "";
   #parts;
 
   constructor(stream, engine) {
@@ -58,6 +59,12 @@ export class TileView extends EventTarget {
     this.#announcement = announcement ?? this.#announcement;
     this.#follow();
     if (this.aspect !== before) this.dispatchEvent(new Event("aspect"));
+  }
+
+  /** The server does not send it, and says why. */
+  refuse(reason) {
+    this.#refusal = reason;
+    this.render();
   }
 
   /** Out of sight nothing is received. */
@@ -134,10 +141,10 @@ export class TileView extends EventTarget {
   #state(stats) {
     if (this.#goneSinceMs !== null) return ["gone", "", `Not live since ${timeOfDay(this.#goneSinceMs)}`];
     if (!this.#announcement) return ["waiting", "", "Not live yet"];
-    if (!stats.shown) return ["waiting", "", this.#visible ? "Waiting for a picture" : ""];
+    if (!stats.shown) return ["waiting", "", this.#refusal || "Waiting for a picture"];
     if (this.paused) return ["paused", `paused, ${timeOfDay(Number(stats.captureUs) / 1000)}`, ""];
     const returning = !this.#visible || Date.now() - this.#receivingSinceMs < RETURN_MS;
-    if (stats.stillSinceMs && !returning) return ["still", "", `No new picture since ${timeOfDay(stats.stillSinceMs)}`];
+    if (stats.stillSinceMs && !returning) return ["still", "", this.#refusal || `No new picture since ${timeOfDay(stats.stillSinceMs)}`];
     return ["live", stats.stillSinceMs ? "" : duration(stats.ageMs), ""];
   }
 
@@ -145,12 +152,16 @@ export class TileView extends EventTarget {
   #follow() {
     if (!this.#tile && this.#announcement && this.#visible) {
       this.#tile = this.#engine.show(this.stream, this.#parts.canvas);
-      this.#tile.addEventListener("picture", () => {
-        this.dispatchEvent(new Event("aspect"));
-        this.render();
-      });
-      for (const type of ["stats", "still", "live"]) this.#tile.addEventListener(type, () => this.render());
+      for (const type of ["picture", "live", "still", "stats"]) {
+        this.#tile.addEventListener(type, () => this.#told(type));
+      }
     }
+    this.render();
+  }
+
+  #told(type) {
+    if (type === "picture" || type === "live") this.#refusal = "";
+    if (type === "picture") this.dispatchEvent(new Event("aspect"));
     this.render();
   }
 

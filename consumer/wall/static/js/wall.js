@@ -24,6 +24,7 @@ export class Wall extends EventTarget {
     this.#engine = engine;
     this.#view = view;
     engine.addEventListener("streams", ({ detail }) => this.#onStreams(detail));
+    engine.addEventListener("refused", ({ detail }) => this.#tiles.get(detail.stream)?.refuse(detail.reason));
     window.addEventListener("resize", () => this.arrange());
     setInterval(() => this.#tick(), 1000);
     this.#update(); // what the address names is there before it is live

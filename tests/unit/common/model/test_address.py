@@ -4,7 +4,7 @@ from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fanlight.common.model.address import (
@@ -241,6 +241,9 @@ openings = st.sampled_from(
 endings = st.sampled_from(["h/v", "h", "a,b:1/v", "h:x/v", "", "/v", "h:0", "[::1]/v", "[::1", "a b/v"])
 
 
+@example("", "//", "/", "h/v")
+@example("amqp:", "//", "/", "h/v")
+@example("", '"', "://", "h/v")
 @given(openings, anything, anything, endings)
 def test_no_password_is_ever_shown_however_malformed_the_url(
     opening: str, before: str, after: str, ending: str

@@ -12,6 +12,7 @@ import pytest
 from fanlight.common.model.errors import ListenError
 from fanlight.common.observe.health import Health
 from fanlight.common.observe.server import CONNECTION_S, MOST_CONNECTIONS, MonitorServer
+from scripts.lib.ports import free_ports
 from tests.support.timing import scaled, wait_until
 
 HEALTHS = [Health(True, "frames flow")]
@@ -21,14 +22,9 @@ def metrics(accept: str | None) -> tuple[str, bytes]:
     return "text/plain", f"for {accept}".encode()
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
-
-
 @contextmanager
 def serving(connection_s: float = CONNECTION_S) -> Iterator[MonitorServer]:
-    address = ("127.0.0.1", free_port())
+    address = ("127.0.0.1", free_ports(1)[0])
     made = MonitorServer(address, metrics=metrics, health=lambda: HEALTHS[-1], connection_s=connection_s)
     made.start()
     yield made
@@ -100,7 +96,6 @@ def test_one_connection_too_many_is_closed_at_once() -> None:
 def test_slow_scrapers_are_cut_off(capsys: pytest.CaptureFixture[str]) -> None:
     """Also one that always sends something, and never a line."""
     with serving(connection_s=0.5) as server, connect(server) as silent, connect(server) as dripping:
-        wait_until(lambda: threads() == 2, 5, "both are taken")
         dripping.setblocking(False)
 
         def cut_off() -> bool:

@@ -36,7 +36,7 @@ def test_without_opencv_the_default_is_a_status_line(monkeypatch: pytest.MonkeyP
     assert default_sinks({"DISPLAY": ":0"}) == (SinkSpec("status"),)
 
 
-@pytest.mark.parametrize("spec", [SinkSpec("web", "0.0.0.0:80"), SinkSpec("record"), SinkSpec("null", "x")])
+@pytest.mark.parametrize("spec", [SinkSpec("web"), SinkSpec("record"), SinkSpec("null", "x")])
 def test_an_invalid_spec_is_refused(spec: SinkSpec) -> None:
     with pytest.raises(ValueError, match="is not a sink: allowed is window, "):
         open_sink(spec, context())

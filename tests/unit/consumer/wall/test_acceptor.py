@@ -5,30 +5,34 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from fanlight.common.model.errors import ListenError
+from fanlight.common.transport.tcp.connection_limiter import MOST_PER_PEER
 from fanlight.consumer.wall.access_settings import WebAccess
 from fanlight.consumer.wall.connection import BYTES_AT_ONCE
 from fanlight.consumer.wall.limits import Refused
 from scripts.lib.certs import Authority
 from scripts.lib.ports import LOOPBACK
-from tests.support.guarded_server import GuardedServer, ended, guarded_server
+from tests.support.guarded_server import GuardedServer, ended, guarded_server, received
 from tests.support.timing import scaled, wait_until
+from tests.support.tls import outside_address
 
 
 def hold(server: GuardedServer) -> socket.socket:
     """A connection whose request is being served."""
     sock = server.connect()
     sock.sendall(b"GET /hold HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    assert server.holding.acquire(timeout=scaled(10))
+    assert server.holding.acquire(timeout=scaled(30))
     return sock
 
 
 def test_a_connection_without_a_request_is_closed_in_time() -> None:
-    with guarded_server(request_s=0.3) as server, contextlib.ExitStack() as stack:
+    with guarded_server(request_s=1.5) as server, contextlib.ExitStack() as stack:
         silent, slow, kept = [stack.enter_context(server.connect()) for _ in range(3)]
         held = stack.enter_context(hold(server))
         slow.sendall(b"GET / HTTP/1.1\r\nX: ")
@@ -101,6 +105,37 @@ def test_an_address_in_use_is_one_clear_line() -> None:
         acceptor = Acceptor(lambda: None, Connections(1))  # type: ignore[arg-type]
         with pytest.raises(ListenError, match=r"in use: is another wall running\?"):
             acceptor.start(LOOPBACK, server.port)
+
+
+def test_connections_of_another_address_are_limited() -> None:
+    outside = outside_address()
+    if outside is None:
+        pytest.skip("this machine has no address beyond the loopback")
+    access = WebAccess(token="a token that is long enough")
+    with guarded_server(access, host=outside, most=200) as server, contextlib.ExitStack() as stack:
+        for _ in range(MOST_PER_PEER + 1):
+            stack.enter_context(server.connect(outside))
+        wait_until(lambda: server.counts[Refused.CONNECTIONS] == 1, 10, "the one too many")
+        assert len(server.connections) == MOST_PER_PEER
+
+
+def test_without_file_descriptors_it_goes_on() -> None:
+    """The server is another process: this one needs file descriptors itself."""
+    command = [sys.executable, "-m", "tests.support.guarded_server", "8"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        try:
+            port = int(child.stdout.readline())
+            with contextlib.ExitStack() as stack:
+                for _ in range(30):
+                    stack.enter_context(socket.create_connection((LOOPBACK, port), scaled(30)))
+                assert "Too many open files" in child.stdout.readline()
+            with socket.create_connection((LOOPBACK, port), scaled(30)) as sock:
+                sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                assert received(sock).endswith(b"in")
+        finally:
+            child.stdin.close()
 
 
 @pytest.fixture

@@ -104,12 +104,11 @@ def test_a_refusal_is_logged_without_what_the_request_said(
     assert "127.0.0.1" in caplog.text
 
 
-def test_too_many_requests_over_one_connection_are_refused_and_end_it() -> None:
+def test_too_many_requests_of_an_address_are_refused_and_end_a_connection() -> None:
     with guarded_server() as server, server.connect() as sock:
         head = f"GET / HTTP/1.1\r\nHost: localhost:{server.port}\r\n\r\n".encode()
-        sock.sendall(head * 400)
+        sock.sendall(head * 1000)
         answers = received(sock)
-        assert b"429 Too Many Requests" in answers
-        assert answers.count(b"HTTP/1.1 200 OK") < 400
+        assert answers.count(b"HTTP/1.1 200 OK") < 1000
         assert server.counts[Refused.REQUESTS] == 1
-        assert server.request().body == "in"
+        wait_until(lambda: server.request().body == "in", 10, "a request that is allowed again")

@@ -12,7 +12,7 @@ import pytest
 from fanlight.common import clock
 from fanlight.common.model.errors import BrokerRefused, FanlightError
 from fanlight.common.model.frame import Codec, EncodedFrame
-from fanlight.consumer.wall.feed import Feed
+from fanlight.consumer.wall.feed import MOST_SIZES, Feed
 from fanlight.consumer.wall.message import As
 from tests.support.timing import scaled
 from tests.unit.consumer.sinks.build import encoded
@@ -27,12 +27,16 @@ class _Fed:
 
     def __init__(self) -> None:
         self.failures: list[FanlightError] = []
-        self.feed = Feed("cam", ScriptedSource, count(1), MAX_AGE_NS, lambda _, error: self._failed(error))
+        self.feed = Feed(
+            "cam",
+            ScriptedSource,
+            count(1),
+            MAX_AGE_NS,
+            lambda _, error: self.failures.append(error),
+            lambda call: call(),
+        )
         assert isinstance(self.feed.source, ScriptedSource)
         self.source = self.feed.source
-
-    def _failed(self, error: FanlightError) -> None:
-        self.failures.append(error)
 
     def deliver(self, *frames: EncodedFrame) -> None:
         for each in frames:
@@ -135,6 +139,21 @@ def test_many_requests_for_a_keyframe_are_one_until_it_comes() -> None:
     _on_loop(test)
 
 
+def test_so_many_sizes_are_made_at_a_time() -> None:
+    async def test(fed: _Fed) -> None:
+        sizes = [(100 + number, 100) for number in range(MOST_SIZES)]
+        queues = [fed.feed.join(As.JPEG, size) for size in sizes]
+        with pytest.raises(FanlightError, match=r"6 sizes already: 100x100, 101x100"):
+            fed.feed.join(As.JPEG, (1, 1))
+        # What is made already, and what is not scaled, takes no further decoder.
+        fed.feed.join(As.JPEG, sizes[0])
+        fed.feed.join(As.JPEG, None)
+        fed.feed.leave(queues[1])
+        fed.feed.join(As.JPEG, (1, 1))
+
+    _on_loop(test)
+
+
 def test_a_failure_reaches_all_viewers() -> None:
     async def test(fed: _Fed) -> None:
         queue = fed.feed.join(As.FRAMES, None)
@@ -177,5 +196,6 @@ def test_nothing_is_passed_on_after_the_end() -> None:
         fed.feed.want_key()
         assert queue.take(clock.monotonic_ns()) is None
         assert fed.source.key_requests == 0
+        assert fed.source.stopped
 
     _on_loop(test)

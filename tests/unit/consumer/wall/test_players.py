@@ -19,13 +19,13 @@ from fanlight.common import clock
 from fanlight.common.model.errors import StreamEnded
 from fanlight.common.model.frame import Codec, EncodedFrame
 from fanlight.consumer.wall import viewer_queue
-from fanlight.consumer.wall.players import Players
+from fanlight.consumer.wall.players import Players, serve_players
 from fanlight.consumer.wall.settings import WallSettings
 from fanlight.consumer.wall.streams import Streams
 from tests.support.timing import scaled
 from tests.unit.consumer.sinks.build import encoded
 from tests.unit.consumer.wall.build import ScriptedSource
-from tests.unit.consumer.wall.test_streams import announcement
+from tests.unit.consumer.wall.serving import announced
 
 VIDEO = ["mp4", "ts", "h264"]
 
@@ -45,21 +45,20 @@ class Gateway:
         self.source: ScriptedSource | None = None
         self.port = 0
         self.streams = Streams(WallSettings(), self._make_source, grace_s=3600)
-        self.streams.announced((announcement("cam"),))
+        self.streams.announced((announced("cam"),))
         self._players = Players(self.streams, **players)
 
     def _make_source(self, *arguments: Any) -> ScriptedSource:
         self.source = ScriptedSource(*arguments)
         return self.source
 
-    async def start(self) -> web.AppRunner:
+    async def start(self) -> None:
         application = web.Application()
-        application.router.add_get("/s/{file}", self._players.serve)
-        runner = web.AppRunner(application, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.port = runner.addresses[0][1]
-        return runner
+        serve_players(application, self._players)
+        self.runner = web.AppRunner(application, shutdown_timeout=0.1)
+        await self.runner.setup()
+        await web.TCPSite(self.runner, "127.0.0.1", 0).start()
+        self.port = self.runner.addresses[0][1]
 
     def url(self, file: str) -> str:
         return f"http://127.0.0.1:{self.port}/s/{file}"
@@ -92,11 +91,11 @@ def play(test: Callable[[Gateway], Awaitable[None]], **players: float) -> None:
     async def run() -> None:
         async with aiohttp.ClientSession() as client:
             gateway = Gateway(client, **players)
-            runner = await gateway.start()
+            await gateway.start()
             try:
                 await asyncio.wait_for(test(gateway), scaled(20))
             finally:
-                await runner.cleanup()
+                await gateway.runner.cleanup()
                 await gateway.streams.stop()
 
     asyncio.run(run())
@@ -132,6 +131,14 @@ def test_h264_and_jpegs_are_not_encoded_again() -> None:
             )
 
         play(test)
+
+
+def test_mp4_holds_jpegs_too() -> None:
+    async def test(gateway: Gateway) -> None:
+        data = await gateway.whole("cam.mp4", encoded(5, of=Codec.JPEG))
+        assert sizes(data, "mp4") == [(64, 48)] * 5
+
+    play(test)
 
 
 def test_each_jpeg_is_complete_before_the_next_one_comes() -> None:
@@ -231,7 +238,7 @@ def test_a_damaged_frame_is_left_out_with_all_that_refers_to_it() -> None:
     play(test)
 
 
-@pytest.mark.parametrize("ending", VIDEO)
+@pytest.mark.parametrize("ending", ["ts", "h264"])
 @pytest.mark.parametrize("codec", [Codec.JPEG, Codec.PNG, Codec.RAW])
 def test_video_of_a_stream_of_pictures_is_refused_with_what_there_is(ending: str, codec: Codec) -> None:
     (frame,) = encoded(1, of=codec)
@@ -246,7 +253,7 @@ def test_video_of_a_stream_of_pictures_is_refused_with_what_there_is(ending: str
             assert (response.status, await response.text()) == (
                 406,
                 "stream cam is not encoded as H.264, which this format needs: "
-                "/s/cam.mjpg and /s/cam.jpg are there, or give its producer --codec h264\n",
+                "/s/cam.mp4 and /s/cam.mjpg are there, or give its producer --codec h264\n",
             )
 
     play(test)
@@ -281,7 +288,9 @@ def test_only_get_and_head_are_allowed() -> None:
             assert response.headers["Cache-Control"] == "no-store"
         async with gateway.client.post(gateway.url("cam.ts")) as response:
             assert response.status == 405
-        assert gateway.streams.queues == []
+        async with gateway.client.head(gateway.url("door.ts")) as response:
+            assert response.status == 404
+        assert gateway.source is None
 
     play(test)
 
@@ -334,7 +343,9 @@ def test_a_reader_that_stops_reading_is_cut_off_and_nobody_else_loses_a_frame(
             stalled.connect(("127.0.0.1", gateway.port))
             stalled.sendall(b"GET /s/cam.mjpg HTTP/1.1\r\nHost: x\r\n\r\n")
             await gateway.until(lambda: gateway.streams.queues)
-            reading = asyncio.ensure_future(gateway.client.get(gateway.url("cam.mjpg")))
+            # Before aiohttp 3.14 it bounds what `readuntil` returns.
+            get = gateway.client.get(gateway.url("cam.mjpg"), read_bufsize=1 << 20)
+            reading = asyncio.ensure_future(get)
             await gateway.until(lambda: len(gateway.streams.queues) == 2)
             gateway.send(frame)
             async with await reading as response:
@@ -350,6 +361,20 @@ def test_a_reader_that_stops_reading_is_cut_off_and_nobody_else_loses_a_frame(
         ]
 
     play(test, stalled_s=1.5)
+
+
+def test_the_end_of_the_gateway_ends_responses_at_once() -> None:
+    (frame,) = encoded(1)
+
+    async def test(gateway: Gateway) -> None:
+        reading = asyncio.ensure_future(gateway.client.get(gateway.url("cam.h264")))
+        await gateway.until(lambda: gateway.streams.queues)
+        gateway.send(frame)
+        async with await reading as response:
+            await gateway.runner.app.shutdown()
+            assert await response.read() == frame.body
+
+    play(test, ended_s=3600)
 
 
 def test_an_http_1_0_reader_gets_the_bare_stream() -> None:

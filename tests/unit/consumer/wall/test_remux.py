@@ -125,9 +125,21 @@ def test_a_stream_cannot_begin_without_parameter_sets(body: bytes) -> None:
         Fragmenter(replace(encoded(1)[0], body=body))
 
 
-def test_a_jpeg_is_refused() -> None:
-    with pytest.raises(DecodeError, match=r"^jpeg body"):
-        Fragmenter(encoded(1, of=Codec.JPEG)[0])
+def test_jpegs_are_copied_byte_by_byte() -> None:
+    frames = encoded(4, of=Codec.JPEG, size=(321, 241))
+    fragmenter = Fragmenter(frames[0])
+    assert all(fragmenter.fits(frame) for frame in frames)
+    written = io.BytesIO(fragmenter.init + b"".join(fragments(fragmenter, frames)))
+    with av.open(written, "r") as container:
+        stream = container.streams.video[0]
+        assert (stream.codec_context.name, stream.width, stream.height) == ("mjpeg", 321, 241)
+        assert [bytes(p) for p in container.demux(stream) if p.size] == [frame.body for frame in frames]
+
+
+@pytest.mark.parametrize("codec", [Codec.PNG, Codec.RAW])
+def test_other_codecs_are_refused(codec: Codec) -> None:
+    with pytest.raises(DecodeError, match=f"^a stream of {codec} is not sent as MP4$"):
+        Fragmenter(encoded(1, of=codec)[0])
 
 
 def test_a_body_with_nothing_in_it_is_refused() -> None:

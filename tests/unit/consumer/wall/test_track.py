@@ -28,7 +28,14 @@ class _Viewed:
         self._posted: list[Callable[[], None]] = []
         self._came = threading.Semaphore(0)
         self.track = Track(
-            "cam", form, max_size, 4, max_age_ns=MAX_AGE_NS, want_key=self._want_key, post=self._post
+            "cam",
+            form,
+            max_size,
+            4,
+            max_age_ns=MAX_AGE_NS,
+            want_key=self._want_key,
+            post=self._post,
+            in_background=lambda call: call(),
         )
         self.queue = ViewerQueue(self._want_key)
         self.track.join(self.queue)
@@ -42,7 +49,7 @@ class _Viewed:
 
     def offer(self, *frames: EncodedFrame) -> None:
         for each in frames:
-            self.track.offer(each, clock.wall_ns(), False, clock.monotonic_ns())
+            self.track.offer(LiveFrame(each, clock.wall_ns(), False, arrived_ns=clock.monotonic_ns()))
 
     def next(self) -> LiveFrame:
         """The next frame of the viewer, which may take a thread's work."""

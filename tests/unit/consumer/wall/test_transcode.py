@@ -14,6 +14,7 @@ import simplejpeg
 from fanlight.common import clock
 from fanlight.common.model.frame import Codec, EncodedFrame
 from fanlight.consumer.wall.transcode import Transcoder, fitted
+from fanlight.consumer.wall.viewer_queue import LiveFrame
 from tests.support.timing import scaled
 from tests.unit.consumer.sinks.build import encoded, picture
 
@@ -22,11 +23,15 @@ MAX_AGE_NS = 3600 * 1_000_000_000
 
 class _Made:
     def __init__(self) -> None:
-        self.pictures: queue.Queue[tuple[EncodedFrame, int, int]] = queue.Queue()
+        self.pictures: queue.Queue[LiveFrame] = queue.Queue()
         self.broken = threading.Event()
 
-    def take(self) -> tuple[EncodedFrame, int, int]:
+    def take(self) -> LiveFrame:
         return self.pictures.get(timeout=scaled(5))
+
+
+def _live(frame: EncodedFrame) -> LiveFrame:
+    return LiveFrame(frame, clock.wall_ns(), False)
 
 
 @contextmanager
@@ -35,7 +40,7 @@ def _transcoder(made: _Made, max_size: tuple[int, int] | None = None) -> Iterato
         "cam",
         max_size,
         MAX_AGE_NS,
-        on_picture=lambda *each: made.pictures.put(each),
+        on_picture=made.pictures.put,
         on_broken=made.broken.set,
     )
     try:
@@ -50,11 +55,11 @@ def test_a_picture_shows_the_frame(codec: Codec) -> None:
     made = _Made()
     gateway_ns = clock.wall_ns()
     with _transcoder(made) as transcoder:
-        transcoder.push(encoded(1, of=codec)[0], gateway_ns, 77)
-        frame, its_gateway_ns, arrived_ns = made.take()
-    assert (frame.header.codec, frame.header.key) == (Codec.JPEG, True)
-    assert (its_gateway_ns, arrived_ns) == (gateway_ns, 77)
-    shown = simplejpeg.decode_jpeg(frame.body, "BGR").astype(int)
+        transcoder.push(LiveFrame(encoded(1, of=codec)[0], gateway_ns, False, arrived_ns=77))
+        live = made.take()
+    assert (live.frame.header.codec, live.frame.header.key) == (Codec.JPEG, True)
+    assert (live.gateway_ns, live.arrived_ns) == (gateway_ns, 77)
+    shown = simplejpeg.decode_jpeg(live.frame.body, "BGR").astype(int)
     assert np.abs(shown - picture(0)).mean() < 8
 
 
@@ -62,7 +67,7 @@ def test_what_cannot_be_decoded_asks_for_a_keyframe() -> None:
     made = _Made()
     key, _ = encoded(2)
     with _transcoder(made) as transcoder:
-        transcoder.push(EncodedFrame(key.header, b"\0\0\0\1\x65no picture"), clock.wall_ns(), 0)
+        transcoder.push(_live(EncodedFrame(key.header, b"\0\0\0\1\x65no picture")))
         assert made.broken.wait(scaled(5))
 
 
@@ -70,7 +75,7 @@ def test_it_asks_for_a_keyframe_to_begin_with() -> None:
     made = _Made()
     _, delta = encoded(2)
     with _transcoder(made) as transcoder:
-        transcoder.push(delta, clock.wall_ns(), 0)
+        transcoder.push(_live(delta))
         assert made.broken.is_set()
 
 
@@ -78,8 +83,8 @@ def test_it_follows_a_change_of_size_and_codec() -> None:
     made = _Made()
     with _transcoder(made, (32, 32)) as transcoder:
         for frame in (encoded(1)[0], encoded(1, of=Codec.PNG, size=(16, 16))[0]):
-            transcoder.push(frame, clock.wall_ns(), 0)
-            size = made.take()[0].header[5:7]
+            transcoder.push(_live(frame))
+            size = made.take().frame.header[5:7]
             assert size == fitted(frame.header.width, frame.header.height, (32, 32))
 
 

@@ -7,6 +7,8 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import Final
 
@@ -14,19 +16,31 @@ import pytest
 
 from fanlight.common.clock import wall_ns
 from fanlight.common.model.address import Design, TcpAddress
+from fanlight.common.model.announcement import Announcement
 from fanlight.common.model.control import ClockReply, ControlMessage, KeyframeRequest, Reason
 from fanlight.common.model.frame import EncodedFrame
 from fanlight.common.transport import PublisherEvents
 from fanlight.common.transport.base import Publisher
-from fanlight.common.transport.tcp import wire
+from fanlight.common.transport.tcp import publisher, ring, sockets, wire
 from fanlight.common.transport.tcp.multiplex import MultiplexPublisher
+from fanlight.common.transport.tcp.ring import PayloadRing
 from fanlight.common.transport.tcp.threads import ThreadsPublisher
-from fanlight.common.transport.tcp.wire import MessageKind
+from fanlight.common.transport.tcp.wire import Hello, MessageKind
 from scripts.lib.ports import LOOPBACK, free_ports
 from tests.support.timing import scaled, wait_until
-from tests.unit.common.transport.tcp.build import CLOCK_REQUEST, HEADER, HELLO, NAME, STREAM, Peer, follow
+from tests.unit.common.transport.tcp.build import (
+    ANNOUNCEMENT,
+    CLOCK_REQUEST,
+    HEADER,
+    HELLO,
+    NAME,
+    STREAM,
+    Peer,
+    follow,
+)
 
 DESIGNS: Final = {Design.THREADS: ThreadsPublisher, Design.MULTIPLEX: MultiplexPublisher}
+ASKING: Final = Hello("streams", NAME, follow=False, directory=True)
 # Far more than the system takes of a connection that nobody reads.
 LARGE: Final = 8 << 20
 
@@ -38,6 +52,10 @@ class Owner(PublisherEvents):
         self.listening = threading.Event()
         self.controls: queue.SimpleQueue[ControlMessage] = queue.SimpleQueue()
         self.keyframes_needed = self.refused = self.unsent = 0
+        self.announced: Announcement | None = None
+
+    def announcement(self) -> Announcement | None:
+        return self.announced
 
     def on_control(self, message: ControlMessage) -> None:
         self.controls.put(message)
@@ -101,10 +119,20 @@ class Rig:
 
 
 @pytest.fixture(params=DESIGNS)
-def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
+def rig(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
+    monkeypatch.setattr(sockets, "CLIENT_TIMEOUT_MS", 120_000)  # a slow client waits for a slow machine
+    monkeypatch.setattr(publisher, "PayloadRing", partial(PayloadRing, max_bytes=2 * LARGE))
     one = Rig(request.param)
     yield one
     one.close()
+
+
+def announced_to(peer: Peer) -> Announcement:
+    """The next message, which is an announcement."""
+    message = peer.message()
+    assert message is not None
+    assert message.kind is MessageKind.ANNOUNCEMENT
+    return Announcement.from_json(message.body)
 
 
 def seq_of(peer: Peer) -> int:
@@ -116,7 +144,8 @@ def seq_of(peer: Peer) -> int:
     return frame.header.seq
 
 
-def test_frames_are_wanted_while_a_client_follows(rig: Rig) -> None:
+def test_frames_are_wanted_while_a_client_follows(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ring, "_HISTORY_NS", 60 * 10**9)  # however slow the machine is
     assert not rig.publisher.wait_ready(0)
     peer = rig.client()
     assert [rig.publish(), rig.publish(key=False)] == [seq_of(peer), seq_of(peer)]
@@ -128,15 +157,35 @@ def test_frames_are_wanted_while_a_client_follows(rig: Rig) -> None:
     assert rig.publisher.watched
 
 
+def test_who_asks_for_the_directory_is_told_of_the_stream_and_its_changes(rig: Rig) -> None:
+    rig.owner.announced = ANNOUNCEMENT
+    watching, asking = rig.client(), rig.client(wire.hello_message(ASKING))
+    assert announced_to(asking) == ANNOUNCEMENT
+    rig.owner.announced = replace(ANNOUNCEMENT, watched=True)
+    watching.send(follow(False))
+    wait_until(lambda: not rig.publisher.watched, 5, "the directory watches no stream")
+    told = [announced_to(asking) for _ in range(3)]
+    assert told[-2:] == [rig.owner.announced] * 2, "of the change, and again"
+    watching.send(follow(True))
+    assert rig.publish() == seq_of(watching), "who watches is told nothing else"
+
+
+def test_a_publisher_without_announcement_tells_nothing(rig: Rig) -> None:
+    asking, watching = rig.client(wire.hello_message(ASKING)), rig.client()
+    assert rig.publish() == seq_of(watching)
+    rig.publisher.stop(scaled(5))
+    assert asking.message() is None
+
+
 def test_frames_reach_a_slow_client_whole_and_what_it_lost_is_counted(rig: Rig) -> None:
     slow, quick = rig.client(), rig.client()
-    for _ in range(20):
+    for _ in range(6):
         assert rig.publish(size=LARGE) == seq_of(quick)
     seen = [seq_of(slow)]
-    while seen[-1] != 19:
+    while seen[-1] != 5:
         seen.append(seq_of(slow))
     assert seen == sorted(set(seen))
-    assert rig.owner.unsent == 20 - len(seen) > 0
+    assert rig.owner.unsent == 6 - len(seen) > 0
 
 
 def test_a_keyframe_is_requested_for_a_client_that_cannot_go_on(rig: Rig) -> None:

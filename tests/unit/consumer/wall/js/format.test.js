@@ -22,7 +22,7 @@ test("no name of a stream leaves the folder of the snapshot", () => {
 });
 
 test("what was dropped is said by reason", () => {
-  assert.equal(words.dropped({ late: 3, decode: 0, gap: 1 }), "late 3, gap 1");
+  assert.equal(words.dropped({ late: 3, decode: 0, awaitingKey: 1 }), "late 3, awaiting key 1");
   assert.equal(words.dropped({}), "none");
   assert.equal(words.dropped(undefined), "none");
 });

@@ -9,7 +9,7 @@ const WIDE = 16 / 9;
 const MIXED = [WIDE, 4 / 3, 9 / 16, 1, WIDE, 2.4];
 const wides = (count) => Array(count).fill(WIDE);
 const mixed = (count) => Array.from({ length: count }, (_, index) => MIXED[index % MIXED.length]);
-const counts = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 16, 17, 25, 64];
+const counts = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 16, 17, 25, 64, 65];
 
 function everyArrangement(check) {
   for (const [width, height] of SCREENS) {
@@ -75,9 +75,11 @@ test("on a phone rows span the width, and only the length scrolls", () => {
 });
 
 test("tiles never get too small to be seen: the page scrolls instead", () => {
-  const { boxes, height } = arrange(wides(200), 1280, 720, GAP);
-  assert.ok(height > 720);
-  assert.ok(boxes.every((box) => box.height >= 96));
+  for (const count of [64, 200, 1000]) {
+    const { boxes, height } = arrange(wides(count), 1280, 720, GAP);
+    assert.ok(height > 720);
+    assert.ok(boxes.every((box) => box.height >= 96 && box.height < 200));
+  }
 });
 
 test("sizes that nobody has do no harm", () => {

@@ -59,6 +59,25 @@ test("a stream that is named is there before it is live", () => {
   assert.deepEqual(selected(["roof", "c*"], ["cam"]), ["roof", "cam"]);
 });
 
+test("a link cannot stop the page by its patterns", () => {
+  assert.deepEqual(selected([`${"*a".repeat(30)}*b`], ["a".repeat(64)]), []);
+  const { view, problems } = parse(`?streams=${Array(1000).fill("x").join()}`);
+  assert.equal(view.streams.length, 64);
+  assert.deepEqual(problems, ["streams: allowed are 64 names or patterns"]);
+});
+
+test("wildcards stand for any characters, none among them", () => {
+  for (const [pattern, yes, no] of [
+    ["a*", ["a", "ab"], ["ba"]],
+    ["*a", ["a", "ba"], ["ab"]],
+    ["a**b", ["ab", "axxb"], ["a", "axbx"]],
+    ["?*", ["a", "ab"], [""]],
+    ["a?c*e", ["abcde", "abce"], ["ace", "abcd"]],
+  ]) {
+    assert.deepEqual(selected([pattern], [...yes, ...no]), [...yes].sort(), pattern);
+  }
+});
+
 test("a pattern is no regular expression", () => {
   assert.deepEqual(selected(["a.*", "(b", "[c]*"], ["abc", "a.b"]), ["a.b", "(b"]);
 });
