@@ -85,7 +85,7 @@ def compare_with_the_source(page: Page, way: str, port: int, broker_url: str) ->
             captured.update({seen.seq: seen.capture_ns for seen in watcher.seen})
             return page.snapshot().seq in captured
 
-        wait_until(shown_to_both, 15, "a frame that the page and a consumer have shown")
+        wait_until(shown_to_both, 30, "a frame that the page and a consumer have shown")
         snapshot = page.snapshot()
         canvas = page.canvas()
         stats = page.stats
@@ -110,11 +110,12 @@ def test_the_age_is_that_by_the_producers_clock(browser: Browser, port: int) -> 
     after_ms = time.time() * 1000
     stats = page.stats
     assert before_ms - 1 <= page_ms <= after_ms + 1
-    assert abs(stats["clock"]["offsetMs"]) <= CLOCK_MS
+    clock = stats["clock"]
+    assert abs(clock["offsetMs"]) <= clock["uncertaintyMs"] + 1
     assert stats["history"]
     for drawn in stats["history"]:
         assert abs(drawn["shownMs"] - drawn["captureUs"] / 1000 - drawn["ageMs"]) <= CLOCK_MS
-        assert 0 < drawn["ageMs"] <= MAX_AGE_MS
+        assert -CLOCK_MS < drawn["ageMs"] <= MAX_AGE_MS
     times = [drawn["captureUs"] for drawn in stats["history"]]
     assert times == sorted(set(times))
 
