@@ -204,10 +204,12 @@ def measure_growth(
     """Memory of the browser while so many frames go through one page, all tiles together."""
     wall.open(driver, "")
     samples: list[dict[str, float]] = []
+    total = "return [...fanlight.tiles.values()].reduce((sum, tile) => sum + tile.stats.shown, 0)"
     for step in range(_GROWTH_SAMPLES + 1):
-        while (shown := sum(tile["shown"] for tile in tiles_of(driver))) < step * frames / _GROWTH_SAMPLES:
+        while (shown := int(driver.execute_script(total))) < step * frames / _GROWTH_SAMPLES:
             wall.fleet.check()
             time.sleep(1)
+        driver.execute_cdp_cmd("HeapProfiler.collectGarbage", {})
         heap = driver.execute_script("return performance.memory.usedJSHeapSize")
         samples.append({"frames": shown, "pss_mib": browser_pss_mib(driver), "js_heap_mib": heap / 2**20})
         show("  ".join(f"{name} {value:.1f}" for name, value in samples[-1].items()))
