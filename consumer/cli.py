@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from threading import Event
@@ -31,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         lambda load: _run(load(ConsumerSettings), load(Operation)),
         examples=(
             "--name c1                             # a window, or a status line, from the local broker",
+            "--list                                # which streams are live",
             "--sink record:wall.mkv --url amqp://viewer@broker.lan/fanlight --password-file FILE",
         ),
     )
@@ -41,6 +43,12 @@ def _run(settings: ConsumerSettings, operation: Operation) -> int | None:
         from fanlight.consumer.doctor import examine
 
         return examine(settings)
+    if settings.list_streams:
+        from fanlight.consumer.directory import print_streams
+
+        logging.getLogger("fanlight.common.transport").setLevel(logging.WARNING)
+        print_streams(settings)
+        return None
     stopping = Event()
     with StopSignals(stopping.set):
         specs = settings.sinks or default_sinks(os.environ)

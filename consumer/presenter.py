@@ -59,7 +59,7 @@ class Presenter:
             FanlightError: a sink failed while running, or the broker refused the consumer.
         """
         with ExitStack() as stack:
-            context = SinkContext(self._settings, self.reception.stats)
+            context = SinkContext(self._settings, self.reception.stats, self.reception)
             for spec in self._specs:
                 sink = open_sink(spec, context)
                 stack.callback(sink.close)

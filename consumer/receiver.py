@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from fanlight.common.limited_log import LimitedLog
 from fanlight.common.model.control import (
@@ -25,7 +25,6 @@ from fanlight.common.model.frame import EncodedFrame, FrameHeader
 from fanlight.common.model.freshness import Decision, FreshnessPolicy, Verdict
 from fanlight.common.model.lag_detector import LagDetector
 from fanlight.common.transport import SubscriberEvents
-from fanlight.consumer.mailbox import Mailbox
 from fanlight.consumer.playout import ReceivedFrame
 from fanlight.consumer.producer_clock import ProducerClock
 from fanlight.consumer.settings import ConsumerSettings
@@ -102,8 +101,18 @@ class Admission:
             return self._policy.broken(now_ns)
 
 
+class Received(Protocol):
+    """Where a receiver puts frames: a `Mailbox`, or what passes them on. Thread-safe."""
+
+    closed: bool
+
+    def push(self, frame: ReceivedFrame) -> bool:
+        """Take a frame. False if no frame can be shown before the next keyframe."""
+        ...
+
+
 class Receiver(SubscriberEvents):
-    """Handles the `SubscriberEvents` of a consumer. `broken` is thread-safe.
+    """Handles the `SubscriberEvents` of a consumer. `broken` and `request_key` are thread-safe.
 
     Args:
         send: sends a message to the producer. Thread-safe.
@@ -117,7 +126,7 @@ class Receiver(SubscriberEvents):
         *,
         send: Callable[[ControlMessage], None],
         clock: ProducerClock,
-        mailbox: Mailbox,
+        mailbox: Received,
         counters: ConsumerCounters,
         on_failed: Callable[[FanlightError], None],
         on_encoded: Callable[[EncodedFrame], None] | None = None,
@@ -159,7 +168,7 @@ class Receiver(SubscriberEvents):
         if decision.lost:
             self._counters.count("lost", decision.lost)
         if decision.request_key:
-            self._request_key(Reason.GAP)
+            self.request_key(Reason.GAP)
         if self._on_encoded is not None and verdict is not Verdict.DROP_AWAITING_KEY:
             self._on_encoded(frame)
         if verdict in _DROPS:
@@ -175,7 +184,7 @@ class Receiver(SubscriberEvents):
     def broken(self, reason: Reason) -> None:
         """Drop frames until a keyframe, and request one, since references are missing."""
         if self.admission.broken(self.clock.monotonic_ns()):
-            self._request_key(reason)
+            self.request_key(reason)
 
     def on_malformed(self, error: WireFormatError) -> None:
         self._counters.count("malformed")
@@ -195,7 +204,7 @@ class Receiver(SubscriberEvents):
         # Resumes an unwatched producer; a watched one sends a keyframe.
         self._joining = True
         self.admission.requested(self.clock.monotonic_ns())
-        self._request_key(Reason.JOIN)
+        self.request_key(Reason.JOIN)
 
     def on_disconnected(self) -> None:
         if not self._mailbox.closed:
@@ -223,7 +232,8 @@ class Receiver(SubscriberEvents):
         now_ns, settings = self.clock.monotonic_ns(), self._settings
         self._send(ClockRequest(stream=settings.stream, name=settings.name, asked_ns=now_ns))
 
-    def _request_key(self, reason: Reason) -> None:
+    def request_key(self, reason: Reason) -> None:
+        """Send a `KeyframeRequest`. Thread-safe."""
         self._counters.count("keyframe_requests")
         settings = self._settings
         self._send(KeyframeRequest(stream=settings.stream, name=settings.name, reason=reason))

@@ -13,7 +13,7 @@ from typing import Final
 
 from fanlight.common import transport
 from fanlight.common.clock import monotonic_ns
-from fanlight.common.model.control import ControlMessage
+from fanlight.common.model.control import ControlMessage, Reason
 from fanlight.common.model.errors import FanlightError
 from fanlight.common.model.frame import EncodedFrame
 from fanlight.common.shm import private_folder
@@ -145,6 +145,14 @@ class Reception:
             left_s = deadline_s - time.monotonic()
             if self._mailbox.closed or left_s <= 0:
                 return None
+
+    def request_key(self) -> None:
+        """Ask the producer for a keyframe. Thread-safe."""
+        self._receiver.request_key(Reason.GAP)
+
+    def producer_ns(self) -> int:
+        """The current time of the producer's wall clock. Thread-safe."""
+        return self._receiver.clock.now_ns()
 
     def yield_to_viewers(self) -> None:
         """Call it as soon as a frame is shown: see `Delivery`."""

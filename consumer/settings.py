@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Final
@@ -17,8 +16,9 @@ from fanlight.common.runtime.options import option
 from fanlight.common.runtime.settings import MAX_WAIT, StreamSettings
 from fanlight.common.shm import private_folder
 from fanlight.consumer.sink_spec import SINK, SINKS, SinkSpec
+from fanlight.consumer.wall.access_settings import WebSettings
 
-_NEED_STREAM: Final = frozenset({"share", "record"})
+_NEED_STREAM: Final = frozenset({"share", "record", "pipe", "web"})
 
 
 class PlayoutMode(StrEnum):
@@ -46,7 +46,7 @@ _USERS: Final = Notation(
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConsumerSettings(StreamSettings):
+class ConsumerSettings(StreamSettings, WebSettings):
     """Validated on creation, then immutable."""
 
     title: ClassVar[str] = "what is shown, and how"
@@ -111,6 +111,10 @@ class ConsumerSettings(StreamSettings):
     max_body_bytes: int = option(
         MAX_BODY_BYTES, units.BODY_BYTES, "refuse larger frames as they come, encoded", "BYTES"
     )
+    list_streams: bool = option(
+        False, units.SWITCH, "print the streams that are live, and end", name="list"
+    )
+    json: bool = option(False, units.SWITCH, "of --list: print JSON, for programs")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -119,6 +123,8 @@ class ConsumerSettings(StreamSettings):
         if self.playout is PlayoutMode.SYNC and self.delay_s >= self.max_age_s:
             delay, max_age = duration_text(self.delay_s), duration_text(self.max_age_s)
             raise ConfigError("--delay", delay, f"allowed is less than --max-age, which is {max_age}")
+        if self.json and not self.list_streams:
+            raise ConfigError("--json", "on", "it belongs to --list: give both, or leave it out")
         self._check_outputs()
         self._check_ways()
 
@@ -126,7 +132,7 @@ class ConsumerSettings(StreamSettings):
         outputs = set[str]()
         for spec in self.sinks:
             try:
-                output = spec.kind if spec.argument is None else os.path.realpath(spec.argument)
+                output = spec.output
             except FileNotFoundError:  # a relative name, in no folder
                 raise ConfigError("--sink", str(spec), "the current folder was deleted") from None
             if output in outputs:
@@ -135,9 +141,12 @@ class ConsumerSettings(StreamSettings):
 
     def _check_ways(self) -> None:
         kinds = {spec.kind for spec in self.sinks}
+        needing = ", ".join(sorted(kinds & _NEED_STREAM))
         # A hub may share the environment of its consumers; it ignores `via`, since it needs the stream.
-        if self.via is Via.HOST and "record" in kinds and not self.shares:
-            raise ConfigError("--via", str(self.via), "record needs the stream: allowed is auto or broker")
+        if self.via is Via.HOST and needing and not self.shares:
+            raise ConfigError(
+                "--via", str(self.via), f"{needing} needs the stream: allowed is auto or broker"
+            )
         if self.via is Via.HOST and not private_folder.can_share():
             raise ConfigError("--via", str(self.via), "this host cannot share pictures: allowed is broker")
         picture_format = self.picture_format

@@ -76,12 +76,16 @@ class FrameEncoder:
         self._seq += 1
         return EncodedFrame(header, encoded.body)
 
+    def published_size(self, picture: Picture) -> tuple[int, int]:
+        """Width and height at which this picture is published. Thread-safe."""
+        return self._settings.size or self._largest(*size_of(picture))
+
     def reset(self) -> None:
         """Use a new encoder, which starts with a keyframe: after an error its state is undefined."""
         self._encoder = None
 
     def _scaled(self, picture: Picture) -> Picture:
-        size = self._settings.size or self._largest(*size_of(picture))
+        size = self.published_size(picture)
         if size_of(picture) == size:
             return picture
         if isinstance(picture, av.VideoFrame) and _scalable(picture.format):

@@ -8,7 +8,8 @@ import time
 from typing import Final
 
 from fanlight.common import transport
-from fanlight.common.clock import monotonic_ns
+from fanlight.common.clock import monotonic_ns, wall_ns
+from fanlight.common.model.announcement import Announcement
 from fanlight.common.model.control import ControlMessage, KeyframeRequest
 from fanlight.common.model.errors import FanlightError, StreamEnded
 from fanlight.common.runtime.slot import NewestSlot
@@ -66,9 +67,13 @@ class Pipeline(transport.PublisherEvents):
             source, on_picture=self.offer, on_ended=self._source_ended, wait_s=settings.wait_s
         )
         self._source = source
+        self._stream, self._codec = settings.stream, settings.codec
+        self._since_ns = wall_ns()
+        self._size: tuple[int, int] | None = None  # of the pictures that are published
         self._program_fps = settings.fps or DEFAULT_FPS
+        self._encoder = FrameEncoder(settings, self.epoch, self._nominal_fps, self._keyframes)
         self._encode = Encode(
-            FrameEncoder(settings, self.epoch, self._nominal_fps, self._keyframes),
+            self._encoder,
             self._slot,
             self._publisher,
             self._counters,
@@ -106,6 +111,7 @@ class Pipeline(transport.PublisherEvents):
     def offer(self, captured: Captured) -> None:
         """Replace the picture that waits to be encoded, if any. Never waits."""
         self._counters.captured(monotonic_ns(), self._nominal_fps())
+        self._size = self._encoder.published_size(captured.picture)
         if self._slot.put(captured):
             self._count_skipped()
 
@@ -142,6 +148,19 @@ class Pipeline(transport.PublisherEvents):
         return self._counters.metrics(monotonic_ns())
 
     # Events of the publisher, on its thread.
+
+    def announcement(self) -> Announcement:
+        width, height = self._size or (None, None)
+        return Announcement(
+            stream=self._stream,
+            codec=self._codec,
+            width=width,
+            height=height,
+            fps=self._nominal_fps(),
+            epoch=self.epoch,
+            since_ns=self._since_ns,
+            watched=self._publisher.watched,
+        )
 
     def on_control(self, message: ControlMessage) -> None:
         if isinstance(message, KeyframeRequest):

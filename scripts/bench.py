@@ -31,6 +31,8 @@ from scripts.measure import (  # noqa: E402
     report,
     single,
     viewers,
+    web,
+    web_browser,
 )
 from scripts.measure.goals import Score, to_csv  # noqa: E402
 from scripts.measure.processes import RunFailed  # noqa: E402
@@ -79,6 +81,17 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--repeats", type=int, default=5, help="of the start-up runs (default: 5)")
     _add_designs(ways)
     _add_fanout(ways)
+    pages = ways.add_parser("web", help="the wall's gateway under clients that only read, and peers")
+    pages.add_argument("--clients", nargs="+", type=int, default=web.CLIENTS, metavar="N")
+    pages.add_argument("--seconds", type=float, default=20.0, help="of a window (default: 20)")
+    pages.add_argument("--webgear", metavar="PYTHON", help="the Python of an environment with VidGear")
+    page = ways.add_parser("web-browser", help="the wall's page in Chromium: age, skew, growth of memory")
+    page.add_argument(
+        "--seconds", type=float, default=10.0, help="that each case is measured (default: 10)"
+    )
+    page.add_argument("--tiles", nargs="+", type=int, default=web_browser.TILES, metavar="N")
+    page.add_argument("--sizes", nargs="+", default=web_browser.SIZES, metavar="SIZE")
+    page.add_argument("--frames", type=int, metavar="N", help="memory while so many are shown, instead")
     periodic = ways.add_parser("drops", help="why CPU against time seems to drop periodically")
     periodic.add_argument("--seconds", type=float, default=10.0, help="of a window (default: 10)")
     many = ways.add_parser("viewers", help="twenty consumers, ours and the peers in turn")
@@ -162,6 +175,18 @@ def _designs(arguments: argparse.Namespace, node: PrivateNode, results: Path) ->
     return 0 if ended and agree and not study.failed else 1
 
 
+def _web(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> int:
+    footage = clip.repeated(results / "clip.mp4", arguments.seconds + 60)
+    plan = web.Plan(arguments.clients, arguments.seconds, arguments.webgear)
+    bench = web.Web(plan, results, footage, node.url, partial(print, flush=True))
+    with contextlib.suppress(KeyboardInterrupt):  # What is done is kept.
+        bench.run()
+    table = bench.score.table()
+    (results / "summary.md").write_text(table + "\n")
+    print(table)
+    return 1 if bench.score.missed() else 0
+
+
 def _drops(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> int:
     footage = clip.repeated(results / "clip.mp4", arguments.seconds + 90, (640, 480))
     drops.run(
@@ -182,7 +207,32 @@ def _fanout(arguments: argparse.Namespace, _node: PrivateNode, results: Path) ->
     return 0
 
 
-_MORE = {"designs": _designs, "drops": _drops, "fanout": _fanout}
+def _web_browser(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> int:
+    show = partial(print, flush=True)
+    if arguments.frames is not None:
+        to_csv(
+            results / "growth.csv",
+            web_browser.run_growth(results, node.url, frames=arguments.frames, show=show),
+        )
+        return 0
+    score = Score()
+    rows = web_browser.run(
+        results,
+        node.url,
+        lambda size: clip.repeated(results / f"clip-{size}.mp4", 15, SIZE.read(size)),
+        seconds=arguments.seconds,
+        score=score,
+        show=show,
+        sizes=arguments.sizes,
+        tiles=arguments.tiles,
+    )
+    to_csv(results / "runs.csv", rows)
+    (results / "summary.md").write_text(score.table() + "\n")
+    print(score.table())
+    return 1 if score.missed() else 0
+
+
+_MORE = {"web": _web, "designs": _designs, "drops": _drops, "fanout": _fanout, "web-browser": _web_browser}
 
 
 def _ensure(program: str, *packages: str) -> bool:

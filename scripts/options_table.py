@@ -12,13 +12,18 @@ from fanlight.common.runtime.options import Option, options_of
 from fanlight.common.runtime.settings import Operation, StreamSettings
 from fanlight.consumer.settings import ConsumerSettings
 from fanlight.consumer.sink_spec import DESCRIPTIONS
+from fanlight.consumer.wall.access_settings import WebSettings
+from fanlight.consumer.wall.settings import WallSettings
 from fanlight.producer.settings import ProducerSettings
 
 REFERENCE: Final = Path(__file__).parents[1] / "docs" / "reference.md"
 _COMMON: Final = options_of(StreamSettings, CredentialFiles, Operation)
+_WEB: Final = options_of(WebSettings)
 OPTIONS: Final = {
     "producer": [each for each in options_of(ProducerSettings) if each not in _COMMON],
-    "consumer": [each for each in options_of(ConsumerSettings) if each not in _COMMON],
+    "consumer": [each for each in options_of(ConsumerSettings) if each not in (*_COMMON, *_WEB)],
+    "wall": [each for each in options_of(WallSettings) if each not in (*_COMMON, *_WEB)],
+    "web": [each for each in _WEB if not each.secret],
     "both": [each for each in _COMMON if not each.secret],
 }
 

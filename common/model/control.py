@@ -158,6 +158,12 @@ def parse(message_type: str | None, body: bytes) -> ControlMessage:
     message_class = _TYPES.get(message_type or "")
     if message_class is None:
         raise WireFormatError("type", message_type, ", ".join(sorted(_TYPES)))
+    content = read_object(body)
+    return message_class(**{f.name: _checked(f.name, content.get(f.name)) for f in fields(message_class)})
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """The JSON object of an untrusted message of this version. Raises WireFormatError."""
     if len(body) > MAX_CONTROL_BYTES:
         raise WireFormatError("body size", len(body), f"up to {MAX_CONTROL_BYTES} bytes")
     try:
@@ -168,7 +174,7 @@ def parse(message_type: str | None, body: bytes) -> ControlMessage:
         raise WireFormatError("body", body, "a JSON object")
     if content.get("v") != VERSION or isinstance(content.get("v"), bool):
         raise WireFormatError("v", content.get("v"), str(VERSION))
-    return message_class(**{f.name: _checked(f.name, content.get(f.name)) for f in fields(message_class)})
+    return content
 
 
 def _checked(field: str, value: Any) -> Any:

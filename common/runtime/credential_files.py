@@ -67,7 +67,7 @@ class CredentialFiles(OptionGroup):
             ConfigError: a file is unreadable or has not exactly one line, or a secret is invalid.
         """
         if self.key is not None:
-            _warn_if_readable_by_others("--key", Path(self.key))
+            warn_if_readable_by_others("--key", Path(self.key))
         password = (
             self.password if self.password_file is None else one_line("--password-file", self.password_file)
         )
@@ -110,11 +110,12 @@ def one_line(flag: str, file: str) -> str:
     text = without_line_end(text)
     if not text or len(data) > _MOST_BYTES or not text.isprintable():
         raise ConfigError(flag, file, f"it is to hold one line, up to {_MOST_BYTES} bytes")
-    _warn_if_readable_by_others(flag, path)
+    warn_if_readable_by_others(flag, path)
     return text
 
 
-def _warn_if_readable_by_others(flag: str, path: Path) -> None:
+def warn_if_readable_by_others(flag: str, path: Path) -> None:
+    """Log a warning if other users can read a file that holds a secret."""
     try:
         found = path.stat()
     except OSError:

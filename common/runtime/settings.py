@@ -23,8 +23,8 @@ MAX_WAIT: Final = units.duration(3600)
 
 
 @dataclass(frozen=True, kw_only=True)
-class StreamSettings(OptionGroup):
-    """The stream, its address and the largest accepted picture.
+class AddressSettings(OptionGroup):
+    """Where streams come from, and the largest accepted picture.
 
     Attributes:
         url: omitted from `repr`, since it may contain a password.
@@ -32,7 +32,6 @@ class StreamSettings(OptionGroup):
 
     title: ClassVar[str] = "stream and broker"
 
-    stream: str = option("cam", units.NAME, "name of the stream", "NAME")
     url: str = option(
         DEFAULT_URL,
         units.TEXT,
@@ -50,12 +49,6 @@ class StreamSettings(OptionGroup):
         shown="7680x4320",
     )
     credentials: Credentials = field(default_factory=Credentials)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if isinstance(self.address, BrokerAddress) and self.stream in RESERVED_NAMES:
-            used = f"the exchange fanlight.{self.stream} has another use; choose another name"
-            raise ConfigError("--stream", self.stream, used)
 
     @classmethod
     def load(cls, flags: Mapping[str, Any], environment: Mapping[str, str]) -> Self:
@@ -84,6 +77,21 @@ class StreamSettings(OptionGroup):
     def address(self) -> Address:
         """The parsed URL with the credentials. Its `str` contains no password."""
         return self.credentials.address(self.url)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamSettings(AddressSettings):
+    """The stream, and where it comes from."""
+
+    title: ClassVar[str] = AddressSettings.title
+
+    stream: str = option("cam", units.NAME, "name of the stream", "NAME")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.address, BrokerAddress) and self.stream in RESERVED_NAMES:
+            used = f"the exchange fanlight.{self.stream} has another use; choose another name"
+            raise ConfigError("--stream", self.stream, used)
 
 
 def _host_and_port(text: str) -> tuple[str, int]:

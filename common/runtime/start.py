@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # `timeout` signals its child and then its process group: the child gets the same signal twice.
 SAME_S = 0.5
-_INSTALL = "install its packages, with Python 3.11 or newer: pip install -c constraints.txt ."
+_INSTALL = "install its packages, with Python 3.11 or newer: pip install -c constraints.txt"
 
 
 class Stopping:
@@ -47,8 +47,11 @@ class Stopping:
 stopping = Stopping()
 
 
-def run(program: str, main: Callable[[], int]) -> int:
+def run(program: str, main: Callable[[], int], packages: str = ".") -> int:
     """Run a command, which `main` imports: a signal while modules are loaded is an orderly end, too.
+
+    Args:
+        packages: what pip is to install where a package is missing.
 
     Returns:
         The exit code.
@@ -62,7 +65,7 @@ def run(program: str, main: Callable[[], int]) -> int:
     except ImportError as error:
         if (error.name or "").startswith("fanlight"):
             raise
-        sys.stderr.write(f"{program}: {error}: {_INSTALL}\n")
+        sys.stderr.write(f"{program}: {error}: {_INSTALL} {packages}\n")
         return 1
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from fanlight.common.model.address import BrokerAddress, Design
+from fanlight.common.model.announcement import Announcement
 from fanlight.common.model.credentials import Credentials
+from fanlight.common.model.errors import FanlightError
 from fanlight.common.model.frame import LARGEST, Limits
 from fanlight.common.transport.base import (
     MAX_CLIENTS,
+    DirectorySubscriber,
     Publisher,
     PublisherEvents,
     Subscriber,
@@ -16,10 +20,12 @@ from fanlight.common.transport.base import (
 )
 
 __all__ = [
+    "DirectorySubscriber",
     "Publisher",
     "PublisherEvents",
     "Subscriber",
     "SubscriberEvents",
+    "directory",
     "publisher",
     "subscriber",
 ]
@@ -110,3 +116,34 @@ def subscriber(
         trust=trust,
         limits=limits,
     )
+
+
+def directory(
+    url: str,
+    credentials: Credentials = _NO_CREDENTIALS,
+    *,
+    name: str = "list",
+    on_change: Callable[[tuple[Announcement, ...]], None],
+    on_failed: Callable[[FanlightError], None],
+    trust: tuple[str, ...] = (),
+) -> DirectorySubscriber:
+    """Make the subscriber of the directory of streams, not yet started.
+
+    Args:
+        credentials: added to the URL.
+        name: shown to operators.
+        on_change: given the live streams, sorted by name; see `DirectorySubscriber`.
+        on_failed: called once, in its thread, if no further attempt is made.
+        trust: users whose announcements are accepted; empty for all. With a broker only.
+
+    Raises:
+        ConfigError: the URL or the credentials cannot be used.
+    """
+    address = credentials.address(url)
+    if not isinstance(address, BrokerAddress):
+        from fanlight.common.transport.tcp.directory import TcpDirectory
+
+        return TcpDirectory(address, name=name, on_change=on_change, on_failed=on_failed)
+    from fanlight.common.transport.amqp.directory import BrokerDirectory
+
+    return BrokerDirectory(address, name=name, trust=trust, on_change=on_change, on_failed=on_failed)

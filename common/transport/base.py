@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
+from fanlight.common.model.announcement import Announcement
 from fanlight.common.model.control import ClockReply, ControlMessage
 from fanlight.common.model.errors import FanlightError, WireFormatError
 from fanlight.common.model.frame import EncodedFrame
 
 _REPORT_S: Final = 1.0
 _VIEWER_REPORT_S: Final = 2.0
+
+DIRECTORY_CHECK_S: Final = 0.5
+"""Interval of checks whether listed streams are still announced."""
 
 MAX_CLIENTS: Final = 128
 """Default limit of clients of a producer without a broker: more of them cost the others frames."""
@@ -50,6 +54,10 @@ class PublisherEvents:
 
     def on_blocked(self, blocked: bool) -> None:
         """The broker takes nothing, being short of memory or disk, or does again. With a broker only."""
+
+    def announcement(self) -> Announcement | None:
+        """What is announced now, every 2 s and when it has changed; None to announce nothing."""
+        return None
 
 
 class Publisher(Protocol):
@@ -109,6 +117,9 @@ class SubscriberEvents:
     def on_clock(self, reply: ClockReply) -> None:
         """The reply to a `ClockRequest` arrived."""
 
+    def on_announcement(self, announcement: Announcement) -> None:
+        """The producer has described its stream. Without a broker, and where it was asked for."""
+
     def on_tick(self) -> None:
         """A receiver report is due; see `report_every_s`. Called while the subscription is established."""
 
@@ -145,4 +156,30 @@ class Subscriber(Protocol):
 
     def stop(self, timeout_s: float) -> None:
         """Unsubscribe and end. Safe to call twice."""
+        ...
+
+
+class DirectorySubscriber(Protocol):
+    """Receives what producers announce, and keeps the list of live streams.
+
+    `on_change` is called in its own thread whenever the list has changed, and once when it is complete,
+    even if it is empty. It must return at once.
+    """
+
+    @property
+    def complete(self) -> bool:
+        """Whether every stream is listed that announces itself: 2.5 s after it has connected."""
+        ...
+
+    @property
+    def refused(self) -> int:
+        """Announcements that break the wire contract, or were one stream too many."""
+        ...
+
+    def start(self) -> None:
+        """Start connecting. Returns at once. Reconnects after a loss."""
+        ...
+
+    def stop(self, timeout_s: float) -> None:
+        """End. Safe to call twice."""
         ...

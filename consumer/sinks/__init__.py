@@ -54,6 +54,16 @@ def open_sink(spec: SinkSpec, context: SinkContext) -> Sink:
             from fanlight.consumer.sinks.record import RecordSink
 
             return RecordSink(path)
+        case SinkSpec("pipe", str(path)):
+            from fanlight.consumer.sinks.pipe import PipeSink
+
+            return PipeSink(path, context.settings.max_age_s)
+        case SinkSpec("web", str(address)):
+            from fanlight.consumer.wall.packages import wall_packages
+
+            with wall_packages():
+                from fanlight.consumer.sinks.web import WebSink
+            return WebSink(context, address)
         case SinkSpec("trace", str(path)):
             from fanlight.consumer.sinks.trace import TraceSink
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from fanlight.common.model.frame import EncodedFrame
 from fanlight.consumer.stats import ConsumerStats, TraceRow
@@ -14,12 +14,29 @@ if TYPE_CHECKING:
     from fanlight.consumer.settings import ConsumerSettings
 
 
+class StreamAccess(Protocol):
+    """What a sink that passes frames on needs besides them. Thread-safe."""
+
+    def request_key(self) -> None:
+        """Ask the producer for a keyframe."""
+        ...
+
+    def producer_ns(self) -> int:
+        """The current time of the producer's clock (Unix), as `capture_ns` is."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class SinkContext:
-    """The settings and statistics of the consumer that a sink belongs to."""
+    """The settings and statistics of the consumer that a sink belongs to.
+
+    Attributes:
+        stream_access: of its stream; None for a sink that is not part of a consumer.
+    """
 
     settings: ConsumerSettings
     stats: Callable[[], ConsumerStats]
+    stream_access: StreamAccess | None = None
 
     @property
     def name(self) -> str:

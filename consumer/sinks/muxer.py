@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 import av
+from av.container import OutputContainer
+from av.video.stream import VideoStream
 
 from fanlight.common import codec
 from fanlight.common.model.errors import SinkError
@@ -19,7 +21,8 @@ from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader, rate_f
 
 FORMATS: Final = {".mp4": "mp4", ".mkv": "matroska"}
 _TRACKS: Final = {Codec.H264: "h264", Codec.JPEG: "mjpeg", Codec.PNG: "png", Codec.RAW: "h264"}
-_TIME_BASE: Final = Fraction(1, 90_000)
+TIME_BASE: Final = Fraction(1, 90_000)
+"""Of all timestamps: 90 kHz, as in MPEG."""
 # A start code, and the NAL unit after it.
 _NAL_UNIT: Final = re.compile(rb"\x00\x00\x01[^\x00]")
 _RAW_CRF: Final = 18
@@ -41,6 +44,22 @@ def require_codec(path: Path, codec: Codec) -> None:
     """Raises SinkError if this kind of file cannot hold the codec."""
     if codec is Codec.PNG and path.suffix.lower() == ".mkv":
         raise SinkError(f"{path} cannot hold png: record to a file that ends in .mp4")
+
+
+def add_track(container: OutputContainer, header: FrameHeader) -> VideoStream:
+    """Add a track for bodies like this one, in ticks of `TIME_BASE`."""
+    track = _TRACKS[header.codec]
+    # 4:2:0 needs even sizes; the encoder pads an odd one by a pixel, and MP4 has no crop.
+    padded = track == "h264"
+    stream = container.add_mux_stream(
+        track,
+        rate=rate_fraction(header.fps),
+        width=header.width + (header.width % 2 if padded else 0),
+        height=header.height + (header.height % 2 if padded else 0),
+        time_base=TIME_BASE,
+    )
+    assert isinstance(stream, VideoStream)  # noqa: S101 - since all codecs are
+    return stream
 
 
 class Timeline:
@@ -93,14 +112,7 @@ class Muxer:
         if suffix == ".mp4":
             options = {**_MP4, "movflags": _MP4_FLAGS + ("+frag_keyframe" if inter_coded else "")}
         self._container = av.open(file, "w", format=FORMATS[suffix], options=options)
-        # 4:2:0 needs even sizes; the encoder pads an odd one by a pixel, and MP4 has no crop.
-        self._stream = self._container.add_mux_stream(
-            _TRACKS[header.codec],
-            rate=rate_fraction(header.fps),
-            width=header.width + (header.width % 2 if inter_coded else 0),
-            height=header.height + (header.height % 2 if inter_coded else 0),
-            time_base=_TIME_BASE,
-        )
+        self._stream = add_track(self._container, header)
         # MP4 keeps `creation_time` in seconds; `date` is a text.
         began = datetime.fromtimestamp(header.capture_ns / 1e9, UTC).isoformat()
         self._container.metadata.update({"creation_time": began, "date": began})
@@ -128,10 +140,10 @@ class Muxer:
             raise SinkError(f"a body of {frame.header.codec} with nothing in it")
         packet = av.Packet(body)
         packet.stream = self._stream
-        packet.time_base = _TIME_BASE
-        packet.pts = packet.dts = _ticks(self._timeline.advance(frame.header.capture_ns, arrival_ns))
+        packet.time_base = TIME_BASE
+        packet.pts = packet.dts = ticks(self._timeline.advance(frame.header.capture_ns, arrival_ns))
         # Used for the last frame only: for others libav uses the next timestamp.
-        packet.duration = _ticks(min(1e9 / frame.header.fps, MAX_STEP_NS))
+        packet.duration = ticks(min(1e9 / frame.header.fps, MAX_STEP_NS))
         packet.is_keyframe = key
         self._container.mux_one(packet)
         self.frames += 1
@@ -155,5 +167,23 @@ class Muxer:
         self._container.close()
 
 
-def _ticks(duration_ns: float) -> int:
-    return round(duration_ns * _TIME_BASE.denominator / 1_000_000_000)
+def ticks(duration_ns: float) -> int:
+    """A duration, counted in `TIME_BASE`."""
+    return round(duration_ns * TIME_BASE.denominator / 1_000_000_000)
+
+
+class Written:
+    """A file in memory that libav writes to."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    def write(self, data: bytes) -> int:
+        self._data += data
+        return len(data)
+
+    def take(self) -> bytes:
+        """What was written since the last call."""
+        data = bytes(self._data)
+        self._data.clear()
+        return data

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
-import threading
-from collections import deque
 from pathlib import Path
 from typing import BinaryIO, Final, TypeAlias
 
@@ -20,11 +18,10 @@ from fanlight.common.model.rate_limit import RateLimiter
 from fanlight.common.model.reasons import reason
 from fanlight.consumer.sinks.base import Sink
 from fanlight.consumer.sinks.files import FileThread, WriteRetry, require_suffix, unusable
+from fanlight.consumer.sinks.frame_queue import FrameQueue
 from fanlight.consumer.sinks.muxer import FORMATS, Muxer, require_codec
 
 _LOG: Final = logging.getLogger(__name__)
-_MAX_FRAMES: Final = 256
-_MAX_BYTES: Final = 64 * 1024 * 1024
 # A few seconds of most streams: with less, the next file would be shorter than that.
 _ROOM_BYTES: Final = 4 * 1024 * 1024
 
@@ -44,10 +41,10 @@ class RecordSink(Sink):
         ConfigError: unknown extension, or FILE cannot be created.
     """
 
-    def __init__(self, path: str, queue: RecordQueue | None = None) -> None:
+    def __init__(self, path: str, queue: FrameQueue | None = None) -> None:
         self._path = Path(path)
         self._recording = Recording(self._path)
-        self._queue = RecordQueue() if queue is None else queue
+        self._queue = FrameQueue() if queue is None else queue
         self._retry = WriteRetry("record", self._path, _ROOM_BYTES)
         self._thread = FileThread("record", self._path, self._run, self._queue.close)
 
@@ -102,69 +99,6 @@ class RecordSink(Sink):
         left_out = self._queue.left_out
         _LOG.warning("record:%s: the disk is too slow, frames left out so far: %d", self._path, left_out)
         return left_out
-
-
-class RecordQueue:
-    """Frames that wait to be written. When it is full, all frames until the next keyframe are left out.
-
-    Thread-safe.
-
-    Attributes:
-        left_out: number of frames left out because the queue was full.
-    """
-
-    def __init__(self, max_frames: int = _MAX_FRAMES, max_bytes: int = _MAX_BYTES) -> None:
-        self._max_frames = max_frames
-        self._max_bytes = max_bytes
-        self._changed = threading.Condition()
-        self._frames: deque[tuple[EncodedFrame, int]] = deque()
-        self._bytes = 0
-        self._epoch: int | None = None
-        self._awaiting_key = True
-        self._overflowed = False
-        self._closed = False
-        self.left_out = 0
-
-    def put(self, frame: EncodedFrame, arrival_ns: int) -> None:
-        """Queue a frame, if there is room and it is decodable after the previous ones. Never waits."""
-        header, size_bytes = frame.header, len(frame.body)
-        with self._changed:
-            if self._closed:
-                return
-            if header.epoch != self._epoch:
-                self._epoch = header.epoch
-                self._awaiting_key = True
-            if self._awaiting_key and not header.key:
-                self.left_out += self._overflowed
-                return
-            self._awaiting_key = self._overflowed = self._full(size_bytes)
-            if self._overflowed:
-                self.left_out += 1
-                return
-            self._frames.append((frame, arrival_ns))
-            self._bytes += size_bytes
-            self._changed.notify()
-
-    def take(self) -> tuple[EncodedFrame, int] | None:
-        """Wait for a frame; None once the queue is closed and empty."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._frames)
-            if not self._frames:
-                return None
-            frame, arrival_ns = self._frames.popleft()
-            self._bytes -= len(frame.body)
-            return frame, arrival_ns
-
-    def close(self) -> None:
-        """Accept no more frames."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
-
-    def _full(self, size_bytes: int) -> bool:
-        if not self._frames:
-            return False
-        return len(self._frames) >= self._max_frames or self._bytes + size_bytes > self._max_bytes
 
 
 _Shape: TypeAlias = tuple[Codec, int, int]

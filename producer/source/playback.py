@@ -158,13 +158,16 @@ class Playback:
         own_rate = self._fps is None or self.endless
         frames = self._decode_once(container, stream)
         for polls in itertools.count(1):
-            first: av.VideoFrame | None = None
+            first_pts: int | None = None
+            last_ns: int | None = None
             count = 0
+            # An encoder gives frames other times, while this waits: they are read before.
             for frame in frames:
-                first = first or frame
+                first_pts = frame.pts if count == 0 else first_pts
+                last_ns = _ns(frame.duration, frame)
                 count += 1
                 yield frame, clock.place(_ns(frame.pts, frame) if own_rate else None)
-            if first is None:
+            if count == 0:
                 raise SourceError(f"{self._input.name}: nothing in it can be decoded")
             if self.still and count == 1:
                 if self._polls.wait(polls * interval_ns(self.fps), self._stop) is None:
@@ -176,8 +179,8 @@ class Playback:
             if self.endless or not self._loop:
                 return
             # A slide at the end, or the last picture of a GIF.
-            clock.start_over(_ns(frame.duration, frame) or 0 if own_rate else 0)
-            container, stream, frames = self._start_over(container, stream, first.pts)
+            clock.start_over(last_ns or 0 if own_rate else 0)
+            container, stream, frames = self._start_over(container, stream, first_pts)
 
     def _start_over(
         self, container: InputContainer, stream: VideoStream, first_pts: int | None

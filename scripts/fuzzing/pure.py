@@ -12,6 +12,7 @@ from pika import data as pika_data
 
 from fanlight.common.model import control, units
 from fanlight.common.model.address import parse_url
+from fanlight.common.model.announcement import Announcement
 from fanlight.common.model.errors import ConfigError, WireFormatError
 from fanlight.common.model.frame import APP_ID, MAX_BODY_BYTES, MAX_PIXELS, Codec, FrameHeader
 from fanlight.common.model.pixels import PIXEL_FORMAT
@@ -79,6 +80,9 @@ _READERS: Final[dict[MessageKind, Callable[[Message], object]]] = {
     MessageKind.CONTROL: wire.read_control,
     MessageKind.FOLLOW: wire.read_follow,
     MessageKind.WELCOME: wire.read_object,
+    MessageKind.CHALLENGE: wire.read_nonce,
+    MessageKind.ANSWER: wire.read_answer,
+    MessageKind.ANNOUNCEMENT: lambda message: Announcement.from_json(message.body),
 }
 
 
@@ -134,6 +138,16 @@ def _control(data: bytes) -> None:
         return
     if control.parse(message.TYPE, control.serialize(message)) != message:
         raise Broken(message)
+
+
+def _announcement(data: bytes) -> None:
+    try:
+        announcement = Announcement.from_json(data)
+    except WireFormatError as error:
+        _one_line(error)
+        return
+    if Announcement.from_json(announcement.to_json()) != announcement:
+        raise Broken(announcement)
 
 
 # Shared memory ---------------------------------------------------------------------------------------
@@ -257,6 +271,7 @@ PURE: Final = (
     Target("tcp_stream", lambda: _tcp_stream, _wire_seeds, (b"FL\x01", *_JSON), 4096),
     Target("tcp_handshake", lambda: _tcp_handshake, _handshake_seeds, (b"FL\x01", *_JSON), 2048),
     Target("control", lambda: _control, _control_seeds, _JSON),
+    Target("announcement", lambda: _announcement, lambda: golden("announcement.json"), _JSON),
     Target(
         "ring_file",
         lambda: _ring_file,

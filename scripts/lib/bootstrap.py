@@ -14,8 +14,8 @@ from scripts.lib.quietly import run_quietly
 
 VENV = CHECKOUT / ".venv"
 PYTHON = VENV / "bin" / "python"
-# What is installed: for running both commands, or for tests, measuring and development too.
-RUN, ALL = "camera,window", "dev"
+# What is installed: for running the commands, or for tests, measuring and development too.
+RUN, ALL = "camera,wall,window", "dev"
 _STAMP = VENV / "fanlight-stamp"
 _INPUTS = ("pyproject.toml", "constraints.txt")
 

@@ -28,7 +28,7 @@ _NO_TESTS = 5  # pytest's exit code for "none collected"
 _AT_ONCE = 4
 # The scripts without .py are Python too; ruff takes such files only by name.
 _LINTED = (".", "scripts/broker", "scripts/demo", "scripts/doctor", "scripts/certs", "scripts/test")
-# The unit tests in two halves of about the same length, one for each processor.
+# The unit tests in two halves, one for each processor where nothing else is run.
 _UNIT = {
     "unit, common": ("tests/unit/common",),
     "unit, the rest": ("tests/unit", "--ignore=tests/unit/common"),
@@ -39,12 +39,23 @@ _NETWORK = tuple(
     f"tests/fault/test_{name}.py"
     for name in ("cluster", "several_hosts", "netns", "network_faults", "source_faults")
 )
-# Mostly about brokers of their own, of the installed version.
-_ONCE_NAMES = ("doctor", "metrics", "programs_fork", "programs_frames", "programs_threads")
+# About what a program or a hub does with its frames, whatever the version of the broker.
+_ONCE_NAMES = (
+    "doctor",
+    "hub",
+    "metrics",
+    "other_users",
+    "programs_fork",
+    "programs_frames",
+    "programs_threads",
+)
 _ONCE = tuple(f"--ignore=tests/integration/test_{name}.py" for name in _ONCE_NAMES)
 _SOAK = ("scripts/soak.py", "--minutes", "3", "--seed", "6", "--fps", "20")
 _NOT_DOCKER = ("-m", "not docker")
 _BROKER = ("-m", "not docker and not brokerless")
+# With the node of the test's own, which is of the installed version, it would be the same test again.
+_RABBITMQ_4 = ("-m", "not docker and not brokerless and not private", *_ONCE)
+_Job = tuple[str, Callable[[], object]]
 _KEPT_VARIABLES = ("FANLIGHT_TEST_", "FANLIGHT_RABBITMQ")
 
 
@@ -60,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
         signal.signal(number, signal.default_int_handler)
     checks = Checks(pytest_arguments)
     try:
-        checks.run(lint=options.lint, quick=options.quick)
+        checks.run(only_lint=options.lint, quick=options.quick)
     except KeyboardInterrupt:
         show("interrupted; what was started is stopped again")
         return 1
@@ -93,54 +104,53 @@ class Checks:
         self._chosen = any(Path(CHECKOUT, part.partition("::")[0]).exists() for part in pytest_arguments)
         self._some_ran = False
 
-    def run(self, *, lint: bool, quick: bool) -> None:
+    def run(self, *, only_lint: bool, quick: bool) -> None:
         with self.steps.step("virtual environment"):
             ensure_venv(show)
-        if not (self.steps.failed or lint or quick):
+        if not (self.steps.failed or only_lint or quick):
             with self.steps.step("tools"):
                 ensure_tools(show)
         if self.steps.failed:
             return
-        first: list[Callable[[], object]] = [self._ruff, self._mypy]
-        if lint:
-            show("ruff and mypy, side by side")
-            self.steps.side_by_side(first, _AT_ONCE)
-            return
-        if self._chosen:
-            show("ruff and mypy, side by side; then the chosen tests, with a private RabbitMQ node")
-            self.steps.side_by_side(first, _AT_ONCE)
+        lint: list[_Job] = [("ruff", self._ruff), ("mypy", self._mypy)]
+        units = [self._suite(name, *paths) for name, paths in _UNIT.items()]
+        if only_lint:
+            self._side_by_side(lint)
+        elif self._chosen:
+            self._side_by_side(lint)
             self._with_node(lambda url: self._pytest("tests", *_NOT_DOCKER, url=url, capture=False))
+        elif quick:
+            self._side_by_side([*units, *lint])
         else:
-            first[:0] = [self._suite(name, *paths) for name, paths in _UNIT.items()]
-            show("ruff, mypy and the unit tests in two halves, side by side")
-            self.steps.side_by_side(first, _AT_ONCE)
-            if not quick:
-                self._with_node(self._other_suites)
-        if not self._some_ran:
+            self._with_node(lambda url: self._side_by_side(self._all_suites([*lint, *units], url)))
+        if not (self._some_ran or only_lint):
             self.steps.fail("tests", "no test was run")
 
-    def _other_suites(self, url: str | None) -> None:
-        """All that need more than this checkout, the longest first."""
+    def _all_suites(self, busy: list[_Job], url: str | None) -> list[_Job]:
+        """All there is, the longest first.
+
+        Args:
+            busy: what keeps a processor busy all the time: one after the other.
+            url: a broker's, if there is one.
+        """
         others = [f"--ignore={file}" for file in _NETWORK]
-        suites = {
-            "integration without a broker": ("tests/integration", "-m", "brokerless"),
-            "integration": ("tests/integration", *_BROKER),
-            "faults of brokers, clocks, disks": ("tests/fault", *_NOT_DOCKER, *others),
-            "e2e": ("tests/e2e", *_NOT_DOCKER, f"--ignore={_BENCH}"),
-            "faults of networks, nodes, sources": _NETWORK,
-            "benchmarks": (_BENCH,),
-        }
-        jobs: list[Callable[[], object]] = [
-            self._suite(name, *arguments, url=url) for name, arguments in suites.items()
+        return [
+            self._suite("integration", "tests/integration", *_BROKER, url=url),
+            self._suite("integration without a broker", "tests/integration", "-m", "brokerless", url=url),
+            ("docker compose, and integration on RabbitMQ 4", self._docker),
+            (", ".join(name for name, _ in busy), lambda: [job() for _, job in busy]),
+            self._suite("faults of brokers, clocks, disks", "tests/fault", *_NOT_DOCKER, *others, url=url),
+            self._suite("e2e", "tests/e2e", *_NOT_DOCKER, f"--ignore={_BENCH}", url=url),
+            self._suite("browser", "tests/browser", url=url),
+            # Arguments for pytest narrow what is run.
+            *([] if self._arguments else [("soak of 3 minutes", self._soak)]),
+            self._suite("faults of networks, nodes, sources", *_NETWORK, url=url),
+            self._suite("benchmarks", _BENCH, url=url),
         ]
-        names = list(suites)
-        jobs.insert(1, self._docker)
-        names.insert(1, "docker compose, and integration on RabbitMQ 4")
-        if not self._arguments:  # arguments for pytest narrow what is run
-            jobs.insert(5, lambda: self.steps.run("soak of 3 minutes", PYTHON, *_SOAK))
-            names.insert(5, "soak of 3 minutes")
-        show(f"{len(jobs)} suites, {_AT_ONCE} at a time: {'; '.join(names)}")
-        self.steps.side_by_side(jobs, _AT_ONCE)
+
+    def _side_by_side(self, jobs: list[_Job]) -> None:
+        show(f"{_AT_ONCE} at a time: {'; '.join(name for name, _ in jobs)}")
+        self.steps.side_by_side([job for _, job in jobs], _AT_ONCE)
 
     def _with_node(self, run: Callable[[str | None], None]) -> None:
         """Call it with the URL of a private node, or None where RabbitMQ is not installed.
@@ -185,12 +195,15 @@ class Checks:
             with self.steps.step(name):
                 url = broker.up(instance, show, only=broker_docker.NAME).url
             if url:
-                self._pytest("integration on RabbitMQ 4", "tests/integration", *_BROKER, *_ONCE, url=url)
+                self._pytest("integration on RabbitMQ 4", "tests/integration", *_RABBITMQ_4, url=url)
         finally:
             broker.down(instance)
 
-    def _suite(self, name: str, *arguments: str, url: str | None = None) -> Callable[[], None]:
-        return lambda: self._pytest(name, *arguments, url=url)
+    def _soak(self) -> None:
+        self.steps.run("soak of 3 minutes", PYTHON, *_SOAK)
+
+    def _suite(self, name: str, *arguments: str, url: str | None = None) -> _Job:
+        return name, lambda: self._pytest(name, *arguments, url=url)
 
     def _pytest(self, name: str, *arguments: str, url: str | None = None, capture: bool = True) -> None:
         # A narrowed run may leave a suite without tests; not every suite, though.

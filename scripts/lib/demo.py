@@ -21,16 +21,19 @@ from scripts.lib.bootstrap import PYTHON, RUN, ensure_venv
 from scripts.lib.child import Child, ChildEvent, ChildEvents, EventKind
 from scripts.lib.instance import Instance
 from scripts.lib.live import Display, PlainDisplay, TableDisplay
+from scripts.lib.ports import free_ports, is_free
 
 _DESCRIPTION = """\
-Make everything ready (.venv, a broker), then show one producer and several consumers with their live
-status, and in windows where there is a display. A hub decodes for all of them.
+Make everything ready (.venv, a broker), then show one producer: as a page for browsers, and in several
+consumers with their live status, in windows where there is a display. A hub decodes for all of them.
 Ctrl-C ends it and removes what it started."""
 _EPILOG = """\
-FANLIGHT_* variables reach producer and consumers. Exit codes: 0 done, 1 failed, 2 unusable arguments."""
+FANLIGHT_* variables reach what it starts. Exit codes: 0 done, 1 failed, 2 unusable arguments."""
 _T = TypeVar("_T")
 _PRODUCER = "producer"
 _HUB = "hub"
+_WALL = "wall"
+_WALL_PORT = 8080
 # Where a hub shares pictures; without it every consumer decodes for itself.
 _SHARED_MEMORY = Path("/dev/shm")
 _KIND_END_S = 5.0
@@ -106,6 +109,7 @@ class Demo:
         # A program that is not on a terminal of its own prints whole lines.
         self._environment = {**environment, "PYTHONUNBUFFERED": "1"}
         self._names = [f"c{number}" for number in range(1, options.consumers + 1)]
+        self._wall_port = _WALL_PORT if is_free(_WALL_PORT) else free_ports(1)[0]
         self._display: Display = PlainDisplay(sys.stdout)
         self._children: dict[str, Child] = {}
         producer = ["-m", "producer"]
@@ -119,6 +123,7 @@ class Demo:
         hub = ["-m", "consumer", "--name", _HUB, "--sink", "share"]
         self._commands = {
             _PRODUCER: producer,
+            _WALL: ["-m", "consumer.wall", "--listen", f"127.0.0.1:{self._wall_port}"],
             **({_HUB: hub} if _SHARED_MEMORY.is_dir() else {}),
             **{
                 name: ["-m", "consumer", "--name", name, "--sink", "status", *window]
@@ -130,6 +135,7 @@ class Demo:
         """Run until a signal, the end of the time, or the end of what there is to show."""
         for number in _STOPPING:
             signal.signal(number, lambda *_: self._events.put(ChildEvent(EventKind.SIGNAL)))
+        show(f"http://localhost:{self._wall_port} shows it in any browser")
         show("Ctrl-C ends it. Join from another terminal, in this folder:")
         show("  FANLIGHT_URL=$(scripts/broker url) .venv/bin/python -m consumer --name me")
         if sys.stdout.isatty():
@@ -164,7 +170,8 @@ class Demo:
             case EventKind.STATUS:
                 self._display.status(event.name, event.text)
             case EventKind.NOTE:
-                self._display.note(event.text if event.name == _PRODUCER else f"{event.name}: {event.text}")
+                by_its_name = event.name in (_PRODUCER, _WALL)  # they write it themselves
+                self._display.note(event.text if by_its_name else f"{event.name}: {event.text}")
             case EventKind.ENDED:
                 code = self._children[event.name].exit_code
                 if code != 0:

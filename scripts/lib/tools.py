@@ -16,7 +16,7 @@ from scripts.lib.quietly import run_quietly
 from scripts.private_node import scripts_folder
 
 NODE_FOLDER = CHECKOUT / "tests" / "integration" / "node"
-# Program, and the Debian package that has it.
+# Program, and the Debian packages that have it and what it needs here.
 _PROGRAMS = {
     "ffmpeg": "ffmpeg",
     "djpeg": "libjpeg-turbo-progs",
@@ -25,6 +25,13 @@ _PROGRAMS = {
     "import": "imagemagick",
     "node": "nodejs",
     "npm": "npm",
+    "chromium": "chromium",
+    "chromedriver": "chromium-driver",
+    "mpv": "mpv",
+    "cvlc": "vlc-bin vlc-plugin-base",
+    "gst-launch-1.0": "gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good"
+    " gstreamer1.0-plugins-bad gstreamer1.0-libav",
+    "curl": "curl",
     **netns.PROGRAMS,
 }
 
@@ -47,9 +54,9 @@ def ensure_tools(show: Callable[[str], None]) -> None:
 def _missing_packages() -> Iterator[str]:
     if scripts_folder() is None:
         yield "rabbitmq-server"
-    for program, package in _PROGRAMS.items():
+    for program, packages in _PROGRAMS.items():
         if shutil.which(program) is None:
-            yield package
+            yield from packages.split()
     if subprocess.run([PYTHON, "-c", "import cv2"], check=False, capture_output=True).returncode != 0:
         yield from DEBIAN_PACKAGES
 

@@ -79,7 +79,7 @@ def run(
         other: path of another Python that runs the producer as well.
     """
     frames = results / "frames.bin"
-    frames.write_bytes(_encoded(clip))
+    frames.write_bytes(encoded(clip))
     rows: list[dict[str, Any]] = []
     for viewers in clients:
         for design in DESIGNS:
@@ -99,7 +99,7 @@ def run(
     return rows
 
 
-def _encoded(clip: Path) -> bytes:
+def encoded(clip: Path) -> bytes:
     """The clip's first seconds as H.264, a keyframe in each second, as they travel."""
     coder = encoder(Codec.H264, fps=FPS, gop_s=1.0)
     data = b""

@@ -6,6 +6,7 @@ The three parts are folders of the checkout; the links beside this file make the
 from __future__ import annotations
 
 __all__ = [
+    "Announcement",
     "BrokerRefused",
     "BrokerUnavailable",
     "ConfigError",
@@ -20,6 +21,7 @@ __all__ = [
     "StreamEnded",
     "TokenRefused",
     "WrongProcess",
+    "streams",
 ]
 __version__ = "0.1.0"
 
@@ -27,6 +29,7 @@ __version__ = "0.1.0"
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from fanlight.common.model.announcement import Announcement
     from fanlight.common.model.errors import (
         BrokerRefused,
         BrokerUnavailable,
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
         WrongProcess,
     )
     from fanlight.consumer.consumer import Consumer
+    from fanlight.consumer.directory import streams
     from fanlight.consumer.frame import Frame
     from fanlight.producer.producer import Producer
 else:
@@ -53,6 +57,10 @@ else:
             from fanlight import producer as part
         elif name in ("Consumer", "Frame"):
             from fanlight import consumer as part
+        elif name == "streams":
+            from fanlight.consumer import directory as part
+        elif name == "Announcement":
+            from fanlight.common.model import announcement as part
         else:
             from fanlight.common.model import errors as part
         return getattr(part, name)

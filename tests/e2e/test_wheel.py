@@ -49,9 +49,15 @@ print("fine")
 COMMANDS: Final = (
     ("fanlight-producer", "--help"),
     ("fanlight-consumer", "--help"),
+    ("fanlight-wall", "--help"),
     ("python", "-m", "fanlight.producer", "--help"),
     ("python", "-m", "fanlight.consumer", "--help"),
+    ("python", "-m", "fanlight.consumer.wall", "--help"),
 )
+
+
+def unprefixed(name: str) -> str:
+    return name.removeprefix("fanlight/")
 
 
 def checked(*command: str | Path, cwd: Path | None = None) -> str:
@@ -111,13 +117,17 @@ def beside(tmp_path: Path) -> Path:
 def test_a_wheel_brings_one_name_and_each_module_once(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"fanlight"}
-    modules = {name.removeprefix("fanlight/") for name in names if name.endswith(".py")}
+    modules = {unprefixed(name) for name in names if name.endswith(".py")}
     folders = ("common", "producer", "consumer")
     in_checkout = {
         path.relative_to(ROOT).as_posix() for each in folders for path in (ROOT / each).rglob("*.py")
     }
     assert modules == in_checkout | {"__init__.py"}
     assert "fanlight/py.typed" in names
+    static = ROOT / "consumer" / "wall" / "static"
+    page = {path.relative_to(ROOT).as_posix() for path in static.rglob("*") if path.is_file()}
+    assert page == {name for name in map(unprefixed, names) if name.startswith("consumer/wall/static/")}
+    assert "consumer/wall/static/index.html" in page
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

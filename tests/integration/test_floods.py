@@ -8,7 +8,7 @@ import time
 import psutil
 import pytest
 
-from fanlight.common.transport.amqp.control import INTERVAL_S, MOST_AT_ONCE
+from fanlight.common.transport.amqp.interval_acks import INTERVAL_S, MOST_AT_ONCE
 from fanlight.common.transport.tcp.handshake import MESSAGES_AT_ONCE, MESSAGES_PER_S
 from fanlight.consumer import Consumer
 from fanlight.producer.stats import MOST_NAMES

@@ -21,12 +21,15 @@ from fanlight.common.model.freshness import ANSWERED_INTERVAL_NS
 from fanlight.consumer import Consumer, Frame
 from fanlight.producer import Producer
 from tests.integration.test_pipeline import Camera, on_air, small
+from tests.support.broker import with_broker_and
 from tests.support.commands import running
 from tests.support.marked_stream import Marking
 from tests.support.roles import channel_of
 from tests.support.tcp_producer import TcpProducer
 from tests.support.tcp_wire import FRAME, packed
 from tests.support.timing import scaled, wait_until
+
+pytestmark = with_broker_and("multiplex")
 
 EPOCH = 77
 HOUR_NS = 3600 * 1_000_000_000

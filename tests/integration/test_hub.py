@@ -16,17 +16,11 @@ from fanlight.common.model.pixels import PictureFormat, PixelFormat
 from fanlight.common.shm.names import FOLDER
 from fanlight.common.shm.private_folder import SHARED_MEMORY, ring_folder
 from fanlight.consumer import Consumer
-from tests.support.broker import tcp_url
+from tests.support.broker import tcp_url, with_broker_and
 from tests.support.hubs import comes_by, files_of, hub
 from tests.support.marked_stream import Marking, Watcher, marked
 from tests.support.timing import scaled, wait_until
 from tests.support.users import NOBODY
-
-
-def with_broker_and(design: str) -> pytest.MarkDecorator:
-    """By `url`: over the broker, and over one of the designs without, which consumers do not tell apart."""
-    without = pytest.param(design, marks=pytest.mark.brokerless)
-    return pytest.mark.parametrize("url", ["broker", without], indirect=True)
 
 
 def check(watcher: Watcher) -> None:

@@ -13,6 +13,7 @@ import pytest
 from fanlight.common.model.errors import StreamEnded
 from fanlight.consumer import Consumer
 from scripts.private_node import VHOST, PrivateNode
+from tests.support.broker import with_broker_and
 from tests.support.hubs import comes_by, hub
 from tests.support.marked_stream import Marking, Watcher
 from tests.support.timing import scaled, wait_until
@@ -63,6 +64,7 @@ def test_a_viewer_keeps_its_queue_unbound_while_a_hub_serves_it(
     assert not watcher.faults()
 
 
+@with_broker_and("threads")
 def test_viewers_of_a_hub_report_to_the_producer(url: str, stream: str) -> None:
     with (
         Marking(url, stream) as marking,
@@ -83,6 +85,7 @@ def test_viewers_of_a_hub_report_to_the_producer(url: str, stream: str) -> None:
         assert watcher.consumer.stats().connected
 
 
+@with_broker_and("threads")
 def test_every_picture_of_a_hub_reaches_its_ten_viewers(url: str, stream: str, tmp_path: Path) -> None:
     trace = tmp_path / "hub.csv"
     with (
@@ -123,6 +126,7 @@ def test_every_picture_of_a_hub_reaches_its_ten_viewers(url: str, stream: str, t
         assert not watcher.faults(2.0)
 
 
+@with_broker_and("threads")
 @pytest.mark.parametrize("fps", [0.5, 30])
 def test_a_viewer_that_waits_for_a_hubs_frame_can_be_closed(url: str, stream: str, fps: float) -> None:
     consumer = Consumer(stream=stream, name="w", url=url, via="host")

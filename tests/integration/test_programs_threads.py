@@ -18,7 +18,7 @@ import pytest
 
 from fanlight import Consumer, Frame, Producer, StreamEnded
 from tests.integration.test_pipeline import on_air, read
-from tests.support.broker import tcp_url
+from tests.support.broker import tcp_url, with_broker_and
 from tests.support.hubs import files_of, hub
 from tests.support.marked_stream import Marking, is_marked
 from tests.support.timing import scaled, wait_until
@@ -40,6 +40,7 @@ def started(works: list[Callable[[], object]]) -> list[threading.Thread]:
     return threads
 
 
+@with_broker_and("multiplex")
 def test_each_frame_goes_to_one_of_the_threads_that_read(stream: str, url: str) -> None:
     frames: dict[int, list[Frame]] = {number: [] for number in range(READERS)}
     ended: list[int] = []
@@ -67,6 +68,7 @@ def test_each_frame_goes_to_one_of_the_threads_that_read(stream: str, url: str) 
         assert (stats.undecodable, stats.presented) == (0, len(everything))
 
 
+@with_broker_and("multiplex")
 def test_several_threads_send(stream: str, url: str) -> None:
     ending = threading.Event()
     with (
@@ -163,6 +165,7 @@ def read_under_fire(consumer: Consumer, seed: int, raised: int, check: Callable[
     return frames
 
 
+@with_broker_and("multiplex")
 @pytest.mark.parametrize("playout", ["latest", "sync"])
 def test_what_a_signal_handler_raises_passes_through_read(stream: str, url: str, playout: str) -> None:
     with (
@@ -213,6 +216,7 @@ def test_it_passes_through_send() -> None:
         assert out.stats().captured == before + 1
 
 
+@with_broker_and("multiplex")
 def test_ctrl_c_passes_through_and_closes_in_order(stream: str, url: str) -> None:
     with on_air(stream, url):
         consumer = Consumer(stream, url=url, via="broker")
@@ -223,6 +227,7 @@ def test_ctrl_c_passes_through_and_closes_in_order(stream: str, url: str) -> Non
             consumer.read()
 
 
+@with_broker_and("multiplex")
 @pytest.mark.parametrize("share", [False, True])
 def test_a_signal_handler_may_close_and_ask_for_statistics(stream: str, url: str, share: bool) -> None:
     with on_air(stream, url):

@@ -30,6 +30,7 @@ from tests.support.timing import wait_until
 
 OK, REFUSED, MISSING, LOCKED, WRONG = 0, 403, 404, 405, 406
 CONTROL: Final = "fanlight.control"
+STREAMS: Final = "fanlight.streams"
 SUFFIX: Final = "abcdef"
 
 
@@ -153,6 +154,7 @@ EXCLUSIVE: Final = dict.fromkeys(
 EXCHANGES: Final[dict[tuple[str, str], dict[str, int]]] = {
     ("viewer", "the stream"): SEEN | {"bind a queue": OK},
     ("viewer", CONTROL): SEEN | {"publish": OK, "dead-letter to": OK},
+    ("viewer", STREAMS): SEEN | {"bind a queue": OK},
     ("viewer", "a name of one's choice"): ABSENT,
     ("viewer", "amq.gen-x"): {
         **dict.fromkeys(("look for", "lead in a circle", "bind a queue", "publish"), MISSING),
@@ -161,6 +163,7 @@ EXCHANGES: Final[dict[tuple[str, str], dict[str, int]]] = {
     ("viewer", "amq.fanout"): SEEN,
     ("viewer", ""): {},
     ("producer", "another stream"): SEEN | {"declare": OK, "declare otherwise": WRONG, "publish": OK},
+    ("producer", STREAMS): SEEN | {"declare": OK, "declare otherwise": WRONG, "publish": OK},
     ("producer", "a name of one's choice"): ABSENT,
     ("producer", "amq.gen-x"): ABSENT,
     ("producer", "amq.fanout"): SEEN,
@@ -191,7 +194,7 @@ def test_every_verb_on_every_kind_of_name(
     found = {
         verb: refusal(url, partial(_act, action, name, scene))
         for verb, action in verbs.items()
-        if not (what == "another stream" and verb == "delete")  # it may
+        if not (what in ("another stream", STREAMS) and verb == "delete")  # it may
     }
     assert found == {verb: expected.get(verb, REFUSED) for verb in found}
     scene.goes_on()
@@ -210,6 +213,17 @@ FURTHER: Final[dict[tuple[str, str], tuple[int, Action]]] = {
     ("viewer", "pose as the producer"): (
         WRONG,
         lambda c, s: c.basic_publish(CONTROL, s.stream, b"{}", BasicProperties(user_id="producer")),
+    ),
+    ("viewer", "announce a stream"): (REFUSED, lambda c, _: c.basic_publish(STREAMS, "", b"{}")),
+    ("producer", "list the streams"): (
+        REFUSED,
+        lambda c, s: c.queue_bind(
+            c.queue_declare(f"{CONTROL}.{s.stream}.000000", exclusive=True).method.queue, STREAMS
+        ),
+    ),
+    ("producer", "announce in another's name"): (
+        WRONG,
+        lambda c, _: c.basic_publish(STREAMS, "", b"{}", BasicProperties(user_id="fanlight")),
     ),
     ("viewer", "hear what others ask"): (REFUSED, lambda c, s: c.queue_bind(own(c), CONTROL, s.stream)),
     ("viewer", "hear it by way of the stream"): (

@@ -17,7 +17,8 @@ import pytest
 
 from fanlight.common.codec.picture import BGR
 from fanlight.common.model.frame import Codec
-from fanlight.consumer.sinks.record import RecordQueue, RecordSink
+from fanlight.consumer.sinks.frame_queue import FrameQueue
+from fanlight.consumer.sinks.record import RecordSink
 from tests.support.timing import scaled, wait_until
 from tests.unit.consumer.sinks.build import encoded
 
@@ -80,7 +81,7 @@ def decoded(path: Path) -> list[BGR]:
 def test_a_player_finds_every_frame_and_the_right_duration(
     tmp_path: Path, of: Codec, name: str, size: tuple[int, int]
 ) -> None:
-    sink = RecordSink(str(tmp_path / name), RecordQueue(max_bytes=1 << 30))
+    sink = RecordSink(str(tmp_path / name), FrameQueue(max_bytes=1 << 30))
     for frame in encoded(45, of=of, size=size):
         sink.receive(frame)
     sink.close()
@@ -96,7 +97,8 @@ CAMERA = """
 import sys, time
 from dataclasses import replace
 from fanlight.common.model.frame import EncodedFrame
-from fanlight.consumer.sinks.record import RecordQueue, RecordSink
+from fanlight.consumer.sinks.frame_queue import FrameQueue
+from fanlight.consumer.sinks.record import RecordSink
 from tests.unit.consumer.sinks.build import STEP_NS, encoded
 frames = encoded(30, size=(320, 240))
 sink = RecordSink(sys.argv[1])

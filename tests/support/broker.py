@@ -55,6 +55,12 @@ def url(request: pytest.FixtureRequest) -> str:
     return tcp_url(request.param)
 
 
+def with_broker_and(design: str) -> pytest.MarkDecorator:
+    """By `url`: over the broker, and over one of the designs without, which consumers do not tell apart."""
+    without = pytest.param(design, marks=pytest.mark.brokerless)
+    return pytest.mark.parametrize("url", ["broker", without], indirect=True)
+
+
 def tcp_url(design: str) -> str:
     """An address at which nobody listens yet."""
     return f"tcp+{design}://127.0.0.1:{free_ports(1)[0]}"

@@ -14,6 +14,7 @@ from pika.frame import Body, Header, Method, decode_frame
 
 from fanlight.common.codec import decoder
 from fanlight.common.model import control
+from fanlight.common.model.announcement import Announcement
 from fanlight.common.model.errors import DecodeError, WireFormatError
 from fanlight.common.model.frame import LARGEST, VERSION, Codec, FrameHeader
 from fanlight.common.model.pixels import PixelFormat
@@ -51,6 +52,7 @@ def test_every_version_has_its_folder_and_nothing_in_it_is_forgotten() -> None:
     names |= {f"{kind}.{end}" for kind in CONTROLS for end in ("tcp", "json")}
     names |= {f"segment-{form}.bin" for form in PixelFormat}
     names |= {"hello.tcp", "welcome.tcp", "refusal.tcp", "follow.tcp"}
+    names |= {"hello-directory.tcp", "announcement.tcp", "announcement.json"}
     assert {file.name for file in (GOLDEN / "v1").iterdir()} == names
 
 
@@ -123,6 +125,20 @@ def test_handshake_messages_are_read_and_written_as_the_same_bytes() -> None:
     assert wire.message(MessageKind.WELCOME, {}) == golden("welcome.tcp")
     assert wire.read_reason(message("refusal.tcp")) == "64 clients are here already"
     assert wire.read_follow(message("follow.tcp")) is False
+
+
+def test_an_announcement_is_read_and_written_as_the_same_bytes() -> None:
+    read = Announcement.from_json(golden("announcement.json"))
+    assert read == Announcement(
+        stream="cam", codec=Codec.H264, width=1280, height=720, fps=29.97, epoch=EPOCH,
+        since_ns=1_700_000_000_123_456_789, watched=True,
+    )  # fmt: skip
+    assert read.to_json() == golden("announcement.json")
+    assert message("announcement.tcp").body == golden("announcement.json")
+    assert wire.announcement_message(read) == golden("announcement.tcp")
+    hello = wire.read_hello(message("hello-directory.tcp"))
+    assert hello == wire.Hello("streams", "desk", follow=False, directory=True)
+    assert wire.hello_message(hello) == golden("hello-directory.tcp")
 
 
 @pytest.mark.parametrize("form", PixelFormat)

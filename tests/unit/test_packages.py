@@ -17,7 +17,7 @@ ERRORS = [
     *("ListenError", "SinkError", "StreamEnded", "TokenRefused", "WrongProcess"),
 ]
 PACKAGES = {
-    "fanlight": sorted([*ERRORS, "Consumer", "Frame", "Producer"]),
+    "fanlight": sorted([*ERRORS, "Announcement", "Consumer", "Frame", "Producer", "streams"]),
     "fanlight.consumer": ["Consumer", "Frame"],
     "fanlight.producer": ["Producer"],
 }

@@ -30,6 +30,7 @@ from fanlight.common.transport.amqp.tls import Tls
 from fanlight.common.transport.amqp.topology import (
     CONTROL_EXCHANGE,
     SERVER_NAMED,
+    STREAMS_EXCHANGE,
     TRANSIENT,
     control_queue,
     exchange,
@@ -57,6 +58,11 @@ def _at_host(address: BrokerAddress, host: str, port: int, role: Role, stream: s
         with BlockingConnection(_parameters(address, host, port)) as connection:
             check = _Permissions(connection.channel(), address.user)
             (check.producer if role == "producer" else check.consumer)(stream)
+            if role == "producer" and not check.may_announce(connection.channel()):
+                return note(
+                    f"{address.user} may publish, but not announce its streams: no list will show them",
+                    f"{grant(address, role)} (docs/security.md)",
+                )
     except ConnectionBlockedTimeout:
         return problem(
             "the broker is blocked: it is short of memory or disk, and accepts no message",
@@ -106,6 +112,15 @@ class _Permissions:
         self._channel.exchange_delete(exchange(name))
         self._channel.exchange_declare(CONTROL_EXCHANGE, "direct", durable=True)
         self._consume(control_queue(name, new_suffix()), CONTROL_EXCHANGE, name)
+
+    def may_announce(self, channel: BlockingChannel) -> bool:
+        """False if that is forbidden. A producer declares the exchange if it is missing."""
+        try:
+            channel.basic_publish(STREAMS_EXCHANGE, "", b"", self._properties)
+            channel.exchange_declare(CONTROL_EXCHANGE, passive=True)  # its answer comes after a refusal
+        except ChannelClosedByBroker as error:
+            return int(error.reply_code) != _FORBIDDEN
+        return True
 
     def consumer(self, stream: str) -> None:
         self._publish(CONTROL_EXCHANGE)

@@ -24,6 +24,7 @@ from fanlight.common.model.address import BrokerAddress
 from fanlight.common.model.errors import WireFormatError
 from fanlight.common.model.frame import APP_ID
 from fanlight.common.model.rate_limit import RateLimiter
+from fanlight.common.transport.amqp.interval_acks import MOST_AT_ONCE, QUEUE_ARGUMENTS, IntervalAcks
 from fanlight.common.transport.amqp.link import Link
 from fanlight.common.transport.amqp.reply_address import ReplyNodes
 from fanlight.common.transport.amqp.topology import (
@@ -37,19 +38,6 @@ from fanlight.common.transport.amqp.topology import (
 
 _LOG = logging.getLogger(__name__)
 
-# A hundred consumers report once a second; older messages are useless. None has more than 4 KiB, but any
-# consumer may have frames dead-lettered to this queue.
-_QUEUE_ARGUMENTS: Final = {
-    "x-max-length": 1000,
-    "x-max-length-bytes": 1024 * 1024,
-    "x-message-ttl": 2000,
-    "x-overflow": "drop-head",
-}
-
-# Messages received per interval; the others wait in the queue, which drops the oldest. A thousand messages
-# a second are three times what a hundred consumers send; ten thousand would take a whole core.
-MOST_AT_ONCE: Final = 100
-INTERVAL_S: Final = 0.1
 _MOST_UNSENT_BYTES: Final = 16 * 1024
 
 _OTHERS_INTERVAL_NS: Final = 60_000_000_000
@@ -75,7 +63,6 @@ class ControlListener:
         self._channel: Channel | None = None
         self._connection: Any = None
         self._queue = ""
-        self._last_tag = 0
         self._link = Link(
             address,
             self,
@@ -83,6 +70,7 @@ class ControlListener:
             quiet=True,
             header_tables=False,
         )
+        self._acks = IntervalAcks(self._link)
         self._replies = _Replies(address, stream)
         self._notice = control.ProducerNotice(stream=stream, name=_this_process(), id=secrets.randbits(62))
         self._announcing = RateLimiter()
@@ -102,13 +90,14 @@ class ControlListener:
     def on_channel(self, channel: Channel) -> None:
         # pika sends each when the one before it is answered.
         channel.add_on_cancel_callback(self._cancelled)
-        self._channel, self._last_tag = channel, 0
+        self._channel = channel
+        self._acks.reset()
         channel.basic_qos(prefetch_count=MOST_AT_ONCE)
         channel.exchange_declare(CONTROL_EXCHANGE, "direct", durable=True)
         if channel.connection is not self._connection:  # see the subscriber
             self._connection, self._queue = channel.connection, control_queue(self._stream, new_suffix())
         queue = self._queue
-        channel.queue_declare(queue, exclusive=True, auto_delete=True, arguments=_QUEUE_ARGUMENTS)
+        channel.queue_declare(queue, exclusive=True, auto_delete=True, arguments=QUEUE_ARGUMENTS)
         channel.queue_bind(queue, CONTROL_EXCHANGE, self._stream)
         channel.basic_consume(
             queue, self._delivered, exclusive=True, callback=partial(self._consuming, channel)
@@ -129,17 +118,9 @@ class ControlListener:
     def _cancelled(self, _frame: object) -> None:
         self._link.renew("the control queue was deleted")
 
-    def _acknowledge(self, channel: Channel) -> None:
-        if self._link.usable(channel):
-            channel.basic_ack(self._last_tag, multiple=True)
-            self._last_tag = 0
-
     def _delivered(self, channel: Channel, method: Any, properties: Any, body: bytes) -> None:
         received_ns = wall_ns()
-        if not self._last_tag:
-            # Acknowledges all messages of this interval at its end; the prefetch limits them until then.
-            self._link.call_later(INTERVAL_S, partial(self._acknowledge, channel))
-        self._last_tag = method.delivery_tag
+        self._acks.delivered(channel, method.delivery_tag)
         try:
             message = control.parse(properties.type, body)
         except WireFormatError as error:

@@ -7,8 +7,9 @@ that is refused, waits until its producer has declared it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum, auto
-from typing import Final
+from typing import Any, Final
 
 from pika.channel import Channel
 
@@ -23,7 +24,7 @@ class _Method(Enum):
 
 
 class ExchangeDeclaration:
-    """Belongs to one subscriber, over all its connections. In the link's thread."""
+    """Belongs to one subscriber or announcer, over all its connections. In the link's thread."""
 
     def __init__(self) -> None:
         self._method = _Method.CHECK
@@ -33,8 +34,10 @@ class ExchangeDeclaration:
         """Whether an exchange is only checked for, not declared (AMQP's `passive`)."""
         return self._method is not _Method.DECLARE
 
-    def declare(self, channel: Channel, exchange: str, kind: str) -> None:
-        channel.exchange_declare(exchange, kind, durable=True, passive=self.passive)
+    def declare(
+        self, channel: Channel, exchange: str, kind: str, on_declared: Callable[[Any], None] | None = None
+    ) -> None:
+        channel.exchange_declare(exchange, kind, durable=True, passive=self.passive, callback=on_declared)
 
     def again(self, code: int | None) -> bool:
         """A channel was closed with this reply code: True if another method is to be tried at once.

@@ -22,6 +22,7 @@ from fanlight.common.clock import monotonic_ns, monotonic_of
 from fanlight.common.model.address import BrokerAddress
 from fanlight.common.model.errors import FanlightError
 from fanlight.common.model.frame import APP_ID, PROBE_CONTENT_TYPE, EncodedFrame
+from fanlight.common.transport.amqp.announcer import Announcer
 from fanlight.common.transport.amqp.control import ControlListener
 from fanlight.common.transport.amqp.link import Link
 from fanlight.common.transport.amqp.topology import TRANSIENT, exchange, frame_properties
@@ -50,6 +51,7 @@ class BrokerPublisher:
         self._max_age_ns = int(max_age_s * 1e9)
         self._events = events
         self._link = Link(address, self, title=f"fanlight producer {stream}", on_failed=self._failed)
+        self._announcer = Announcer(self._link, address, events.announcement)
         self._control = ControlListener(address, stream=stream, on_control=self._on_control)
         self._channel: Channel | None = None
         self._probing: Channel | None = None
@@ -84,6 +86,7 @@ class BrokerPublisher:
             self._changed.wait_for(lambda: self._pending is None or not self.watched, timeout_s / 4)
             self._stopped = True
             self._changed.notify_all()
+        self._link.call(self._announcer.end)
         links = (*self._control.links, self._link)
         for link in links:  # a broker that does not answer keeps all of them at once
             link.close()
@@ -112,6 +115,7 @@ class BrokerPublisher:
     def on_down(self) -> None:
         if self._channel is not None:
             self._events.on_disconnected()
+        self._announcer.lost()
         probing, self._channel, self._probing = self._probing, None, None
         if probing is not None and probing.is_open:
             probing.close()
@@ -134,6 +138,7 @@ class BrokerPublisher:
         self._link.established()
         self._events.on_connected()
         self._link.further_channel(partial(self._probing_opened, channel))
+        self._announcer.connected(channel)
 
     def _probing_opened(self, beside: Channel, channel: Channel) -> None:
         if beside is not self._channel:
@@ -176,12 +181,14 @@ class BrokerPublisher:
         with self._changed:
             self.watched = True
             self._changed.notify_all()
+        self._announcer.changed()
 
     def _returned(self, channel: Channel, _method: Basic.Return, _properties: Any, _body: bytes) -> None:
         if channel is not self._channel or not self.watched:
             return
         with self._changed:
             self.watched = False
+        self._announcer.changed()
         if self._probing is not None:
             self._probe(self._probing)
 
@@ -196,7 +203,7 @@ class BrokerPublisher:
             return
         _LOG.warning("broker %s", "blocked: it is short of memory or disk" if blocked else "unblocked")
         with self._changed:
-            self._blocked = blocked
+            self._blocked = self._announcer.blocked = blocked
             self._changed.notify_all()
         self._events.on_blocked(blocked)
         self._send_pending()

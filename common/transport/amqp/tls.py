@@ -9,8 +9,8 @@ from typing import Final
 from pika import SSLOptions
 
 from fanlight.common.model.address import BrokerAddress
-from fanlight.common.model.errors import ConfigError, FanlightError
-from fanlight.common.model.reasons import reason
+from fanlight.common.model.errors import ConfigError
+from fanlight.common.transport.certificates import check_readable, load_own
 
 _LOG = logging.getLogger(__name__)
 
@@ -102,55 +102,13 @@ def meaning(text: str) -> str | None:
 
 
 def _context(address: BrokerAddress) -> ssl.SSLContext:
-    _readable("--ca", address.ca)
-    _readable("--cert", address.cert)
-    _readable("--key", address.key)
+    check_readable("--ca", address.ca)
     try:
         # Checks the chain and the name.
         context = ssl.create_default_context(cafile=address.ca)
     except ssl.SSLError:
-        raise _unusable("--ca", address.ca, "it holds no certificate in PEM form") from None
+        raise ConfigError("--ca", address.ca or "", "it holds no certificate in PEM form") from None
     context.minimum_version = max(context.minimum_version, ssl.TLSVersion.TLSv1_2)
     if address.cert is not None:
-        _load_own(context, address.cert, address.key)
+        load_own(context, address.cert, address.key)
     return context
-
-
-def _load_own(context: ssl.SSLContext, cert: str, key: str | None) -> None:
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=cert)
-    except ssl.SSLError:
-        raise _unusable("--cert", cert, "it holds no certificate in PEM form") from None
-    try:
-        # Without the function OpenSSL asks at the terminal for the passphrase.
-        context.load_cert_chain(cert, key, password=_no_passphrase)
-    except _Encrypted:
-        raise _unusable(
-            "--key", key or cert, "it is encrypted: allowed is one without a passphrase"
-        ) from None
-    except ssl.SSLError as error:
-        if error.reason == "KEY_VALUES_MISMATCH":
-            raise _unusable("--key", key or cert, f"it is not the key of --cert {cert}") from None
-        raise _unusable("--key", key or cert, "it holds no key in PEM form") from None
-
-
-class _Encrypted(FanlightError):
-    pass
-
-
-def _no_passphrase() -> str:
-    raise _Encrypted
-
-
-def _readable(flag: str, file: str | None) -> None:
-    if file is None:
-        return
-    try:
-        with open(file, "rb") as opened:
-            opened.read(1)
-    except OSError as error:
-        raise _unusable(flag, file, f"it cannot be read: {reason(error)}") from None
-
-
-def _unusable(flag: str, file: str | None, why: str) -> ConfigError:
-    return ConfigError(flag, file or "", why)

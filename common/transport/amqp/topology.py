@@ -13,10 +13,13 @@ from typing import Final
 from pika import BasicProperties
 
 from fanlight.common.model import control
+from fanlight.common.model.announcement import Announcement
 from fanlight.common.model.errors import WireFormatError
 from fanlight.common.model.frame import APP_ID, FrameHeader, Limits
 
 CONTROL_EXCHANGE: Final = "fanlight.control"
+# Fanout: what is live.
+STREAMS_EXCHANGE: Final = "fanlight.streams"
 # A queue that the broker names: permissions for such names give no right to declare or bind an exchange, as
 # those for names of one's own choice would.
 SERVER_NAMED: Final = ""
@@ -96,17 +99,30 @@ def frame_header(
         body_size=body_size,
         limits=limits,
     )
-    if trust and properties.user_id not in trust:
-        raise WireFormatError("user_id", properties.user_id, f"--trust, which is {','.join(sorted(trust))}")
+    check_user(properties, trust)
     if header.stream != stream:
         raise WireFormatError("stream", header.stream, repr(stream))
     return header
 
 
+def check_user(properties: BasicProperties, trust: frozenset[str]) -> None:
+    """Raises WireFormatError: somebody else has sent it."""
+    if trust and properties.user_id not in trust:
+        raise WireFormatError("user_id", properties.user_id, f"--trust, which is {','.join(sorted(trust))}")
+
+
+def announcement(properties: BasicProperties, body: bytes, *, trust: frozenset[str]) -> Announcement:
+    """Parse a message of `fanlight.streams`; `trust` as above. Raises WireFormatError."""
+    if properties.type != Announcement.TYPE:
+        raise WireFormatError("type", properties.type, repr(Announcement.TYPE))
+    check_user(properties, trust)
+    return Announcement.from_json(body)
+
+
 def control_properties(
-    message: control.ControlMessage, user: str, *, reply_to: str | None = None
+    message: control.ControlMessage | Announcement, user: str, *, reply_to: str | None = None
 ) -> BasicProperties:
-    """Properties of a control message."""
+    """Properties of a control message, or of an announcement."""
     return BasicProperties(
         content_type=control.CONTENT_TYPE,
         type=message.TYPE,

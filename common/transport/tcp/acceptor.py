@@ -18,12 +18,12 @@ from fanlight.common.transport.tcp import sockets
 from fanlight.common.transport.tcp.connection_limiter import ConnectionLimiter, peer_of
 from fanlight.common.transport.tcp.event_loop import EventLoop
 
-_BACKLOG: Final = 1024
+BACKLOG: Final = 1024
 # Accepted per check, so that a flood of connections takes the thread a few percent of its time.
 MOST_ACCEPTED: Final = 250
 # Without file descriptors a listening socket is readable for ever: it is not polled for this long.
 _OUT_OF_FILES_S: Final = 1.0
-_OUT_OF_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+OUT_OF_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 class AcceptorOwner(Protocol):
@@ -57,9 +57,11 @@ class Acceptor:
     def listen(self) -> None:
         """Raises ListenError: it cannot listen there."""
         try:
-            self._sockets = sockets.listen(self._address.host, self._address.port, _BACKLOG)
+            self._sockets = sockets.listen(self._address.host, self._address.port, BACKLOG)
         except OSError as error:
-            raise ListenError(f"{self._address}: cannot listen there: {_why(error)}") from None
+            raise ListenError(
+                f"{self._address}: cannot listen there: {why_not(error, 'producer')}"
+            ) from None
         for sock in self._sockets:
             release_in_child(sock, socket.socket.close)
         self._resume()
@@ -90,7 +92,7 @@ class Acceptor:
         try:
             sock, address = listening.accept()
         except OSError as error:
-            if error.errno in _OUT_OF_FILES:
+            if error.errno in OUT_OF_FILES:
                 self._owner.on_exhausted(reason(error))
                 self._pause(_OUT_OF_FILES_S)
             return
@@ -106,9 +108,10 @@ class Acceptor:
         self._owner.on_accepted(sock, peer, partial(self._limiter.release, counted_as))
 
 
-def _why(error: OSError) -> str:
+def why_not(error: OSError, program: str) -> str:
+    """Why a program of this kind cannot listen there, and what to do."""
     if error.errno == errno.EADDRINUSE:
-        return "the address is in use: is another producer running? End it, or choose another port"
+        return f"the address is in use: is another {program} running? End it, or choose another port"
     if error.errno == errno.EADDRNOTAVAIL:
         return "it is no address of this machine; 0.0.0.0 stands for all that it has"
     return reason(error)

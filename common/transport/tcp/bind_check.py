@@ -21,7 +21,7 @@ def check_bind(address: TcpAddress) -> None:
     Raises:
         ConfigError: it listens beyond this machine, and anybody could watch.
     """
-    beyond = next((ip for ip in _addresses(address) if not is_loopback(ip)), None)
+    beyond = beyond_loopback(address.host, address.port)
     if beyond is None:
         return
     if address.token is None:
@@ -34,12 +34,14 @@ def check_bind(address: TcpAddress) -> None:
     warn_unencrypted(beyond, _IN_CLEAR)
 
 
-def _addresses(address: TcpAddress) -> list[str]:
-    """All IP addresses of the host name; none if it cannot be resolved, which the listener reports."""
+def beyond_loopback(host: str, port: int) -> str | None:
+    """An IP address of this host name that other machines may reach; None if all are loopback addresses.
+
+    None as well for a name that cannot be resolved, which the listener reports.
+    """
     try:
-        found = socket.getaddrinfo(
-            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError:
-        return []
-    return [str(sockaddr[0]) for _, _, _, _, sockaddr in found]
+        return None
+    addresses = (str(sockaddr[0]) for _, _, _, _, sockaddr in found)
+    return next((ip for ip in addresses if not is_loopback(ip)), None)

@@ -51,6 +51,7 @@ class Connection:
     ) -> None:
         self.sock = sock
         hello = replace(hello, token=token is not None)
+        self._directory = hello.directory
         self._answer = None if token is None else Answer(token, secrets.token_hex(_NONCE_BYTES), hello)
         self._answered = False
         self.welcomed = False
@@ -111,8 +112,11 @@ class Connection:
             self.send(self._answer.to(first))
             return self._admit(messages[1:]) if messages[1:] else []
         if first.kind is MessageKind.REFUSAL:
-            if wire.read_wrong_field(first) == "token":
+            field = wire.read_wrong_field(first)
+            if field == "token":
                 raise TokenRefused(f"the producer refused us: {wire.read_reason(first)}")
+            if field == "stream" and self._directory:
+                raise ConnectionLost("the producer there is of an earlier version, which lists no streams")
             raise ConnectionLost(f"refused: {wire.read_reason(first)}")
         if first.kind is not MessageKind.WELCOME:
             raise WireFormatError("kind", first.kind.name.lower(), "welcome or refusal, first of all")

@@ -32,6 +32,7 @@ class Handshake:
         welcome: the message to send once it is admitted.
         name: of the client; None before its hello.
         follows: whether it wants frames.
+        directory: whether it wants announcements instead.
     """
 
     def __init__(self, stream: str, now_ns: int, challenge: Challenge | None = None) -> None:
@@ -44,7 +45,7 @@ class Handshake:
         self._allowance = float(MESSAGES_AT_ONCE)
         self._counted_ns = now_ns
         self.name: str | None = None
-        self.follows = False
+        self.follows = self.directory = False
 
     def receive(self, data: memoryview, now_ns: int) -> list[Hello | bool | ControlMessage | Challenge]:
         """Its requests, in order: a `Hello`, whether it wants frames (when that changes), control messages.
@@ -86,6 +87,8 @@ class Handshake:
             if message.kind is not MessageKind.HELLO:
                 raise WireFormatError("kind", message.kind.name.lower(), "hello, first of all")
             return self._greet(wire.read_hello(message))
+        if self.directory:
+            raise WireFormatError("kind", message.kind.name.lower(), "none, after a hello with directory")
         if message.kind is MessageKind.FOLLOW:
             follow = wire.read_follow(message)
             changed, self.follows = follow is not self.follows, follow
@@ -112,9 +115,10 @@ class Handshake:
         return self._admit(hello)
 
     def _admit(self, hello: Hello) -> Hello:
-        if hello.stream != self._stream:
+        if hello.stream != self._stream and not hello.directory:
             raise WireFormatError("stream", hello.stream, f"{self._stream!r}, which is published here")
-        self.name, self.follows = hello.name, hello.follow
+        self.name, self.directory = hello.name, hello.directory
+        self.follows = hello.follow and not hello.directory
         return hello
 
     def _own(self, message: ControlMessage) -> ControlMessage | None:

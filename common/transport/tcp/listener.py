@@ -86,6 +86,9 @@ class ListenerOwner:
     def on_writable(self, client: Client) -> None:
         """Its socket accepts bytes again; see `Listener.watch_writable`."""
 
+    def on_check(self) -> None:
+        """Called every half a second."""
+
     def on_disconnected(self, client: Client) -> None:
         """An admitted client is gone; its socket is shut down, and closed when this returns."""
 
@@ -186,6 +189,7 @@ class Listener:
             self._checked_s = now_s
             self._acceptor.check(now_s)
             self._check_clients(now_s)
+            self._owner.on_check()
 
     def _watch(self, client: Client, events: int) -> None:
         self._loop.watch(client.sock, partial(self._ready, client), events)
@@ -279,7 +283,7 @@ class Listener:
                 return
             client.admitted = True
             self._unidentified.pop(client, None)
-            self._owner.on_admitted(client, follow=message.follow)
+            self._owner.on_admitted(client, follow=client.handshake.follows)
         elif isinstance(message, bool):
             self._owner.on_follow(client, message)
         elif isinstance(message, ClockRequest):

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-from fanlight.common.clock import monotonic_of, wall_ns
+from fanlight.common.clock import monotonic_ns, monotonic_of, wall_ns
 from fanlight.common.model.address import TcpAddress
+from fanlight.common.model.announcement import AnnouncementSchedule
 from fanlight.common.model.control import ClockRequest, ControlMessage, KeyframeRequest, Reason, answer
 from fanlight.common.model.errors import FanlightError
 from fanlight.common.model.frame import EncodedFrame
@@ -46,6 +47,7 @@ class TcpPublisher(ListenerOwner):
         self._events = events
         self._ring = PayloadRing()
         self._feeds: dict[Client, Feed] = {}
+        self._schedule = AnnouncementSchedule()
         self._listener = Listener(
             address, self, stream=stream, title=f"fanlight producer {stream}", max_clients=max_clients
         )
@@ -114,6 +116,9 @@ class TcpPublisher(ListenerOwner):
         feed.send(lambda: client.handshake.welcome)
         feed.follow(follow)
         self._update_watched()
+        announcement = self._events.announcement()
+        if client.handshake.directory and announcement is not None:
+            feed.send(partial(wire.announcement_message, announcement))
         self._serve(client, feed)
 
     def on_follow(self, client: Client, follow: bool) -> None:
@@ -129,6 +134,16 @@ class TcpPublisher(ListenerOwner):
 
     def on_control(self, message: ControlMessage) -> None:
         self._events.on_control(message)
+
+    def on_check(self) -> None:
+        clients = [client for client in self._feeds if client.handshake.directory]
+        announcement = self._events.announcement() if clients else None
+        if announcement is None or not self._schedule.due(announcement, monotonic_ns()):
+            return
+        for client in clients:
+            if client in self._feeds:  # the one before may have been disconnected with others
+                self._feeds[client].send(partial(wire.announcement_message, announcement))
+                self._wake(client)
 
     def on_disconnected(self, client: Client) -> None:
         del self._feeds[client]
@@ -147,8 +162,10 @@ class TcpPublisher(ListenerOwner):
         if watched and not self.watched:
             self._events.on_keyframe_needed()
         with self._changed:
-            self.watched = watched
+            changed, self.watched = self.watched is not watched, watched
             self._changed.notify_all()
+        if changed:
+            self.on_check()
 
     def _request_keyframe(self, client: Client) -> None:
         """Request a keyframe on behalf of a client that cannot continue without one. Thread-safe."""

@@ -19,10 +19,11 @@ from fanlight.common.failure import failure
 from fanlight.common.forked import release_in_child
 from fanlight.common.model import control
 from fanlight.common.model.address import TcpAddress
+from fanlight.common.model.announcement import Announcement
 from fanlight.common.model.errors import TokenRefused, WireFormatError
 from fanlight.common.model.frame import LARGEST, Limits
 from fanlight.common.model.retry import backoff
-from fanlight.common.transport.base import SubscriberEvents, report_every_s
+from fanlight.common.transport.base import DIRECTORY_CHECK_S, SubscriberEvents, report_every_s
 from fanlight.common.transport.cleartext import warn_unencrypted
 from fanlight.common.transport.liveness import PAUSE_S
 from fanlight.common.transport.outage_log import OutageLog
@@ -47,6 +48,7 @@ class TcpSubscriber:
 
     Args:
         follow: receive the stream itself, from the beginning.
+        directory: receive announcements instead, of whatever stream.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class TcpSubscriber:
         events: SubscriberEvents,
         follow: bool = True,
         limits: Limits = LARGEST,
+        directory: bool = False,
     ) -> None:
         self._address = address
         self._stream = stream
@@ -65,7 +68,8 @@ class TcpSubscriber:
         self._events = events
         self._follow = follow
         self._limits = limits
-        self._title = f"fanlight consumer {stream} {name}"
+        self._directory = directory
+        self._title = f"fanlight directory {name}" if directory else f"fanlight consumer {stream} {name}"
         self._messages: deque[control.ControlMessage] = deque(maxlen=_MOST_MESSAGES)
         self._waker = sockets.Waker()
         self._stopping = threading.Event()
@@ -134,9 +138,8 @@ class TcpSubscriber:
         sockets.tune(sock)
         release_in_child(sock, socket.socket.close)
         self._follow_sent = self._follow
-        connection = Connection(
-            sock, Hello(self._stream, self._name, self._follow_sent), self._address.token, self._limits
-        )
+        hello = Hello(self._stream, self._name, self._follow_sent, directory=self._directory)
+        connection = Connection(sock, hello, self._address.token, self._limits)
         try:
             self._receive(connection)
         except WireFormatError as error:
@@ -173,7 +176,7 @@ class TcpSubscriber:
                     messages, more = connection.receive()
                     received_ns = wall_ns()
                     if connection.welcomed and not established:
-                        established, due_s = True, time.monotonic() + report_every_s(self._follow_sent)
+                        established, due_s = True, time.monotonic() + self._tick_s
                         self._established(connection)
                     for message in messages:
                         self._handle(message, received_ns)
@@ -182,8 +185,12 @@ class TcpSubscriber:
             if time.monotonic() >= due_s:
                 if not established:
                     raise ConnectionLost("no welcome: what listens there is not a producer of Fanlight")
-                due_s = time.monotonic() + report_every_s(self._follow_sent)
+                due_s = time.monotonic() + self._tick_s
                 self._tick()
+
+    @property
+    def _tick_s(self) -> float:
+        return DIRECTORY_CHECK_S if self._directory else report_every_s(self._follow_sent)
 
     def _established(self, connection: Connection) -> None:
         self._was_connected = True
@@ -214,6 +221,9 @@ class TcpSubscriber:
                 if frame.header.stream != self._stream:
                     raise WireFormatError("stream", frame.header.stream, repr(self._stream))  # noqa: TRY301
                 self._events.on_frame(frame, received_ns)
+                return
+            if message.kind is MessageKind.ANNOUNCEMENT and self._directory:
+                self._events.on_announcement(Announcement.from_json(message.body))
                 return
             if message.kind is not MessageKind.CONTROL:
                 raise WireFormatError("kind", message.kind.name.lower(), "frame or control")  # noqa: TRY301

@@ -19,6 +19,7 @@ from enum import IntEnum
 from typing import Any, Final, NamedTuple
 
 from fanlight.common.model import control
+from fanlight.common.model.announcement import Announcement
 from fanlight.common.model.errors import WireFormatError
 from fanlight.common.model.frame import (
     APP_ID,
@@ -57,6 +58,8 @@ class MessageKind(IntEnum):
     """The answer to a hello with `token` where one is asked for: `nonce`. See the module `token`."""
     ANSWER = 8
     """Of a client, to that: `nonce`, its own, and `proof`. The welcome then has a `proof` too."""
+    ANNOUNCEMENT = 9
+    """To a client whose hello has `directory`: the body is an announcement's JSON."""
 
 
 _HEX: Final = re.compile(r"[0-9a-f]{32,128}")
@@ -79,12 +82,14 @@ class Hello:
     Attributes:
         follow: whether it wants frames at once.
         token: whether it knows a token, and can answer a challenge.
+        directory: it wants to be told what is published here, whatever `stream` says.
     """
 
     stream: str
     name: str
     follow: bool
     token: bool = False
+    directory: bool = False
 
 
 def message(kind: MessageKind, header: dict[str, object], body: bytes = b"") -> bytes:
@@ -109,7 +114,15 @@ def control_message(what: control.ControlMessage) -> bytes:
 def hello_message(hello: Hello) -> bytes:
     """A hello as it travels."""
     table: dict[str, object] = {"stream": hello.stream, "name": hello.name, "follow": hello.follow}
-    return message(MessageKind.HELLO, table | {"token": True} if hello.token else table)
+    for field in ("token", "directory"):
+        if getattr(hello, field):
+            table[field] = True
+    return message(MessageKind.HELLO, table)
+
+
+def announcement_message(announcement: Announcement) -> bytes:
+    """An announcement as it travels."""
+    return message(MessageKind.ANNOUNCEMENT, {}, announcement.to_json())
 
 
 def refusal_message(reason: str, field: str = "") -> bytes:
@@ -147,8 +160,13 @@ def read_hello(received: Message) -> Hello:
     for field, value in names.items():
         if not isinstance(value, str) or not STREAM_NAME.fullmatch(value):
             raise WireFormatError(field, value, STREAM_NAME_RULE)
-    token = _yes_or_no(table, "token", False)
-    return Hello(str(names["stream"]), str(names["name"]), _yes_or_no(table, "follow", True), token)
+    return Hello(
+        str(names["stream"]),
+        str(names["name"]),
+        _yes_or_no(table, "follow", True),
+        _yes_or_no(table, "token", False),
+        _yes_or_no(table, "directory", False),
+    )
 
 
 def read_follow(received: Message) -> bool:

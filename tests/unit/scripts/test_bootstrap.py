@@ -24,8 +24,8 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
-        ([RUN, RUN], [".[camera,window]"]),
-        ([RUN, ALL, RUN], [".[camera,window]", ".[dev]"]),
+        ([RUN, RUN], [".[camera,wall,window]"]),
+        ([RUN, ALL, RUN], [".[camera,wall,window]", ".[dev]"]),
         ([ALL, RUN, ALL], [".[dev]"]),
     ],
 )

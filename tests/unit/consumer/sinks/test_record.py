@@ -1,4 +1,4 @@
-"""`record:FILE`: the queue, the files, and what happens when the disk is slow or full."""
+"""`record:FILE`: the files, and what happens when the disk is slow or full."""
 
 from __future__ import annotations
 
@@ -11,51 +11,10 @@ import pytest
 
 from fanlight.common.model.errors import ConfigError, SinkError
 from fanlight.common.model.frame import Codec, EncodedFrame
-from fanlight.consumer.sinks.record import Recording, RecordQueue, RecordSink
+from fanlight.consumer.sinks.frame_queue import FrameQueue
+from fanlight.consumer.sinks.record import Recording, RecordSink
 from tests.support.timing import scaled
 from tests.unit.consumer.sinks.build import STEP_NS, encoded
-
-# The queue -----------------------------------------------------------------------------------------------
-
-
-def left_in(queue: RecordQueue) -> list[int]:
-    queue.close()
-    taken = []
-    while (item := queue.take()) is not None:
-        taken.append(item[0].header.seq)
-    return taken
-
-
-def test_a_recording_starts_at_a_keyframe_and_so_does_every_epoch() -> None:
-    frames, queue = encoded(20), RecordQueue()
-    for frame in frames[1:]:
-        queue.put(frame, 0)
-    for frame in frames[10:]:
-        queue.put(replace(frame, header=frame.header._replace(epoch=8)), 0)
-    assert queue.left_out == 0, "what came before the recording began is not missing from it"
-    assert left_in(queue) == [*range(15, 20), *range(15, 20)]
-
-
-def test_a_full_queue_leaves_out_whole_frames_up_to_a_keyframe() -> None:
-    frames, queue = encoded(60), RecordQueue(max_frames=20)
-    for frame in frames[:40]:
-        queue.put(frame, 0)
-    taken = [queue.take() for _ in range(20)]
-    for frame in frames[40:]:
-        queue.put(frame, 0)
-    assert [item and item[0].header.seq for item in taken] == list(range(20))
-    assert queue.left_out == 25
-    assert left_in(queue) == [*range(45, 60)]
-
-
-def test_the_queue_is_bounded_by_bytes_too_but_always_takes_one_frame() -> None:
-    frames = encoded(6, of=Codec.RAW)
-    for max_bytes, expected in ((3 * len(frames[0].body), [0, 1, 2]), (1, [0])):
-        queue = RecordQueue(max_bytes=max_bytes)
-        for frame in frames:
-            queue.put(frame, 0)
-        assert (queue.left_out, left_in(queue)) == (6 - len(expected), expected)
-
 
 # The files -----------------------------------------------------------------------------------------------
 
@@ -214,7 +173,7 @@ def test_a_slow_disk_costs_frames_of_the_recording_and_is_reported(
 
     monkeypatch.setattr(Recording, "write", write)
     frames = encoded(10, of=Codec.JPEG)
-    sink = RecordSink(str(tmp_path / "r.mp4"), RecordQueue(max_frames=3))
+    sink = RecordSink(str(tmp_path / "r.mp4"), FrameQueue(max_frames=3))
     sink.receive(frames[0])
     assert busy.wait(scaled(5))
     for frame in frames[1:]:

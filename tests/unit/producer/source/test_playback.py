@@ -118,6 +118,20 @@ def test_a_loop_has_no_gap(tmp_path: Path, name: str, codec: str, pixel_format: 
     assert clock.deadlines_ms == [n * 40 for n in range(20)]
 
 
+def test_a_loop_has_no_gap_whatever_an_encoder_does_to_its_pictures(tmp_path: Path) -> None:
+    clock = SteppedClock()
+    playback = opened(write_clip(tmp_path / "a.mp4", 4), clock=clock, loop=True)
+    container = playback._container
+    for _ in range(10):
+        captured = playback.grab(threading.Event())
+        assert captured is not None
+        assert isinstance(captured.picture, av.VideoFrame)
+        captured.picture.pts, captured.picture.time_base = 1_000_000, Fraction(1, 25)
+    assert clock.deadlines_ms == [n * 40 for n in range(10)]
+    assert playback._container is container  # it did not have to be opened again
+    playback.close()
+
+
 def test_where_seeking_ends_up_elsewhere_a_loop_opens_the_file_anew(tmp_path: Path) -> None:
     playback = opened(write_clip(tmp_path / "clip.mkv", 3), loop=True)
     container = playback._container

@@ -7,6 +7,7 @@ import socket
 import threading
 from typing import Final
 
+from fanlight.common.model.announcement import Announcement
 from fanlight.common.model.control import ClockRequest, KeyframeRequest, Reason
 from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader
 from fanlight.common.transport.tcp import wire
@@ -25,6 +26,16 @@ HEADER: Final = FrameHeader(
     height=720,
     key=True,
     fps=29.97,
+)
+ANNOUNCEMENT: Final = Announcement(
+    stream=STREAM,
+    codec=Codec.JPEG,
+    width=None,
+    height=None,
+    fps=30.0,
+    epoch=7,
+    since_ns=1_700_000_000_123_456_789,
+    watched=False,
 )
 HELLO: Final = wire.hello_message(Hello(STREAM, NAME, follow=True))
 WELCOME: Final = wire.message(MessageKind.WELCOME, {})

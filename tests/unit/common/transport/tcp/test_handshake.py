@@ -108,6 +108,28 @@ def test_without_a_token_nothing_is_revealed_of_another_stream(
     assert "stream is 'listener'" in refusal(asked, answer(challenge, hello=hello))
 
 
+# The directory -------------------------------------------------------------------------------------------
+
+ASKING: Final = Hello("streams", NAME, follow=True, directory=True)
+
+
+def test_a_client_of_the_directory_need_not_know_the_stream_and_gets_no_frames(peer: Handshake) -> None:
+    assert hear(peer, wire.hello_message(ASKING)) == [ASKING]
+    assert (peer.name, peer.directory, peer.follows) == (NAME, True, False)
+    for data in (follow(True), REQUEST, wire.hello_message(ASKING)):
+        assert refusal(peer, data).endswith("allowed is none, after a hello with directory")
+    assert not peer.follows
+
+
+def test_the_directory_needs_the_token_too(asked: Handshake, challenge: Challenge) -> None:
+    assert "token is 'missing'" in refusal(asked, wire.hello_message(ASKING))
+    asking = replace(ASKING, token=True)
+    assert hear(asked, wire.hello_message(asking)) == [challenge]
+    assert "token is 'another one'" in refusal(asked, answer(challenge, "another token....", asking))
+    assert (asked.name, asked.directory) == (None, False)
+    assert hear(asked, answer(challenge, hello=asking)) == [asking]
+
+
 # Messages ------------------------------------------------------------------------------------------------
 
 

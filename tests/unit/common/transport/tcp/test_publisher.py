@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from typing import Final
@@ -15,6 +16,7 @@ import pytest
 
 from fanlight.common.clock import wall_ns
 from fanlight.common.model.address import Design, TcpAddress
+from fanlight.common.model.announcement import Announcement
 from fanlight.common.model.control import ClockReply, ControlMessage, KeyframeRequest, Reason
 from fanlight.common.model.frame import EncodedFrame
 from fanlight.common.transport import PublisherEvents
@@ -23,12 +25,22 @@ from fanlight.common.transport.tcp import publisher, ring, sockets, wire
 from fanlight.common.transport.tcp.multiplex import MultiplexPublisher
 from fanlight.common.transport.tcp.ring import PayloadRing
 from fanlight.common.transport.tcp.threads import ThreadsPublisher
-from fanlight.common.transport.tcp.wire import MessageKind
+from fanlight.common.transport.tcp.wire import Hello, MessageKind
 from scripts.lib.ports import LOOPBACK, free_ports
 from tests.support.timing import scaled, wait_until
-from tests.unit.common.transport.tcp.build import CLOCK_REQUEST, HEADER, HELLO, NAME, STREAM, Peer, follow
+from tests.unit.common.transport.tcp.build import (
+    ANNOUNCEMENT,
+    CLOCK_REQUEST,
+    HEADER,
+    HELLO,
+    NAME,
+    STREAM,
+    Peer,
+    follow,
+)
 
 DESIGNS: Final = {Design.THREADS: ThreadsPublisher, Design.MULTIPLEX: MultiplexPublisher}
+ASKING: Final = Hello("streams", NAME, follow=False, directory=True)
 # Far more than the system takes of a connection that nobody reads.
 LARGE: Final = 8 << 20
 
@@ -40,6 +52,10 @@ class Owner(PublisherEvents):
         self.listening = threading.Event()
         self.controls: queue.SimpleQueue[ControlMessage] = queue.SimpleQueue()
         self.keyframes_needed = self.refused = self.unsent = 0
+        self.announced: Announcement | None = None
+
+    def announcement(self) -> Announcement | None:
+        return self.announced
 
     def on_control(self, message: ControlMessage) -> None:
         self.controls.put(message)
@@ -111,6 +127,14 @@ def rig(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
     one.close()
 
 
+def announced_to(peer: Peer) -> Announcement:
+    """The next message, which is an announcement."""
+    message = peer.message()
+    assert message is not None
+    assert message.kind is MessageKind.ANNOUNCEMENT
+    return Announcement.from_json(message.body)
+
+
 def seq_of(peer: Peer) -> int:
     """Of the next frame, which is whole."""
     message = peer.message()
@@ -131,6 +155,26 @@ def test_frames_are_wanted_while_a_client_follows(rig: Rig, monkeypatch: pytest.
     peer.send(follow(True))
     assert seq_of(peer) == 0, "what came since the last keyframe is sent at once"
     assert rig.publisher.watched
+
+
+def test_who_asks_for_the_directory_is_told_of_the_stream_and_its_changes(rig: Rig) -> None:
+    rig.owner.announced = ANNOUNCEMENT
+    watching, asking = rig.client(), rig.client(wire.hello_message(ASKING))
+    assert announced_to(asking) == ANNOUNCEMENT
+    rig.owner.announced = replace(ANNOUNCEMENT, watched=True)
+    watching.send(follow(False))
+    wait_until(lambda: not rig.publisher.watched, 5, "the directory watches no stream")
+    told = [announced_to(asking) for _ in range(3)]
+    assert told[-2:] == [rig.owner.announced] * 2, "of the change, and again"
+    watching.send(follow(True))
+    assert rig.publish() == seq_of(watching), "who watches is told nothing else"
+
+
+def test_a_publisher_without_announcement_tells_nothing(rig: Rig) -> None:
+    asking, watching = rig.client(wire.hello_message(ASKING)), rig.client()
+    assert rig.publish() == seq_of(watching)
+    rig.publisher.stop(scaled(5))
+    assert asking.message() is None
 
 
 def test_frames_reach_a_slow_client_whole_and_what_it_lost_is_counted(rig: Rig) -> None:

@@ -21,6 +21,7 @@ from fanlight.common.transport.tcp.wire import (
     message,
 )
 from tests.unit.common.transport.tcp.build import (
+    ANNOUNCEMENT,
     HEADER,
     HELLO,
     KEYFRAME_REQUEST,
@@ -64,6 +65,12 @@ GOLDEN: Final = {
         b"FL\x01\x08\x00\x00\x00\x57\x00\x00\x00\x00"
         b'{"nonce":"00112233445566778899aabbccddeeff","proof":"00112233445566778899aabbccddeeff"}',
         message(MessageKind.ANSWER, {"nonce": NONCE, "proof": NONCE}),
+    ),
+    MessageKind.ANNOUNCEMENT: (
+        b"FL\x01\x09\x00\x00\x00\x02\x00\x00\x00\x92{}"
+        b'{"v":1,"stream":"cam","codec":"jpeg","width":null,"height":null,"fps":30.0,"epoch":7,'
+        b'"since_ns":1700000000123456789,"watched":false,"ended":false}',
+        wire.announcement_message(ANNOUNCEMENT),
     ),
 }
 EVERYTHING: Final = b"".join(golden for golden, _ in GOLDEN.values())
@@ -112,13 +119,16 @@ def test_what_was_read_does_not_change_with_the_buffer_it_came_in() -> None:
     buffer = bytearray(EVERYTHING)
     (*_, last) = MessageReader().feed(memoryview(buffer))
     buffer[:] = bytes(len(buffer))
-    assert last == read_one(GOLDEN[MessageKind.ANSWER][0])
+    assert last == read_one(list(GOLDEN.values())[-1][0])
 
 
 # Refusals ------------------------------------------------------------------------------------------------
 
 
-KINDS = "1 (hello), 2 (welcome), 3 (refusal), 4 (frame), 5 (control), 6 (follow), 7 (challenge), 8 (answer)"
+KINDS = (
+    "1 (hello), 2 (welcome), 3 (refusal), 4 (frame), 5 (control), 6 (follow), 7 (challenge), 8 (answer), "
+    "9 (announcement)"
+)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +136,7 @@ KINDS = "1 (hello), 2 (welcome), 3 (refusal), 4 (frame), 5 (control), 6 (follow)
     [
         *[(one, f"magic is {one!r}: allowed is {b'FL'!r}") for one in (b"G", b"\0", b"\xff", b"f", b"L")],
         *[(prefix(version=one), f"version is {one}: allowed is 1") for one in (0, 2, 255)],
-        *[(prefix(kind=one), f"kind is {one}: allowed is {KINDS}") for one in (0, 9, 255)],
+        *[(prefix(kind=one), f"kind is {one}: allowed is {KINDS}") for one in (0, 10, 255)],
         *[
             (prefix(header_size=size), f"header size is {size}: allowed is up to 4096 bytes")
             for size in (MAX_HEADER_BYTES + 1, 2**32 - 1)

@@ -1,0 +1,155 @@
+"""`web:HOST:PORT`: the stream in browsers and players, from a web server in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from fanlight.common import clock
+from fanlight.common.model.announcement import Announcement
+from fanlight.common.model.errors import FanlightError, SinkError
+from fanlight.common.model.frame import EncodedFrame, FrameHeader
+from fanlight.common.model.reasons import reason
+from fanlight.common.runtime.settings import LISTEN_ADDRESS
+from fanlight.consumer.sinks.base import Sink, SinkContext
+from fanlight.consumer.wall.server import WallServer
+from fanlight.consumer.wall.settings import WallSettings
+from fanlight.consumer.wall.source import OnFrame
+from fanlight.consumer.wall.streams import Streams
+
+_START_S: Final = 10.0
+_JOIN_S: Final = 2.0
+
+
+class WebSink(Sink):
+    """The wall of one stream, on a thread of its own: presenting does not wait for it.
+
+    Raises:
+        ListenError: it cannot listen there.
+        ConfigError: the address needs a token.
+    """
+
+    def __init__(self, context: SinkContext, address: str) -> None:
+        settings = context.settings
+        wall = WallSettings(
+            listen=LISTEN_ADDRESS.read(address),
+            streams=(context.stream,),
+            name=context.name,
+            max_age_s=settings.max_age_s,
+            only=context.stream,
+            web_token_file=settings.web_token_file,
+            web_cert=settings.web_cert,
+            web_key=settings.web_key,
+            web_hosts=settings.web_hosts,
+            web_token=settings.web_token,
+        )
+        self._context = context
+        self._streams: Streams | None = None
+        self._announced: FrameHeader | None = None
+        self._on_frame: OnFrame | None = None
+        self._failure: Exception | None = None
+        self._listening = threading.Event()
+        self.port = 0
+        self._server = WallServer(wall, lambda _fail: self._make_streams(wall), self._listens)
+        self._thread = threading.Thread(target=self._run, name="web", daemon=True)
+        self._thread.start()
+        if not self._listening.wait(_START_S):
+            self._failure = SinkError(f"web:{address} does not start")
+        if self._failure is not None:
+            self._server.stop()
+            raise self._failure
+
+    def receive(self, frame: EncodedFrame) -> None:
+        header = frame.header
+        last = self._announced
+        if last is None or header[:3] != last[:3] or header[5:7] != last[5:7] or header.fps != last.fps:
+            self._announced = header
+            self._call(lambda streams: streams.announced((_announcement(header),)))
+        on_frame, access = self._on_frame, self._context.stream_access
+        if on_frame is not None:
+            ahead_ns = 0 if access is None else access.producer_ns() - clock.wall_ns()
+            on_frame(frame, header.capture_ns - ahead_ns)
+
+    def tick(self) -> bool:
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+        return True
+
+    def close(self) -> None:
+        self._server.stop()
+        self._thread.join(_JOIN_S)
+
+    def _run(self) -> None:
+        try:
+            self._server.run()
+        except FanlightError as error:
+            self._failure = error
+        except Exception as error:  # noqa: BLE001 - raised on the presenting thread
+            self._failure = SinkError(f"web fails: {reason(error)}")
+        finally:
+            self._listening.set()
+
+    def _make_streams(self, settings: WallSettings) -> Streams:
+        self._loop = asyncio.get_running_loop()
+        self._streams = Streams(settings, lambda _stream, on_frame, _failed: _Passed(self, on_frame))
+        return self._streams
+
+    def _listens(self, port: int) -> None:
+        self.port = port
+        self._listening.set()
+
+    def _call(self, call: Callable[[Streams], None]) -> None:
+        streams = self._streams
+        if streams is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(call, streams)
+
+    # Called by the source.
+
+    def pass_frames(self, on_frame: OnFrame | None) -> None:
+        """Where frames go from now on."""
+        self._on_frame = on_frame
+
+    def request_key(self) -> None:
+        access = self._context.stream_access
+        if access is not None:
+            access.request_key()
+
+    def why_none(self) -> str:
+        stats = self._context.stats()
+        return stats.no_frame if stats.connected else "not connected"
+
+
+class _Passed:
+    """The frames that the consumer receives in any case. See `consumer.wall.source.Source`."""
+
+    def __init__(self, sink: WebSink, on_frame: OnFrame) -> None:
+        self._sink = sink
+        self._on_frame = on_frame
+
+    def start(self) -> None:
+        self._sink.pass_frames(self._on_frame)
+
+    def stop(self) -> None:
+        self._sink.pass_frames(None)
+
+    def request_key(self) -> None:
+        self._sink.request_key()
+
+    def why_none(self) -> str:
+        return self._sink.why_none()
+
+
+def _announcement(header: FrameHeader) -> Announcement:
+    return Announcement(
+        stream=header.stream,
+        codec=header.codec,
+        width=header.width,
+        height=header.height,
+        fps=header.fps,
+        epoch=header.epoch,
+        since_ns=header.capture_ns,
+        watched=True,
+    )

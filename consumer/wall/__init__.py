@@ -1,0 +1,1 @@
+"""The gateway: streams in a browser, over one WebSocket per page. Needs aiohttp (`fanlight[wall]`)."""

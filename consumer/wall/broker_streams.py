@@ -1,0 +1,73 @@
+"""The streams of a broker, or of a producer without one: those that the directory lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from fanlight.common import transport
+from fanlight.common.model.announcement import Announcement
+from fanlight.common.model.errors import FanlightError
+from fanlight.common.model.frame import Codec
+from fanlight.consumer.wall.settings import WallSettings
+from fanlight.consumer.wall.source import Subscription
+from fanlight.consumer.wall.streams import GRACE_S, Streams
+
+_STOP_S: Final = 1.0
+
+
+class BrokerStreams(Streams):
+    """See `Streams`.
+
+    Args:
+        on_failed: called, on any thread, if the directory cannot be received.
+    """
+
+    def __init__(
+        self,
+        settings: WallSettings,
+        on_failed: Callable[[FanlightError], None],
+        *,
+        grace_s: float = GRACE_S,
+    ) -> None:
+        super().__init__(
+            settings, lambda stream, *report: Subscription(stream, settings, *report), grace_s=grace_s
+        )
+
+        def on_change(live: tuple[Announcement, ...]) -> None:
+            if not self.loop.is_closed():
+                self.loop.call_soon_threadsafe(self.announced, live)
+
+        self._directory = transport.directory(
+            settings.url,
+            settings.credentials,
+            name=settings.name,
+            on_change=on_change,
+            on_failed=on_failed,
+        )
+        self.announced(())
+        self._directory.start()
+
+    def announced(self, live: tuple[Announcement, ...]) -> None:
+        """Those that `--streams` names are listed in any case: not every producer announces itself."""
+        there = {each.stream for each in live}
+        named = [_unannounced(each) for each in self.settings.named if each not in there]
+        super().announced(tuple(sorted((*live, *named), key=lambda each: each.stream)))
+
+    async def stop(self) -> None:
+        stopping = self.loop.run_in_executor(None, self._directory.stop, _STOP_S)
+        await super().stop()
+        await stopping
+
+
+def _unannounced(stream: str) -> Announcement:
+    return Announcement(
+        stream=stream,
+        codec=Codec.H264,
+        width=None,
+        height=None,
+        fps=30.0,
+        epoch=0,
+        since_ns=0,
+        watched=False,
+    )

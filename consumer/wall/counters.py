@@ -1,0 +1,83 @@
+"""What the gateway has sent, and how long that took. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import accumulate
+from typing import Final
+
+from fanlight.common.model.histogram import Histogram
+from fanlight.consumer.wall.limits import Refused
+from fanlight.consumer.wall.message import Report
+from fanlight.consumer.wall.viewer_queue import Drop
+
+DELAY_BOUNDS_S: Final = (
+    0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.3,
+)  # fmt: skip
+
+
+class WallCounters:
+    """Those of one gateway, since it started. The event loop counts; any thread may read.
+
+    Attributes:
+        frames, bytes: sent to pages, and handed to the kernel.
+        delays: from the arrival of a frame to that, in seconds.
+        drops: of viewers that have gone, by reason.
+        cut_off: players that stopped reading.
+        held: times that a page did not acknowledge for too long.
+        key_requests: of streams that are not received any more.
+        shown, dropped: frames, as pages report them.
+        refused: requests and connections, by reason.
+    """
+
+    def __init__(self) -> None:
+        self.frames = self.bytes = self.held = self.key_requests = self.shown = self.dropped = 0
+        self.cut_off = 0
+        self.delays = Histogram(DELAY_BOUNDS_S)
+        self.drops: Counter[Drop] = Counter()
+        self.refused: Counter[Refused] = Counter()
+
+
+class PageCounters:
+    """Those of one page, which are part of the gateway's."""
+
+    def __init__(self, wall: WallCounters) -> None:
+        self._wall = wall
+        self._delays = Histogram(DELAY_BOUNDS_S)
+        self._reports: dict[str, Report] = {}
+
+    def sent(self, size_bytes: int, delay_ns: int | None) -> None:
+        """A frame was handed to the kernel, this long after it came; None for one that came before."""
+        self._wall.frames += 1
+        self._wall.bytes += size_bytes
+        if delay_ns is not None:
+            self._wall.delays.observe(delay_ns / 1e9)
+            self._delays.observe(delay_ns / 1e9)
+
+    def reported(self, report: Report) -> None:
+        """The page has said what it did with a stream."""
+        last = self._reports.get(report.stream)
+        began = last is None or report.shown < last.shown or report.dropped < last.dropped
+        self._wall.shown += report.shown - (0 if last is None or began else last.shown)
+        self._wall.dropped += report.dropped - (0 if last is None or began else last.dropped)
+        self._reports[report.stream] = report
+
+    def forget(self, stream: str) -> None:
+        """The page does not show it any more."""
+        self._reports.pop(stream, None)
+
+    @property
+    def age_s(self) -> float | None:
+        """The largest of the ages that it reports; None without one."""
+        ages_ms = [each.age_ms for each in list(self._reports.values()) if each.age_ms is not None]
+        return max(ages_ms) / 1000 if ages_ms else None
+
+    @property
+    def delay_p99_s(self) -> float | None:
+        """An upper bound of the 99th percentile of the delay of its frames; None before the first."""
+        counts = self._delays.snapshot().counts
+        enough = 0.99 * sum(counts)
+        if not enough:
+            return None
+        bucket = next(index for index, total in enumerate(accumulate(counts)) if total >= enough)
+        return DELAY_BOUNDS_S[bucket] if bucket < len(DELAY_BOUNDS_S) else float("inf")

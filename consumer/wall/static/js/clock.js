@@ -1,0 +1,63 @@
+/** The gateway's clock, by NTP's method: of all exchanges, the one with the smallest error counts. Pure. */
+
+const MOST_SAMPLES = 16;
+// Quartz clocks drift apart by up to so much: an old sample is worth less than a new one.
+const DRIFT_MS_PER_S = 0.05;
+// What the resolution of timers in browsers may add.
+const RESOLUTION_MS = 2;
+
+export class GatewayClock {
+  #samples = [];
+
+  /** @param {number} sentMs,nowMs by the page's clock; @param {number} gatewayMs the gateway's answer */
+  observe(sentMs, gatewayMs, nowMs) {
+    const roundTripMs = nowMs - sentMs;
+    if (!(roundTripMs >= 0) || !Number.isFinite(gatewayMs)) return;
+    const sample = { offsetMs: gatewayMs - (sentMs + nowMs) / 2, halfMs: roundTripMs / 2, atMs: nowMs };
+    const best = this.#best(nowMs);
+    if (best !== null) {
+      const apartMs = Math.abs(sample.offsetMs - best.offsetMs);
+      // Both cannot be true: one of the clocks was set, or this computer slept.
+      if (apartMs > error(sample, nowMs) + error(best, nowMs) + RESOLUTION_MS) this.#samples = [];
+    }
+    this.#samples.push(sample);
+    if (this.#samples.length > MOST_SAMPLES) {
+      const worst = this.#samples.reduce((a, b) => (error(a, nowMs) >= error(b, nowMs) ? a : b));
+      this.#samples.splice(this.#samples.indexOf(worst), 1);
+    }
+  }
+
+  /** The gateway's Unix time in ms; null before the first exchange. */
+  now(nowMs) {
+    const best = this.#best(nowMs);
+    return best === null ? null : nowMs + best.offsetMs;
+  }
+
+  /** By how much `now` may be wrong at most. */
+  uncertaintyMs(nowMs) {
+    const best = this.#best(nowMs);
+    return best === null ? Infinity : error(best, nowMs);
+  }
+
+  /** By how much the gateway's clock is ahead of the page's, and how wrong that may be; null as above. */
+  describe(nowMs) {
+    const best = this.#best(nowMs);
+    return best === null ? null : { offsetMs: best.offsetMs, uncertaintyMs: error(best, nowMs) };
+  }
+
+  reset() {
+    this.#samples = [];
+  }
+
+  #best(nowMs) {
+    let best = null;
+    for (const sample of this.#samples) {
+      if (best === null || error(sample, nowMs) < error(best, nowMs)) best = sample;
+    }
+    return best;
+  }
+}
+
+function error(sample, nowMs) {
+  return sample.halfMs + ((nowMs - sample.atMs) / 1000) * DRIFT_MS_PER_S;
+}

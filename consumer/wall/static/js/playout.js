@@ -1,0 +1,72 @@
+/** Decides when each decoded picture is drawn. Pure: the time is an argument, by the gateway's clock. */
+
+// `sync` keeps frames encoded until so long before they are due: decoded ones take a hundred times the memory.
+const DECODE_AHEAD_MS = 80;
+const MOST_DECODED = 12;
+// Timers fire up to so much early or late; the next one would come too late.
+const TIMER_MS = 1;
+
+export class Playout {
+  /**
+   * @param {?number} delayMs draw this long after the capture; null draws the newest at once
+   * @param {number} maxAgeMs nothing older is drawn
+   */
+  constructor({ delayMs = null, maxAgeMs }) {
+    this.delayMs = delayMs === null ? null : Math.min(delayMs, maxAgeMs - 2 * TIMER_MS);
+    this.maxAgeMs = maxAgeMs;
+  }
+
+  #waiting = []; // by capture time
+  #drawnMs = -Infinity;
+
+  /** How long a frame stays encoded; 0 to decode it now. */
+  decodeInMs(gatewayMs, nowMs) {
+    return this.delayMs === null ? 0 : Math.max(0, gatewayMs + this.delayMs - DECODE_AHEAD_MS - nowMs);
+  }
+
+  /** @returns {Array} pictures that will not be drawn since there are newer ones, or too many */
+  put(picture) {
+    if (picture.gatewayMs <= this.#drawnMs) return [picture];
+    if (this.delayMs === null) {
+      const skipped = this.#waiting;
+      this.#waiting = [picture];
+      return skipped;
+    }
+    if (this.#waiting.length >= MOST_DECODED) return [picture];
+    this.#waiting.push(picture);
+    this.#waiting.sort((a, b) => a.gatewayMs - b.gatewayMs);
+    return [];
+  }
+
+  /**
+   * @param {number} uncertaintyMs by how much `nowMs` may be wrong
+   * @returns {{picture: ?object, skipped: Array, late: Array, waitMs: ?number}} what to draw now, what not to
+   *     draw, and after which time to ask again
+   */
+  take(nowMs, uncertaintyMs = 0) {
+    const due = this.delayMs === null ? this.#waiting.length : this.#waiting.filter((p) => this.#due(p, nowMs)).length;
+    const skipped = this.#waiting.splice(0, due);
+    let picture = skipped.pop() ?? null;
+    const late = [];
+    if (picture !== null && nowMs - picture.gatewayMs + uncertaintyMs > this.maxAgeMs) {
+      late.push(picture);
+      picture = null;
+    }
+    if (picture !== null) this.#drawnMs = picture.gatewayMs;
+    const next = this.#waiting[0];
+    const waitMs = next === undefined ? null : Math.max(0, next.gatewayMs + this.delayMs - nowMs);
+    return { picture, skipped, late, waitMs };
+  }
+
+  /** Forget everything: another epoch, or another clock. Returns the pictures that waited. */
+  reset() {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    this.#drawnMs = -Infinity;
+    return waiting;
+  }
+
+  #due(picture, nowMs) {
+    return nowMs >= picture.gatewayMs + this.delayMs - TIMER_MS;
+  }
+}

@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { Playout } from "../../../../../consumer/wall/static/js/playout.js";
+
+const picture = (gatewayMs) => ({ gatewayMs });
+const times = (pictures) => pictures.map((each) => each.gatewayMs);
+
+test("latest draws at once, and the newest only", () => {
+  const playout = new Playout({ maxAgeMs: 500 });
+  assert.deepEqual(playout.put(picture(1000)), []);
+  assert.deepEqual(times(playout.put(picture(1033))), [1000]);
+  const { picture: drawn, skipped, late, waitMs } = playout.take(1040);
+  assert.deepEqual([drawn.gatewayMs, skipped, late, waitMs], [1033, [], [], null]);
+  assert.equal(playout.take(1041).picture, null);
+});
+
+test("nothing older than max-age is drawn, whatever the playout", () => {
+  for (const delayMs of [null, 150]) {
+    const playout = new Playout({ delayMs, maxAgeMs: 500 });
+    playout.put(picture(1000));
+    const { picture: drawn, late } = playout.take(1500.5);
+    assert.deepEqual([drawn, times(late)], [null, [1000]]);
+  }
+});
+
+test("an age that may be too high counts as too high", () => {
+  const playout = new Playout({ maxAgeMs: 500 });
+  playout.put(picture(1000));
+  assert.deepEqual(times(playout.take(1490, 20).late), [1000]);
+});
+
+test("nothing is drawn out of order", () => {
+  const playout = new Playout({ maxAgeMs: 500 });
+  playout.put(picture(1033));
+  playout.take(1040);
+  assert.deepEqual(times(playout.put(picture(1000))), [1000]);
+  assert.deepEqual(times(playout.put(picture(1033))), [1033]);
+});
+
+test("sync draws each picture so long after its capture", () => {
+  const playout = new Playout({ delayMs: 150, maxAgeMs: 500 });
+  playout.put(picture(1000));
+  playout.put(picture(1033));
+  assert.deepEqual(playout.take(1100), { picture: null, skipped: [], late: [], waitMs: 50 });
+  const step = playout.take(1150);
+  assert.deepEqual([step.picture.gatewayMs, step.waitMs], [1000, 33]);
+});
+
+test("sync skips what is overdue for what is due now", () => {
+  const playout = new Playout({ delayMs: 150, maxAgeMs: 500 });
+  for (const at of [1000, 1033, 1066]) playout.put(picture(at));
+  const { picture: drawn, skipped } = playout.take(1190);
+  assert.deepEqual([drawn.gatewayMs, times(skipped)], [1033, [1000]]);
+});
+
+test("sync keeps frames encoded until shortly before they are due", () => {
+  const playout = new Playout({ delayMs: 300, maxAgeMs: 500 });
+  assert.equal(playout.decodeInMs(1000, 1010), 1000 + 300 - 80 - 1010);
+  assert.equal(playout.decodeInMs(1000, 1290), 0);
+  assert.equal(new Playout({ maxAgeMs: 500 }).decodeInMs(1000, 1010), 0);
+});
+
+test("the number of decoded pictures is bounded", () => {
+  const playout = new Playout({ delayMs: 400, maxAgeMs: 500 });
+  const refused = Array.from({ length: 100 }, (_, at) => playout.put(picture(1000 + at))).flat();
+  assert.ok(refused.length >= 80);
+  assert.ok(playout.reset().length + refused.length === 100);
+});
+
+test("a delay beyond max-age is shortened: else nothing would be drawn", () => {
+  const playout = new Playout({ delayMs: 900, maxAgeMs: 500 });
+  playout.put(picture(1000));
+  const { waitMs } = playout.take(1000);
+  assert.equal(playout.take(1000 + waitMs).picture?.gatewayMs, 1000);
+});
