@@ -1,4 +1,4 @@
-/** What a tile tells about itself. Pure: times are arguments, by the gateway's clock. */
+/** What a tile tells about itself. Pure: times are arguments. */
 
 const KEPT = 100; // for the median
 const STILL_MS = 1000;
@@ -8,9 +8,10 @@ export class TileStats {
   #ages = [];
   #history = []; // what was drawn since the last report, flat: seq, captureUs, ageMs, shownMs
   #bytes = 0;
-  #reported = { shown: 0, dropped: 0 };
+  #before = { shown: 0, dropped: 0 }; // the subscription
   #bytesSinceMs = null;
   #still = false;
+  #drawnMs = 0;
   shown = 0;
   dropped = {};
   last = null;
@@ -25,10 +26,14 @@ export class TileStats {
     if (count > 0) this.dropped[reason] = (this.dropped[reason] ?? 0) + count;
   }
 
-  /** A picture was drawn; `ageMs` is that at the decision to draw, which took `drawMs` more. */
-  drew({ seq, captureUs, width, height }, ageMs, shownMs, drawMs) {
+  /**
+   * A picture was drawn; `ageMs` is that at the decision to draw, which took `drawMs` more.
+   * @param {number} shownMs by the gateway's clock; @param {number} nowMs the same by the page's, which is never set
+   */
+  drew({ seq, captureUs, width, height }, ageMs, shownMs, drawMs, nowMs) {
     this.shown += 1;
     this.drawMs = drawMs;
+    this.#drawnMs = nowMs;
     this.last = { seq, captureUs, width, height, ageMs, shownMs };
     this.#ages.push(ageMs + drawMs);
     if (this.#ages.length > KEPT) this.#ages.shift();
@@ -37,7 +42,7 @@ export class TileStats {
 
   /** "still", "live" or null: whether the picture has begun to stand still, or to move again. */
   change(nowMs) {
-    const still = this.last !== null && nowMs - this.last.shownMs > this.#stillAfterMs();
+    const still = this.last !== null && nowMs - this.#drawnMs > this.#stillAfterMs();
     if (still === this.#still) return null;
     this.#still = still;
     return still ? "still" : "live";
@@ -74,12 +79,19 @@ export class TileStats {
     };
   }
 
-  /** Of the protocol: what happened since the last one. */
+  /** A subscription begins. */
+  subscribed() {
+    this.#before = this.#totals();
+  }
+
+  /** Of the protocol: totals since the subscription. */
   report() {
-    const dropped = Object.values(this.dropped).reduce((sum, count) => sum + count, 0);
-    const report = { shown: this.shown - this.#reported.shown, dropped: dropped - this.#reported.dropped };
-    this.#reported = { shown: this.shown, dropped };
-    return report;
+    const { shown, dropped } = this.#totals();
+    return { shown: shown - this.#before.shown, dropped: dropped - this.#before.dropped };
+  }
+
+  #totals() {
+    return { shown: this.shown, dropped: Object.values(this.dropped).reduce((sum, count) => sum + count, 0) };
   }
 
   #stillAfterMs() {

@@ -66,7 +66,9 @@ export class WorkerTile {
     if (this.#asked !== null && message === null) this.#link.send({ type: "unsubscribe", stream: this.stream });
     this.#asked = text;
     this.#stop();
-    if (message !== null) this.#link.send(message);
+    if (message === null) return;
+    this.#stats.subscribed();
+    this.#link.send(message);
   }
 
   disconnected() {
@@ -134,10 +136,9 @@ export class WorkerTile {
   draw() {
     clearTimeout(this.#drawTimer);
     const now = pageNow();
-    const { clock } = this.#link;
-    const gatewayNow = clock.now(now);
+    const gatewayNow = this.#link.gatewayNow(now);
     if (gatewayNow === null) return;
-    const uncertaintyMs = clock.uncertaintyMs(now);
+    const uncertaintyMs = this.#link.clock.uncertaintyMs(now);
     const { picture, skipped, late, waitMs } = this.#playout.take(gatewayNow, uncertaintyMs);
     this.#drop(DROP.skipped, skipped);
     this.#drop(DROP.late, late);
@@ -147,16 +148,15 @@ export class WorkerTile {
 
   /** A few times a second: does the picture stand still? */
   tick() {
-    const gatewayNow = this.#link.clock.now(pageNow()) ?? pageNow();
-    const change = this.#stats.change(gatewayNow);
+    const change = this.#stats.change(pageNow());
     if (change !== null) this.#tell(change);
   }
 
   report() {
     if (this.id === null) return;
-    const { ageMs } = this.#stats.current();
+    const { ageP50Ms } = this.#stats.current();
     const via = this.#decoder?.via ?? "";
-    this.#link.send({ type: "report", stream: this.stream, ...this.#stats.report(), age_ms: ageMs ?? 0, via });
+    this.#link.send({ type: "report", stream: this.stream, ...this.#stats.report(), age_ms: ageP50Ms, via });
   }
 
   tellStats() {
@@ -214,7 +214,7 @@ export class WorkerTile {
     clearTimeout(this.#timer);
     while (this.#held.length > 0) {
       const [frame] = this.#held;
-      const gatewayNow = this.#link.clock.now(pageNow());
+      const gatewayNow = this.#link.gatewayNow(pageNow());
       // A video has to play to have pictures: it is not held back.
       const held = frame.kind !== KIND.mp4Fragment && gatewayNow !== null && this.#held.length <= MOST_HELD;
       const waitMs = held ? this.#playout.decodeInMs(frame.gatewayMs, gatewayNow) : 0;
@@ -244,9 +244,9 @@ export class WorkerTile {
 
   #paint(picture, now, gatewayNow) {
     const changed = this.#surface.draw(picture);
-    this.#stats.drew(picture, gatewayNow - picture.gatewayMs, gatewayNow, pageNow() - now);
+    this.#stats.drew(picture, gatewayNow - picture.gatewayMs, gatewayNow, pageNow() - now, now);
     if (changed) this.#tell("picture");
-    if (this.#stats.change(gatewayNow) === "live") this.#tell("live");
+    if (this.#stats.change(now) === "live") this.#tell("live");
   }
 
   #failed(error) {
