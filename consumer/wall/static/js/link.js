@@ -59,6 +59,12 @@ export class Link {
     if (this.connected) this.#socket.send(JSON.stringify(message));
   }
 
+  /** The gateway's time in ms; null while it is not known. */
+  gatewayNow(nowMs) {
+    if (this.clock.slept(Date.now(), nowMs)) this.#askTime();
+    return this.clock.now(nowMs);
+  }
+
   /** Connect now, not after the wait: the network is back, or somebody looks again. */
   hurry() {
     if (this.#wanted && this.#socket === null) this.#connect();

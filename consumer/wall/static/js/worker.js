@@ -172,9 +172,8 @@ class Wall {
 
   #ways() {
     const { via, mse } = this.#options;
-    if (via) return [via];
     const possible = { webcodecs: WebCodecsDecoder.supported, mse, mjpeg: true };
-    return Object.keys(possible).filter((way) => possible[way]);
+    return possible[via] ? [via] : Object.keys(possible).filter((way) => possible[way]);
   }
 
   #update() {
