@@ -44,7 +44,7 @@ class PageCounters:
     def __init__(self, wall: WallCounters) -> None:
         self._wall = wall
         self._delays = Histogram(DELAY_BOUNDS_S)
-        self._reports: dict[str, Report] = {}
+        self._ages_ms: dict[str, float | None] = {}
 
     def sent(self, size_bytes: int, delay_ns: int | None) -> None:
         """A frame was handed to the kernel, this long after it came; None for one that came before."""
@@ -56,20 +56,18 @@ class PageCounters:
 
     def reported(self, report: Report) -> None:
         """The page has said what it did with a stream."""
-        last = self._reports.get(report.stream)
-        began = last is None or report.shown < last.shown or report.dropped < last.dropped
-        self._wall.shown += report.shown - (0 if last is None or began else last.shown)
-        self._wall.dropped += report.dropped - (0 if last is None or began else last.dropped)
-        self._reports[report.stream] = report
+        self._wall.shown += report.shown
+        self._wall.dropped += report.dropped
+        self._ages_ms[report.stream] = report.age_ms
 
     def forget(self, stream: str) -> None:
         """The page does not show it any more."""
-        self._reports.pop(stream, None)
+        self._ages_ms.pop(stream, None)
 
     @property
     def age_s(self) -> float | None:
         """The largest of the ages that it reports; None without one."""
-        ages_ms = [each.age_ms for each in list(self._reports.values()) if each.age_ms is not None]
+        ages_ms = [each for each in list(self._ages_ms.values()) if each is not None]
         return max(ages_ms) / 1000 if ages_ms else None
 
     @property
