@@ -43,7 +43,7 @@ class Feed:
     Args:
         make_source: called with functions for frames and for a failure, which any thread may call.
         numbers: ids for tracks.
-        on_failed: called, on the loop, if the stream cannot be received.
+        on_failed: called with it, on the loop, if the stream cannot be received; its viewers know why.
         in_background: runs a function that waits, such as for the end of a thread.
 
     Attributes:
@@ -56,7 +56,7 @@ class Feed:
         make_source: MakeSource,
         numbers: Iterator[int],
         max_age_ns: int,
-        on_failed: Callable[[Feed, FanlightError], None],
+        on_failed: Callable[[Feed], None],
         in_background: Post,
     ) -> None:
         self.stream = stream
@@ -193,7 +193,7 @@ class Feed:
         if not self._stopped:
             for queue in self.queues:
                 queue.end(error)
-            self._on_failed(self, error)
+            self._on_failed(self)
 
     def _post(self, call: Callable[[], None]) -> None:
         if not self._loop.is_closed():
