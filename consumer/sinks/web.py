@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable
 from typing import Final
@@ -14,6 +13,7 @@ from fanlight.common.model.frame import EncodedFrame, FrameHeader
 from fanlight.common.model.reasons import reason
 from fanlight.common.runtime.settings import LISTEN_ADDRESS
 from fanlight.consumer.sinks.base import Sink, SinkContext
+from fanlight.consumer.wall.feed import post
 from fanlight.consumer.wall.server import WallServer
 from fanlight.consumer.wall.settings import WallSettings
 from fanlight.consumer.wall.source import OnFrame
@@ -93,7 +93,6 @@ class WebSink(Sink):
             self._listening.set()
 
     def _make_streams(self, settings: WallSettings) -> Streams:
-        self._loop = asyncio.get_running_loop()
         self._streams = Streams(settings, lambda _stream, on_frame, _failed: _Passed(self, on_frame))
         return self._streams
 
@@ -103,8 +102,8 @@ class WebSink(Sink):
 
     def _call(self, call: Callable[[Streams], None]) -> None:
         streams = self._streams
-        if streams is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(call, streams)
+        if streams is not None:
+            post(streams.loop, lambda: call(streams))
 
     # Called by the source.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
@@ -18,6 +19,8 @@ from fanlight.consumer.wall.viewer_queue import LiveFrame, ViewerQueue
 # Without a frame for this long, or for some intervals of a slower stream, its picture stands still.
 _STILL_NS: Final = 1_000_000_000
 _STILL_FRAMES: Final = 3
+# Frames on their way to the event loop: two seconds at 30 fps.
+_MOST_POSTED: Final = 60
 # Each size has a decoder and an encoder of its own.
 MOST_SIZES: Final = 6
 
@@ -48,6 +51,8 @@ class Feed:
 
     Attributes:
         state: whether frames come, as of the last `check`.
+        key_requests: sent so far.
+        overrun: frames that the event loop did not take in time.
     """
 
     def __init__(
@@ -72,6 +77,9 @@ class Feed:
         self._asked_ns: int | None = None
         self._asking: asyncio.TimerHandle | None = None
         self._stopped = False
+        # Written by the thread of the source, but for `_taken`.
+        self._posted = self._taken = self.overrun = 0
+        self._skipping = False
         self.state = State(False, clock.wall_ns(), "")
         self.key_requests = 0
         self.source = make_source(stream, self._on_frame, self._on_failure)
@@ -183,8 +191,23 @@ class Feed:
         self._asking = self._loop.call_later(KEYFRAME_REQUEST_INTERVAL_NS / 1e9, self._ask)
 
     def _on_frame(self, frame: EncodedFrame, gateway_ns: int) -> None:
+        """On the thread of the source."""
+        if self._posted - self._taken >= _MOST_POSTED:
+            if not self._skipping:
+                self._post(self.want_key)
+            self._skipping = True
+        elif frame.header.key:
+            self._skipping = False
+        if self._skipping:
+            self.overrun += 1
+            return
+        self._posted += 1
         arrived_ns = clock.monotonic_ns()
-        self._post(lambda: self.deliver(frame, gateway_ns, arrived_ns))
+        self._post(lambda: self._take(frame, gateway_ns, arrived_ns))
+
+    def _take(self, frame: EncodedFrame, gateway_ns: int, arrived_ns: int) -> None:
+        self._taken += 1
+        self.deliver(frame, gateway_ns, arrived_ns)
 
     def _on_failure(self, error: FanlightError) -> None:
         self._post(lambda: self._failed(error))
@@ -196,5 +219,10 @@ class Feed:
             self._on_failed(self)
 
     def _post(self, call: Callable[[], None]) -> None:
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(call)
+        post(self._loop, call)
+
+
+def post(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    """Run a function on the loop, from any thread; not if it has ended."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(call)

@@ -140,6 +140,7 @@ class Streams:
             return
         del self._feeds[feed.stream]
         self.counters.key_requests += feed.key_requests
+        self.counters.overrun += feed.overrun
         leaving = self._leaving.pop(feed.stream, None)
         if leaving is not None:
             leaving.cancel()

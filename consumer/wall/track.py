@@ -10,6 +10,7 @@ from fanlight.common import clock
 from fanlight.common.limited_log import LimitedLog
 from fanlight.common.model.errors import DecodeError
 from fanlight.common.model.frame import Codec, EncodedFrame
+from fanlight.common.runtime.slot import NewestSlot
 from fanlight.consumer.wall.message import As, Description
 from fanlight.consumer.wall.remux import Fragmenter
 from fanlight.consumer.wall.transcode import Transcoder, fitted
@@ -64,6 +65,7 @@ class Track:
         self._description: Description | None = None
         self._fragmenter: Fragmenter | None = None
         self._transcoder: Transcoder | None = None
+        self._pictures: NewestSlot[LiveFrame] = NewestSlot()
         self._log = LimitedLog(_LOG)
 
     def join(self, queue: ViewerQueue) -> None:
@@ -81,7 +83,7 @@ class Track:
                     self._stream,
                     None if self._form is not As.JPEG else self._max_size,
                     self._max_age_ns,
-                    on_picture=lambda picture: self._post(lambda: self._transcoded(picture)),
+                    on_picture=self._made,
                     on_broken=lambda: self._post(self._want_key),
                 )
             self._transcoder.push(live)
@@ -108,8 +110,14 @@ class Track:
             self._in_background(self._transcoder.join)
             self._transcoder = None
 
-    def _transcoded(self, picture: LiveFrame) -> None:
-        if self._transcoder is not None:
+    def _made(self, picture: LiveFrame) -> None:
+        """On the thread that makes pictures."""
+        if not self._pictures.put(picture):  # else it is on its way
+            self._post(self._take_picture)
+
+    def _take_picture(self) -> None:
+        picture = self._pictures.take(0.0)
+        if picture is not None and self._transcoder is not None:
             self._pass_on(self._described(picture))
 
     def _pass_on(self, live: LiveFrame) -> None:

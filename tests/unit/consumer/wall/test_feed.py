@@ -165,6 +165,24 @@ def test_a_failure_reaches_all_viewers() -> None:
     _on_loop(test)
 
 
+def test_a_loop_that_stands_still_keeps_a_bounded_number_of_frames() -> None:
+    async def test(fed: _Fed) -> None:
+        queue = fed.feed.join(As.FRAMES, None)
+        for seq in range(200):  # the loop has no turn meanwhile
+            fed.source.send(frame(seq, key=seq == 0), clock.wall_ns())
+        overrun = fed.feed.overrun
+        assert overrun >= 100
+        while (await queue.get()).frame.header.seq < 199 - overrun:
+            pass
+        fed.source.send(frame(200, key=False), clock.wall_ns())
+        fed.source.send(frame(201, key=True), clock.wall_ns())
+        resumed = await queue.get()
+        assert (resumed.frame.header.seq, resumed.discontinuity) == (201, True)
+        assert fed.feed.overrun == overrun + 1
+
+    _on_loop(test)
+
+
 def test_the_state_says_whether_frames_come() -> None:
     async def test(fed: _Fed) -> None:
         seen = []
