@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from tests.support.broker import broker_url, settled_node, stream, url
+from tests.support.timing import scaled
 
 __all__ = ["broker_url", "settled_node", "stream", "url"]
 
@@ -23,6 +24,9 @@ settings.load_profile("fanlight")
 # them would test nothing.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The time limit of a whole test is stretched as its deadlines are.
+os.environ.setdefault("PYTEST_TIMEOUT", f"{scaled(120):g}")
 
 _CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 

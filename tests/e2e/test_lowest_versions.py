@@ -28,7 +28,7 @@ TESTS: Final = (
     "tests/integration/test_broker_link.py",
     "tests/integration/test_broker_publisher.py",
     "tests/integration/test_broker_subscriber.py",
-    "tests/integration/test_pipeline.py",
+    "tests/integration/test_pipeline.py::test_every_picture_arrives_as_it_was_sent",
 )
 
 

@@ -39,8 +39,9 @@ class _Fed:
         self.source = self.feed.source
 
     def deliver(self, *frames: EncodedFrame) -> None:
+        now_ns = clock.monotonic_ns()  # at once, whatever comes between on a busy machine
         for each in frames:
-            self.feed.deliver(each, clock.wall_ns(), clock.monotonic_ns())
+            self.feed.deliver(each, clock.wall_ns(), now_ns)
 
 
 def _on_loop(test: Callable[[_Fed], Coroutine[Any, Any, None]]) -> None:

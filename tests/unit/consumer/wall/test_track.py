@@ -17,7 +17,7 @@ from tests.support.timing import scaled
 from tests.unit.consumer.sinks.build import encoded
 from tests.unit.consumer.wall.build import MS, live
 
-MAX_AGE_NS = 500 * MS
+MAX_AGE_NS = 3600 * 1000 * MS
 
 
 class _Viewed:
