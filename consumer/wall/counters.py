@@ -47,7 +47,7 @@ class PageCounters:
         # Of the current interval, and of the one before it.
         self._delays = self._earlier = Histogram(DELAY_BOUNDS_S)
         self._since_ns: int | None = None
-        self._ages_ms: dict[str, float | None] = {}
+        self._reports: dict[str, Report] = {}
 
     def sent(self, size_bytes: int, delay_ns: int | None, now_ns: int) -> None:
         """A frame is written, this long after it came; None for one that came before the page joined."""
@@ -62,18 +62,20 @@ class PageCounters:
 
     def reported(self, report: Report) -> None:
         """The page has said what it did with a stream."""
-        self._wall.shown += report.shown
-        self._wall.dropped += report.dropped
-        self._ages_ms[report.stream] = report.age_ms
+        last = self._reports.get(report.stream)
+        began = last is None or report.shown < last.shown or report.dropped < last.dropped
+        self._wall.shown += report.shown - (0 if last is None or began else last.shown)
+        self._wall.dropped += report.dropped - (0 if last is None or began else last.dropped)
+        self._reports[report.stream] = report
 
     def forget(self, stream: str) -> None:
         """The page does not show it any more."""
-        self._ages_ms.pop(stream, None)
+        self._reports.pop(stream, None)
 
     @property
     def age_s(self) -> float | None:
         """The largest of the ages that it reports; None without one."""
-        ages_ms = [each for each in list(self._ages_ms.values()) if each is not None]
+        ages_ms = [each.age_ms for each in list(self._reports.values()) if each.age_ms is not None]
         return max(ages_ms) / 1000 if ages_ms else None
 
     @property

@@ -96,16 +96,18 @@ class Ack:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a page has done with the frames of a stream since its last report, for the statistics.
+    """What a page has done with a stream, for the statistics.
 
     Attributes:
         age_ms: median age of the pictures when they were drawn; None before the first.
+        via: how they were decoded.
     """
 
     stream: str
     shown: int
     dropped: int
     age_ms: float | None
+    via: str
 
 
 ClientMessage: TypeAlias = Subscribe | Unsubscribe | Keyframe | Clock | Ack | Report
@@ -137,7 +139,7 @@ def parse(text: str) -> ClientMessage | None:
         case "report":
             age_ms = None if values.get("age_ms") is None else _number(values, "age_ms", least=-_MAX_BYTES)
             counts = int(_number(values, "shown")), int(_number(values, "dropped"))
-            return Report(_stream(values), *counts, age_ms)
+            return Report(_stream(values), *counts, age_ms, str(values.get("via"))[:16])
     return None
 
 

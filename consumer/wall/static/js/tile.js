@@ -154,8 +154,9 @@ export class WorkerTile {
 
   report() {
     if (this.id === null) return;
-    const { ageP50Ms } = this.#stats.current();
-    this.#link.send({ type: "report", stream: this.stream, ...this.#stats.report(), age_ms: ageP50Ms });
+    const { ageMs } = this.#stats.current();
+    const via = this.#decoder?.via ?? "";
+    this.#link.send({ type: "report", stream: this.stream, ...this.#stats.report(), age_ms: ageMs ?? 0, via });
   }
 
   tellStats() {

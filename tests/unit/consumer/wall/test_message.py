@@ -53,12 +53,12 @@ def test_times_before_1970_do_not_break_the_header() -> None:
         ('{"type":"clock","sent_ms":12.5}', message.Clock(12.5)),
         ('{"type":"ack","bytes":123456}', message.Ack(123456)),
         (
-            '{"type":"report","stream":"cam","shown":9,"dropped":1,"age_ms":31.5}',
-            message.Report("cam", 9, 1, 31.5),
+            '{"type":"report","stream":"cam","shown":9,"dropped":1,"age_ms":31.5,"via":"mse"}',
+            message.Report("cam", 9, 1, 31.5, "mse"),
         ),
         (
-            '{"type":"report","stream":"cam","shown":0,"dropped":0,"age_ms":null}',
-            message.Report("cam", 0, 0, None),
+            '{"type":"report","stream":"cam","shown":0,"dropped":0,"age_ms":null,"via":"mse"}',
+            message.Report("cam", 0, 0, None, "mse"),
         ),
         ('{"type":"of a later version"}', None),
         ("{}", None),
