@@ -8,7 +8,7 @@ export class TileStats {
   #ages = [];
   #history = []; // what was drawn since the last report, flat: seq, captureUs, ageMs, shownMs
   #bytes = 0;
-  #reported = { shown: 0, dropped: 0 };
+  #before = { shown: 0, dropped: 0 };
   #bytesSinceMs = null;
   #still = false;
   shown = 0;
@@ -73,12 +73,19 @@ export class TileStats {
     };
   }
 
-  /** Of the protocol: what happened since the last one. */
+  /** A subscription begins: reports have totals since then. */
+  subscribe() {
+    this.#before = { shown: this.shown, dropped: this.#droppedSum() };
+  }
+
   report() {
-    const dropped = Object.values(this.dropped).reduce((sum, count) => sum + count, 0);
-    const report = { shown: this.shown - this.#reported.shown, dropped: dropped - this.#reported.dropped };
-    this.#reported = { shown: this.shown, dropped };
-    return report;
+    const shown = this.shown - this.#before.shown;
+    const dropped = this.#droppedSum() - this.#before.dropped;
+    return { shown, dropped, age_ms: this.current().ageP50Ms };
+  }
+
+  #droppedSum() {
+    return Object.values(this.dropped).reduce((sum, count) => sum + count, 0);
   }
 
   #stillAfterMs() {

@@ -66,7 +66,9 @@ export class WorkerTile {
     if (this.#asked !== null && message === null) this.#link.send({ type: "unsubscribe", stream: this.stream });
     this.#asked = text;
     this.#stop();
-    if (message !== null) this.#link.send(message);
+    if (message === null) return;
+    this.#stats.subscribe();
+    this.#link.send(message);
   }
 
   disconnected() {
@@ -154,9 +156,8 @@ export class WorkerTile {
 
   report() {
     if (this.id === null) return;
-    const { ageMs } = this.#stats.current();
     const via = this.#decoder?.via ?? "";
-    this.#link.send({ type: "report", stream: this.stream, ...this.#stats.report(), age_ms: ageMs ?? 0, via });
+    this.#link.send({ type: "report", stream: this.stream, via, ...this.#stats.report() });
   }
 
   tellStats() {
