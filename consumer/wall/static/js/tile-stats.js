@@ -50,14 +50,13 @@ export class TileStats {
 
   /** Everything, and the history since the last call. */
   take(nowMs) {
-    const { last } = this;
     const seconds = this.#bytesSinceMs === null ? 1 : Math.max(0.001, (nowMs - this.#bytesSinceMs) / 1000);
     const bytesPerS = Math.round(this.#bytes / seconds);
     this.#bytes = 0;
     this.#bytesSinceMs = nowMs;
     const history = this.#history;
     this.#history = [];
-    return { stats: { ...this.current(), bytesPerS }, history, last };
+    return { stats: { ...this.current(), bytesPerS }, history };
   }
 
   current() {
