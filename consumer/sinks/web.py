@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Final
 
 from fanlight.common import clock
@@ -13,10 +14,11 @@ from fanlight.common.model.frame import EncodedFrame, FrameHeader
 from fanlight.common.model.reasons import reason
 from fanlight.common.runtime.settings import LISTEN_ADDRESS
 from fanlight.consumer.sinks.base import Sink, SinkContext
+from fanlight.consumer.wall.access_settings import WebSettings
 from fanlight.consumer.wall.feed import post
 from fanlight.consumer.wall.server import WallServer
 from fanlight.consumer.wall.settings import WallSettings
-from fanlight.consumer.wall.source import OnFrame
+from fanlight.consumer.wall.source import OnFrame, Source, why_none
 from fanlight.consumer.wall.streams import Streams
 
 _START_S: Final = 10.0
@@ -39,16 +41,13 @@ class WebSink(Sink):
             name=context.name,
             max_age_s=settings.max_age_s,
             only=context.stream,
-            web_token_file=settings.web_token_file,
-            web_cert=settings.web_cert,
-            web_key=settings.web_key,
-            web_hosts=settings.web_hosts,
-            web_token=settings.web_token,
+            **{each.name: getattr(settings, each.name) for each in fields(WebSettings)},
         )
         self._context = context
         self._streams: Streams | None = None
-        self._announced: FrameHeader | None = None
-        self._on_frame: OnFrame | None = None
+        self._announced: tuple[object, ...] = ()
+        # A source may end after the next one has begun.
+        self._callbacks: set[OnFrame] = set()
         self._failure: Exception | None = None
         self._listening = threading.Event()
         self.port = 0
@@ -63,14 +62,18 @@ class WebSink(Sink):
 
     def receive(self, frame: EncodedFrame) -> None:
         header = frame.header
-        last = self._announced
-        if last is None or header[:3] != last[:3] or header[5:7] != last[5:7] or header.fps != last.fps:
-            self._announced = header
+        described = header.codec, header.epoch, header.width, header.height, header.fps
+        if described != self._announced:
+            self._announced = described
             self._call(lambda streams: streams.announced((_announcement(header),)))
-        on_frame, access = self._on_frame, self._context.stream_access
-        if on_frame is not None:
+        access = self._context.stream_access
+        for on_frame in tuple(self._callbacks):
             ahead_ns = 0 if access is None else access.producer_ns() - clock.wall_ns()
             on_frame(frame, header.capture_ns - ahead_ns)
+
+    def source(self, _stream: str, on_frame: OnFrame, _on_failed: object) -> Source:
+        """The source of its one stream. Thread-safe."""
+        return _Passed(self._context, self._callbacks, on_frame)
 
     def tick(self) -> bool:
         failure, self._failure = self._failure, None
@@ -93,7 +96,7 @@ class WebSink(Sink):
             self._listening.set()
 
     def _make_streams(self, settings: WallSettings) -> Streams:
-        self._streams = Streams(settings, lambda _stream, on_frame, _failed: _Passed(self, on_frame))
+        self._streams = Streams(settings, self.source)
         return self._streams
 
     def _listens(self, port: int) -> None:
@@ -105,11 +108,20 @@ class WebSink(Sink):
         if streams is not None:
             post(streams.loop, lambda: call(streams))
 
-    # Called by the source.
 
-    def pass_frames(self, on_frame: OnFrame | None) -> None:
-        """Where frames go from now on."""
+class _Passed:
+    """The frames that the consumer receives in any case. See `consumer.wall.source.Source`."""
+
+    def __init__(self, context: SinkContext, callbacks: set[OnFrame], on_frame: OnFrame) -> None:
+        self._context = context
+        self._callbacks = callbacks
         self._on_frame = on_frame
+
+    def start(self) -> None:
+        self._callbacks.add(self._on_frame)
+
+    def stop(self) -> None:
+        self._callbacks.discard(self._on_frame)
 
     def request_key(self) -> None:
         access = self._context.stream_access
@@ -117,28 +129,7 @@ class WebSink(Sink):
             access.request_key()
 
     def why_none(self) -> str:
-        stats = self._context.stats()
-        return stats.no_frame if stats.connected else "not connected"
-
-
-class _Passed:
-    """The frames that the consumer receives in any case. See `consumer.wall.source.Source`."""
-
-    def __init__(self, sink: WebSink, on_frame: OnFrame) -> None:
-        self._sink = sink
-        self._on_frame = on_frame
-
-    def start(self) -> None:
-        self._sink.pass_frames(self._on_frame)
-
-    def stop(self) -> None:
-        self._sink.pass_frames(None)
-
-    def request_key(self) -> None:
-        self._sink.request_key()
-
-    def why_none(self) -> str:
-        return self._sink.why_none()
+        return why_none(self._context.stats())
 
 
 def _announcement(header: FrameHeader) -> Announcement:

@@ -13,7 +13,7 @@ from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader
 from fanlight.common.model.freshness import ANSWERED_INTERVAL_NS, KEYFRAME_REQUEST_INTERVAL_NS
 from fanlight.consumer.wall.message import As
 from fanlight.consumer.wall.source import OnFrame, Source
-from fanlight.consumer.wall.track import Chain, Post, Track
+from fanlight.consumer.wall.track import GopCache, Post, Track
 from fanlight.consumer.wall.viewer_queue import LiveFrame, ViewerQueue
 
 # Without a frame for this long, or for some intervals of a slower stream, its picture stands still.
@@ -46,7 +46,7 @@ class Feed:
     Args:
         make_source: called with functions for frames and for a failure, which any thread may call.
         numbers: ids for tracks.
-        on_failed: called, on the loop, if the stream cannot be received.
+        on_failed: called with it, on the loop, if the stream cannot be received; its viewers know why.
         in_background: runs a function that waits, such as for the end of a thread.
 
     Attributes:
@@ -61,7 +61,7 @@ class Feed:
         make_source: MakeSource,
         numbers: Iterator[int],
         max_age_ns: int,
-        on_failed: Callable[[Feed, FanlightError], None],
+        on_failed: Callable[[Feed], None],
         in_background: Post,
     ) -> None:
         self.stream = stream
@@ -71,7 +71,7 @@ class Feed:
         self._on_failed = on_failed
         self._in_background = in_background
         self._tracks: dict[tuple[As, tuple[int, int] | None], Track] = {}
-        self._chain = Chain(max_age_ns)
+        self._gop = GopCache(max_age_ns)
         self._last: FrameHeader | None = None
         self._last_ns = 0
         self._asked_ns: int | None = None
@@ -110,7 +110,7 @@ class Feed:
                 post=self._post,
                 in_background=self._in_background,
             )
-            for live in self._chain.fresh(clock.wall_ns()):
+            for live in self._gop.fresh(clock.wall_ns()):
                 track.offer(live)
         queue = ViewerQueue(self.want_key, on_ready)
         track.join(queue)
@@ -168,7 +168,7 @@ class Feed:
         self._last, self._last_ns = header, arrived_ns
         if header.key:
             self._answered()
-        self._chain.add(live)
+        self._gop.add(live)
         for track in self._tracks.values():
             track.offer(live)
 
@@ -216,7 +216,7 @@ class Feed:
         if not self._stopped:
             for queue in self.queues:
                 queue.end(error)
-            self._on_failed(self, error)
+            self._on_failed(self)
 
     def _post(self, call: Callable[[], None]) -> None:
         post(self._loop, call)

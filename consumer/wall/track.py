@@ -21,7 +21,7 @@ _LOG: Final = logging.getLogger(__name__)
 # No browser shows these.
 _TRANSCODED: Final = frozenset({Codec.PNG, Codec.RAW})
 # What a viewer gets when it joins is as fresh as pages draw, and no more than a queue takes.
-_MOST_CHAIN_BYTES: Final = 512 * 1024
+_MOST_GOP_BYTES: Final = 512 * 1024
 
 Post = Callable[[Callable[[], None]], None]
 
@@ -61,7 +61,7 @@ class Track:
         self._post = post
         self._in_background = in_background
         self.queues: set[ViewerQueue] = set()
-        self._chain = Chain(max_age_ns)
+        self._gop = GopCache(max_age_ns)
         self._description: Description | None = None
         self._fragmenter: Fragmenter | None = None
         self._transcoder: Transcoder | None = None
@@ -72,7 +72,7 @@ class Track:
         """Add a viewer, which gets at once what is fresh."""
         self.queues.add(queue)
         now_ns = clock.monotonic_ns()
-        for live in self._chain.fresh(clock.wall_ns()):
+        for live in self._gop.fresh(clock.wall_ns()):
             queue.push(live, now_ns)
 
     def offer(self, live: LiveFrame) -> None:
@@ -121,7 +121,7 @@ class Track:
             self._pass_on(self._described(picture))
 
     def _pass_on(self, live: LiveFrame) -> None:
-        self._chain.add(live)
+        self._gop.add(live)
         now_ns = clock.monotonic_ns()
         for queue in self.queues:
             queue.push(live, now_ns)
@@ -161,8 +161,8 @@ class Track:
         return self._description
 
 
-class Chain:
-    """The newest keyframe and all frames since: what a viewer that joins can begin with."""
+class GopCache:
+    """The newest group of pictures, from its keyframe on: what a viewer that joins can begin with."""
 
     def __init__(self, max_age_ns: int) -> None:
         self._max_age_ns = max_age_ns
@@ -179,7 +179,7 @@ class Chain:
         self._frames.append(live)
         self._bytes += len(live.frame.body)
         too_old = live.gateway_ns - self._frames[0].gateway_ns > self._max_age_ns
-        if len(self._frames) > 1 and (too_old or self._bytes > _MOST_CHAIN_BYTES):
+        if len(self._frames) > 1 and (too_old or self._bytes > _MOST_GOP_BYTES):
             self._frames.clear()
 
     def fresh(self, now_ns: int) -> list[LiveFrame]:

@@ -163,9 +163,8 @@ class Page:
             case message.Report(stream) if stream in self._subscribed:
                 self._counters.reported(received)
             case message.Keyframe(stream) if stream in self._subscribed:
-                queue = self._subscribed[stream].queue
-                queue.clear()
-                queue.request_key()
+                self._subscribed[stream].queue.clear()
+                self._ready.set()
 
     def _subscribe(self, wanted: message.Subscribe) -> None:
         stream = wanted.stream

@@ -19,22 +19,22 @@ const JPEG_WIDTHS = [320, 640, 960, 1280, 1920];
 export class WorkerTile {
   /**
    * @param {{stream, canvas, ways: string[], options: object}} what `ways` are those to try, the best first
-   * @param {{link, turns, post}} around
+   * @param {{link, drawQueue, post}} around
    */
-  constructor({ stream, canvas, ways, options }, { link, turns, post }) {
+  constructor({ stream, canvas, ways, options }, { link, drawQueue, post }) {
     this.stream = stream;
     this.#surface = new Surface(canvas);
     this.#ways = [...ways];
     this.#options = options;
     this.#link = link;
-    this.#turns = turns;
+    this.#drawQueue = drawQueue;
     this.#post = post;
     this.#playout = this.#newPlayout();
   }
 
   id = null;
   #link;
-  #turns;
+  #drawQueue;
   #post;
   #surface;
   #ways;
@@ -136,10 +136,9 @@ export class WorkerTile {
   draw() {
     clearTimeout(this.#drawTimer);
     const now = pageNow();
-    const { clock } = this.#link;
-    const gatewayNow = clock.now(now);
+    const gatewayNow = this.#link.gatewayNow(now);
     if (gatewayNow === null) return;
-    const uncertaintyMs = clock.uncertaintyMs(now);
+    const { uncertaintyMs } = this.#link.clock.describe(now);
     const { picture, skipped, late, waitMs } = this.#playout.take(gatewayNow, uncertaintyMs);
     this.#drop(DROP.skipped, skipped);
     this.#drop(DROP.late, late);
@@ -149,8 +148,7 @@ export class WorkerTile {
 
   /** A few times a second: does the picture stand still? */
   tick() {
-    const gatewayNow = this.#link.clock.now(pageNow()) ?? pageNow();
-    const change = this.#stats.change(gatewayNow);
+    const change = this.#stats.change(pageNow());
     if (change !== null) this.#tell(change);
   }
 
@@ -174,14 +172,10 @@ export class WorkerTile {
     this.#surface.close();
   }
 
-  get #forms() {
-    return this.#ways.map((way) => FORMS[way]);
-  }
-
   #subscription() {
     const codec = this.#listed?.codec ?? "h264";
     // Only H.264 needs a choice: all else is pictures.
-    const as = codec === "h264" ? this.#forms[0] : "frames";
+    const as = codec === "h264" ? FORMS[this.#ways[0]] : "frames";
     const message = { type: "subscribe", stream: this.stream, as };
     const width = JPEG_WIDTHS.find((each) => each >= (this.#box?.width ?? Infinity));
     if (as === "jpeg" && width !== undefined) message.max = [width, width];
@@ -215,7 +209,7 @@ export class WorkerTile {
     clearTimeout(this.#timer);
     while (this.#held.length > 0) {
       const [frame] = this.#held;
-      const gatewayNow = this.#link.clock.now(pageNow());
+      const gatewayNow = this.#link.gatewayNow(pageNow());
       // A video has to play to have pictures: it is not held back.
       const held = frame.kind !== KIND.mp4Fragment && gatewayNow !== null && this.#held.length <= MOST_HELD;
       const waitMs = held ? this.#playout.decodeInMs(frame.gatewayMs, gatewayNow) : 0;
@@ -240,14 +234,14 @@ export class WorkerTile {
     this.#freshness.decoded(picture.seq);
     this.#failures = 0;
     this.#drop(DROP.skipped, this.#playout.put(picture));
-    this.#turns.request(this);
+    this.#drawQueue.request(this);
   }
 
   #paint(picture, now, gatewayNow) {
     const changed = this.#surface.draw(picture);
-    this.#stats.drew(picture, gatewayNow - picture.gatewayMs, gatewayNow, pageNow() - now);
+    this.#stats.drew(picture, gatewayNow - picture.gatewayMs, gatewayNow, pageNow() - now, now);
     if (changed) this.#tell("picture");
-    if (this.#stats.change(gatewayNow) === "live") this.#tell("live");
+    if (this.#stats.change(now) === "live") this.#tell("live");
   }
 
   #failed(error) {

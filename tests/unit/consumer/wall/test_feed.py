@@ -26,13 +26,13 @@ class _Fed:
     """A feed whose source the test plays. To be made on an event loop."""
 
     def __init__(self) -> None:
-        self.failures: list[FanlightError] = []
+        self.failed: list[Feed] = []
         self.feed = Feed(
             "cam",
             ScriptedSource,
             count(1),
             MAX_AGE_NS,
-            lambda _, error: self.failures.append(error),
+            self.failed.append,
             lambda call: call(),
         )
         assert isinstance(self.feed.source, ScriptedSource)
@@ -158,11 +158,10 @@ def test_so_many_sizes_are_made_at_a_time() -> None:
 def test_a_failure_reaches_all_viewers() -> None:
     async def test(fed: _Fed) -> None:
         queue = fed.feed.join(As.FRAMES, None)
-        error = BrokerRefused("no such right")
-        await asyncio.to_thread(fed.source.fail, error)
+        await asyncio.to_thread(fed.source.fail, BrokerRefused("no such right"))
         with pytest.raises(BrokerRefused, match="no such right"):
             await queue.get()
-        assert fed.failures == [error]
+        assert fed.failed == [fed.feed]
 
     _on_loop(test)
 
