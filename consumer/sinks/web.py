@@ -49,6 +49,8 @@ class WebSink(Sink):
         self._streams: Streams | None = None
         self._announced: FrameHeader | None = None
         self._on_frame: OnFrame | None = None
+        # A frame was left out since its age was not known.
+        self._awaiting_key = False
         self._failure: Exception | None = None
         self._listening = threading.Event()
         self.port = 0
@@ -68,9 +70,14 @@ class WebSink(Sink):
             self._announced = header
             self._call(lambda streams: streams.announced((_announcement(header),)))
         on_frame, access = self._on_frame, self._context.stream_access
-        if on_frame is not None:
-            ahead_ns = 0 if access is None else access.producer_ns() - clock.wall_ns()
-            on_frame(frame, header.capture_ns - ahead_ns)
+        if on_frame is None or (self._awaiting_key and not header.key):
+            return
+        age_ns = clock.wall_ns() - header.capture_ns if access is None else access.age_ns(header.capture_ns)
+        self._awaiting_key = age_ns is None
+        if age_ns is None:
+            self.request_key()
+        else:
+            on_frame(frame, clock.wall_ns() - age_ns)
 
     def tick(self) -> bool:
         failure, self._failure = self._failure, None
