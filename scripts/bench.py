@@ -176,7 +176,7 @@ def _designs(arguments: argparse.Namespace, node: PrivateNode, results: Path) ->
 
 
 def _web(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> int:
-    footage = clip.repeated(results / "clip.mp4", arguments.seconds + 60)
+    footage = clip.repeated(results / "clip.mp4", arguments.seconds + 40)
     plan = web.Plan(arguments.clients, arguments.seconds, arguments.webgear)
     bench = web.Web(plan, results, footage, node.url, partial(print, flush=True))
     with contextlib.suppress(KeyboardInterrupt):  # What is done is kept.

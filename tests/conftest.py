@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from tests.support.broker import broker_url, settled_node, stream, url
+from tests.support.timing import scaled
 
 __all__ = ["broker_url", "settled_node", "stream", "url"]
 
@@ -24,19 +25,15 @@ settings.load_profile("fanlight")
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# The time limit of a whole test is stretched as its deadlines are.
+os.environ.setdefault("PYTEST_TIMEOUT", f"{scaled(120):g}")
+
 _CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "docker: needs a Docker engine with Compose, and port 5672")
     config.addinivalue_line("markers", "brokerless: does without the shared broker: once is enough")
-    config.addinivalue_line("markers", "private: has a node of its own (set here, by the fixture)")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if "private_node" in getattr(item, "fixturenames", ()):
-            item.add_marker("private")
 
 
 @pytest.hookimpl(wrapper=True)

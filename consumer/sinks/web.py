@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Final
 
 from fanlight.common import clock
@@ -14,9 +14,11 @@ from fanlight.common.model.frame import EncodedFrame, FrameHeader
 from fanlight.common.model.reasons import reason
 from fanlight.common.runtime.settings import LISTEN_ADDRESS
 from fanlight.consumer.sinks.base import Sink, SinkContext
+from fanlight.consumer.wall.access_settings import WebSettings
+from fanlight.consumer.wall.feed import post
 from fanlight.consumer.wall.server import WallServer
 from fanlight.consumer.wall.settings import WallSettings
-from fanlight.consumer.wall.source import OnFrame
+from fanlight.consumer.wall.source import OnFrame, Source, why_none
 from fanlight.consumer.wall.streams import Streams
 
 _START_S: Final = 10.0
@@ -39,16 +41,13 @@ class WebSink(Sink):
             name=context.name,
             max_age_s=settings.max_age_s,
             only=context.stream,
-            web_token_file=settings.web_token_file,
-            web_cert=settings.web_cert,
-            web_key=settings.web_key,
-            web_hosts=settings.web_hosts,
-            web_token=settings.web_token,
+            **{each.name: getattr(settings, each.name) for each in fields(WebSettings)},
         )
         self._context = context
         self._streams: Streams | None = None
-        self._announced: FrameHeader | None = None
-        self._on_frame: OnFrame | None = None
+        self._announced: tuple[object, ...] = ()
+        # A source may end after the next one has begun.
+        self._callbacks: set[OnFrame] = set()
         # A frame was left out since its age was not known.
         self._awaiting_key = False
         self._failure: Exception | None = None
@@ -65,19 +64,27 @@ class WebSink(Sink):
 
     def receive(self, frame: EncodedFrame) -> None:
         header = frame.header
-        last = self._announced
-        if last is None or header[:3] != last[:3] or header[5:7] != last[5:7] or header.fps != last.fps:
-            self._announced = header
+        described = header.codec, header.epoch, header.width, header.height, header.fps
+        if described != self._announced:
+            self._announced = described
             self._call(lambda streams: streams.announced((_announcement(header),)))
-        on_frame, access = self._on_frame, self._context.stream_access
-        if on_frame is None or (self._awaiting_key and not header.key):
+        access = self._context.stream_access
+        if not self._callbacks or (self._awaiting_key and not header.key):
             return
-        age_ns = clock.wall_ns() - header.capture_ns if access is None else access.age_ns(header.capture_ns)
+        age_ns: int | None = clock.wall_ns() - header.capture_ns
+        if access is not None:
+            age_ns = access.age_ns(header.capture_ns)
+            if age_ns is None:
+                access.request_key()
         self._awaiting_key = age_ns is None
         if age_ns is None:
-            self.request_key()
-        else:
+            return
+        for on_frame in tuple(self._callbacks):
             on_frame(frame, clock.wall_ns() - age_ns)
+
+    def source(self, _stream: str, on_frame: OnFrame, _on_failed: object) -> Source:
+        """The source of its one stream. Thread-safe."""
+        return _Passed(self._context, self._callbacks, on_frame)
 
     def tick(self) -> bool:
         failure, self._failure = self._failure, None
@@ -100,8 +107,7 @@ class WebSink(Sink):
             self._listening.set()
 
     def _make_streams(self, settings: WallSettings) -> Streams:
-        self._loop = asyncio.get_running_loop()
-        self._streams = Streams(settings, lambda _stream, on_frame, _failed: _Passed(self, on_frame))
+        self._streams = Streams(settings, self.source)
         return self._streams
 
     def _listens(self, port: int) -> None:
@@ -110,14 +116,23 @@ class WebSink(Sink):
 
     def _call(self, call: Callable[[Streams], None]) -> None:
         streams = self._streams
-        if streams is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(call, streams)
+        if streams is not None:
+            post(streams.loop, lambda: call(streams))
 
-    # Called by the source.
 
-    def pass_frames(self, on_frame: OnFrame | None) -> None:
-        """Where frames go from now on."""
+class _Passed:
+    """The frames that the consumer receives in any case. See `consumer.wall.source.Source`."""
+
+    def __init__(self, context: SinkContext, callbacks: set[OnFrame], on_frame: OnFrame) -> None:
+        self._context = context
+        self._callbacks = callbacks
         self._on_frame = on_frame
+
+    def start(self) -> None:
+        self._callbacks.add(self._on_frame)
+
+    def stop(self) -> None:
+        self._callbacks.discard(self._on_frame)
 
     def request_key(self) -> None:
         access = self._context.stream_access
@@ -125,28 +140,7 @@ class WebSink(Sink):
             access.request_key()
 
     def why_none(self) -> str:
-        stats = self._context.stats()
-        return stats.no_frame if stats.connected else "not connected"
-
-
-class _Passed:
-    """The frames that the consumer receives in any case. See `consumer.wall.source.Source`."""
-
-    def __init__(self, sink: WebSink, on_frame: OnFrame) -> None:
-        self._sink = sink
-        self._on_frame = on_frame
-
-    def start(self) -> None:
-        self._sink.pass_frames(self._on_frame)
-
-    def stop(self) -> None:
-        self._sink.pass_frames(None)
-
-    def request_key(self) -> None:
-        self._sink.request_key()
-
-    def why_none(self) -> str:
-        return self._sink.why_none()
+        return why_none(self._context.stats())
 
 
 def _announcement(header: FrameHeader) -> Announcement:

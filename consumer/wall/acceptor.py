@@ -94,9 +94,7 @@ class Acceptor:
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(CHECK_S, self._check)
         self._accepted = 0
-        overdue = self._connections.abort_overdue(monotonic_ns())
-        if overdue:
-            self._log.warn(monotonic_ns(), "closed %d connections without a request", overdue)
+        self._connections.abort_overdue(monotonic_ns())
         if self._paused_until_s is not None and loop.time() >= self._paused_until_s:
             self._resume()
 
@@ -126,9 +124,12 @@ class Acceptor:
             self._pause(0.0)
         peer = peer_of(address[0])
         refusal = self._limiter.admit(peer, now_ns)
-        if refusal is None and not self._connections.has_room() and not self._connections.make_room():
-            self._limiter.release(peer)
-            refusal = f"{self._connections.most} connections are in use"
+        if refusal is None and not self._connections.has_room():
+            if self._connections.make_room():
+                self._log.warn(now_ns, "closed an idle connection, to have room for another one")
+            else:
+                self._limiter.release(peer)
+                refusal = f"{self._connections.most} connections are in use"
         if refusal is not None:
             self._connections.counts[Refused.CONNECTIONS] += 1
             self._log.warn(now_ns, "refused a connection from %s: %s", address[0], refusal)

@@ -9,6 +9,7 @@ from fanlight.common import transport
 from fanlight.common.model.announcement import Announcement
 from fanlight.common.model.errors import FanlightError
 from fanlight.common.model.frame import Codec
+from fanlight.consumer.wall.feed import post
 from fanlight.consumer.wall.settings import WallSettings
 from fanlight.consumer.wall.source import Subscription
 from fanlight.consumer.wall.streams import GRACE_S, Streams
@@ -35,8 +36,7 @@ class BrokerStreams(Streams):
         )
 
         def on_change(live: tuple[Announcement, ...]) -> None:
-            if not self.loop.is_closed():
-                self.loop.call_soon_threadsafe(self.announced, live)
+            post(self.loop, lambda: self.announced(live))
 
         self._directory = transport.directory(
             settings.url,

@@ -72,8 +72,8 @@ class Connections:
         oldest.abort()
         return True
 
-    def abort_overdue(self, now_ns: int) -> int:
-        """Close those that have had no request for too long; returns how many."""
+    def abort_overdue(self, now_ns: int) -> None:
+        """Close those that have had no request for too long; those that never had one are counted."""
         overdue = []
         for connection, since_ns in self._idle.items():
             if now_ns - since_ns < self._request_ns:
@@ -81,8 +81,7 @@ class Connections:
             overdue.append(connection)
         for connection in overdue:
             connection.abort()
-        self.counts[Refused.OVERDUE] += len(overdue)
-        return len(overdue)
+        self.counts[Refused.OVERDUE] += sum(not connection.requested for connection in overdue)
 
     def abort_session(self, session: str) -> None:
         """Close those that belong to a session which has ended."""
@@ -116,6 +115,7 @@ class Connection(asyncio.Protocol):
 
     Attributes:
         peer: the address at its other end, or under IPv6 its network of 64 bits.
+        requested: whether a complete request has come.
         session: of the cookie with which its current request was let in; None without.
         closing: whether it was aborted, or is lost.
         handshake: the task that makes its transport; it is cancelled with the connection.
@@ -130,6 +130,7 @@ class Connection(asyncio.Protocol):
         now_ns: int,
     ) -> None:
         self.peer = peer
+        self.requested = False
         self.session: str | None = None
         self.closing = False
         self.handshake: asyncio.Task[None] | None = None
@@ -141,6 +142,7 @@ class Connection(asyncio.Protocol):
 
     def allows_request(self) -> bool:
         """Count a request; False if there are too many from its address."""
+        self.requested = True
         return self._owner.allows_request(self.peer)
 
     @contextmanager

@@ -14,25 +14,26 @@ from fanlight.consumer.wall.viewer_queue import Drop
 DELAY_BOUNDS_S: Final = (
     0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.3,
 )  # fmt: skip
+_INTERVAL_NS: Final = 10_000_000_000
 
 
 class WallCounters:
     """Those of one gateway, since it started. The event loop counts; any thread may read.
 
     Attributes:
-        frames, bytes: sent to pages, and handed to the kernel.
+        frames, bytes: written to the sockets of pages.
         delays: from the arrival of a frame to that, in seconds.
         drops: of viewers that have gone, by reason.
         cut_off: players that stopped reading.
         held: times that a page did not acknowledge for too long.
-        key_requests: of streams that are not received any more.
+        key_requests, overrun: of streams that are not received any more; see `Feed`.
         shown, dropped: frames, as pages report them.
         refused: requests and connections, by reason.
     """
 
     def __init__(self) -> None:
         self.frames = self.bytes = self.held = self.key_requests = self.shown = self.dropped = 0
-        self.cut_off = 0
+        self.cut_off = self.overrun = 0
         self.delays = Histogram(DELAY_BOUNDS_S)
         self.drops: Counter[Drop] = Counter()
         self.refused: Counter[Refused] = Counter()
@@ -43,15 +44,20 @@ class PageCounters:
 
     def __init__(self, wall: WallCounters) -> None:
         self._wall = wall
-        self._delays = Histogram(DELAY_BOUNDS_S)
+        # Of the current interval, and of the one before it.
+        self._delays = self._earlier = Histogram(DELAY_BOUNDS_S)
+        self._since_ns: int | None = None
         self._reports: dict[str, Report] = {}
 
-    def sent(self, size_bytes: int, delay_ns: int | None) -> None:
-        """A frame was handed to the kernel, this long after it came; None for one that came before."""
+    def sent(self, size_bytes: int, delay_ns: int | None, now_ns: int) -> None:
+        """A frame is written, this long after it came; None for one that came before the page joined."""
         self._wall.frames += 1
         self._wall.bytes += size_bytes
         if delay_ns is not None:
             self._wall.delays.observe(delay_ns / 1e9)
+            if self._since_ns is None or now_ns - self._since_ns >= _INTERVAL_NS:
+                self._earlier, self._delays = self._delays, Histogram(DELAY_BOUNDS_S)
+                self._since_ns = now_ns
             self._delays.observe(delay_ns / 1e9)
 
     def reported(self, report: Report) -> None:
@@ -74,8 +80,9 @@ class PageCounters:
 
     @property
     def delay_p99_s(self) -> float | None:
-        """An upper bound of the 99th percentile of the delay of its frames; None before the first."""
-        counts = self._delays.snapshot().counts
+        """An upper bound of the 99th percentile of its delays in the last 10 to 20 s; None without one."""
+        pairs = zip(self._delays.snapshot().counts, self._earlier.snapshot().counts, strict=True)
+        counts = [now + earlier for now, earlier in pairs]
         enough = 0.99 * sum(counts)
         if not enough:
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
@@ -12,12 +13,14 @@ from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader
 from fanlight.common.model.freshness import ANSWERED_INTERVAL_NS, KEYFRAME_REQUEST_INTERVAL_NS
 from fanlight.consumer.wall.message import As
 from fanlight.consumer.wall.source import OnFrame, Source
-from fanlight.consumer.wall.track import Chain, Post, Track
+from fanlight.consumer.wall.track import GopCache, Post, Track
 from fanlight.consumer.wall.viewer_queue import LiveFrame, ViewerQueue
 
 # Without a frame for this long, or for some intervals of a slower stream, its picture stands still.
 _STILL_NS: Final = 1_000_000_000
 _STILL_FRAMES: Final = 3
+# Frames on their way to the event loop: two seconds at 30 fps.
+_MOST_POSTED: Final = 60
 # Each size has a decoder and an encoder of its own.
 MOST_SIZES: Final = 6
 
@@ -43,11 +46,13 @@ class Feed:
     Args:
         make_source: called with functions for frames and for a failure, which any thread may call.
         numbers: ids for tracks.
-        on_failed: called, on the loop, if the stream cannot be received.
+        on_failed: called with it, on the loop, if the stream cannot be received; its viewers know why.
         in_background: runs a function that waits, such as for the end of a thread.
 
     Attributes:
         state: whether frames come, as of the last `check`.
+        key_requests: sent so far.
+        overrun: frames that the event loop did not take in time.
     """
 
     def __init__(
@@ -56,7 +61,7 @@ class Feed:
         make_source: MakeSource,
         numbers: Iterator[int],
         max_age_ns: int,
-        on_failed: Callable[[Feed, FanlightError], None],
+        on_failed: Callable[[Feed], None],
         in_background: Post,
     ) -> None:
         self.stream = stream
@@ -66,12 +71,15 @@ class Feed:
         self._on_failed = on_failed
         self._in_background = in_background
         self._tracks: dict[tuple[As, tuple[int, int] | None], Track] = {}
-        self._chain = Chain(max_age_ns)
+        self._gop = GopCache(max_age_ns)
         self._last: FrameHeader | None = None
         self._last_ns = 0
         self._asked_ns: int | None = None
         self._asking: asyncio.TimerHandle | None = None
         self._stopped = False
+        # Written by the thread of the source, but for `_taken`.
+        self._posted = self._taken = self.overrun = 0
+        self._skipping = False
         self.state = State(False, clock.wall_ns(), "")
         self.key_requests = 0
         self.source = make_source(stream, self._on_frame, self._on_failure)
@@ -102,7 +110,7 @@ class Feed:
                 post=self._post,
                 in_background=self._in_background,
             )
-            for live in self._chain.fresh(clock.wall_ns()):
+            for live in self._gop.fresh(clock.wall_ns()):
                 track.offer(live)
         queue = ViewerQueue(self.want_key, on_ready)
         track.join(queue)
@@ -160,7 +168,7 @@ class Feed:
         self._last, self._last_ns = header, arrived_ns
         if header.key:
             self._answered()
-        self._chain.add(live)
+        self._gop.add(live)
         for track in self._tracks.values():
             track.offer(live)
 
@@ -183,8 +191,23 @@ class Feed:
         self._asking = self._loop.call_later(KEYFRAME_REQUEST_INTERVAL_NS / 1e9, self._ask)
 
     def _on_frame(self, frame: EncodedFrame, gateway_ns: int) -> None:
+        """On the thread of the source."""
+        if self._posted - self._taken >= _MOST_POSTED:
+            if not self._skipping:
+                self._post(self.want_key)
+            self._skipping = True
+        elif frame.header.key:
+            self._skipping = False
+        if self._skipping:
+            self.overrun += 1
+            return
+        self._posted += 1
         arrived_ns = clock.monotonic_ns()
-        self._post(lambda: self.deliver(frame, gateway_ns, arrived_ns))
+        self._post(lambda: self._take(frame, gateway_ns, arrived_ns))
+
+    def _take(self, frame: EncodedFrame, gateway_ns: int, arrived_ns: int) -> None:
+        self._taken += 1
+        self.deliver(frame, gateway_ns, arrived_ns)
 
     def _on_failure(self, error: FanlightError) -> None:
         self._post(lambda: self._failed(error))
@@ -193,8 +216,13 @@ class Feed:
         if not self._stopped:
             for queue in self.queues:
                 queue.end(error)
-            self._on_failed(self, error)
+            self._on_failed(self)
 
     def _post(self, call: Callable[[], None]) -> None:
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(call)
+        post(self._loop, call)
+
+
+def post(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    """Run a function on the loop, from any thread; not if it has ended."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(call)

@@ -29,7 +29,7 @@ class Refused(StrEnum):
     EVICTED = "evicted"
     """It had no request, and another connection needed its place."""
     OVERDUE = "overdue"
-    """No request came in time."""
+    """No request came in time, not even the first one."""
     FLOODED = "flooded"
     """It sent too much."""
 

@@ -42,6 +42,8 @@ def add_wall_metrics(metrics: MetricSet, streams: Streams) -> None:
     )
     metrics.counter("held_total", "Times that a page acknowledged nothing for too long.", counters.held)
     metrics.counter("cut_off_total", "Players that stopped reading and were cut off.", counters.cut_off)
+    overrun = counters.overrun + sum(feed.overrun for feed in feeds)
+    metrics.counter("overrun_frames_total", "Frames that the event loop did not take in time.", overrun)
     key_requests = counters.key_requests + sum(feed.key_requests for feed in feeds)
     metrics.counter("keyframe_requests_total", "Keyframe requests sent (PLI).", key_requests)
     metrics.histogram(

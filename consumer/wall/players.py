@@ -104,8 +104,8 @@ class MultipartBody(Body):
         return f"{begin}{head}\r\n".encode() + picture + f"\r\n--{_BOUNDARY}\r\n".encode()
 
 
-class Kind(NamedTuple):
-    """A kind of response.
+class Format(NamedTuple):
+    """What the ending of a URL stands for.
 
     Attributes:
         make: None for one picture.
@@ -118,14 +118,14 @@ class Kind(NamedTuple):
     h264_only: bool = False
 
 
-KINDS: Final = {
-    "mp4": Kind("video/mp4", Form.FRAMES, Mp4Body),
-    "ts": Kind("video/mp2t", Form.FRAMES, TransportBody, h264_only=True),
-    "h264": Kind("video/h264", Form.FRAMES, AnnexB, h264_only=True),
-    "mjpg": Kind(f"multipart/x-mixed-replace; boundary={_BOUNDARY}", Form.JPEG, MultipartBody),
-    "jpg": Kind("image/jpeg", Form.JPEG, None),
+FORMATS: Final = {
+    "mp4": Format("video/mp4", Form.FRAMES, Mp4Body),
+    "ts": Format("video/mp2t", Form.FRAMES, TransportBody, h264_only=True),
+    "h264": Format("video/h264", Form.FRAMES, AnnexB, h264_only=True),
+    "mjpg": Format(f"multipart/x-mixed-replace; boundary={_BOUNDARY}", Form.JPEG, MultipartBody),
+    "jpg": Format("image/jpeg", Form.JPEG, None),
 }
-_ENDINGS: Final = ", ".join(f".{ending}" for ending in KINDS)
+_ENDINGS: Final = ", ".join(f".{ending}" for ending in FORMATS)
 
 
 def serve_players(application: web.Application, players: Players) -> None:
@@ -152,22 +152,22 @@ class Players:
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answer one request; returns when the stream or its reader has ended."""
         stream, _, ending = request.match_info["file"].rpartition(".")
-        kind = KINDS.get(ending)
-        if kind is None or not STREAM_NAME.fullmatch(stream):
+        wanted = FORMATS.get(ending)
+        if wanted is None or not STREAM_NAME.fullmatch(stream):
             raise web.HTTPNotFound(
                 text=f"there are only /s/NAME with one of {_ENDINGS}\n", headers=_HEADERS
             )
-        max_size = _max_size(request, kind)
+        max_size = _max_size(request, wanted)
         if request.method == "HEAD" and any(each.stream == stream for each in self._streams.live):
-            return web.Response(headers={**_HEADERS, "Content-Type": kind.content_type})
+            return web.Response(headers={**_HEADERS, "Content-Type": wanted.content_type})
         try:
-            queue = self._streams.join(stream, kind.form, max_size)
+            queue = self._streams.join(stream, wanted.form, max_size)
         except FanlightError as error:
             raise web.HTTPNotFound(text=f"{error}\n", headers=_HEADERS) from None
         self._queues.add(queue)
         try:
             viewer = Viewer(self._streams, stream, queue, request, self._ended_s)
-            return await self._respond(viewer, kind)
+            return await self._respond(viewer, wanted)
         finally:
             self._queues.discard(queue)
             self._streams.leave(queue)
@@ -177,21 +177,21 @@ class Players:
         for queue in self._queues:
             queue.end(StreamEnded("the wall was stopped"))
 
-    async def _respond(self, viewer: Viewer, kind: Kind) -> web.StreamResponse:
+    async def _respond(self, viewer: Viewer, wanted: Format) -> web.StreamResponse:
         try:
             first = await viewer.next()
         except FanlightError as error:
             raise web.HTTPServiceUnavailable(text=f"{error}\n", headers=_HEADERS) from None
-        if kind.make is None:
+        if wanted.make is None:
             headers = {**_HEADERS, **_picture_headers(first)}
             return web.Response(body=first.frame.body, headers=headers)
         codec = first.frame.header.codec
-        if kind.h264_only and codec is not Codec.H264:
+        if wanted.h264_only and codec is not Codec.H264:
             raise web.HTTPNotAcceptable(text=viewer.without_h264(), headers=_HEADERS)
-        response = web.StreamResponse(headers={**_HEADERS, "Content-Type": kind.content_type})
+        response = web.StreamResponse(headers={**_HEADERS, "Content-Type": wanted.content_type})
         await response.prepare(viewer.request)
         limit_buffers(viewer.request.transport)
-        body = kind.make()
+        body = wanted.make()
         stall = StallTimer(viewer.waiting, self._stalled_s, partial(self._cut_off, viewer.request))
         try:
             await self._send_all(viewer, body, response, first)
@@ -307,11 +307,11 @@ def _require_h264(live: LiveFrame) -> None:
         raise StreamEnded("the stream is no H.264 any more")
 
 
-def _max_size(request: web.Request, kind: Kind) -> tuple[int, int] | None:
+def _max_size(request: web.Request, wanted: Format) -> tuple[int, int] | None:
     text = request.query.get("max")
     if text is None:
         return None
-    if kind.form is not Form.JPEG:
+    if wanted.form is not Form.JPEG:
         raise web.HTTPBadRequest(text="max: only .mjpg and .jpg can be made smaller\n", headers=_HEADERS)
     try:
         return units.SIZE.read(text)

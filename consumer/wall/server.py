@@ -29,8 +29,8 @@ STATIC: Final = Path(__file__).parent / "static"
 _CLOSE_S: Final = 0.5
 
 
-def create_application(streams: Streams, settings: WallSettings) -> web.Application:
-    """The routes and middlewares; to be called on the event loop."""
+def create_application(streams: Streams) -> web.Application:
+    """The routes; to be called on the event loop."""
     application = web.Application()
     pages: set[Page] = set()
 
@@ -139,7 +139,7 @@ class WallServer:
         streams = self._make_streams(self.fail)
         connections = Connections(counts=streams.counters.refused)
         access = Access(self._access, host, port, connections)
-        application = create_application(streams, self._settings)
+        application = create_application(streams)
         access.protect(application)
         runner = web.AppRunner(
             application,

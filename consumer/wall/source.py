@@ -38,6 +38,11 @@ class Source(Protocol):
         ...
 
 
+def why_none(stats: ConsumerStats) -> str:
+    """Why no frames come, by what a consumer counts."""
+    return stats.no_frame if stats.connected else "not connected"
+
+
 class Subscription:
     """One subscription: `Receiver` decides which frames are good, as in every consumer.
 
@@ -93,12 +98,7 @@ class Subscription:
         self._receiver.request_key(Reason.GAP)
 
     def why_none(self) -> str:
-        stats = self.stats()
-        return stats.no_frame if stats.connected else "not connected"
-
-    def stats(self) -> ConsumerStats:
-        """A snapshot of what was received."""
-        return self._counters.stats(clock.monotonic_ns())
+        return why_none(self._counters.stats(clock.monotonic_ns()))
 
     def push(self, frame: ReceivedFrame) -> bool:
         """See `consumer.receiver.Received`: passes every frame on whose age is known."""

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from fanlight.common import clock
 from fanlight.common.model.announcement import Announcement
-from fanlight.common.model.errors import FanlightError, StreamEnded
+from fanlight.common.model.errors import StreamEnded
 from fanlight.consumer.wall.counters import PageCounters, WallCounters
 from fanlight.consumer.wall.feed import Feed, MakeSource, State
 from fanlight.consumer.wall.message import As
@@ -105,7 +105,7 @@ class Streams:
                 self._make_source,
                 self._numbers,
                 int(self.settings.max_age_s * 1e9),
-                self._failed,
+                self._end,
                 self._in_background,
             )
             feed.source.start()
@@ -135,14 +135,12 @@ class Streams:
         if self._stopping:
             await asyncio.wait(list(self._stopping))
 
-    def _failed(self, feed: Feed, _error: FanlightError) -> None:
-        self._end(feed)
-
     def _end(self, feed: Feed) -> None:
         if self._feeds.get(feed.stream) is not feed:
             return
         del self._feeds[feed.stream]
         self.counters.key_requests += feed.key_requests
+        self.counters.overrun += feed.overrun
         leaving = self._leaving.pop(feed.stream, None)
         if leaving is not None:
             leaving.cancel()

@@ -10,6 +10,7 @@ from fanlight.common import clock
 from fanlight.common.limited_log import LimitedLog
 from fanlight.common.model.errors import DecodeError
 from fanlight.common.model.frame import Codec, EncodedFrame
+from fanlight.common.runtime.slot import NewestSlot
 from fanlight.consumer.wall.message import As, Description
 from fanlight.consumer.wall.remux import Fragmenter
 from fanlight.consumer.wall.transcode import Transcoder, fitted
@@ -20,7 +21,7 @@ _LOG: Final = logging.getLogger(__name__)
 # No browser shows these.
 _TRANSCODED: Final = frozenset({Codec.PNG, Codec.RAW})
 # What a viewer gets when it joins is as fresh as pages draw, and no more than a queue takes.
-_MOST_CHAIN_BYTES: Final = 512 * 1024
+_MOST_GOP_BYTES: Final = 512 * 1024
 
 Post = Callable[[Callable[[], None]], None]
 
@@ -60,17 +61,18 @@ class Track:
         self._post = post
         self._in_background = in_background
         self.queues: set[ViewerQueue] = set()
-        self._chain = Chain(max_age_ns)
+        self._gop = GopCache(max_age_ns)
         self._description: Description | None = None
         self._fragmenter: Fragmenter | None = None
         self._transcoder: Transcoder | None = None
+        self._pictures: NewestSlot[LiveFrame] = NewestSlot()
         self._log = LimitedLog(_LOG)
 
     def join(self, queue: ViewerQueue) -> None:
         """Add a viewer, which gets at once what is fresh."""
         self.queues.add(queue)
         now_ns = clock.monotonic_ns()
-        for live in self._chain.fresh(clock.wall_ns()):
+        for live in self._gop.fresh(clock.wall_ns()):
             queue.push(live, now_ns)
 
     def offer(self, live: LiveFrame) -> None:
@@ -81,7 +83,7 @@ class Track:
                     self._stream,
                     None if self._form is not As.JPEG else self._max_size,
                     self._max_age_ns,
-                    on_picture=lambda picture: self._post(lambda: self._transcoded(picture)),
+                    on_picture=self._made,
                     on_broken=lambda: self._post(self._want_key),
                 )
             self._transcoder.push(live)
@@ -108,12 +110,18 @@ class Track:
             self._in_background(self._transcoder.join)
             self._transcoder = None
 
-    def _transcoded(self, picture: LiveFrame) -> None:
-        if self._transcoder is not None:
+    def _made(self, picture: LiveFrame) -> None:
+        """On the thread that makes pictures."""
+        if not self._pictures.put(picture):  # else it is on its way
+            self._post(self._take_picture)
+
+    def _take_picture(self) -> None:
+        picture = self._pictures.take(0.0)
+        if picture is not None and self._transcoder is not None:
             self._pass_on(self._described(picture))
 
     def _pass_on(self, live: LiveFrame) -> None:
-        self._chain.add(live)
+        self._gop.add(live)
         now_ns = clock.monotonic_ns()
         for queue in self.queues:
             queue.push(live, now_ns)
@@ -153,8 +161,8 @@ class Track:
         return self._description
 
 
-class Chain:
-    """The newest keyframe and all frames since: what a viewer that joins can begin with."""
+class GopCache:
+    """The newest group of pictures, from its keyframe on: what a viewer that joins can begin with."""
 
     def __init__(self, max_age_ns: int) -> None:
         self._max_age_ns = max_age_ns
@@ -171,7 +179,7 @@ class Chain:
         self._frames.append(live)
         self._bytes += len(live.frame.body)
         too_old = live.gateway_ns - self._frames[0].gateway_ns > self._max_age_ns
-        if len(self._frames) > 1 and (too_old or self._bytes > _MOST_CHAIN_BYTES):
+        if len(self._frames) > 1 and (too_old or self._bytes > _MOST_GOP_BYTES):
             self._frames.clear()
 
     def fresh(self, now_ns: int) -> list[LiveFrame]:

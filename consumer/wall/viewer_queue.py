@@ -205,10 +205,6 @@ class ViewerQueue:
         self._bytes -= len(live.frame.body)
         return live
 
-    def request_key(self) -> None:
-        """Ask for a keyframe, and go on until it comes."""
-        self._want_key()
-
     def clear(self) -> None:
         """Drop what waits and what comes, up to the next keyframe."""
         self._break(Drop.CLEARED)

@@ -163,9 +163,8 @@ class Page:
             case message.Report(stream) if stream in self._subscribed:
                 self._counters.reported(received)
             case message.Keyframe(stream) if stream in self._subscribed:
-                queue = self._subscribed[stream].queue
-                queue.clear()
-                queue.request_key()
+                self._subscribed[stream].queue.clear()
+                self._ready.set()
 
     def _subscribe(self, wanted: message.Subscribe) -> None:
         stream = wanted.stream
@@ -232,9 +231,9 @@ class Page:
             if live.init:
                 await self._send_binary(live.init_message())
         data = live.message()
+        before, now_ns = live.arrived_ns < subscribed.queue.joined_ns, clock.monotonic_ns()
+        self._counters.sent(len(data), None if before else now_ns - live.arrived_ns, now_ns)
         await self._send_binary(data)
-        before = live.arrived_ns < subscribed.queue.joined_ns
-        self._counters.sent(len(data), None if before else clock.monotonic_ns() - live.arrived_ns)
 
     async def _send_binary(self, data: bytes) -> None:
         self._acknowledgements.sent(len(data), clock.monotonic_ns())

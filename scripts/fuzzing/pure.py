@@ -25,6 +25,7 @@ from fanlight.common.transport.tcp.handshake import Handshake
 from fanlight.common.transport.tcp.wire import Message, MessageKind, MessageReader
 from fanlight.consumer.settings import ConsumerSettings
 from fanlight.consumer.sink_spec import SINK
+from fanlight.consumer.wall.message import parse as parse_wall
 from fanlight.producer.settings import ProducerSettings
 from scripts.fuzzing.target import Broken, Target, golden
 from scripts.lib.headers import header
@@ -150,6 +151,13 @@ def _announcement(data: bytes) -> None:
         raise Broken(announcement)
 
 
+def _wall(data: bytes) -> None:
+    try:
+        parse_wall(data.decode(errors="replace"))
+    except WireFormatError as error:
+        _one_line(error)
+
+
 # Shared memory ---------------------------------------------------------------------------------------
 
 
@@ -261,6 +269,12 @@ def _handshake_seeds() -> list[bytes]:
 
 
 _JSON: Final = (b"{", b"}", b"[", b"null", b"true", b"1e999", b"NaN", b"\\ud800", *_HEADER_WORDS)
+_WALL: Final = (
+    b'{"type":"subscribe","stream":"cam","as":"jpeg","max":[640,360]}',
+    b'{"type":"report","stream":"cam","shown":9,"dropped":1,"age_ms":31.5,"via":"mse"}',
+    b'{"type":"clock","sent_ms":1234.5}',
+    b'{"type":"ack","bytes":123456}',
+)
 PURE: Final = (
     Target(
         "amqp_table",
@@ -272,6 +286,7 @@ PURE: Final = (
     Target("tcp_handshake", lambda: _tcp_handshake, _handshake_seeds, (b"FL\x01", *_JSON), 2048),
     Target("control", lambda: _control, _control_seeds, _JSON),
     Target("announcement", lambda: _announcement, lambda: golden("announcement.json"), _JSON),
+    Target("wall", lambda: _wall, lambda: list(_WALL), _JSON, 4096),
     Target(
         "ring_file",
         lambda: _ring_file,

@@ -1,8 +1,9 @@
-"""The wall's page in a real Chromium: age of the pictures, skew of two pages, growth of memory."""
+"""The wall's page in a real Chromium: age, skew of two pages, a slow line, growth of memory."""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import shutil
 import statistics
 import sys
@@ -19,6 +20,7 @@ from selenium import webdriver
 from scripts.lib.ports import free_ports, is_free
 from scripts.measure.goals import Goal, Score
 from scripts.measure.processes import Fleet, RunFailed, wait_for
+from tests.support.throttle import SlowLine
 
 SIZES: Final = ("640x360", "1280x720")
 TILES: Final = (1, 4)
@@ -27,6 +29,9 @@ MAX_AGE_MS: Final = 500
 _AGE_GOAL_MS: Final = 60  # of one tile of 640x360
 _SKEW_GOAL_MS: Final = 10
 _DELAY_MS: Final = 150
+_SLOW_BITS_PER_S: Final = 1e6
+_SLOW_S: Final = 20.0
+_FRESH_GOAL_MS: Final = 1000
 _SETTLE_S: Final = 5.0
 _START_S: Final = 60.0
 _WINDOW: Final = "1330,860"
@@ -92,15 +97,15 @@ class Wall:
         for stream in self.streams:
             options = ("--stream", stream, "--size", size, "--fps", str(fps), *played)
             fleet.start(f"producer-{stream}", (sys.executable, "-m", "producer", "--url", url, *options))
-        self._port = free_ports(1)[0]
-        listen = ("--listen", f"127.0.0.1:{self._port}")
+        self.port = free_ports(1)[0]
+        listen = ("--listen", f"127.0.0.1:{self.port}")
         fleet.start("wall", (sys.executable, "-m", "consumer.wall", "--url", url, *listen))
-        wait_for("the wall listens", lambda: not is_free(self._port), fleet, _START_S)
+        wait_for("the wall listens", lambda: not is_free(self.port), fleet, _START_S)
 
-    def open(self, driver: webdriver.Chrome, query: str) -> None:
-        """Load the page, and wait until every tile has pictures."""
+    def open(self, driver: webdriver.Chrome, query: str, port: int | None = None) -> None:
+        """Load the page, at another port through a proxy, and wait until every tile has pictures."""
         streams = ",".join(self.streams)
-        driver.get(f"http://127.0.0.1:{self._port}/?streams={streams}&{query}")
+        driver.get(f"http://127.0.0.1:{port or self.port}/?streams={streams}&{query}")
         script = (
             "return window.fanlight !== undefined && arguments[0].every("
             "  (stream) => fanlight.tiles.get(stream)?.stats.shown > 0)"
@@ -173,16 +178,38 @@ def measure_skew(driver: webdriver.Chrome, wall: Wall, *, seconds: float, score:
     score.add(Goal(case, "skew p95", "ms"), apart[int(len(apart) * 0.95)])
 
 
+def measure_slow_line(driver: webdriver.Chrome, wall: Wall, way: str, score: Score) -> None:
+    """A line that is too slow for a while, and then is not."""
+    with SlowLine(wall.port) as line:
+        wall.open(driver, f"via={way}", line.port)
+        time.sleep(_SETTLE_S)
+        began_ms = time.time() * 1000
+        line.bits_per_s = _SLOW_BITS_PER_S
+        time.sleep(_SLOW_S)
+        line.bits_per_s = 0
+        ended_ms = time.time() * 1000
+        time.sleep(_SETTLE_S)
+        drawn = tiles_of(driver)[0]["history"]
+    slow = [each["ageMs"] for each in drawn if began_ms < each["shownMs"] < ended_ms]
+    after_ms = [each["shownMs"] - ended_ms for each in drawn if each["captureUs"] / 1000 > ended_ms]
+    case = f"{_SLOW_BITS_PER_S / 1e6:g} Mbit/s for {_SLOW_S:g} s, {way}"
+    score.add(Goal(case, "age max at drawing", "ms", MAX_AGE_MS), max(each["ageMs"] for each in drawn))
+    score.add(Goal(case, "fresh after", "ms", _FRESH_GOAL_MS), min(after_ms, default=math.inf))
+    score.add(Goal(case, "pictures per second on the slow line", ""), len(slow) / _SLOW_S)
+
+
 def measure_growth(
     driver: webdriver.Chrome, wall: Wall, *, frames: int, show: Callable[[str], None]
 ) -> list[dict[str, float]]:
     """Memory of the browser while so many frames go through one page, all tiles together."""
     wall.open(driver, "")
     samples: list[dict[str, float]] = []
+    total = "return [...fanlight.tiles.values()].reduce((sum, tile) => sum + tile.stats.shown, 0)"
     for step in range(_GROWTH_SAMPLES + 1):
-        while (shown := sum(tile["shown"] for tile in tiles_of(driver))) < step * frames / _GROWTH_SAMPLES:
+        while (shown := int(driver.execute_script(total))) < step * frames / _GROWTH_SAMPLES:
             wall.fleet.check()
             time.sleep(1)
+        driver.execute_cdp_cmd("HeapProfiler.collectGarbage", {})
         heap = driver.execute_script("return performance.memory.usedJSHeapSize")
         samples.append({"frames": shown, "pss_mib": browser_pss_mib(driver), "js_heap_mib": heap / 2**20})
         show("  ".join(f"{name} {value:.1f}" for name, value in samples[-1].items()))
@@ -200,7 +227,7 @@ def run(
     sizes: Sequence[str] = SIZES,
     tiles: Sequence[int] = TILES,
 ) -> list[dict[str, object]]:
-    """All sizes, numbers of tiles and ways, then two pages in step; one Chromium for each wall."""
+    """All sizes, numbers of tiles and ways, two pages in step, a slow line; one Chromium for each wall."""
     rows = []
     for size in sizes:
         for count in tiles:
@@ -216,6 +243,8 @@ def run(
                     )
                 if count == 1 and size == sizes[0]:
                     measure_skew(driver, wall, seconds=seconds, score=score)
+                    for way in WAYS:
+                        measure_slow_line(driver, wall, way, score)
     return rows
 
 

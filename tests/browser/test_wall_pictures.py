@@ -14,6 +14,7 @@ from fanlight.consumer import Consumer
 from fanlight.producer.source.test_pattern import TestPattern, read_frame_number
 from tests.support.browser import Browser, chromium
 from tests.support.commands import running
+from tests.support.firefox import Firefox, firefox
 from tests.support.timing import wait_until
 from tests.support.wall import Page, psnr_db, wall
 from tests.support.watching import Watcher
@@ -21,6 +22,7 @@ from tests.support.watching import Watcher
 SIZE = (640, 360)
 FPS = 30
 LEAST_DB = 30
+WAYS = [("h264", "webcodecs"), ("h264", "mse"), ("h264", "mjpeg"), ("jpeg", "mjpeg")]
 NAMES = {"h264": "media-h264", "jpeg": "media-jpeg"}
 CLOCK_MS = 5
 HOST = "wall.test"  # leads to this machine, in this browser
@@ -48,16 +50,31 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         yield browser
 
 
-@pytest.mark.parametrize(
-    ("codec", "way"), [("h264", "webcodecs"), ("h264", "mse"), ("h264", "mjpeg"), ("jpeg", "mjpeg")]
-)
+@pytest.mark.parametrize(("codec", "way"), WAYS)
 def test_pictures_are_those_of_the_source(
     codec: str, way: str, browser: Browser, port: int, broker_url: str
 ) -> None:
-    page = Page(browser, NAMES[codec])
+    compare_with_the_source(Page(browser, NAMES[codec]), "" if codec == "jpeg" else way, port, broker_url)
+
+
+@pytest.fixture(scope="module")
+def other_browser() -> Iterator[Firefox]:
+    with firefox() as browser:
+        yield browser
+
+
+@pytest.mark.parametrize(("codec", "way"), WAYS)
+def test_firefox_shows_the_pictures_of_the_source(
+    codec: str, way: str, other_browser: Firefox, port: int, broker_url: str
+) -> None:
+    page = Page(other_browser, NAMES[codec])
+    compare_with_the_source(page, "" if codec == "jpeg" else way, port, broker_url)
+
+
+def compare_with_the_source(page: Page, way: str, port: int, broker_url: str) -> None:
     # What the page calls a frame is compared with what somebody else received under the same number.
     with Watcher(Consumer(page.stream, url=broker_url)) as watcher:
-        page.open(port, "" if codec == "jpeg" else f"via={way}")
+        page.open(port, f"via={way}" if way else "")
         captured: dict[int, int] = {}
 
         def shown_to_both() -> bool:
@@ -68,7 +85,7 @@ def test_pictures_are_those_of_the_source(
             captured.update({seen.seq: seen.capture_ns for seen in watcher.seen})
             return page.snapshot().seq in captured
 
-        wait_until(shown_to_both, 15, "a frame that the page and a consumer have shown")
+        wait_until(shown_to_both, 30, "a frame that the page and a consumer have shown")
         snapshot = page.snapshot()
         canvas = page.canvas()
         stats = page.stats
@@ -93,11 +110,12 @@ def test_the_age_is_that_by_the_producers_clock(browser: Browser, port: int) -> 
     after_ms = time.time() * 1000
     stats = page.stats
     assert before_ms - 1 <= page_ms <= after_ms + 1
-    assert abs(stats["clock"]["offsetMs"]) <= CLOCK_MS
+    clock = stats["clock"]
+    assert abs(clock["offsetMs"]) <= clock["uncertaintyMs"] + 1
     assert stats["history"]
     for drawn in stats["history"]:
         assert abs(drawn["shownMs"] - drawn["captureUs"] / 1000 - drawn["ageMs"]) <= CLOCK_MS
-        assert 0 < drawn["ageMs"] <= MAX_AGE_MS
+        assert -CLOCK_MS < drawn["ageMs"] <= MAX_AGE_MS
     times = [drawn["captureUs"] for drawn in stats["history"]]
     assert times == sorted(set(times))
 

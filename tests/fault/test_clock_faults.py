@@ -71,7 +71,7 @@ def streaming(scenes: list[Scene], stream: str, clocks: tuple[Path, Path]) -> It
         for scene in scenes:
             scene.folder.mkdir()
             scene.start(stack, stream, *clocks)
-        wait_until(partial(_all_flow, scenes, 0.0), 20, "frames are presented")
+        wait_until(partial(_all_flow, scenes, 0.0), 40, "frames are presented")
         yield
         for scene in scenes:
             for command in reversed(scene.commands):

@@ -37,7 +37,7 @@ def test_an_exchange_that_an_operator_deletes_is_declared_again(node: PrivateNod
             operator.exchange_delete(EXCHANGE)
         # News: what was heard before is still listed.
         with Watcher(Consumer(stream, "w", url=node.url, via="broker"), exact=False):
-            wait_until(lambda: listing.streams[stream].watched, 15, "it is listed as watched")
+            wait_until(lambda: listing.watched(stream), 15, "it is listed as watched")
 
 
 def test_a_broker_that_was_killed_is_listed_again(node: PrivateNode, stream: str) -> None:
@@ -116,7 +116,7 @@ def test_what_is_no_announcement_is_refused_and_the_list_goes_on(
         liar.basic_publish(EXCHANGE, "", b"{}", crash)
         wait_until(lambda: listing.directory.refused >= len(bodies) + 2, 10, "all are counted")
         with Watcher(Consumer(stream, "w", url=viewer, via="broker"), exact=False):
-            wait_until(lambda: listing.streams[stream].watched, 10, "the list goes on")
+            wait_until(lambda: listing.watched(stream), 10, "the list goes on")
         assert not {"<img>", ""} & set(listing.streams)
 
 

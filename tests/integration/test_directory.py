@@ -34,13 +34,14 @@ def test_a_stream_is_listed_from_its_start_to_its_end(url: str, stream: str) -> 
             assert before_ns <= found.since_ns <= time.time_ns()
             assert not found.watched
             with Watcher(Consumer(stream, "w", url=url, via="broker"), exact=False):
-                wait_until(lambda: listing.streams[stream].watched, 10, "it is watched")
-            wait_until(lambda: not listing.streams[stream].watched, 10, "it is watched no longer")
+                wait_until(lambda: listing.watched(stream), 10, "it is watched")
+            wait_until(lambda: not listing.watched(stream), 10, "it is watched no longer")
         listing.wait_gone(stream)
 
 
 def test_a_program_asks_once(url: str, stream: str) -> None:
-    with Marking(url, stream):
+    with Listing(url) as listing, Marking(url, stream):
+        listing.wait_for(stream)
         (found,) = [each for each in fanlight.streams(url=url) if each.stream == stream]
     assert isinstance(found, fanlight.Announcement)
     assert found.codec is Codec.RAW

@@ -44,6 +44,11 @@ class Listing:
         wait_until(lambda: stream in self.streams, timeout_s, f"{stream} is listed")
         return self.streams[stream]
 
+    def watched(self, stream: str) -> bool:
+        """Whether it is listed as watched."""
+        found = self.streams.get(stream)  # on a loaded machine it may be missing for a moment
+        return found is not None and found.watched
+
     def wait_gone(self, stream: str, timeout_s: float = 10) -> None:
         wait_until(lambda: stream not in self.streams, timeout_s, f"{stream} is no longer listed")
 

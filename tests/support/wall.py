@@ -16,6 +16,7 @@ from fanlight.common.codec.picture import BGR
 from scripts.lib.ports import free_ports
 from tests.support.browser import Browser
 from tests.support.commands import Command, running
+from tests.support.firefox import Firefox
 
 _WIDEST_DB = 100.0
 
@@ -41,14 +42,14 @@ def wall(url: str, *arguments: str, port: int | None = None) -> Iterator[tuple[C
 class Page:
     """The page of a wall in a browser, and one of its tiles."""
 
-    def __init__(self, browser: Browser, stream: str) -> None:
+    def __init__(self, browser: Browser | Firefox, stream: str) -> None:
         self.browser = browser
         self.stream = stream
         self.tile = f"fanlight.tiles.get({stream!r})"
 
     def open(self, port: int, query: str = "", host: str = "127.0.0.1") -> None:
         """Load the page with this stream only, and wait for its first picture."""
-        self.browser.driver.get(f"http://{host}:{port}/?streams={self.stream}&{query}")
+        self.browser.open(f"http://{host}:{port}/?streams={self.stream}&{query}")
         self.browser.wait(f"{self.tile}.stats.shown > 0 && {self.tile}.stats.history.length > 0", 20)
 
     def run(self, script: str) -> Any:

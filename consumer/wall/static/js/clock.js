@@ -36,13 +36,7 @@ export class GatewayClock {
     return best === null ? null : nowMs + best.offsetMs;
   }
 
-  /** By how much `now` may be wrong at most. */
-  uncertaintyMs(nowMs) {
-    const best = this.#best(nowMs);
-    return best === null ? Infinity : error(best, nowMs);
-  }
-
-  /** By how much the gateway's clock is ahead of the page's, and how wrong that may be; null as above. */
+  /** By how much the gateway's clock is ahead of the page's, and how wrong that may be at most; null as above. */
   describe(nowMs) {
     const best = this.#best(nowMs);
     return best === null ? null : { offsetMs: best.offsetMs, uncertaintyMs: error(best, nowMs) };

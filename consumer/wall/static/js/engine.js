@@ -139,22 +139,15 @@ export class Engine extends EventTarget {
   #tiles = new Map();
   #requests = new Map();
   #numbers = 0;
-  #onVisibility = () => this.post({ type: "visibility", hidden: document.hidden });
 
   connect() {
     if (this.#worker !== null) return;
     this.#worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
     this.#worker.onmessage = (event) => this.#handle(event.data);
     this.post({ type: "open", url: this.#url, options: this.#options });
-    this.#onVisibility();
-    document.addEventListener("visibilitychange", this.#onVisibility);
-  }
-
-  close() {
-    document.removeEventListener("visibilitychange", this.#onVisibility);
-    for (const tile of [...this.#tiles.values()]) tile.remove();
-    this.post({ type: "close" });
-    this.#worker = null;
+    const onVisibility = () => this.post({ type: "visibility", hidden: document.hidden });
+    onVisibility();
+    document.addEventListener("visibilitychange", onVisibility);
   }
 
   /** Change `playout`, `delayMs`, `via` or `maxAgeMs`. */

@@ -31,7 +31,6 @@ export class Link {
 
   #handlers;
   #socket = null;
-  #wanted = false;
   #timer = null; // of the next attempt, or of giving this one up
   #clockTimer = null;
   #ackTimer = null;
@@ -41,18 +40,6 @@ export class Link {
 
   get connected() {
     return this.#socket !== null && this.#socket.readyState === WebSocket.OPEN;
-  }
-
-  open() {
-    if (this.#wanted) return;
-    this.#wanted = true;
-    this.#connect();
-  }
-
-  close() {
-    this.#wanted = false;
-    clearTimeout(this.#timer);
-    this.#drop("closed");
   }
 
   send(message) {
@@ -65,9 +52,9 @@ export class Link {
     return this.clock.now(nowMs);
   }
 
-  /** Connect now, not after the wait: the network is back, or somebody looks again. */
-  hurry() {
-    if (this.#wanted && this.#socket === null) this.#connect();
+  /** Connect now, and not only after a wait: at the start, or when somebody looks again. */
+  connect() {
+    if (this.#socket === null) this.#connect();
   }
 
   #connect() {
@@ -157,7 +144,6 @@ export class Link {
 
   #retry(reason) {
     this.#handlers.onClose(reason);
-    if (!this.#wanted) return;
     const waitMs = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** Math.min(10, Math.max(0, this.attempts - 1)));
     // Not all pages at the same moment.
     this.#timer = setTimeout(() => this.#connect(), waitMs * (0.75 + Math.random() / 2));

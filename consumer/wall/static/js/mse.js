@@ -1,7 +1,7 @@
 /** Decodes fragmented MP4 by Media Source Extensions: a hidden <video>, in the page; see `RemoteVideo` too. */
 
 // Behind the newest frame: less, and the video would stop and start again with every frame.
-const BEHIND_S = 0.05;
+const BEHIND_S = 0.03;
 const FAR_BEHIND_S = 0.35;
 const MOST_WAITING = 30;
 const KEPT_S = 2;

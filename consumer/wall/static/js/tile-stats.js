@@ -8,7 +8,7 @@ export class TileStats {
   #ages = [];
   #history = []; // what was drawn since the last report, flat: seq, captureUs, ageMs, shownMs
   #bytes = 0;
-  #before = { shown: 0, dropped: 0 }; // the subscription
+  #before = { shown: 0, dropped: 0 };
   #bytesSinceMs = null;
   #still = false;
   #drawnMs = 0;
@@ -50,14 +50,13 @@ export class TileStats {
 
   /** Everything, and the history since the last call. */
   take(nowMs) {
-    const { last } = this;
     const seconds = this.#bytesSinceMs === null ? 1 : Math.max(0.001, (nowMs - this.#bytesSinceMs) / 1000);
     const bytesPerS = Math.round(this.#bytes / seconds);
     this.#bytes = 0;
     this.#bytesSinceMs = nowMs;
     const history = this.#history;
     this.#history = [];
-    return { stats: { ...this.current(), bytesPerS }, history, last };
+    return { stats: { ...this.current(), bytesPerS }, history };
   }
 
   current() {
@@ -79,19 +78,19 @@ export class TileStats {
     };
   }
 
-  /** A subscription begins. */
-  subscribed() {
-    this.#before = this.#totals();
+  /** A subscription begins: reports have totals since then. */
+  subscribe() {
+    this.#before = { shown: this.shown, dropped: this.#droppedSum() };
   }
 
-  /** Of the protocol: totals since the subscription. */
   report() {
-    const { shown, dropped } = this.#totals();
-    return { shown: shown - this.#before.shown, dropped: dropped - this.#before.dropped };
+    const shown = this.shown - this.#before.shown;
+    const dropped = this.#droppedSum() - this.#before.dropped;
+    return { shown, dropped, age_ms: this.current().ageP50Ms };
   }
 
-  #totals() {
-    return { shown: this.shown, dropped: Object.values(this.dropped).reduce((sum, count) => sum + count, 0) };
+  #droppedSum() {
+    return Object.values(this.dropped).reduce((sum, count) => sum + count, 0);
   }
 
   #stillAfterMs() {

@@ -19,22 +19,22 @@ const JPEG_WIDTHS = [320, 640, 960, 1280, 1920];
 export class WorkerTile {
   /**
    * @param {{stream, canvas, ways: string[], options: object}} what `ways` are those to try, the best first
-   * @param {{link, turns, post}} around
+   * @param {{link, drawQueue, post}} around
    */
-  constructor({ stream, canvas, ways, options }, { link, turns, post }) {
+  constructor({ stream, canvas, ways, options }, { link, drawQueue, post }) {
     this.stream = stream;
     this.#surface = new Surface(canvas);
     this.#ways = [...ways];
     this.#options = options;
     this.#link = link;
-    this.#turns = turns;
+    this.#drawQueue = drawQueue;
     this.#post = post;
     this.#playout = this.#newPlayout();
   }
 
   id = null;
   #link;
-  #turns;
+  #drawQueue;
   #post;
   #surface;
   #ways;
@@ -67,7 +67,7 @@ export class WorkerTile {
     this.#asked = text;
     this.#stop();
     if (message === null) return;
-    this.#stats.subscribed();
+    this.#stats.subscribe();
     this.#link.send(message);
   }
 
@@ -138,7 +138,7 @@ export class WorkerTile {
     const now = pageNow();
     const gatewayNow = this.#link.gatewayNow(now);
     if (gatewayNow === null) return;
-    const uncertaintyMs = this.#link.clock.uncertaintyMs(now);
+    const { uncertaintyMs } = this.#link.clock.describe(now);
     const { picture, skipped, late, waitMs } = this.#playout.take(gatewayNow, uncertaintyMs);
     this.#drop(DROP.skipped, skipped);
     this.#drop(DROP.late, late);
@@ -154,9 +154,8 @@ export class WorkerTile {
 
   report() {
     if (this.id === null) return;
-    const { ageP50Ms } = this.#stats.current();
     const via = this.#decoder?.via ?? "";
-    this.#link.send({ type: "report", stream: this.stream, ...this.#stats.report(), age_ms: ageP50Ms, via });
+    this.#link.send({ type: "report", stream: this.stream, via, ...this.#stats.report() });
   }
 
   tellStats() {
@@ -173,14 +172,10 @@ export class WorkerTile {
     this.#surface.close();
   }
 
-  get #forms() {
-    return this.#ways.map((way) => FORMS[way]);
-  }
-
   #subscription() {
     const codec = this.#listed?.codec ?? "h264";
     // Only H.264 needs a choice: all else is pictures.
-    const as = codec === "h264" ? this.#forms[0] : "frames";
+    const as = codec === "h264" ? FORMS[this.#ways[0]] : "frames";
     const message = { type: "subscribe", stream: this.stream, as };
     const width = JPEG_WIDTHS.find((each) => each >= (this.#box?.width ?? Infinity));
     if (as === "jpeg" && width !== undefined) message.max = [width, width];
@@ -239,7 +234,7 @@ export class WorkerTile {
     this.#freshness.decoded(picture.seq);
     this.#failures = 0;
     this.#drop(DROP.skipped, this.#playout.put(picture));
-    this.#turns.request(this);
+    this.#drawQueue.request(this);
   }
 
   #paint(picture, now, gatewayNow) {

@@ -11,7 +11,7 @@ const TICKS_PER_REPORT = 8;
 const DEFAULT_MAX_AGE_MS = 500; // until the gateway says
 
 /** Tiles draw one after the other, each in a task of its own: what arrives meanwhile is handled in between. */
-class Turns {
+class DrawQueue {
   #waiting = new Set();
   #channel = new MessageChannel();
 
@@ -37,9 +37,9 @@ class Turns {
   }
 }
 
-class Wall {
+class Receiver {
   #tiles = new Map(); // number -> tile
-  #turns = new Turns();
+  #drawQueue = new DrawQueue();
   #link = null;
   #options = { maxAgeMs: DEFAULT_MAX_AGE_MS };
   #wanted = {}; // the page's options
@@ -52,7 +52,6 @@ class Wall {
   handle(message) {
     const handler = {
       open: () => this.#open(message),
-      close: () => this.#close(),
       configure: () => this.#configure(message.options),
       visibility: () => this.#setVisibility(message.hidden),
       show: () => this.#show(message),
@@ -72,14 +71,8 @@ class Wall {
       onMessage: (message) => this.#received(message),
       onFrame: (buffer) => this.#frame(buffer),
     });
-    this.#link.open();
+    this.#link.connect();
     setInterval(() => this.#tick(), TICK_MS);
-  }
-
-  #close() {
-    for (const number of [...this.#tiles.keys()]) this.#remove(number);
-    this.#link?.close();
-    self.close();
   }
 
   #opened() {
@@ -133,13 +126,13 @@ class Wall {
 
   #setVisibility(hidden) {
     this.#pageHidden = hidden;
-    if (!hidden) this.#link?.hurry();
+    if (!hidden) this.#link?.connect();
     this.#update();
   }
 
   #show({ tile: number, stream, canvas }) {
     const post = (message, transferred = []) => self.postMessage({ ...message, tile: number }, transferred);
-    const around = { link: this.#link, turns: this.#turns, post };
+    const around = { link: this.#link, drawQueue: this.#drawQueue, post };
     const tile = new WorkerTile({ stream, canvas, ways: this.#ways(), options: this.#options }, around);
     this.#tiles.set(number, tile);
     tile.listed(this.#listing.get(stream) ?? null);
@@ -157,7 +150,7 @@ class Wall {
     const tile = this.#tiles.get(number);
     if (tile === undefined) return;
     this.#tiles.delete(number);
-    this.#turns.forget(tile);
+    this.#drawQueue.forget(tile);
     tile.close();
   }
 
@@ -190,5 +183,5 @@ class Wall {
   }
 }
 
-const wall = new Wall();
-self.onmessage = (event) => wall.handle(event.data);
+const receiver = new Receiver();
+self.onmessage = (event) => receiver.handle(event.data);

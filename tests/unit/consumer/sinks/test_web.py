@@ -16,6 +16,7 @@ from fanlight.common.model.frame import EncodedFrame
 from fanlight.consumer.settings import ConsumerSettings
 from fanlight.consumer.sinks import SinkContext
 from fanlight.consumer.sinks.web import WebSink
+from fanlight.consumer.wall.source import Source
 from scripts.lib.ports import free_ports
 from tests.support.timing import scaled, wait_until
 from tests.support.wall_page import WallPage, wall_page
@@ -119,6 +120,21 @@ def test_frames_that_nobody_watches_are_not_kept() -> None:
         for frame in encoded(3):
             sink.receive(frame)
         assert access.keys == 0
+
+
+def test_a_source_that_ends_late_does_not_end_the_next_one() -> None:
+    came: list[str] = []
+
+    def source(name: str) -> Source:
+        return sink.source("cam", lambda _frame, _gateway_ns: came.append(name), None)
+
+    with closing(_opened(free_ports(1)[0])) as sink:
+        earlier, later = source("earlier"), source("later")
+        earlier.start()
+        later.start()
+        earlier.stop()
+        sink.receive(encoded(1)[0])
+    assert came == ["later"]
 
 
 def test_a_port_in_use_is_one_clear_line() -> None:

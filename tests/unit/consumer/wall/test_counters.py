@@ -16,8 +16,8 @@ def report(shown: int, dropped: int, age_ms: float | None = None, stream: str = 
 def test_what_is_sent_is_counted_for_the_wall() -> None:
     wall = WallCounters()
     for page in (PageCounters(wall), PageCounters(wall)):
-        page.sent(100, 2 * MS)
-    PageCounters(wall).sent(100, None)
+        page.sent(100, 2 * MS, 0)
+    PageCounters(wall).sent(100, None, 0)
     assert (wall.frames, wall.bytes) == (3, 300)
     assert sum(wall.delays.snapshot().counts) == 2
 
@@ -26,13 +26,22 @@ def test_the_delay_of_a_page_is_a_bound_of_its_p99() -> None:
     page = PageCounters(WallCounters())
     bounds = [page.delay_p99_s]
     for _ in range(99):
-        page.sent(1, 1 * MS)
+        page.sent(1, 1 * MS, 0)
     for _ in range(2):
-        page.sent(1, 250 * MS)
+        page.sent(1, 250 * MS, 0)
         bounds.append(page.delay_p99_s)
     late = PageCounters(WallCounters())
-    late.sent(1, 2000 * MS)
+    late.sent(1, 2000 * MS, 0)
     assert [*bounds, late.delay_p99_s] == [None, 0.001, 0.3, math.inf]
+
+
+def test_the_delay_of_a_page_is_that_of_the_last_seconds() -> None:
+    page = PageCounters(WallCounters())
+    bounds = []
+    for now_s, delay_ms in ((0, 250), (10, 1), (20, 1)):
+        page.sent(1, delay_ms * MS, now_s * 1000 * MS)
+        bounds.append(page.delay_p99_s)
+    assert bounds == [0.3, 0.3, 0.001]
 
 
 def test_reports_add_up_whatever_a_page_does() -> None:

@@ -26,21 +26,22 @@ class _Fed:
     """A feed whose source the test plays. To be made on an event loop."""
 
     def __init__(self) -> None:
-        self.failures: list[FanlightError] = []
+        self.failed: list[Feed] = []
         self.feed = Feed(
             "cam",
             ScriptedSource,
             count(1),
             MAX_AGE_NS,
-            lambda _, error: self.failures.append(error),
+            self.failed.append,
             lambda call: call(),
         )
         assert isinstance(self.feed.source, ScriptedSource)
         self.source = self.feed.source
 
     def deliver(self, *frames: EncodedFrame) -> None:
+        now_ns = clock.monotonic_ns()  # at once, whatever comes between on a busy machine
         for each in frames:
-            self.feed.deliver(each, clock.wall_ns(), clock.monotonic_ns())
+            self.feed.deliver(each, clock.wall_ns(), now_ns)
 
 
 def _on_loop(test: Callable[[_Fed], Coroutine[Any, Any, None]]) -> None:
@@ -157,11 +158,28 @@ def test_so_many_sizes_are_made_at_a_time() -> None:
 def test_a_failure_reaches_all_viewers() -> None:
     async def test(fed: _Fed) -> None:
         queue = fed.feed.join(As.FRAMES, None)
-        error = BrokerRefused("no such right")
-        await asyncio.to_thread(fed.source.fail, error)
+        await asyncio.to_thread(fed.source.fail, BrokerRefused("no such right"))
         with pytest.raises(BrokerRefused, match="no such right"):
             await queue.get()
-        assert fed.failures == [error]
+        assert fed.failed == [fed.feed]
+
+    _on_loop(test)
+
+
+def test_a_loop_that_stands_still_keeps_a_bounded_number_of_frames() -> None:
+    async def test(fed: _Fed) -> None:
+        queue = fed.feed.join(As.FRAMES, None)
+        for seq in range(200):  # the loop has no turn meanwhile
+            fed.source.send(frame(seq, key=seq == 0), clock.wall_ns())
+        overrun = fed.feed.overrun
+        assert overrun >= 100
+        while (await queue.get()).frame.header.seq < 199 - overrun:
+            pass
+        fed.source.send(frame(200, key=False), clock.wall_ns())
+        fed.source.send(frame(201, key=True), clock.wall_ns())
+        resumed = await queue.get()
+        assert (resumed.frame.header.seq, resumed.discontinuity) == (201, True)
+        assert fed.feed.overrun == overrun + 1
 
     _on_loop(test)
 

@@ -32,6 +32,6 @@ def test_a_frame_of_unknown_age_is_not_passed_on() -> None:
             producer.send(packed(FRAME, frame_table("cam", seq=1), b"picture"))
             wait_until(lambda: passed, 10)
             assert [frame.header.seq for frame in passed] == [1]
-            assert subscription.stats().late == 1
+            assert subscription._counters.stats(clock.monotonic_ns()).late == 1
         finally:
             subscription.stop()

@@ -11,13 +11,13 @@ import pytest
 from fanlight.common import clock
 from fanlight.common.model.frame import Codec, EncodedFrame
 from fanlight.consumer.wall.message import As
-from fanlight.consumer.wall.track import Chain, Track
+from fanlight.consumer.wall.track import GopCache, Track
 from fanlight.consumer.wall.viewer_queue import LiveFrame, ViewerQueue
 from tests.support.timing import scaled
 from tests.unit.consumer.sinks.build import encoded
 from tests.unit.consumer.wall.build import MS, live
 
-MAX_AGE_NS = 500 * MS
+MAX_AGE_NS = 3600 * 1000 * MS
 
 
 class _Viewed:
@@ -151,22 +151,22 @@ def test_a_viewer_that_joins_begins_with_the_keyframe_before() -> None:
     assert [each.frame for each in taken if each is not None] == frames
 
 
-def test_a_chain_is_given_only_while_it_may_be_drawn() -> None:
-    chain = Chain(MAX_AGE_NS)
-    chain.add(live(1))
-    assert chain.fresh(0) == []
+def test_the_gop_is_given_only_while_it_may_be_drawn() -> None:
+    gop = GopCache(MAX_AGE_NS)
+    gop.add(live(1))
+    assert gop.fresh(0) == []
     key, later = live(10), live(11)
-    chain.add(key)
-    chain.add(later)
-    assert chain.fresh(MAX_AGE_NS) == [key, later]
-    assert chain.fresh(MAX_AGE_NS + 1) == []
+    gop.add(key)
+    gop.add(later)
+    assert gop.fresh(MAX_AGE_NS) == [key, later]
+    assert gop.fresh(MAX_AGE_NS + 1) == []
 
 
-def test_a_chain_is_bounded() -> None:
-    chain = Chain(MAX_AGE_NS)
-    chain.add(live(0))
+def test_the_gop_is_bounded() -> None:
+    gop = GopCache(MAX_AGE_NS)
+    gop.add(live(0))
     for seq in range(1, 7):
-        chain.add(live(seq, size_bytes=100_000))
-    assert chain.fresh(0) == []
-    chain.add(live(10, size_bytes=1_000_000))
-    assert len(chain.fresh(0)) == 1
+        gop.add(live(seq, size_bytes=100_000))
+    assert gop.fresh(0) == []
+    gop.add(live(10, size_bytes=1_000_000))
+    assert len(gop.fresh(0)) == 1

@@ -38,10 +38,11 @@ test("a picture stands still after a second, or three intervals of a slower sour
 test("a report has the totals since the subscription", () => {
   const stats = new TileStats();
   stats.drew(PICTURE, 40, 1040, 2, 0);
-  assert.deepEqual(stats.report(), { shown: 1, dropped: 0 });
   stats.drop("late", 2);
-  assert.deepEqual(stats.report(), { shown: 1, dropped: 2 });
-  stats.subscribed();
-  stats.drop("late");
-  assert.deepEqual(stats.report(), { shown: 0, dropped: 1 });
+  assert.deepEqual(stats.report(), { shown: 1, dropped: 2, age_ms: 42 });
+  stats.subscribe();
+  assert.deepEqual(stats.report(), { shown: 0, dropped: 0, age_ms: 42 });
+  stats.drew(PICTURE, 60, 1060, 2, 0);
+  stats.drop("skipped");
+  assert.deepEqual(stats.report(), { shown: 1, dropped: 1, age_ms: 62 });
 });
