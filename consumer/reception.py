@@ -150,9 +150,11 @@ class Reception:
         """Ask the producer for a keyframe. Thread-safe."""
         self._receiver.request_key(Reason.GAP)
 
-    def producer_ns(self) -> int:
-        """The current time of the producer's wall clock. Thread-safe."""
-        return self._receiver.clock.now_ns()
+    def age_ns(self, capture_ns: int) -> int | None:
+        """The age of what was captured then, or None while it is not known. Thread-safe."""
+        producer = self._receiver.clock
+        age_ns = producer.now_ns() - capture_ns
+        return age_ns if producer.plausible(age_ns) else None
 
     def yield_to_viewers(self) -> None:
         """Call it as soon as a frame is shown: see `Delivery`."""

@@ -21,8 +21,8 @@ class StreamAccess(Protocol):
         """Ask the producer for a keyframe."""
         ...
 
-    def producer_ns(self) -> int:
-        """The current time of the producer's clock (Unix), as `capture_ns` is."""
+    def age_ns(self, capture_ns: int) -> int | None:
+        """The age of a frame captured then; None while it is not known, as after a step of a clock."""
         ...
 
 

@@ -48,6 +48,8 @@ class WebSink(Sink):
         self._announced: tuple[object, ...] = ()
         # A source may end after the next one has begun.
         self._callbacks: set[OnFrame] = set()
+        # A frame was left out since its age was not known.
+        self._awaiting_key = False
         self._failure: Exception | None = None
         self._listening = threading.Event()
         self.port = 0
@@ -67,9 +69,18 @@ class WebSink(Sink):
             self._announced = described
             self._call(lambda streams: streams.announced((_announcement(header),)))
         access = self._context.stream_access
+        if not self._callbacks or (self._awaiting_key and not header.key):
+            return
+        age_ns: int | None = clock.wall_ns() - header.capture_ns
+        if access is not None:
+            age_ns = access.age_ns(header.capture_ns)
+            if age_ns is None:
+                access.request_key()
+        self._awaiting_key = age_ns is None
+        if age_ns is None:
+            return
         for on_frame in tuple(self._callbacks):
-            ahead_ns = 0 if access is None else access.producer_ns() - clock.wall_ns()
-            on_frame(frame, header.capture_ns - ahead_ns)
+            on_frame(frame, clock.wall_ns() - age_ns)
 
     def source(self, _stream: str, on_frame: OnFrame, _on_failed: object) -> Source:
         """The source of its one stream. Thread-safe."""

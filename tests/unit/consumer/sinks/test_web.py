@@ -31,12 +31,14 @@ class _Access:
 
     def __init__(self) -> None:
         self.keys = 0
+        self.ahead_ns = AHEAD_NS
 
     def request_key(self) -> None:
         self.keys += 1
 
-    def producer_ns(self) -> int:
-        return clock.wall_ns() + AHEAD_NS
+    def age_ns(self, capture_ns: int) -> int | None:
+        age_ns = clock.wall_ns() + self.ahead_ns - capture_ns
+        return age_ns if age_ns > -AHEAD_NS // 2 else None
 
 
 def _opened(port: int, access: _Access | None = None, **settings: Any) -> WebSink:
@@ -76,6 +78,26 @@ def test_it_serves_the_frames_of_its_consumer() -> None:
         assert (first.body, second.body) == (key.body, delta.body)
         behind_us = first.capture_us - first.gateway_us
         assert abs(behind_us * 1000 - AHEAD_NS) < 1_000_000_000  # by the clock of this machine
+
+    _with_page(test)
+
+
+def test_frames_of_unknown_age_are_left_out_up_to_a_keyframe() -> None:
+    async def test(sink: WebSink, page: WallPage, access: _Access) -> None:
+        key, delta = map(_captured_now, encoded(2))
+        sink.receive(key)
+        await page.text("streams", lambda message: bool(message["streams"]))
+        await page.say("subscribe", stream="cam")
+        await asyncio.to_thread(wait_until, lambda: access.keys, 10)
+        asked = access.keys
+        access.ahead_ns = 0  # its clock was set forward, and it has not said so yet
+        sink.receive(key)
+        assert access.keys > asked
+        access.ahead_ns = AHEAD_NS
+        sink.receive(delta)
+        later = EncodedFrame(key.header._replace(seq=2, capture_ns=clock.wall_ns() + AHEAD_NS), key.body)
+        sink.receive(later)
+        assert (await page.frame()).seq == 2
 
     _with_page(test)
 
