@@ -5,7 +5,7 @@ import { MseVideo } from "./mse.js";
 const HISTORY = 600;
 
 /** One stream on one canvas. Events: "picture", "stats", "still", "live". */
-export class Tile extends EventTarget {
+class Tile extends EventTarget {
   constructor(engine, number, stream, canvas) {
     super();
     this.stream = stream;
