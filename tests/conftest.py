@@ -34,13 +34,6 @@ _CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "docker: needs a Docker engine with Compose, and port 5672")
     config.addinivalue_line("markers", "brokerless: does without the shared broker: once is enough")
-    config.addinivalue_line("markers", "private: has a node of its own (set here, by the fixture)")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if "private_node" in getattr(item, "fixturenames", ()):
-            item.add_marker("private")
 
 
 @pytest.hookimpl(wrapper=True)

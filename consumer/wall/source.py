@@ -13,7 +13,7 @@ from fanlight.consumer.playout import ReceivedFrame
 from fanlight.consumer.producer_clock import ProducerClock
 from fanlight.consumer.receiver import Receiver
 from fanlight.consumer.settings import ConsumerSettings
-from fanlight.consumer.stats import ConsumerCounters, ConsumerStats, Presented
+from fanlight.consumer.stats import ConsumerCounters, ConsumerStats, Outcome, Presented
 from fanlight.consumer.wall.settings import WallSettings
 
 _STOP_S = 1.0
@@ -101,9 +101,12 @@ class Subscription:
         return why_none(self._counters.stats(clock.monotonic_ns()))
 
     def push(self, frame: ReceivedFrame) -> bool:
-        """See `consumer.receiver.Received`: passes every frame on."""
+        """See `consumer.receiver.Received`: passes every frame on whose age is known."""
         header, received_ns, now_ns = frame.header, frame.received_ns, clock.monotonic_ns()
         captured_ns = header.capture_ns - self._clock.offset_ns()
+        if not self._clock.plausible(now_ns - captured_ns):
+            self._counters.dropped(header, received_ns, Outcome.LATE)
+            return False
         wall_ns = clock.wall_ns()
         self._counters.presented.append(
             Presented(header, received_ns, wall_ns, now_ns - captured_ns, None, now_ns, shared=False)

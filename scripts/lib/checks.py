@@ -50,11 +50,13 @@ _ONCE_NAMES = (
     "programs_threads",
 )
 _ONCE = tuple(f"--ignore=tests/integration/test_{name}.py" for name in _ONCE_NAMES)
+# A suite of its own, with those in a browser.
+_WALL = tuple(str(file) for file in sorted((CHECKOUT / "tests" / "integration").glob("test_wall*.py")))
+_NOT_WALL = tuple(f"--ignore={file}" for file in _WALL)
 _SOAK = ("scripts/soak.py", "--minutes", "3", "--seed", "6", "--fps", "20")
 _NOT_DOCKER = ("-m", "not docker")
+_BROKERLESS = ("-m", "brokerless", *_NOT_WALL)
 _BROKER = ("-m", "not docker and not brokerless")
-# With the node of the test's own, which is of the installed version, it would be the same test again.
-_RABBITMQ_4 = ("-m", "not docker and not brokerless and not private", *_ONCE)
 _Job = tuple[str, Callable[[], object]]
 _KEPT_VARIABLES = ("FANLIGHT_TEST_", "FANLIGHT_RABBITMQ")
 
@@ -135,13 +137,13 @@ class Checks:
         """
         others = [f"--ignore={file}" for file in _NETWORK]
         return [
-            self._suite("integration", "tests/integration", *_BROKER, url=url),
-            self._suite("integration without a broker", "tests/integration", "-m", "brokerless", url=url),
+            self._suite("integration", "tests/integration", *_BROKER, *_NOT_WALL, url=url),
+            self._suite("integration without a broker", "tests/integration", *_BROKERLESS, url=url),
             ("docker compose, and integration on RabbitMQ 4", self._docker),
             (", ".join(name for name, _ in busy), lambda: [job() for _, job in busy]),
             self._suite("faults of brokers, clocks, disks", "tests/fault", *_NOT_DOCKER, *others, url=url),
             self._suite("e2e", "tests/e2e", *_NOT_DOCKER, f"--ignore={_BENCH}", url=url),
-            self._suite("browser", "tests/browser", url=url),
+            self._suite("wall", "tests/browser", *_WALL, url=url),
             # Arguments for pytest narrow what is run.
             *([] if self._arguments else [("soak of 3 minutes", self._soak)]),
             self._suite("faults of networks, nodes, sources", *_NETWORK, url=url),
@@ -195,7 +197,9 @@ class Checks:
             with self.steps.step(name):
                 url = broker.up(instance, show, only=broker_docker.NAME).url
             if url:
-                self._pytest("integration on RabbitMQ 4", "tests/integration", *_RABBITMQ_4, url=url)
+                self._pytest(
+                    "integration on RabbitMQ 4", "tests/integration", *_BROKER, *_ONCE, *_NOT_WALL, url=url
+                )
         finally:
             broker.down(instance)
 

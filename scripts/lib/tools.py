@@ -27,6 +27,7 @@ _PROGRAMS = {
     "npm": "npm",
     "chromium": "chromium",
     "chromedriver": "chromium-driver",
+    "firefox-esr": "firefox-esr",
     "mpv": "mpv",
     "cvlc": "vlc-bin vlc-plugin-base",
     "gst-launch-1.0": "gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good"

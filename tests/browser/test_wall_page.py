@@ -91,6 +91,16 @@ def test_each_tile_says_its_name_and_its_age(browser: Browser, wall: ScriptedWal
     )
 
 
+def test_a_page_that_shows_pictures_requests_nothing_more(browser: Browser, wall: ScriptedWall) -> None:
+    wall.announce({"cam": (640, 360)})
+    show(browser, wall)
+    browser.run("performance.clearResourceTimings()")
+    browser.run("window.told = 0")
+    browser.run("fanlight.tiles.get('cam').addEventListener('stats', () => window.told++)")
+    browser.wait("window.told >= 3")
+    assert browser.run("return performance.getEntriesByType('resource').map(each => each.name)") == []
+
+
 def test_the_bar_leaves_when_nobody_moves_and_comes_back(browser: Browser, wall: ScriptedWall) -> None:
     wall.announce({"cam": (640, 360)})
     browser.resize(1280, 720)

@@ -120,12 +120,15 @@ def test_the_age_is_that_by_the_producers_clock(browser: Browser, port: int) -> 
     assert times == sorted(set(times))
 
 
-@pytest.mark.parametrize(("host", "way"), [("127.0.0.1", "webcodecs"), (HOST, "mse")])
+@pytest.mark.parametrize(
+    ("host", "query", "way"),
+    [("127.0.0.1", "", "webcodecs"), (HOST, "", "mse"), (HOST, "via=webcodecs", "mse")],
+)
 def test_the_way_is_chosen_by_what_the_browser_has(
-    host: str, way: str, browser: Browser, port: int
+    host: str, query: str, way: str, browser: Browser, port: int
 ) -> None:
     page = Page(browser, NAMES["h264"])
-    page.open(port, host=host)
+    page.open(port, query, host=host)
     # Browsers have no WebCodecs at plain http, unless it is this machine by its loopback address.
     assert browser.run("return isSecureContext") is (way == "webcodecs")
     assert page.stats["via"] == way

@@ -64,7 +64,7 @@ def test_the_lowest_versions_that_are_allowed_work(tmp_path: Path, broker_url: s
     ).stdout.strip()  # fmt: skip
     Path(where, "tools.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
     done = subprocess.run(
-        [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not brokerless", *TESTS],
+        [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT), "FANLIGHT_TEST_URL": broker_url},
         capture_output=True,

@@ -5,9 +5,12 @@ const MOST_SAMPLES = 16;
 const DRIFT_MS_PER_S = 0.05;
 // What the resolution of timers in browsers may add.
 const RESOLUTION_MS = 2;
+// The page's clock stands still while the computer sleeps; the wall clock shows for how long it did.
+const ASLEEP_MS = 250;
 
 export class GatewayClock {
   #samples = [];
+  #aheadMs = null; // the wall clock, of the page's
 
   /** @param {number} sentMs,nowMs by the page's clock; @param {number} gatewayMs the gateway's answer */
   observe(sentMs, gatewayMs, nowMs) {
@@ -37,6 +40,15 @@ export class GatewayClock {
   describe(nowMs) {
     const best = this.#best(nowMs);
     return best === null ? null : { offsetMs: best.offsetMs, uncertaintyMs: error(best, nowMs) };
+  }
+
+  /** True after sleep, or if the wall clock was set: the time is unknown then. */
+  slept(wallMs, nowMs) {
+    const [before, aheadMs] = [this.#aheadMs ?? wallMs - nowMs, wallMs - nowMs];
+    this.#aheadMs = aheadMs;
+    if (Math.abs(aheadMs - before) <= ASLEEP_MS) return false;
+    this.reset();
+    return true;
   }
 
   reset() {

@@ -25,12 +25,12 @@ export function iconButton(icon, label, onClick) {
 }
 
 export function setIcon(button, icon, label) {
-  button.querySelector("use").setAttribute("href", `/static/icons.svg#${icon}`);
+  setText(button.querySelector("use"), "href", `/static/icons.svg#${icon}`);
   setText(button, "aria-label", label);
-  button.title = label;
+  setText(button, "title", label);
 }
 
-/** Written only where it changes: an element that is written is laid out again. */
+/** Written only where it changes: an element that is written is laid out again, an icon fetched. */
 export function setText(node, attribute, text) {
   if (attribute === null) {
     if (node.textContent !== text) node.textContent = text;

@@ -1,6 +1,7 @@
 /** The page's side of the wall: connects, and shows streams on canvases. All the work is the worker's. */
 
 import { MseVideo } from "./mse.js";
+import { WebCodecsDecoder } from "./webcodecs.js";
 
 const HISTORY = 600;
 
@@ -118,12 +119,17 @@ export class Engine extends EventTarget {
    * @param {string} settings.url of the WebSocket
    * @param {?number} settings.maxAgeMs older pictures are not drawn; null for what the gateway says
    * @param {"latest"|"sync"} settings.playout with `delayMs`, of `sync`
-   * @param {?string} settings.via "webcodecs", "mse" or "mjpeg"; null for the best that works
+   * @param {?string} settings.via "webcodecs", "mse" or "mjpeg"; the best that works if this one does not, or null
    */
   constructor({ url, maxAgeMs = null, playout = "latest", delayMs = 150, via = null }) {
     super();
     this.#url = url;
     this.#options = { maxAgeMs, playout, delayMs, via, mse: MseVideo.supported };
+  }
+
+  /** Whether this browser has this way, at this address: WebCodecs exists over HTTPS and on localhost only. */
+  static supports(via) {
+    return { webcodecs: WebCodecsDecoder.supported, mse: MseVideo.supported, mjpeg: true }[via] ?? false;
   }
 
   connected = false;

@@ -46,6 +46,12 @@ export class Link {
     if (this.connected) this.#socket.send(JSON.stringify(message));
   }
 
+  /** The gateway's time in ms; null while it is not known. */
+  gatewayNow(nowMs) {
+    if (this.clock.slept(Date.now(), nowMs)) this.#askTime();
+    return this.clock.now(nowMs);
+  }
+
   /** Connect now, and not only after a wait: at the start, or when somebody looks again. */
   connect() {
     if (this.#socket === null) this.#connect();

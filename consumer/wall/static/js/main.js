@@ -150,6 +150,9 @@ window.fanlight = {
     return wall.handles;
   },
 };
+if (view.via !== null && !Engine.supports(view.via)) {
+  problems.push(`via=${view.via}: this browser does not have it here`);
+}
 if (problems.length) say(`Left out of the address: ${problems.join("; ")}`);
 wake();
 stayOn();

@@ -16,8 +16,8 @@ export class Playout {
     this.maxAgeMs = maxAgeMs;
   }
 
-  #waiting = []; // by capture time
-  #drawnMs = -Infinity;
+  #waiting = []; // by seq: capture times step back where the gateway's clock is set
+  #drawnSeq = -1;
 
   /** How long a frame stays encoded; 0 to decode it now. */
   decodeInMs(gatewayMs, nowMs) {
@@ -26,7 +26,7 @@ export class Playout {
 
   /** @returns {Array} pictures that will not be drawn since there are newer ones, or too many */
   put(picture) {
-    if (picture.gatewayMs <= this.#drawnMs) return [picture];
+    if (picture.seq <= this.#drawnSeq) return [picture];
     if (this.delayMs === null) {
       const skipped = this.#waiting;
       this.#waiting = [picture];
@@ -34,7 +34,7 @@ export class Playout {
     }
     if (this.#waiting.length >= MOST_DECODED) return [picture];
     this.#waiting.push(picture);
-    this.#waiting.sort((a, b) => a.gatewayMs - b.gatewayMs);
+    this.#waiting.sort((a, b) => a.seq - b.seq);
     return [];
   }
 
@@ -52,7 +52,7 @@ export class Playout {
       late.push(picture);
       picture = null;
     }
-    if (picture !== null) this.#drawnMs = picture.gatewayMs;
+    if (picture !== null) this.#drawnSeq = picture.seq;
     const next = this.#waiting[0];
     const waitMs = next === undefined ? null : Math.max(0, next.gatewayMs + this.delayMs - nowMs);
     return { picture, skipped, late, waitMs };
@@ -62,7 +62,7 @@ export class Playout {
   reset() {
     const waiting = this.#waiting;
     this.#waiting = [];
-    this.#drawnMs = -Infinity;
+    this.#drawnSeq = -1;
     return waiting;
   }
 

@@ -1,4 +1,4 @@
-/** What a tile tells about itself. Pure: times are arguments, by the gateway's clock. */
+/** What a tile tells about itself. Pure: times are arguments. */
 
 const KEPT = 100; // for the median
 const STILL_MS = 1000;
@@ -11,6 +11,7 @@ export class TileStats {
   #before = { shown: 0, dropped: 0 };
   #bytesSinceMs = null;
   #still = false;
+  #drawnMs = 0;
   shown = 0;
   dropped = {};
   last = null;
@@ -25,10 +26,14 @@ export class TileStats {
     if (count > 0) this.dropped[reason] = (this.dropped[reason] ?? 0) + count;
   }
 
-  /** A picture was drawn; `ageMs` is that at the decision to draw, which took `drawMs` more. */
-  drew({ seq, captureUs, width, height }, ageMs, shownMs, drawMs) {
+  /**
+   * A picture was drawn; `ageMs` is that at the decision to draw, which took `drawMs` more.
+   * @param {number} shownMs by the gateway's clock; @param {number} nowMs the same by the page's, which is never set
+   */
+  drew({ seq, captureUs, width, height }, ageMs, shownMs, drawMs, nowMs) {
     this.shown += 1;
     this.drawMs = drawMs;
+    this.#drawnMs = nowMs;
     this.last = { seq, captureUs, width, height, ageMs, shownMs };
     this.#ages.push(ageMs + drawMs);
     if (this.#ages.length > KEPT) this.#ages.shift();
@@ -37,7 +42,7 @@ export class TileStats {
 
   /** "still", "live" or null: whether the picture has begun to stand still, or to move again. */
   change(nowMs) {
-    const still = this.last !== null && nowMs - this.last.shownMs > this.#stillAfterMs();
+    const still = this.last !== null && nowMs - this.#drawnMs > this.#stillAfterMs();
     if (still === this.#still) return null;
     this.#still = still;
     return still ? "still" : "live";

@@ -136,10 +136,9 @@ export class WorkerTile {
   draw() {
     clearTimeout(this.#drawTimer);
     const now = pageNow();
-    const { clock } = this.#link;
-    const gatewayNow = clock.now(now);
+    const gatewayNow = this.#link.gatewayNow(now);
     if (gatewayNow === null) return;
-    const { uncertaintyMs } = clock.describe(now);
+    const { uncertaintyMs } = this.#link.clock.describe(now);
     const { picture, skipped, late, waitMs } = this.#playout.take(gatewayNow, uncertaintyMs);
     this.#drop(DROP.skipped, skipped);
     this.#drop(DROP.late, late);
@@ -149,8 +148,7 @@ export class WorkerTile {
 
   /** A few times a second: does the picture stand still? */
   tick() {
-    const gatewayNow = this.#link.clock.now(pageNow()) ?? pageNow();
-    const change = this.#stats.change(gatewayNow);
+    const change = this.#stats.change(pageNow());
     if (change !== null) this.#tell(change);
   }
 
@@ -211,7 +209,7 @@ export class WorkerTile {
     clearTimeout(this.#timer);
     while (this.#held.length > 0) {
       const [frame] = this.#held;
-      const gatewayNow = this.#link.clock.now(pageNow());
+      const gatewayNow = this.#link.gatewayNow(pageNow());
       // A video has to play to have pictures: it is not held back.
       const held = frame.kind !== KIND.mp4Fragment && gatewayNow !== null && this.#held.length <= MOST_HELD;
       const waitMs = held ? this.#playout.decodeInMs(frame.gatewayMs, gatewayNow) : 0;
@@ -241,9 +239,9 @@ export class WorkerTile {
 
   #paint(picture, now, gatewayNow) {
     const changed = this.#surface.draw(picture);
-    this.#stats.drew(picture, gatewayNow - picture.gatewayMs, gatewayNow, pageNow() - now);
+    this.#stats.drew(picture, gatewayNow - picture.gatewayMs, gatewayNow, pageNow() - now, now);
     if (changed) this.#tell("picture");
-    if (this.#stats.change(gatewayNow) === "live") this.#tell("live");
+    if (this.#stats.change(now) === "live") this.#tell("live");
   }
 
   #failed(error) {

@@ -165,9 +165,8 @@ class Receiver {
 
   #ways() {
     const { via, mse } = this.#options;
-    if (via) return [via];
     const possible = { webcodecs: WebCodecsDecoder.supported, mse, mjpeg: true };
-    return Object.keys(possible).filter((way) => possible[way]);
+    return possible[via] ? [via] : Object.keys(possible).filter((way) => possible[way]);
   }
 
   #update() {

@@ -52,3 +52,14 @@ test("answers that make no sense are ignored", () => {
   clock.observe(1, Number.NaN, 2);
   assert.equal(clock.now(1), null);
 });
+
+test("after sleep the time is unknown until the next exchange", () => {
+  const clock = new GatewayClock();
+  exchange(clock, 0, 1, 1);
+  assert.equal(clock.slept(50_000, 10), false);
+  assert.equal(clock.slept(51_000, 1010), false);
+  assert.equal(clock.now(1010), 1010 + OFFSET_MS);
+  assert.equal(clock.slept(3_651_000, 1010), true);
+  assert.equal(clock.now(1010), null);
+  assert.equal(clock.slept(3_651_001, 1011), false);
+});

@@ -3,7 +3,7 @@ import test from "node:test";
 
 import { Playout } from "../../../../../consumer/wall/static/js/playout.js";
 
-const picture = (gatewayMs) => ({ gatewayMs });
+const picture = (gatewayMs, seq = gatewayMs) => ({ gatewayMs, seq });
 const times = (pictures) => pictures.map((each) => each.gatewayMs);
 
 test("latest draws at once, and the newest only", () => {
@@ -36,6 +36,16 @@ test("nothing is drawn out of order", () => {
   playout.take(1040);
   assert.deepEqual(times(playout.put(picture(1000))), [1000]);
   assert.deepEqual(times(playout.put(picture(1033))), [1033]);
+});
+
+test("where the gateway's clock is set back, the next pictures are drawn as before", () => {
+  for (const delayMs of [null, 150]) {
+    const playout = new Playout({ delayMs, maxAgeMs: 500 });
+    playout.put(picture(7_200_000, 5));
+    assert.equal(playout.take(7_200_200).picture?.seq, 5);
+    assert.deepEqual(playout.put(picture(1000, 6)), []);
+    assert.equal(playout.take(1200).picture?.seq, 6);
+  }
 });
 
 test("sync draws each picture so long after its capture", () => {

@@ -7,7 +7,7 @@ const PICTURE = { seq: 5, captureUs: 1_000_000, width: 640, height: 360 };
 
 test("what was drawn is counted, with its age", () => {
   const stats = new TileStats();
-  stats.drew(PICTURE, 40, 1040, 2);
+  stats.drew(PICTURE, 40, 1040, 2, 0);
   stats.drop("late");
   stats.drop("skipped", 3);
   stats.received(5000);
@@ -19,17 +19,17 @@ test("what was drawn is counted, with its age", () => {
   assert.deepEqual(stats.take(3000).history, []);
 });
 
-test("a picture stands still after a second, or three intervals of a slower source", () => {
+test("a picture stands still after a second, or three intervals of a slower source, by a clock that is never set", () => {
   for (const [fps, stillMs] of [[30, 1000], [1, 3000]]) {
     const stats = new TileStats();
     stats.fps = fps;
     assert.equal(stats.change(0), null);
-    stats.drew(PICTURE, 40, 10_000, 2);
+    stats.drew(PICTURE, 40, 7_200_000, 2, 10_000);
     assert.equal(stats.change(10_000 + stillMs), null);
     assert.equal(stats.change(10_001 + stillMs), "still");
     assert.equal(stats.change(10_002 + stillMs), null);
-    assert.deepEqual([stats.current().live, stats.current().stillSinceMs], [false, 10_000]);
-    stats.drew(PICTURE, 40, 20_000, 2);
+    assert.deepEqual([stats.current().live, stats.current().stillSinceMs], [false, 7_200_000]);
+    stats.drew(PICTURE, 40, 3_600_000, 2, 20_000);
     assert.equal(stats.change(20_000), "live");
     assert.deepEqual([stats.current().live, stats.current().stillSinceMs], [true, null]);
   }
@@ -37,12 +37,12 @@ test("a picture stands still after a second, or three intervals of a slower sour
 
 test("a report has the totals since the subscription", () => {
   const stats = new TileStats();
-  stats.drew(PICTURE, 40, 1040, 2);
+  stats.drew(PICTURE, 40, 1040, 2, 0);
   stats.drop("late", 2);
   assert.deepEqual(stats.report(), { shown: 1, dropped: 2, age_ms: 42 });
   stats.subscribe();
   assert.deepEqual(stats.report(), { shown: 0, dropped: 0, age_ms: 42 });
-  stats.drew(PICTURE, 60, 1060, 2);
+  stats.drew(PICTURE, 60, 1060, 2, 0);
   stats.drop("skipped");
   assert.deepEqual(stats.report(), { shown: 1, dropped: 1, age_ms: 62 });
 });
