@@ -31,7 +31,7 @@ _RAW_CRF: Final = 18
 # keyframes make the file seekable, but with intra-only codecs each frame would become a fragment.
 _MATROSKA: Final = {"cluster_time_limit": "1", "flush_packets": "1"}
 _MP4: Final = {"frag_duration": "250000", "flush_packets": "1"}
-_MP4_FLAGS: Final = "empty_moov+default_base_moof"
+MP4_FLAGS: Final = "empty_moov+default_base_moof"
 
 MIN_STEP_NS: Final = 1_000_000
 """Matroska counts in milliseconds: two frames must not fall into one."""
@@ -110,7 +110,7 @@ class Muxer:
         inter_coded = _TRACKS[header.codec] == "h264"
         options = _MATROSKA
         if suffix == ".mp4":
-            options = {**_MP4, "movflags": _MP4_FLAGS + ("+frag_keyframe" if inter_coded else "")}
+            options = {**_MP4, "movflags": MP4_FLAGS + ("+frag_keyframe" if inter_coded else "")}
         self._container = av.open(file, "w", format=FORMATS[suffix], options=options)
         self._stream = add_track(self._container, header)
         # MP4 keeps `creation_time` in seconds; `date` is a text.

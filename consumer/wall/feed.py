@@ -11,7 +11,7 @@ from fanlight.common import clock
 from fanlight.common.model.errors import FanlightError
 from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader
 from fanlight.common.model.freshness import ANSWERED_INTERVAL_NS, KEYFRAME_REQUEST_INTERVAL_NS
-from fanlight.consumer.wall.message import As
+from fanlight.consumer.wall.message import Form
 from fanlight.consumer.wall.source import OnFrame, Source
 from fanlight.consumer.wall.track import GopCache, Post, Track
 from fanlight.consumer.wall.viewer_queue import LiveFrame, ViewerQueue
@@ -70,7 +70,7 @@ class Feed:
         self._max_age_ns = max_age_ns
         self._on_failed = on_failed
         self._in_background = in_background
-        self._tracks: dict[tuple[As, tuple[int, int] | None], Track] = {}
+        self._tracks: dict[tuple[Form, tuple[int, int] | None], Track] = {}
         self._gop = GopCache(max_age_ns)
         self._last: FrameHeader | None = None
         self._last_ns = 0
@@ -90,7 +90,7 @@ class Feed:
         return [queue for track in self._tracks.values() for queue in track.queues]
 
     def join(
-        self, form: As, max_size: tuple[int, int] | None, on_ready: Callable[[], None] | None = None
+        self, form: Form, max_size: tuple[int, int] | None, on_ready: Callable[[], None] | None = None
     ) -> ViewerQueue:
         """Add a viewer.
 

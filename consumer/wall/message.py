@@ -37,7 +37,7 @@ class Kind(IntEnum):
     MP4_FRAGMENT = 4
 
 
-class As(StrEnum):
+class Form(StrEnum):
     """The form in which a page wants a stream."""
 
     FRAMES = "frames"
@@ -70,7 +70,7 @@ def binary(
 @dataclass(frozen=True, slots=True)
 class Subscribe:
     stream: str
-    form: As
+    form: Form
     max_size: tuple[int, int] | None
 
 
@@ -150,11 +150,11 @@ def _stream(values: Mapping[str, Any]) -> str:
     return stream
 
 
-def _form(values: Mapping[str, Any]) -> As:
+def _form(values: Mapping[str, Any]) -> Form:
     try:
-        return As(values.get("as", As.FRAMES))
+        return Form(values.get("as", Form.FRAMES))
     except ValueError:
-        raise WireFormatError("as", values["as"], ", ".join(As)) from None
+        raise WireFormatError("as", values["as"], ", ".join(Form)) from None
 
 
 def _max_size(values: Mapping[str, Any]) -> tuple[int, int] | None:
@@ -190,7 +190,7 @@ class Description:
     """
 
     stream: str
-    form: As
+    form: Form
     number: int
     codec: str
     width: int

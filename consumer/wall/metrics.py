@@ -49,7 +49,7 @@ def add_wall_metrics(metrics: MetricSet, streams: Streams) -> None:
     metrics.histogram(
         "delay_seconds", "From the arrival of a frame to its way to a page.", counters.delays.snapshot()
     )
-    delays_s = [page.delay_p99_s for page in pages if page.delay_p99_s is not None]
+    delays_s = [delay_s for page in pages if (delay_s := page.delay_p99_s) is not None]
     metrics.gauge("worst_delay_seconds", "Its p99 for the slowest page.", max(delays_s, default=None))
     metrics.counters("page_frames_total", "What pages did with frames.", "outcome", {
         "shown": counters.shown, "dropped": counters.dropped
@@ -60,7 +60,7 @@ def add_wall_metrics(metrics: MetricSet, streams: Streams) -> None:
         "reason",
         {reason: counters.refused[reason] for reason in Refused},
     )
-    ages_s = [page.age_s for page in pages if page.age_s is not None]
+    ages_s = [age_s for page in pages if (age_s := page.age_s) is not None]
     metrics.gauge("page_age_seconds", "The largest age that a page reports.", max(ages_s, default=None))
 
 

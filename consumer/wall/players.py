@@ -19,10 +19,11 @@ from fanlight.common.model import units
 from fanlight.common.model.errors import DecodeError, FanlightError, StreamEnded
 from fanlight.common.model.frame import STREAM_NAME, Codec, EncodedFrame
 from fanlight.consumer.sinks.transport_stream import TransportStream
+from fanlight.consumer.wall.message import Form
 from fanlight.consumer.wall.remux import Fragmenter
 from fanlight.consumer.wall.socket_buffers import limit_buffers
 from fanlight.consumer.wall.stall import StallTimer
-from fanlight.consumer.wall.streams import Form, Streams
+from fanlight.consumer.wall.streams import Streams
 from fanlight.consumer.wall.viewer_queue import LiveFrame, ViewerQueue
 
 _LOG: Final = logging.getLogger(__name__)

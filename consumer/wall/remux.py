@@ -14,7 +14,7 @@ import av
 from fanlight.common.model.errors import DecodeError
 from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader
 from fanlight.common.model.reasons import reason
-from fanlight.consumer.sinks.muxer import TIME_BASE, Timeline, Written, add_track, ticks
+from fanlight.consumer.sinks.muxer import MP4_FLAGS, TIME_BASE, Timeline, Written, add_track, ticks
 
 TIMESCALE: Final = TIME_BASE.denominator
 """Ticks per second of all timestamps."""
@@ -42,7 +42,6 @@ _OTHER_SAMPLE: Final = 0x01010000
 # duration that the next frame shortens is harmless, so that it covers a camera that skips some frames.
 _MSE_DURATION_FRAMES: Final = 2
 _MAX_DURATION_NS: Final = 10_000_000_000
-_MOV_FLAGS: Final = "empty_moov+default_base_moof"
 
 
 class Fragmenter:
@@ -156,7 +155,7 @@ def _shape(header: FrameHeader) -> tuple[Codec, int, int]:
 
 def _initialization(header: FrameHeader, begin: bytes) -> bytes:
     written = Written()
-    with av.open(written, "w", format="mp4", options={"movflags": _MOV_FLAGS}) as container:
+    with av.open(written, "w", format="mp4", options={"movflags": MP4_FLAGS}) as container:
         packet = av.Packet(begin)
         packet.stream, packet.time_base = add_track(container, header), TIME_BASE
         packet.pts = packet.dts = 0

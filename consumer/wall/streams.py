@@ -14,15 +14,13 @@ from fanlight.common.model.announcement import Announcement
 from fanlight.common.model.errors import StreamEnded
 from fanlight.consumer.wall.counters import PageCounters, WallCounters
 from fanlight.consumer.wall.feed import Feed, MakeSource, State
-from fanlight.consumer.wall.message import As
+from fanlight.consumer.wall.message import Form
 from fanlight.consumer.wall.settings import WallSettings
 from fanlight.consumer.wall.viewer_queue import ViewerQueue
 
 # A stream is received for this long after its last viewer has gone: hidden tabs return at once.
 GRACE_S: Final = 5.0
 _CHECK_S: Final = 0.5
-
-Form = As
 
 
 class Watcher(Protocol):
@@ -83,7 +81,7 @@ class Streams:
     def join(
         self,
         stream: str,
-        form: Form = As.FRAMES,
+        form: Form = Form.FRAMES,
         max_size: tuple[int, int] | None = None,
         on_ready: Callable[[], None] | None = None,
     ) -> ViewerQueue:
@@ -111,7 +109,7 @@ class Streams:
             feed.source.start()
         elif (leaving := self._leaving.pop(stream, None)) is not None:
             leaving.cancel()
-        queue = feed.join(form, max_size if form is As.JPEG else None, on_ready)
+        queue = feed.join(form, max_size if form is Form.JPEG else None, on_ready)
         self._owners[queue] = feed
         return queue
 

@@ -11,7 +11,7 @@ from fanlight.common.limited_log import LimitedLog
 from fanlight.common.model.errors import DecodeError
 from fanlight.common.model.frame import Codec, EncodedFrame
 from fanlight.common.runtime.slot import NewestSlot
-from fanlight.consumer.wall.message import As, Description
+from fanlight.consumer.wall.message import Description, Form
 from fanlight.consumer.wall.remux import Fragmenter
 from fanlight.consumer.wall.transcode import Transcoder, fitted
 from fanlight.consumer.wall.viewer_queue import LiveFrame, ViewerQueue
@@ -43,7 +43,7 @@ class Track:
     def __init__(
         self,
         stream: str,
-        form: As,
+        form: Form,
         max_size: tuple[int, int] | None,
         number: int,
         *,
@@ -81,7 +81,7 @@ class Track:
             if self._transcoder is None:
                 self._transcoder = Transcoder(
                     self._stream,
-                    None if self._form is not As.JPEG else self._max_size,
+                    None if self._form is not Form.JPEG else self._max_size,
                     self._max_age_ns,
                     on_picture=self._made,
                     on_broken=lambda: self._post(self._want_key),
@@ -99,7 +99,7 @@ class Track:
         header = frame.header
         if header.codec in _TRANSCODED:
             return True
-        if self._form is not As.JPEG:
+        if self._form is not Form.JPEG:
             return False
         size = header.width, header.height
         return header.codec is not Codec.JPEG or fitted(*size, self._max_size) != size
@@ -128,7 +128,7 @@ class Track:
 
     def _described(self, live: LiveFrame) -> LiveFrame:
         """The frame as this form has it."""
-        if self._form is As.MP4 and live.frame.header.codec is Codec.H264:
+        if self._form is Form.MP4 and live.frame.header.codec is Codec.H264:
             try:
                 return self._fragment(live)
             except DecodeError as error:
@@ -136,7 +136,7 @@ class Track:
                 self._log.warn(
                     clock.monotonic_ns(), "stream %s is not sent as MP4: %s", self._stream, error
                 )
-        form = As.FRAMES if self._form is As.MP4 else self._form
+        form = Form.FRAMES if self._form is Form.MP4 else self._form
         return live.described(self._describe(live.frame, form, None))
 
     def _fragment(self, live: LiveFrame) -> LiveFrame:
@@ -144,12 +144,12 @@ class Track:
         if fragmenter is None or not fragmenter.fits(live.frame):
             fragmenter = self._fragmenter = Fragmenter(live.frame)
             self._description = None
-        description = self._describe(live.frame, As.MP4, f'video/mp4; codecs="{fragmenter.codec_string}"')
+        description = self._describe(live.frame, Form.MP4, f'video/mp4; codecs="{fragmenter.codec_string}"')
         return live.described(
             description, fragment=fragmenter.fragment(live.frame, live.gateway_ns), init=fragmenter.init
         )
 
-    def _describe(self, frame: EncodedFrame, form: As, mime: str | None) -> Description:
+    def _describe(self, frame: EncodedFrame, form: Form, mime: str | None) -> Description:
         """The same object until something changes."""
         header = frame.header
         now = Description(

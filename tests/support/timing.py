@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable
@@ -34,3 +35,9 @@ def wait_until(predicate: Callable[[], object], timeout_s: float, what: str = ""
             raise AssertionError(f"not within {scaled(timeout_s):g} s: {what or predicate}")
         time.sleep(min(step_s, left_s))
         step_s = min(step_s * 1.5, _LONGEST_STEP_S)
+
+
+async def until(predicate: Callable[[], object]) -> None:
+    """The same on an event loop, within the deadline of its caller (`asyncio.timeout`)."""
+    while not predicate():
+        await asyncio.sleep(_FIRST_STEP_S)

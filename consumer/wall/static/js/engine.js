@@ -6,7 +6,7 @@ import { WebCodecsDecoder } from "./webcodecs.js";
 const HISTORY = 600;
 
 /** One stream on one canvas. Events: "picture", "stats", "still", "live". */
-export class Tile extends EventTarget {
+class Tile extends EventTarget {
   constructor(engine, number, stream, canvas) {
     super();
     this.stream = stream;

@@ -13,7 +13,7 @@ from fanlight.common import clock
 from fanlight.common.model.errors import BrokerRefused, FanlightError
 from fanlight.common.model.frame import Codec, EncodedFrame
 from fanlight.consumer.wall.feed import MOST_SIZES, Feed
-from fanlight.consumer.wall.message import As
+from fanlight.consumer.wall.message import Form
 from tests.support.timing import scaled
 from tests.unit.consumer.sinks.build import encoded
 from tests.unit.consumer.wall.build import ScriptedSource, frame
@@ -57,7 +57,7 @@ def _on_loop(test: Callable[[_Fed], Coroutine[Any, Any, None]]) -> None:
 
 def test_all_viewers_of_a_form_share_one_message() -> None:
     async def test(fed: _Fed) -> None:
-        queues = [fed.feed.join(As.FRAMES, None) for _ in range(3)]
+        queues = [fed.feed.join(Form.FRAMES, None) for _ in range(3)]
         fed.deliver(frame(0))
         messages = [(await queue.get()).message() for queue in queues]
         assert all(each is messages[0] for each in messages)
@@ -67,7 +67,7 @@ def test_all_viewers_of_a_form_share_one_message() -> None:
 
 def test_each_form_has_an_id_of_its_own() -> None:
     async def test(fed: _Fed) -> None:
-        frames, mp4 = fed.feed.join(As.FRAMES, None), fed.feed.join(As.MP4, None)
+        frames, mp4 = fed.feed.join(Form.FRAMES, None), fed.feed.join(Form.MP4, None)
         fed.deliver(encoded(1)[0])
         ids = {(await queue.get()).message()[4:8] for queue in (frames, mp4)}
         assert len(ids) == 2
@@ -77,7 +77,7 @@ def test_each_form_has_an_id_of_its_own() -> None:
 
 def test_frames_of_another_thread_come_in_order() -> None:
     async def test(fed: _Fed) -> None:
-        queue = fed.feed.join(As.FRAMES, None)
+        queue = fed.feed.join(Form.FRAMES, None)
         frames = [frame(seq) for seq in range(9)]
         await asyncio.to_thread(lambda: [fed.source.send(each, clock.wall_ns()) for each in frames])
         assert [(await queue.get()).frame for _ in frames] == frames
@@ -96,7 +96,7 @@ def test_frames_of_another_thread_come_in_order() -> None:
 )
 def test_decoders_are_reset_where_frames_do_not_follow(then: EncodedFrame, reset: bool) -> None:
     async def test(fed: _Fed) -> None:
-        queue = fed.feed.join(As.FRAMES, None)
+        queue = fed.feed.join(Form.FRAMES, None)
         fed.deliver(frame(0), then)
         assert (await queue.get()).discontinuity  # the first one
         assert (await queue.get()).discontinuity is reset
@@ -106,7 +106,7 @@ def test_decoders_are_reset_where_frames_do_not_follow(then: EncodedFrame, reset
 
 def test_a_lost_picture_resets_nothing() -> None:
     async def test(fed: _Fed) -> None:
-        queue = fed.feed.join(As.FRAMES, None)
+        queue = fed.feed.join(Form.FRAMES, None)
         fed.deliver(frame(0, Codec.JPEG), frame(5, Codec.JPEG))
         await queue.get()
         assert not (await queue.get()).discontinuity
@@ -116,9 +116,9 @@ def test_a_lost_picture_resets_nothing() -> None:
 
 def test_a_second_form_begins_with_what_came_before() -> None:
     async def test(fed: _Fed) -> None:
-        fed.feed.join(As.FRAMES, None)
+        fed.feed.join(Form.FRAMES, None)
         fed.deliver(*encoded(3))
-        late = fed.feed.join(As.MP4, None)
+        late = fed.feed.join(Form.MP4, None)
         assert [(await late.get()).frame.header.seq for _ in range(3)] == [0, 1, 2]
 
     _on_loop(test)
@@ -143,21 +143,21 @@ def test_many_requests_for_a_keyframe_are_one_until_it_comes() -> None:
 def test_so_many_sizes_are_made_at_a_time() -> None:
     async def test(fed: _Fed) -> None:
         sizes = [(100 + number, 100) for number in range(MOST_SIZES)]
-        queues = [fed.feed.join(As.JPEG, size) for size in sizes]
+        queues = [fed.feed.join(Form.JPEG, size) for size in sizes]
         with pytest.raises(FanlightError, match=r"6 sizes already: 100x100, 101x100"):
-            fed.feed.join(As.JPEG, (1, 1))
+            fed.feed.join(Form.JPEG, (1, 1))
         # What is made already, and what is not scaled, takes no further decoder.
-        fed.feed.join(As.JPEG, sizes[0])
-        fed.feed.join(As.JPEG, None)
+        fed.feed.join(Form.JPEG, sizes[0])
+        fed.feed.join(Form.JPEG, None)
         fed.feed.leave(queues[1])
-        fed.feed.join(As.JPEG, (1, 1))
+        fed.feed.join(Form.JPEG, (1, 1))
 
     _on_loop(test)
 
 
 def test_a_failure_reaches_all_viewers() -> None:
     async def test(fed: _Fed) -> None:
-        queue = fed.feed.join(As.FRAMES, None)
+        queue = fed.feed.join(Form.FRAMES, None)
         await asyncio.to_thread(fed.source.fail, BrokerRefused("no such right"))
         with pytest.raises(BrokerRefused, match="no such right"):
             await queue.get()
@@ -168,7 +168,7 @@ def test_a_failure_reaches_all_viewers() -> None:
 
 def test_a_loop_that_stands_still_keeps_a_bounded_number_of_frames() -> None:
     async def test(fed: _Fed) -> None:
-        queue = fed.feed.join(As.FRAMES, None)
+        queue = fed.feed.join(Form.FRAMES, None)
         for seq in range(200):  # the loop has no turn meanwhile
             fed.source.send(frame(seq, key=seq == 0), clock.wall_ns())
         overrun = fed.feed.overrun
@@ -208,7 +208,7 @@ def test_the_state_says_whether_frames_come() -> None:
 
 def test_nothing_is_passed_on_after_the_end() -> None:
     async def test(fed: _Fed) -> None:
-        queue = fed.feed.join(As.FRAMES, None)
+        queue = fed.feed.join(Form.FRAMES, None)
         fed.feed.stop()
         fed.deliver(frame(0))
         fed.feed.want_key()

@@ -9,7 +9,7 @@ import pytest
 from fanlight.common.model.errors import WireFormatError
 from fanlight.common.model.frame import Codec
 from fanlight.consumer.wall import message
-from fanlight.consumer.wall.message import As, Description, Kind
+from fanlight.consumer.wall.message import Description, Form, Kind
 from tests.support.headers import header
 
 _CAPTURE_NS = 1_700_000_000_123_456_789
@@ -45,9 +45,9 @@ def test_times_before_1970_do_not_break_the_header() -> None:
     [
         (
             '{"type":"subscribe","stream":"cam","as":"jpeg","max":[640,360]}',
-            message.Subscribe("cam", As.JPEG, (640, 360)),
+            message.Subscribe("cam", Form.JPEG, (640, 360)),
         ),
-        ('{"type":"subscribe","stream":"cam"}', message.Subscribe("cam", As.FRAMES, None)),
+        ('{"type":"subscribe","stream":"cam"}', message.Subscribe("cam", Form.FRAMES, None)),
         ('{"type":"unsubscribe","stream":"cam"}', message.Unsubscribe("cam")),
         ('{"type":"keyframe","stream":"cam"}', message.Keyframe("cam")),
         ('{"type":"clock","sent_ms":12.5}', message.Clock(12.5)),
@@ -100,7 +100,7 @@ def test_malformed_messages_are_refused_in_words(text: str) -> None:
 
 
 def test_messages_of_the_gateway_are_as_documented() -> None:
-    described = Description("cam", As.MP4, 7, "h264", 1280, 720, 30.0, 2**62, 'video/mp4; codecs="avc1"')
+    described = Description("cam", Form.MP4, 7, "h264", 1280, 720, 30.0, 2**62, 'video/mp4; codecs="avc1"')
     assert json.loads(described.text()) == {
         "type": "subscribed", "stream": "cam", "as": "mp4", "id": 7, "codec": "h264", "width": 1280,
         "height": 720, "fps": 30.0, "epoch": str(2**62), "mime": 'video/mp4; codecs="avc1"',

@@ -22,7 +22,7 @@ from fanlight.consumer.wall import viewer_queue
 from fanlight.consumer.wall.players import Players, serve_players
 from fanlight.consumer.wall.settings import WallSettings
 from fanlight.consumer.wall.streams import Streams
-from tests.support.timing import scaled
+from tests.support.timing import scaled, until
 from tests.unit.consumer.sinks.build import encoded
 from tests.unit.consumer.wall.build import ScriptedSource
 from tests.unit.consumer.wall.serving import announced
@@ -63,10 +63,6 @@ class Gateway:
     def url(self, file: str) -> str:
         return f"http://127.0.0.1:{self.port}/s/{file}"
 
-    async def until(self, holds: Callable[[], object]) -> None:
-        while not holds():
-            await asyncio.sleep(0.002)
-
     def send(self, *frames: EncodedFrame) -> None:
         assert self.source is not None
         for frame in frames:
@@ -79,7 +75,7 @@ class Gateway:
     async def whole(self, file: str, frames: list[EncodedFrame]) -> bytes:
         """The response to a reader that comes before these frames, after which the stream ends."""
         reading = asyncio.ensure_future(self.client.get(self.url(file)))
-        await self.until(lambda: self.streams.queues)
+        await until(lambda: self.streams.queues)
         self.send(*frames)
         self.end()
         async with await reading as response:
@@ -146,7 +142,7 @@ def test_each_jpeg_is_complete_before_the_next_one_comes() -> None:
 
     async def test(gateway: Gateway) -> None:
         reading = asyncio.ensure_future(gateway.client.get(gateway.url("cam.mjpg")))
-        await gateway.until(lambda: gateway.streams.queues)
+        await until(lambda: gateway.streams.queues)
         gateway.send(first)
         async with await reading as response:
             assert response.headers["Content-Type"] == "multipart/x-mixed-replace; boundary=frame"
@@ -163,7 +159,7 @@ def test_one_picture_is_a_file_that_nobody_keeps() -> None:
 
     async def test(gateway: Gateway) -> None:
         reading = asyncio.ensure_future(gateway.client.get(gateway.url("cam.jpg")))
-        await gateway.until(lambda: gateway.streams.queues)
+        await until(lambda: gateway.streams.queues)
         before_s = clock.wall_ns() / 1e9
         gateway.send(frame)
         async with await reading as response:
@@ -179,7 +175,7 @@ def test_one_picture_is_a_file_that_nobody_keeps() -> None:
 def test_pictures_of_any_codec_are_scaled_to_fit(codec: Codec) -> None:
     async def test(gateway: Gateway) -> None:
         reading = asyncio.ensure_future(gateway.client.get(gateway.url("cam.jpg?max=40x40")))
-        await gateway.until(lambda: gateway.streams.queues)
+        await until(lambda: gateway.streams.queues)
         (frame,) = encoded(1, of=codec)
         while not reading.done():  # one that waits for too long for a slow machine is not shown
             gateway.send(frame)
@@ -227,10 +223,10 @@ def test_a_damaged_frame_is_left_out_with_all_that_refers_to_it() -> None:
 
     async def test(gateway: Gateway) -> None:
         reading = asyncio.ensure_future(gateway.client.get(gateway.url("cam.mp4")))
-        await gateway.until(lambda: gateway.streams.queues)
+        await until(lambda: gateway.streams.queues)
         gateway.send(*frames[:4])
         async with await reading as response:
-            await gateway.until(lambda: gateway.streams.queues[0].drops)
+            await until(lambda: gateway.streams.queues[0].drops)
             gateway.send(*frames[4:])
             gateway.end()
             assert len(sizes(await response.read(), "mp4")) == 3 + 25
@@ -245,7 +241,7 @@ def test_video_of_a_stream_of_pictures_is_refused_with_what_there_is(ending: str
 
     async def test(gateway: Gateway) -> None:
         reading = asyncio.ensure_future(gateway.client.get(gateway.url(f"cam.{ending}")))
-        await gateway.until(lambda: gateway.streams.queues)
+        await until(lambda: gateway.streams.queues)
         while not reading.done():  # as above: PNG and raw pictures are transcoded
             gateway.send(frame)
             await asyncio.sleep(0.02)
@@ -317,7 +313,7 @@ def test_a_response_ends_when_nothing_comes_any_more() -> None:
         async with await reading as response:
             assert response.status == 200
             assert (await response.read()).startswith(frame.body)
-        await gateway.until(lambda: not gateway.streams.queues)
+        await until(lambda: not gateway.streams.queues)
 
     play(test, ended_s=scaled(1))
 
@@ -326,8 +322,8 @@ def test_a_reader_that_goes_away_is_noticed_while_nothing_comes() -> None:
     async def test(gateway: Gateway) -> None:
         with socket.create_connection(("127.0.0.1", gateway.port)) as reader:
             reader.sendall(b"GET /s/cam.ts HTTP/1.1\r\nHost: x\r\n\r\n")
-            await gateway.until(lambda: gateway.streams.queues)
-        await gateway.until(lambda: not gateway.streams.queues)
+            await until(lambda: gateway.streams.queues)
+        await until(lambda: not gateway.streams.queues)
 
     play(test, ended_s=3600)
 
@@ -342,11 +338,11 @@ def test_a_reader_that_stops_reading_is_cut_off_and_nobody_else_loses_a_frame(
             stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             stalled.connect(("127.0.0.1", gateway.port))
             stalled.sendall(b"GET /s/cam.mjpg HTTP/1.1\r\nHost: x\r\n\r\n")
-            await gateway.until(lambda: gateway.streams.queues)
+            await until(lambda: gateway.streams.queues)
             # Before aiohttp 3.14 it bounds what `readuntil` returns.
             get = gateway.client.get(gateway.url("cam.mjpg"), read_bufsize=1 << 20)
             reading = asyncio.ensure_future(get)
-            await gateway.until(lambda: len(gateway.streams.queues) == 2)
+            await until(lambda: len(gateway.streams.queues) == 2)
             gateway.send(frame)
             async with await reading as response:
                 await response.content.readexactly(len(b"--frame\r\n"))
@@ -368,7 +364,7 @@ def test_the_end_of_the_gateway_ends_responses_at_once() -> None:
 
     async def test(gateway: Gateway) -> None:
         reading = asyncio.ensure_future(gateway.client.get(gateway.url("cam.h264")))
-        await gateway.until(lambda: gateway.streams.queues)
+        await until(lambda: gateway.streams.queues)
         gateway.send(frame)
         async with await reading as response:
             await gateway.runner.app.shutdown()
@@ -383,7 +379,7 @@ def test_an_http_1_0_reader_gets_the_bare_stream() -> None:
     async def test(gateway: Gateway) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
         writer.write(b"GET /s/cam.h264 HTTP/1.0\r\n\r\n")
-        await gateway.until(lambda: gateway.streams.queues)
+        await until(lambda: gateway.streams.queues)
         gateway.send(*frames)
         gateway.end()
         head, body = (await reader.read()).split(b"\r\n\r\n", 1)

@@ -13,7 +13,7 @@ from fanlight.common.model.errors import BrokerRefused, StreamEnded
 from fanlight.consumer.wall.feed import State
 from fanlight.consumer.wall.settings import WallSettings
 from fanlight.consumer.wall.streams import Streams
-from tests.support.timing import scaled
+from tests.support.timing import scaled, until
 from tests.unit.consumer.wall.build import ScriptedSource, live
 from tests.unit.consumer.wall.serving import announced
 
@@ -38,10 +38,6 @@ class _Watched:
 
     def state_changed(self, stream: str, state: State) -> None:
         self.states.append((stream, state))
-
-    async def until(self, holds: Callable[[], object]) -> None:
-        while not holds():
-            await asyncio.sleep(0.005)
 
 
 def _on_loop(
@@ -77,7 +73,7 @@ def test_it_is_not_received_any_more_when_nobody_views_it() -> None:
         for queue in queues:
             watched.streams.leave(queue)
             watched.streams.leave(queue)  # twice is harmless
-        await watched.until(lambda: watched.sources[0].stopped)
+        await until(lambda: watched.sources[0].stopped)
         assert watched.streams.feeds == {}
         watched.streams.join("cam")
         assert len(watched.sources) == 2
@@ -134,7 +130,7 @@ def test_watchers_are_told_why_no_frames_come() -> None:
     async def test(watched: _Watched) -> None:
         watched.streams.announced((announced("cam"),))
         watched.streams.join("cam")
-        await watched.until(lambda: watched.states)
+        await until(lambda: watched.states)
         stream, state = watched.states[0]
         assert (stream, state.live, state.reason) == ("cam", False, watched.sources[0].reason)
 
@@ -146,7 +142,7 @@ def test_a_stream_that_failed_is_tried_again_by_its_next_viewer() -> None:
         watched.streams.announced((announced("cam"),))
         queue = watched.streams.join("cam")
         watched.sources[0].fail(BrokerRefused("no such right"))
-        await watched.until(lambda: queue.failure)
+        await until(lambda: queue.failure)
         watched.streams.leave(queue)
         watched.streams.join("cam")
         assert len(watched.sources) == 2

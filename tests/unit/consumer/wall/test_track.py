@@ -10,7 +10,7 @@ import pytest
 
 from fanlight.common import clock
 from fanlight.common.model.frame import Codec, EncodedFrame
-from fanlight.consumer.wall.message import As
+from fanlight.consumer.wall.message import Form
 from fanlight.consumer.wall.track import GopCache, Track
 from fanlight.consumer.wall.viewer_queue import LiveFrame, ViewerQueue
 from tests.support.timing import scaled
@@ -23,7 +23,7 @@ MAX_AGE_NS = 3600 * 1000 * MS
 class _Viewed:
     """A track with one viewer; what threads post is run by `next`."""
 
-    def __init__(self, form: As, max_size: tuple[int, int] | None = None) -> None:
+    def __init__(self, form: Form, max_size: tuple[int, int] | None = None) -> None:
         self.keys = 0
         self._posted: list[Callable[[], None]] = []
         self._came = threading.Semaphore(0)
@@ -60,7 +60,7 @@ class _Viewed:
 
 
 @contextmanager
-def _viewed(form: As, max_size: tuple[int, int] | None = None) -> Iterator[_Viewed]:
+def _viewed(form: Form, max_size: tuple[int, int] | None = None) -> Iterator[_Viewed]:
     viewed = _Viewed(form, max_size)
     try:
         yield viewed
@@ -71,14 +71,14 @@ def _viewed(form: As, max_size: tuple[int, int] | None = None) -> Iterator[_View
 @pytest.mark.parametrize("codec", [Codec.H264, Codec.JPEG])
 def test_what_browsers_decode_is_passed_on_as_it_came(codec: Codec) -> None:
     frames = encoded(3, of=codec)
-    with _viewed(As.FRAMES) as viewed:
+    with _viewed(Form.FRAMES) as viewed:
         viewed.offer(*frames)
         assert [viewed.next().frame for _ in frames] == frames
 
 
 @pytest.mark.parametrize("codec", [Codec.PNG, Codec.RAW])
 def test_what_no_browser_decodes_comes_as_jpeg(codec: Codec) -> None:
-    with _viewed(As.FRAMES) as viewed:
+    with _viewed(Form.FRAMES) as viewed:
         viewed.offer(*encoded(1, of=codec))
         made = viewed.next()
     assert made.frame.header.codec is Codec.JPEG
@@ -89,7 +89,7 @@ def test_what_no_browser_decodes_comes_as_jpeg(codec: Codec) -> None:
 
 
 def test_pictures_of_video_are_scaled_to_fit() -> None:
-    with _viewed(As.JPEG, (40, 40)) as viewed:
+    with _viewed(Form.JPEG, (40, 40)) as viewed:
         viewed.offer(*encoded(1))
         made = viewed.next()
     assert (made.frame.header.width, made.frame.header.height) == (40, 30)
@@ -97,13 +97,13 @@ def test_pictures_of_video_are_scaled_to_fit() -> None:
 
 def test_jpeg_that_fits_is_passed_on_as_it_came() -> None:
     frames = encoded(1, of=Codec.JPEG)
-    with _viewed(As.JPEG, (64, 64)) as viewed:
+    with _viewed(Form.JPEG, (64, 64)) as viewed:
         viewed.offer(*frames)
         assert viewed.next().frame is frames[0]
 
 
 def test_mp4_has_its_initialization_segment_and_type() -> None:
-    with _viewed(As.MP4) as viewed:
+    with _viewed(Form.MP4) as viewed:
         viewed.offer(*encoded(2))
         made = viewed.next()
     assert made.init[4:8] == b"ftyp"
@@ -115,18 +115,18 @@ def test_mp4_has_its_initialization_segment_and_type() -> None:
 
 
 def test_a_stream_that_mp4_cannot_hold_is_sent_as_frames() -> None:
-    with _viewed(As.MP4) as viewed:
+    with _viewed(Form.MP4) as viewed:
         viewed.offer(*encoded(1, of=Codec.JPEG))
         made = viewed.next()
     assert made.fragment is None
     assert made.description is not None
-    assert (made.description.form, made.description.codec) == (As.FRAMES, "jpeg")
+    assert (made.description.form, made.description.codec) == (Form.FRAMES, "jpeg")
 
 
 def test_a_keyframe_without_parameter_sets_is_sent_as_a_frame() -> None:
     frame = encoded(1)[0]
     bare = EncodedFrame(frame.header, b"\0\0\0\1\x65" + bytes(50))
-    with _viewed(As.MP4) as viewed:
+    with _viewed(Form.MP4) as viewed:
         viewed.offer(bare)
         assert viewed.next().fragment is None
 
@@ -134,7 +134,7 @@ def test_a_keyframe_without_parameter_sets_is_sent_as_a_frame() -> None:
 def test_the_description_is_the_same_object_until_something_changes() -> None:
     first, second, *_ = encoded(2)
     other = encoded(1, size=(80, 48))[0]
-    with _viewed(As.FRAMES) as viewed:
+    with _viewed(Form.FRAMES) as viewed:
         viewed.offer(first, second, EncodedFrame(other.header._replace(seq=2), other.body))
         described = [viewed.next().description for _ in range(3)]
     assert described[0] is described[1]
@@ -143,7 +143,7 @@ def test_the_description_is_the_same_object_until_something_changes() -> None:
 
 def test_a_viewer_that_joins_begins_with_the_keyframe_before() -> None:
     frames = encoded(4)
-    with _viewed(As.FRAMES) as viewed:
+    with _viewed(Form.FRAMES) as viewed:
         viewed.offer(*frames)
         late = ViewerQueue(lambda: None)
         viewed.track.join(late)

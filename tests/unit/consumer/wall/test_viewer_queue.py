@@ -8,7 +8,7 @@ import pytest
 
 from fanlight.common.model.errors import StreamEnded
 from fanlight.common.model.frame import Codec
-from fanlight.consumer.wall.message import As, Description, Kind
+from fanlight.consumer.wall.message import Description, Form, Kind
 from fanlight.consumer.wall.viewer_queue import Drop, LiveFrame, ViewerQueue
 from tests.unit.consumer.wall.build import MS, frame, live
 
@@ -142,7 +142,7 @@ def test_a_task_waits_for_the_next_frame() -> None:
 
 
 def test_a_message_is_built_once_for_all_viewers() -> None:
-    described = Description("cam", As.FRAMES, 5, "h264", 64, 48, 30.0, 7)
+    described = Description("cam", Form.FRAMES, 5, "h264", 64, 48, 30.0, 7)
     shared = LiveFrame(frame(0), 9_000, False, described)
     assert shared.message() is shared.message()
     assert shared.message()[1:8] == bytes([Kind.H264, 1, 0, 0, 0, 0, 5])

@@ -16,7 +16,7 @@ from fanlight.common.model.errors import BrokerRefused
 from fanlight.common.model.frame import Codec
 from fanlight.consumer.wall.message import Kind
 from fanlight.consumer.wall.websocket import Acknowledgements
-from tests.support.timing import scaled, wait_until
+from tests.support.timing import scaled, until, wait_until
 from tests.support.wall_page import WallPage, wall_page
 from tests.unit.consumer.sinks.build import encoded
 from tests.unit.consumer.wall.build import MS, frame
@@ -32,10 +32,6 @@ def _with_page(test: Callable[[Served, WallPage], Coroutine[Any, Any, None]], **
 
     with served(**settings) as wall:
         asyncio.run(run(wall))
-
-
-async def _until(holds: Callable[[], object]) -> None:
-    await asyncio.to_thread(wait_until, holds, 10)
 
 
 def test_a_page_is_greeted_with_what_it_has_to_know() -> None:
@@ -129,11 +125,11 @@ def test_a_stream_that_nobody_views_any_more_is_not_received() -> None:
         source = await asyncio.to_thread(wall.source)
         assert not source.stopped
         await page.say("unsubscribe", stream="cam")
-        await _until(lambda: source.stopped)
+        await until(lambda: source.stopped)
         await page.say("subscribe", stream="cam")
-        await _until(lambda: len(wall.sources) == 2)
+        await until(lambda: len(wall.sources) == 2)
         await page.socket.close()
-        await _until(lambda: wall.sources[1].stopped)
+        await until(lambda: wall.sources[1].stopped)
 
     _with_page(test)
 
@@ -145,7 +141,7 @@ def test_a_page_can_go_on_with_the_next_keyframe() -> None:
         await page.frame()
         asked = wall.source().key_requests
         await page.say("keyframe", stream="cam")
-        await _until(lambda: wall.source().key_requests > asked)
+        await until(lambda: wall.source().key_requests > asked)
         await asyncio.to_thread(wall.send, frame(2), frame(10))
         came = await page.frame(lambda message: message.seq > 1)
         assert (came.seq, came.flags) == (10, 3)
@@ -168,7 +164,7 @@ def test_reports_of_pages_are_counted() -> None:
     async def test(wall: Served, page: WallPage) -> None:
         await page.say("subscribe", stream="cam")
         await page.say("report", stream="cam", shown=60, dropped=2, age_ms=31, via="webcodecs")
-        await _until(lambda: wall.streams.counters.shown == 60)
+        await until(lambda: wall.streams.counters.shown == 60)
         assert [each.age_s for each in wall.streams.pages] == [0.031]
 
     _with_page(test)
@@ -239,7 +235,7 @@ def test_a_page_that_does_not_read_costs_the_others_nothing_and_little_memory() 
             stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             stalled.sendall(_subscribe_request(wall.port))
             await page.say("subscribe", stream="cam")
-            await _until(lambda: len(wall.streams.queues) == 2)
+            await until(lambda: len(wall.streams.queues) == 2)
             for seq in range(200):
                 wall.source().send(frame(seq, key=seq % 10 == 0, size_bytes=BIG), clock.wall_ns())
                 assert (await page.frame()).seq == seq
