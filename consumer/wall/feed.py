@@ -53,6 +53,7 @@ class Feed:
         state: whether frames come, as of the last `check`.
         key_requests: sent so far.
         overrun: frames that the event loop did not take in time.
+        not_made: frames of which no JPEG picture was made.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class Feed:
         self._posted = self._taken = self.overrun = 0
         self._skipping = False
         self.state = State(False, clock.wall_ns(), "")
-        self.key_requests = 0
+        self.key_requests = self.not_made = 0
         self.source = make_source(stream, self._on_frame, self._on_failure)
 
     @property
@@ -107,6 +108,7 @@ class Feed:
                 next(self._numbers),
                 max_age_ns=self._max_age_ns,
                 want_key=self.want_key,
+                not_made=self._count_not_made,
                 post=self._post,
                 in_background=self._in_background,
             )
@@ -115,6 +117,9 @@ class Feed:
         queue = ViewerQueue(self.want_key, on_ready)
         track.join(queue)
         return queue
+
+    def _count_not_made(self) -> None:
+        self.not_made += 1
 
     def _check_sizes(self, wanted: tuple[int, int] | None) -> None:
         sizes = [size for _, size in self._tracks if size is not None]

@@ -44,6 +44,8 @@ def add_wall_metrics(metrics: MetricSet, streams: Streams) -> None:
     metrics.counter("cut_off_total", "Players that stopped reading and were cut off.", counters.cut_off)
     overrun = counters.overrun + sum(feed.overrun for feed in feeds)
     metrics.counter("overrun_frames_total", "Frames that the event loop did not take in time.", overrun)
+    not_made = counters.not_made + sum(feed.not_made for feed in feeds)
+    metrics.counter("pictures_not_made_total", "Frames of which no JPEG picture was made.", not_made)
     key_requests = counters.key_requests + sum(feed.key_requests for feed in feeds)
     metrics.counter("keyframe_requests_total", "Keyframe requests sent (PLI).", key_requests)
     metrics.histogram(

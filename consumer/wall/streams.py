@@ -139,6 +139,7 @@ class Streams:
         del self._feeds[feed.stream]
         self.counters.key_requests += feed.key_requests
         self.counters.overrun += feed.overrun
+        self.counters.not_made += feed.not_made
         leaving = self._leaving.pop(feed.stream, None)
         if leaving is not None:
             leaving.cancel()

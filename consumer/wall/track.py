@@ -33,6 +33,7 @@ class Track:
         number: the id in the binary messages.
         max_size: pictures of `jpeg` are scaled to fit.
         want_key: asks the stream for a keyframe.
+        not_made: counts a picture that was not made of a frame.
         post: runs a function on the event loop, from any thread.
         in_background: runs a function that waits.
 
@@ -49,6 +50,7 @@ class Track:
         *,
         max_age_ns: int,
         want_key: Callable[[], None],
+        not_made: Callable[[], None],
         post: Post,
         in_background: Post,
     ) -> None:
@@ -58,6 +60,7 @@ class Track:
         self._number = number
         self._max_age_ns = max_age_ns
         self._want_key = want_key
+        self._not_made = not_made
         self._post = post
         self._in_background = in_background
         self.queues: set[ViewerQueue] = set()
@@ -85,6 +88,7 @@ class Track:
                     self._max_age_ns,
                     on_picture=self._made,
                     on_broken=lambda: self._post(self._want_key),
+                    on_dropped=lambda: self._post(self._not_made),
                 )
             self._transcoder.push(live)
             return

@@ -38,6 +38,7 @@ class Transcoder:
         max_size: pictures are scaled to fit; None for the size of the stream.
         on_picture: called on its thread with a frame of codec JPEG.
         on_broken: called on its thread if nothing can be decoded before the next keyframe.
+        on_dropped: called for each frame without a picture: skipped, late or not decodable. Any thread.
     """
 
     def __init__(
@@ -48,10 +49,12 @@ class Transcoder:
         *,
         on_picture: Callable[[LiveFrame], None],
         on_broken: Callable[[], None],
+        on_dropped: Callable[[], None],
     ) -> None:
         self._max_size = max_size
         self._on_picture = on_picture
         self._on_broken = on_broken
+        self._on_dropped = on_dropped
         # The producer's clock is ahead of ours by this.
         self._offset_ns = 0
         self._mailbox = Mailbox(LatestPlayout(max_age_ns), self._dropped, self._producer_ns)
@@ -59,7 +62,6 @@ class Transcoder:
         self._times = Histogram(CODEC_BOUNDS_S)
         self._encoder = JpegEncoder(quality=_QUALITY)
         self._size: tuple[int, int] | None = None
-        self.skipped = 0
         self._thread = threading.Thread(target=self._run, name=f"jpeg {stream}", daemon=True)
         self._thread.start()
 
@@ -68,6 +70,7 @@ class Transcoder:
         header = live.frame.header
         reset = self._awaiting_key
         if self._awaiting_key and not header.key:
+            self._on_dropped()
             self._on_broken()
             return
         self._offset_ns = header.capture_ns - live.gateway_ns
@@ -87,7 +90,7 @@ class Transcoder:
         return clock.wall_ns() + self._offset_ns
 
     def _dropped(self, _dropped: Dropped) -> None:
-        self.skipped += 1
+        self._on_dropped()
 
     def _run(self) -> None:
         decoding: Decoding | None = None
@@ -108,11 +111,12 @@ class Transcoder:
 
     def _encode(self, decoding: Decoding, received: ReceivedFrame) -> None:
         pixels = decoding.pixels(received)
-        if isinstance(pixels, Outcome):
-            return
         try:
-            encoded = self._encoder.encode(pixels, key=True)
+            encoded = None if isinstance(pixels, Outcome) else self._encoder.encode(pixels, key=True)
         except EncodeError:
+            encoded = None
+        if encoded is None or isinstance(pixels, Outcome):
+            self._on_dropped()
             return
         header = received.header
         height, width = pixels.shape[:2]

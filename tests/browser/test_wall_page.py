@@ -12,7 +12,7 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from tests.support.browser import Browser, chromium
-from tests.support.scripted_wall import ScriptedWall, scripted_wall
+from tests.support.scripted_wall import FROZEN, ScriptedWall, scripted_wall
 from tests.support.timing import wait_until
 
 SIX: Final = {
@@ -246,7 +246,9 @@ def test_a_picture_that_stands_still_is_grey_and_says_since_when(
     show(browser, wall)
     wall.freeze("cam")
     browser.wait(f"{state('cam')} === 'still'")
-    assert re.fullmatch(r"No new picture since \d\d:\d\d:\d\d", browser.texts(".tile:first-child .note")[0])
+    browser.wait(f"document.querySelector('.tile:first-child .note').textContent.endsWith(': {FROZEN}')")
+    said = browser.texts(".tile:first-child .note")[0]
+    assert re.fullmatch(rf"No new picture since \d\d:\d\d:\d\d: {FROZEN}", said)
     browser.wait("getComputedStyle(document.querySelector('canvas')).filter.includes('grayscale(1)')")
     browser.wait(f"{state('door')} === 'live'")
     wall.announce({"door": (640, 360)})

@@ -24,6 +24,9 @@ from tests.support.timing import scaled
 _INTERVAL_S: Final = 0.1
 _PICTURES: Final = 8
 
+FROZEN: Final = "the test has stopped it"
+"""Why no pictures come of a stream that is frozen."""
+
 
 class ScriptedWall(Streams):
     """Streams of JPEG pictures, each received only while it is watched. Made on the event loop; its own
@@ -95,7 +98,7 @@ class _Pictures:
         pass  # every picture is one
 
     def why_none(self) -> str:
-        return "the test has stopped it"
+        return FROZEN
 
     def _run(self) -> None:
         width, height = self._size

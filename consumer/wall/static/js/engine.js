@@ -112,7 +112,7 @@ class Tile extends EventTarget {
   }
 }
 
-/** Events: "streams", "connection", "refused". */
+/** Events: "streams", "connection", "refused", "state" (why nothing comes of a stream, or nothing if it does). */
 export class Engine extends EventTarget {
   /**
    * @param {object} settings
@@ -197,8 +197,8 @@ export class Engine extends EventTarget {
       this.#emit("connection", { connected: message.connected, attempts: message.attempts, reason: message.reason });
     } else if (message.type === "streams") {
       this.#emit("streams", message.streams);
-    } else if (message.type === "refused") {
-      this.#emit("refused", { stream: message.stream, reason: message.reason });
+    } else if (message.type === "refused" || message.type === "state") {
+      this.#emit(message.type, { stream: message.stream, reason: message.reason });
     }
   }
 

@@ -27,6 +27,7 @@ export class TileView extends EventTarget {
   #announcement = null;
   #goneSinceMs = null;
   #refusal = "";
+  #reason = "";
   #parts;
 
   constructor(stream, engine) {
@@ -64,6 +65,12 @@ export class TileView extends EventTarget {
   /** The server does not send it, and says why. */
   refuse(reason) {
     this.#refusal = reason;
+    this.render();
+  }
+
+  /** Why nothing comes, as far as the server knows; empty while something does. */
+  explain(reason) {
+    this.#reason = reason;
     this.render();
   }
 
@@ -141,10 +148,13 @@ export class TileView extends EventTarget {
   #state(stats) {
     if (this.#goneSinceMs !== null) return ["gone", "", `Not live since ${timeOfDay(this.#goneSinceMs)}`];
     if (!this.#announcement) return ["waiting", "", "Not live yet"];
-    if (!stats.shown) return ["waiting", "", this.#refusal || "Waiting for a picture"];
+    if (!stats.shown) return ["waiting", "", this.#refusal || this.#reason || "Waiting for a picture"];
     if (this.paused) return ["paused", `paused, ${timeOfDay(Number(stats.captureUs) / 1000)}`, ""];
     const returning = !this.#visible || Date.now() - this.#receivingSinceMs < RETURN_MS;
-    if (stats.stillSinceMs && !returning) return ["still", "", this.#refusal || `No new picture since ${timeOfDay(stats.stillSinceMs)}`];
+    if (stats.stillSinceMs && !returning) {
+      const since = `No new picture since ${timeOfDay(stats.stillSinceMs)}`;
+      return ["still", "", this.#refusal || [since, this.#reason].filter(Boolean).join(": ")];
+    }
     return ["live", stats.stillSinceMs ? "" : duration(stats.ageMs), ""];
   }
 

@@ -25,6 +25,7 @@ export class Wall extends EventTarget {
     this.#view = view;
     engine.addEventListener("streams", ({ detail }) => this.#onStreams(detail));
     engine.addEventListener("refused", ({ detail }) => this.#tiles.get(detail.stream)?.refuse(detail.reason));
+    engine.addEventListener("state", ({ detail }) => this.#tiles.get(detail.stream)?.explain(detail.reason));
     window.addEventListener("resize", () => this.arrange());
     setInterval(() => this.#tick(), 1000);
     this.#update(); // what the address names is there before it is live

@@ -95,6 +95,8 @@ class Receiver {
     else if (message.type === "refused") {
       tile?.refused();
       self.postMessage({ type: "refused", stream: message.stream, reason: message.reason });
+    } else if (message.type === "state") {
+      self.postMessage({ type: "state", stream: message.stream, reason: message.reason });
     }
   }
 

@@ -6,9 +6,12 @@ import asyncio
 
 from fanlight.common.observe.exposition import Exposition
 from fanlight.consumer.wall.metrics import add_wall_metrics, wall_health
+from tests.support.timing import wait_until
 from tests.support.wall_page import wall_page
 from tests.unit.consumer.wall.build import frame
 from tests.unit.consumer.wall.serving import Served, served
+
+LINE = 'fanlight_wall_pictures_not_made_total{name="wall"} 1.0'
 
 
 def _exposed(wall: Served) -> str:
@@ -36,6 +39,17 @@ def test_they_say_what_is_watched_and_sent() -> None:
             'fanlight_wall_delay_seconds_count{name="wall"} 2.0',
         ):
             assert line in text.splitlines()
+
+    with served() as wall:
+        asyncio.run(run())
+
+
+def test_a_picture_that_cannot_be_made_is_counted() -> None:
+    async def run() -> None:
+        async with wall_page(wall.url) as page:
+            await page.say("subscribe", stream="cam", **{"as": "jpeg"})
+            await asyncio.to_thread(wall.send, frame(0))
+            await asyncio.to_thread(wait_until, lambda: LINE in _exposed(wall).splitlines(), 10)
 
     with served() as wall:
         asyncio.run(run())

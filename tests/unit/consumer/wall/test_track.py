@@ -24,7 +24,7 @@ class _Viewed:
     """A track with one viewer; what threads post is run by `next`."""
 
     def __init__(self, form: Form, max_size: tuple[int, int] | None = None) -> None:
-        self.keys = 0
+        self.keys = self.not_made = 0
         self._posted: list[Callable[[], None]] = []
         self._came = threading.Semaphore(0)
         self.track = Track(
@@ -34,11 +34,15 @@ class _Viewed:
             4,
             max_age_ns=MAX_AGE_NS,
             want_key=self._want_key,
+            not_made=self._count,
             post=self._post,
             in_background=lambda call: call(),
         )
         self.queue = ViewerQueue(self._want_key)
         self.track.join(self.queue)
+
+    def _count(self) -> None:
+        self.not_made += 1
 
     def _want_key(self) -> None:
         self.keys += 1

@@ -25,6 +25,7 @@ class _Made:
     def __init__(self) -> None:
         self.pictures: queue.Queue[LiveFrame] = queue.Queue()
         self.broken = threading.Event()
+        self.dropped = threading.Semaphore(0)
 
     def take(self) -> LiveFrame:
         return self.pictures.get(timeout=scaled(5))
@@ -42,6 +43,7 @@ def _transcoder(made: _Made, max_size: tuple[int, int] | None = None) -> Iterato
         MAX_AGE_NS,
         on_picture=made.pictures.put,
         on_broken=made.broken.set,
+        on_dropped=made.dropped.release,
     )
     try:
         yield transcoder
@@ -69,6 +71,7 @@ def test_what_cannot_be_decoded_asks_for_a_keyframe() -> None:
     with _transcoder(made) as transcoder:
         transcoder.push(_live(EncodedFrame(key.header, b"\0\0\0\1\x65no picture")))
         assert made.broken.wait(scaled(5))
+        assert made.dropped.acquire(timeout=scaled(5)), "it is counted"
 
 
 def test_it_asks_for_a_keyframe_to_begin_with() -> None:
@@ -77,6 +80,7 @@ def test_it_asks_for_a_keyframe_to_begin_with() -> None:
     with _transcoder(made) as transcoder:
         transcoder.push(_live(delta))
         assert made.broken.is_set()
+        assert made.dropped.acquire(blocking=False), "it is counted"
 
 
 def test_it_follows_a_change_of_size_and_codec() -> None:
