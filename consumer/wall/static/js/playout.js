@@ -5,6 +5,8 @@ const DECODE_AHEAD_MS = 80;
 const MOST_DECODED = 12;
 // Timers fire up to so much early or late; the next one would come too late.
 const TIMER_MS = 1;
+// Of max-age, in place of a delay that is no less: how old a picture is, is known to some milliseconds only.
+const LONGEST_DELAY = 0.8;
 
 export class Playout {
   /**
@@ -12,7 +14,7 @@ export class Playout {
    * @param {number} maxAgeMs nothing older is drawn
    */
   constructor({ delayMs = null, maxAgeMs }) {
-    this.delayMs = delayMs === null ? null : Math.min(delayMs, maxAgeMs - 2 * TIMER_MS);
+    this.delayMs = delayMs === null || delayMs < maxAgeMs ? delayMs : LONGEST_DELAY * maxAgeMs;
     this.maxAgeMs = maxAgeMs;
   }
 

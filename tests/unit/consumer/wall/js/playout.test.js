@@ -82,5 +82,5 @@ test("a delay beyond max-age is shortened: else nothing would be drawn", () => {
   const playout = new Playout({ delayMs: 900, maxAgeMs: 500 });
   playout.put(picture(1000));
   const { waitMs } = playout.take(1000);
-  assert.equal(playout.take(1000 + waitMs).picture?.gatewayMs, 1000);
+  assert.equal(playout.take(1000 + waitMs, 20).picture?.gatewayMs, 1000);
 });
