@@ -5,11 +5,13 @@ Bodies are copied without re-encoding; only raw pictures are encoded, with libx2
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import av
 from av.container import OutputContainer
@@ -18,6 +20,9 @@ from av.video.stream import VideoStream
 from fanlight.common import codec
 from fanlight.common.model.errors import SinkError
 from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader, rate_fraction
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 FORMATS: Final = {".mp4": "mp4", ".mkv": "matroska"}
 _TRACKS: Final = {Codec.H264: "h264", Codec.JPEG: "mjpeg", Codec.PNG: "png", Codec.RAW: "h264"}
@@ -90,6 +95,20 @@ class Timeline:
         return self.now_ns
 
 
+class WholeFile(io.FileIO):
+    """Writes all that it gets, or fails: libav takes no notice of a part, such as what a full disk holds.
+
+    Unbuffered: libav has a buffer, and errors must be raised by the write that failed.
+    """
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        left = memoryview(data).cast("B")
+        size_bytes = len(left)
+        while left:
+            left = left[super().write(left) :]
+        return size_bytes
+
+
 class Muxer:
     """Writes one codec and size into `file`, which it closes. Belongs to one thread.
 
@@ -106,6 +125,7 @@ class Muxer:
     def __init__(self, file: BinaryIO, header: FrameHeader) -> None:
         self.frames = 0
         self._file = file
+        self._whole_bytes = 0
         suffix = Path(file.name).suffix.lower()
         inter_coded = _TRACKS[header.codec] == "h264"
         options = _MATROSKA
@@ -146,6 +166,7 @@ class Muxer:
         packet.duration = ticks(min(1e9 / frame.header.fps, MAX_STEP_NS))
         packet.is_keyframe = key
         self._container.mux_one(packet)
+        self._whole_bytes = self._file.tell()
         self.frames += 1
 
     @property
@@ -161,7 +182,12 @@ class Muxer:
             self._file.close()
 
     def abandon(self) -> None:
-        """Close the file without an index, after a write has failed."""
+        """Close the file without an index, after a write has failed.
+
+        Without what was written of it, too: FFmpeg opens no MP4 file with half the head of a fragment.
+        """
+        with contextlib.suppress(OSError):
+            self._file.truncate(self._whole_bytes)
         # With the file closed PyAV writes no index; else the failed write would be repeated.
         self._file.close()
         self._container.close()

@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import logging
 from pathlib import Path
-from typing import BinaryIO, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import av
 
@@ -19,7 +19,7 @@ from fanlight.common.model.reasons import reason
 from fanlight.consumer.sinks.base import Sink
 from fanlight.consumer.sinks.files import FileThread, WriteRetry, require_suffix, unusable
 from fanlight.consumer.sinks.frame_queue import FrameQueue
-from fanlight.consumer.sinks.muxer import FORMATS, Muxer, require_codec
+from fanlight.consumer.sinks.muxer import FORMATS, Muxer, WholeFile, require_codec
 
 _LOG: Final = logging.getLogger(__name__)
 # A few seconds of most streams: with less, the next file would be shorter than that.
@@ -146,7 +146,7 @@ class Recording:
     @property
     def name(self) -> str:
         """The file that is being written."""
-        return self._file.name
+        return str(self._file.name)
 
     def write(self, frame: EncodedFrame, arrival_ns: int) -> None:
         """Append one frame, or leave it out if its file could not start with it.
@@ -232,12 +232,11 @@ class Recording:
             missing = f", {self.left_out} left out" if self.left_out else ""
             _LOG.info("recorded %.1f s, %d frames%s: %s", muxer.duration_s, muxer.frames, missing, path)
 
-    def _create(self) -> BinaryIO:
+    def _create(self) -> WholeFile:
         for number in itertools.count(1):
             name = self._path.name if number == 1 else f"{self._path.stem}-{number}{self._path.suffix}"
             try:
-                # Unbuffered: libav has a buffer, and errors must be raised by the write that failed.
-                return self._path.with_name(name).open("xb", buffering=0)
+                return WholeFile(str(self._path.with_name(name)), "x")
             except FileExistsError:
                 continue
         raise AssertionError

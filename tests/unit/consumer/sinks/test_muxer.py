@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,14 @@ import pytest
 from fanlight.common import codec
 from fanlight.common.model.errors import SinkError
 from fanlight.common.model.frame import Codec, EncodedFrame
-from fanlight.consumer.sinks.muxer import MAX_STEP_NS, MIN_STEP_NS, Muxer, Timeline, require_codec
+from fanlight.consumer.sinks.muxer import (
+    MAX_STEP_NS,
+    MIN_STEP_NS,
+    Muxer,
+    Timeline,
+    WholeFile,
+    require_codec,
+)
 from tests.unit.common.codec.build import psnr
 from tests.unit.consumer.sinks.build import STEP_NS, encoded, header, picture
 
@@ -36,9 +44,13 @@ def length_prefixed_units(body: bytes) -> list[bytes]:
 
 def mux(path: Path, frames: list[EncodedFrame]) -> None:
     muxer = Muxer(path.open("xb", buffering=0), frames[0].header)
+    write_all(muxer, frames)
+    muxer.close()
+
+
+def write_all(muxer: Muxer, frames: list[EncodedFrame]) -> None:
     for frame in frames:
         muxer.write(frame, frame.header.seq * STEP_NS)
-    muxer.close()
 
 
 def packets(path: Path) -> list[tuple[bytes, bool]]:
@@ -167,6 +179,26 @@ def test_the_first_frames_are_in_the_file_before_it_is_closed(
     muxer.abandon()
     with av.open(str(killed)) as container:
         assert sum(1 for _ in container.decode(video=0)) >= 1
+
+
+@pytest.mark.parametrize("name", ["r.mp4", "r.mkv"])
+def test_a_file_that_could_not_be_written_any_further_can_be_played(tmp_path: Path, name: str) -> None:
+    mux(tmp_path / name, frames := encoded(40))
+    whole_bytes = (tmp_path / name).stat().st_size
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Wherever the last write ends: in the head of a fragment, for instance.
+    for room_bytes in range(whole_bytes // 2, whole_bytes // 2 + 1000, 13):
+        path = tmp_path / f"{room_bytes}-{name}"
+        muxer = Muxer(WholeFile(str(path), "x"), frames[0].header)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room_bytes, limits[1]))
+        try:
+            with pytest.raises(OSError, match="File too large"):
+                write_all(muxer, frames)
+            muxer.abandon()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        with av.open(str(path)) as container:
+            assert sum(1 for _ in container.decode(video=0)) > 0, room_bytes
 
 
 @pytest.mark.parametrize("name", ["r.mp4", "r.mkv"])
