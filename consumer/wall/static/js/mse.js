@@ -7,6 +7,9 @@ const MOST_WAITING = 30;
 const KEPT_S = 2;
 const DECODE_TIME_OFFSET = 60;
 const TIMESCALE = 90000;
+// Firefox calls back before the frame can be copied: its clock passes the frame's time a little later.
+const CALLS_EARLY = "mozPaintedFrames" in HTMLVideoElement.prototype;
+const MOST_PAINTS = 10; // while it does not play
 
 export class MseVideo {
   static get supported() {
@@ -45,6 +48,7 @@ export class MseVideo {
   #newestTicks = 0;
   #keyTicks = null; // of a keyframe after a backlog
   #shownAny = false;
+  #shownFrames = 0;
   #skipping = false; // a keyframe was asked for, and is not there yet
   #closed = false;
 
@@ -147,6 +151,12 @@ export class MseVideo {
     this.#shownAny = true;
     const frame = this.#find(Math.round(mediaTime * TIMESCALE));
     if (frame === null) return;
+    const number = (this.#shownFrames += 1);
+    for (let paints = 0; CALLS_EARLY && paints < MOST_PAINTS; paints += 1) {
+      await new Promise((done) => requestAnimationFrame(done));
+      if (number !== this.#shownFrames || this.#closed) return; // the picture would be the next one
+      if (this.#video.currentTime > mediaTime) break;
+    }
     const image = await createImageBitmap(this.#video);
     if (this.#closed) image.close();
     else this.#handlers.onPicture(image, frame);
