@@ -11,7 +11,7 @@ import re
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import av
 from av.container import OutputContainer
@@ -20,9 +20,6 @@ from av.video.stream import VideoStream
 from fanlight.common import codec
 from fanlight.common.model.errors import SinkError
 from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader, rate_fraction
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
 
 FORMATS: Final = {".mp4": "mp4", ".mkv": "matroska"}
 _TRACKS: Final = {Codec.H264: "h264", Codec.JPEG: "mjpeg", Codec.PNG: "png", Codec.RAW: "h264"}
@@ -101,7 +98,7 @@ class WholeFile(io.FileIO):
     Unbuffered: libav has a buffer, and errors must be raised by the write that failed.
     """
 
-    def write(self, data: ReadableBuffer, /) -> int:
+    def write(self, data: Any, /) -> int:
         left = memoryview(data).cast("B")
         size_bytes = len(left)
         while left:

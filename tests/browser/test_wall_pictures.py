@@ -99,7 +99,7 @@ def is_the_frame_of_its_number(page: Page, watcher: Watcher) -> tuple[int, bool]
     snapshot = page.snapshot()
     canvas = page.canvas()
     assert snapshot.capture_us == captured[snapshot.seq] // 1000
-    assert page.stats["seq"] == snapshot.seq
+    page.wait(f"TILE.stats.seq === {snapshot.seq}")
     number = read_frame_number(snapshot.picture)
     assert number is not None
     # Its text has the time of capture, to the millisecond.
