@@ -76,6 +76,7 @@ def test_at_a_changeover(node: PrivateNode, stream: str, length_s: float) -> Non
     publisher.start()
     subscriber.start()
     try:
+        sent.wait("connected")  # else there is no exchange yet, and the consumer begins anew
         got.wait("connected")
         with suspended(node, length_s):
             for number in range(51):
