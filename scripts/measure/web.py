@@ -144,7 +144,11 @@ class Web:
                         "clients": _PEER_CLIENTS,
                         "cores": round(cores, 3),
                     }
-                    row |= drain.figures()
+                    try:
+                        row |= drain.figures()
+                    except RunFailed as error:  # WebGear has ended connections of clients
+                        self._show(f"bench: {name} is left out: {error}")
+                        continue
                 self._keep(row)
             case = f"{_PEER_CLIENTS} browsers, {name}"
             self.score.add(Goal(case, "cores, decoding and encoding included", ""), row["cores"])
