@@ -119,9 +119,9 @@ def test_signal_ends_streaming(
         assert broker.has_queue_of("consumer")
         assert broker.has_queue_of("producer")
         end_with(consumer, number)
-        wait_until(lambda: not broker.has_queue_of("consumer"), 5, "the consumer's queue goes")
+        wait_until(lambda: not broker.has_queue_of("consumer"), 20, "the consumer's queue goes")
         end_with(producer, number)
-        wait_until(lambda: not broker.has_queue_of("producer"), 5, "the producer's queue goes")
+        wait_until(lambda: not broker.has_queue_of("producer"), 20, "the producer's queue goes")
 
 
 @pytest.mark.brokerless
@@ -148,11 +148,11 @@ def test_signal_ends_idle(broker: Broker, on_stream: tuple[str, ...]) -> None:
     with running("producer", *on_stream, *SMALL) as producer:
         wait_until(lambda: broker.has_queue_of("producer"), 15, "the producer's queue is there")
         end_with(producer, signal.SIGINT)
-        wait_until(lambda: not broker.has_queue_of("producer"), 5, "the producer's queue goes")
+        wait_until(lambda: not broker.has_queue_of("producer"), 20, "the producer's queue goes")
     with running("consumer", *on_stream, "--sink", "null") as consumer:
         wait_until(lambda: broker.has_queue_of("consumer"), 15, "the consumer's queue is there")
         end_with(consumer, signal.SIGTERM)
-        wait_until(lambda: not broker.has_queue_of("consumer"), 5, "the consumer's queue goes")
+        wait_until(lambda: not broker.has_queue_of("consumer"), 20, "the consumer's queue goes")
 
 
 def test_signal_ends_connecting(silent_url: str) -> None:
@@ -179,7 +179,7 @@ def test_a_signal_while_modules_are_imported_is_an_orderly_end(
 ) -> None:
     with running(program, "--url", silent_url) as command:
         # SIGINT has a handler from Python's start on, SIGTERM from the command's first import on.
-        wait_until(lambda: handles(command.process.pid, signal.SIGTERM), 10, "it handles signals")
+        wait_until(lambda: handles(command.process.pid, signal.SIGTERM), 20, "it handles signals")
         end_with(command, number)
         assert command.err.text == ""
 

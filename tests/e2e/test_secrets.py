@@ -222,7 +222,7 @@ def test_no_repr_and_no_str_has_it(node: PrivateNode, stream: str) -> None:
     with pytest.raises(ConfigError) as malformed:
         parse_url(f"amqp://{USER}:{SECRET}/{SECRET}@host")
     with Producer(stream=stream, url=url) as sending, Consumer(stream=stream, url=url) as watching:
-        wait_until(lambda: watching.stats().connected, 10, "it is connected")
+        wait_until(lambda: watching.stats().connected, 20, "it is connected")
         other = Consumer(stream=stream, url=url_of(node), password=f"not {SECRET}")
         with other, pytest.raises(BrokerRefused) as refused:
             other.read(scaled(10))

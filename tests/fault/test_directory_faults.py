@@ -77,7 +77,7 @@ def test_who_may_not_announce_publishes_all_the_same_and_is_told(
         count = len(watcher.seen)
         allow(node, r"^fanlight\.(control|plain-|streams$)")
         listing.wait_for(stream, 20)
-        wait_until(lambda: len(watcher.seen) > count + 10, 10, "the stream goes on")
+        wait_until(lambda: len(watcher.seen) > count + 10, 20, "the stream goes on")
         assert len(said(caplog)) == 1, "once, although it was refused again and again"
         assert marking.producer.failure is None
         assert watcher.consumer.stats().reconnects == 0
@@ -114,9 +114,9 @@ def test_what_is_no_announcement_is_refused_and_the_list_goes_on(
         liar.basic_publish(EXCHANGE, "", real.to_json(), BasicProperties(type="other"))
         crash = RawProperties({"x": Raw(b"T" + b"\xff" * 8)})  # a table that pika cannot parse
         liar.basic_publish(EXCHANGE, "", b"{}", crash)
-        wait_until(lambda: listing.directory.refused >= len(bodies) + 2, 10, "all are counted")
+        wait_until(lambda: listing.directory.refused >= len(bodies) + 2, 20, "all are counted")
         with Watcher(Consumer(stream, "w", url=viewer, via="broker"), exact=False):
-            wait_until(lambda: listing.watched(stream), 10, "the list goes on")
+            wait_until(lambda: listing.watched(stream), 20, "the list goes on")
         assert not {"<img>", ""} & set(listing.streams)
 
 

@@ -54,7 +54,7 @@ def test_a_consumer_and_a_producer_start(node: PrivateNode, stream: str, length_
         watcher.wait_flow(RECOVERY_S)
         assert feeder.producer.failure is None
         assert len(queues(node)) == 1
-    wait_until(lambda: not queues(node), 5, "its queue is gone")
+    wait_until(lambda: not queues(node), 20, "its queue is gone")
 
 
 @long_and_short
@@ -63,7 +63,7 @@ def test_in_the_middle_of_a_stream(node: PrivateNode, stream: str, length_s: flo
         with suspended(node, length_s):
             pass
         watcher.wait_flow(RECOVERY_S)
-        wait_until(lambda: len(queues(node)) == 1, 5, "no queue of a lost connection is left")
+        wait_until(lambda: len(queues(node)) == 1, 20, "no queue of a lost connection is left")
 
 
 @long_and_short
@@ -89,7 +89,7 @@ def test_at_a_changeover(node: PrivateNode, stream: str, length_s: float) -> Non
     finally:
         subscriber.stop(2)
         publisher.stop(2)
-    wait_until(lambda: not queues(node), 5, "its queue is gone")
+    wait_until(lambda: not queues(node), 20, "its queue is gone")
 
 
 @pytest.mark.parametrize("length_s", [0.1, 5.0])
@@ -103,7 +103,7 @@ def test_many_consumers_are_interrupted(node: PrivateNode, stream: str, length_s
             consumers.append(stack.enter_context(running("consumer", *where, *name)))
         for consumer in consumers:
             consumer.wait_line("connected to", 60)
-        wait_until(lambda: len(queues(node)) == MANY, 10, "all of them have their queue")
+        wait_until(lambda: len(queues(node)) == MANY, 20, "all of them have their queue")
         with suspended(node, length_s):
             for consumer in consumers:
                 consumer.signal(signal.SIGINT)
@@ -111,4 +111,4 @@ def test_many_consumers_are_interrupted(node: PrivateNode, stream: str, length_s
             assert consumer.wait(15) == 0, consumer.err.text
             assert "Traceback" not in consumer.err.text
             assert "internal error" not in consumer.err.text
-        wait_until(lambda: not queues(node), 10, "their queues are gone")
+        wait_until(lambda: not queues(node), 20, "their queues are gone")

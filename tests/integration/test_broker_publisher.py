@@ -44,7 +44,7 @@ def test_it_knows_whether_a_queue_is_bound(broker_url: str, stream: str) -> None
         channel.cancel()
         channel.queue_delete(queue)
         publisher.publish(frame(stream, 8))
-        wait_until(lambda: not publisher.watched, 5, "the frame came back")
+        wait_until(lambda: not publisher.watched, 20, "the frame came back")
 
 
 def test_what_grew_too_old_is_not_sent(broker_url: str, stream: str) -> None:

@@ -113,7 +113,7 @@ def first_line(address: BrokerAddress, caplog: pytest.LogCaptureFixture) -> str:
 
     link.start()
     try:
-        wait_until(lambda: bool(lines()), 10, "the link logs")
+        wait_until(lambda: bool(lines()), 20, "the link logs")
     finally:
         link.stop(2)
     return lines()[0]

@@ -85,7 +85,7 @@ def test_the_two_commands_without_an_argument_show_the_stream() -> None:
             lambda text: re.search(r"[1-9]\d*\.\d fps", text) is not None, scaled(20)
         )
         assert line is not None, consumer.out.text
-        wait_until(lambda: "fanlight.cam.c1" in tags_in_the_console(), 10, "its name is in the console")
+        wait_until(lambda: "fanlight.cam.c1" in tags_in_the_console(), 20, "its name is in the console")
         for command in (consumer, producer):
             command.signal(signal.SIGINT)
-            assert command.wait(5) == 0
+            assert command.wait(10) == 0

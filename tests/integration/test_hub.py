@@ -101,7 +101,7 @@ def test_a_change_of_size_and_a_new_producer_pass_through_a_hub(url: str, stream
         with Marking(url, stream) as marking:
             comes_by(watcher, shared=True)
             marking.size = (96, 64)
-            wait_until(lambda: watcher.last and watcher.last.shape == (64, 96, 3), 10)
+            wait_until(lambda: watcher.last and watcher.last.shape == (64, 96, 3), 20)
             comes_by(watcher, shared=True)
             assert len(files_of(stream)) == 2, "the segment of the old size is gone"
         with Marking(url, stream):
@@ -115,7 +115,7 @@ def test_synchronised_playout_works_with_shared_pictures(broker_url: str, stream
     with Marking(broker_url, stream), hub(broker_url, stream), Watcher(consumer) as watcher:
         comes_by(watcher, shared=True)
         count = len(watcher.seen)
-        wait_until(lambda: len(watcher.seen) > count + 20, 10)
+        wait_until(lambda: len(watcher.seen) > count + 20, 20)
         assert all(seen.age_s >= 0.149 for seen in watcher.seen)
     assert not watcher.faults()
 
@@ -174,7 +174,7 @@ def test_who_holds_a_picture_for_too_long_is_told(broker_url: str, stream: str) 
         kept = frame.copy()
         with pytest.raises(ValueError, match="read-only"):
             frame.image[0] = 0
-        wait_until(lambda: not frame.valid, 10)
+        wait_until(lambda: not frame.valid, 20)
         with pytest.raises(FrameExpired, match="copy it at once"):
             frame.copy()
         assert np.array_equal(kept.image, marked(kept.capture_ns, 64, 48))

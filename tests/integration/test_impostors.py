@@ -54,7 +54,7 @@ def test_what_is_no_producer_is_told_and_outlasted(
     with ExitStack() as stack:
         with Impostor(url, answer) as impostor:
             consumer = stack.enter_context(Consumer(stream, "c1", url=url))
-            wait_until(lambda: impostor.visits >= 3, 10, "it tries again")
+            wait_until(lambda: impostor.visits >= 3, 20, "it tries again")
             stats = consumer.stats()
         assert stats.received == 0
         with on_air(stream, url, "jpeg") as (out, _):

@@ -51,7 +51,7 @@ def test_metrics_agree_with_the_trace_and_fill_the_dashboard(
         )
         wait_until(lambda: scrape(of_consumer).values.get(
             ("fanlight_consumer_queue_frames", frozenset({("place", "broker")}))
-        ) is not None, 5, "the broker reports how many wait")  # fmt: skip
+        ) is not None, 20, "the broker reports how many wait")  # fmt: skip
         before, flowing = scrape(of_producer), scrape(of_consumer)
         producer.signal(signal.SIGSTOP)
         arrived: list[float] = []
@@ -62,7 +62,7 @@ def test_metrics_agree_with_the_trace_and_fill_the_dashboard(
             arrived.append(now("consumer_received_frames_total"))
             return arrived[-10:] == arrived[-1:] * 10 and now("consumer_queue_frames", place="process") == 0
 
-        wait_until(stands_still, 10, "the stream stands still")
+        wait_until(stands_still, 20, "the stream stands still")
         figures = scrape(of_consumer)
         consumer.signal(signal.SIGTERM)
         assert consumer.wait() == 0, consumer.err.text

@@ -255,6 +255,6 @@ def test_a_signal_handler_may_not_read_what_it_interrupted() -> None:
                 told.append(str(error))
 
         with one_signal(handle, 1):
-            wait_until(lambda: consumer.read(timeout_s=0.05) or told, 5, "the handler is told")
+            wait_until(lambda: consumer.read(timeout_s=0.05) or told, 20, "the handler is told")
         assert "signal handler" in told[0]
         assert consumer.read(timeout_s=0) is None

@@ -54,8 +54,8 @@ def leaves_nothing(producer: Producer) -> Iterator[None]:
     """What is begun for clients inside is gone soon after it, though the producer runs on."""
     before = Level.now()
     yield
-    wait_until(lambda: not producer.watched, 10, "nobody watches")
-    wait_until(lambda: Level.now() <= before, 10, f"threads and descriptors are back at {before}")
+    wait_until(lambda: not producer.watched, 20, "nobody watches")
+    wait_until(lambda: Level.now() <= before, 20, f"threads and descriptors are back at {before}")
 
 
 class Crowd:
@@ -141,7 +141,7 @@ def test_a_stuck_client_harms_nobody_and_goes_on_with_a_keyframe(url: str, strea
         Watcher(Consumer(stream=stream, name="w", url=url, max_age_s=max_age_s), exact=False) as watcher,
         RawClient(url, stream, "stuck", receive_bytes=16 * 1024) as stuck,
     ):
-        wait_until(lambda: watcher.last, 10, "the stream is on")
+        wait_until(lambda: watcher.last, 20, "the stream is on")
         before = Level.now()
         count = len(watcher.seen)
         wait_until(lambda: len(watcher.seen) > count + 75, 20, "the other goes on for 2.5 s")
