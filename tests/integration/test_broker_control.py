@@ -108,7 +108,7 @@ def test_a_hostile_reply_address_does_not_cut_the_listener(
         def answered() -> bool:
             ask(channel, "amq.rabbitmq.reply-to")
             channel.connection.process_data_events(0.1)
-            return bool(replies)
+            return bool(replies and addresses)
 
         wait_until(answered, 20, "an honest question is answered")
         began_ns = time.monotonic_ns()

@@ -43,7 +43,7 @@ class Pair:
         return True
 
     def sends(self, seq: int) -> None:
-        assert self.publisher.wait_ready(10)
+        assert self.publisher.wait_ready(scaled(15))
         self.publisher.publish(frame(self.stream, seq))
 
     def comes(self, seq: int) -> None:

@@ -98,7 +98,7 @@ def test_a_flooding_client_is_disconnected_and_costs_no_keyframe(design: str, st
         assert (
             10
             <= stats.keyframe_requests - before.keyframe_requests
-            <= 10 * (MESSAGES_AT_ONCE + 10 * MESSAGES_PER_S)
+            <= 10 * (MESSAGES_AT_ONCE + took_s * MESSAGES_PER_S)
         )
         assert 1 <= stats.keyframes - before.keyframes <= 2 * took_s + 1
         assert watcher.consumer.stats().reconnects == 0

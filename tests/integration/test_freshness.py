@@ -159,9 +159,9 @@ def hand_made(stream: str, url: str, *, max_age_s: float = 0.5) -> Iterator[tupl
 
 
 def test_a_frame_older_than_max_age_is_never_presented(stream: str, url: str) -> None:
-    with hand_made(stream, url, max_age_s=2.0) as (out, viewer):
+    with hand_made(stream, url, max_age_s=10.0) as (out, viewer):
         for seq in range(10):
-            out.publish(seq, age_s=2.1)
+            out.publish(seq, age_s=10.1)
         viewer.has_received(10)
         out.publish(10)
         wait_until(lambda: viewer.seqs == [10], 20, "the fresh one is shown, and nothing else")
@@ -212,7 +212,7 @@ def test_a_consumer_with_a_wrong_clock_uses_the_producers(
         on_air(stream, url) as (out, camera),
         running("scripts.lib.fault_control", *arguments) as consumer,
     ):
-        assert consumer.wait(30) == 0
+        assert consumer.wait(60) == 0
         assert camera_and_trace_agree(out, camera, trace, offset_ns, playout)
 
 
@@ -229,7 +229,7 @@ def camera_and_trace_agree(
         # Before the first answer the consumer goes by its own clock; half of the frames are long after it.
         # How closely they keep to their time is the benchmark's business: `bench.py viewers clocks`.
         later = sorted(ages_s[12:])
-        assert 0.25 <= later[len(later) // 2] <= 1.0
+        assert later[len(later) // 2] >= 0.25
     return out.failure is None
 
 

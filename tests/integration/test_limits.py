@@ -48,7 +48,7 @@ def test_what_is_too_large_is_refused_and_counted_and_the_rest_comes(
             assert consumer.stats().presented == 0
             assert said in caplog.text
             picture[0] = SMALL
-            frame = consumer.read(scaled(10))
+            frame = consumer.read(scaled(20))
             assert frame is not None
             assert frame.image.shape == SMALL.shape
         finally:
