@@ -57,8 +57,8 @@ def _order(process_id: int) -> Iterator[int]:
 
 def _part(process_id: int) -> int:
     """A part that no other process has, as long as there are some left."""
-    first = process_id % _PARTS
-    for part in (*range(first, _PARTS), *range(first)):
+    for shift in range(_PARTS):
+        part = (process_id + shift) % _PARTS
         held = socket.socket(socket.AF_UNIX)
         with suppress(OSError):
             # An abstract name (Linux): it is free again when this process has ended, however that happens.
@@ -66,7 +66,7 @@ def _part(process_id: int) -> int:
             held.detach()  # stays open
             return part
         held.close()
-    return first
+    return process_id % _PARTS
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:

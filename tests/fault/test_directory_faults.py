@@ -24,7 +24,7 @@ from tests.support.doctor import examine, problems
 from tests.support.marked_stream import Marking, Watcher
 from tests.support.raw_headers import Raw, RawProperties
 from tests.support.roles import as_user, channel_of
-from tests.support.timing import wait_until
+from tests.support.timing import scaled, wait_until
 
 EXCHANGE: Final = "fanlight.streams"
 PROPERTIES: Final = BasicProperties(type="announcement", user_id="producer")
@@ -45,7 +45,7 @@ def test_a_broker_that_was_killed_is_listed_again(node: PrivateNode, stream: str
         listing.wait_for(stream)
         node.kill()
         listing.wait_gone(stream)
-        node.restart(empty=True)
+        node.restart(timeout_s=scaled(60), empty=True)
         assert listing.wait_for(stream, 20).epoch == marking.producer.epoch
 
 
@@ -141,4 +141,4 @@ def test_a_flood_of_streams_is_bounded_and_those_before_it_stay(
         assert listing.changes - changes < sent / 10, "not told of each"
         assert psutil.Process().memory_info().rss - before < 16 * 2**20
         wait_until(lambda: not any(name.startswith("lie-") for name in listing.streams), 20, "all expire")
-        assert stream in listing.streams
+        listing.wait_for(stream)  # of a flood its own announcements may be lost, too

@@ -35,7 +35,8 @@ from tests.support.timing import scaled, wait_until
 from tests.support.watching import Observation
 
 MAX_AGE_S = 0.5
-RECOVERY_S = 2.0
+# Soon; and what a busy machine adds.
+RECOVERY_S = 5.0
 
 
 class Watcher(watching.Watcher):
@@ -97,7 +98,7 @@ def test_a_camera_changes_its_size_sends_garbage_stalls_and_returns(
         seqs = [seen.seq for seen in watcher.seen]
         assert seqs == sorted(set(seqs))
         assert not any(isnan(seen.age_s) for seen in watcher.seen), "a picture is torn"
-    assert len(producer.err.lines) <= 6, producer.err.text
+    assert len(producer.err.lines) < 12, producer.err.text
 
 
 def test_a_flood_does_not_make_pictures_old(camera: FaultyCamera, stream: str) -> None:
@@ -183,7 +184,7 @@ def test_every_sink_follows_an_h264_stream_that_changes_its_size(
         )  # fmt: skip
         program = Consumer(stream=stream, name="program", url=url, size=(160, 90), format="grey")
         watcher = stack.enter_context(Watcher(program))
-        wait_until(lambda: len(list(tmp_path.glob("r*.mkv"))) >= 5, 20, "five sizes are recorded")
+        wait_until(lambda: len(list(tmp_path.glob("r*.mkv"))) >= 5, 40, "five sizes are recorded")
         plain.signal(signal.SIGTERM)
         assert plain.wait(10) == 0, plain.err.text
         for command in (hub, producer):
@@ -258,7 +259,7 @@ def test_a_folder_with_pictures_that_cannot_be_encoded(bad: str, stream: str, tm
             assert producer.wait(10) == 0
             assert "could not be encoded" in producer.err.text
         else:
-            assert producer.wait(10) == 1
+            assert producer.wait(30) == 1
             end = producer.err.lines[-1]
             assert end.text == f"producer: {TOO_LARGE}"
             # At most one line a second: it does not give up at the first.

@@ -15,7 +15,7 @@ from tests.support.bad_line import wait_long
 from tests.support.commands import Command, running
 from tests.support.fanout_events import Events, frame
 from tests.support.fault_stream import RECOVERY_S, Fading, Watcher, queues, streaming
-from tests.support.timing import wait_until
+from tests.support.timing import scaled, wait_until
 
 # Shorter than anything of ours, longer than an attempt, and longer than all of it.
 LENGTHS_S = (0.1, 1.0, 2.5, 5.0)
@@ -83,7 +83,7 @@ def test_at_a_changeover(node: PrivateNode, stream: str, length_s: float) -> Non
                 subscriber.follow_stream(number % 2 == 0)
         got.wait("following")
         for seq in range(5):
-            assert publisher.wait_ready(RECOVERY_S)
+            assert publisher.wait_ready(scaled(RECOVERY_S))
             publisher.publish(frame(stream, seq))
             assert got.frame().header.seq == seq
     finally:
@@ -108,7 +108,7 @@ def test_many_consumers_are_interrupted(node: PrivateNode, stream: str, length_s
             for consumer in consumers:
                 consumer.signal(signal.SIGINT)
         for consumer in consumers:
-            assert consumer.wait(15) == 0, consumer.err.text
+            assert consumer.wait(30) == 0, consumer.err.text
             assert "Traceback" not in consumer.err.text
             assert "internal error" not in consumer.err.text
         wait_until(lambda: not queues(node), 20, "their queues are gone")

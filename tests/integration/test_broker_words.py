@@ -135,7 +135,7 @@ def test_what_is_no_broker_is_named(
 ) -> None:
     caplog.set_level(logging.WARNING, logger="fanlight")
     # Whoever answers is given the time to, on a busy machine too; but for one, his end is not waited for.
-    timeout_ms = {wait: 500, greet_and_wait: 3000}.get(answer, 20_000)
+    timeout_ms = 500 if answer is wait else 3000 if answer is greet_and_wait else 20_000
     address = broker_address(f"amqp://127.0.0.1:{serve(answer)}/v?connection_timeout={timeout_ms}")
     assert says in first_line(address, caplog)
     (check,) = broker_checks(address, "consumer", "s").values()

@@ -211,7 +211,9 @@ def run_hub_and_viewer(
 
 
 def test_too_little_memory_is_one_line_and_the_broker_serves(broker_url: str, stream: str) -> None:
-    done = run_hub_and_viewer(broker_url, stream, "echo 65536 > /proc/sys/kernel/shmmax", "auto", hub_says="kernel.shmmax")
+    done = run_hub_and_viewer(
+        broker_url, stream, "echo 65536 > /proc/sys/kernel/shmmax", "auto", hub_says="kernel.shmmax"
+    )
     assert done.returncode == 0, done.stderr
     complaints = [line for line in done.stderr.splitlines() if "kernel.shmmax" in line]
     assert len(complaints) == 1, done.stderr

@@ -80,7 +80,7 @@ def test_viewers_of_a_hub_report_to_the_producer(url: str, stream: str) -> None:
             return seen[-1].at_s - max(others, default=seen[0].at_s)
 
         # What was reported before is forgotten by then.
-        wait_until(lambda: served_s() > 3.5, 20, "it is served by the hub for a while")
+        wait_until(lambda: served_s() > 3.5, 60, "it is served by the hub for a while")
         wait_until(lambda: set(marking.producer.stats().consumers) == {"hub", "w"}, 20, "both report")
         assert watcher.consumer.stats().connected
 
