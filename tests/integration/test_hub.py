@@ -52,9 +52,9 @@ def test_a_hub_is_used_while_it_works_and_left_when_it_does_not(
                     comes_by(watcher, shared=True)
                     command.signal(signal.SIGTERM)
                     comes_by(watcher, shared=False)  # the next wait begins after this hub's last frame
-                if how is not signal.SIGKILL:
+                if how is not signal.SIGKILL:  # what that leaves, any hub of this host removes
                     assert command.wait() == 0
-            assert bool(files_of(stream)) is (how is signal.SIGKILL), "an orderly end leaves nothing"
+                    assert not files_of(stream), "an orderly end leaves nothing"
     check(watcher)
 
 

@@ -15,7 +15,7 @@ from fanlight.common.shm.locks import remove_stale
 from fanlight.common.shm.private_folder import ring_folder
 from tests.support.commands import ROOT
 from tests.support.sharing_stress import LONGEST_S, READERS
-from tests.support.timing import scaled
+from tests.support.timing import scaled, wait_until
 
 pytestmark = pytest.mark.brokerless
 
@@ -57,4 +57,4 @@ def test_no_picture_is_torn_unnoticed_while_readers_and_writers_are_killed(
     with pytest.raises(ProcessLookupError):
         os.killpg(program.pid, 0)
     remove_stale()
-    assert list(ring_folder().glob(f"{stream}.*")) == []
+    wait_until(lambda: not list(ring_folder().glob(f"{stream}.*")), 10, "nothing is left")
