@@ -21,6 +21,7 @@ from pika.exceptions import ConnectionClosedByBroker
 from fanlight.common.model.frame import Codec
 from fanlight.common.transport.amqp.topology import frame_properties
 from fanlight.consumer import Consumer
+from scripts.private_node import PrivateNode
 from tests.support.commands import at_most_one_a_second
 from tests.support.headers import header
 from tests.support.marked_stream import Marking, Watcher
@@ -297,9 +298,13 @@ def test_every_queue_of_a_viewer_is_capped(scene: Scene) -> None:
     scene.goes_on()
 
 
-def test_what_one_viewer_declares_and_opens_is_limited(scene: Scene) -> None:
-    """Each queue on a stream costs the broker time per frame, whoever reads it."""
-    url = as_user(scene.url, "viewer")
+@pytest.mark.brokerless
+def test_what_one_viewer_declares_and_opens_is_limited(settled_node: PrivateNode, stream: str) -> None:
+    """Each queue on a stream costs the broker time per frame, whoever reads it.
+
+    At a node of its own: while the vhost is full, nobody else may declare a queue.
+    """
+    producer, url = (as_user(settled_node.url, user) for user in ("producer", "viewer"))
 
     def declare_many(channel: BlockingChannel) -> None:
         for _ in range(501):
@@ -309,10 +314,13 @@ def test_what_one_viewer_declares_and_opens_is_limited(scene: Scene) -> None:
         for _ in range(1001):
             channel.connection.channel()
 
-    assert refusal(url, declare_many) == WRONG
-    with pytest.raises(ConnectionClosedByBroker, match="number of channels"):
-        refusal(url, open_many)
-    scene.goes_on()
+    with Marking(producer, stream), Watcher(Consumer(stream, "w", url=url, via="broker")) as watcher:
+        wait_until(lambda: watcher.last, 20, "the stream is on")
+        assert refusal(url, declare_many) == WRONG
+        with pytest.raises(ConnectionClosedByBroker, match="number of channels"):
+            refusal(url, open_many)
+        watcher.wait_flow()
+        assert watcher.consumer.stats().reconnects == 0
 
 
 def test_a_message_that_crashes_a_process_of_the_broker_costs_its_sender_only(scene: Scene) -> None:

@@ -55,13 +55,15 @@ def test_a_consumer_leaves_no_queue_behind(
 def test_a_viewer_with_old_permissions_watches_or_reads_what_to_do(
     settled_node: PrivateNode, stream: str, configure: str, works: bool
 ) -> None:
-    settled_node.ctl("set_permissions", "-p", VHOST, "viewer", configure, ".*", ".*")
-    viewer = as_user(settled_node.url, "viewer")
+    user = f"viewer-of-{stream}"
+    settled_node.ctl("add_user", user, "secret")
+    settled_node.ctl("set_permissions", "-p", VHOST, user, configure, ".*", ".*")
+    viewer = settled_node.url.replace("fanlight:fanlight@", f"{user}:secret@")
     with Marking(settled_node.url, stream), Consumer(stream, "w", url=viewer, via="broker") as consumer:
         if works:
             assert consumer.read(scaled(10)) is not None
         else:
             with pytest.raises(
-                BrokerRefused, match=r"rabbitmqctl set_permissions -p fanlight viewer '\^amq"
+                BrokerRefused, match=rf"rabbitmqctl set_permissions -p fanlight {user} '\^amq"
             ):
                 consumer.read(scaled(10))
