@@ -37,7 +37,7 @@ class Bench:
 
     def read_all(self) -> str:
         found = b""
-        while select.select([self.reading], [], [], scaled(0.5))[0]:
+        while select.select([self.reading], [], [], 0.5)[0]:
             found += os.read(self.reading, 65536)
         return found.decode().replace("\r\n", "\n")
 
