@@ -21,7 +21,6 @@ from pika.exceptions import ConnectionClosedByBroker
 from fanlight.common.model.frame import Codec
 from fanlight.common.transport.amqp.topology import frame_properties
 from fanlight.consumer import Consumer
-from scripts.private_node import PrivateNode
 from tests.support.commands import at_most_one_a_second
 from tests.support.headers import header
 from tests.support.marked_stream import Marking, Watcher
@@ -76,7 +75,7 @@ class Scene(NamedTuple):
     def goes_on(self) -> None:
         """Three more frames, over the same connection, and nothing else."""
         count = len(self.watcher.seen)
-        wait_until(lambda: len(self.watcher.seen) >= count + 3, 20, "the stream goes on")
+        wait_until(lambda: len(self.watcher.seen) >= count + 3, 10, "the stream goes on")
         stats = self.watcher.consumer.stats()
         assert (stats.reconnects, stats.malformed) == (0, 0)
         assert self.marking.producer.failure is None
@@ -98,7 +97,7 @@ def scene(broker_url: str) -> Iterator[Scene]:
             stack.enter_context(marking)
             stack.enter_context(watcher)
             wait_until(lambda: watcher.last, 15, "the stream is on")
-            wait_until(lambda: "w" in marking.producer.stats().consumers, 20, "its reports are heard")
+            wait_until(lambda: "w" in marking.producer.stats().consumers, 10, "its reports are heard")
         other = stack.enter_context(channel_of(viewer))
         queue = own(other, {"x-max-length": 1})
         other.queue_bind(queue, f"fanlight.{stream}")
@@ -298,31 +297,6 @@ def test_every_queue_of_a_viewer_is_capped(scene: Scene) -> None:
     scene.goes_on()
 
 
-@pytest.mark.brokerless
-def test_what_one_viewer_declares_and_opens_is_limited(settled_node: PrivateNode, stream: str) -> None:
-    """Each queue on a stream costs the broker time per frame, whoever reads it.
-
-    At a node of its own: while the vhost is full, nobody else may declare a queue.
-    """
-    producer, url = (as_user(settled_node.url, user) for user in ("producer", "viewer"))
-
-    def declare_many(channel: BlockingChannel) -> None:
-        for _ in range(501):
-            own(channel)
-
-    def open_many(channel: BlockingChannel) -> None:
-        for _ in range(1001):
-            channel.connection.channel()
-
-    with Marking(producer, stream), Watcher(Consumer(stream, "w", url=url, via="broker")) as watcher:
-        wait_until(lambda: watcher.last, 20, "the stream is on")
-        assert refusal(url, declare_many) == WRONG
-        with pytest.raises(ConnectionClosedByBroker, match="number of channels"):
-            refusal(url, open_many)
-        watcher.wait_flow()
-        assert watcher.consumer.stats().reconnects == 0
-
-
 def test_a_message_that_crashes_a_process_of_the_broker_costs_its_sender_only(scene: Scene) -> None:
     """A double that is not a number; without broker/rabbitmq-env.conf, 15 MiB end a broker of 2 GiB."""
     url, body = as_user(scene.url, "viewer"), random.Random(1).randbytes(15 * 1024 * 1024)
@@ -348,23 +322,23 @@ def test_a_viewer_waits_for_the_producer_and_for_one_that_comes_back(
     producer, viewer = as_user(broker_url, "producer"), as_user(broker_url, "viewer")
     with Watcher(Consumer(stream, "w", url=viewer)) as watcher:
         link = "fanlight.common.transport.amqp.link"
-        wait_until(lambda: len(records_of(caplog, link)) >= 2, 20, "it says what it waits for, and again")
+        wait_until(lambda: len(records_of(caplog, link)) >= 2, 10, "it says what it waits for, and again")
         waiting = records_of(caplog, link)
         says = f"no exchange 'fanlight.{stream}' yet: waiting for its producer"
         assert all(says in record.getMessage() for record in waiting)
         assert at_most_one_line_a_second(waiting)
         with Marking(producer, stream):
-            wait_until(lambda: watcher.last, 20, "its first frame")
+            wait_until(lambda: watcher.last, 5, "its first frame")
             with channel_of(broker_url) as operator:
                 operator.exchange_delete(f"fanlight.{stream}")
-            watcher.wait_captured(time.monotonic())
+            watcher.wait_captured(time.monotonic(), timeout_s=5)
         with channel_of(broker_url) as operator:  # nobody is there now to declare it again
             operator.exchange_delete(f"fanlight.{stream}")
         said = len(records_of(caplog, link))
-        wait_until(lambda: len(records_of(caplog, link)) > said, 20, "it says what it waits for")
+        wait_until(lambda: len(records_of(caplog, link)) > said, 10, "it says what it waits for")
         with Marking(producer, stream):
             came = len(watcher.seen)
-            wait_until(lambda: len(watcher.seen) > came, 20, "frames of the next producer")
+            wait_until(lambda: len(watcher.seen) > came, 5, "frames of the next producer")
     assert not watcher.faults()
     assert not [record for record in caplog.records if record.exc_info or record.levelno >= logging.ERROR]
 
@@ -376,8 +350,7 @@ def test_frames_of_a_user_who_is_not_trusted_are_refused(
     with (
         Marking(producer, stream) as marking,
         Watcher(Consumer(stream, "w", url=viewer, trust=["producer"])) as watcher,
-        # A forged frame is not too old, however slow the machine is.
-        Watcher(Consumer(stream, "v", url=viewer, max_age_s=10), exact=False) as trusting,
+        Watcher(Consumer(stream, "v", url=viewer), exact=False) as trusting,
         channel_of(broker_url) as forging,
     ):
         wait_until(lambda: watcher.last and trusting.last, 15, "the stream is on")
@@ -387,7 +360,7 @@ def test_frames_of_a_user_who_is_not_trusted_are_refused(
             properties = frame_properties(forged, "fanlight")
             forging.basic_publish(f"fanlight.{stream}", "", bytes(64 * 48 * 3), properties)
         count = len(watcher.seen)
-        wait_until(lambda: len(watcher.seen) > count + 3, 20, "the stream goes on")
+        wait_until(lambda: len(watcher.seen) > count + 3, 10, "the stream goes on")
         wait_until(
             lambda: any(seen.epoch == 2**60 for seen in trusting.seen), 10, "the other one trusts all"
         )

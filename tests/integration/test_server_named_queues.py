@@ -1,18 +1,21 @@
-"""The broker names the queues of consumers: what operators see, what is left, and old permissions."""
+"""The broker names the queues of consumers: what operators see, what is left, limits, permissions."""
 
 from __future__ import annotations
 
 import pytest
+from pika.adapters.blocking_connection import BlockingChannel
+from pika.exceptions import ConnectionClosedByBroker
 
 from fanlight.common.model.errors import BrokerRefused
 from fanlight.consumer import Consumer
 from scripts.private_node import VHOST, PrivateNode
 from tests.support.marked_stream import Marking, Watcher
-from tests.support.roles import as_user
+from tests.support.roles import as_user, refusal
 from tests.support.timing import scaled, wait_until
 
 pytestmark = pytest.mark.brokerless
 
+WRONG = 406
 CHOSEN = r"fanlight\.(?!control\.)[\w-]+\.[\w-]+\.[0-9a-f]{6}"
 
 
@@ -67,3 +70,27 @@ def test_a_viewer_with_old_permissions_watches_or_reads_what_to_do(
                 BrokerRefused, match=rf"rabbitmqctl set_permissions -p fanlight {user} '\^amq"
             ):
                 consumer.read(scaled(10))
+
+
+def test_what_one_viewer_declares_and_opens_is_limited(settled_node: PrivateNode, stream: str) -> None:
+    """Each queue on a stream costs the broker time per frame, whoever reads it.
+
+    At a node of its own: while the vhost is full, nobody else may declare a queue.
+    """
+    producer, viewer = (as_user(settled_node.url, user) for user in ("producer", "viewer"))
+
+    def declare_many(channel: BlockingChannel) -> None:
+        for _ in range(501):
+            channel.queue_declare("", exclusive=True)
+
+    def open_many(channel: BlockingChannel) -> None:
+        for _ in range(1001):
+            channel.connection.channel()
+
+    with Marking(producer, stream), Watcher(Consumer(stream, "w", url=viewer, via="broker")) as watcher:
+        wait_until(lambda: watcher.last, 20, "the stream is on")
+        assert refusal(viewer, declare_many) == WRONG
+        with pytest.raises(ConnectionClosedByBroker, match="number of channels"):
+            refusal(viewer, open_many)
+        watcher.wait_flow()
+        assert watcher.consumer.stats().reconnects == 0
