@@ -90,7 +90,8 @@ def test_frames_of_every_codec_reach_a_page(broker_url: str, stream: str, codec:
 
 def test_streams_are_received_once_and_only_while_they_are_watched(url: str, stream: str) -> None:
     async def test(page: WallPage) -> None:
-        await page.text("streams", lambda message: [s["stream"] for s in message["streams"]] == [stream])
+        # Other suites have streams on the same broker.
+        await page.text("streams", lambda message: stream in [s["stream"] for s in message["streams"]])
         assert not producer.watched
         for _ in range(2):
             await page.say("subscribe", stream=stream)
