@@ -40,20 +40,19 @@ def to_text(meta: Mapping[str, JSON]) -> str:
 
 
 def checked_text(text: object) -> str:
-    """An untrusted text, in the form of `to_text`. Raises WireFormatError."""
+    """An untrusted text, as it came; empty for that of an empty object. Raises WireFormatError."""
     if not isinstance(text, str):
         raise WireFormatError("meta", text, "JSON text")
-    if len(text) > MAX_META_BYTES:  # before it is parsed
+    if len(_unicode(text, "meta", WireFormatError).encode()) > MAX_META_BYTES:  # before it is parsed
         raise WireFormatError("meta", text, _SIZE)
-    try:
-        value = _DECODER.decode(text)
-    except (ValueError, RecursionError):
-        raise WireFormatError("meta", text, "a JSON object, each key once") from None
-    return checked_object(value)
+    value = _parsed(text)
+    _plain(value, "meta", MAX_META_DEPTH, WireFormatError)
+    return text if value else ""
 
 
-def checked_object(value: object) -> str:
-    """Likewise of an untrusted JSON value that was parsed already."""
+def checked_member(text: bytes) -> str:
+    """The member `meta` of an untrusted JSON object, as `to_text` writes it. Raises WireFormatError."""
+    value = _parsed(text).get("meta")
     if not isinstance(value, dict):
         raise WireFormatError("meta", value, "a JSON object")
     return _written(value, WireFormatError)
@@ -62,6 +61,16 @@ def checked_object(value: object) -> str:
 def from_text(text: str) -> dict[str, Any]:
     """The object of a text that was checked."""
     return json.loads(text) if text else {}
+
+
+def _parsed(text: str | bytes) -> dict[str, Any]:
+    try:
+        value = _DECODER.decode(text if isinstance(text, str) else text.decode())
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise WireFormatError("meta", text, "a JSON object, each key once")
+    return value
 
 
 def _written(meta: Mapping[str, Any], error: _Error) -> str:
