@@ -10,13 +10,14 @@ from collections.abc import Iterator, Sequence
 from typing import Final, Self
 
 from fanlight.common.forked import OfOneProcess
-from fanlight.common.model.errors import FanlightError, StreamEnded
+from fanlight.common.model.errors import ConfigError, FanlightError, StreamEnded
+from fanlight.common.model.pixels import PixelFormat
 from fanlight.common.model.units import SWITCH, Notation, checked, number
 from fanlight.common.runtime.x_libraries import unify_x_libraries
 from fanlight.consumer.delivery import FramePixels
 from fanlight.consumer.frame import Frame
 from fanlight.consumer.reception import Reception
-from fanlight.consumer.settings import ConsumerSettings
+from fanlight.consumer.settings import ConsumerSettings, PlayoutMode, Via
 from fanlight.consumer.sink_spec import SinkSpec
 from fanlight.consumer.sinks.share import ShareSink
 from fanlight.consumer.stats import ConsumerStats
@@ -58,6 +59,9 @@ class Consumer(OfOneProcess):
         via: `auto` (from a hub of this host if there is one, else from the broker), `broker` or `host`.
         format: pixel format: `bgr`, `grey` (or `gray`) or `i420`; see `common.model.pixels`.
         size: (width, height) in pixels to scale to; None for the stream's size.
+        decode: False for frames as they came: `frame.encoded` instead of `frame.image`. Those of H.264 come
+            in order, from a keyframe on; a program that is too slow for all of them goes on with the next
+            keyframe. They come from the stream itself, under `latest`.
         share: act as the hub of this host: `read` shares each frame, in `format` and `size`, before it
             returns it. The program has to call `read` again without delay.
         zero_copy: frames from a hub are views of its memory, which it overwrites after its `--max-age`:
@@ -83,6 +87,7 @@ class Consumer(OfOneProcess):
         via: str = ConsumerSettings.via,
         format: str = ConsumerSettings.format,  # noqa: A002 - as everywhere else: the setting's name
         size: tuple[int, int] | None = ConsumerSettings.size,
+        decode: bool = True,
         share: bool = False,
         zero_copy: bool = False,
         trust: Sequence[str] = ConsumerSettings.trust,
@@ -118,8 +123,13 @@ class Consumer(OfOneProcess):
             key=key,
             token=token,
         )
+        decode = checked("decode", decode, SWITCH.check)
+        if not decode:
+            _check_undecoded(self._settings, zero_copy)
         self._reception = Reception(
-            self._settings, pixels=FramePixels.CONTIGUOUS if zero_copy else FramePixels.OWN
+            self._settings,
+            pixels=FramePixels.CONTIGUOUS if zero_copy else FramePixels.OWN,
+            decode=decode,
         )
         self._hub: ShareSink | None = None
         # Re-entrant, as a signal handler may close what its thread is starting.
@@ -270,3 +280,17 @@ class Consumer(OfOneProcess):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _check_undecoded(settings: ConsumerSettings, zero_copy: bool) -> None:
+    """Raises ConfigError: an argument that is about pixels, or about a hub, which has nothing else."""
+    for name, value, usable in (
+        ("share", settings.shares, not settings.shares),
+        ("zero_copy", zero_copy, not zero_copy),
+        ("via", settings.via, settings.via is not Via.HOST),
+        ("playout", settings.playout, settings.playout is PlayoutMode.LATEST),
+        ("format", settings.format, settings.format is PixelFormat.BGR),
+        ("size", settings.size, settings.size is None),
+    ):
+        if not usable:
+            raise ConfigError(name, value, "decode=False gives the stream's frames as they came: omit one")
