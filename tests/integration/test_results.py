@@ -1,4 +1,4 @@
-"""Results ride on their frames: real detectors, a real broker; what was found is computed from the pixels."""
+"""Results ride on their frames: what real detectors found is compared with what follows from the pixels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 from fanlight.consumer import Consumer, Frame
 from fanlight.consumer.results import Results
 from tests.support.detecting import Detecting, misplaced
-from tests.support.hubs import hub
 from tests.support.marked_stream import Marking
 from tests.support.timing import scaled
 
