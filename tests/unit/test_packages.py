@@ -17,7 +17,19 @@ ERRORS = [
     *("ListenError", "SinkError", "StreamEnded", "TokenRefused", "WrongProcess"),
 ]
 PACKAGES = {
-    "fanlight": sorted([*ERRORS, "Announcement", "Consumer", "Frame", "Producer", "streams"]),
+    "fanlight": sorted(
+        [
+            *ERRORS,
+            "Announcement",
+            "Consumer",
+            "Frame",
+            "Producer",
+            "Result",
+            "Results",
+            "ResultsStats",
+            "streams",
+        ]
+    ),
     "fanlight.consumer": ["Consumer", "Frame"],
     "fanlight.producer": ["Producer"],
 }
