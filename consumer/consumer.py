@@ -52,8 +52,10 @@ class Consumer(OfOneProcess):
     through; if that was decoding a frame, the next ones are dropped until a keyframe comes.
 
     Args:
+        stream: name of the stream.
         name: name of this consumer, as RabbitMQ's console shows it.
         playout: `latest`: the newest frame at once; `sync`: each at its capture time plus `delay_s`.
+        delay_s: from capture to presentation under `sync`, in seconds; less than `max_age_s`.
         max_age_s: a frame older than this is never presented.
         via: `auto` (from a hub of this host if there is one, else from the broker), `broker` or `host`.
         format: pixel format: `bgr`, `grey` (or `gray`) or `i420`; see `common.model.pixels`.

@@ -61,14 +61,17 @@ class Frame(NamedTuple):
 
     @property
     def seq(self) -> int:
+        """Number of the frame: 0, 1, 2, ... within an epoch, without gaps at the producer."""
         return self.header.seq
 
     @property
     def epoch(self) -> int:
+        """Random number of the producer that sent it; another one after a restart."""
         return self.header.epoch
 
     @property
     def capture_ns(self) -> int:
+        """Unix time of capture in nanoseconds, by the producer's clock."""
         return self.header.capture_ns
 
     @property
