@@ -22,6 +22,9 @@ __all__ = [
     "ListenError",
     "Producer",
     "ProducerStats",
+    "Result",
+    "Results",
+    "ResultsStats",
     "SharingError",
     "SinkError",
     "SourceError",
@@ -56,9 +59,11 @@ if TYPE_CHECKING:
         WrongProcess,
     )
     from fanlight.common.model.frame import Codec, FrameHeader
+    from fanlight.common.model.result import Result
     from fanlight.consumer.consumer import Consumer
     from fanlight.consumer.directory import streams
     from fanlight.consumer.frame import Frame
+    from fanlight.consumer.results import Results, ResultsStats
     from fanlight.consumer.stats import ConsumerStats
     from fanlight.producer.producer import Producer
     from fanlight.producer.stats import ProducerStats
@@ -73,6 +78,9 @@ else:
         "FrameHeader": "common.model.frame",
         "Producer": "producer.producer",
         "ProducerStats": "producer.stats",
+        "Result": "common.model.result",
+        "Results": "consumer.results",
+        "ResultsStats": "consumer.results",
         "streams": "consumer.directory",
     }
 
