@@ -13,7 +13,7 @@ from fanlight.common import clock
 from fanlight.common.model.frame import FrameHeader
 from fanlight.common.model.pixels import Pixels
 from fanlight.common.shm.reader import SharedPicture
-from fanlight.consumer.frame import Frame
+from fanlight.consumer.frame import NO_RESULTS, Frame
 from fanlight.consumer.stats import MAX_UNCOUNTED, ConsumerCounters, Outcome, Presented
 
 _LONGEST_PAUSE_NS: Final = 100_000_000
@@ -117,7 +117,10 @@ class Delivery:
         self._shared = picture
         lost_before, self._lost = self._lost, lost
         lost -= lost_before
-        return _new(Frame, (image, header, received_ns, presented_ns, age_ns / 1e9, lost, picture))
+        return _new(
+            Frame,
+            (image, header, received_ns, presented_ns, age_ns / 1e9, lost, picture, NO_RESULTS, None),
+        )
 
     def _for_program(self, image: Pixels, picture: SharedPicture | None) -> Pixels:
         """The pixels as a program gets them: contiguous, and its own if it has not asked for views."""
