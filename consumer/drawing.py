@@ -64,7 +64,8 @@ def _draw(canvas: Pixels, result: Result) -> None:
 
     def placed(points: Sequence[Sequence[float]]) -> npt.NDArray[np.int32]:
         pixels = np.asarray(points, np.float64).reshape(-1, 2) * scale
-        return np.clip(np.rint(pixels), -_FARTHEST_PX, _FARTHEST_PX).astype(np.int32)
+        near: npt.NDArray[np.float64] = np.clip(np.rint(pixels), -_FARTHEST_PX, _FARTHEST_PX)
+        return near.astype(np.int32)
 
     polygons = [placed(each) for each in result.polygons if each]
     cv2.polylines(canvas, polygons, True, colour, line_px, cv2.LINE_AA)

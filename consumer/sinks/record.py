@@ -139,7 +139,8 @@ class Recording:
 
     A single frame of another codec or size is left out: it comes from somebody else.
 
-    Beside each there is a sidecar (docs/results.md) if what detectors find is wanted, or a frame has metadata.
+    Beside each there is a sidecar (docs/results.md) if what detectors find is wanted, or frames have
+    metadata.
 
     Existing files are never overwritten: their names are skipped. The first file is created at once, so
     that an unwritable folder is detected before the first frame; it is removed if no frame is recorded.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections import OrderedDict, deque
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,7 +25,8 @@ _MOST_EARLY: Final = 64
 class Sidecar:
     """The file beside a recording. Belongs to one thread.
 
-    Unbuffered: what is written stays when the process is killed. After an error `abandon` leaves whole lines.
+    Unbuffered: what is written stays when the process is killed. After an error `abandon` leaves only whole
+    lines.
 
     Args:
         recording: its name, to which `.jsonl` is added.

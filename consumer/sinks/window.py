@@ -26,9 +26,10 @@ os.environ.setdefault("QT_LOGGING_RULES", "*.debug=false;*.info=false;*.warning=
 _INSTEAD: Final = "use --sink status"
 try:
     import cv2
+
+    from fanlight.consumer.drawing import draw_results, draw_text
 except ImportError as error:
     raise SinkError(f"window cannot be opened: {opencv_problem(error)}, or {_INSTEAD}") from None
-from fanlight.consumer.drawing import draw_results, draw_text
 
 if TYPE_CHECKING:
     from fanlight.consumer.frame import Frame

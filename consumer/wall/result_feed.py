@@ -9,12 +9,14 @@ from typing import Final, Protocol
 from fanlight.common.model.errors import FanlightError
 from fanlight.common.model.result import Result
 from fanlight.consumer.wall import message
+from fanlight.consumer.wall.counters import WallCounters
 from fanlight.consumer.wall.track import Post
 
 _MOST_WAITING: Final = 256
 _MOST_WAITING_BYTES: Final = 1024 * 1024
 # Results on their way to the event loop.
 _MOST_POSTED: Final = 256
+_STOP_S: Final = 1.0
 
 Take = Callable[[str], None]
 """Called with each message for pages."""
@@ -33,16 +35,12 @@ MakeResults = Callable[[str, Callable[[Result], None], Callable[[FanlightError],
 
 
 class ResultQueue:
-    """Messages that wait for one page: a few, and the oldest are dropped. Belongs to the event loop.
+    """Messages that wait for one page; beyond a limit the oldest are dropped. Belongs to the event loop."""
 
-    Attributes:
-        dropped: number of messages that the page did not get.
-    """
-
-    def __init__(self) -> None:
+    def __init__(self, counters: WallCounters) -> None:
+        self._counters = counters
         self._texts: deque[str] = deque()
         self._bytes = 0
-        self.dropped = 0
 
     def __bool__(self) -> bool:
         return bool(self._texts)
@@ -52,7 +50,7 @@ class ResultQueue:
         self._bytes += len(text)
         while len(self._texts) > _MOST_WAITING or self._bytes > _MOST_WAITING_BYTES:
             self.pop()
-            self.dropped += 1
+            self._counters.dropped_results += 1
 
     def pop(self) -> str:
         """The oldest; there is one."""
@@ -62,7 +60,7 @@ class ResultQueue:
 
     def clear(self) -> None:
         """Drop what waits."""
-        self.dropped += len(self._texts)
+        self._counters.dropped_results += len(self._texts)
         self._texts.clear()
         self._bytes = 0
 
@@ -74,19 +72,17 @@ class ResultFeeds:
         make: makes the subscription of a stream; None where there are no results.
         post: runs a function on the event loop, from any thread.
         in_background: runs a function that waits.
-        stop_s: how long the end of a subscription may take.
-
-    Attributes:
-        overrun: results that the event loop did not take in time.
+        counters: count what is dropped.
     """
 
-    def __init__(self, make: MakeResults | None, post: Post, in_background: Post, stop_s: float) -> None:
+    def __init__(
+        self, make: MakeResults | None, post: Post, in_background: Post, counters: WallCounters
+    ) -> None:
         self._make = make
         self._post = post
         self._in_background = in_background
-        self._stop_s = stop_s
+        self._counters = counters
         self._feeds: dict[str, _ResultFeed] = {}
-        self.overrun = 0
 
     def join(self, stream: str, take: Take) -> None:
         """Pass on the results of this stream, until `leave`.
@@ -98,10 +94,15 @@ class ResultFeeds:
         if feed is None:
             if self._make is None:
                 raise FanlightError("this gateway has none")
-            feed = _ResultFeed(stream, self._make, self._post, self._failed, self._overran)
+            feed = _ResultFeed(stream, self._make, self._post, self._failed)
             self._feeds[stream] = feed
             feed.source.start()
         feed.takers.add(take)
+
+    @property
+    def overrun(self) -> int:
+        """Of the subscriptions that there are: results that the event loop did not take in time."""
+        return sum(feed.overrun for feed in list(self._feeds.values()))
 
     def leave(self, stream: str, take: Take) -> None:
         """Safe to call twice."""
@@ -120,19 +121,21 @@ class ResultFeeds:
         if self._feeds.get(feed.stream) is feed:
             del self._feeds[feed.stream]
             feed.takers.clear()
-            self._in_background(lambda: feed.source.stop(self._stop_s))
+            self._counters.dropped_results += feed.overrun
+            self._in_background(lambda: feed.source.stop(_STOP_S))
 
     def _failed(self, feed: _ResultFeed, error: FanlightError) -> None:
         for take in list(feed.takers):
             take(message.results(feed.stream, (), reason=str(error)))
         self._end(feed)
 
-    def _overran(self) -> None:
-        self.overrun += 1
-
 
 class _ResultFeed:
-    """The results of one stream."""
+    """The results of one stream.
+
+    Attributes:
+        overrun: results that the event loop did not take in time; written by the thread of the source.
+    """
 
     def __init__(
         self,
@@ -140,22 +143,18 @@ class _ResultFeed:
         make: MakeResults,
         post: Post,
         on_failed: Callable[[_ResultFeed, FanlightError], None],
-        on_overrun: Callable[[], None],
     ) -> None:
         self.stream = stream
         self.takers: set[Take] = set()
         self._post = post
-        self._on_overrun = on_overrun
         # The first is written by the thread of the source.
-        self._posted = self._taken = 0
-        self.source = make(
-            stream, self._on_result, lambda error: post(lambda: on_failed(self, error))
-        )
+        self._posted = self._taken = self.overrun = 0
+        self.source = make(stream, self._on_result, lambda error: post(lambda: on_failed(self, error)))
 
     def _on_result(self, result: Result) -> None:
         """On the thread of the source."""
         if self._posted - self._taken >= _MOST_POSTED:
-            self._on_overrun()
+            self.overrun += 1
             return
         self._posted += 1
         text = message.results(self.stream, (result,))

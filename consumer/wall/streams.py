@@ -22,7 +22,6 @@ from fanlight.consumer.wall.viewer_queue import ViewerQueue
 # A stream is received for this long after its last viewer has gone: hidden tabs return at once.
 GRACE_S: Final = 5.0
 _CHECK_S: Final = 0.5
-_STOP_S: Final = 1.0
 
 
 class Watcher(Protocol):
@@ -66,7 +65,8 @@ class Streams:
         self.counters = WallCounters()
         self.pages: set[PageCounters] = set()
         self.loop = asyncio.get_running_loop()
-        self.results = ResultFeeds(make_results, partial(post, self.loop), self._in_background, _STOP_S)
+        post_here = partial(post, self.loop)
+        self.results = ResultFeeds(make_results, post_here, self._in_background, self.counters)
         self._checking = self.loop.call_later(_CHECK_S, self._check)
 
     @property

@@ -83,7 +83,7 @@ class Page:
         self._subscribed: dict[str, _Subscribed] = {}
         self._allowance = Allowance(_MESSAGES_AT_ONCE, _MESSAGES_PER_S, clock.monotonic_ns())
         self._texts: deque[str] = deque()
-        self._found = ResultQueue()
+        self._found = ResultQueue(streams.counters)
         self._drawing: set[str] = set()  # the streams whose results it wants
         self._ready = asyncio.Event()
         self._acknowledgements = Acknowledgements()
@@ -112,7 +112,6 @@ class Page:
             sending.cancel()
             for stream in list(self._subscribed):
                 self._unsubscribe(stream)
-            self._streams.counters.dropped_results += self._found.dropped
             with contextlib.suppress(asyncio.CancelledError, ConnectionError):
                 await sending
         return self._socket
