@@ -16,6 +16,7 @@ from fanlight.common.model import control
 from fanlight.common.model.announcement import Announcement
 from fanlight.common.model.errors import WireFormatError
 from fanlight.common.model.frame import APP_ID, FrameHeader, Limits
+from fanlight.common.model.result import Result
 
 CONTROL_EXCHANGE: Final = "fanlight.control"
 # Fanout: what is live.
@@ -39,6 +40,11 @@ _HIGHEST_USUAL_FPS: Final = 60
 def exchange(stream: str) -> str:
     """The fanout exchange of a stream."""
     return f"fanlight.{stream}"
+
+
+def results_exchange(stream: str) -> str:
+    """The fanout exchange of what detectors found in a stream."""
+    return f"fanlight.{stream}.results"
 
 
 def new_suffix() -> str:
@@ -119,10 +125,26 @@ def announcement(properties: BasicProperties, body: bytes, *, trust: frozenset[s
     return Announcement.from_json(body)
 
 
+def received_result(
+    properties: BasicProperties, body: bytes, *, stream: str, trust: frozenset[str]
+) -> Result:
+    """Parse a message of `results_exchange(stream)`; `trust` as above. Raises WireFormatError."""
+    if properties.type != Result.TYPE:
+        raise WireFormatError("type", properties.type, repr(Result.TYPE))
+    check_user(properties, trust)
+    result = Result.from_json(body)
+    if result.stream != stream:
+        raise WireFormatError("stream", result.stream, repr(stream))
+    return result
+
+
 def control_properties(
-    message: control.ControlMessage | Announcement, user: str, *, reply_to: str | None = None
+    message: control.ControlMessage | Announcement | type[Result],
+    user: str,
+    *,
+    reply_to: str | None = None,
 ) -> BasicProperties:
-    """Properties of a control message, or of an announcement."""
+    """Properties of a control message, an announcement, or any result."""
     return BasicProperties(
         content_type=control.CONTENT_TYPE,
         type=message.TYPE,
