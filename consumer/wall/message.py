@@ -258,8 +258,7 @@ def results(stream: str, found: Iterable[Result], *, reason: str = "") -> str:
 
 def _of_page(result: Result) -> dict[str, Any]:
     """A result as JavaScript can read it, whose numbers have 53 bits."""
-    values: dict[str, Any] = json.loads(result.to_json())
-    return values | {"epoch": str(result.epoch), "capture_ns": str(result.capture_ns)}
+    return result.to_table() | {"epoch": str(result.epoch), "capture_ns": str(result.capture_ns)}
 
 
 def clock(sent_ms: float, wall_ns: int) -> str:
