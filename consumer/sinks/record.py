@@ -169,6 +169,8 @@ class Recording:
         self._muxer: Muxer | None = None
         self._with_results = results
         self._sidecar: Sidecar | None = None
+        self._early: deque[Result] = deque()
+        self._unmatched = 0
         try:
             self._file = self._create()
         except OSError as error:
@@ -206,7 +208,9 @@ class Recording:
         Raises:
             OSError: it cannot be written.
         """
-        if self._sidecar is not None:
+        if self._sidecar is None:
+            self._unmatched += 1
+        else:
             self._sidecar.result(result)
 
     def leave_out(self, error: Exception) -> None:
@@ -240,7 +244,7 @@ class Recording:
             raise
         self.frames += 1
         if self._sidecar is None and (self._with_results or header.meta):
-            self._sidecar = Sidecar(Path(self.name))
+            self._sidecar = Sidecar(Path(self.name), self._early)
         if self._sidecar is not None:
             self._sidecar.frame(header, self._muxer.position_s)
 
@@ -256,6 +260,8 @@ class Recording:
             self._file.close()
             Path(self.name).unlink(missing_ok=True)
             _LOG.info("record:%s: nothing was recorded", self._path)
+        if unmatched := self._unmatched + len(self._early):
+            _LOG.info("record:%s: results without their frame: %d", self._path, unmatched)
 
     def abandon(self) -> None:
         """Close the file after a failed write; the next keyframe opens the next file."""
@@ -263,6 +269,7 @@ class Recording:
         sidecar, self._sidecar = self._sidecar, None
         try:
             if sidecar is not None:
+                self._unmatched += sidecar.unmatched
                 sidecar.abandon()
             if muxer is not None:
                 muxer.abandon()
@@ -272,18 +279,19 @@ class Recording:
             nothing_in_it = muxer is not None and not muxer.frames
             if path.exists() and (nothing_in_it or not path.stat().st_size):
                 path.unlink()
+                if sidecar is not None:
+                    sidecar.path.unlink(missing_ok=True)
 
     def _finish(self) -> None:
         muxer, self._muxer = self._muxer, None
         sidecar, self._sidecar = self._sidecar, None
         if sidecar is not None:
+            self._unmatched += sidecar.unmatched
             sidecar.close()
         if muxer is not None:
             muxer.close()
             path = Path(self.name).absolute()
             missing = f", {self.left_out} left out" if self.left_out else ""
-            if sidecar is not None and sidecar.unmatched:
-                missing += f", {sidecar.unmatched} results without their frame"
             _LOG.info("recorded %.1f s, %d frames%s: %s", muxer.duration_s, muxer.frames, missing, path)
 
     def _create(self) -> WholeFile:

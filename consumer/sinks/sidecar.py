@@ -30,21 +30,22 @@ class Sidecar:
 
     Args:
         recording: its name, to which `.jsonl` is added.
+        early: results whose frame is not recorded yet; it may come in the next file.
 
     Attributes:
-        unmatched: number of results whose frame is not in the recording.
+        unmatched: number of results that were left out, as their frame did not come.
 
     Raises:
         OSError: it cannot be created, or is there already.
     """
 
-    def __init__(self, recording: Path) -> None:
+    def __init__(self, recording: Path, early: deque[Result]) -> None:
         self.unmatched = 0
         self.path = sidecar_path(recording)
         self._file = open(self.path, "xb", buffering=0)  # noqa: SIM115 - `close`
         self._whole_bytes = 0
         self._positions: OrderedDict[tuple[int, int], float] = OrderedDict()
-        self._early: deque[Result] = deque()
+        self._early = early
 
     def frame(self, header: FrameHeader, position_s: float) -> None:
         """A frame was recorded, at this position of the file, with what has come of its results.
@@ -63,9 +64,8 @@ class Sidecar:
         self._positions[header.epoch, header.seq] = position_s
         if len(self._positions) > _MOST_FRAMES:
             self._positions.popitem(last=False)
-        early, self._early = self._early, deque()
-        for result in early:
-            self.result(result)
+        for _ in range(len(self._early)):
+            self.result(self._early.popleft())
 
     def result(self, result: Result) -> None:
         """A detector's result, before or after its frame.
@@ -83,8 +83,6 @@ class Sidecar:
         self._write({"type": "result", "at_s": position_s} | result.to_table())
 
     def close(self) -> None:
-        self.unmatched += len(self._early)
-        self._early.clear()
         self._file.close()
 
     def abandon(self) -> None:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fanlight.common.model.result import Result
 from fanlight.consumer.sinks.sidecar import Sidecar, sidecar_path
 from tests.support.found import found
 from tests.unit.consumer.sinks.build import header
 
 
 @pytest.fixture
-def sidecar(tmp_path: Path) -> Sidecar:
-    return Sidecar(tmp_path / "r.mp4")
+def early() -> deque[Result]:
+    return deque()
+
+
+@pytest.fixture
+def sidecar(tmp_path: Path, early: deque[Result]) -> Sidecar:
+    return Sidecar(tmp_path / "r.mp4", early)
 
 
 def lines(sidecar: Sidecar) -> list[dict[str, Any]]:
@@ -56,14 +63,23 @@ def test_a_result_that_comes_before_its_frame_is_written_after_it(sidecar: Sidec
     assert sidecar.unmatched == 0
 
 
-def test_a_result_without_its_frame_is_left_out_and_counted(sidecar: Sidecar) -> None:
+def test_a_result_may_be_early_by_a_file(sidecar: Sidecar, early: deque[Result], tmp_path: Path) -> None:
+    sidecar.result(found(1))
+    sidecar.close()
+    following = Sidecar(tmp_path / "r-2.mp4", early)
+    following.frame(header(1), 0.0)
+    following.close()
+    assert numbers(following) == [("frame", 1), ("result", 1)]
+
+
+def test_a_result_without_its_frame_is_left_out_and_counted(sidecar: Sidecar, early: deque[Result]) -> None:
     sidecar.frame(header(0), 0.0)
     sidecar.result(found(0, epoch=8))
     for seq in range(100, 200):
         sidecar.result(found(seq))
-    assert 0 < sidecar.unmatched < 101, "the first ones gave way"
     sidecar.close()
-    assert sidecar.unmatched == 101
+    assert sidecar.unmatched + len(early) == 101
+    assert len(early) == 64, "the first ones gave way"
     assert numbers(sidecar) == [("frame", 0)]
 
 
@@ -79,5 +95,5 @@ def test_after_an_error_there_are_whole_lines_only(sidecar: Sidecar) -> None:
 def test_a_file_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
     sidecar_path(tmp_path / "r.mp4").write_text("precious")
     with pytest.raises(FileExistsError):
-        Sidecar(tmp_path / "r.mp4")
+        Sidecar(tmp_path / "r.mp4", deque())
     assert sidecar_path(tmp_path / "r.mp4").read_text() == "precious"
