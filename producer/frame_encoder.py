@@ -71,6 +71,7 @@ class FrameEncoder:
             height=height,
             key=encoded.key,
             fps=self._fps(),
+            meta=captured.meta,
         )
         header.check_sizes(len(encoded.body))
         self._seq += 1
