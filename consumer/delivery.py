@@ -51,7 +51,9 @@ class Delivery:
         pixels: FramePixels = FramePixels.AS_DECODED,
     ) -> None:
         self._max_age_ns = max_age_ns
-        self._counters = counters
+        self.counters = counters
+        # How a frame is noted that is presented.
+        self._note: Callable[[Presented], None] = counters.presented.append
         self._now_ns = now_ns
         self._pixels = pixels
         self._shared: SharedPicture | None = None
@@ -67,9 +69,9 @@ class Delivery:
             self.yield_to_viewers()
         shared, self._shared = self._shared, None
         if shared is not None and not shared.valid:
-            self._counters.count("expired")
-        if len(self._counters.presented) >= MAX_UNCOUNTED:
-            self._counters.count_presented()
+            self.counters.count("expired")
+        if len(self.counters.presented) >= MAX_UNCOUNTED:
+            self.counters.count_presented()
 
     def present(
         self,
@@ -100,7 +102,7 @@ class Delivery:
             self._pause.acquire(timeout=min(due_ns - now_ns, _LONGEST_PAUSE_NS) / 1e9)
             now_ns = self._now_ns()
         age_ns = now_ns - captured_ns
-        counters = self._counters
+        counters = self.counters
         if age_ns > self._max_age_ns or (picture is not None and not picture.valid):
             if picture is not None:
                 counters.received(header, 0, received_ns)
@@ -111,16 +113,17 @@ class Delivery:
         shared = picture is not None
         if self._pixels is FramePixels.OWN:
             picture = None  # copied, and valid after that
-        counters.presented.append(
-            _new(Presented, (header, received_ns, presented_ns, age_ns, skew_ns, now_ns, shared))
-        )
+        self._note(_new(Presented, (header, received_ns, presented_ns, age_ns, skew_ns, now_ns, shared)))
         self._shared = picture
         lost_before, self._lost = self._lost, lost
         lost -= lost_before
+        age_s = age_ns / 1e9
         return _new(
-            Frame,
-            (image, header, received_ns, presented_ns, age_ns / 1e9, lost, picture, NO_RESULTS, None),
-        )
+            Frame, (
+                image, header, received_ns, presented_ns, age_s, lost, picture, NO_RESULTS, None,
+                captured_ns,
+            ),
+        )  # fmt: skip
 
     def _for_program(self, image: Pixels, picture: SharedPicture | None) -> Pixels:
         """The pixels as a program gets them: contiguous, and its own if it has not asked for views."""

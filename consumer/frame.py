@@ -40,6 +40,8 @@ class Frame(NamedTuple):
         age_s: seconds from capture to presentation, by the producer's clock.
         lost: frames lost since the previous presented frame.
         encoded_body: the bytes of `encoded`; None with pixels.
+        captured_ns: capture time by this host's monotonic clock (`time.monotonic_ns()`), which compares
+            frames of producers whose clocks differ.
     """
 
     image: Pixels
@@ -51,6 +53,7 @@ class Frame(NamedTuple):
     memory: PictureMemory | None = None
     results: Mapping[str, Any] = NO_RESULTS
     encoded_body: bytes | None = None
+    captured_ns: int = 0
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Frame):
