@@ -42,6 +42,16 @@ class Consumer(OfOneProcess):
         return self._consumer.streams
 
     @property
+    def max_age_s(self) -> float:
+        """Frames older than this are never presented."""
+        return self._consumer.max_age_s
+
+    @property
+    def ended(self) -> tuple[str, ...]:
+        """The names of those of its streams that give no more frames."""
+        return self._consumer.ended
+
+    @property
     def failures(self) -> Mapping[str, FanlightError]:
         """Why streams ended by themselves, by their names. Of several streams the others go on."""
         return self._consumer.failures

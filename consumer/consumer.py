@@ -281,6 +281,18 @@ class Consumer(OfOneProcess):
         return self._streams
 
     @property
+    def max_age_s(self) -> float:
+        """Frames older than this are never presented."""
+        return self._settings.max_age_s
+
+    @property
+    def ended(self) -> tuple[str, ...]:
+        """The names of those of its streams that give no more frames."""
+        if self._several is not None:
+            return self._several.ended_streams
+        return self._streams if self._reception.ended else ()
+
+    @property
     def failures(self) -> Mapping[str, FanlightError]:
         """Why streams ended by themselves, by their names. Of several streams the others go on."""
         if self._several is not None:

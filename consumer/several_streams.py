@@ -47,6 +47,11 @@ class SeveralStreams:
         return self._stopped or self._merge.ended
 
     @property
+    def ended_streams(self) -> tuple[str, ...]:
+        """The names of those that give no more frames."""
+        return tuple(name for name, each in self._threads.items() if self._stopped or each.input.ended)
+
+    @property
     def failures(self) -> Mapping[str, FanlightError]:
         """Why streams ended by themselves, by their names."""
         failed = ((name, each.failure) for name, each in self._threads.items())
