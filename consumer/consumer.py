@@ -53,8 +53,10 @@ class Consumer(OfOneProcess):
     through; if that was decoding a frame, the next ones are dropped until a keyframe comes.
 
     Args:
+        stream: name of the stream.
         name: name of this consumer, as RabbitMQ's console shows it.
         playout: `latest`: the newest frame at once; `sync`: each at its capture time plus `delay_s`.
+        delay_s: from capture to presentation under `sync`, in seconds; less than `max_age_s`.
         max_age_s: a frame older than this is never presented.
         via: `auto` (from a hub of this host if there is one, else from the broker), `broker` or `host`.
         format: pixel format: `bgr`, `grey` (or `gray`) or `i420`; see `common.model.pixels`.
@@ -70,6 +72,9 @@ class Consumer(OfOneProcess):
         max_body_bytes: limit for an encoded frame, likewise.
         url: address of the broker; by default `FANLIGHT_URL`, or else the local broker.
         password, ca, cert, key, token: as for `Producer`.
+        results: names of detectors whose results are wanted, as `Frame.results`; `*` for all.
+        wait: with `latest`: a frame waits until all of them have answered, or it is this old: `80ms`, or
+            seconds. With `sync` it has until it is due.
 
     Raises:
         ConfigError: a setting cannot be used.
@@ -90,6 +95,8 @@ class Consumer(OfOneProcess):
         format: str = ConsumerSettings.format,  # noqa: A002 - as everywhere else: the setting's name
         size: tuple[int, int] | None = ConsumerSettings.size,
         streams: Sequence[str] | None = None,
+        results: Sequence[str] = ConsumerSettings.results,
+        wait: str | float = ConsumerSettings.wait_s,
         share: bool = False,
         zero_copy: bool = False,
         trust: Sequence[str] = ConsumerSettings.trust,
@@ -115,6 +122,8 @@ class Consumer(OfOneProcess):
             format=format,
             share_format=format,
             size=size,
+            results=results,
+            wait_s=wait,
             trust=trust,
             max_pixels=max_pixels,
             max_body_bytes=max_body_bytes,

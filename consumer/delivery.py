@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum, auto
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -16,12 +16,17 @@ from fanlight.common.shm.reader import SharedPicture
 from fanlight.consumer.frame import NO_RESULTS, Frame
 from fanlight.consumer.stats import MAX_UNCOUNTED, ConsumerCounters, Outcome, Presented
 
+if TYPE_CHECKING:
+    from fanlight.common.model.result import Result
+
 _LONGEST_PAUSE_NS: Final = 100_000_000
 # Pause after a shared frame is shown, and its limit as a fraction of a frame interval.
 _YIELD_S: Final = 0.006
 _YIELD_FRACTION: Final = 0.2
 # Called by the constructor of a named tuple; see `common.shm.reader`.
 _new: Final = tuple.__new__
+
+ResultsOf = Callable[[FrameHeader], "Mapping[str, Result]"]
 
 
 class FramePixels(Enum):
@@ -56,12 +61,17 @@ class Delivery:
         self._note: Callable[[Presented], None] = counters.presented.append
         self._now_ns = now_ns
         self._pixels = pixels
+        self._results_of: ResultsOf | None = None
         self._shared: SharedPicture | None = None
         self._lost = 0
         self._yield_s = 0.0
         # Never released: acquiring it with a timeout is the cheapest precise wait.
         self._pause = threading.Lock()
         self._pause.acquire()
+
+    def add_results(self, results_of: ResultsOf) -> None:
+        """Give frames what this returns: what detectors found in a frame that is presented now."""
+        self._results_of = results_of
 
     def finish_last(self) -> None:
         """The program has finished with the last frame, since it requests the next one."""
@@ -117,11 +127,11 @@ class Delivery:
         self._shared = picture
         lost_before, self._lost = self._lost, lost
         lost -= lost_before
+        results = NO_RESULTS if self._results_of is None else self._results_of(header)
         age_s = age_ns / 1e9
         return _new(
             Frame, (
-                image, header, received_ns, presented_ns, age_s, lost, picture, NO_RESULTS, None,
-                captured_ns,
+                image, header, received_ns, presented_ns, age_s, lost, picture, results, None, captured_ns,
             ),
         )  # fmt: skip
 

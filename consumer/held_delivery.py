@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from fanlight.common import clock
-from fanlight.consumer.delivery import Delivery, FramePixels
-from fanlight.consumer.frame import Frame, PictureMemory
+from fanlight.consumer.delivery import Delivery, FramePixels, ResultsOf
+from fanlight.consumer.frame import NO_RESULTS, Frame, PictureMemory
 from fanlight.consumer.stats import MAX_UNCOUNTED, ConsumerCounters, Outcome, Presented
 
 
@@ -38,6 +38,10 @@ class HeldDelivery(Delivery):
         # Of the program: frames lost before those that were dropped here; the memory of its last frame.
         self._lost_before = 0
         self._last: PictureMemory | None = None
+        self._held_results_of: ResultsOf | None = None
+
+    def add_results(self, results_of: ResultsOf) -> None:
+        self._held_results_of = results_of  # not before a frame is presented
 
     def finish_last(self) -> None:
         self._shared = None  # whether the program was in time is seen where it gets its frames
@@ -70,7 +74,8 @@ class HeldDelivery(Delivery):
             self.counters.count_presented()
         self._last = frame.memory
         lost, self._lost_before = frame.lost + self._lost_before, 0
-        return frame._replace(presented_ns=presented_ns, age_s=age_ns / 1e9, lost=lost)
+        results = NO_RESULTS if self._held_results_of is None else self._held_results_of(frame.header)
+        return frame._replace(presented_ns=presented_ns, age_s=age_ns / 1e9, lost=lost, results=results)
 
     def drop(self, held: Held, outcome: Outcome) -> None:
         """Count a frame that is not presented."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from fanlight.common import clock
 from fanlight.common.model import units
-from fanlight.common.model.errors import ConfigError, FanlightError, StreamEnded
+from fanlight.common.model.errors import ConfigError, StreamEnded
 from fanlight.consumer.frame import Frame
 from fanlight.consumer.pair_matcher import PairMatcher
 
@@ -22,7 +22,9 @@ class _Matching:
 
     def __init__(self, of: consumer.Consumer | async_consumer.Consumer, tolerance: str | float) -> None:
         if len(of.streams) < 2:
-            raise ConfigError("consumer", of.streams[0], "pairs need several, as in Consumer(streams=[...])")
+            raise ConfigError(
+                "consumer", of.streams[0], "pairs need several, as in Consumer(streams=[...])"
+            )
         tolerance_s = units.checked("tolerance", tolerance, _TOLERANCE.check)
         self._of = of
         self._matcher = PairMatcher(of.streams, int(tolerance_s * 1e9), int(of.max_age_s * 1e9))

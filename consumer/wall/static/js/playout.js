@@ -7,15 +7,18 @@ const MOST_DECODED = 12;
 const TIMER_MS = 1;
 // Of max-age, in place of a delay that is no less: how old a picture is, is known to some milliseconds only.
 const LONGEST_DELAY = 0.8;
+const ALWAYS = () => true;
 
 export class Playout {
   /**
    * @param {?number} delayMs draw this long after the capture; null draws the newest at once
    * @param {number} maxAgeMs nothing older is drawn
+   * @param {number} waitMs of the newest: how long a picture waits for what detectors find in it
    */
-  constructor({ delayMs = null, maxAgeMs }) {
+  constructor({ delayMs = null, maxAgeMs, waitMs = 0 }) {
     this.delayMs = delayMs === null || delayMs < maxAgeMs ? delayMs : LONGEST_DELAY * maxAgeMs;
     this.maxAgeMs = maxAgeMs;
+    this.waitMs = waitMs;
   }
 
   #waiting = []; // by seq: capture times step back where the gateway's clock is set
@@ -26,27 +29,34 @@ export class Playout {
     return this.delayMs === null ? 0 : Math.max(0, gatewayMs + this.delayMs - DECODE_AHEAD_MS - nowMs);
   }
 
-  /** @returns {Array} pictures that will not be drawn since there are newer ones, or too many */
-  put(picture) {
+  /**
+   * @param {?number} nowMs where the gateway's clock is known
+   * @returns {Array} pictures that will not be drawn since there are newer ones, or too many
+   */
+  put(picture, nowMs = null) {
     if (picture.seq <= this.#drawnSeq) return [picture];
-    if (this.delayMs === null) {
+    picture.dueMs = this.#dueMs(picture, nowMs);
+    if (picture.dueMs === -Infinity) {
       const skipped = this.#waiting;
       this.#waiting = [picture];
       return skipped;
     }
-    if (this.#waiting.length >= MOST_DECODED) return [picture];
+    const full = this.#waiting.length >= MOST_DECODED;
+    if (full && this.delayMs !== null) return [picture];
     this.#waiting.push(picture);
     this.#waiting.sort((a, b) => a.seq - b.seq);
-    return [];
+    return full ? this.#waiting.splice(0, 1) : [];
   }
 
   /**
    * @param {number} uncertaintyMs by how much `nowMs` may be wrong
+   * @param {function} complete whether all has been found in a picture that waits for that
    * @returns {{picture: ?object, skipped: Array, late: Array, waitMs: ?number}} what to draw now, what not to
    *     draw, and after which time to ask again
    */
-  take(nowMs, uncertaintyMs = 0) {
-    const due = this.delayMs === null ? this.#waiting.length : this.#waiting.filter((p) => this.#due(p, nowMs)).length;
+  take(nowMs, uncertaintyMs = 0, complete = ALWAYS) {
+    const ready = this.delayMs === null ? complete : () => false;
+    const due = 1 + this.#waiting.findLastIndex((each) => nowMs >= each.dueMs - TIMER_MS || ready(each));
     const skipped = this.#waiting.splice(0, due);
     let picture = skipped.pop() ?? null;
     const late = [];
@@ -56,7 +66,7 @@ export class Playout {
     }
     if (picture !== null) this.#drawnSeq = picture.seq;
     const next = this.#waiting[0];
-    const waitMs = next === undefined ? null : Math.max(0, next.gatewayMs + this.delayMs - nowMs);
+    const waitMs = next === undefined ? null : Math.max(0, next.dueMs - nowMs);
     return { picture, skipped, late, waitMs };
   }
 
@@ -68,7 +78,10 @@ export class Playout {
     return waiting;
   }
 
-  #due(picture, nowMs) {
-    return nowMs >= picture.gatewayMs + this.delayMs - TIMER_MS;
+  #dueMs({ gatewayMs }, nowMs) {
+    if (this.delayMs !== null) return gatewayMs + this.delayMs;
+    if (this.waitMs === 0 || nowMs === null) return -Infinity;
+    // However long that is, not too old to be drawn.
+    return Math.min(nowMs + this.waitMs, gatewayMs + LONGEST_DELAY * this.maxAgeMs);
   }
 }

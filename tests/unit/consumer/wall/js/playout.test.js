@@ -84,3 +84,49 @@ test("a delay beyond max-age is shortened: else nothing would be drawn", () => {
   const { waitMs } = playout.take(1000);
   assert.equal(playout.take(1000 + waitMs, 20).picture?.gatewayMs, 1000);
 });
+
+const waiting = () => {
+  const playout = new Playout({ maxAgeMs: 500, waitMs: 80 });
+  playout.put(picture(1000), 1010);
+  playout.put(picture(1033), 1043);
+  return playout;
+};
+
+test("a picture waits for what is found in it, and no longer than is said", () => {
+  const playout = waiting();
+  assert.deepEqual(playout.take(1050, 0, () => false), { picture: null, skipped: [], late: [], waitMs: 40 });
+  const over = playout.take(1090, 0, () => false);
+  assert.deepEqual([over.picture.gatewayMs, over.waitMs], [1000, 33]);
+});
+
+test("the newest picture in which all is found is drawn at once, and none before it any more", () => {
+  const playout = waiting();
+  const { picture: drawn, skipped } = playout.take(1050, 0, ({ seq }) => seq === 1033);
+  assert.deepEqual([drawn.gatewayMs, times(skipped)], [1033, [1000]]);
+});
+
+test("no picture becomes too old since it waits", () => {
+  const playout = new Playout({ maxAgeMs: 500, waitMs: 400 });
+  playout.put(picture(1000), 1300);
+  assert.equal(playout.take(1300, 0, () => false).waitMs, 100);
+  assert.equal(playout.take(1400, 0, () => false).picture.gatewayMs, 1000);
+});
+
+test("pictures that wait are few, and the oldest give way", () => {
+  const playout = new Playout({ maxAgeMs: 5000, waitMs: 4000 });
+  const skipped = Array.from({ length: 20 }, (_, seq) => playout.put(picture(1000, seq), 1000)).flat();
+  assert.deepEqual(skipped.map(({ seq }) => seq), [0, 1, 2, 3, 4, 5, 6, 7]);
+});
+
+test("nothing waits while the gateway's clock is not known", () => {
+  const playout = new Playout({ maxAgeMs: 500, waitMs: 80 });
+  playout.put(picture(1000), null);
+  assert.equal(playout.take(1001, 0, () => false).picture.gatewayMs, 1000);
+});
+
+test("in step what is found does not count: each is drawn when it is due", () => {
+  const playout = new Playout({ delayMs: 150, maxAgeMs: 500, waitMs: 80 });
+  playout.put(picture(1000), 1010);
+  assert.equal(playout.take(1020, 0, () => true).picture, null);
+  assert.equal(playout.take(1150, 0, () => false).picture.gatewayMs, 1000);
+});
