@@ -6,17 +6,18 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from typing import Final, Self
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar, Final, Self
 
 from fanlight.common.forked import OfOneProcess
-from fanlight.common.model.errors import FanlightError, StreamEnded
+from fanlight.common.model.errors import ConfigError, FanlightError, StreamEnded
 from fanlight.common.model.units import SWITCH, Notation, checked, number
 from fanlight.common.runtime.x_libraries import unify_x_libraries
 from fanlight.consumer.delivery import FramePixels
 from fanlight.consumer.frame import Frame
 from fanlight.consumer.reception import Reception
 from fanlight.consumer.settings import ConsumerSettings
+from fanlight.consumer.several_streams import SeveralStreams, checked_streams
 from fanlight.consumer.sink_spec import SinkSpec
 from fanlight.consumer.sinks.share import ShareSink
 from fanlight.consumer.stats import ConsumerStats
@@ -60,6 +61,8 @@ class Consumer(OfOneProcess):
         via: `auto` (from a hub of this host if there is one, else from the broker), `broker` or `host`.
         format: pixel format: `bgr`, `grey` (or `gray`) or `i420`; see `common.model.pixels`.
         size: (width, height) in pixels to scale to; None for the stream's size.
+        streams: names of several streams to read, in place of `stream`, each by a thread of its own: `read`
+            returns the newest frame of the one that waits the longest. See also `pairs`.
         share: act as the hub of this host: `read` shares each frame, in `format` and `size`, before it
             returns it. The program has to call `read` again without delay.
         zero_copy: frames from a hub are views of its memory, which it overwrites after its `--max-age`:
@@ -77,6 +80,9 @@ class Consumer(OfOneProcess):
         ConfigError: a setting cannot be used.
     """
 
+    # Whether even a single stream is read by a thread of its own.
+    _threaded: ClassVar[bool] = False
+
     def __init__(
         self,
         stream: str = ConsumerSettings.stream,
@@ -88,6 +94,7 @@ class Consumer(OfOneProcess):
         via: str = ConsumerSettings.via,
         format: str = ConsumerSettings.format,  # noqa: A002 - as everywhere else: the setting's name
         size: tuple[int, int] | None = ConsumerSettings.size,
+        streams: Sequence[str] | None = None,
         results: Sequence[str] = ConsumerSettings.results,
         wait: str | float = ConsumerSettings.wait_s,
         share: bool = False,
@@ -127,9 +134,12 @@ class Consumer(OfOneProcess):
             key=key,
             token=token,
         )
-        self._reception = Reception(
-            self._settings, pixels=FramePixels.CONTIGUOUS if zero_copy else FramePixels.OWN
-        )
+        pixels = FramePixels.CONTIGUOUS if zero_copy else FramePixels.OWN
+        self._streams = (stream,) if streams is None else checked_streams(streams, stream)
+        self._several: SeveralStreams | None = None
+        if self._threaded or streams is not None:
+            self._several = SeveralStreams(self._settings, self._streams, pixels)
+        self._reception = self._several or Reception(self._settings, pixels=pixels)
         self._hub: ShareSink | None = None
         # Re-entrant, as a signal handler may close what its thread is starting.
         self._starting = threading.RLock()
@@ -151,7 +161,7 @@ class Consumer(OfOneProcess):
             if self._closed:
                 raise StreamEnded("this consumer was closed: it cannot be started; create another one")
             if not self._started:
-                if self._settings.shares:
+                if self._settings.shares and isinstance(self._reception, Reception):
                     self._hub = ShareSink(self._settings, self._reception.stats)
                 self._started = True
                 try:
@@ -173,13 +183,9 @@ class Consumer(OfOneProcess):
             TokenRefused: a producer without a broker refused the token.
             ConfigError: `timeout_s` is no such number.
         """
-        self.check_process()
-        if timeout_s is not None:
-            timeout_s = checked("timeout_s", timeout_s, _TIMEOUT.check)
+        timeout_s = self._begin(timeout_s)
         if self._reader == threading.get_ident():
             raise FanlightError("a signal handler cannot call read() of the Consumer that it interrupted")
-        if not self._started:
-            self.start()
         end_s = None if timeout_s is None else time.monotonic() + timeout_s
         try:
             if not self._reading.acquire(timeout=-1 if timeout_s is None else timeout_s):
@@ -192,6 +198,15 @@ class Consumer(OfOneProcess):
             except BaseException:  # of a signal handler, just now
                 self._end_reading()
                 raise
+
+    def _begin(self, timeout_s: float | None) -> float | None:
+        """Check what every read checks, and start if need be; the timeout in seconds."""
+        self.check_process()
+        if timeout_s is not None:
+            timeout_s = checked("timeout_s", timeout_s, _TIMEOUT.check)
+        if not self._started:
+            self.start()
+        return timeout_s
 
     def _read(self, end_s: float | None) -> Frame | None:
         frame = (
@@ -269,9 +284,43 @@ class Consumer(OfOneProcess):
                 self._reception.stop(0)
                 self._close_hub()
 
-    def stats(self) -> ConsumerStats:
-        """A snapshot of the statistics."""
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """The names of its streams."""
+        return self._streams
+
+    @property
+    def max_age_s(self) -> float:
+        """Frames older than this are never presented."""
+        return self._settings.max_age_s
+
+    @property
+    def ended(self) -> tuple[str, ...]:
+        """The names of those of its streams that give no more frames."""
+        if self._several is not None:
+            return self._several.ended_streams
+        return self._streams if self._reception.ended else ()
+
+    @property
+    def failures(self) -> Mapping[str, FanlightError]:
+        """Why streams ended by themselves, by their names. Of several streams the others go on."""
+        if self._several is not None:
+            return self._several.failures
+        failure = self._reception.failure
+        return {} if failure is None else {self._streams[0]: failure}
+
+    def stats(self, stream: str | None = None) -> ConsumerStats:
+        """A snapshot of the statistics of one stream, whose name may be left out if it is the only one.
+
+        Raises:
+            ConfigError: there is no such stream, or there are several and none is named.
+        """
         self.check_process()
+        name = self._streams[0] if stream is None and len(self._streams) == 1 else stream
+        if name is None or name not in self._streams:
+            raise ConfigError("stream", name, f"allowed is one of {', '.join(self._streams)}")
+        if isinstance(self._reception, SeveralStreams):
+            return self._reception.stats(name)
         return self._reception.stats()
 
     def __enter__(self) -> Self:

@@ -45,6 +45,8 @@ class Frame(NamedTuple):
         results: what detectors found in exactly this frame, by their names, in pixels of `image`; one that
             did not answer in time is missing. Always empty without the consumer's `results`.
         encoded_body: the bytes of `encoded`; None with pixels.
+        captured_ns: capture time by this host's monotonic clock (`time.monotonic_ns()`), which compares
+            frames of producers whose clocks differ.
     """
 
     image: Pixels
@@ -56,6 +58,7 @@ class Frame(NamedTuple):
     memory: PictureMemory | None = None
     results: Mapping[str, Result] = NO_RESULTS
     encoded_body: bytes | None = None
+    captured_ns: int = 0
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Frame):

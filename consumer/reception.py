@@ -44,6 +44,7 @@ class Reception:
     Args:
         on_encoded: called with every decodable frame, in order, on the receiving thread.
         pixels: what `Frame.image` is.
+        delivery: creates the frames, with counters of its own; by default a new `Delivery`.
 
     Attributes:
         counters: the outcome of every frame.
@@ -56,18 +57,16 @@ class Reception:
         *,
         on_encoded: Callable[[EncodedFrame], None] | None = None,
         pixels: FramePixels = FramePixels.AS_DECODED,
+        delivery: Delivery | None = None,
     ) -> None:
         max_age_ns = int(settings.max_age_s * 1e9)
-        self.counters = ConsumerCounters()
+        self._delivery = delivery or Delivery(max_age_ns, ConsumerCounters(), pixels=pixels)
+        self.counters = self._delivery.counters
         self.failure: FanlightError | None = None
         self._settings = settings
         self._results = self._results_reception()
-        self._delivery = Delivery(
-            max_age_ns,
-            self.counters,
-            pixels=pixels,
-            results_of=None if self._results is None else self._results.of,
-        )
+        if self._results is not None:
+            self._delivery.add_results(self._results.of)
         clock = ProducerClock(max_age_ns, self._request_time)
         self._mailbox = Mailbox(_playout(settings, self._results), self._dropped, clock.now_ns)
         self._receiver = Receiver(

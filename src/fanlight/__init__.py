@@ -32,6 +32,7 @@ __all__ = [
     "TokenRefused",
     "WireFormatError",
     "WrongProcess",
+    "pairs",
     "streams",
 ]
 __version__ = "0.1.0"
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from fanlight.consumer.consumer import Consumer
     from fanlight.consumer.directory import streams
     from fanlight.consumer.frame import Frame
+    from fanlight.consumer.pairs import pairs
     from fanlight.consumer.results import Results, ResultsStats
     from fanlight.consumer.stats import ConsumerStats
     from fanlight.producer.producer import Producer
@@ -81,6 +83,7 @@ else:
         "Result": "common.model.result",
         "Results": "consumer.results",
         "ResultsStats": "consumer.results",
+        "pairs": "consumer.pairs",
         "streams": "consumer.directory",
     }
 
