@@ -36,10 +36,10 @@ class ReadingThread:
         failure: why it ended by itself; None while it runs and after `stop`.
     """
 
-    def __init__(self, settings: ConsumerSettings, pixels: FramePixels) -> None:
+    def __init__(self, settings: ConsumerSettings, pixels: FramePixels, decode: bool = True) -> None:
         self._settings = settings
         self._delivery = HeldDelivery(int(settings.max_age_s * 1e9), ConsumerCounters(), pixels=pixels)
-        self.reception = Reception(settings, delivery=self._delivery)
+        self.reception = Reception(settings, delivery=self._delivery, decode=decode)
         self._waker = Waker()
         self.input: Input[Held] = Input(
             self._waker.wake, partial(self._delivery.drop, outcome=Outcome.SUPERSEDED)

@@ -34,9 +34,15 @@ class SeveralStreams:
     """
 
     def __init__(
-        self, settings: ConsumerSettings, streams: Sequence[str], pixels: FramePixels = FramePixels.OWN
+        self,
+        settings: ConsumerSettings,
+        streams: Sequence[str],
+        pixels: FramePixels = FramePixels.OWN,
+        decode: bool = True,
     ) -> None:
-        self._threads = {name: ReadingThread(replace(settings, stream=name), pixels) for name in streams}
+        self._threads = {
+            name: ReadingThread(replace(settings, stream=name), pixels, decode) for name in streams
+        }
         self._by_input = {id(each.input): each for each in self._threads.values()}
         self._merge: Merge[Held] = Merge([each.input for each in self._threads.values()])
         self._stopped = False
