@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from fanlight.common.model.address import Address, BrokerAddress, Design
 from fanlight.common.model.announcement import Announcement
 from fanlight.common.model.credentials import Credentials
 from fanlight.common.model.errors import ConfigError, FanlightError
 from fanlight.common.model.frame import LARGEST, Limits
-from fanlight.common.model.result import Result
 from fanlight.common.transport.base import (
     MAX_CLIENTS,
     DirectorySubscriber,
@@ -21,6 +20,9 @@ from fanlight.common.transport.base import (
     Subscriber,
     SubscriberEvents,
 )
+
+if TYPE_CHECKING:
+    from fanlight.common.model.result import Result
 
 __all__ = [
     "DirectorySubscriber",

@@ -228,6 +228,10 @@ class ResultsSubscriber(Protocol):
         """Start connecting. Returns at once."""
         ...
 
+    def close(self) -> None:
+        """Begin to end; `stop` waits for it."""
+        ...
+
     def stop(self, timeout_s: float) -> None:
         """End. Safe to call twice."""
         ...

@@ -79,6 +79,9 @@ class FanoutQueue:
         self._link.call(self._tick)
         self._link.start()
 
+    def close(self) -> None:
+        self._link.close()
+
     def stop(self, timeout_s: float) -> None:
         self._link.stop(timeout_s)
 

@@ -20,9 +20,9 @@ from fanlight.common.model.result import Result
 from fanlight.common.transport.amqp.fanout_queue import FanoutQueue
 from fanlight.common.transport.amqp.link import Link
 from fanlight.common.transport.amqp.topology import (
+    check_user,
     consumer_tag,
     control_properties,
-    received_result,
     results_exchange,
 )
 
@@ -143,7 +143,8 @@ class BrokerResultsSubscriber:
         on_result: Callable[[Result], None],
         on_failed: Callable[[FanlightError], None],
     ) -> None:
-        self._parse = partial(received_result, stream=stream, trust=frozenset(trust))
+        self._stream = stream
+        self._trust = frozenset(trust)
         self._on_result = on_result
         self._log = LimitedLog(_LOG)
         self._interval_bytes = 0
@@ -164,6 +165,9 @@ class BrokerResultsSubscriber:
     def start(self) -> None:
         self._queue.start()
 
+    def close(self) -> None:
+        self._queue.close()
+
     def stop(self, timeout_s: float) -> None:
         self._queue.stop(timeout_s)
 
@@ -180,6 +184,15 @@ class BrokerResultsSubscriber:
             self._malformed(error)
         else:
             self._on_result(result)
+
+    def _parse(self, properties: BasicProperties, body: bytes) -> Result:
+        if properties.type != Result.TYPE:
+            raise WireFormatError("type", properties.type, repr(Result.TYPE))
+        check_user(properties, self._trust)
+        result = Result.from_json(body)
+        if result.stream != self._stream:
+            raise WireFormatError("stream", result.stream, repr(self._stream))
+        return result
 
     def _next_interval(self) -> None:
         self._interval_bytes = 0

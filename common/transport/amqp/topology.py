@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import secrets
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pika import BasicProperties
 
@@ -16,7 +16,9 @@ from fanlight.common.model import control
 from fanlight.common.model.announcement import Announcement
 from fanlight.common.model.errors import WireFormatError
 from fanlight.common.model.frame import APP_ID, FrameHeader, Limits
-from fanlight.common.model.result import Result
+
+if TYPE_CHECKING:
+    from fanlight.common.model.result import Result
 
 CONTROL_EXCHANGE: Final = "fanlight.control"
 # Fanout: what is live.
@@ -123,19 +125,6 @@ def announcement(properties: BasicProperties, body: bytes, *, trust: frozenset[s
         raise WireFormatError("type", properties.type, repr(Announcement.TYPE))
     check_user(properties, trust)
     return Announcement.from_json(body)
-
-
-def received_result(
-    properties: BasicProperties, body: bytes, *, stream: str, trust: frozenset[str]
-) -> Result:
-    """Parse a message of `results_exchange(stream)`; `trust` as above. Raises WireFormatError."""
-    if properties.type != Result.TYPE:
-        raise WireFormatError("type", properties.type, repr(Result.TYPE))
-    check_user(properties, trust)
-    result = Result.from_json(body)
-    if result.stream != stream:
-        raise WireFormatError("stream", result.stream, repr(stream))
-    return result
 
 
 def control_properties(
