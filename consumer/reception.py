@@ -16,6 +16,7 @@ from fanlight.common.clock import monotonic_ns
 from fanlight.common.model.control import ControlMessage, Reason
 from fanlight.common.model.errors import FanlightError
 from fanlight.common.model.frame import EncodedFrame
+from fanlight.common.model.result import Result
 from fanlight.common.shm import private_folder
 from fanlight.common.shm.names import RingName, source_of
 from fanlight.common.shm.reader import Attachment
@@ -45,6 +46,7 @@ class Reception:
 
     Args:
         on_encoded: called with every decodable frame, in order, on the receiving thread.
+        on_found: called with every result of the wanted detectors, on the thread that receives them.
         pixels: what `Frame.image` is.
         delivery: creates the frames, with counters of its own; by default a new `Delivery`.
         decode: False to hand frames out as they came.
@@ -59,6 +61,7 @@ class Reception:
         settings: ConsumerSettings,
         *,
         on_encoded: Callable[[EncodedFrame], None] | None = None,
+        on_found: Callable[[Result], None] | None = None,
         pixels: FramePixels = FramePixels.AS_DECODED,
         delivery: Delivery | None = None,
         decode: bool = True,
@@ -68,7 +71,7 @@ class Reception:
         self.counters = self._delivery.counters
         self.failure: FanlightError | None = None
         self._settings = settings
-        self._results = self._results_reception()
+        self._results = self._results_reception(on_found)
         if self._results is not None:
             self._delivery.add_results(self._results.of)
         clock = ProducerClock(max_age_ns, self._request_time)
@@ -192,13 +195,13 @@ class Reception:
             required=settings.way is Via.HOST,
         )
 
-    def _results_reception(self) -> ResultsReception | None:
+    def _results_reception(self, on_found: Callable[[Result], None] | None) -> ResultsReception | None:
         if not self._settings.results:
             return None
         from fanlight.consumer.results_reception import ResultsReception
 
         on_result = self._result_came if self._settings.wait_s else _nothing
-        results = ResultsReception(self._settings, on_result, self._failed)
+        results = ResultsReception(self._settings, on_result, self._failed, on_found)
         self.counters.result_counts = results.counts
         return results
 
