@@ -65,6 +65,8 @@ class Consumer(OfOneProcess):
         trust: accept only frames published by these users of the broker; empty for all.
         max_pixels: limit for a picture, checked before memory is allocated.
         max_body_bytes: limit for an encoded frame, likewise.
+        until_end: when the producer ends in good order, iteration ends and `read` raises `StreamEnded`,
+            after the last frame. By default, and after a crash, it waits for the next producer.
         url: address of the broker; by default `FANLIGHT_URL`, or else the local broker.
         password, ca, cert, key, token: as for `Producer`.
 
@@ -88,6 +90,7 @@ class Consumer(OfOneProcess):
         trust: Sequence[str] = ConsumerSettings.trust,
         max_pixels: int = ConsumerSettings.max_pixels,
         max_body_bytes: int = ConsumerSettings.max_body_bytes,
+        until_end: bool = ConsumerSettings.until_end,
         url: str | None = None,
         password: str | None = None,
         ca: str | None = None,
@@ -111,6 +114,7 @@ class Consumer(OfOneProcess):
             trust=trust,
             max_pixels=max_pixels,
             max_body_bytes=max_body_bytes,
+            until_end=until_end,
             url=url,
             password=password,
             ca=ca,
@@ -143,7 +147,8 @@ class Consumer(OfOneProcess):
                 raise StreamEnded("this consumer was closed: it cannot be started; create another one")
             if not self._started:
                 if self._settings.shares:
-                    self._hub = ShareSink(self._settings, self._reception.stats)
+                    reception = self._reception
+                    self._hub = ShareSink(self._settings, reception.stats, ended=reception.ended_in_order)
                 self._started = True
                 try:
                     self._reception.start()
@@ -159,7 +164,8 @@ class Consumer(OfOneProcess):
             timeout_s: longest wait in seconds, from 0; None for no limit.
 
         Raises:
-            StreamEnded: the consumer was closed, by this or another thread.
+            StreamEnded: the stream has ended, with `until_end`, or the consumer was closed, by this or
+                another thread.
             BrokerRefused: the broker refused the consumer permanently.
             TokenRefused: a producer without a broker refused the token.
             ConfigError: `timeout_s` is no such number.
@@ -191,7 +197,11 @@ class Consumer(OfOneProcess):
             else self._read_and_share(self._hub, end_s)
         )
         if frame is None and self._reception.ended:
-            raise self._reception.failure or StreamEnded("this consumer was closed: no more frames come")
+            raise self._reception.failure or StreamEnded(
+                f"stream {self._settings.stream} has ended"
+                if self._reception.over
+                else "this consumer was closed: no more frames come"
+            )
         return frame
 
     def _read_and_share(self, hub: ShareSink, end_s: float | None) -> Frame | None:
@@ -223,7 +233,9 @@ class Consumer(OfOneProcess):
             hub.close()
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield frames until the consumer is closed. It may be iterated again after leaving the loop.
+        """Yield frames until the consumer is closed or, with `until_end`, the stream has ended.
+
+        It may be iterated again after leaving the loop.
 
         Raises:
             StreamEnded: the consumer was closed before.
@@ -259,6 +271,14 @@ class Consumer(OfOneProcess):
             if not self.inherited and not sys.is_finalizing():
                 self._reception.stop(0)
                 self._close_hub()
+
+    @property
+    def producer_away(self) -> float | None:
+        """Seconds since the last sign of a producer: a frame, or an answer. None while it is there.
+
+        A producer that ends in good order is away at once, a killed one after some seconds without a sign.
+        """
+        return self.stats().producer_away_s
 
     def stats(self) -> ConsumerStats:
         """A snapshot of the statistics."""

@@ -45,6 +45,7 @@ class Reception:
     Attributes:
         counters: the outcome of every frame.
         failure: why it ended by itself; None while it runs and after `stop`.
+        over: whether it ended since the stream did, with `until_end`.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Reception:
         max_age_ns = int(settings.max_age_s * 1e9)
         self.counters = ConsumerCounters()
         self.failure: FanlightError | None = None
+        self.over = False
         self._settings = settings
         self._delivery = Delivery(max_age_ns, self.counters, pixels=pixels)
         clock = ProducerClock(max_age_ns, self._request_time)
@@ -69,6 +71,7 @@ class Reception:
             counters=self.counters,
             on_failed=self._failed,
             on_encoded=on_encoded,
+            on_ended=self._mailbox.interrupt,
         )
         self._route = Route(
             self._hub_search(),
@@ -142,9 +145,15 @@ class Reception:
                 raise
             if frame is not None and not self._mailbox.closed:
                 return frame
+            if frame is None and self._route.ended:
+                self._stream_ended()
             left_s = deadline_s - time.monotonic()
             if self._mailbox.closed or left_s <= 0:
                 return None
+
+    def ended_in_order(self) -> bool:
+        """Whether the stream has ended in good order, and its last frame was taken."""
+        return self._route.ended
 
     def request_key(self) -> None:
         """Ask the producer for a keyframe. Thread-safe."""
@@ -187,6 +196,12 @@ class Reception:
 
     def _request_time(self) -> None:
         self._receiver.request_time()
+
+    def _stream_ended(self) -> None:
+        self.counters.ended(monotonic_ns())
+        if self._settings.until_end:
+            self.over = True
+            self._mailbox.close()
 
     def _failed(self, error: FanlightError) -> None:
         self.failure = error

@@ -14,6 +14,7 @@ from fanlight.common.model.frame import FrameHeader
 from fanlight.common.model.histogram import CODEC_BOUNDS_S, Distribution, Histogram
 from fanlight.common.model.stall import StallLimit
 from fanlight.common.model.stats import Jitter, Window, percentile
+from fanlight.consumer.presence import ProducerPresence
 
 _AGE_BOUNDS_S: Final = (
     0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0,
@@ -101,6 +102,7 @@ class ConsumerStats:
         epoch: of the current producer; 0 before the first frame.
         highest_seq: of the latest frame; -1 before the first one.
         no_frame: why none was presented in the last seconds, in words; empty while frames flow.
+        producer_away_s: seconds since the last sign of a producer; None while it is there.
     """
 
     connected: bool
@@ -126,6 +128,7 @@ class ConsumerStats:
     epoch: int
     highest_seq: int
     no_frame: str = ""
+    producer_away_s: float | None = None
 
     @property
     def skipped(self) -> int:
@@ -200,6 +203,7 @@ class ConsumerCounters:
         self._newest: FrameHeader | None = None
         self._last: Presented | None = None
         self._last_late: tuple[int, int] | None = None
+        self._presence = ProducerPresence()
 
     @property
     def lost(self) -> int:
@@ -236,6 +240,17 @@ class ConsumerCounters:
     def blocked(self, blocked: bool) -> None:
         with self._lock:
             self._blocked = blocked
+
+    def answered(self, now_ns: int) -> None:
+        """The producer has answered: it is there, with or without frames."""
+        with self._lock:
+            self._presence.sign(now_ns)
+
+    def ended(self, now_ns: int) -> None:
+        """The producer has ended in good order."""
+        self.count_presented()
+        with self._lock:
+            self._presence.ended(self._counts["received"], now_ns)
 
     def received(self, header: FrameHeader, size_bytes: int, received_ns: int) -> None:
         """A frame arrived that is not a duplicate."""
@@ -305,6 +320,9 @@ class ConsumerCounters:
                 epoch=0 if self._newest is None else self._newest.epoch,
                 highest_seq=-1 if self._newest is None else self._newest.seq,
                 no_frame=self.no_frame,
+                producer_away_s=self._presence.observe(
+                    self._counts["received"], now_ns, self._stall.seconds
+                ),
             )
 
     def metrics(self, now_ns: int) -> ConsumerMetrics:

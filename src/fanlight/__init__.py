@@ -20,6 +20,7 @@ __all__ = [
     "SinkError",
     "StreamEnded",
     "TokenRefused",
+    "VideoCapture",
     "WrongProcess",
     "streams",
 ]
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from fanlight.consumer.consumer import Consumer
     from fanlight.consumer.directory import streams
     from fanlight.consumer.frame import Frame
+    from fanlight.consumer.video_capture import VideoCapture
     from fanlight.producer.producer import Producer
 else:
 
@@ -57,6 +59,8 @@ else:
             from fanlight import producer as part
         elif name in ("Consumer", "Frame"):
             from fanlight import consumer as part
+        elif name == "VideoCapture":
+            from fanlight.consumer import video_capture as part
         elif name == "streams":
             from fanlight.consumer import directory as part
         elif name == "Announcement":
