@@ -17,7 +17,9 @@ ERRORS = [
     *("ListenError", "SinkError", "StreamEnded", "TokenRefused", "WrongProcess"),
 ]
 PACKAGES = {
-    "fanlight": sorted([*ERRORS, "Announcement", "Consumer", "Frame", "Producer", "streams"]),
+    "fanlight": sorted(
+        [*ERRORS, "Announcement", "Consumer", "Frame", "Producer", "VideoCapture", "streams"]
+    ),
     "fanlight.consumer": ["Consumer", "Frame"],
     "fanlight.producer": ["Producer"],
 }
