@@ -78,6 +78,8 @@ class Consumer(OfOneProcess):
         trust: accept only frames and results published by these users of the broker; empty for all.
         max_pixels: limit for a picture, checked before memory is allocated.
         max_body_bytes: limit for an encoded frame, likewise.
+        until_end: when the producer ends in good order, iteration ends and `read` raises `StreamEnded`,
+            after the last frame. By default, and after a crash, it waits for the next producer.
         url: address of the broker; by default `FANLIGHT_URL`, or else the local broker.
         password, ca, cert, key, token: as for `Producer`.
 
@@ -108,6 +110,7 @@ class Consumer(OfOneProcess):
         trust: Sequence[str] = ConsumerSettings.trust,
         max_pixels: int = ConsumerSettings.max_pixels,
         max_body_bytes: int = ConsumerSettings.max_body_bytes,
+        until_end: bool = ConsumerSettings.until_end,
         url: str | None = None,
         password: str | None = None,
         ca: str | None = None,
@@ -133,6 +136,7 @@ class Consumer(OfOneProcess):
             trust=trust,
             max_pixels=max_pixels,
             max_body_bytes=max_body_bytes,
+            until_end=until_end,
             url=url,
             password=password,
             ca=ca,
@@ -171,7 +175,8 @@ class Consumer(OfOneProcess):
                 raise StreamEnded("this consumer was closed: it cannot be started; create another one")
             if not self._started:
                 if self._settings.shares and isinstance(self._reception, Reception):
-                    self._hub = ShareSink(self._settings, self._reception.stats)
+                    reception = self._reception
+                    self._hub = ShareSink(self._settings, reception.stats, ended=reception.ended_in_order)
                 self._started = True
                 try:
                     self._reception.start()
@@ -187,7 +192,8 @@ class Consumer(OfOneProcess):
             timeout_s: longest wait in seconds, from 0; None for no limit.
 
         Raises:
-            StreamEnded: the consumer was closed, by this or another thread.
+            StreamEnded: the stream has ended, with `until_end`, or the consumer was closed, by this or
+                another thread.
             BrokerRefused: the broker refused the consumer permanently.
             TokenRefused: a producer without a broker refused the token.
             ConfigError: `timeout_s` is no such number.
@@ -224,8 +230,13 @@ class Consumer(OfOneProcess):
             else self._read_and_share(self._hub, end_s)
         )
         if frame is None and self._reception.ended:
-            raise self._reception.failure or StreamEnded("this consumer was closed: no more frames come")
+            raise self._why_ended()
         return frame
+
+    def _why_ended(self) -> FanlightError:
+        if self._reception.over:
+            return StreamEnded(f"stream {', '.join(self._streams)} has ended")
+        return self._reception.failure or StreamEnded("this consumer was closed: no more frames come")
 
     def _read_and_share(self, hub: ShareSink, end_s: float | None) -> Frame | None:
         while True:
@@ -256,7 +267,9 @@ class Consumer(OfOneProcess):
             hub.close()
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield frames until the consumer is closed. It may be iterated again after leaving the loop.
+        """Yield frames until the consumer is closed or, with `until_end`, the stream has ended.
+
+        It may be iterated again after leaving the loop.
 
         Raises:
             StreamEnded: the consumer was closed before.
@@ -317,6 +330,16 @@ class Consumer(OfOneProcess):
             return self._several.failures
         failure = self._reception.failure
         return {} if failure is None else {self._streams[0]: failure}
+
+    @property
+    def producer_away(self) -> float | None:
+        """Seconds since the last sign of a producer: a frame, or an answer. None while it is there.
+
+        A producer that ends in good order is away at once, a killed one after some seconds without a sign.
+        Of several streams: that of the one whose producer is away the longest.
+        """
+        away = (self.stats(name).producer_away_s for name in self._streams)
+        return max((each for each in away if each is not None), default=None)
 
     def stats(self, stream: str | None = None) -> ConsumerStats:
         """A snapshot of the statistics of one stream, whose name may be left out if it is the only one.

@@ -56,7 +56,7 @@ class ReadingThread:
             SinkError: with `share`, this host has no shared memory.
         """
         if self._settings.shares:
-            self._hub = ShareSink(self._settings, self.reception.stats)
+            self._hub = ShareSink(self._settings, self.reception.stats, ended=self.reception.ended_in_order)
         self.reception.start()
         # A daemon, so that a program that ends with an exception does not wait for it.
         thread = threading.Thread(

@@ -54,6 +54,7 @@ class Reception:
     Attributes:
         counters: the outcome of every frame.
         failure: why it ended by itself; None while it runs and after `stop`.
+        over: whether it ended since the stream did, with `until_end`.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Reception:
         self._delivery = delivery or Delivery(max_age_ns, ConsumerCounters(), pixels=pixels)
         self.counters = self._delivery.counters
         self.failure: FanlightError | None = None
+        self.over = False
         self._settings = settings
         self._results = self._results_reception(on_found)
         if self._results is not None:
@@ -85,6 +87,7 @@ class Reception:
             counters=self.counters,
             on_failed=self._failed,
             on_encoded=on_encoded,
+            on_ended=self._mailbox.interrupt,
         )
         source = StreamSource if decode else EncodedSource
         self._route = Route(
@@ -164,9 +167,15 @@ class Reception:
                 raise
             if frame is not None and not self._mailbox.closed:
                 return frame
+            if frame is None and self._route.ended:
+                self._stream_ended()
             left_s = deadline_s - time.monotonic()
             if self._mailbox.closed or left_s <= 0:
                 return None
+
+    def ended_in_order(self) -> bool:
+        """Whether the stream has ended in good order, and its last frame was taken."""
+        return self._route.ended
 
     def request_key(self) -> None:
         """Ask the producer for a keyframe. Thread-safe."""
@@ -222,6 +231,12 @@ class Reception:
 
     def _result_came(self) -> None:
         self._mailbox.changed()
+
+    def _stream_ended(self) -> None:
+        self.counters.ended(monotonic_ns())
+        if self._settings.until_end:
+            self.over = True
+            self._mailbox.close()
 
     def _failed(self, error: FanlightError) -> None:
         self.failure = error

@@ -53,6 +53,11 @@ class SeveralStreams:
         return self._stopped or self._merge.ended
 
     @property
+    def over(self) -> bool:
+        """Whether all of them have ended in good order."""
+        return all(each.reception.over for each in self._threads.values())
+
+    @property
     def ended_streams(self) -> tuple[str, ...]:
         """The names of those that give no more frames."""
         return tuple(name for name, each in self._threads.items() if self._stopped or each.input.ended)

@@ -77,6 +77,11 @@ class FrameEncoder:
         self._seq += 1
         return EncodedFrame(header, encoded.body)
 
+    @property
+    def last_seq(self) -> int:
+        """Of the last frame that was encoded; -1 before the first."""
+        return self._seq - 1
+
     def published_size(self, picture: Picture) -> tuple[int, int]:
         """Width and height at which this picture is published. Thread-safe."""
         return self._settings.size or self._largest(*size_of(picture))

@@ -30,6 +30,7 @@ __all__ = [
     "SourceError",
     "StreamEnded",
     "TokenRefused",
+    "VideoCapture",
     "WireFormatError",
     "WrongProcess",
     "pairs",
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from fanlight.consumer.pairs import pairs
     from fanlight.consumer.results import Results, ResultsStats
     from fanlight.consumer.stats import ConsumerStats
+    from fanlight.consumer.video_capture import VideoCapture
     from fanlight.producer.producer import Producer
     from fanlight.producer.stats import ProducerStats
 else:
@@ -83,6 +85,7 @@ else:
         "Result": "common.model.result",
         "Results": "consumer.results",
         "ResultsStats": "consumer.results",
+        "VideoCapture": "consumer.video_capture",
         "pairs": "consumer.pairs",
         "streams": "consumer.directory",
     }

@@ -16,6 +16,7 @@ from pika.spec import Basic
 from fanlight.common.clock import wall_ns
 from fanlight.common.model import control
 from fanlight.common.model.address import BrokerAddress
+from fanlight.common.model.bye import Bye
 from fanlight.common.model.errors import WireFormatError
 from fanlight.common.model.frame import LARGEST, PROBE_CONTENT_TYPE, EncodedFrame, Limits
 from fanlight.common.transport.amqp.binding import StreamBinding
@@ -32,6 +33,7 @@ from fanlight.common.transport.amqp.topology import (
     exchange,
     frame_header,
     freshness_arguments,
+    read_bye,
 )
 from fanlight.common.transport.base import SubscriberEvents, report_every_s
 
@@ -66,6 +68,7 @@ class BrokerSubscriber:
         self._user = address.user
         self._arguments = freshness_arguments(max_age_s)
         self._parse = partial(frame_header, stream=stream, trust=frozenset(trust), limits=limits)
+        self._parse_bye = partial(read_bye, stream=stream, trust=frozenset(trust))
         self._events = events
         self._declaration = ExchangeDeclaration()
         self._link = Link(
@@ -187,7 +190,17 @@ class BrokerSubscriber:
                 self._events.on_malformed(error)
             else:
                 self._events.on_frame(EncodedFrame(header, body), received_ns)
+        elif properties.type == Bye.TYPE:
+            self._ended(properties)
         self._acks.delivered(channel, method.delivery_tag)
+
+    def _ended(self, properties: BasicProperties) -> None:
+        try:
+            bye = self._parse_bye(properties)
+        except WireFormatError as error:
+            self._events.on_malformed(error)
+        else:
+            self._events.on_ended(bye)
 
     def _tick(self, channel: Channel) -> None:
         if self._link.usable(channel):
