@@ -58,6 +58,8 @@ class Consumer(OfOneProcess):
         via: `auto` (from a hub of this host if there is one, else from the broker), `broker` or `host`.
         format: pixel format: `bgr`, `grey` (or `gray`) or `i420`; see `common.model.pixels`.
         size: (width, height) in pixels to scale to; None for the stream's size.
+        pool: share one queue with all consumers of this pool: each frame goes to one that waits in `read`,
+            the newest first; see docs/pool.md. A frame is finished when the next one is asked for.
         share: act as the hub of this host: `read` shares each frame, in `format` and `size`, before it
             returns it. The program has to call `read` again without delay.
         zero_copy: frames from a hub are views of its memory, which it overwrites after its `--max-age`:
@@ -83,6 +85,7 @@ class Consumer(OfOneProcess):
         via: str = ConsumerSettings.via,
         format: str = ConsumerSettings.format,  # noqa: A002 - as everywhere else: the setting's name
         size: tuple[int, int] | None = ConsumerSettings.size,
+        pool: str | None = ConsumerSettings.pool,
         share: bool = False,
         zero_copy: bool = False,
         trust: Sequence[str] = ConsumerSettings.trust,
@@ -108,6 +111,7 @@ class Consumer(OfOneProcess):
             format=format,
             share_format=format,
             size=size,
+            pool=pool,
             trust=trust,
             max_pixels=max_pixels,
             max_body_bytes=max_body_bytes,

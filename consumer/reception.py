@@ -69,18 +69,41 @@ class Reception:
             counters=self.counters,
             on_failed=self._failed,
             on_encoded=on_encoded,
+            waits=lambda: self._member is None or self._member.asking,
         )
         self._route = Route(
             self._hub_search(),
             StreamSource(
-                settings.picture_format, self._mailbox, self._receiver, self.counters, self._delivery
+                settings.picture_format,
+                self._mailbox,
+                self._receiver,
+                self.counters,
+                self._delivery,
+                ask=None if settings.pool is None else self._ask,
             ),
             self._receiver.admission,
             self._attach,
             self._follow,
             only_hubs=settings.way is Via.HOST,
         )
-        self._subscriber = transport.subscriber(
+        self._member: transport.PoolSubscriber | None = None
+        self._subscriber = self._new_subscriber(settings)
+
+    def _new_subscriber(self, settings: ConsumerSettings) -> transport.Subscriber:
+        if settings.pool is not None:
+            self._member = transport.pool_subscriber(
+                settings.url,
+                settings.credentials,
+                stream=settings.stream,
+                pool=settings.pool,
+                name=settings.name,
+                max_age_s=settings.max_age_s,
+                events=self._receiver,
+                trust=settings.trust,
+                limits=settings.limits,
+            )
+            return self._member
+        return transport.subscriber(
             settings.url,
             settings.credentials,
             stream=settings.stream,
@@ -118,6 +141,8 @@ class Reception:
     def stop(self, timeout_s: float = _STOP_S) -> None:
         """Unsubscribe, and wait for the end of the thread. Idempotent and thread-safe."""
         self._mailbox.close()
+        if self._member is not None and not len(self._mailbox):
+            self._member.leave()  # else the frame that nobody has taken goes to another member
         self._subscriber.stop(timeout_s)
 
     def stats(self) -> ConsumerStats:
@@ -181,6 +206,10 @@ class Reception:
 
     def _follow(self, follow: bool) -> None:
         self._subscriber.follow_stream(follow)
+
+    def _ask(self) -> None:
+        if self._member is not None:
+            self._member.ask()
 
     def _send(self, message: ControlMessage) -> None:
         self._subscriber.send(message)

@@ -8,11 +8,13 @@ from typing import Final
 from fanlight.common.model.address import BrokerAddress, Design
 from fanlight.common.model.announcement import Announcement
 from fanlight.common.model.credentials import Credentials
-from fanlight.common.model.errors import FanlightError
+from fanlight.common.model.errors import ConfigError, FanlightError
 from fanlight.common.model.frame import LARGEST, Limits
 from fanlight.common.transport.base import (
     MAX_CLIENTS,
     DirectorySubscriber,
+    IntraPublisher,
+    PoolSubscriber,
     Publisher,
     PublisherEvents,
     Subscriber,
@@ -21,11 +23,14 @@ from fanlight.common.transport.base import (
 
 __all__ = [
     "DirectorySubscriber",
+    "IntraPublisher",
+    "PoolSubscriber",
     "Publisher",
     "PublisherEvents",
     "Subscriber",
     "SubscriberEvents",
     "directory",
+    "pool_subscriber",
     "publisher",
     "subscriber",
 ]
@@ -42,6 +47,7 @@ def publisher(
     events: PublisherEvents,
     max_clients: int = MAX_CLIENTS,
     payload_frames: int = 1,
+    intra_only: bool = True,
 ) -> Publisher:
     """Make the publisher for `url`, not yet started.
 
@@ -49,6 +55,7 @@ def publisher(
         credentials: added to the URL.
         max_clients: without a broker only: further ones are refused.
         payload_frames: with `tcp+threads` only: how many frames are sent together.
+        intra_only: whether every frame stands alone. If not, there is a branch for pools.
 
     Raises:
         ConfigError: the URL or the credentials cannot be used.
@@ -57,7 +64,9 @@ def publisher(
     if isinstance(address, BrokerAddress):
         from fanlight.common.transport.amqp.publisher import BrokerPublisher
 
-        return BrokerPublisher(address, stream=stream, max_age_s=max_age_s, events=events)
+        return BrokerPublisher(
+            address, stream=stream, max_age_s=max_age_s, events=events, intra_only=intra_only
+        )
     if address.design is Design.THREADS:
         from fanlight.common.transport.tcp.threads import ThreadsPublisher
 
@@ -113,6 +122,40 @@ def subscriber(
         max_age_s=max_age_s,
         events=events,
         follow=follow,
+        trust=trust,
+        limits=limits,
+    )
+
+
+def pool_subscriber(
+    url: str,
+    credentials: Credentials = _NO_CREDENTIALS,
+    *,
+    stream: str,
+    pool: str,
+    name: str,
+    max_age_s: float,
+    events: SubscriberEvents,
+    trust: tuple[str, ...] = (),
+    limits: Limits = LARGEST,
+) -> PoolSubscriber:
+    """Make a member of a pool, not yet started; the arguments are those of `subscriber`.
+
+    Raises:
+        ConfigError: the URL or the credentials cannot be used.
+    """
+    address = credentials.address(url)
+    if not isinstance(address, BrokerAddress):
+        raise ConfigError("--pool", pool, "only a broker has pools: see --url")
+    from fanlight.common.transport.amqp.pool_subscriber import BrokerPoolSubscriber
+
+    return BrokerPoolSubscriber(
+        address,
+        stream=stream,
+        pool=pool,
+        name=name,
+        max_age_s=max_age_s,
+        events=events,
         trust=trust,
         limits=limits,
     )
