@@ -69,6 +69,9 @@ class Consumer(OfOneProcess):
         max_body_bytes: limit for an encoded frame, likewise.
         url: address of the broker; by default `FANLIGHT_URL`, or else the local broker.
         password, ca, cert, key, token: as for `Producer`.
+        results: names of detectors whose results are wanted, as `Frame.results`; `*` for all.
+        wait: with `latest`: a frame waits until all of them have answered, or it is this old: `80ms`, or
+            seconds. With `sync` it has until it is due.
 
     Raises:
         ConfigError: a setting cannot be used.
@@ -85,6 +88,8 @@ class Consumer(OfOneProcess):
         via: str = ConsumerSettings.via,
         format: str = ConsumerSettings.format,  # noqa: A002 - as everywhere else: the setting's name
         size: tuple[int, int] | None = ConsumerSettings.size,
+        results: Sequence[str] = ConsumerSettings.results,
+        wait: str | float = ConsumerSettings.wait_s,
         pool: str | None = ConsumerSettings.pool,
         share: bool = False,
         zero_copy: bool = False,
@@ -111,6 +116,8 @@ class Consumer(OfOneProcess):
             format=format,
             share_format=format,
             size=size,
+            results=results,
+            wait_s=wait,
             pool=pool,
             trust=trust,
             max_pixels=max_pixels,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum, auto
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -13,8 +13,11 @@ from fanlight.common import clock
 from fanlight.common.model.frame import FrameHeader
 from fanlight.common.model.pixels import Pixels
 from fanlight.common.shm.reader import SharedPicture
-from fanlight.consumer.frame import Frame
+from fanlight.consumer.frame import NO_RESULTS, Frame
 from fanlight.consumer.stats import MAX_UNCOUNTED, ConsumerCounters, Outcome, Presented
+
+if TYPE_CHECKING:
+    from fanlight.common.model.result import Result
 
 _LONGEST_PAUSE_NS: Final = 100_000_000
 # Pause after a shared frame is shown, and its limit as a fraction of a frame interval.
@@ -41,6 +44,7 @@ class Delivery:
     Args:
         now_ns: the monotonic clock.
         pixels: what frames get: `AS_DECODED`, `CONTIGUOUS` or `OWN`.
+        results_of: returns what detectors found in a frame that is presented now; None if nobody asks.
     """
 
     def __init__(
@@ -49,11 +53,13 @@ class Delivery:
         counters: ConsumerCounters,
         now_ns: Callable[[], int] = clock.monotonic_ns,
         pixels: FramePixels = FramePixels.AS_DECODED,
+        results_of: Callable[[FrameHeader], Mapping[str, Result]] | None = None,
     ) -> None:
         self._max_age_ns = max_age_ns
         self._counters = counters
         self._now_ns = now_ns
         self._pixels = pixels
+        self._results_of = results_of
         self._shared: SharedPicture | None = None
         self._lost = 0
         self._yield_s = 0.0
@@ -117,7 +123,8 @@ class Delivery:
         self._shared = picture
         lost_before, self._lost = self._lost, lost
         lost -= lost_before
-        return _new(Frame, (image, header, received_ns, presented_ns, age_ns / 1e9, lost, picture))
+        results = NO_RESULTS if self._results_of is None else self._results_of(header)
+        return _new(Frame, (image, header, received_ns, presented_ns, age_ns / 1e9, lost, picture, results))
 
     def _for_program(self, image: Pixels, picture: SharedPicture | None) -> Pixels:
         """The pixels as a program gets them: contiguous, and its own if it has not asked for views."""

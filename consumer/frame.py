@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import numpy as np
 
 from fanlight.common.model.errors import FrameExpired
 from fanlight.common.model.frame import FrameHeader
 from fanlight.common.model.pixels import Pixels
+
+if TYPE_CHECKING:
+    from fanlight.common.model.result import Result
+
+NO_RESULTS: Final[Mapping[str, Result]] = MappingProxyType({})
 
 
 class PictureMemory(Protocol):
@@ -34,6 +41,8 @@ class Frame(NamedTuple):
         presented_ns: Unix time at which it was presented.
         age_s: seconds from capture to presentation, by the producer's clock.
         lost: frames lost since the previous presented frame.
+        results: what detectors found in exactly this frame, by their names, in pixels of `image`; one that
+            did not answer in time is missing. Always empty without the consumer's `results`.
     """
 
     image: Pixels
@@ -43,6 +52,7 @@ class Frame(NamedTuple):
     age_s: float
     lost: int
     memory: PictureMemory | None = None
+    results: Mapping[str, Result] = NO_RESULTS
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Frame):
@@ -57,7 +67,7 @@ class Frame(NamedTuple):
 
     def __reduce__(self) -> tuple[type[Frame], tuple[object, ...]]:
         owned = self if self.memory is None else self.copy()
-        return Frame, tuple(owned)
+        return Frame, tuple(owned._replace(results=dict(owned.results)))
 
     @property
     def seq(self) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from fanlight.common.model.frame import EncodedFrame, FrameHeader
 from fanlight.consumer.stats import Outcome
@@ -345,4 +345,12 @@ def _since_keyframe(frames: list[ReceivedFrame], begun: int) -> list[ReceivedFra
     return list(frames)
 
 
-Playout = LatestPlayout | SyncPlayout
+class Playout(Protocol):
+    """What both, and `AwaitingPlayout`, have in common."""
+
+    eager: bool
+
+    def __len__(self) -> int: ...
+    def push(self, arrived: ReceivedFrame) -> Pushed: ...
+    def take(self, now_ns: int) -> PlayoutStep: ...
+    def clear(self) -> tuple[Dropped, ...]: ...

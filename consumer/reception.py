@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from fanlight.common import transport
 from fanlight.common.clock import monotonic_ns
@@ -30,6 +30,9 @@ from fanlight.consumer.route import HubSearch, LastFrame, Route
 from fanlight.consumer.settings import ConsumerSettings, PlayoutMode, Via
 from fanlight.consumer.stats import ConsumerCounters, ConsumerStats
 from fanlight.consumer.stream_source import StreamSource
+
+if TYPE_CHECKING:
+    from fanlight.consumer.results_reception import ResultsReception
 
 _STOP_S: Final = 1.5
 _FOR_EVER_S: Final = 3600.0
@@ -58,9 +61,15 @@ class Reception:
         self.counters = ConsumerCounters()
         self.failure: FanlightError | None = None
         self._settings = settings
-        self._delivery = Delivery(max_age_ns, self.counters, pixels=pixels)
+        self._results = self._results_reception()
+        self._delivery = Delivery(
+            max_age_ns,
+            self.counters,
+            pixels=pixels,
+            results_of=None if self._results is None else self._results.of,
+        )
         clock = ProducerClock(max_age_ns, self._request_time)
-        self._mailbox = Mailbox(_playout(settings), self._dropped, clock.now_ns)
+        self._mailbox = Mailbox(_playout(settings, self._results), self._dropped, clock.now_ns)
         self._receiver = Receiver(
             settings,
             send=self._send,
@@ -136,14 +145,21 @@ class Reception:
 
     def start(self) -> None:
         """Start receiving; returns at once."""
+        if self._results is not None:
+            self._results.start()
         self._subscriber.start()
 
     def stop(self, timeout_s: float = _STOP_S) -> None:
         """Unsubscribe, and wait for the end of the thread. Idempotent and thread-safe."""
+        deadline_s = time.monotonic() + timeout_s
         self._mailbox.close()
         if self._member is not None and not len(self._mailbox):
             self._member.leave()  # else the frame that nobody has taken goes to another member
+        if self._results is not None:
+            self._results.close()  # a broker that does not answer keeps both at once
         self._subscriber.stop(timeout_s)
+        if self._results is not None:
+            self._results.stop(max(0.1, deadline_s - time.monotonic()))
 
     def stats(self) -> ConsumerStats:
         """A snapshot of the statistics."""
@@ -198,6 +214,16 @@ class Reception:
             required=settings.way is Via.HOST,
         )
 
+    def _results_reception(self) -> ResultsReception | None:
+        if not self._settings.results:
+            return None
+        from fanlight.consumer.results_reception import ResultsReception
+
+        on_result = self._result_came if self._settings.wait_s else _nothing
+        results = ResultsReception(self._settings, on_result, self._failed)
+        self.counters.result_counts = results.counts
+        return results
+
     def _attach(self, attachment: Attachment, last: LastFrame) -> HubSource:
         stream, delay_ns = self._settings.stream, _delay_ns(self._settings)
         return HubSource(attachment, stream, self.counters, self._delivery, delay_ns=delay_ns, after=last)
@@ -217,6 +243,9 @@ class Reception:
     def _request_time(self) -> None:
         self._receiver.request_time()
 
+    def _result_came(self) -> None:
+        self._mailbox.changed()
+
     def _failed(self, error: FanlightError) -> None:
         self.failure = error
         self._mailbox.close()
@@ -229,8 +258,16 @@ def _delay_ns(settings: ConsumerSettings) -> int | None:
     return int(settings.delay_s * 1e9) if settings.playout is PlayoutMode.SYNC else None
 
 
-def _playout(settings: ConsumerSettings) -> Playout:
+def _nothing() -> None:
+    """No frame waits for results."""
+
+
+def _playout(settings: ConsumerSettings, results: ResultsReception | None) -> Playout:
     max_age_ns, delay_ns = int(settings.max_age_s * 1e9), _delay_ns(settings)
+    if results is not None and settings.wait_s:
+        from fanlight.consumer.awaiting_playout import AwaitingPlayout
+
+        return AwaitingPlayout(int(settings.wait_s * 1e9), max_age_ns, results.complete)
     if delay_ns is None:
         return LatestPlayout(max_age_ns)
     # Jitter only: nothing here is a secret.

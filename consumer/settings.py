@@ -43,6 +43,13 @@ _USERS: Final = Notation(
     lambda users: all(isinstance(user, str) and user for user in users),
     convert=tuple,
 )
+_DETECTORS: Final = Notation(
+    "names of detectors, separated by commas, or * for all",
+    _USERS.parse,
+    lambda names: all(name == "*" or units.NAME.allows(name) for name in names),
+    ",".join,
+    convert=tuple,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +115,20 @@ class ConsumerSettings(StreamSettings, WebSettings):
         "USER[,USER]",
         shown="all users",
     )
+    results: tuple[str, ...] = option(
+        (),
+        _DETECTORS,
+        "have with each frame what these detectors found in it; * for all",
+        "NAME[,NAME]",
+        shown="none",
+    )
+    wait_s: float = option(
+        0.0,
+        units.duration(3600, zero=True),
+        "of --results without --playout sync: a frame waits until all of them have answered, or it is this "
+        "old; less than --max-age",
+        "TIME",
+    )
     max_body_bytes: int = option(
         MAX_BODY_BYTES, units.BODY_BYTES, "refuse larger frames as they come, encoded", "BYTES"
     )
@@ -127,6 +148,7 @@ class ConsumerSettings(StreamSettings, WebSettings):
         super().__post_init__()
         if self.trust and not isinstance(self.address, BrokerAddress):
             raise ConfigError("--trust", ",".join(self.trust), "only a broker knows users: see --url")
+        self._check_results()
         if self.playout is PlayoutMode.SYNC and self.delay_s >= self.max_age_s:
             delay, max_age = duration_text(self.delay_s), duration_text(self.max_age_s)
             raise ConfigError("--delay", delay, f"allowed is less than --max-age, which is {max_age}")
@@ -136,6 +158,24 @@ class ConsumerSettings(StreamSettings, WebSettings):
         self._check_ways()
         if self.pool is not None:
             self._check_pool(self.pool)
+
+    def _check_results(self) -> None:
+        if not self.results:
+            return  # the environment may have the producer's --wait
+        if not isinstance(self.address, BrokerAddress):
+            raise ConfigError(
+                "--results", ",".join(self.results), "only a broker passes them on: see --url"
+            )
+        wait = duration_text(self.wait_s)
+        if self.wait_s >= self.max_age_s:
+            max_age = duration_text(self.max_age_s)
+            raise ConfigError("--wait", wait, f"allowed is less than --max-age, which is {max_age}")
+        if self.wait_s and self.playout is PlayoutMode.SYNC:
+            raise ConfigError(
+                "--wait", wait, "under --playout sync every frame waits for --delay: leave it out"
+            )
+        if self.wait_s and self.via is Via.HOST:
+            raise ConfigError("--wait", wait, "it needs the stream: allowed is --via auto or broker")
 
     def _check_outputs(self) -> None:
         outputs = set[str]()
@@ -180,6 +220,8 @@ class ConsumerSettings(StreamSettings, WebSettings):
             raise ConfigError("--pool", pool, "a worker takes frames at once: allowed is --playout latest")
         if self.via is Via.HOST:
             raise ConfigError("--pool", pool, "a hub has no pools: allowed is --via auto or broker")
+        if self.results and self.wait_s:
+            raise ConfigError("--pool", pool, "a worker takes frames at once: leave out --wait")
 
     @property
     def limits(self) -> Limits:
@@ -193,9 +235,9 @@ class ConsumerSettings(StreamSettings, WebSettings):
 
     @property
     def way(self) -> Via:
-        """The effective `via`: a hub and a recording need the stream itself, a pool has its own queue."""
-        needed = self.pool is not None or any(spec.kind in _NEED_STREAM for spec in self.sinks)
-        return Via.BROKER if needed else self.via
+        """The effective `via`: a pool, a hub, a recording and waiting for results need the broker."""
+        needed = self.pool is not None or (self.results and self.wait_s)
+        return Via.BROKER if needed or any(spec.kind in _NEED_STREAM for spec in self.sinks) else self.via
 
     @property
     def picture_format(self) -> PictureFormat:

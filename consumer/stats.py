@@ -72,6 +72,31 @@ class Presented(NamedTuple):
     shared: bool
 
 
+class ResultCounts(NamedTuple):
+    """What became of the results of the wanted detectors, since the consumer started.
+
+    Attributes:
+        presented: handed out with their frames.
+        late: came after their frame, or a later one, was presented.
+        unused: their frames were not presented by this consumer.
+        duplicate: a detector had answered the same frame before.
+        overflow: dropped, oldest first, since too much waited for its frames.
+        refused: broke the wire contract, or were not of a trusted user; of any detector.
+        excess: not even read: more came than are read in a second; of any detector.
+    """
+
+    presented: int = 0
+    late: int = 0
+    unused: int = 0
+    duplicate: int = 0
+    overflow: int = 0
+    refused: int = 0
+    excess: int = 0
+
+
+_NO_RESULTS: Final = ResultCounts()
+
+
 @dataclass(frozen=True, slots=True)
 class ConsumerStats:
     """A snapshot. Counters run since the consumer started; rates and ages cover the last 5 s,
@@ -101,6 +126,7 @@ class ConsumerStats:
         epoch: of the current producer; 0 before the first frame.
         highest_seq: of the latest frame; -1 before the first one.
         no_frame: why none was presented in the last seconds, in words; empty while frames flow.
+        results: what became of the results of the wanted detectors.
     """
 
     connected: bool
@@ -126,6 +152,7 @@ class ConsumerStats:
     epoch: int
     highest_seq: int
     no_frame: str = ""
+    results: ResultCounts = _NO_RESULTS
 
     @property
     def skipped(self) -> int:
@@ -178,12 +205,14 @@ class ConsumerCounters:
         decoding: used by the decoding thread only, without a lock.
         no_frame: see `ConsumerStats`.
         last_error: why the latest message was refused, or could not be decoded.
+        result_counts: returns what became of results; None if none are wanted. Set before start.
         on_trace: called with the outcome of every frame, on any thread; must not block. Set before start.
     """
 
     def __init__(self) -> None:
         self.presented: deque[Presented] = deque()
         self.decoding = Histogram(CODEC_BOUNDS_S)
+        self.result_counts: Callable[[], ResultCounts] | None = None
         self.on_trace: Callable[[TraceRow], None] | None = None
         self.no_frame = ""
         self.last_error: Exception | None = None
@@ -305,6 +334,7 @@ class ConsumerCounters:
                 epoch=0 if self._newest is None else self._newest.epoch,
                 highest_seq=-1 if self._newest is None else self._newest.seq,
                 no_frame=self.no_frame,
+                results=_NO_RESULTS if self.result_counts is None else self.result_counts(),
             )
 
     def metrics(self, now_ns: int) -> ConsumerMetrics:

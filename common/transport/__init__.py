@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from fanlight.common.model.address import BrokerAddress, Design
+from fanlight.common.model.address import Address, BrokerAddress, Design
 from fanlight.common.model.announcement import Announcement
 from fanlight.common.model.credentials import Credentials
 from fanlight.common.model.errors import ConfigError, FanlightError
@@ -17,9 +17,14 @@ from fanlight.common.transport.base import (
     PoolSubscriber,
     Publisher,
     PublisherEvents,
+    ResultsPublisher,
+    ResultsSubscriber,
     Subscriber,
     SubscriberEvents,
 )
+
+if TYPE_CHECKING:
+    from fanlight.common.model.result import Result
 
 __all__ = [
     "DirectorySubscriber",
@@ -27,11 +32,15 @@ __all__ = [
     "PoolSubscriber",
     "Publisher",
     "PublisherEvents",
+    "ResultsPublisher",
+    "ResultsSubscriber",
     "Subscriber",
     "SubscriberEvents",
     "directory",
     "pool_subscriber",
     "publisher",
+    "results",
+    "results_publisher",
     "subscriber",
 ]
 
@@ -190,3 +199,58 @@ def directory(
     from fanlight.common.transport.amqp.directory import BrokerDirectory
 
     return BrokerDirectory(address, name=name, trust=trust, on_change=on_change, on_failed=on_failed)
+
+
+def results(
+    url: str,
+    credentials: Credentials = _NO_CREDENTIALS,
+    *,
+    stream: str,
+    name: str = "results",
+    on_result: Callable[[Result], None],
+    on_failed: Callable[[FanlightError], None],
+    trust: tuple[str, ...] = (),
+) -> ResultsSubscriber:
+    """Make the subscriber of what detectors find in a stream, not yet started.
+
+    Args:
+        credentials: added to the URL.
+        name: shown to operators.
+        on_result: called in its thread with each result, of any detector and in any order; must return
+            at once.
+        on_failed: called once, in its thread, if no further attempt is made.
+        trust: users whose results are accepted; empty for all.
+
+    Raises:
+        ConfigError: the URL or the credentials cannot be used, or there is no broker.
+    """
+    address = _broker(credentials.address(url))
+    from fanlight.common.transport.amqp.results import BrokerResultsSubscriber
+
+    return BrokerResultsSubscriber(
+        address, stream=stream, name=name, trust=trust, on_result=on_result, on_failed=on_failed
+    )
+
+
+def results_publisher(
+    url: str, credentials: Credentials = _NO_CREDENTIALS, *, stream: str, name: str
+) -> ResultsPublisher:
+    """Make the publisher of a detector's results, not yet started.
+
+    Args:
+        credentials: added to the URL.
+        name: of the detector.
+
+    Raises:
+        ConfigError: the URL or the credentials cannot be used, or there is no broker.
+    """
+    address = _broker(credentials.address(url))
+    from fanlight.common.transport.amqp.results import BrokerResultsPublisher
+
+    return BrokerResultsPublisher(address, stream=stream, name=name)
+
+
+def _broker(address: Address) -> BrokerAddress:
+    if not isinstance(address, BrokerAddress):
+        raise ConfigError("--url", str(address), "results need a broker: allowed is amqp:// or amqps://")
+    return address

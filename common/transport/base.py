@@ -13,7 +13,7 @@ _REPORT_S: Final = 1.0
 _VIEWER_REPORT_S: Final = 2.0
 
 DIRECTORY_CHECK_S: Final = 0.5
-"""Interval of checks whether listed streams are still announced."""
+"""Interval of checks whether listed streams are still announced. Without a broker only."""
 
 MAX_CLIENTS: Final = 128
 """Default limit of clients of a producer without a broker: more of them cost the others frames."""
@@ -226,6 +226,58 @@ class DirectorySubscriber(Protocol):
 
     def start(self) -> None:
         """Start connecting. Returns at once. Reconnects after a loss."""
+        ...
+
+    def stop(self, timeout_s: float) -> None:
+        """End. Safe to call twice."""
+        ...
+
+
+class ResultsPublisher(Protocol):
+    """Sends a detector's results. `publish` never waits; what cannot be sent at once is dropped.
+
+    Attributes:
+        failure: the error because of which no further attempt is made; None while it works or retries.
+        sent: results passed to the broker that had a listener, as far as is known.
+        unsent: dropped, as there was no connection or it was too slow.
+        unheard: dropped, as nobody listened.
+    """
+
+    failure: FanlightError | None
+    sent: int
+    unsent: int
+    unheard: int
+
+    def start(self) -> None:
+        """Start connecting. Returns at once."""
+        ...
+
+    def publish(self, body: bytes) -> None:
+        """Send one result, as of `Result.to_json`. Thread-safe."""
+        ...
+
+    def stop(self, timeout_s: float) -> None:
+        """Send what is pending if that is possible in time, and end. Safe to call twice."""
+        ...
+
+
+class ResultsSubscriber(Protocol):
+    """Receives what detectors publish about one stream, and reconnects after a loss.
+
+    Attributes:
+        refused: messages that broke the wire contract, or were not of a trusted user.
+        excess: messages that were not read: more of them came than are read in a second.
+    """
+
+    refused: int
+    excess: int
+
+    def start(self) -> None:
+        """Start connecting. Returns at once."""
+        ...
+
+    def close(self) -> None:
+        """Begin to end; `stop` waits for it."""
         ...
 
     def stop(self, timeout_s: float) -> None:

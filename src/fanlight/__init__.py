@@ -17,6 +17,9 @@ __all__ = [
     "FrameExpired",
     "ListenError",
     "Producer",
+    "Result",
+    "Results",
+    "ResultsStats",
     "SinkError",
     "StreamEnded",
     "TokenRefused",
@@ -43,9 +46,11 @@ if TYPE_CHECKING:
         TokenRefused,
         WrongProcess,
     )
+    from fanlight.common.model.result import Result
     from fanlight.consumer.consumer import Consumer
     from fanlight.consumer.directory import streams
     from fanlight.consumer.frame import Frame
+    from fanlight.consumer.results import Results, ResultsStats
     from fanlight.producer.producer import Producer
 else:
 
@@ -59,6 +64,10 @@ else:
             from fanlight import consumer as part
         elif name == "streams":
             from fanlight.consumer import directory as part
+        elif name in ("Results", "ResultsStats"):
+            from fanlight.consumer import results as part
+        elif name == "Result":
+            from fanlight.common.model import result as part
         elif name == "Announcement":
             from fanlight.common.model import announcement as part
         else:

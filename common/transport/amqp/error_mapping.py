@@ -29,6 +29,8 @@ _METHOD_FRAME: Final = b"\x01\0\0"
 
 # The `repr` of `ConnectionClosedByBroker`.
 _CLOSED: Final = re.compile(r"""ConnectionClosedByBroker: \((\d+)\) ["'](.*)["']$""", re.DOTALL)
+# What only a detector does.
+_DETECTORS: Final = re.compile(r"(configure|write) access to exchange '[^']*\.results'")
 # Refusals that may be over the next time: limits of connections, channels or queues, of a user or a vhost.
 _PASSES: Final = re.compile(r"limit.* reached|vhost '[^']*' is down")
 
@@ -94,11 +96,14 @@ def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -
         if cause.reply_code != _FORBIDDEN:
             return BrokerRefused(f"{address}: the broker refused: {text}")
         role: Role | None = "consumer" if "'amq.gen-" in text else None
+        if _DETECTORS.search(text):
+            role = "detector"
         return BrokerRefused(f"{address}: the broker refused: {text}: {grant(address, role)}")
     missing = re.match(r"NOT_FOUND - no exchange '(.+?)' in vhost", text)
     if missing is not None:
+        owner = "a detector" if missing[1].endswith(".results") else "its producer"
         return BrokerUnavailable(
-            f"{address}: there is no exchange {missing[1]!r} yet: waiting for its producer to declare it"
+            f"{address}: there is no exchange {missing[1]!r} yet: waiting for {owner} to declare it"
         )
     if isinstance(cause, exceptions.IncompatibleProtocolError) and address.tls:
         # The broker's TLS alert is lost if it resets the connection; the next attempt most likely gets it.

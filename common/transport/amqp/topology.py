@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import secrets
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pika import BasicProperties
 
@@ -16,6 +16,9 @@ from fanlight.common.model import control
 from fanlight.common.model.announcement import Announcement
 from fanlight.common.model.errors import WireFormatError
 from fanlight.common.model.frame import APP_ID, FrameHeader, Limits
+
+if TYPE_CHECKING:
+    from fanlight.common.model.result import Result
 
 CONTROL_EXCHANGE: Final = "fanlight.control"
 # Fanout: what is live.
@@ -49,6 +52,11 @@ def intra_exchange(stream: str) -> str:
 def pool_queue(stream: str, pool: str) -> str:
     """The queue that the members of a pool share."""
     return f"fanlight.{stream}.pool.{pool}"
+
+
+def results_exchange(stream: str) -> str:
+    """The fanout exchange of what detectors found in a stream."""
+    return f"fanlight.{stream}.results"
 
 
 def new_suffix() -> str:
@@ -138,9 +146,12 @@ def announcement(properties: BasicProperties, body: bytes, *, trust: frozenset[s
 
 
 def control_properties(
-    message: control.ControlMessage | Announcement, user: str, *, reply_to: str | None = None
+    message: control.ControlMessage | Announcement | type[Result],
+    user: str,
+    *,
+    reply_to: str | None = None,
 ) -> BasicProperties:
-    """Properties of a control message, or of an announcement."""
+    """Properties of a control message, an announcement, or any result."""
     return BasicProperties(
         content_type=control.CONTENT_TYPE,
         type=message.TYPE,
