@@ -78,23 +78,19 @@ class Reorderer(Generic[T]):
             self.dropped += 1
         return True
 
-    def take(self, now_ns: int) -> list[T]:
-        """What is to be given out now, in order."""
-        if not self._pending:
-            return []
+    def take(self, now_ns: int) -> T | None:
+        """The next item, if it is to be given out now."""
         waiting = sorted(self._pending.values(), key=lambda item: item.order)
         due = max((at for at, item in enumerate(waiting) if self._due_ns(item) <= now_ns), default=-1)
-        items = []
         for at, item in enumerate(waiting):
-            if at > due and item.seq != self._given.get(item.epoch, -1) + 1:
+            last = self._given.get(item.epoch, -1)
+            if at > due and item.seq != last + 1:
                 break
-            overtaken = item.seq <= self._given.get(item.epoch, -1)
             self._give(item)
-            if overtaken or now_ns > item.deadline_ns:
-                self.late += 1
-            else:
-                items.append(item.item)
-        return items
+            if item.seq > last and now_ns <= item.deadline_ns:
+                return item.item
+            self.late += 1
+        return None
 
     def next_ns(self) -> int | None:
         """When to call `take` again, unless something is offered before; None if nothing waits."""

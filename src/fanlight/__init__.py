@@ -16,6 +16,8 @@ __all__ = [
     "Frame",
     "FrameExpired",
     "ListenError",
+    "Ordered",
+    "OrderedStats",
     "Producer",
     "Result",
     "Results",
@@ -24,6 +26,7 @@ __all__ = [
     "StreamEnded",
     "TokenRefused",
     "WrongProcess",
+    "ordered",
     "streams",
 ]
 __version__ = "0.1.0"
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
     from fanlight.consumer.consumer import Consumer
     from fanlight.consumer.directory import streams
     from fanlight.consumer.frame import Frame
+    from fanlight.consumer.ordered import Ordered, OrderedStats, ordered
     from fanlight.consumer.results import Results, ResultsStats
     from fanlight.producer.producer import Producer
 else:
@@ -64,6 +68,8 @@ else:
             from fanlight import consumer as part
         elif name == "streams":
             from fanlight.consumer import directory as part
+        elif name in ("Ordered", "OrderedStats", "ordered"):
+            from fanlight.consumer import ordered as part
         elif name in ("Results", "ResultsStats"):
             from fanlight.consumer import results as part
         elif name == "Result":
