@@ -71,6 +71,8 @@ class Consumer(OfOneProcess):
             those that have come when a frame is due.
         wait: under `latest`: a frame waits until all of them have answered, or until it is this old, in
             seconds or as `80ms`. Frames then come from the stream itself.
+        pool: share one queue with all consumers of this pool: each frame goes to one that waits in `read`,
+            the newest first; see docs/pool.md. A frame is finished when the next one is asked for.
         share: act as the hub of this host: `read` shares each frame, in `format` and `size`, before it
             returns it. The program has to call `read` again without delay.
         zero_copy: frames from a hub are views of its memory, which it overwrites after its `--max-age`:
@@ -105,6 +107,7 @@ class Consumer(OfOneProcess):
         decode: bool = True,
         results: Sequence[str] = ConsumerSettings.results,
         wait: str | float = ConsumerSettings.wait_s,
+        pool: str | None = ConsumerSettings.pool,
         share: bool = False,
         zero_copy: bool = False,
         trust: Sequence[str] = ConsumerSettings.trust,
@@ -133,6 +136,7 @@ class Consumer(OfOneProcess):
             size=size,
             results=results,
             wait_s=wait,
+            pool=pool,
             trust=trust,
             max_pixels=max_pixels,
             max_body_bytes=max_body_bytes,

@@ -88,17 +88,42 @@ class Reception:
             on_failed=self._failed,
             on_encoded=on_encoded,
             on_ended=self._mailbox.interrupt,
+            waits=lambda: self._member is None or self._member.asking,
         )
         source = StreamSource if decode else EncodedSource
         self._route = Route(
             self._hub_search() if decode else None,
-            source(settings.picture_format, self._mailbox, self._receiver, self.counters, self._delivery),
+            source(
+                settings.picture_format,
+                self._mailbox,
+                self._receiver,
+                self.counters,
+                self._delivery,
+                ask=None if settings.pool is None else self._ask,
+            ),
             self._receiver.admission,
             self._attach,
             self._follow,
             only_hubs=settings.way is Via.HOST,
         )
-        self._subscriber = transport.subscriber(
+        self._member: transport.PoolSubscriber | None = None
+        self._subscriber = self._new_subscriber(settings)
+
+    def _new_subscriber(self, settings: ConsumerSettings) -> transport.Subscriber:
+        if settings.pool is not None:
+            self._member = transport.pool_subscriber(
+                settings.url,
+                settings.credentials,
+                stream=settings.stream,
+                pool=settings.pool,
+                name=settings.name,
+                max_age_s=settings.max_age_s,
+                events=self._receiver,
+                trust=settings.trust,
+                limits=settings.limits,
+            )
+            return self._member
+        return transport.subscriber(
             settings.url,
             settings.credentials,
             stream=settings.stream,
@@ -139,6 +164,8 @@ class Reception:
         """Unsubscribe, and wait for the end of the thread. Idempotent and thread-safe."""
         deadline_s = time.monotonic() + timeout_s
         self._mailbox.close()
+        if self._member is not None and not len(self._mailbox):
+            self._member.leave()  # else the frame that nobody has taken goes to another member
         if self._results is not None:
             self._results.close()  # a broker that does not answer keeps both at once
         self._subscriber.stop(timeout_s)
@@ -222,6 +249,10 @@ class Reception:
 
     def _follow(self, follow: bool) -> None:
         self._subscriber.follow_stream(follow)
+
+    def _ask(self) -> None:
+        if self._member is not None:
+            self._member.ask()
 
     def _send(self, message: ControlMessage) -> None:
         self._subscriber.send(message)

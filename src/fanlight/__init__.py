@@ -20,6 +20,8 @@ __all__ = [
     "FrameExpired",
     "FrameHeader",
     "ListenError",
+    "Ordered",
+    "OrderedStats",
     "Producer",
     "ProducerStats",
     "Result",
@@ -33,6 +35,7 @@ __all__ = [
     "VideoCapture",
     "WireFormatError",
     "WrongProcess",
+    "ordered",
     "pairs",
     "streams",
 ]
@@ -65,6 +68,7 @@ if TYPE_CHECKING:
     from fanlight.consumer.consumer import Consumer
     from fanlight.consumer.directory import streams
     from fanlight.consumer.frame import Frame
+    from fanlight.consumer.ordered import Ordered, OrderedStats, ordered
     from fanlight.consumer.pairs import pairs
     from fanlight.consumer.results import Results, ResultsStats
     from fanlight.consumer.stats import ConsumerStats
@@ -80,12 +84,15 @@ else:
         "ConsumerStats": "consumer.stats",
         "Frame": "consumer.frame",
         "FrameHeader": "common.model.frame",
+        "Ordered": "consumer.ordered",
+        "OrderedStats": "consumer.ordered",
         "Producer": "producer.producer",
         "ProducerStats": "producer.stats",
         "Result": "common.model.result",
         "Results": "consumer.results",
         "ResultsStats": "consumer.results",
         "VideoCapture": "consumer.video_capture",
+        "ordered": "consumer.ordered",
         "pairs": "consumer.pairs",
         "streams": "consumer.directory",
     }

@@ -45,6 +45,16 @@ def exchange(stream: str) -> str:
     return f"fanlight.{stream}"
 
 
+def intra_exchange(stream: str) -> str:
+    """The fanout exchange of the pictures that stand alone, of a stream whose frames do not: for pools."""
+    return f"fanlight.{stream}.intra"
+
+
+def pool_queue(stream: str, pool: str) -> str:
+    """The queue that the members of a pool share."""
+    return f"fanlight.{stream}.pool.{pool}"
+
+
 def results_exchange(stream: str) -> str:
     """The fanout exchange of what detectors found in a stream."""
     return f"fanlight.{stream}.results"
@@ -76,6 +86,14 @@ def freshness_arguments(max_age_s: float) -> dict[str, object]:
         "x-message-ttl": max(1, math.ceil(max_age_s * 1000)),
         "x-overflow": "drop-head",
     }
+
+
+def pool_arguments(max_age_s: float) -> dict[str, object]:
+    """Arguments of the queue of a pool: the newest frame waits for the next idle member, and no other.
+
+    It is deleted with its last consumer, or after a minute if it never had one.
+    """
+    return freshness_arguments(max_age_s) | {"x-max-length": 1, "x-expires": 60_000}
 
 
 def frame_properties(header: FrameHeader, user: str) -> BasicProperties:
