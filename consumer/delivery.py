@@ -124,7 +124,10 @@ class Delivery:
         lost_before, self._lost = self._lost, lost
         lost -= lost_before
         results = NO_RESULTS if self._results_of is None else self._results_of(header)
-        return _new(Frame, (image, header, received_ns, presented_ns, age_ns / 1e9, lost, picture, results))
+        return _new(
+            Frame,
+            (image, header, received_ns, presented_ns, age_ns / 1e9, lost, picture, results, None),
+        )
 
     def _for_program(self, image: Pixels, picture: SharedPicture | None) -> Pixels:
         """The pixels as a program gets them: contiguous, and its own if it has not asked for views."""

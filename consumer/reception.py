@@ -20,6 +20,8 @@ from fanlight.common.shm import private_folder
 from fanlight.common.shm.names import RingName, source_of
 from fanlight.common.shm.reader import Attachment
 from fanlight.consumer.delivery import Delivery, FramePixels
+from fanlight.consumer.encoded_playout import EncodedPlayout
+from fanlight.consumer.encoded_source import EncodedSource
 from fanlight.consumer.frame import Frame
 from fanlight.consumer.hub_source import HubSource
 from fanlight.consumer.mailbox import Mailbox
@@ -44,6 +46,7 @@ class Reception:
     Args:
         on_encoded: called with every decodable frame, in order, on the receiving thread.
         pixels: what `Frame.image` is.
+        decode: False to hand frames out as they came.
 
     Attributes:
         counters: the outcome of every frame.
@@ -56,6 +59,7 @@ class Reception:
         *,
         on_encoded: Callable[[EncodedFrame], None] | None = None,
         pixels: FramePixels = FramePixels.AS_DECODED,
+        decode: bool = True,
     ) -> None:
         max_age_ns = int(settings.max_age_s * 1e9)
         self.counters = ConsumerCounters()
@@ -69,7 +73,8 @@ class Reception:
             results_of=None if self._results is None else self._results.of,
         )
         clock = ProducerClock(max_age_ns, self._request_time)
-        self._mailbox = Mailbox(_playout(settings, self._results), self._dropped, clock.now_ns)
+        playout = _playout(settings, self._results) if decode else EncodedPlayout(max_age_ns)
+        self._mailbox = Mailbox(playout, self._dropped, clock.now_ns)
         self._receiver = Receiver(
             settings,
             send=self._send,
@@ -80,9 +85,10 @@ class Reception:
             on_encoded=on_encoded,
             waits=lambda: self._member is None or self._member.asking,
         )
+        source = StreamSource if decode else EncodedSource
         self._route = Route(
-            self._hub_search(),
-            StreamSource(
+            self._hub_search() if decode else None,
+            source(
                 settings.picture_format,
                 self._mailbox,
                 self._receiver,

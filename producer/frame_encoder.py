@@ -82,6 +82,7 @@ class FrameEncoder:
             height=size[1],
             key=key,
             fps=self._fps(),
+            meta=captured.meta,
         )
 
     def published_size(self, picture: Picture) -> tuple[int, int]:

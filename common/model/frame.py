@@ -15,6 +15,7 @@ from fractions import Fraction
 from typing import Final, NamedTuple
 
 from fanlight.common.model.errors import WireFormatError
+from fanlight.common.model.meta import checked_text
 
 VERSION: Final = 1
 APP_ID: Final = "fanlight"
@@ -90,6 +91,8 @@ class FrameHeader(NamedTuple):
         height: likewise.
         key: True if the body can be decoded without any earlier one.
         fps: nominal frames per second of the source.
+        meta: what its producer says about this frame: the text of a JSON object; empty if nothing. See
+            `common.model.meta`.
     """
 
     stream: str
@@ -101,10 +104,11 @@ class FrameHeader(NamedTuple):
     height: int
     key: bool
     fps: float
+    meta: str = ""
 
     def to_amqp(self) -> dict[str, object]:
         """The AMQP header table; `content_type` and the other properties are set by the adapter."""
-        return {
+        table: dict[str, object] = {
             "v": VERSION,
             "stream": self.stream,
             "epoch": self.epoch,
@@ -115,6 +119,9 @@ class FrameHeader(NamedTuple):
             "key": self.key,
             "fps": _exact(self.fps),
         }
+        if self.meta:
+            table["meta"] = self.meta
+        return table
 
     @classmethod
     def from_amqp(
@@ -160,6 +167,7 @@ class FrameHeader(NamedTuple):
             height=_integer(headers, "height", 1, MAX_SIDE),
             key=key,
             fps=_rate(headers, "fps"),
+            meta=checked_text(headers["meta"]) if "meta" in headers else "",
         )
         header.check_sizes(body_size, limits)
         return header

@@ -24,7 +24,9 @@ from fanlight.common.model.frame import (
     FrameHeader,
     rate_fraction,
 )
+from fanlight.common.model.meta import to_text
 from tests.support.copies import EVERY_COPY
+from tests.unit.common.json_values import METAS
 
 INT63 = 2**63 - 1
 
@@ -306,6 +308,7 @@ headers = st.builds(
     height=sides,
     key=st.booleans(),
     fps=st.floats(MIN_FPS, MAX_FPS),
+    meta=METAS.map(to_text),
 ).filter(lambda h: h.width * h.height <= MAX_PIXELS and (h.key or not h.codec.intra_only))
 
 # Everything that an AMQP field table can hold, as pika hands it over.
