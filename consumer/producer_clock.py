@@ -162,9 +162,9 @@ class ProducerClock:
             self._offset.observe(sample, wall_ns=self.wall_ns(), monotonic_ns=now_ns)
             self._steps.on_reply(reply.asked_ns)
 
-    def on_tick(self) -> None:
-        """The subscriber's tick: see `SubscriberEvents.on_tick`."""
+    def on_tick(self, *, ask: bool = False) -> None:
+        """The subscriber's tick: see `SubscriberEvents.on_tick`. `ask`: a reply is needed in any case."""
         self._ticks += 1
         agrees = self._offset.base_ns is None
-        if not agrees or self._ticks < _FIRST_TICKS or self._ticks % _LATER_TICKS == 0:
+        if ask or not agrees or self._ticks < _FIRST_TICKS or self._ticks % _LATER_TICKS == 0:
             self._request()

@@ -108,6 +108,9 @@ class ConsumerSettings(StreamSettings, WebSettings):
     frames: int | None = option(
         None, units.COUNT, "end after this number of presented frames", "N", shown="never"
     )
+    until_end: bool = option(
+        False, units.SWITCH, "end when the producer ends in good order, after the last frame"
+    )
     trust: tuple[str, ...] = option(
         (),
         _USERS,

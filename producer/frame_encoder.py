@@ -65,6 +65,11 @@ class FrameEncoder:
         self._seq += 1
         return EncodedFrame(header, encoded.body)
 
+    @property
+    def last_seq(self) -> int:
+        """Of the last frame that was encoded; -1 before the first."""
+        return self._seq - 1
+
     def number(self, captured: Captured) -> FrameHeader:
         """The header that `encode` would give it, for a picture that is encoded by another codec only."""
         header = self._header(captured, self.published_size(captured.picture), key=True)

@@ -10,6 +10,7 @@ from typing import Final
 from fanlight.common import transport
 from fanlight.common.clock import monotonic_ns, wall_ns
 from fanlight.common.model.announcement import Announcement
+from fanlight.common.model.bye import Bye
 from fanlight.common.model.control import ControlMessage, KeyframeRequest
 from fanlight.common.model.errors import FanlightError, StreamEnded
 from fanlight.common.runtime.slot import NewestSlot
@@ -145,7 +146,9 @@ class Pipeline(transport.PublisherEvents):
             self._pools.stop(timeout_s / 4)
         if self._slot.take(0) is not None:
             self._count_skipped()
-        self._publisher.stop(max(0.2, deadline_s - time.monotonic()))
+        # After a failure its consumers wait for another producer, as after a crash.
+        bye = None if self.failure else Bye(self._stream, self.epoch, self._encoder.last_seq)
+        self._publisher.stop(max(0.2, deadline_s - time.monotonic()), bye)
         self.ended.set()
 
     def stats(self) -> ProducerStats:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from fanlight.common.model.announcement import Announcement
+from fanlight.common.model.bye import Bye
 from fanlight.common.model.control import ClockReply, ControlMessage
 from fanlight.common.model.errors import FanlightError, WireFormatError
 from fanlight.common.model.frame import EncodedFrame
@@ -115,8 +116,12 @@ class Publisher(Protocol):
         """Queue one frame; at most one waits to be sent."""
         ...
 
-    def stop(self, timeout_s: float) -> None:
-        """Send the pending frame if that is possible in time, and end. Safe to call twice."""
+    def stop(self, timeout_s: float, bye: Bye | None = None) -> None:
+        """Send the pending frame if that is possible in time, and end. Safe to call twice.
+
+        Args:
+            bye: to be sent after the last frame; None if this is no end in good order.
+        """
         ...
 
 
@@ -132,6 +137,9 @@ class SubscriberEvents:
 
     def on_malformed(self, error: WireFormatError) -> None:
         """A message arrived that breaks the wire contract."""
+
+    def on_ended(self, bye: Bye) -> None:
+        """A producer of the stream has ended in good order. Its last frame came before this."""
 
     def on_connected(self) -> None:
         """The subscription is established."""

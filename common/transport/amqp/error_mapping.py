@@ -103,8 +103,8 @@ def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -
         if other is not None:
             return BrokerRefused(
                 f"{address}: the members of pool {other[3]!r} of stream {other[2]!r} have another "
-                f"{other[1]} ({other[5]}, here {other[4]}): give all the same --max-age, or use "
-                "another --pool"
+                f"{other[1]} ({other[5]}, here {other[4]}): give all the same --max-age and version, or "
+                "use another --pool"
             )
         if cause.reply_code != _FORBIDDEN:
             return BrokerRefused(f"{address}: the broker refused: {text}")

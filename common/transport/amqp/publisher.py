@@ -21,6 +21,7 @@ from pika.spec import Basic
 
 from fanlight.common.clock import monotonic_ns, monotonic_of
 from fanlight.common.model.address import BrokerAddress
+from fanlight.common.model.bye import Bye
 from fanlight.common.model.control import KeyframeRequest
 from fanlight.common.model.errors import FanlightError
 from fanlight.common.model.frame import APP_ID, PROBE_CONTENT_TYPE, EncodedFrame
@@ -28,7 +29,7 @@ from fanlight.common.transport.amqp.announcer import Announcer
 from fanlight.common.transport.amqp.control import ControlListener
 from fanlight.common.transport.amqp.intra_publisher import BrokerIntraPublisher
 from fanlight.common.transport.amqp.link import Link
-from fanlight.common.transport.amqp.topology import TRANSIENT, exchange, frame_properties
+from fanlight.common.transport.amqp.topology import TRANSIENT, bye_properties, exchange, frame_properties
 from fanlight.common.transport.base import PublisherEvents
 
 _LOG = logging.getLogger(__name__)
@@ -105,12 +106,14 @@ class BrokerPublisher:
             self._captured_ns = monotonic_of(frame.header.capture_ns)
         self._link.call(self._send_pending)
 
-    def stop(self, timeout_s: float) -> None:
+    def stop(self, timeout_s: float, bye: Bye | None = None) -> None:
         deadline_s = time.monotonic() + timeout_s
         with self._changed:
             self._changed.wait_for(lambda: self._pending is None or not self.watched, timeout_s / 4)
             self._stopped = True
             self._changed.notify_all()
+        if bye is not None:
+            self._link.call(partial(self._send_bye, bye))
         self._link.call(self._announcer.end)
         links = (*self._control.links, self._link)
         for link in links:  # a broker that does not answer keeps all of them at once
@@ -264,6 +267,14 @@ class BrokerPublisher:
         else:
             self._send(channel, frame)
         self._clear_pending()
+
+    def _send_bye(self, bye: Bye) -> None:
+        if self._pending is not None:  # nothing may follow
+            self._events.on_stale()
+            self._clear_pending()
+        channel = self._channel
+        if channel is not None and channel.is_open and not self._blocked:
+            channel.basic_publish(self._exchange, "", b"", bye_properties(bye, self._user))
 
     def _clear_pending(self) -> None:
         with self._changed:

@@ -16,6 +16,7 @@ from pika.spec import Basic
 from fanlight.common.clock import wall_ns
 from fanlight.common.model import control
 from fanlight.common.model.address import BrokerAddress
+from fanlight.common.model.bye import Bye
 from fanlight.common.model.errors import WireFormatError
 from fanlight.common.model.frame import LARGEST, PROBE_CONTENT_TYPE, EncodedFrame, FrameHeader, Limits
 from fanlight.common.transport.amqp.binding import StreamBinding
@@ -32,6 +33,7 @@ from fanlight.common.transport.amqp.topology import (
     exchange,
     frame_header,
     freshness_arguments,
+    read_bye,
 )
 from fanlight.common.transport.base import SubscriberEvents, report_every_s
 
@@ -68,6 +70,7 @@ class BrokerSubscriber:
         self._user = address.user
         self._arguments = freshness_arguments(max_age_s)
         self._parse = partial(frame_header, stream=stream, trust=frozenset(trust), limits=limits)
+        self._parse_bye = partial(read_bye, stream=stream, trust=frozenset(trust))
         self._events = events
         self._declaration = ExchangeDeclaration()
         self._link = Link(
@@ -194,6 +197,8 @@ class BrokerSubscriber:
         received_ns = wall_ns()
         # The probe of an idle producer is no frame, and its sender wakes by itself.
         if properties.content_type == PROBE_CONTENT_TYPE:
+            if properties.type == Bye.TYPE:
+                self._ended(properties)
             return None
         try:
             header = self._parse(properties, len(body))
@@ -201,6 +206,14 @@ class BrokerSubscriber:
             self._events.on_malformed(error)
             return None
         return None if self._events.on_frame(EncodedFrame(header, body), received_ns) is False else header
+
+    def _ended(self, properties: BasicProperties) -> None:
+        try:
+            bye = self._parse_bye(properties)
+        except WireFormatError as error:
+            self._events.on_malformed(error)
+        else:
+            self._events.on_ended(bye)
 
     def _tick(self, channel: Channel) -> None:
         if self._link.usable(channel):

@@ -14,8 +14,9 @@ from pika import BasicProperties
 
 from fanlight.common.model import control
 from fanlight.common.model.announcement import Announcement
+from fanlight.common.model.bye import Bye
 from fanlight.common.model.errors import WireFormatError
-from fanlight.common.model.frame import APP_ID, FrameHeader, Limits
+from fanlight.common.model.frame import APP_ID, PROBE_CONTENT_TYPE, FrameHeader, Limits
 
 if TYPE_CHECKING:
     from fanlight.common.model.result import Result
@@ -129,6 +130,27 @@ def frame_header(
     if header.stream != stream:
         raise WireFormatError("stream", header.stream, repr(stream))
     return header
+
+
+def bye_properties(bye: Bye, user: str) -> BasicProperties:
+    """Properties of the empty message that ends a stream: to readers that do not know it, a probe."""
+    return BasicProperties(
+        content_type=PROBE_CONTENT_TYPE,
+        type=Bye.TYPE,
+        headers=bye.to_amqp(),
+        delivery_mode=TRANSIENT,
+        user_id=user,
+        app_id=APP_ID,
+    )
+
+
+def read_bye(properties: BasicProperties, *, stream: str, trust: frozenset[str]) -> Bye:
+    """The end of a stream; `trust` as above. Raises WireFormatError."""
+    bye = Bye.from_amqp(properties.headers, app_id=properties.app_id)
+    check_user(properties, trust)
+    if bye.stream != stream:
+        raise WireFormatError("stream", bye.stream, repr(stream))
+    return bye
 
 
 def check_user(properties: BasicProperties, trust: frozenset[str]) -> None:

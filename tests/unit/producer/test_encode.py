@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from fanlight.common.codec import decoder
+from fanlight.common.model.bye import Bye
 from fanlight.common.model.errors import BrokerRefused, FanlightError
 from fanlight.common.model.frame import Codec, EncodedFrame
 from fanlight.common.runtime.slot import NewestSlot
@@ -63,7 +64,7 @@ class FakePublisher:
     def publish(self, frame: EncodedFrame) -> None:
         self.published.append(frame)
 
-    def stop(self, timeout_s: float) -> None: ...
+    def stop(self, timeout_s: float, bye: Bye | None = None) -> None: ...
 
 
 class Bench:
