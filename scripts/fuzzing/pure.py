@@ -19,6 +19,7 @@ from fanlight.common.model.frame import APP_ID, MAX_BODY_BYTES, MAX_PIXELS, Code
 from fanlight.common.model.meta import checked_member, checked_text, from_text, to_text
 from fanlight.common.model.pixels import PIXEL_FORMAT
 from fanlight.common.model.redact import without_secrets
+from fanlight.common.model.result import Result
 from fanlight.common.runtime.options import Option, options_of, resolve
 from fanlight.common.shm.layout import SegmentHeader
 from fanlight.common.shm.names import is_ours
@@ -151,6 +152,17 @@ def _announcement(data: bytes) -> None:
         return
     if Announcement.from_json(announcement.to_json()) != announcement:
         raise Broken(announcement)
+
+
+def _result(data: bytes) -> None:
+    try:
+        result = Result.from_json(data)
+    except WireFormatError as error:
+        _one_line(error)
+        return
+    if Result.from_json(result.to_json()) != result:
+        raise Broken(result)
+    result.scaled(1, 1)
 
 
 def _wall(data: bytes) -> None:
@@ -305,6 +317,7 @@ PURE: Final = (
     Target("tcp_handshake", lambda: _tcp_handshake, _handshake_seeds, (b"FL\x01", *_JSON), 2048),
     Target("control", lambda: _control, _control_seeds, _JSON),
     Target("announcement", lambda: _announcement, lambda: golden("announcement.json"), _JSON),
+    Target("result", lambda: _result, lambda: golden("results.json"), _JSON, 4096),
     Target("meta", lambda: _meta, lambda: list(_META), (*_JSON, b"-0.0", b'{"meta":', b'"a":1,"a":'), 4096),
     Target("wall", lambda: _wall, lambda: list(_WALL), _JSON, 4096),
     Target(

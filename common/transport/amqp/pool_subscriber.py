@@ -26,7 +26,7 @@ from fanlight.common.transport.base import SubscriberEvents
 _FIRST_S: Final = 0.4
 _OTHERS_S: Final = 10.0
 _INTERVALS: Final = 3
-_LEAST_INTERVAL_S: Final = 1.0
+_LEAST_INTERVAL_S: Final = 0.5
 _DECAY: Final = 0.95
 
 
