@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import numpy as np
 
@@ -13,7 +13,10 @@ from fanlight.common.model.frame import FrameHeader
 from fanlight.common.model.meta import from_text
 from fanlight.common.model.pixels import Pixels
 
-NO_RESULTS: Final[Mapping[str, Any]] = MappingProxyType({})
+if TYPE_CHECKING:
+    from fanlight.common.model.result import Result
+
+NO_RESULTS: Final[Mapping[str, Result]] = MappingProxyType({})
 
 
 class PictureMemory(Protocol):
@@ -39,7 +42,11 @@ class Frame(NamedTuple):
         presented_ns: Unix time at which it was presented.
         age_s: seconds from capture to presentation, by the producer's clock.
         lost: frames lost since the previous presented frame.
+        results: what detectors found in exactly this frame, by their names, in pixels of `image`; one that
+            did not answer in time is missing. Always empty without the consumer's `results`.
         encoded_body: the bytes of `encoded`; None with pixels.
+        captured_ns: capture time by this host's monotonic clock (`time.monotonic_ns()`), which compares
+            frames of producers whose clocks differ.
     """
 
     image: Pixels
@@ -49,8 +56,9 @@ class Frame(NamedTuple):
     age_s: float
     lost: int
     memory: PictureMemory | None = None
-    results: Mapping[str, Any] = NO_RESULTS
+    results: Mapping[str, Result] = NO_RESULTS
     encoded_body: bytes | None = None
+    captured_ns: int = 0
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Frame):
@@ -73,14 +81,17 @@ class Frame(NamedTuple):
 
     @property
     def seq(self) -> int:
+        """Number of the frame: 0, 1, 2, ... within an epoch, without gaps at the producer."""
         return self.header.seq
 
     @property
     def epoch(self) -> int:
+        """Random number of the producer that sent it; another one after a restart."""
         return self.header.epoch
 
     @property
     def capture_ns(self) -> int:
+        """Unix time of capture in nanoseconds, by the producer's clock."""
         return self.header.capture_ns
 
     @property

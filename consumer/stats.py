@@ -14,6 +14,7 @@ from fanlight.common.model.frame import FrameHeader
 from fanlight.common.model.histogram import CODEC_BOUNDS_S, Distribution, Histogram
 from fanlight.common.model.stall import StallLimit
 from fanlight.common.model.stats import Jitter, Window, percentile
+from fanlight.consumer.presence import ProducerPresence
 
 _AGE_BOUNDS_S: Final = (
     0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0,
@@ -73,6 +74,31 @@ class Presented(NamedTuple):
     shared: bool
 
 
+class ResultCounts(NamedTuple):
+    """What became of the results of the wanted detectors, since the consumer started.
+
+    Attributes:
+        presented: handed out with their frames.
+        late: came after their frame, or a later one, was presented.
+        unused: their frames were not presented by this consumer.
+        duplicate: a detector had answered the same frame before.
+        overflow: dropped, oldest first, since too much waited for its frames.
+        refused: broke the wire contract, or were not of a trusted user; of any detector.
+        excess: not even read: more came than are read in a second; of any detector.
+    """
+
+    presented: int = 0
+    late: int = 0
+    unused: int = 0
+    duplicate: int = 0
+    overflow: int = 0
+    refused: int = 0
+    excess: int = 0
+
+
+_NO_RESULTS: Final = ResultCounts()
+
+
 @dataclass(frozen=True, slots=True)
 class ConsumerStats:
     """A snapshot. Counters run since the consumer started; rates and ages cover the last 5 s,
@@ -102,6 +128,8 @@ class ConsumerStats:
         epoch: of the current producer; 0 before the first frame.
         highest_seq: of the latest frame; -1 before the first one.
         no_frame: why none was presented in the last seconds, in words; empty while frames flow.
+        results: what became of the results of the wanted detectors.
+        producer_away_s: seconds since the last sign of a producer; None while it is there.
     """
 
     connected: bool
@@ -127,6 +155,8 @@ class ConsumerStats:
     epoch: int
     highest_seq: int
     no_frame: str = ""
+    results: ResultCounts = _NO_RESULTS
+    producer_away_s: float | None = None
 
     @property
     def skipped(self) -> int:
@@ -179,12 +209,14 @@ class ConsumerCounters:
         decoding: used by the decoding thread only, without a lock.
         no_frame: see `ConsumerStats`.
         last_error: why the latest message was refused, or could not be decoded.
+        result_counts: returns what became of results; None if none are wanted. Set before start.
         on_trace: called with the outcome of every frame, on any thread; must not block. Set before start.
     """
 
     def __init__(self) -> None:
         self.presented: deque[Presented] = deque()
         self.decoding = Histogram(CODEC_BOUNDS_S)
+        self.result_counts: Callable[[], ResultCounts] | None = None
         self.on_trace: Callable[[TraceRow], None] | None = None
         self.no_frame = ""
         self.last_error: Exception | None = None
@@ -201,6 +233,7 @@ class ConsumerCounters:
         self._newest: FrameHeader | None = None
         self._last: Presented | None = None
         self._last_late: tuple[int, int] | None = None
+        self._presence = ProducerPresence()
 
     @property
     def lost(self) -> int:
@@ -237,6 +270,17 @@ class ConsumerCounters:
     def blocked(self, blocked: bool) -> None:
         with self._lock:
             self._blocked = blocked
+
+    def answered(self, now_ns: int) -> None:
+        """The producer has answered: it is there, with or without frames."""
+        with self._lock:
+            self._presence.sign(now_ns)
+
+    def ended(self, now_ns: int) -> None:
+        """The producer has ended in good order."""
+        self.count_presented()
+        with self._lock:
+            self._presence.ended(self._counts["received"], now_ns)
 
     def received(self, header: FrameHeader, size_bytes: int, received_ns: int) -> None:
         """A frame arrived that is not a duplicate."""
@@ -306,6 +350,10 @@ class ConsumerCounters:
                 epoch=0 if self._newest is None else self._newest.epoch,
                 highest_seq=-1 if self._newest is None else self._newest.seq,
                 no_frame=self.no_frame,
+                results=_NO_RESULTS if self.result_counts is None else self.result_counts(),
+                producer_away_s=self._presence.observe(
+                    self._counts["received"], now_ns, self._stall.seconds
+                ),
             )
 
     def metrics(self, now_ns: int) -> ConsumerMetrics:

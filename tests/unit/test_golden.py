@@ -15,10 +15,12 @@ from pika.frame import Body, Header, Method, decode_frame
 from fanlight.common.codec import decoder
 from fanlight.common.model import control
 from fanlight.common.model.announcement import Announcement
+from fanlight.common.model.bye import Bye
 from fanlight.common.model.errors import DecodeError, WireFormatError
-from fanlight.common.model.frame import LARGEST, VERSION, Codec, FrameHeader
+from fanlight.common.model.frame import LARGEST, PROBE_CONTENT_TYPE, VERSION, Codec, FrameHeader
 from fanlight.common.model.pixels import PixelFormat
 from fanlight.common.shm.layout import SegmentHeader
+from fanlight.common.transport.amqp import topology
 from fanlight.common.transport.amqp.topology import frame_header
 from fanlight.common.transport.tcp import wire
 from fanlight.common.transport.tcp.wire import Message, MessageKind, MessageReader
@@ -54,6 +56,7 @@ def test_every_version_has_its_folder_and_nothing_in_it_is_forgotten() -> None:
     names |= {f"segment-{form}.bin" for form in PixelFormat}
     names |= {"hello.tcp", "welcome.tcp", "refusal.tcp", "follow.tcp"}
     names |= {"hello-directory.tcp", "announcement.tcp", "announcement.json"}
+    names |= {"hello-bye.tcp", "bye.tcp", "bye.amqp"}
     assert {file.name for file in (GOLDEN / "v1").iterdir()} == names
 
 
@@ -151,6 +154,18 @@ def test_an_announcement_is_read_and_written_as_the_same_bytes() -> None:
     hello = wire.read_hello(message("hello-directory.tcp"))
     assert hello == wire.Hello("streams", "desk", follow=False, directory=True)
     assert wire.hello_message(hello) == golden("hello-directory.tcp")
+
+
+def test_the_end_of_a_stream_is_read_and_written_as_the_same_bytes() -> None:
+    bye = Bye("cam", EPOCH, 41)
+    properties, body = amqp(golden("bye.amqp"))
+    assert topology.read_bye(properties, stream="cam", trust=frozenset({"producer"})) == bye
+    assert (properties, body) == (topology.bye_properties(bye, "producer"), b"")
+    assert properties.content_type == PROBE_CONTENT_TYPE, "no frame, for those that do not know it"
+    assert (wire.read_bye(message("bye.tcp")), wire.bye_message(bye)) == (bye, golden("bye.tcp"))
+    hello = wire.read_hello(message("hello-bye.tcp"))
+    assert hello == wire.Hello("cam", "desk", follow=True, bye=True)
+    assert wire.hello_message(hello) == golden("hello-bye.tcp")
 
 
 @pytest.mark.parametrize("form", PixelFormat)

@@ -137,6 +137,7 @@ class Receiving:
         self.rows: list[TraceRow] = []
         self.dropped: list[Dropped] = []
         self.encoded: list[int] = []
+        self.ended = 0
         self.failures: list[FanlightError] = []
         self.counters = ConsumerCounters()
         self.counters.on_trace = self.rows.append
@@ -157,7 +158,11 @@ class Receiving:
             counters=self.counters,
             on_failed=self.failures.append,
             on_encoded=lambda frame: self.encoded.append(frame.header.seq),
+            on_ended=self._count_end,
         )
+
+    def _count_end(self) -> None:
+        self.ended += 1
 
     def send(self, message: ControlMessage) -> None:
         assert not self.receiver.admission._lock.locked(), "sending may take its time"

@@ -24,7 +24,7 @@ def test_every_setting_can_be_given_by_variable() -> None:
         "FANLIGHT_SHARE_FORMAT": "i420", "FANLIGHT_SHARE_SIZE": "320x240",
         "FANLIGHT_URL": "amqp://ann:pw@host/video", "FANLIGHT_TRUST": "camera, studio",
         "FANLIGHT_MAX_PIXELS": "1920x1080", "FANLIGHT_MAX_BODY": "4MB",
-        "FANLIGHT_LIST": "1", "FANLIGHT_JSON": "yes",
+        "FANLIGHT_LIST": "1", "FANLIGHT_JSON": "yes", "FANLIGHT_UNTIL_END": "1",
         "FANLIGHT_WEB_TOKEN_FILE": "token", "FANLIGHT_WEB_CERT": "cert.pem", "FANLIGHT_WEB_KEY": "key.pem",
         "FANLIGHT_WEB_HOST": "wall.lan,wall", "FANLIGHT_WEB_TOKEN": "0123456789abcdef",
     }  # fmt: skip
@@ -38,7 +38,7 @@ def test_every_setting_can_be_given_by_variable() -> None:
     assert (settings.max_pixels, settings.max_body_bytes) == (1920 * 1080, 4_000_000)
     assert str(settings.address) == "amqp://ann@host:5672/video"
     assert settings.trust == ("camera", "studio")
-    assert (settings.list_streams, settings.json) == (True, True)
+    assert (settings.list_streams, settings.json, settings.until_end) == (True, True, True)
     assert (settings.web_token_file, settings.web_cert, settings.web_key) == (
         "token",
         "cert.pem",

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from fanlight.common.codec import decoder
+from fanlight.common.model.bye import Bye
 from fanlight.common.model.errors import BrokerRefused, FanlightError
 from fanlight.common.model.frame import Codec, EncodedFrame
 from fanlight.common.runtime.slot import NewestSlot
@@ -52,6 +53,7 @@ class FakePublisher:
     watched: bool = True
     failure: FanlightError | None = None
     published: list[EncodedFrame] = field(default_factory=list)
+    branch: None = None
 
     def start(self) -> None: ...
 
@@ -61,7 +63,7 @@ class FakePublisher:
     def publish(self, frame: EncodedFrame) -> None:
         self.published.append(frame)
 
-    def stop(self, timeout_s: float) -> None: ...
+    def stop(self, timeout_s: float, bye: Bye | None = None) -> None: ...
 
 
 class Bench:
