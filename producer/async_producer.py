@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any, Self, SupportsIndex
 
@@ -11,7 +10,7 @@ import numpy.typing as npt
 
 from fanlight.common.forked import OfOneProcess
 from fanlight.common.model.errors import FanlightError
-from fanlight.common.runtime.asynchronous import in_thread, with_parameters_of
+from fanlight.common.runtime.asynchronous import OtherTasks, in_thread, with_parameters_of
 from fanlight.producer import producer
 from fanlight.producer.stats import ProducerStats
 
@@ -68,7 +67,7 @@ class Producer(OfOneProcess):
         When cancelled it has not sent. The picture is copied on the event loop: 1 ms for 1920x1080.
         """
         self.check_process()
-        await asyncio.sleep(0)
+        await OtherTasks()
         self._producer.send(image, capture_ns=capture_ns, meta=meta)
 
     async def close(self) -> None:
