@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from itertools import pairwise
 from typing import Any
 
@@ -24,6 +25,14 @@ def check_chain(frames: list[Frame]) -> None:
     for before, frame in pairwise(frames):
         assert frame.seq > before.seq
         assert frame.header.key or frame.seq == before.seq + 1
+
+
+def read_of_each(consumer: Consumer, names: list[str]) -> list[Frame]:
+    """Frames, eight and more of each stream."""
+    frames: list[Frame] = []
+    while any(sum(frame.stream == name for frame in frames) < 8 for name in names):
+        frames += read(consumer, 1)
+    return frames
 
 
 def check_decodes(frames: list[Frame]) -> None:
@@ -74,6 +83,39 @@ def test_a_program_that_is_too_slow_goes_on_with_the_next_keyframe(url: str, str
     assert stats.skipped > 0
     assert stats.undecodable == 0
     assert all(frame.age_s <= 0.5 for frame in frames)
+
+
+@with_broker_and("threads")
+def test_of_several_streams_each_has_a_chain_of_its_own(url: str, stream: str) -> None:
+    """Over the broker; without one there is one stream."""
+    names = [stream, f"{stream}-other"] if url.startswith("amqp") else [stream]
+    with ExitStack() as stack:
+        for name in names:
+            stack.enter_context(Telling(url, name, codec="h264", gop_s=0.2))
+        consumer = stack.enter_context(Consumer(streams=names, url=url, decode=False))
+        frames = read_of_each(consumer, names)
+        received = {name: consumer.stats(name).received for name in names}
+        wait_until(
+            lambda: all(consumer.stats(name).received >= received[name] + 15 for name in names),
+            30,
+            "fifteen frames of each that nobody takes",
+        )
+        frames += read_of_each(consumer, names)
+    for name in names:
+        own = [frame for frame in frames if frame.stream == name]
+        check_chain(own)
+        check_decodes(own)
+
+
+def test_a_member_of_a_pool_gets_bytes_that_stand_alone(broker_url: str, stream: str) -> None:
+    with (
+        Telling(broker_url, stream, codec="h264"),
+        Consumer(stream, url=broker_url, pool="p", decode=False) as consumer,
+    ):
+        frames = read(consumer, 3)
+    assert all(frame.header.codec.intra_only for frame in frames)
+    check_decodes(frames)
+    check_metas(frames)
 
 
 def test_a_hub_is_left_alone_since_it_has_pixels_only(broker_url: str, stream: str) -> None:
