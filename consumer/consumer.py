@@ -379,6 +379,7 @@ def _check_undecoded(settings: ConsumerSettings, zero_copy: bool) -> None:
         ("playout", settings.playout, settings.playout is PlayoutMode.LATEST),
         ("format", settings.format, settings.format is PixelFormat.BGR),
         ("size", settings.size, settings.size is None),
+        ("wait", settings.wait_s, not settings.wait_s),
         ("wait", settings.wait_s, not (settings.results and settings.wait_s)),
     ):
         if not usable:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any, Self, SupportsIndex
 
@@ -11,7 +10,7 @@ import numpy.typing as npt
 
 from fanlight.common.forked import OfOneProcess
 from fanlight.common.model.errors import FanlightError
-from fanlight.common.runtime.asynchronous import in_thread, with_parameters_of
+from fanlight.common.runtime.asynchronous import OtherTasks, in_thread, with_parameters_of
 from fanlight.producer import producer
 from fanlight.producer.stats import ProducerStats
 
@@ -77,7 +76,7 @@ class Producer(OfOneProcess):
             FanlightError: the producer failed permanently.
         """
         self.check_process()
-        await asyncio.sleep(0)
+        await OtherTasks()
         self._producer.send(image, capture_ns=capture_ns, meta=meta)
 
     async def close(self) -> None:
