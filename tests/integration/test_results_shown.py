@@ -11,10 +11,13 @@ from typing import Any
 import av
 import numpy as np
 
+from scripts.lib.ports import free_ports
+from tests.support.broker import tcp_url
 from tests.support.commands import running
 from tests.support.display import Display, display
 from tests.support.moving_square import NAME, SIZE, around, is_framed, square_in, squares
 from tests.support.timing import scaled, wait_until
+from tests.support.wall import wall
 from tests.support.wall_page import wall_page
 
 __all__ = ["display"]
@@ -75,21 +78,24 @@ def test_a_sidecar_has_what_was_found_in_the_picture_at_its_position(
     frames = {(each["epoch"], each["seq"]): each for each in lines if each["type"] == "frame"}
     results = [each for each in lines if each["type"] == "result"]
     with av.open(str(tmp_path / "r.mkv")) as container:
-        pictures = {
-            round(frame.time, 3): frame.to_ndarray(format="bgr24").astype(np.uint8)
+        pictures = [
+            (frame.time, frame.to_ndarray(format="bgr24").astype(np.uint8))
             for frame in container.decode(video=0)
-        }
+        ]
     assert len(pictures) == len(frames)
     for result in results:
         frame = frames[result["epoch"], result["seq"]]
         assert (result["at_s"], result["capture_ns"]) == (frame["at_s"], frame["capture_ns"])
-        square = square_in(pictures[round(result["at_s"], 3)])
+        # Matroska counts in milliseconds.
+        (picture,) = [image for at_s, image in pictures if abs(at_s - result["at_s"]) < 0.002]
+        square = square_in(picture)
         assert square is not None
         assert np.abs(np.subtract(result["boxes"][0], around(square))).max() <= 4
 
 
 def test_the_web_sink_passes_them_on_too(broker_url: str, stream: str) -> None:
-    consumer = ("--url", broker_url, "--stream", stream, "--sink", "web:127.0.0.1:0")
+    port = free_ports(1)[0]
+    consumer = ("--url", broker_url, "--stream", stream, "--sink", f"web:127.0.0.1:{port}")
 
     async def first(url: str) -> dict[str, Any]:
         async with asyncio.timeout(scaled(30)), wall_page(url) as page:
@@ -99,21 +105,17 @@ def test_the_web_sink_passes_them_on_too(broker_url: str, stream: str) -> None:
             return await page.text("results")
 
     with squares(broker_url, stream), running("consumer", *consumer) as command:
-        url = command.wait_line("the page is at ").text.split()[-1].rstrip("/")
-        assert asyncio.run(first(url))["results"][0]["name"] == NAME
+        command.wait_line("the page is at ")
+        assert asyncio.run(first(f"http://127.0.0.1:{port}"))["results"][0]["name"] == NAME
 
 
 def test_without_a_broker_a_page_is_told_that_there_are_no_results(stream: str) -> None:
-    port = "127.0.0.1:0"
-
     async def told(url: str) -> dict[str, Any]:
         async with asyncio.timeout(scaled(30)), wall_page(url) as page:
             await page.say("subscribe", stream=stream)
             await page.say("results", stream=stream, wanted=True)
             return await page.text("results")
 
-    arguments = ("--url", "tcp+multiplex://127.0.0.1:1", "--streams", stream, "--listen", port)
-    with running("consumer.wall", *arguments) as command:
-        url = command.wait_line("the page is at ").text.split()[-1].rstrip("/")
-        message = asyncio.run(told(url))
+    with wall(tcp_url("multiplex"), "--streams", stream) as (_, port):
+        message = asyncio.run(told(f"http://127.0.0.1:{port}"))
     assert (message["results"], "results need a broker" in message["reason"]) == ([], True)
