@@ -10,13 +10,14 @@ from collections.abc import Iterator, Sequence
 from typing import Final, Self
 
 from fanlight.common.forked import OfOneProcess
-from fanlight.common.model.errors import FanlightError, StreamEnded
+from fanlight.common.model.errors import ConfigError, FanlightError, StreamEnded
+from fanlight.common.model.pixels import PixelFormat
 from fanlight.common.model.units import SWITCH, Notation, checked, number
 from fanlight.common.runtime.x_libraries import unify_x_libraries
 from fanlight.consumer.delivery import FramePixels
 from fanlight.consumer.frame import Frame
 from fanlight.consumer.reception import Reception
-from fanlight.consumer.settings import ConsumerSettings
+from fanlight.consumer.settings import ConsumerSettings, PlayoutMode, Via
 from fanlight.consumer.sink_spec import SinkSpec
 from fanlight.consumer.sinks.share import ShareSink
 from fanlight.consumer.stats import ConsumerStats
@@ -58,18 +59,22 @@ class Consumer(OfOneProcess):
         via: `auto` (from a hub of this host if there is one, else from the broker), `broker` or `host`.
         format: pixel format: `bgr`, `grey` (or `gray`) or `i420`; see `common.model.pixels`.
         size: (width, height) in pixels to scale to; None for the stream's size.
+        decode: False for frames as they came: `frame.encoded` instead of `frame.image`. Those of H.264 come
+            in order, from a keyframe on; a program that is too slow for all of them goes on with the next
+            keyframe. They come from the stream itself, under `latest`.
+        results: names of detectors whose results are wanted, as `Frame.results`; `*` for all. Under `sync`,
+            those that have come when a frame is due.
+        wait: under `latest`: a frame waits until all of them have answered, or until it is this old, in
+            seconds or as `80ms`. Frames then come from the stream itself.
         share: act as the hub of this host: `read` shares each frame, in `format` and `size`, before it
             returns it. The program has to call `read` again without delay.
         zero_copy: frames from a hub are views of its memory, which it overwrites after its `--max-age`:
             see `Frame.valid`. By default each frame owns its pixels, and those from a hub are copied.
-        trust: accept only frames published by these users of the broker; empty for all.
+        trust: accept only frames and results published by these users of the broker; empty for all.
         max_pixels: limit for a picture, checked before memory is allocated.
         max_body_bytes: limit for an encoded frame, likewise.
         url: address of the broker; by default `FANLIGHT_URL`, or else the local broker.
         password, ca, cert, key, token: as for `Producer`.
-        results: names of detectors whose results are wanted, as `Frame.results`; `*` for all.
-        wait: with `latest`: a frame waits until all of them have answered, or it is this old: `80ms`, or
-            seconds. With `sync` it has until it is due.
 
     Raises:
         ConfigError: a setting cannot be used.
@@ -86,6 +91,7 @@ class Consumer(OfOneProcess):
         via: str = ConsumerSettings.via,
         format: str = ConsumerSettings.format,  # noqa: A002 - as everywhere else: the setting's name
         size: tuple[int, int] | None = ConsumerSettings.size,
+        decode: bool = True,
         results: Sequence[str] = ConsumerSettings.results,
         wait: str | float = ConsumerSettings.wait_s,
         share: bool = False,
@@ -125,8 +131,13 @@ class Consumer(OfOneProcess):
             key=key,
             token=token,
         )
+        decode = checked("decode", decode, SWITCH.check)
+        if not decode:
+            _check_undecoded(self._settings, zero_copy)
         self._reception = Reception(
-            self._settings, pixels=FramePixels.CONTIGUOUS if zero_copy else FramePixels.OWN
+            self._settings,
+            pixels=FramePixels.CONTIGUOUS if zero_copy else FramePixels.OWN,
+            decode=decode,
         )
         self._hub: ShareSink | None = None
         # Re-entrant, as a signal handler may close what its thread is starting.
@@ -277,3 +288,18 @@ class Consumer(OfOneProcess):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _check_undecoded(settings: ConsumerSettings, zero_copy: bool) -> None:
+    """Raises ConfigError: an argument that is about pixels, or about a hub, which has nothing else."""
+    for name, value, usable in (
+        ("share", settings.shares, not settings.shares),
+        ("zero_copy", zero_copy, not zero_copy),
+        ("via", settings.via, settings.via is not Via.HOST),
+        ("playout", settings.playout, settings.playout is PlayoutMode.LATEST),
+        ("format", settings.format, settings.format is PixelFormat.BGR),
+        ("size", settings.size, settings.size is None),
+        ("wait", settings.wait_s, not (settings.results and settings.wait_s)),
+    ):
+        if not usable:
+            raise ConfigError(name, value, "decode=False gives the stream's frames as they came: omit one")

@@ -21,6 +21,8 @@ from fanlight.common.shm import private_folder
 from fanlight.common.shm.names import RingName, source_of
 from fanlight.common.shm.reader import Attachment
 from fanlight.consumer.delivery import Delivery, FramePixels
+from fanlight.consumer.encoded_playout import EncodedPlayout
+from fanlight.consumer.encoded_source import EncodedSource
 from fanlight.consumer.frame import Frame
 from fanlight.consumer.hub_source import HubSource
 from fanlight.consumer.mailbox import Mailbox
@@ -46,6 +48,7 @@ class Reception:
         on_encoded: called with every decodable frame, in order, on the receiving thread.
         on_found: called with every result of the wanted detectors, on the thread that receives them.
         pixels: what `Frame.image` is.
+        decode: False to hand frames out as they came.
 
     Attributes:
         counters: the outcome of every frame.
@@ -59,6 +62,7 @@ class Reception:
         on_encoded: Callable[[EncodedFrame], None] | None = None,
         on_found: Callable[[Result], None] | None = None,
         pixels: FramePixels = FramePixels.AS_DECODED,
+        decode: bool = True,
     ) -> None:
         max_age_ns = int(settings.max_age_s * 1e9)
         self.counters = ConsumerCounters()
@@ -72,7 +76,8 @@ class Reception:
             results_of=None if self._results is None else self._results.of,
         )
         clock = ProducerClock(max_age_ns, self._request_time)
-        self._mailbox = Mailbox(_playout(settings, self._results), self._dropped, clock.now_ns)
+        playout = _playout(settings, self._results) if decode else EncodedPlayout(max_age_ns)
+        self._mailbox = Mailbox(playout, self._dropped, clock.now_ns)
         self._receiver = Receiver(
             settings,
             send=self._send,
@@ -82,11 +87,10 @@ class Reception:
             on_failed=self._failed,
             on_encoded=on_encoded,
         )
+        source = StreamSource if decode else EncodedSource
         self._route = Route(
-            self._hub_search(),
-            StreamSource(
-                settings.picture_format, self._mailbox, self._receiver, self.counters, self._delivery
-            ),
+            self._hub_search() if decode else None,
+            source(settings.picture_format, self._mailbox, self._receiver, self.counters, self._delivery),
             self._receiver.admission,
             self._attach,
             self._follow,

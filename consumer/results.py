@@ -17,7 +17,8 @@ from fanlight.common.forked import OfOneProcess
 from fanlight.common.model import units
 from fanlight.common.model.errors import ConfigError, FanlightError, StreamEnded, WireFormatError
 from fanlight.common.model.frame import FrameHeader
-from fanlight.common.model.result import Result
+from fanlight.common.model.meta import JSON, plain
+from fanlight.common.model.result import MAX_DATA_DEPTH, Result
 from fanlight.common.model.units import checked
 from fanlight.common.runtime.settings import StreamSettings
 from fanlight.consumer.frame import Frame
@@ -113,7 +114,7 @@ class Results(OfOneProcess):
         points: Numbers | None = None,
         polygons: Iterable[Numbers] | None = None,
         texts: Iterable[tuple[float, float, str]] | None = None,
-        data: Mapping[str, Any] | None = None,
+        data: Mapping[str, JSON] | None = None,
     ) -> None:
         """Publish what was found in one frame; without any content: it was examined, nothing was found.
 
@@ -159,7 +160,7 @@ class Results(OfOneProcess):
             points=_rows("points", points, 2),
             polygons=tuple(_rows("polygons", each, 2) for each in polygons or ()),
             texts=_texts(texts),
-            data=dict(data or {}),
+            data=plain(data or {}, "data", MAX_DATA_DEPTH, ConfigError),
         )
         try:
             body = result.scaled(header.width, header.height).to_json()
@@ -200,7 +201,10 @@ class Results(OfOneProcess):
 
 def _size_px(frame: Frame) -> tuple[int, int]:
     """(width, height) of the picture that a program has seen."""
-    header, shape = frame.header, frame.image.shape
+    header = frame.header
+    if frame.encoded_body is not None:
+        return header.width, header.height
+    shape = frame.image.shape
     if len(shape) == 2 and 2 * shape[0] == 3 * (header.height - header.height % 2):
         return header.width, header.height  # I420
     return shape[1], shape[0]

@@ -111,7 +111,7 @@ class ConsumerSettings(StreamSettings, WebSettings):
     trust: tuple[str, ...] = option(
         (),
         _USERS,
-        "accept only frames published by these users; RabbitMQ verifies them",
+        "accept only frames and results published by these users; RabbitMQ verifies them",
         "USER[,USER]",
         shown="all users",
     )

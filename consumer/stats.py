@@ -51,6 +51,7 @@ class TraceRow(NamedTuple):
     received_ns: int
     presented_ns: int | None
     outcome: Outcome
+    meta: str = ""
 
 
 class Presented(NamedTuple):
@@ -355,7 +356,9 @@ class ConsumerCounters:
         self, header: FrameHeader, received_ns: int, presented_ns: int | None, outcome: Outcome
     ) -> None:
         if self.on_trace is not None:
-            self.on_trace(TraceRow(header.seq, header.capture_ns, received_ns, presented_ns, outcome))
+            self.on_trace(
+                TraceRow(header.seq, header.capture_ns, received_ns, presented_ns, outcome, header.meta)
+            )
 
 
 class _Series:

@@ -97,6 +97,10 @@ class StreamSource:
             self._counters.last_error = self._decoding.last_error or self._counters.last_error
             self._counters.dropped(header, frame.received_ns, image)
             return None
+        return self._deliver(frame, image, due_ns)
+
+    def _deliver(self, frame: ReceivedFrame, image: Pixels, due_ns: int | None) -> Frame | None:
+        header = frame.header
         offset_ns = self._clock.offset_ns()
         if not self._clock.plausible(self._clock.now_ns() - header.capture_ns):
             self._counters.dropped(header, frame.received_ns, Outcome.LATE)

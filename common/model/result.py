@@ -6,12 +6,11 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Final, Self, TypeVar
 
-from fanlight.common.model import control
+from fanlight.common.model import control, meta
 from fanlight.common.model.errors import WireFormatError
 from fanlight.common.model.frame import MAX_SIDE, STREAM_NAME, STREAM_NAME_RULE
 
@@ -20,7 +19,7 @@ MAX_ITEMS: Final = 1000
 """Boxes, points, polygons or texts of one result; points of all its polygons: ten times as many."""
 MAX_COORDINATE: Final = 1_000_000.0
 """In either direction: what is found may reach beyond the picture, but has to fit a drawing library."""
-MAX_DATA_DEPTH: Final = 8
+MAX_DATA_DEPTH: Final = meta.MAX_META_DEPTH
 _MAX_INT63: Final = 2**63 - 1
 
 T = TypeVar("T")
@@ -93,11 +92,11 @@ class Result:
             WireFormatError: a field is out of range, or all of it too large.
         """
         try:
-            text = json.dumps(self.to_table(), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-            body = text.encode()
+            text = json.dumps(self.to_table(), ensure_ascii=False, separators=(",", ":"))
         except (TypeError, ValueError, RecursionError):
-            raise WireFormatError("data", self.data, "an object of JSON types, without NaN") from None
-        self.from_json(body)  # the same rules for both sides
+            raise WireFormatError("data", self.data, "an object of JSON types") from None
+        body = text.encode(errors="surrogatepass")
+        self.from_json(body)  # which refuses what is left: the same rules for both sides
         return body
 
     @classmethod
@@ -217,15 +216,4 @@ _RULES: Final[dict[Callable[[Any], Any], str]] = {
 def _data(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise WireFormatError("data", value, "an object")
-    _check(value, MAX_DATA_DEPTH)
-    return value
-
-
-def _check(value: Any, depth: int) -> None:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise WireFormatError("data", value, "finite numbers")
-    if isinstance(value, (dict, list)):
-        if not depth:
-            raise WireFormatError("data", value, f"up to {MAX_DATA_DEPTH} levels")
-        for each in value.values() if isinstance(value, dict) else value:
-            _check(each, depth - 1)
+    return meta.plain(value, "data", MAX_DATA_DEPTH, WireFormatError) if value else value

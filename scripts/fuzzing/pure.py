@@ -17,6 +17,7 @@ from fanlight.common.model.errors import ConfigError, WireFormatError
 from fanlight.common.model.frame import APP_ID, MAX_BODY_BYTES, MAX_PIXELS, Codec, FrameHeader
 from fanlight.common.model.pixels import PIXEL_FORMAT
 from fanlight.common.model.redact import without_secrets
+from fanlight.common.model.result import Result
 from fanlight.common.runtime.options import Option, options_of, resolve
 from fanlight.common.shm.layout import SegmentHeader
 from fanlight.common.shm.names import is_ours
@@ -149,6 +150,17 @@ def _announcement(data: bytes) -> None:
         return
     if Announcement.from_json(announcement.to_json()) != announcement:
         raise Broken(announcement)
+
+
+def _result(data: bytes) -> None:
+    try:
+        result = Result.from_json(data)
+    except WireFormatError as error:
+        _one_line(error)
+        return
+    if Result.from_json(result.to_json()) != result:
+        raise Broken(result)
+    result.scaled(1, 1)
 
 
 def _wall(data: bytes) -> None:
@@ -286,6 +298,7 @@ PURE: Final = (
     Target("tcp_handshake", lambda: _tcp_handshake, _handshake_seeds, (b"FL\x01", *_JSON), 2048),
     Target("control", lambda: _control, _control_seeds, _JSON),
     Target("announcement", lambda: _announcement, lambda: golden("announcement.json"), _JSON),
+    Target("result", lambda: _result, lambda: golden("results.json"), _JSON, 4096),
     Target("wall", lambda: _wall, lambda: list(_WALL), _JSON, 4096),
     Target(
         "ring_file",
