@@ -321,7 +321,10 @@ class ConsumerCounters:
                 highest_seq=-1 if self._newest is None else self._newest.seq,
                 no_frame=self.no_frame,
                 producer_away_s=self._presence.observe(
-                    self._counts["received"], now_ns, self._stall.seconds
+                    self._counts["received"],
+                    None if self._last is None else self._last.now_ns,
+                    now_ns,
+                    self._stall.seconds,
                 ),
             )
 
