@@ -144,4 +144,5 @@ class HubSource:
             ring.height,
             slot.keyframe == 1,
             slot.fps,
+            self._attachment.meta(slot) if slot.meta_bytes else "",
         )

@@ -57,6 +57,11 @@ class Mailbox:
             self._on_dropped(old)
         return not pushed.broken
 
+    def changed(self) -> None:
+        """Something that the playout depends on has changed: `take` is to look again."""
+        if not self._idle:  # `push` wakes it
+            self._wake()
+
     def take(self, timeout_s: float) -> PlayoutStep:
         """Wait until there is something to do. The step is empty on a timeout or when closed."""
         deadline_s = time.monotonic() + timeout_s

@@ -30,6 +30,9 @@ def add_consumer_metrics(
     outcomes: dict[str, float] = {outcome: getattr(stats, outcome) for outcome in Outcome}
     outcomes |= {"malformed": stats.malformed, "repeated": stats.duplicate, "lost": stats.lost}
     metrics.counters("frames_total", "What became of the frames of the stream.", "outcome", outcomes)
+    metrics.counters(
+        "results_total", "What became of results of detectors.", "outcome", stats.results._asdict()
+    )
     metrics.counter(
         "received_frames_total", "Frames that arrived and followed the wire contract.", stats.received
     )

@@ -138,6 +138,7 @@ class Receiver(SubscriberEvents):
         on_failed: called with the error if the subscription fails permanently.
         on_encoded: called with every decodable frame, in order.
         on_ended: called when the stream has ended in good order: see `Admission.ended`.
+        waits: whether frames should come: a member of a pool gets none while its program works.
     """
 
     def __init__(
@@ -151,8 +152,12 @@ class Receiver(SubscriberEvents):
         on_failed: Callable[[FanlightError], None],
         on_encoded: Callable[[EncodedFrame], None] | None = None,
         on_ended: Callable[[], None] = lambda: None,
+        waits: Callable[[], bool] = lambda: True,
     ) -> None:
         self._settings = settings
+        # Of a pool: what other members get is not lost, and what one has left comes again.
+        self._shares = settings.pool is not None
+        self._waits = waits
         self._send = send
         self.clock = clock
         self._mailbox = mailbox
@@ -168,12 +173,12 @@ class Receiver(SubscriberEvents):
         self._log = LimitedLog(_LOG)
         self._others = LimitedLog(_LOG, _OTHERS_INTERVAL_NS)
 
-    def on_frame(self, frame: EncodedFrame, received_ns: int) -> None:
+    def on_frame(self, frame: EncodedFrame, received_ns: int) -> bool:
         header = frame.header
         age_ns, now_ns = self.clock.now_ns() - header.capture_ns, self.clock.monotonic_ns()
         decision = self.admission.offer(header, age_ns=age_ns, now_ns=now_ns)
         if decision is None:
-            return
+            return False
         verdict = decision.verdict
         if verdict is Verdict.DROP_DUPLICATE:
             # Without a broker a new connection repeats the frames since the last keyframe.
@@ -182,13 +187,13 @@ class Receiver(SubscriberEvents):
                 stream = self._settings.stream
                 if self.admission.refuses(header.epoch, now_ns):
                     self._others.warn(now_ns, _ANOTHER_PRODUCER, stream)
-                else:
+                elif not self._shares:
                     self._log.warn(now_ns, "a frame of stream %s came again, or out of order", stream)
-            return
+            return False
         self.clock.on_frame(header)
         self._joining = False
         self._counters.received(header, len(frame.body), received_ns)
-        if decision.lost:
+        if decision.lost and not self._shares:
             self._counters.count("lost", decision.lost)
         if decision.request_key:
             self.request_key(Reason.GAP)
@@ -196,13 +201,14 @@ class Receiver(SubscriberEvents):
             self._on_encoded(frame)
         if verdict in _DROPS:
             self._counters.dropped(header, received_ns, _DROPS[verdict])
-            return
+            return False
         showable = verdict is Verdict.SHOW
         if not showable:
             self._counters.dropped(header, received_ns, Outcome.LATE)
         received = ReceivedFrame(frame, received_ns, self._counters.lost, decision.reset, showable)
         if not self._mailbox.push(received):
             self.broken(Reason.GAP)
+        return True
 
     def broken(self, reason: Reason) -> None:
         """Drop frames until a keyframe, and request one, since references are missing."""
@@ -235,6 +241,8 @@ class Receiver(SubscriberEvents):
 
     def on_following(self) -> None:
         # Resumes an unwatched producer; a watched one sends a keyframe.
+        if self._shares:
+            return  # every frame of a pool stands alone
         self._joining = True
         self.admission.requested(self.clock.monotonic_ns())
         self.request_key(Reason.JOIN)
@@ -254,7 +262,10 @@ class Receiver(SubscriberEvents):
         now_ns = self.clock.monotonic_ns()
         stats = self._counters.stats(now_ns)
         self._send(_report(self._settings, stats))
-        self._stall_log.observe(stats, now_ns)
+        if self._waits():
+            self._stall_log.observe(stats, now_ns)
+        else:
+            self._stall_log.restart(now_ns)
         skipped, decoding_s = stats.superseded + stats.late, self._counters.decoding.snapshot().total
         lag = self._lag.observe(stats.received, skipped, decoding_s, now_ns / 1e9)
         if lag is not None:

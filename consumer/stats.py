@@ -52,6 +52,7 @@ class TraceRow(NamedTuple):
     received_ns: int
     presented_ns: int | None
     outcome: Outcome
+    meta: str = ""
 
 
 class Presented(NamedTuple):
@@ -71,6 +72,31 @@ class Presented(NamedTuple):
     skew_ns: int | None
     now_ns: int
     shared: bool
+
+
+class ResultCounts(NamedTuple):
+    """What became of the results of the wanted detectors, since the consumer started.
+
+    Attributes:
+        presented: handed out with their frames.
+        late: came after their frame, or a later one, was presented.
+        unused: their frames were not presented by this consumer.
+        duplicate: a detector had answered the same frame before.
+        overflow: dropped, oldest first, since too much waited for its frames.
+        refused: broke the wire contract, or were not of a trusted user; of any detector.
+        excess: not even read: more came than are read in a second; of any detector.
+    """
+
+    presented: int = 0
+    late: int = 0
+    unused: int = 0
+    duplicate: int = 0
+    overflow: int = 0
+    refused: int = 0
+    excess: int = 0
+
+
+_NO_RESULTS: Final = ResultCounts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +128,7 @@ class ConsumerStats:
         epoch: of the current producer; 0 before the first frame.
         highest_seq: of the latest frame; -1 before the first one.
         no_frame: why none was presented in the last seconds, in words; empty while frames flow.
+        results: what became of the results of the wanted detectors.
         producer_away_s: seconds since the last sign of a producer; None while it is there.
     """
 
@@ -128,6 +155,7 @@ class ConsumerStats:
     epoch: int
     highest_seq: int
     no_frame: str = ""
+    results: ResultCounts = _NO_RESULTS
     producer_away_s: float | None = None
 
     @property
@@ -181,12 +209,14 @@ class ConsumerCounters:
         decoding: used by the decoding thread only, without a lock.
         no_frame: see `ConsumerStats`.
         last_error: why the latest message was refused, or could not be decoded.
+        result_counts: returns what became of results; None if none are wanted. Set before start.
         on_trace: called with the outcome of every frame, on any thread; must not block. Set before start.
     """
 
     def __init__(self) -> None:
         self.presented: deque[Presented] = deque()
         self.decoding = Histogram(CODEC_BOUNDS_S)
+        self.result_counts: Callable[[], ResultCounts] | None = None
         self.on_trace: Callable[[TraceRow], None] | None = None
         self.no_frame = ""
         self.last_error: Exception | None = None
@@ -320,6 +350,7 @@ class ConsumerCounters:
                 epoch=0 if self._newest is None else self._newest.epoch,
                 highest_seq=-1 if self._newest is None else self._newest.seq,
                 no_frame=self.no_frame,
+                results=_NO_RESULTS if self.result_counts is None else self.result_counts(),
                 producer_away_s=self._presence.observe(
                     self._counts["received"],
                     None if self._last is None else self._last.now_ns,
@@ -346,7 +377,9 @@ class ConsumerCounters:
         self, header: FrameHeader, received_ns: int, presented_ns: int | None, outcome: Outcome
     ) -> None:
         if self.on_trace is not None:
-            self.on_trace(TraceRow(header.seq, header.capture_ns, received_ns, presented_ns, outcome))
+            self.on_trace(
+                TraceRow(header.seq, header.capture_ns, received_ns, presented_ns, outcome, header.meta)
+            )
 
 
 class _Series:

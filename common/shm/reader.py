@@ -8,6 +8,7 @@ from stat import filemode
 from typing import Final, NamedTuple
 
 from fanlight.common.model.errors import SharingError, WireFormatError
+from fanlight.common.model.meta import MAX_META_BYTES
 from fanlight.common.model.pixels import PictureFormat, Pixels
 from fanlight.common.model.reasons import reason
 from fanlight.common.shm import memory
@@ -98,6 +99,14 @@ class Attachment:
         """The pixels of a picture, meaningful while `SharedPicture.valid`."""
         index = (number - 1) % self._count
         return _new(SharedPicture, (self._slots[index].view(), self._words, self._at[index], number))
+
+    def meta(self, slot: Slot) -> str:
+        """What belongs to a picture, as in `FrameHeader`; empty if it has been overwritten."""
+        at = self.header.meta_at((slot.number - 1) % self._count)
+        text = bytes(self._memory[at : at + min(slot.meta_bytes, MAX_META_BYTES)])
+        # Read before the number, as in `slot`: nothing was written in between.
+        written = self._words[self._at[(slot.number - 1) % self._count]] == slot.number
+        return text.decode() if written else ""
 
     @property
     def alive(self) -> bool:

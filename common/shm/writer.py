@@ -55,12 +55,13 @@ class Segment:
         self._futex = Futex(self._words, NEWEST)
         release_in_child(self, Segment._release)
 
-    def write(self, image: Pixels, slot: Slot, now_ns: int) -> bool:
+    def write(self, image: Pixels, slot: Slot, now_ns: int, meta: bytes = b"") -> bool:
         """Share a picture and wake all viewers. False if all slots are still in their grace time.
 
         Args:
-            slot: the metadata of the picture; its number is ignored.
+            slot: the metadata of the picture; its number and `meta_bytes` are ignored.
             now_ns: monotonic time.
+            meta: of the frame, up to `MAX_META_BYTES`.
         """
         index = self._ring.claim(now_ns)
         if index is None:
@@ -71,7 +72,10 @@ class Segment:
         # (x86 keeps the order of stores; elsewhere the grace time has long passed.)
         word = number_at(index)
         self._words[word] = 0
-        FIELDS.pack_into(self._memory, 8 * word + 8, *slot[1:])
+        FIELDS.pack_into(self._memory, 8 * word + 8, *slot[1:-1], len(meta))
+        if meta:
+            at = self.header.meta_at(index)
+            self._memory[at : at + len(meta)] = meta
         np.copyto(self._slots[index], image)
         number = self._words[NEWEST] + 1
         self._words[word] = number

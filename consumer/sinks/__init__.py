@@ -55,7 +55,7 @@ def open_sink(spec: SinkSpec, context: SinkContext) -> Sink:
         case SinkSpec("record", str(path)):
             from fanlight.consumer.sinks.record import RecordSink
 
-            return RecordSink(path)
+            return RecordSink(path, results=bool(context.settings.results))
         case SinkSpec("pipe", str(path)):
             from fanlight.consumer.sinks.pipe import PipeSink
 

@@ -92,7 +92,7 @@ class ShareSink(Sink):
             codec_number=CODECS.index(header.codec),
             keyframe=header.key,
         )
-        if segment.write(frame.image, slot, now_ns):
+        if segment.write(frame.image, slot, now_ns, header.meta.encode() if header.meta else b""):
             self._progress.shared(now_ns)
         else:
             self._rate.exceeded(header.fps)

@@ -28,6 +28,7 @@ from scripts.fuzzing.target import GOLDEN
 from tests.unit.common.codec.build import gradient, psnr
 
 EPOCH = 0x1122334455667788
+META = '{"gps":[48.137,-11.575],"note":"é","id":9007199254740993}'
 CONTROLS = {kind.TYPE: kind for kind in get_args(control.ControlMessage)}
 
 
@@ -50,7 +51,7 @@ def expected(codec: Codec) -> FrameHeader:
 
 def test_every_version_has_its_folder_and_nothing_in_it_is_forgotten() -> None:
     assert sorted(folder.name for folder in GOLDEN.iterdir()) == [f"v{VERSION}"]
-    names = {f"frame-{codec}.{end}" for codec in Codec for end in ("tcp", "amqp")}
+    names = {f"frame-{what}.{end}" for what in (*Codec, "meta") for end in ("tcp", "amqp")}
     names |= {f"{kind}.{end}" for kind in CONTROLS for end in ("tcp", "json")}
     names |= {f"segment-{form}.bin" for form in PixelFormat}
     names |= {"hello.tcp", "welcome.tcp", "refusal.tcp", "follow.tcp"}
@@ -64,6 +65,17 @@ def test_a_frame_is_read_from_tcp_and_written_as_the_same_bytes(codec: Codec) ->
     frame = wire.read_frame(message(f"frame-{codec}.tcp"))
     assert frame.header == expected(codec)
     assert wire.frame_message(frame) == golden(f"frame-{codec}.tcp")
+
+
+def test_a_frame_with_meta_is_read_from_both_and_written_to_tcp_as_the_same_bytes() -> None:
+    header = expected(Codec.JPEG)._replace(meta=META)
+    frame = wire.read_frame(message("frame-meta.tcp"))
+    assert frame.header == header
+    assert wire.frame_message(frame) == golden("frame-meta.tcp")
+    properties, body = amqp(golden("frame-meta.amqp"))
+    assert properties.headers == header.to_amqp()
+    assert frame_header(properties, len(body), stream="cam", trust=frozenset(), limits=LARGEST) == header
+    assert body == frame.body
 
 
 def amqp(data: bytes) -> tuple[BasicProperties, bytes]:

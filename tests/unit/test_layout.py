@@ -79,7 +79,7 @@ ROOMS: Final = {
 THIRD_PARTY: Final = {
     "aiohttp": ("consumer/wall/",),
     "av": ("common/codec/", "producer/", "consumer/sinks/", "consumer/wall/"),
-    "cv2": ("producer/source/camera.py", "consumer/sinks/window.py"),
+    "cv2": ("producer/source/camera.py", "consumer/sinks/window.py", "consumer/drawing.py"),
     "numpy": ("common/", "producer/", "consumer/"),
     "pika": ("common/transport/amqp/",),
     "prometheus_client": ("common/observe/exposition.py",),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import secrets
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pika import BasicProperties
 
@@ -17,6 +17,9 @@ from fanlight.common.model.announcement import Announcement
 from fanlight.common.model.bye import Bye
 from fanlight.common.model.errors import WireFormatError
 from fanlight.common.model.frame import APP_ID, PROBE_CONTENT_TYPE, FrameHeader, Limits
+
+if TYPE_CHECKING:
+    from fanlight.common.model.result import Result
 
 CONTROL_EXCHANGE: Final = "fanlight.control"
 # Fanout: what is live.
@@ -40,6 +43,21 @@ _HIGHEST_USUAL_FPS: Final = 60
 def exchange(stream: str) -> str:
     """The fanout exchange of a stream."""
     return f"fanlight.{stream}"
+
+
+def intra_exchange(stream: str) -> str:
+    """The fanout exchange of the pictures that stand alone, of a stream whose frames do not: for pools."""
+    return f"fanlight.{stream}.intra"
+
+
+def pool_queue(stream: str, pool: str) -> str:
+    """The queue that the members of a pool share."""
+    return f"fanlight.{stream}.pool.{pool}"
+
+
+def results_exchange(stream: str) -> str:
+    """The fanout exchange of what detectors found in a stream."""
+    return f"fanlight.{stream}.results"
 
 
 def new_suffix() -> str:
@@ -68,6 +86,14 @@ def freshness_arguments(max_age_s: float) -> dict[str, object]:
         "x-message-ttl": max(1, math.ceil(max_age_s * 1000)),
         "x-overflow": "drop-head",
     }
+
+
+def pool_arguments(max_age_s: float) -> dict[str, object]:
+    """Arguments of the queue of a pool: the newest frame waits for the next idle member, and no other.
+
+    It is deleted with its last consumer, or after a minute if it never had one.
+    """
+    return freshness_arguments(max_age_s) | {"x-max-length": 1, "x-expires": 60_000}
 
 
 def frame_properties(header: FrameHeader, user: str) -> BasicProperties:
@@ -142,9 +168,12 @@ def announcement(properties: BasicProperties, body: bytes, *, trust: frozenset[s
 
 
 def control_properties(
-    message: control.ControlMessage | Announcement, user: str, *, reply_to: str | None = None
+    message: control.ControlMessage | Announcement | type[Result],
+    user: str,
+    *,
+    reply_to: str | None = None,
 ) -> BasicProperties:
-    """Properties of a control message, or of an announcement."""
+    """Properties of a control message, an announcement, or any result."""
     return BasicProperties(
         content_type=control.CONTENT_TYPE,
         type=message.TYPE,

@@ -54,6 +54,7 @@ class TcpPublisher(ListenerOwner):
         )
         self._changed = threading.Condition()
         self.watched = False
+        self.branch = None
         self._pending = 0  # frames that must leave before another one is welcome
         self._stopped = False
         self.failure: FanlightError | None = None

@@ -33,6 +33,7 @@ from fanlight.common.model.frame import (
     FrameHeader,
     Limits,
 )
+from fanlight.common.model.meta import checked_member, from_text
 
 MAGIC: Final = b"FL"
 _PREFIX: Final = struct.Struct(">2sBBII")
@@ -99,7 +100,9 @@ class Hello:
 
 def message(kind: MessageKind, header: dict[str, object], body: bytes = b"") -> bytes:
     """One message as it travels."""
-    text = json.dumps(header, separators=(",", ":")).encode()
+    # The meta of a frame is limited by its size in UTF-8. Only there is all text known to be valid Unicode.
+    escaped = kind is not MessageKind.FRAME
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=escaped).encode()
     return b"".join((_PREFIX.pack(MAGIC, VERSION, kind, len(text), len(body)), text, body))
 
 
@@ -108,6 +111,9 @@ def frame_message(frame: EncodedFrame) -> bytes:
     header = frame.header
     table = {**header.to_amqp(), "fps": header.fps}
     table |= {"content_type": header.codec.content_type, "app_id": APP_ID}
+    if header.meta:
+        # As the object that it is: text within text could be twice as long as readers accept.
+        table["meta"] = from_text(header.meta)
     return message(MessageKind.FRAME, table, frame.body)
 
 
@@ -148,6 +154,10 @@ def read_frame(received: Message, limits: Limits = LARGEST) -> EncodedFrame:
         WireFormatError: the first field that is wrong.
     """
     table = read_object(received)
+    meta = ""
+    if "meta" in table:
+        del table["meta"]
+        meta = checked_member(received.header)
     header = FrameHeader.from_amqp(
         table,
         content_type=_text(table, "content_type"),
@@ -155,7 +165,7 @@ def read_frame(received: Message, limits: Limits = LARGEST) -> EncodedFrame:
         body_size=len(received.body),
         limits=limits,
     )
-    return EncodedFrame(header, received.body)
+    return EncodedFrame(header._replace(meta=meta) if meta else header, received.body)
 
 
 def read_control(received: Message) -> control.ControlMessage:

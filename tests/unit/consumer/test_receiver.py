@@ -158,7 +158,7 @@ def test_the_policy_is_used_by_one_thread_at_a_time(bench: Bench) -> None:
 def test_a_mailbox_that_had_to_give_up_references_asks_for_a_keyframe(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(playouts, "_LONGEST_CHAIN", 3)
+    monkeypatch.setattr(playouts, "LONGEST_CHAIN", 3)
     frames = film(9, keys=(0, 7))
     for one in frames[:6]:
         bench.receive(one)

@@ -53,6 +53,7 @@ class FakePublisher:
     watched: bool = True
     failure: FanlightError | None = None
     published: list[EncodedFrame] = field(default_factory=list)
+    branch: None = None
 
     def start(self) -> None: ...
 
