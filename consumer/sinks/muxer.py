@@ -167,6 +167,11 @@ class Muxer:
         self.frames += 1
 
     @property
+    def position_s(self) -> float:
+        """When the newest frame plays, from the start of the file."""
+        return round(ticks(self._timeline.now_ns) / TIME_BASE.denominator, 6)
+
+    @property
     def duration_s(self) -> float:
         """How long the file plays."""
         return self._timeline.now_ns / 1e9 + self._frame_s

@@ -162,7 +162,8 @@ def test_results_are_looked_up_when_a_frame_is_due_and_only_then() -> None:
         asked.append(now)
         return {"faces": result_of(found)}
 
-    delivery = Delivery(500 * MS, ConsumerCounters(), now_ns, results_of=results_of)
+    delivery = Delivery(500 * MS, ConsumerCounters(), now_ns)
+    delivery.add_results(results_of)
     frame = delivery.present(header(3), IMAGE, 7, 0, due_ns, 0)
     assert frame is not None
     assert frame.results == {"faces": result_of(header(3))}

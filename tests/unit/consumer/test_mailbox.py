@@ -194,6 +194,17 @@ def test_it_knows_whether_an_exception_ended_a_wait(latest: Mailbox) -> None:
     assert not latest.waited()
 
 
+def test_an_interruption_ends_one_wait_and_leaves_the_frames(latest: Mailbox) -> None:
+    latest.push(alone(0, NOW))
+    latest.interrupt()
+    assert seq_of(latest.take(0).frame) == 0
+    assert latest.take(scaled(5)) == PlayoutStep(), "at once: nothing is left"
+    assert not latest.closed
+    thread = meanwhile(lambda: latest.push(alone(1, NOW)))
+    assert seq_of(latest.take(scaled(5)).frame) == 1
+    thread.join()
+
+
 def test_a_change_wakes_the_thread_that_waits(wall: Wall, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fanlight.consumer.mailbox._LONGEST_WAIT_S", 3600)
     complete = threading.Event()
