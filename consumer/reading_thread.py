@@ -110,9 +110,11 @@ class ReadingThread:
             hub.close()
 
     def _take(self, merge: Merge[Held]) -> None:
-        frame = self.reception.take(None if self.input.current else 0.0)
+        # A worker of a pool takes another frame only when the program has got the last one.
+        keeps = self._settings.pool is not None and self.input.newest is not None
+        frame = None if keeps else self.reception.take(None if self.input.current else 0.0)
         merge.put(self.input, None if frame is None else self._delivery.hold(frame))
-        if frame is not None:
+        if frame is not None or keeps:
             self._waker.wait(_FETCH_S)
 
     def _take_and_share(self, merge: Merge[Held], hub: ShareSink) -> None:
