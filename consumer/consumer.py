@@ -60,7 +60,8 @@ class Consumer(OfOneProcess):
         delay_s: from capture to presentation under `sync`, in seconds; less than `max_age_s`.
         max_age_s: a frame older than this is never presented.
         via: `auto` (from a hub of this host if there is one, else from the broker), `broker` or `host`.
-        format: pixel format: `bgr`, `grey` (or `gray`) or `i420`; see `common.model.pixels`.
+        format: pixel format: `bgr`: (height, width, 3), blue first; `grey` (or `gray`): (height, width); or
+            `i420`: (height * 3 / 2, width), luma and two chroma planes, BT.601, of even sizes.
         size: (width, height) in pixels to scale to; None for the stream's size.
         streams: names of several streams to read, in place of `stream`, each by a thread of its own: `read`
             returns the newest frame of the one that waits the longest. See also `pairs`.
@@ -348,7 +349,10 @@ class Consumer(OfOneProcess):
         return max((each for each in away if each is not None), default=None)
 
     def stats(self, stream: str | None = None) -> ConsumerStats:
-        """A snapshot of the statistics of one stream, whose name may be left out if it is the only one.
+        """A snapshot of the statistics.
+
+        Args:
+            stream: name of one of the streams; may be left out if there is only one.
 
         Raises:
             ConfigError: there is no such stream, or there are several and none is named.
@@ -377,6 +381,7 @@ def _check_undecoded(settings: ConsumerSettings, zero_copy: bool) -> None:
         ("playout", settings.playout, settings.playout is PlayoutMode.LATEST),
         ("format", settings.format, settings.format is PixelFormat.BGR),
         ("size", settings.size, settings.size is None),
+        ("wait", settings.wait_s, not settings.wait_s),
         ("wait", settings.wait_s, not (settings.results and settings.wait_s)),
     ):
         if not usable:

@@ -8,6 +8,7 @@ class ProducerPresence:
 
     def __init__(self) -> None:
         self._sign_ns: int | None = None
+        self._observed_ns: int | None = None
         self._received = 0
         self._gone = True  # nobody is there before the first sign
 
@@ -21,16 +22,21 @@ class ProducerPresence:
         if not self._gone:
             self._sign_ns, self._gone = now_ns, True
 
-    def observe(self, received: int, now_ns: int, patience_s: float) -> float | None:
+    def observe(
+        self, received: int, presented_ns: int | None, now_ns: int, patience_s: float
+    ) -> float | None:
         """Seconds since the last sign, or since the first call; None while it is there.
 
         Args:
-            received: number of frames so far.
-            patience_s: how long a producer may give no sign.
+            received: number of frames so far: new ones have come since the last call, at the latest.
+            presented_ns: when the last one was presented.
+            patience_s: how long a producer may give no sign; longer than the interval of calls.
         """
         if received != self._received:
             self._received = received
-            self.sign(now_ns)
+            known = [at_ns for at_ns in (self._observed_ns, presented_ns) if at_ns is not None]
+            self.sign(max(known, default=now_ns))
+        self._observed_ns = now_ns
         if self._sign_ns is None:
             self._sign_ns = now_ns
         elapsed_s = max(0, now_ns - self._sign_ns) / 1e9

@@ -352,7 +352,10 @@ class ConsumerCounters:
                 no_frame=self.no_frame,
                 results=_NO_RESULTS if self.result_counts is None else self.result_counts(),
                 producer_away_s=self._presence.observe(
-                    self._counts["received"], now_ns, self._stall.seconds
+                    self._counts["received"],
+                    None if self._last is None else self._last.now_ns,
+                    now_ns,
+                    self._stall.seconds,
                 ),
             )
 

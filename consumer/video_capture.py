@@ -76,9 +76,7 @@ class VideoCapture:
 
     Thread-safe, but for `grab` and `retrieve`, which belong to one thread.
 
-    Args:
-        stream: name of the stream; it and everything else as for `Consumer`, but `until_end` is True by
-            default.
+    The arguments are those of `Consumer`, but `until_end` is True by default.
 
     Raises:
         ConfigError: a setting cannot be used.
@@ -129,7 +127,11 @@ class VideoCapture:
         return _image(self._grabbed, image)
 
     def read(self, image: Pixels | None = None) -> tuple[bool, Pixels]:
-        """`grab` and `retrieve`."""
+        """`grab` and `retrieve`: (True, image), or (False, None) if none came in time, or none will come.
+
+        Args:
+            image: is filled and returned if it has the right shape and type.
+        """
         self._grabbed = frame = self._next()
         return _image(frame, image)
 
@@ -139,6 +141,9 @@ class VideoCapture:
         FRAME_WIDTH, FRAME_HEIGHT, FPS, FOURCC (the codec's), FORMAT and CONVERT_RGB are those of the frame
         that was grabbed last, or else of the first one; POS_MSEC is its capture time, and POS_FRAMES the
         number of frames until then, both since the first one. BUFFERSIZE is 1.
+
+        Args:
+            propId: the number.
         """
         if propId in self._timeouts_ms:
             return self._timeouts_ms[Property(propId)]
@@ -173,6 +178,10 @@ class VideoCapture:
 
         FRAME_WIDTH and FRAME_HEIGHT, once both are set, scale the pictures, like `size` of a `Consumer`:
         the camera belongs to the producer. The two timeouts, in milliseconds, may be any from 0.
+
+        Args:
+            propId: the number of the property.
+            value: in pixels or milliseconds.
         """
         if not math.isfinite(value):
             return False
@@ -192,7 +201,11 @@ class VideoCapture:
         return "FANLIGHT"
 
     def setExceptionMode(self, enable: bool) -> None:  # noqa: N802
-        """Raise a `FanlightError` where otherwise False would be returned, and the reason logged."""
+        """Whether to raise a `FanlightError` where otherwise False is returned, and the reason logged.
+
+        Args:
+            enable: True to raise; False is the default.
+        """
         self._raises = enable
 
     def getExceptionMode(self) -> bool:  # noqa: N802
