@@ -123,7 +123,9 @@ class ReadingThread:
             hub.close()
 
     def _take(self, merge: Merge[Held]) -> None:
-        if not self._decode and self.input.newest is not None:  # the next one may refer to it
+        # Without decoding the next frame may refer to this one; in a pool it is for another worker.
+        keeps = not self._decode or self._settings.pool is not None
+        if keeps and self.input.newest is not None:
             merge.put(self.input, None)
             self._waker.wait(_FETCH_S)
             return

@@ -225,7 +225,7 @@ class Receiver(SubscriberEvents):
         lost = self.admission.end(bye, now_ns)
         if lost is None:
             return
-        if lost:
+        if lost and not self._shares:
             self._counters.count("lost", lost)
         self._counters.ended(now_ns)
         self._on_ended()

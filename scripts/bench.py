@@ -29,6 +29,7 @@ from scripts.measure import (  # noqa: E402
     machine,
     metadata,
     plots,
+    pools,
     report,
     single,
     viewers,
@@ -98,6 +99,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     told.add_argument("--seconds", type=float, default=20.0, help="of a window (default: 20)")
     told.add_argument("--repeats", type=int, default=3, help="of every case (default: 3)")
+    shared = ways.add_parser("pool", help="frames that a pool of slow workers processes, and their age")
+    shared.add_argument("--repeats", type=int, default=1, help="of every case (default: 1)")
+    shared.add_argument("--seconds", type=float, default=10.0, help="of a window (default: 10)")
     periodic = ways.add_parser("drops", help="why CPU against time seems to drop periodically")
     periodic.add_argument("--seconds", type=float, default=10.0, help="of a window (default: 10)")
     many = ways.add_parser("viewers", help="twenty consumers, ours and the peers in turn")
@@ -212,6 +216,18 @@ def _meta(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> in
     return 1 if score.missed() else 0
 
 
+def _pool(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> int:
+    score = Score()
+    rows: list[Any] = []
+    footage = clip.repeated(results / "clip.mp4", 2 * pools.lasts_s(arguments.seconds))
+    for _ in range(arguments.repeats):
+        rows += pools.run(results, footage, node.url, arguments.seconds, score, partial(print, flush=True))
+    to_csv(results / "runs.csv", rows)
+    (results / "summary.md").write_text(score.table() + "\n")
+    print(score.table())
+    return 1 if score.missed() else 0
+
+
 def _fanout(arguments: argparse.Namespace, _node: PrivateNode, results: Path) -> int:
     fanout.run(
         results,
@@ -252,6 +268,7 @@ def _web_browser(arguments: argparse.Namespace, node: PrivateNode, results: Path
 _MORE = {
     "web": _web,
     "meta": _meta,
+    "pool": _pool,
     "designs": _designs,
     "drops": _drops,
     "fanout": _fanout,
