@@ -24,7 +24,10 @@ __all__ = [
     "StreamEnded",
     "TokenRefused",
     "WrongProcess",
+    "draw_results",
+    "from_supervision",
     "streams",
+    "to_supervision",
 ]
 __version__ = "0.1.0"
 
@@ -49,8 +52,10 @@ if TYPE_CHECKING:
     from fanlight.common.model.result import Result
     from fanlight.consumer.consumer import Consumer
     from fanlight.consumer.directory import streams
+    from fanlight.consumer.drawing import draw_results
     from fanlight.consumer.frame import Frame
     from fanlight.consumer.results import Results, ResultsStats
+    from fanlight.consumer.supervision import from_supervision, to_supervision
     from fanlight.producer.producer import Producer
 else:
 
@@ -66,6 +71,10 @@ else:
             from fanlight.consumer import directory as part
         elif name in ("Results", "ResultsStats"):
             from fanlight.consumer import results as part
+        elif name in ("from_supervision", "to_supervision"):
+            from fanlight.consumer import supervision as part
+        elif name == "draw_results":
+            from fanlight.consumer import drawing as part
         elif name == "Result":
             from fanlight.common.model import result as part
         elif name == "Announcement":
