@@ -45,6 +45,8 @@ class Frame(NamedTuple):
         results: what detectors found in exactly this frame, by their names, in pixels of `image`; one that
             did not answer in time is missing. Always empty without the consumer's `results`.
         encoded_body: the bytes of `encoded`; None with pixels.
+        captured_ns: capture time by this host's monotonic clock (`time.monotonic_ns()`), which compares
+            frames of producers whose clocks differ.
     """
 
     image: Pixels
@@ -56,6 +58,7 @@ class Frame(NamedTuple):
     memory: PictureMemory | None = None
     results: Mapping[str, Result] = NO_RESULTS
     encoded_body: bytes | None = None
+    captured_ns: int = 0
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Frame):
@@ -74,18 +77,22 @@ class Frame(NamedTuple):
 
     @property
     def stream(self) -> str:
+        """Name of the stream."""
         return self.header.stream
 
     @property
     def seq(self) -> int:
+        """Number of the frame: 0, 1, 2, ... within an epoch, without gaps at the producer."""
         return self.header.seq
 
     @property
     def epoch(self) -> int:
+        """Random number of the producer that sent it; another one after a restart."""
         return self.header.epoch
 
     @property
     def capture_ns(self) -> int:
+        """Unix time of capture in nanoseconds, by the producer's clock."""
         return self.header.capture_ns
 
     @property

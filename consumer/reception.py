@@ -48,11 +48,13 @@ class Reception:
         on_encoded: called with every decodable frame, in order, on the receiving thread.
         on_found: called with every result of the wanted detectors, on the thread that receives them.
         pixels: what `Frame.image` is.
+        delivery: creates the frames, with counters of its own; by default a new `Delivery`.
         decode: False to hand frames out as they came.
 
     Attributes:
         counters: the outcome of every frame.
         failure: why it ended by itself; None while it runs and after `stop`.
+        over: whether it ended since the stream did, with `until_end`.
     """
 
     def __init__(
@@ -62,19 +64,18 @@ class Reception:
         on_encoded: Callable[[EncodedFrame], None] | None = None,
         on_found: Callable[[Result], None] | None = None,
         pixels: FramePixels = FramePixels.AS_DECODED,
+        delivery: Delivery | None = None,
         decode: bool = True,
     ) -> None:
         max_age_ns = int(settings.max_age_s * 1e9)
-        self.counters = ConsumerCounters()
+        self._delivery = delivery or Delivery(max_age_ns, ConsumerCounters(), pixels=pixels)
+        self.counters = self._delivery.counters
         self.failure: FanlightError | None = None
+        self.over = False
         self._settings = settings
         self._results = self._results_reception(on_found)
-        self._delivery = Delivery(
-            max_age_ns,
-            self.counters,
-            pixels=pixels,
-            results_of=None if self._results is None else self._results.of,
-        )
+        if self._results is not None:
+            self._delivery.add_results(self._results.of)
         clock = ProducerClock(max_age_ns, self._request_time)
         playout = _playout(settings, self._results) if decode else EncodedPlayout(max_age_ns)
         self._mailbox = Mailbox(playout, self._dropped, clock.now_ns)
@@ -86,17 +87,43 @@ class Reception:
             counters=self.counters,
             on_failed=self._failed,
             on_encoded=on_encoded,
+            on_ended=self._mailbox.interrupt,
+            waits=lambda: self._member is None or self._member.asking,
         )
         source = StreamSource if decode else EncodedSource
         self._route = Route(
             self._hub_search() if decode else None,
-            source(settings.picture_format, self._mailbox, self._receiver, self.counters, self._delivery),
+            source(
+                settings.picture_format,
+                self._mailbox,
+                self._receiver,
+                self.counters,
+                self._delivery,
+                ask=None if settings.pool is None else self._ask,
+            ),
             self._receiver.admission,
             self._attach,
             self._follow,
             only_hubs=settings.way is Via.HOST,
         )
-        self._subscriber = transport.subscriber(
+        self._member: transport.PoolSubscriber | None = None
+        self._subscriber = self._new_subscriber(settings)
+
+    def _new_subscriber(self, settings: ConsumerSettings) -> transport.Subscriber:
+        if settings.pool is not None:
+            self._member = transport.pool_subscriber(
+                settings.url,
+                settings.credentials,
+                stream=settings.stream,
+                pool=settings.pool,
+                name=settings.name,
+                max_age_s=settings.max_age_s,
+                events=self._receiver,
+                trust=settings.trust,
+                limits=settings.limits,
+            )
+            return self._member
+        return transport.subscriber(
             settings.url,
             settings.credentials,
             stream=settings.stream,
@@ -137,6 +164,8 @@ class Reception:
         """Unsubscribe, and wait for the end of the thread. Idempotent and thread-safe."""
         deadline_s = time.monotonic() + timeout_s
         self._mailbox.close()
+        if self._member is not None and not len(self._mailbox):
+            self._member.leave()  # else the frame that nobody has taken goes to another member
         if self._results is not None:
             self._results.close()  # a broker that does not answer keeps both at once
         self._subscriber.stop(timeout_s)
@@ -165,9 +194,15 @@ class Reception:
                 raise
             if frame is not None and not self._mailbox.closed:
                 return frame
+            if frame is None and self._route.ended:
+                self._stream_ended()
             left_s = deadline_s - time.monotonic()
             if self._mailbox.closed or left_s <= 0:
                 return None
+
+    def ended_in_order(self) -> bool:
+        """Whether the stream has ended in good order, and its last frame was taken."""
+        return self._route.ended
 
     def request_key(self) -> None:
         """Ask the producer for a keyframe. Thread-safe."""
@@ -215,6 +250,10 @@ class Reception:
     def _follow(self, follow: bool) -> None:
         self._subscriber.follow_stream(follow)
 
+    def _ask(self) -> None:
+        if self._member is not None:
+            self._member.ask()
+
     def _send(self, message: ControlMessage) -> None:
         self._subscriber.send(message)
 
@@ -223,6 +262,12 @@ class Reception:
 
     def _result_came(self) -> None:
         self._mailbox.changed()
+
+    def _stream_ended(self) -> None:
+        self.counters.ended(monotonic_ns())
+        if self._settings.until_end:
+            self.over = True
+            self._mailbox.close()
 
     def _failed(self, error: FanlightError) -> None:
         self.failure = error

@@ -15,9 +15,8 @@ Other `data` and `metadata` are not kept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 
@@ -27,28 +26,11 @@ from fanlight.common.model.result import Result
 _INSTALL: Final = "supervision is not installed: pip install supervision"
 
 
-class Detections(Protocol):
-    """The fields of `supervision.Detections` that are read: n detections."""
-
-    @property
-    def xyxy(self) -> Any: ...  # (n, 4)
-    @property
-    def mask(self) -> Any: ...  # (n, height, width), or None
-    @property
-    def confidence(self) -> Any: ...  # (n,), or None
-    @property
-    def class_id(self) -> Any: ...  # (n,), or None
-    @property
-    def tracker_id(self) -> Any: ...  # (n,), or None
-    @property
-    def data(self) -> Mapping[str, Any]: ...
-
-
-def from_supervision(detections: Detections) -> dict[str, Any]:
+def from_supervision(detections: Any) -> dict[str, Any]:
     """What `Results.send` takes: boxes, labels, scores, polygons and data.
 
     Args:
-        detections: in pixels of the `image` of the frame that is sent.
+        detections: a `supervision.Detections`, in pixels of the `image` of the frame that is sent.
 
     Raises:
         FanlightError: there are masks, and supervision is not installed.
@@ -78,6 +60,9 @@ def from_supervision(detections: Detections) -> dict[str, Any]:
 
 def to_supervision(result: Result) -> Any:
     """A `supervision.Detections` in pixels of `result.width` x `result.height`.
+
+    Args:
+        result: as in `Frame.results`.
 
     Raises:
         FanlightError: supervision is not installed.

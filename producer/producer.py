@@ -37,6 +37,7 @@ class Producer(OfOneProcess):
     Thread-safe. In a forked child `close` does nothing, and anything else raises `WrongProcess`.
 
     Args:
+        stream: name of the stream: 1 to 64 letters, digits, `-` or `_`.
         codec: `h264`, `jpeg`, `png` or `raw`.
         fps: nominal rate of `send`, for rate control and the frame headers.
         size: (width, height) in pixels to scale to.

@@ -37,7 +37,14 @@ RESERVED_NAMES: Final = frozenset({"control", "streams"})
 
 
 class Codec(StrEnum):
-    """The codecs of wire version 1, by their names on the command line."""
+    """How frames are encoded, by the names on the command line. A member equals its name: `"h264"`.
+
+    Attributes:
+        H264: most frames refer to earlier ones; 4:2:0, 8 bits.
+        JPEG: each frame on its own.
+        PNG: likewise, without loss.
+        RAW: BGR as it is.
+    """
 
     H264 = "h264"
     JPEG = "jpeg"
@@ -46,6 +53,7 @@ class Codec(StrEnum):
 
     @property
     def content_type(self) -> str:
+        """The content type of a message with such a frame."""
         return _CONTENT_TYPES[self]
 
     @property
@@ -78,8 +86,9 @@ LARGEST: Final = Limits()
 """What the wire contract allows."""
 
 
+# A tuple, since creating one takes a third of a dataclass's time.
 class FrameHeader(NamedTuple):
-    """The metadata of a body. A tuple, since creating one takes a third of a dataclass's time.
+    """What is known of a frame beside its picture. Immutable.
 
     Attributes:
         stream: name of the stream, as in the exchange `fanlight.<stream>`.

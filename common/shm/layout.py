@@ -8,6 +8,7 @@ native byte order. A file with the segment's name says which memory it is (`FILE
     0      magic, version, pixel format, width, height, slots, stride, epoch, grace time (`_HEADER`)
     56     number of the newest picture, 64 bits; its low half is the futex that readers wait for
     64     liveness: monotonic time of the hub's last heartbeat; 0 once it has ended
+    72     1 once the stream has ended in good order: the newest picture is its last
     128    64 bytes per slot: number, or 0 while the slot is written; then the fields of `Slot`
     ...    the slots, in whole pages: the pixels, then up to 2048 bytes of JSON text, the frame's meta
 """
@@ -36,6 +37,7 @@ FILE: Final = Struct("@8si")
 # Indices of 64-bit words. Both sides load and store whole words, which are never torn.
 NEWEST: Final = 7
 LIVENESS: Final = 8
+ENDED: Final = 9
 SLOTS_AT: Final = 16
 SLOT_WORDS: Final = 8
 # seq, capture_ns, captured_ns, written_ns, fps, codec, key, meta_bytes: written after the number, read

@@ -14,6 +14,7 @@ from fanlight.common.model.reasons import reason
 from fanlight.common.shm import memory
 from fanlight.common.shm.futex import Futex
 from fanlight.common.shm.layout import (
+    ENDED,
     FILE,
     LIVENESS,
     MAGIC,
@@ -116,6 +117,11 @@ class Attachment:
     def liveness_ns(self) -> int:
         """Monotonic time of the hub's last heartbeat; 0 once it has ended."""
         return self._words[LIVENESS]
+
+    @property
+    def ended(self) -> bool:
+        """Whether the stream has ended in good order: the newest picture is its last."""
+        return self._words[ENDED] == 1
 
     def __del__(self) -> None:
         if self._file >= 0:

@@ -17,6 +17,7 @@ from fanlight.common.model.reasons import reason
 from fanlight.common.shm import memory
 from fanlight.common.shm.futex import Futex
 from fanlight.common.shm.layout import (
+    ENDED,
     FIELDS,
     FILE,
     LIVENESS,
@@ -92,6 +93,10 @@ class Segment:
     def keep_alive(self, now_ns: int) -> None:
         """Write a heartbeat (monotonic time)."""
         self._words[LIVENESS] = now_ns
+
+    def set_ended(self, ended: bool) -> None:
+        """Whether the stream has ended in good order, so that the newest picture is its last."""
+        self._words[ENDED] = ended
 
     def close(self) -> None:
         """Delete the file. Viewers can use the pictures that they have attached. Safe to call twice."""

@@ -45,7 +45,9 @@ def open_sink(spec: SinkSpec, context: SinkContext) -> Sink:
         case SinkSpec("share", None):
             from fanlight.consumer.sinks.share import ShareSink
 
-            return ShareSink(context.settings, context.stats)
+            access = context.stream_access
+            ended = {} if access is None else {"ended": access.ended_in_order}
+            return ShareSink(context.settings, context.stats, **ended)
         case SinkSpec("snapshot", str(path)):
             from fanlight.consumer.sinks.snapshot import SnapshotSink
 

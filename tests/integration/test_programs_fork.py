@@ -31,6 +31,7 @@ from tests.support.broker import tcp_url
 from tests.support.hubs import comes_by, files_of
 from tests.support.marked_stream import Marking, Watcher
 from tests.support.timing import scaled, wait_until
+from tests.support.usage import usage
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 
@@ -76,6 +77,8 @@ CALLS: dict[type, dict[str, Callable[[Any], object]]] = {
 }
 
 
+@usage("Consumer", "fork", "`WrongProcess`; `close` does nothing")
+@usage("Producer", "fork", "`WrongProcess`; `close` does nothing")
 @pytest.mark.parametrize("kind", [Consumer, Producer])
 @pytest.mark.parametrize("started", [True, False])
 def test_a_child_that_uses_what_its_parent_made_is_told_what_to_do(

@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple
 
 from fanlight.common.model import control
 from fanlight.common.model.announcement import Announcement
+from fanlight.common.model.bye import Bye
 from fanlight.common.model.errors import WireFormatError
 from fanlight.common.model.frame import (
     APP_ID,
@@ -61,6 +62,8 @@ class MessageKind(IntEnum):
     """Of a client, to that: `nonce`, its own, and `proof`. The welcome then has a `proof` too."""
     ANNOUNCEMENT = 9
     """To a client whose hello has `directory`: the body is an announcement's JSON."""
+    BYE = 10
+    """To a client whose hello has `bye`, after the last frame: the producer ends in good order."""
 
 
 _HEX: Final = re.compile(r"[0-9a-f]{32,128}")
@@ -84,6 +87,7 @@ class Hello:
         follow: whether it wants frames at once.
         token: whether it knows a token, and can answer a challenge.
         directory: it wants to be told what is published here, whatever `stream` says.
+        bye: it wants to be told when the stream ends; clients of earlier versions do not know of that.
     """
 
     stream: str
@@ -91,6 +95,7 @@ class Hello:
     follow: bool
     token: bool = False
     directory: bool = False
+    bye: bool = False
 
 
 def message(kind: MessageKind, header: dict[str, object], body: bytes = b"") -> bytes:
@@ -120,7 +125,7 @@ def control_message(what: control.ControlMessage) -> bytes:
 def hello_message(hello: Hello) -> bytes:
     """A hello as it travels."""
     table: dict[str, object] = {"stream": hello.stream, "name": hello.name, "follow": hello.follow}
-    for field in ("token", "directory"):
+    for field in ("token", "directory", "bye"):
         if getattr(hello, field):
             table[field] = True
     return message(MessageKind.HELLO, table)
@@ -129,6 +134,11 @@ def hello_message(hello: Hello) -> bytes:
 def announcement_message(announcement: Announcement) -> bytes:
     """An announcement as it travels."""
     return message(MessageKind.ANNOUNCEMENT, {}, announcement.to_json())
+
+
+def bye_message(bye: Bye) -> bytes:
+    """The end of a stream as it travels."""
+    return message(MessageKind.BYE, bye.to_amqp() | {"app_id": APP_ID})
 
 
 def refusal_message(reason: str, field: str = "") -> bytes:
@@ -176,7 +186,14 @@ def read_hello(received: Message) -> Hello:
         _yes_or_no(table, "follow", True),
         _yes_or_no(table, "token", False),
         _yes_or_no(table, "directory", False),
+        _yes_or_no(table, "bye", False),
     )
+
+
+def read_bye(received: Message) -> Bye:
+    """Likewise the end of a stream. Raises WireFormatError."""
+    table = read_object(received)
+    return Bye.from_amqp(table, app_id=_text(table, "app_id"))
 
 
 def read_follow(received: Message) -> bool:

@@ -191,3 +191,14 @@ def test_it_knows_whether_an_exception_ended_a_wait(latest: Mailbox) -> None:
     assert [latest.waited(), latest.waited()] == [True, False]
     latest.take(0.001)
     assert not latest.waited()
+
+
+def test_an_interruption_ends_one_wait_and_leaves_the_frames(latest: Mailbox) -> None:
+    latest.push(alone(0, NOW))
+    latest.interrupt()
+    assert seq_of(latest.take(0).frame) == 0
+    assert latest.take(scaled(5)) == PlayoutStep(), "at once: nothing is left"
+    assert not latest.closed
+    thread = meanwhile(lambda: latest.push(alone(1, NOW)))
+    assert seq_of(latest.take(scaled(5)).frame) == 1
+    thread.join()

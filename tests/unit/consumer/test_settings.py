@@ -24,11 +24,12 @@ def test_every_setting_can_be_given_by_variable() -> None:
         "FANLIGHT_SHARE_FORMAT": "i420", "FANLIGHT_SHARE_SIZE": "320x240",
         "FANLIGHT_URL": "amqp://ann:pw@host/video", "FANLIGHT_TRUST": "camera, studio",
         "FANLIGHT_MAX_PIXELS": "1920x1080", "FANLIGHT_MAX_BODY": "4MB",
-        "FANLIGHT_LIST": "1", "FANLIGHT_JSON": "yes",
+        "FANLIGHT_LIST": "1", "FANLIGHT_JSON": "yes", "FANLIGHT_UNTIL_END": "1",
         "FANLIGHT_WEB_TOKEN_FILE": "token", "FANLIGHT_WEB_CERT": "cert.pem", "FANLIGHT_WEB_KEY": "key.pem",
         "FANLIGHT_WEB_HOST": "wall.lan,wall", "FANLIGHT_WEB_TOKEN": "0123456789abcdef",
     }  # fmt: skip
-    assert {each.variable for each in options_of(ConsumerSettings)} == set(environment)
+    assert {each.variable for each in options_of(ConsumerSettings)} == {*environment, "FANLIGHT_POOL"}
+    assert ConsumerSettings.load({}, {"FANLIGHT_POOL": "workers"}).pool == "workers"
     settings = ConsumerSettings.load({}, environment)
     assert (settings.name, settings.stream, settings.playout) == ("wall", "left", PlayoutMode.SYNC)
     assert (settings.delay_s, settings.max_age_s, settings.work_s) == (0.1, 0.25, 0.005)
@@ -38,7 +39,7 @@ def test_every_setting_can_be_given_by_variable() -> None:
     assert (settings.max_pixels, settings.max_body_bytes) == (1920 * 1080, 4_000_000)
     assert str(settings.address) == "amqp://ann@host:5672/video"
     assert settings.trust == ("camera", "studio")
-    assert (settings.list_streams, settings.json) == (True, True)
+    assert (settings.list_streams, settings.json, settings.until_end) == (True, True, True)
     assert (settings.web_token_file, settings.web_cert, settings.web_key) == (
         "token",
         "cert.pem",
@@ -129,6 +130,28 @@ def test_settings_that_exclude_each_other_are_refused(wrong: dict[str, Any], tex
     with pytest.raises(ConfigError) as refused:
         ConsumerSettings(**wrong)
     assert str(refused.value) == text
+
+
+@pytest.mark.parametrize(
+    ("with_it", "why"),
+    [
+        ({"url": "tcp+threads://127.0.0.1:1"}, "only a broker has pools: see --url"),
+        ({"sinks": (NULL, SHARE, RECORD)}, "record, share needs every frame, a worker gets some"),
+        ({"playout": PlayoutMode.SYNC}, "a worker takes frames at once: allowed is --playout latest"),
+        ({"via": Via.HOST}, "a hub has no pools: allowed is --via auto or broker"),
+        ({"results": ("faces",), "wait_s": 0.1}, "a worker takes frames at once: leave out --wait"),
+    ],
+)
+def test_what_a_worker_of_a_pool_cannot_do_is_refused(with_it: dict[str, Any], why: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        ConsumerSettings(pool="workers", **with_it)
+    assert str(refused.value) == f"--pool 'workers' cannot be used: {why}"
+
+
+def test_a_worker_of_a_pool_takes_no_frames_of_a_hub() -> None:
+    assert ConsumerSettings(pool="workers").way is Via.BROKER
+    with pytest.raises(ConfigError, match="--pool 'a b' cannot be used"):
+        ConsumerSettings(pool="a b")
 
 
 def test_settings_for_a_hub_do_not_stop_its_consumers_nor_theirs_the_hub() -> None:
