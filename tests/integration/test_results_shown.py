@@ -17,6 +17,7 @@ from tests.support.broker import tcp_url
 from tests.support.commands import ROOT, run_script, running
 from tests.support.display import Display, display
 from tests.support.moving_square import NAME, SIZE, around, is_framed, square_in, squares
+from tests.support.roles import as_user
 from tests.support.timing import scaled, wait_until
 from tests.support.wall import wall
 from tests.support.wall_page import wall_page
@@ -120,6 +121,25 @@ def test_the_web_sink_passes_them_on_too(broker_url: str, stream: str) -> None:
     with squares(broker_url, stream), running("consumer", *consumer) as command:
         command.wait_line("the page is at ")
         assert asyncio.run(first(f"http://127.0.0.1:{port}"))["results"][0]["name"] == NAME
+
+
+def test_a_wall_needs_no_more_than_the_role_of_a_viewer(broker_url: str, stream: str) -> None:
+    url = as_user(broker_url, "producer")
+    detector_url, viewer_url = as_user(broker_url, "detector"), as_user(broker_url, "viewer")
+
+    async def first(address: str) -> dict[str, Any]:
+        async with asyncio.timeout(scaled(60)), wall_page(address) as page:
+            # Wanted before there is a detector, or even a stream.
+            await page.say("subscribe", stream=stream)
+            await page.say("results", stream=stream, wanted=True)
+            await page.say("clock", sent_ms=1)
+            await page.text("clock")
+            with squares(url, stream, detector_url=detector_url):
+                return await page.text("results")
+
+    with wall(viewer_url, "--streams", stream) as (_, port):
+        message = asyncio.run(first(f"http://127.0.0.1:{port}"))
+    assert message["results"][0]["name"] == NAME, message
 
 
 def test_without_a_broker_a_page_is_told_that_there_are_no_results(stream: str) -> None:
