@@ -116,7 +116,10 @@ class Consumer(OfOneProcess):
             await in_thread(self._consumer.close, "close consumer")
 
     def stats(self, stream: str | None = None) -> ConsumerStats:
-        """A snapshot of the statistics of one stream, whose name may be left out if it is the only one.
+        """A snapshot of the statistics.
+
+        Args:
+            stream: name of one of the streams; may be left out if there is only one.
 
         Raises:
             ConfigError: there is no such stream, or there are several and none is named.

@@ -346,7 +346,10 @@ class Consumer(OfOneProcess):
         return max((each for each in away if each is not None), default=None)
 
     def stats(self, stream: str | None = None) -> ConsumerStats:
-        """A snapshot of the statistics of one stream, whose name may be left out if it is the only one.
+        """A snapshot of the statistics.
+
+        Args:
+            stream: name of one of the streams; may be left out if there is only one.
 
         Raises:
             ConfigError: there is no such stream, or there are several and none is named.
@@ -375,6 +378,7 @@ def _check_undecoded(settings: ConsumerSettings, zero_copy: bool) -> None:
         ("playout", settings.playout, settings.playout is PlayoutMode.LATEST),
         ("format", settings.format, settings.format is PixelFormat.BGR),
         ("size", settings.size, settings.size is None),
+        ("wait", settings.wait_s, not settings.wait_s),
         ("wait", settings.wait_s, not (settings.results and settings.wait_s)),
     ):
         if not usable:

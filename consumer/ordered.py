@@ -67,6 +67,9 @@ class Ordered(OfOneProcess):
     def read(self, timeout_s: float | None = None) -> Result | None:
         """Wait for the next result and return it; None on a timeout.
 
+        Args:
+            timeout_s: longest wait in seconds, from 0; None for no limit.
+
         Raises:
             StreamEnded: it was closed.
             BrokerRefused: the broker refused it permanently.
@@ -242,6 +245,7 @@ def ordered(
     counted, see `Ordered.stats`.
 
     Args:
+        stream: name of the stream.
         name: of the detector, as in `Results(name=...)`; the same for all members of the pool.
         deadline: the longest time from the capture of a frame until its result is handed out: a text such
             as "400ms", or seconds.

@@ -46,6 +46,9 @@ class ReadingThread:
         )
         self.failure: FanlightError | None = None
         self._hub: ShareSink | None = None
+        # Frames that are not decoded refer to one another: the (epoch, seq) of the last one presented.
+        self._decode = decode
+        self._last: tuple[int, int] | None = None
         self._stopping = False
         self._thread: threading.Thread | None = None
 
@@ -84,8 +87,18 @@ class ReadingThread:
         self._delivery.finish_presented()
 
     def present(self, held: Held) -> Frame | None:
-        """Count the frame as presented and return it; None if it is too old by now."""
-        return self._delivery.present_held(held)
+        """Count the frame as presented and return it; None if it is too old by now.
+
+        One that is not decoded is dropped, too, if the program did not get the one that it refers to.
+        """
+        header = held.frame.header
+        if not (self._decode or header.key or self._last == (header.epoch, header.seq - 1)):
+            self._delivery.drop(held, Outcome.AWAITING_KEY)
+            return None
+        frame = self._delivery.present_held(held)
+        if frame is not None:
+            self._last = header.epoch, header.seq
+        return frame
 
     def _run(self, merge: Merge[Held]) -> None:
         try:
@@ -110,6 +123,10 @@ class ReadingThread:
             hub.close()
 
     def _take(self, merge: Merge[Held]) -> None:
+        if not self._decode and self.input.newest is not None:  # the next one may refer to it
+            merge.put(self.input, None)
+            self._waker.wait(_FETCH_S)
+            return
         frame = self.reception.take(None if self.input.current else 0.0)
         merge.put(self.input, None if frame is None else self._delivery.hold(frame))
         if frame is not None:

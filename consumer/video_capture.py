@@ -75,9 +75,7 @@ class VideoCapture(OfOneProcess):
     Thread-safe, but for `grab` and `retrieve`, which belong to one thread. In a forked child `release` does
     nothing, and what needs a frame raises `WrongProcess`. Signal handlers may `release`.
 
-    Args:
-        stream: name of the stream; it and everything else as for `Consumer`, but `until_end` is True by
-            default.
+    The arguments are those of `Consumer`, but `until_end` is True by default.
 
     Raises:
         ConfigError: a setting cannot be used.
@@ -128,7 +126,11 @@ class VideoCapture(OfOneProcess):
         return _image(self._grabbed, image)
 
     def read(self, image: Pixels | None = None) -> tuple[bool, Pixels]:
-        """`grab` and `retrieve`."""
+        """`grab` and `retrieve`: (True, image), or (False, None) if none came in time, or none will come.
+
+        Args:
+            image: is filled and returned if it has the right shape and type.
+        """
         self._grabbed = frame = self._next()
         return _image(frame, image)
 
@@ -138,6 +140,9 @@ class VideoCapture(OfOneProcess):
         FRAME_WIDTH, FRAME_HEIGHT, FPS, FOURCC (the codec's) and CONVERT_RGB are those of the frame that was
         grabbed last, or else of the first one; POS_MSEC is its capture time, and POS_FRAMES the number of
         frames until then, both since the first one. BUFFERSIZE is 1.
+
+        Args:
+            propId: the number.
         """
         if propId in self._timeouts_ms:
             return self._timeouts_ms[Property(propId)]
@@ -169,6 +174,10 @@ class VideoCapture(OfOneProcess):
 
         FRAME_WIDTH and FRAME_HEIGHT, once both are set, scale the pictures, like `size` of a `Consumer`:
         the camera belongs to the producer. The two timeouts, in milliseconds, may be any from 0.
+
+        Args:
+            propId: the number of the property.
+            value: in pixels or milliseconds.
         """
         if not math.isfinite(value):
             return False
@@ -188,7 +197,11 @@ class VideoCapture(OfOneProcess):
         return "FANLIGHT"
 
     def setExceptionMode(self, enable: bool) -> None:  # noqa: N802
-        """Raise a `FanlightError` where otherwise False would be returned, and the reason logged."""
+        """Whether to raise a `FanlightError` where otherwise False is returned, and the reason logged.
+
+        Args:
+            enable: True to raise; False is the default.
+        """
         self._raises = enable
 
     def getExceptionMode(self) -> bool:  # noqa: N802

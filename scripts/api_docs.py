@@ -20,8 +20,10 @@ import griffe2md
 PAGE: Final = Path(__file__).parents[1] / "docs" / "api.md"
 GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "Send": ("Producer", "ProducerStats"),
-    "Receive": ("Consumer", "Frame", "FrameHeader", "Codec", "ConsumerStats"),
-    "Results": ("Results", "Result", "ResultsStats"),
+    "Receive": ("Consumer", "VideoCapture", "Frame", "FrameHeader", "Codec", "ConsumerStats"),
+    "Several streams": ("pairs", "Pairs"),
+    "Results": ("Results", "Result", "ordered", "Ordered", "ResultCounts", "ResultsStats", "OrderedStats"),
+    "asyncio": ("aio.Consumer", "aio.Producer", "aio.pairs", "aio.Pairs"),
     "Which streams are live": ("streams", "Announcement"),
     "Errors": (
         *("FanlightError", "ConfigError", "StreamEnded", "WrongProcess", "FrameExpired"),
@@ -35,6 +37,7 @@ OMITTED: Final = {
     "ConsumerStats": ("overstayed", "repeated"),
     "FrameHeader": ("check_sizes", "from_amqp", "to_amqp"),
     "Producer": ("stop",),
+    "Result": ("TYPE", "to_table"),
 }
 """Former names, and what only transports use."""
 _HEAD: Final = """\
@@ -46,8 +49,11 @@ What may be used from which threads, after `fork`, in asyncio and in signal hand
 seconds (`_s`) are durations. Every error is a `FanlightError`.
 
 """
-# Programs get these and do not make them.
-_GIVEN: Final = ("Announcement", "ConsumerStats", "FrameHeader", "ProducerStats")
+GIVEN: Final = (
+    *("Announcement", "ConsumerStats", "FrameHeader", "Ordered", "OrderedStats", "Pairs", "ProducerStats"),
+    *("ResultCounts", "ResultsStats", "aio.Pairs"),
+)
+"""Programs get these and do not make them."""
 _LINE_LENGTH: Final = 100
 _CONFIG: Final = griffe2md.ConfigDict(
     {
@@ -101,7 +107,8 @@ def type_names(shown: griffe.Object) -> Iterator[griffe.ExprName]:
     if isinstance(shown, griffe.Class):
         for member in shown.members.values():
             private = member.name.startswith("_") or member.name in OMITTED.get(shown.name, ())
-            if isinstance(member, griffe.Object) and (not private or member.name == "__init__"):
+            made = member.name == "__init__" and shown.name not in GIVEN
+            if isinstance(member, griffe.Object) and (made or not private):
                 yield from type_names(member)
     expressions: list[str | griffe.Expr | None] = []
     if isinstance(shown, griffe.Attribute):
@@ -119,7 +126,7 @@ def _section(shown: griffe.Object, name: str, read: griffe.Module) -> str:
     aliases = _mark_aliases(shown, read)
     hidden = "|".join(("_.*", *OMITTED.get(name, ())))
     text = griffe2md.render_object_docs(shown, {**_CONFIG, "filters": [f"!^({hidden})$"]})
-    if name in _GIVEN:
+    if name in GIVEN:
         text = re.sub(r"```python\n.*?\n```\n", "", text, count=1, flags=re.DOTALL)
     changes: dict[str, str | Callable[[re.Match[str]], str]] = {
         r"\[([^][]+)\]\(#[^)]*\)": r"\1",  # links to headings that only a site of all modules has
@@ -154,7 +161,7 @@ def _show_defaults(shown: griffe.Object, real: object) -> None:
     if isinstance(shown, griffe.Function) and callable(real):
         for name, parameter in inspect.signature(real).parameters.items():
             value = parameter.default
-            if value is not inspect.Parameter.empty:
+            if value is not inspect.Parameter.empty and name in shown.parameters:
                 text = repr(value.value if isinstance(value, Enum) else value)
                 shown.parameters[name].default = "..." if text.startswith("<") else text
     elif isinstance(shown, griffe.Class):

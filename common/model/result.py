@@ -35,11 +35,16 @@ class Result:
     Coordinates are pixels of a picture of `width` x `height`, from its top left corner.
 
     Attributes:
-        stream, epoch, seq, capture_ns: of the frame.
+        stream: the name of the stream.
         name: of the detector.
-        width, height: of the stream's picture; after `scaled`, of that one.
+        epoch: as in the header of the frame.
+        seq: likewise.
+        capture_ns: likewise: Unix time of capture, in nanoseconds.
+        width: of the picture that the coordinates are for, in pixels.
+        height: likewise.
         boxes: (x1, y1, x2, y2) each: left, top, right, bottom.
-        labels, scores: one for each box, or none at all.
+        labels: one for each box, or none at all.
+        scores: likewise.
         points: (x, y) each.
         polygons: the (x, y) of its corners each.
         texts: (x, y, text) each.
@@ -66,7 +71,12 @@ class Result:
     size_bytes: int = field(default=0, compare=False, repr=False)
 
     def scaled(self, width: int, height: int) -> Result:
-        """The same for a picture of another size, in pixels."""
+        """The same for a picture of another size.
+
+        Args:
+            width: of that picture, in pixels.
+            height: likewise.
+        """
         if (width, height) == (self.width, self.height):
             return self
         sx, sy = width / self.width, height / self.height
@@ -102,6 +112,9 @@ class Result:
     @classmethod
     def from_json(cls, body: bytes) -> Self:
         """Validate and parse an untrusted message.
+
+        Args:
+            body: of the message: JSON, 64 KiB at most.
 
         Raises:
             WireFormatError: the first field that is missing or out of range, or an unknown version.

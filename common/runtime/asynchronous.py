@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any, Concatenate, ParamSpec
 
 P = ParamSpec("P")
@@ -24,7 +24,14 @@ def with_parameters_of(
     return decorate
 
 
-async def in_thread(work: Callable[[], None], name: str) -> None:
+class OtherTasks:
+    """`await OtherTasks()` lets the other tasks of the event loop run once."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+async def in_thread(work: Callable[[], object], name: str) -> None:
     """Run blocking work on a thread of its own. When cancelled it ends with the work, not before."""
     loop = asyncio.get_running_loop()
     done = asyncio.Event()

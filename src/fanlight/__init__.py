@@ -22,9 +22,11 @@ __all__ = [
     "ListenError",
     "Ordered",
     "OrderedStats",
+    "Pairs",
     "Producer",
     "ProducerStats",
     "Result",
+    "ResultCounts",
     "Results",
     "ResultsStats",
     "SharingError",
@@ -69,9 +71,9 @@ if TYPE_CHECKING:
     from fanlight.consumer.directory import streams
     from fanlight.consumer.frame import Frame
     from fanlight.consumer.ordered import Ordered, OrderedStats, ordered
-    from fanlight.consumer.pairs import pairs
+    from fanlight.consumer.pairs import Pairs, pairs
     from fanlight.consumer.results import Results, ResultsStats
-    from fanlight.consumer.stats import ConsumerStats
+    from fanlight.consumer.stats import ConsumerStats, ResultCounts
     from fanlight.consumer.video_capture import VideoCapture
     from fanlight.producer.producer import Producer
     from fanlight.producer.stats import ProducerStats
@@ -86,9 +88,11 @@ else:
         "FrameHeader": "common.model.frame",
         "Ordered": "consumer.ordered",
         "OrderedStats": "consumer.ordered",
+        "Pairs": "consumer.pairs",
         "Producer": "producer.producer",
         "ProducerStats": "producer.stats",
         "Result": "common.model.result",
+        "ResultCounts": "consumer.stats",
         "Results": "consumer.results",
         "ResultsStats": "consumer.results",
         "VideoCapture": "consumer.video_capture",
