@@ -91,7 +91,7 @@ class Consumer(OfOneProcess):
                 if frame is not None:
                     return frame
                 if streams.ended:
-                    raise streams.failure or StreamEnded("this consumer was closed: no more frames come")
+                    raise self._consumer.why_ended()
                 left_s = None if deadline_s is None else deadline_s - time.monotonic()
                 if left_s is not None and left_s <= 0:
                     if streams.settled:
@@ -116,7 +116,10 @@ class Consumer(OfOneProcess):
             await in_thread(self._consumer.close, "close consumer")
 
     def stats(self, stream: str | None = None) -> ConsumerStats:
-        """A snapshot of the statistics of one stream, whose name may be left out if it is the only one.
+        """A snapshot of the statistics.
+
+        Args:
+            stream: name of one of the streams; may be left out if there is only one.
 
         Raises:
             ConfigError: there is no such stream, or there are several and none is named.
@@ -180,6 +183,10 @@ class _Threaded(consumer.Consumer):
 
     _threaded = True
     _several: SeveralStreams
+
+    def why_ended(self) -> FanlightError:
+        """The error that says why no more frames come."""
+        return self._why_ended()
 
     def begin(self, timeout_s: float | None) -> tuple[SeveralStreams, float | None]:
         """What to read from, and the checked timeout."""

@@ -77,6 +77,7 @@ class Frame(NamedTuple):
 
     @property
     def stream(self) -> str:
+        """Name of the stream."""
         return self.header.stream
 
     @property

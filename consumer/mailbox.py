@@ -37,7 +37,7 @@ class Mailbox:
         self._waker.acquire()
         # True while there is no frame, so that only `push` can change anything.
         self._idle = True
-        self._waiting = False
+        self._waiting = self._interrupted = False
         self.closed = False
 
     def __len__(self) -> int:
@@ -75,6 +75,9 @@ class Mailbox:
                     self._on_dropped(old)
                 if step.frame or step.prepare or step.decode_ahead or step.decode:
                     return step
+            if self._interrupted and step is IDLE:
+                self._interrupted = False
+                return step
             wait_s = deadline_s - time.monotonic()
             if wait_s <= 0:
                 return step
@@ -99,6 +102,11 @@ class Mailbox:
             dropped = self._playout.clear()
         for old in dropped:
             self._on_dropped(old)
+
+    def interrupt(self) -> None:
+        """Let `take` return, once, as soon as no frame is left."""
+        self._interrupted = True
+        self._wake()
 
     def close(self) -> None:
         """Stop presenting, and wake the thread in `take`."""

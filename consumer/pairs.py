@@ -116,5 +116,13 @@ def pairs(consumer: consumer.Consumer, tolerance: str | float = "10ms") -> Pairs
 
 
 def async_pairs(consumer: async_consumer.Consumer, tolerance: str | float = "10ms") -> AsyncPairs:
-    """`fanlight.pairs` for asyncio: the same arguments; use it with `async for`, in one task."""
+    """`fanlight.pairs` for asyncio; use it with `async for`, in one task.
+
+    Args:
+        consumer: of two or more streams.
+        tolerance: longest time between the first and the last frame of a pair, as for `fanlight.pairs`.
+
+    Raises:
+        ConfigError: the consumer has a single stream, or `tolerance` is no such time.
+    """
     return AsyncPairs(consumer, tolerance)

@@ -36,16 +36,19 @@ class ReadingThread:
         failure: why it ended by itself; None while it runs and after `stop`.
     """
 
-    def __init__(self, settings: ConsumerSettings, pixels: FramePixels) -> None:
+    def __init__(self, settings: ConsumerSettings, pixels: FramePixels, decode: bool = True) -> None:
         self._settings = settings
         self._delivery = HeldDelivery(int(settings.max_age_s * 1e9), ConsumerCounters(), pixels=pixels)
-        self.reception = Reception(settings, delivery=self._delivery)
+        self.reception = Reception(settings, delivery=self._delivery, decode=decode)
         self._waker = Waker()
         self.input: Input[Held] = Input(
             self._waker.wake, partial(self._delivery.drop, outcome=Outcome.SUPERSEDED)
         )
         self.failure: FanlightError | None = None
         self._hub: ShareSink | None = None
+        # Frames that are not decoded refer to one another: the (epoch, seq) of the last one presented.
+        self._decode = decode
+        self._last: tuple[int, int] | None = None
         self._stopping = False
         self._thread: threading.Thread | None = None
 
@@ -56,7 +59,7 @@ class ReadingThread:
             SinkError: with `share`, this host has no shared memory.
         """
         if self._settings.shares:
-            self._hub = ShareSink(self._settings, self.reception.stats)
+            self._hub = ShareSink(self._settings, self.reception.stats, ended=self.reception.ended_in_order)
         self.reception.start()
         # A daemon, so that a program that ends with an exception does not wait for it.
         thread = threading.Thread(
@@ -84,8 +87,18 @@ class ReadingThread:
         self._delivery.finish_presented()
 
     def present(self, held: Held) -> Frame | None:
-        """Count the frame as presented and return it; None if it is too old by now."""
-        return self._delivery.present_held(held)
+        """Count the frame as presented and return it; None if it is too old by now.
+
+        One that is not decoded is dropped, too, if the program did not get the one that it refers to.
+        """
+        header = held.frame.header
+        if not (self._decode or header.key or self._last == (header.epoch, header.seq - 1)):
+            self._delivery.drop(held, Outcome.AWAITING_KEY)
+            return None
+        frame = self._delivery.present_held(held)
+        if frame is not None:
+            self._last = header.epoch, header.seq
+        return frame
 
     def _run(self, merge: Merge[Held]) -> None:
         try:
@@ -110,6 +123,10 @@ class ReadingThread:
             hub.close()
 
     def _take(self, merge: Merge[Held]) -> None:
+        if not self._decode and self.input.newest is not None:  # the next one may refer to it
+            merge.put(self.input, None)
+            self._waker.wait(_FETCH_S)
+            return
         frame = self.reception.take(None if self.input.current else 0.0)
         merge.put(self.input, None if frame is None else self._delivery.hold(frame))
         if frame is not None:

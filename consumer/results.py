@@ -17,7 +17,8 @@ from fanlight.common.forked import OfOneProcess
 from fanlight.common.model import units
 from fanlight.common.model.errors import ConfigError, FanlightError, StreamEnded, WireFormatError
 from fanlight.common.model.frame import FrameHeader
-from fanlight.common.model.result import Result
+from fanlight.common.model.meta import JSON, plain
+from fanlight.common.model.result import MAX_DATA_DEPTH, Result
 from fanlight.common.model.units import checked
 from fanlight.common.runtime.settings import StreamSettings
 from fanlight.consumer.frame import Frame
@@ -26,8 +27,6 @@ _STOP_S: Final = 1.5
 # Pixels and scores are rounded to this many digits: half of the bytes, and finer than any detector.
 _PIXEL_DIGITS: Final = 2
 _SCORE_DIGITS: Final = 4
-
-Numbers = npt.ArrayLike
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +106,13 @@ class Results(OfOneProcess):
         self,
         frame: Frame | FrameHeader,
         *,
-        boxes: Numbers | None = None,
+        boxes: npt.ArrayLike | None = None,
         labels: Iterable[object] | None = None,
-        scores: Numbers | None = None,
-        points: Numbers | None = None,
-        polygons: Iterable[Numbers] | None = None,
+        scores: npt.ArrayLike | None = None,
+        points: npt.ArrayLike | None = None,
+        polygons: Iterable[npt.ArrayLike] | None = None,
         texts: Iterable[tuple[float, float, str]] | None = None,
-        data: Mapping[str, Any] | None = None,
+        data: Mapping[str, JSON] | None = None,
     ) -> None:
         """Publish what was found in one frame; without any content: it was examined, nothing was found.
 
@@ -159,7 +158,7 @@ class Results(OfOneProcess):
             points=_rows("points", points, 2),
             polygons=tuple(_rows("polygons", each, 2) for each in polygons or ()),
             texts=_texts(texts),
-            data=dict(data or {}),
+            data=plain(data or {}, "data", MAX_DATA_DEPTH, ConfigError),
         )
         try:
             body = result.scaled(header.width, header.height).to_json()
@@ -200,20 +199,23 @@ class Results(OfOneProcess):
 
 def _size_px(frame: Frame) -> tuple[int, int]:
     """(width, height) of the picture that a program has seen."""
-    header, shape = frame.header, frame.image.shape
+    header = frame.header
+    if frame.encoded_body is not None:
+        return header.width, header.height
+    shape = frame.image.shape
     if len(shape) == 2 and 2 * shape[0] == 3 * (header.height - header.height % 2):
         return header.width, header.height  # I420
     return shape[1], shape[0]
 
 
-def _numbers(name: str, value: Numbers) -> npt.NDArray[np.float64]:
+def _numbers(name: str, value: npt.ArrayLike) -> npt.NDArray[np.float64]:
     try:
         return np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
         raise ConfigError(name, value, "allowed are numbers") from None
 
 
-def _rows(name: str, value: Numbers | None, columns: int) -> tuple[Any, ...]:
+def _rows(name: str, value: npt.ArrayLike | None, columns: int) -> tuple[Any, ...]:
     if value is None:
         return ()
     array = _numbers(name, value)
@@ -224,7 +226,7 @@ def _rows(name: str, value: Numbers | None, columns: int) -> tuple[Any, ...]:
     return tuple(map(tuple, array.round(_PIXEL_DIGITS).tolist()))
 
 
-def _scores(value: Numbers | None) -> tuple[float, ...]:
+def _scores(value: npt.ArrayLike | None) -> tuple[float, ...]:
     return () if value is None else tuple(_numbers("scores", value).round(_SCORE_DIGITS).ravel().tolist())
 
 

@@ -12,7 +12,7 @@ from fanlight.common.limited_log import LimitedLog
 from fanlight.common.model.errors import FanlightError
 from fanlight.common.model.frame import FrameHeader
 from fanlight.common.model.result import Result
-from fanlight.consumer.result_store import ResultStore
+from fanlight.consumer.result_store import ALL, ResultStore
 from fanlight.consumer.settings import ConsumerSettings
 from fanlight.consumer.stats import ResultCounts
 
@@ -31,6 +31,8 @@ class ResultsReception:
     Args:
         on_result: called in that thread when a result came in time.
         on_failed: called in that thread if results cannot be received for good.
+        on_found: called in that thread with each result of a wanted detector, in time or late; None for
+            nobody.
     """
 
     def __init__(
@@ -38,10 +40,13 @@ class ResultsReception:
         settings: ConsumerSettings,
         on_result: Callable[[], None],
         on_failed: Callable[[FanlightError], None],
+        on_found: Callable[[Result], None] | None = None,
     ) -> None:
         self._store = ResultStore(settings.results, int(settings.max_age_s * 1e9))
         self._sized = settings.picture_format.sized
         self._on_result = on_result
+        self._on_found = on_found
+        self._names = settings.results
         self._late = LimitedLog(_LOG, _LATE_INTERVAL_NS)
         self._subscriber = transport.results(
             settings.url,
@@ -82,6 +87,8 @@ class ResultsReception:
         return self._store.counts(self._subscriber.refused, self._subscriber.excess)
 
     def _received(self, result: Result) -> None:
+        if self._on_found is not None and (ALL in self._names or result.name in self._names):
+            self._on_found(result)
         now_ns = monotonic_ns()
         fate = self._store.add(result, now_ns)
         if fate is None:

@@ -34,9 +34,15 @@ class SeveralStreams:
     """
 
     def __init__(
-        self, settings: ConsumerSettings, streams: Sequence[str], pixels: FramePixels = FramePixels.OWN
+        self,
+        settings: ConsumerSettings,
+        streams: Sequence[str],
+        pixels: FramePixels = FramePixels.OWN,
+        decode: bool = True,
     ) -> None:
-        self._threads = {name: ReadingThread(replace(settings, stream=name), pixels) for name in streams}
+        self._threads = {
+            name: ReadingThread(replace(settings, stream=name), pixels, decode) for name in streams
+        }
         self._by_input = {id(each.input): each for each in self._threads.values()}
         self._merge: Merge[Held] = Merge([each.input for each in self._threads.values()])
         self._stopped = False
@@ -45,6 +51,11 @@ class SeveralStreams:
     def ended(self) -> bool:
         """True once no more frames will be presented."""
         return self._stopped or self._merge.ended
+
+    @property
+    def over(self) -> bool:
+        """Whether all of them have ended in good order."""
+        return all(each.reception.over for each in self._threads.values())
 
     @property
     def ended_streams(self) -> tuple[str, ...]:

@@ -24,7 +24,8 @@ DESCRIPTIONS: Final = {
     "are standard output ([players.md](players.md)); when the program ends, so does the consumer",
     "web:HOST:PORT": "the stream in browsers and players: `http://HOST:PORT/` is the page of "
     "`python -m consumer.wall` ([web.md](web.md)); beyond this machine it needs a token",
-    "trace:FILE": "CSV, one line for every frame received: `seq,capture_ns,received_ns,presented_ns,event`",
+    "trace:FILE": "CSV, one line for every frame received: "
+    "`seq,capture_ns,received_ns,presented_ns,event,meta`",
 }
 """What each sink does, by its form on the command line; docs/reference.md is made from it."""
 

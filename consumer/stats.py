@@ -14,6 +14,7 @@ from fanlight.common.model.frame import FrameHeader
 from fanlight.common.model.histogram import CODEC_BOUNDS_S, Distribution, Histogram
 from fanlight.common.model.stall import StallLimit
 from fanlight.common.model.stats import Jitter, Window, percentile
+from fanlight.consumer.presence import ProducerPresence
 
 _AGE_BOUNDS_S: Final = (
     0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0,
@@ -51,6 +52,7 @@ class TraceRow(NamedTuple):
     received_ns: int
     presented_ns: int | None
     outcome: Outcome
+    meta: str = ""
 
 
 class Presented(NamedTuple):
@@ -127,6 +129,7 @@ class ConsumerStats:
         highest_seq: of the latest frame; -1 before the first one.
         no_frame: why none was presented in the last seconds, in words; empty while frames flow.
         results: what became of the results of the wanted detectors.
+        producer_away_s: seconds since the last sign of a producer; None while it is there.
     """
 
     connected: bool
@@ -153,6 +156,7 @@ class ConsumerStats:
     highest_seq: int
     no_frame: str = ""
     results: ResultCounts = _NO_RESULTS
+    producer_away_s: float | None = None
 
     @property
     def skipped(self) -> int:
@@ -229,6 +233,7 @@ class ConsumerCounters:
         self._newest: FrameHeader | None = None
         self._last: Presented | None = None
         self._last_late: tuple[int, int] | None = None
+        self._presence = ProducerPresence()
 
     @property
     def lost(self) -> int:
@@ -265,6 +270,17 @@ class ConsumerCounters:
     def blocked(self, blocked: bool) -> None:
         with self._lock:
             self._blocked = blocked
+
+    def answered(self, now_ns: int) -> None:
+        """The producer has answered: it is there, with or without frames."""
+        with self._lock:
+            self._presence.sign(now_ns)
+
+    def ended(self, now_ns: int) -> None:
+        """The producer has ended in good order."""
+        self.count_presented()
+        with self._lock:
+            self._presence.ended(self._counts["received"], now_ns)
 
     def received(self, header: FrameHeader, size_bytes: int, received_ns: int) -> None:
         """A frame arrived that is not a duplicate."""
@@ -335,6 +351,12 @@ class ConsumerCounters:
                 highest_seq=-1 if self._newest is None else self._newest.seq,
                 no_frame=self.no_frame,
                 results=_NO_RESULTS if self.result_counts is None else self.result_counts(),
+                producer_away_s=self._presence.observe(
+                    self._counts["received"],
+                    None if self._last is None else self._last.now_ns,
+                    now_ns,
+                    self._stall.seconds,
+                ),
             )
 
     def metrics(self, now_ns: int) -> ConsumerMetrics:
@@ -355,7 +377,9 @@ class ConsumerCounters:
         self, header: FrameHeader, received_ns: int, presented_ns: int | None, outcome: Outcome
     ) -> None:
         if self.on_trace is not None:
-            self.on_trace(TraceRow(header.seq, header.capture_ns, received_ns, presented_ns, outcome))
+            self.on_trace(
+                TraceRow(header.seq, header.capture_ns, received_ns, presented_ns, outcome, header.meta)
+            )
 
 
 class _Series:

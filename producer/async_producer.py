@@ -65,6 +65,15 @@ class Producer(OfOneProcess):
         """Publish one picture, as `fanlight.Producer.send`. Lets other tasks run first; waits for nothing.
 
         When cancelled it has not sent. The picture is copied on the event loop: 1 ms for 1920x1080.
+
+        Args:
+            image, capture_ns, meta: as for `fanlight.Producer.send`.
+
+        Raises:
+            EncodeError: `image` is no picture, or too large.
+            ConfigError: `capture_ns` or `meta` cannot be used.
+            StreamEnded: the producer was closed.
+            FanlightError: the producer failed permanently.
         """
         self.check_process()
         await OtherTasks()

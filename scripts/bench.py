@@ -27,6 +27,7 @@ from scripts.measure import (  # noqa: E402
     fanout,
     joins,
     machine,
+    metadata,
     plots,
     report,
     single,
@@ -92,6 +93,11 @@ def _parser() -> argparse.ArgumentParser:
     page.add_argument("--tiles", nargs="+", type=int, default=web_browser.TILES, metavar="N")
     page.add_argument("--sizes", nargs="+", default=web_browser.SIZES, metavar="SIZE")
     page.add_argument("--frames", type=int, metavar="N", help="memory while so many are shown, instead")
+    told = ways.add_parser(
+        "meta", help="what it costs that frames carry metadata: with and without at once"
+    )
+    told.add_argument("--seconds", type=float, default=20.0, help="of a window (default: 20)")
+    told.add_argument("--repeats", type=int, default=3, help="of every case (default: 3)")
     periodic = ways.add_parser("drops", help="why CPU against time seems to drop periodically")
     periodic.add_argument("--seconds", type=float, default=10.0, help="of a window (default: 10)")
     many = ways.add_parser("viewers", help="twenty consumers, ours and the peers in turn")
@@ -195,6 +201,17 @@ def _drops(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> i
     return 0
 
 
+def _meta(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> int:
+    score = Score()
+    rows: list[Any] = []
+    for _ in range(arguments.repeats):
+        rows += metadata.run(results, node.url, arguments.seconds, score, partial(print, flush=True))
+    to_csv(results / "runs.csv", rows)
+    (results / "summary.md").write_text(score.table() + "\n")
+    print(score.table())
+    return 1 if score.missed() else 0
+
+
 def _fanout(arguments: argparse.Namespace, _node: PrivateNode, results: Path) -> int:
     fanout.run(
         results,
@@ -232,7 +249,14 @@ def _web_browser(arguments: argparse.Namespace, node: PrivateNode, results: Path
     return 1 if score.missed() else 0
 
 
-_MORE = {"web": _web, "designs": _designs, "drops": _drops, "fanout": _fanout, "web-browser": _web_browser}
+_MORE = {
+    "web": _web,
+    "meta": _meta,
+    "designs": _designs,
+    "drops": _drops,
+    "fanout": _fanout,
+    "web-browser": _web_browser,
+}
 
 
 def _ensure(program: str, *packages: str) -> bool:

@@ -16,7 +16,7 @@ JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON
 """What JSON can hold. A sequence is a list or a tuple, and arrives as a list."""
 
 MAX_META_BYTES: Final = 2048
-"""Of the text, in UTF-8."""
+"""Of the text, without spaces, in UTF-8."""
 MAX_META_DEPTH: Final = 8
 """Objects and arrays in one another, the whole among them."""
 _MAX_INT: Final = 2**63 - 1
@@ -45,15 +45,12 @@ def checked_text(text: object) -> str:
         raise WireFormatError("meta", text, "JSON text")
     if len(text) > MAX_META_BYTES:  # before it is parsed
         raise WireFormatError("meta", text, _SIZE)
-    try:
-        value = _DECODER.decode(text)
-    except (ValueError, RecursionError):
-        raise WireFormatError("meta", text, "a JSON object, each key once") from None
-    return checked_object(value)
+    return _written(_parsed(text), WireFormatError)
 
 
-def checked_object(value: object) -> str:
-    """Likewise of an untrusted JSON value that was parsed already."""
+def checked_member(text: bytes) -> str:
+    """Likewise the member `meta` of an untrusted JSON object. Raises WireFormatError."""
+    value = _parsed(text).get("meta")
     if not isinstance(value, dict):
         raise WireFormatError("meta", value, "a JSON object")
     return _written(value, WireFormatError)
@@ -64,17 +61,17 @@ def from_text(text: str) -> dict[str, Any]:
     return json.loads(text) if text else {}
 
 
-def _written(meta: Mapping[str, Any], error: _Error) -> str:
-    if not meta:
-        return ""
-    text = _ENCODER.encode(_plain(meta, "meta", MAX_META_DEPTH, error))
-    if len(text.encode()) > MAX_META_BYTES:
-        raise _refused(text, "meta", _SIZE, error)
-    return text
+def plain(value: Any, where: str, depth: int, error: _Error) -> Any:
+    """A value that JSON can hold, in Python's own types.
 
+    Args:
+        where: its path, for the error.
+        depth: levels of lists and dicts that it may have.
+        error: the class of the error.
 
-def _plain(value: Any, where: str, depth: int, error: _Error) -> Any:
-    """The value in Python's own types. Args: `where`: its path; `depth`: levels that are left."""
+    Raises:
+        ConfigError, WireFormatError: another type, out of range, or too deep.
+    """
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -92,14 +89,33 @@ def _plain(value: Any, where: str, depth: int, error: _Error) -> Any:
     if not depth:
         raise _refused(value, where, f"up to {MAX_META_DEPTH} levels", error)
     if not isinstance(value, Mapping):
-        return [_plain(each, f"{where}[{at}]", depth - 1, error) for at, each in enumerate(value)]
-    plain = {}
+        return [plain(each, f"{where}[{at}]", depth - 1, error) for at, each in enumerate(value)]
+    table = {}
     for key, each in value.items():
         if not isinstance(key, str):
             raise _refused(key, f"a key of {where}", "text", error)
         name = _unicode(key, f"a key of {where}", error)
-        plain[name] = _plain(each, f"{where}[{key!r}]", depth - 1, error)
-    return plain
+        table[name] = plain(each, f"{where}[{key!r}]", depth - 1, error)
+    return table
+
+
+def _parsed(text: str | bytes) -> dict[str, Any]:
+    try:
+        value = _DECODER.decode(text if isinstance(text, str) else text.decode())
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise WireFormatError("meta", text, "a JSON object, each key once")
+    return value
+
+
+def _written(meta: Mapping[str, Any], error: _Error) -> str:
+    if not meta:
+        return ""
+    text = _ENCODER.encode(plain(meta, "meta", MAX_META_DEPTH, error))
+    if len(text.encode()) > MAX_META_BYTES:
+        raise _refused(text, "meta", _SIZE, error)
+    return text
 
 
 def _unicode(text: str, where: str, error: _Error) -> str:

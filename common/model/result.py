@@ -6,12 +6,11 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Final, Self, TypeVar
 
-from fanlight.common.model import control
+from fanlight.common.model import control, meta
 from fanlight.common.model.errors import WireFormatError
 from fanlight.common.model.frame import MAX_SIDE, STREAM_NAME, STREAM_NAME_RULE
 
@@ -20,7 +19,7 @@ MAX_ITEMS: Final = 1000
 """Boxes, points, polygons or texts of one result; points of all its polygons: ten times as many."""
 MAX_COORDINATE: Final = 1_000_000.0
 """In either direction: what is found may reach beyond the picture, but has to fit a drawing library."""
-MAX_DATA_DEPTH: Final = 8
+MAX_DATA_DEPTH: Final = meta.MAX_META_DEPTH
 _MAX_INT63: Final = 2**63 - 1
 
 T = TypeVar("T")
@@ -36,11 +35,16 @@ class Result:
     Coordinates are pixels of a picture of `width` x `height`, from its top left corner.
 
     Attributes:
-        stream, epoch, seq, capture_ns: of the frame.
+        stream: the name of the stream.
         name: of the detector.
-        width, height: of the stream's picture; after `scaled`, of that one.
+        epoch: as in the header of the frame.
+        seq: likewise.
+        capture_ns: likewise: Unix time of capture, in nanoseconds.
+        width: of the picture that the coordinates are for, in pixels.
+        height: likewise.
         boxes: (x1, y1, x2, y2) each: left, top, right, bottom.
-        labels, scores: one for each box, or none at all.
+        labels: one for each box, or none at all.
+        scores: likewise.
         points: (x, y) each.
         polygons: the (x, y) of its corners each.
         texts: (x, y, text) each.
@@ -67,7 +71,12 @@ class Result:
     size_bytes: int = field(default=0, compare=False, repr=False)
 
     def scaled(self, width: int, height: int) -> Result:
-        """The same for a picture of another size, in pixels."""
+        """The same for a picture of another size.
+
+        Args:
+            width: of that picture, in pixels.
+            height: likewise.
+        """
         if (width, height) == (self.width, self.height):
             return self
         sx, sy = width / self.width, height / self.height
@@ -93,16 +102,19 @@ class Result:
             WireFormatError: a field is out of range, or all of it too large.
         """
         try:
-            text = json.dumps(self.to_table(), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-            body = text.encode()
+            text = json.dumps(self.to_table(), ensure_ascii=False, separators=(",", ":"))
         except (TypeError, ValueError, RecursionError):
-            raise WireFormatError("data", self.data, "an object of JSON types, without NaN") from None
-        self.from_json(body)  # the same rules for both sides
+            raise WireFormatError("data", self.data, "an object of JSON types") from None
+        body = text.encode(errors="surrogatepass")
+        self.from_json(body)  # which refuses what is left: the same rules for both sides
         return body
 
     @classmethod
     def from_json(cls, body: bytes) -> Self:
         """Validate and parse an untrusted message.
+
+        Args:
+            body: of the message: JSON, 64 KiB at most.
 
         Raises:
             WireFormatError: the first field that is missing or out of range, or an unknown version.
@@ -217,15 +229,4 @@ _RULES: Final[dict[Callable[[Any], Any], str]] = {
 def _data(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise WireFormatError("data", value, "an object")
-    _check(value, MAX_DATA_DEPTH)
-    return value
-
-
-def _check(value: Any, depth: int) -> None:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise WireFormatError("data", value, "finite numbers")
-    if isinstance(value, (dict, list)):
-        if not depth:
-            raise WireFormatError("data", value, f"up to {MAX_DATA_DEPTH} levels")
-        for each in value.values() if isinstance(value, dict) else value:
-            _check(each, depth - 1)
+    return meta.plain(value, "data", MAX_DATA_DEPTH, WireFormatError) if value else value

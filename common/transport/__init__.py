@@ -13,6 +13,8 @@ from fanlight.common.model.frame import LARGEST, Limits
 from fanlight.common.transport.base import (
     MAX_CLIENTS,
     DirectorySubscriber,
+    IntraPublisher,
+    PoolSubscriber,
     Publisher,
     PublisherEvents,
     ResultsPublisher,
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DirectorySubscriber",
+    "IntraPublisher",
+    "PoolSubscriber",
     "Publisher",
     "PublisherEvents",
     "ResultsPublisher",
@@ -33,6 +37,7 @@ __all__ = [
     "Subscriber",
     "SubscriberEvents",
     "directory",
+    "pool_subscriber",
     "publisher",
     "results",
     "results_publisher",
@@ -51,6 +56,7 @@ def publisher(
     events: PublisherEvents,
     max_clients: int = MAX_CLIENTS,
     payload_frames: int = 1,
+    intra_only: bool = True,
 ) -> Publisher:
     """Make the publisher for `url`, not yet started.
 
@@ -58,6 +64,7 @@ def publisher(
         credentials: added to the URL.
         max_clients: without a broker only: further ones are refused.
         payload_frames: with `tcp+threads` only: how many frames are sent together.
+        intra_only: whether every frame stands alone. If not, there is a branch for pools.
 
     Raises:
         ConfigError: the URL or the credentials cannot be used.
@@ -66,7 +73,9 @@ def publisher(
     if isinstance(address, BrokerAddress):
         from fanlight.common.transport.amqp.publisher import BrokerPublisher
 
-        return BrokerPublisher(address, stream=stream, max_age_s=max_age_s, events=events)
+        return BrokerPublisher(
+            address, stream=stream, max_age_s=max_age_s, events=events, intra_only=intra_only
+        )
     if address.design is Design.THREADS:
         from fanlight.common.transport.tcp.threads import ThreadsPublisher
 
@@ -122,6 +131,40 @@ def subscriber(
         max_age_s=max_age_s,
         events=events,
         follow=follow,
+        trust=trust,
+        limits=limits,
+    )
+
+
+def pool_subscriber(
+    url: str,
+    credentials: Credentials = _NO_CREDENTIALS,
+    *,
+    stream: str,
+    pool: str,
+    name: str,
+    max_age_s: float,
+    events: SubscriberEvents,
+    trust: tuple[str, ...] = (),
+    limits: Limits = LARGEST,
+) -> PoolSubscriber:
+    """Make a member of a pool, not yet started; the arguments are those of `subscriber`.
+
+    Raises:
+        ConfigError: the URL or the credentials cannot be used.
+    """
+    address = credentials.address(url)
+    if not isinstance(address, BrokerAddress):
+        raise ConfigError("--pool", pool, "only a broker has pools: see --url")
+    from fanlight.common.transport.amqp.pool_subscriber import BrokerPoolSubscriber
+
+    return BrokerPoolSubscriber(
+        address,
+        stream=stream,
+        pool=pool,
+        name=name,
+        max_age_s=max_age_s,
+        events=events,
         trust=trust,
         limits=limits,
     )

@@ -22,6 +22,10 @@ class StreamAccess(Protocol):
         """Ask the producer for a keyframe."""
         ...
 
+    def ended_in_order(self) -> bool:
+        """Whether the stream has ended in good order, and its last frame was presented."""
+        ...
+
     def age_ns(self, capture_ns: int) -> int | None:
         """The age of a frame captured then; None while it is not known, as after a step of a clock."""
         ...

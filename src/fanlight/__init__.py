@@ -20,9 +20,13 @@ __all__ = [
     "FrameExpired",
     "FrameHeader",
     "ListenError",
+    "Ordered",
+    "OrderedStats",
+    "Pairs",
     "Producer",
     "ProducerStats",
     "Result",
+    "ResultCounts",
     "Results",
     "ResultsStats",
     "SharingError",
@@ -30,8 +34,10 @@ __all__ = [
     "SourceError",
     "StreamEnded",
     "TokenRefused",
+    "VideoCapture",
     "WireFormatError",
     "WrongProcess",
+    "ordered",
     "pairs",
     "streams",
 ]
@@ -64,9 +70,11 @@ if TYPE_CHECKING:
     from fanlight.consumer.consumer import Consumer
     from fanlight.consumer.directory import streams
     from fanlight.consumer.frame import Frame
-    from fanlight.consumer.pairs import pairs
+    from fanlight.consumer.ordered import Ordered, OrderedStats, ordered
+    from fanlight.consumer.pairs import Pairs, pairs
     from fanlight.consumer.results import Results, ResultsStats
-    from fanlight.consumer.stats import ConsumerStats
+    from fanlight.consumer.stats import ConsumerStats, ResultCounts
+    from fanlight.consumer.video_capture import VideoCapture
     from fanlight.producer.producer import Producer
     from fanlight.producer.stats import ProducerStats
 else:
@@ -78,11 +86,17 @@ else:
         "ConsumerStats": "consumer.stats",
         "Frame": "consumer.frame",
         "FrameHeader": "common.model.frame",
+        "Ordered": "consumer.ordered",
+        "OrderedStats": "consumer.ordered",
+        "Pairs": "consumer.pairs",
         "Producer": "producer.producer",
         "ProducerStats": "producer.stats",
         "Result": "common.model.result",
+        "ResultCounts": "consumer.stats",
         "Results": "consumer.results",
         "ResultsStats": "consumer.results",
+        "VideoCapture": "consumer.video_capture",
+        "ordered": "consumer.ordered",
         "pairs": "consumer.pairs",
         "streams": "consumer.directory",
     }

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-__all__ = ["Consumer", "Producer", "pairs"]
+__all__ = ["Consumer", "Pairs", "Producer", "pairs"]
 
 if TYPE_CHECKING:
     from fanlight.consumer.async_consumer import Consumer
+    from fanlight.consumer.pairs import AsyncPairs as Pairs
     from fanlight.consumer.pairs import async_pairs as pairs
     from fanlight.producer.async_producer import Producer
 else:
     _PLACES = {
         "Consumer": ("consumer.async_consumer", "Consumer"),
+        "Pairs": ("consumer.pairs", "AsyncPairs"),
         "Producer": ("producer.async_producer", "Producer"),
         "pairs": ("consumer.pairs", "async_pairs"),
     }

@@ -126,7 +126,7 @@ export class Engine extends EventTarget {
    * @param {?number} settings.maxAgeMs older pictures are not drawn; null for what the gateway says
    * @param {"latest"|"sync"} settings.playout with `delayMs`, of `sync`
    * @param {?string[]} settings.results names of detectors whose results are drawn, or "*" for all; null for none
-   * @param {number} settings.waitMs of `latest`: how long a picture waits for them
+   * @param {number} settings.waitMs of `latest`: up to which age a picture waits for them
    * @param {?string} settings.via "webcodecs", "mse" or "mjpeg"; the best that works if this one does not, or null
    */
   constructor({ url, maxAgeMs = null, playout = "latest", delayMs = 150, via = null, results = null, waitMs = 0 }) {

@@ -13,7 +13,7 @@ export const DEFAULTS = Object.freeze({
   delayMs: 150,
   maxAgeMs: null, // null: what the gateway says
   results: null, // names of detectors whose results are drawn, "*" for all; null: none
-  waitMs: 80, // how long a picture waits for them
+  waitMs: 80, // up to which age a picture waits for them
 });
 
 /** `{view, problems}` of `location.search`; a value that is not allowed is left out and named. */

@@ -5,7 +5,7 @@ const DECODE_AHEAD_MS = 80;
 const MOST_DECODED = 12;
 // Timers fire up to so much early or late; the next one would come too late.
 const TIMER_MS = 1;
-// Of max-age, in place of a delay that is no less: how old a picture is, is known to some milliseconds only.
+// Of max-age, in place of a delay or wait that is no less: how old a picture is, is known to some milliseconds only.
 const LONGEST_DELAY = 0.8;
 const ALWAYS = () => true;
 
@@ -13,12 +13,13 @@ export class Playout {
   /**
    * @param {?number} delayMs draw this long after the capture; null draws the newest at once
    * @param {number} maxAgeMs nothing older is drawn
-   * @param {number} waitMs of the newest: how long a picture waits for what detectors find in it
+   * @param {number} waitMs of the newest: at this age a picture waits no longer for what detectors find in it
    */
   constructor({ delayMs = null, maxAgeMs, waitMs = 0 }) {
-    this.delayMs = delayMs === null || delayMs < maxAgeMs ? delayMs : LONGEST_DELAY * maxAgeMs;
+    const least = (ms) => (ms < maxAgeMs ? ms : LONGEST_DELAY * maxAgeMs);
+    this.delayMs = delayMs === null ? null : least(delayMs);
     this.maxAgeMs = maxAgeMs;
-    this.waitMs = waitMs;
+    this.waitMs = least(waitMs);
   }
 
   #waiting = []; // by seq: capture times step back where the gateway's clock is set
@@ -29,14 +30,10 @@ export class Playout {
     return this.delayMs === null ? 0 : Math.max(0, gatewayMs + this.delayMs - DECODE_AHEAD_MS - nowMs);
   }
 
-  /**
-   * @param {?number} nowMs where the gateway's clock is known
-   * @returns {Array} pictures that will not be drawn since there are newer ones, or too many
-   */
-  put(picture, nowMs = null) {
+  /** @returns {Array} pictures that will not be drawn since there are newer ones, or too many */
+  put(picture) {
     if (picture.seq <= this.#drawnSeq) return [picture];
-    picture.dueMs = this.#dueMs(picture, nowMs);
-    if (picture.dueMs === -Infinity) {
+    if (this.delayMs === null && this.waitMs === 0) {
       const skipped = this.#waiting;
       this.#waiting = [picture];
       return skipped;
@@ -55,8 +52,7 @@ export class Playout {
    *     draw, and after which time to ask again
    */
   take(nowMs, uncertaintyMs = 0, complete = ALWAYS) {
-    const ready = this.delayMs === null ? complete : () => false;
-    const due = 1 + this.#waiting.findLastIndex((each) => nowMs >= each.dueMs - TIMER_MS || ready(each));
+    const due = 1 + this.#waiting.findLastIndex((each) => this.#due(each, nowMs, complete));
     const skipped = this.#waiting.splice(0, due);
     let picture = skipped.pop() ?? null;
     const late = [];
@@ -66,7 +62,7 @@ export class Playout {
     }
     if (picture !== null) this.#drawnSeq = picture.seq;
     const next = this.#waiting[0];
-    const waitMs = next === undefined ? null : Math.max(0, next.dueMs - nowMs);
+    const waitMs = next === undefined ? null : Math.max(0, next.gatewayMs + (this.delayMs ?? this.waitMs) - nowMs);
     return { picture, skipped, late, waitMs };
   }
 
@@ -78,10 +74,8 @@ export class Playout {
     return waiting;
   }
 
-  #dueMs({ gatewayMs }, nowMs) {
-    if (this.delayMs !== null) return gatewayMs + this.delayMs;
-    if (this.waitMs === 0 || nowMs === null) return -Infinity;
-    // However long that is, not too old to be drawn.
-    return Math.min(nowMs + this.waitMs, gatewayMs + LONGEST_DELAY * this.maxAgeMs);
+  #due(picture, nowMs, complete) {
+    const afterMs = this.delayMs ?? this.waitMs;
+    return afterMs === 0 || nowMs >= picture.gatewayMs + afterMs - TIMER_MS || (this.delayMs === null && complete(picture));
   }
 }

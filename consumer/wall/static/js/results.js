@@ -14,9 +14,10 @@ export class ResultStore {
   #found = []; // in the order in which they came
   #latest = new Map(); // detector -> its latest answer: {epoch, seq, atMs}
 
-  /** True if somebody wants it. */
+  /** True if it is wanted, and the first one of its detector for this frame. */
   add(result, nowMs) {
     const { name, epoch, seq } = result;
+    if (this.of(result).some((each) => each.name === name)) return false;
     if (!this.#names.includes("*") && !this.#names.includes(name)) return false;
     for (const [each, { atMs }] of this.#latest) if (nowMs - atMs > ABSENT_MS) this.#latest.delete(each);
     if (this.#latest.size >= MOST_RESULTS && !this.#latest.has(name)) return false;
@@ -31,8 +32,7 @@ export class ResultStore {
   /** The results of this frame, one of each detector, by name. */
   of({ epoch, seq }) {
     const found = this.#found.filter((each) => each.seq === seq && each.epoch === epoch);
-    const newest = new Map(found.map((each) => [each.name, each]));
-    return [...newest.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+    return found.sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   /** Whether nothing more is to be expected: all wanted detectors have answered this frame or a later one. */

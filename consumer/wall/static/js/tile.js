@@ -246,7 +246,7 @@ export class WorkerTile {
     this.#freshness.decoded(picture.seq);
     this.#failures = 0;
     picture.epoch = this.#info.epoch;
-    this.#drop(DROP.skipped, this.#playout.put(picture, this.#link.gatewayNow(pageNow())));
+    this.#drop(DROP.skipped, this.#playout.put(picture));
     this.#drawQueue.request(this);
   }
 

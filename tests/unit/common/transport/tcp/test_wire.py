@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fanlight.common.model.bye import Bye
 from fanlight.common.model.errors import WireFormatError
 from fanlight.common.model.frame import MAX_BODY_BYTES, Codec, EncodedFrame
+from fanlight.common.model.meta import checked_text, to_text
 from fanlight.common.transport.tcp import wire
 from fanlight.common.transport.tcp.wire import (
     MAX_HEADER_BYTES,
@@ -20,6 +22,7 @@ from fanlight.common.transport.tcp.wire import (
     MessageReader,
     message,
 )
+from tests.unit.common.json_values import METAS
 from tests.unit.common.transport.tcp.build import (
     ANNOUNCEMENT,
     HEADER,
@@ -71,6 +74,11 @@ GOLDEN: Final = {
         b'{"v":1,"stream":"cam","codec":"jpeg","width":null,"height":null,"fps":30.0,"epoch":7,'
         b'"since_ns":1700000000123456789,"watched":false,"ended":false}',
         wire.announcement_message(ANNOUNCEMENT),
+    ),
+    MessageKind.BYE: (
+        b"FL\x01\x0a\x00\x00\x00\x3d\x00\x00\x00\x00"
+        b'{"v":1,"stream":"cam","epoch":7,"seq":41,"app_id":"fanlight"}',
+        wire.bye_message(Bye("cam", 7, 41)),
     ),
 }
 EVERYTHING: Final = b"".join(golden for golden, _ in GOLDEN.values())
@@ -127,7 +135,7 @@ def test_what_was_read_does_not_change_with_the_buffer_it_came_in() -> None:
 
 KINDS = (
     "1 (hello), 2 (welcome), 3 (refusal), 4 (frame), 5 (control), 6 (follow), 7 (challenge), 8 (answer), "
-    "9 (announcement)"
+    "9 (announcement), 10 (bye)"
 )
 
 
@@ -136,7 +144,7 @@ KINDS = (
     [
         *[(one, f"magic is {one!r}: allowed is {b'FL'!r}") for one in (b"G", b"\0", b"\xff", b"f", b"L")],
         *[(prefix(version=one), f"version is {one}: allowed is 1") for one in (0, 2, 255)],
-        *[(prefix(kind=one), f"kind is {one}: allowed is {KINDS}") for one in (0, 10, 255)],
+        *[(prefix(kind=one), f"kind is {one}: allowed is {KINDS}") for one in (0, 11, 255)],
         *[
             (prefix(header_size=size), f"header size is {size}: allowed is up to 4096 bytes")
             for size in (MAX_HEADER_BYTES + 1, 2**32 - 1)
@@ -188,6 +196,24 @@ def test_frames_of_all_codecs_are_read_as_they_were_written(codec: Codec, fps: f
     assert again.header.fps == fps, "not rounded: this wire has floats"
 
 
+LARGEST_METAS: Final = ['{"a":"' + 510 * '\\"\\\\' + '"}', '{"a":"' + 510 * "😀" + '"}']
+
+
+@pytest.mark.parametrize("meta", ['{"a":[1,-0.0,1e+300,"é",null]}', *LARGEST_METAS])
+def test_a_frame_with_meta_is_read_by_all_that_read_version_1(meta: str) -> None:
+    assert checked_text(meta) == meta
+    frame = EncodedFrame(HEADER._replace(stream="s" * 64, meta=meta), b"x")
+    data = wire.frame_message(frame)
+    (message,) = MessageReader(max_header=4096).feed(memoryview(data))
+    assert wire.read_frame(message) == frame
+
+
+@given(METAS)
+def test_whatever_a_producer_says_of_a_frame_arrives(meta: dict[str, Any]) -> None:
+    frame = EncodedFrame(HEADER._replace(meta=to_text(meta)), b"x")
+    assert wire.read_frame(read_one(wire.frame_message(frame))) == frame
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
@@ -202,6 +228,12 @@ def test_frames_of_all_codecs_are_read_as_they_were_written(codec: Codec, fps: f
         ({"fps": "30"}, "fps"),
         ({"fps": float("nan")}, "fps"),
         ({"key": 1}, "key"),
+        ({"meta": None}, "meta"),
+        ({"meta": '{"a":1}'}, "meta"),
+        ({"meta": [1]}, "meta"),
+        ({"meta": {"a": float("nan")}}, "meta"),
+        ({"meta": {"a": 2**63}}, "meta['a']"),
+        ({"meta": {"a": "é" * 1021}}, "meta"),
         ({}, "body size"),
     ],
 )
@@ -270,7 +302,7 @@ def test_a_refusal_names_the_wrong_field() -> None:
 
 
 def test_a_hello_announces_a_token() -> None:
-    hello = Hello("cam", "desk", follow=True, token=True)
+    hello = Hello("cam", "desk", follow=True, token=True, bye=True)
     assert wire.read_hello(read_one(wire.hello_message(hello))) == hello
     with pytest.raises(WireFormatError, match=r"^token is 1: allowed is true or false$"):
         wire.read_hello(table_of(MessageKind.HELLO, stream="cam", name="desk", token=1))

@@ -14,11 +14,11 @@ test("a frame gets its own results, by name, and no others", () => {
   assert.deepEqual(store.of({ epoch: "8", seq: 6 }), []);
 });
 
-test("of two results of one detector for a frame the later one counts", () => {
+test("of two results of one detector for a frame the first one counts", () => {
   const store = new ResultStore(["faces"]);
-  store.add(result(5), 0);
-  store.add({ ...result(5), boxes: [[1, 2, 3, 4]] }, 1);
-  assert.deepEqual(store.of({ epoch: "7", seq: 5 }), [{ ...result(5), boxes: [[1, 2, 3, 4]] }]);
+  assert.equal(store.add(result(5), 0), true);
+  assert.equal(store.add({ ...result(5), boxes: [[1, 2, 3, 4]] }, 1), false);
+  assert.deepEqual(store.of({ epoch: "7", seq: 5 }), [result(5)]);
 });
 
 test("only the detectors that are named count, and none if none is", () => {
