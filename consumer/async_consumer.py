@@ -56,6 +56,11 @@ class Consumer(OfOneProcess):
         """Why streams ended by themselves, by their names. Of several streams the others go on."""
         return self._consumer.failures
 
+    @property
+    def producer_away(self) -> float | None:
+        """Seconds since the last sign of a producer: see `fanlight.Consumer.producer_away`."""
+        return self._consumer.producer_away
+
     def start(self) -> Self:
         """Subscribe; returns at once. Idempotent; `read` and iteration call it.
 

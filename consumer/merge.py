@@ -45,8 +45,8 @@ class Merge(Generic[T]):
 
     A thread takes nothing while no call waits, so that nothing ages here. When a call begins to wait, each
     thread looks once for something newer than what it has already taken; until the threads of all inputs
-    that are to be served first have done so, the call waits. Each change wakes the first call that is not awake
-    already; one that ends wakes the next, whether it took an item, timed out or was cancelled.
+    that are to be served first have done so, the call waits. Each change wakes the first call that is not
+    awake already; one that ends wakes the next, whether it took an item, timed out or was cancelled.
 
     Thread-safe; a signal handler may call everything.
     """

@@ -10,13 +10,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from fanlight import BrokerRefused, Consumer, Frame, Producer, StreamEnded, pairs
+from fanlight import BrokerRefused, Consumer, Frame, StreamEnded, pairs
+from fanlight.common.model.pixels import Pixels
 from fanlight.common.transport.amqp.permissions import PERMISSIONS
 from fanlight.consumer.stats import Outcome
 from scripts.lib.fault_control import FaultControl
@@ -25,9 +26,8 @@ from tests.integration.test_programs_threads import OwnError, one_signal, raise_
 from tests.support.commands import running
 from tests.support.hubs import files_of, hub
 from tests.support.marked_stream import Marking, Watcher, is_marked, marked
+from tests.support.stereo import triggered
 from tests.support.timing import scaled, wait_until
-
-SIZE = (64, 48)
 
 
 @pytest.fixture
@@ -266,31 +266,13 @@ def test_ctrl_c_passes_through_and_closes_in_order(broker_url: str, names: list[
 FPS = 10
 
 
-@contextmanager
-def at_the_same_times(url: str, names: list[str]) -> Iterator[None]:
-    """Two cameras with a common trigger: each picture follows from its capture time."""
-    ending = threading.Event()
-    with ExitStack() as stack:
-        outs = [
-            stack.enter_context(Producer(stream=name, url=url, codec="raw", max_age_s=10)) for name in names
-        ]
-
-        def feed() -> None:
-            while not ending.wait(1 / FPS):
-                capture_ns = time.time_ns()
-                for out in outs:
-                    out.send(marked(capture_ns, *SIZE), capture_ns=capture_ns)
-
-        thread = threading.Thread(target=feed)
-        thread.start()
-        stack.callback(thread.join)
-        stack.callback(ending.set)
-        yield
+def picture(capture_ns: int) -> Pixels:
+    return marked(capture_ns, 64, 48)
 
 
 def test_pairs_are_of_the_same_capture_time(broker_url: str, names: list[str]) -> None:
     with (
-        at_the_same_times(broker_url, names),
+        triggered(broker_url, [(name, picture) for name in names], FPS),
         Consumer(streams=names, url=broker_url, via="broker") as consumer,
     ):
         found = pairs(consumer, "40ms")
