@@ -12,21 +12,16 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 
 import pytest
 
 from fanlight import BrokerRefused, Consumer, Frame, StreamEnded, pairs
-from fanlight.common.model.pixels import Pixels
 from fanlight.common.transport.amqp.permissions import PERMISSIONS
 from fanlight.consumer.stats import Outcome
-from scripts.lib.fault_control import FaultControl
 from scripts.private_node import VHOST, PrivateNode
 from tests.integration.test_programs_threads import OwnError, one_signal, raise_own
-from tests.support.commands import running
 from tests.support.hubs import files_of, hub
-from tests.support.marked_stream import Marking, Watcher, is_marked, marked
-from tests.support.stereo import triggered
+from tests.support.marked_stream import Marking, Watcher, is_marked
 from tests.support.timing import scaled, wait_until
 
 
@@ -259,54 +254,3 @@ def test_ctrl_c_passes_through_and_closes_in_order(broker_url: str, names: list[
         with pytest.raises(KeyboardInterrupt), consumer:
             interrupt_at_first(consumer)
     assert not reading_threads()
-
-
-# Pairs ---------------------------------------------------------------------------------------------------
-
-FPS = 10
-
-
-def picture(capture_ns: int) -> Pixels:
-    return marked(capture_ns, 64, 48)
-
-
-def test_pairs_are_of_the_same_capture_time(broker_url: str, names: list[str]) -> None:
-    with (
-        triggered(broker_url, [(name, picture) for name in names], FPS),
-        Consumer(streams=names, url=broker_url, via="broker") as consumer,
-    ):
-        found = pairs(consumer, "40ms")
-        last = 0
-        for _ in range(10):
-            left, right = next(found)
-            assert [left.stream, right.stream] == names
-            assert left.capture_ns == right.capture_ns > last
-            assert is_marked(left)
-            assert is_marked(right)
-            assert max(left.age_s, right.age_s) <= 0.5
-            last = left.capture_ns
-        consumer.close()
-        assert next(found, None) is None
-        for name in names:
-            # What is neither in a pair nor unmatched waits for its partner.
-            assert 0 <= consumer.stats(name).presented - 10 - found.unmatched[name] <= 16
-
-
-def test_pairs_of_producers_whose_clocks_differ_by_an_hour(
-    broker_url: str, names: list[str], tmp_path: Path
-) -> None:
-    ahead_ns = 3600 * 10**9
-    FaultControl(tmp_path / "clock").clock_offset_ns = ahead_ns
-    where = ("--url", broker_url, "--size", "160x90", "--fps", str(FPS))
-    with (
-        running("producer", "--stream", names[0], *where),
-        running(
-            "scripts.lib.fault_control", str(tmp_path / "clock"), "producer", "--stream", names[1], *where
-        ),
-        Consumer(streams=names, url=broker_url, via="broker") as consumer,
-    ):
-        found = pairs(consumer, "100ms")
-        for _ in range(5):
-            left, right = next(found)
-            # Half of a round trip is the error of an estimate: on a loaded machine that may be much.
-            assert abs(right.capture_ns - ahead_ns - left.capture_ns) < 2 * 10**9
