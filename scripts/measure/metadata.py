@@ -84,7 +84,7 @@ def per_frame_us(log: str) -> float:
 # The programs -------------------------------------------------------------------------------------------
 
 
-def _say(frames: int) -> None:
+def say(frames: int) -> None:
     """Write a line once per block."""
     if frames % _BLOCK == 0:
         line = {"frames": frames, "cpu_s": time.process_time(), "at_s": time.monotonic()}
@@ -101,14 +101,14 @@ def _send(url: str, stream: str, size: str, codec: str, fps: float, meta: dict[s
         for frames in count(1):
             time.sleep(max(0.0, began_s + frames / fps - time.monotonic()))
             out.send(pictures[frames % len(pictures)], meta=meta or None)
-            _say(frames)
+            say(frames)
 
 
 def _read(url: str, stream: str, meta: dict[str, Any]) -> None:
     for frames, frame in enumerate(Consumer(stream, url=url, via="broker"), 1):
         if meta and frame.meta != meta:
             raise SystemExit(f"bench: other metadata arrived: {frame.meta}")
-        _say(frames)
+        say(frames)
 
 
 def _main(side: str, url: str, stream: str, size: str, codec: str, fps: str, meta: str) -> None:
