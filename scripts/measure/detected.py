@@ -45,7 +45,7 @@ def run(results: Path, url: str, seconds: float, score: Score, show: Callable[[s
             fleet.start("send", [*sending, size, codec, str(fps), "{}"])
             for what in _PROGRAMS:
                 fleet.start(what, [sys.executable, "-m", "scripts.measure.detected", what, url, stream])
-            wait_for("frames", lambda: all(map(fleet.log, _PROGRAMS)), fleet, 30)  # noqa: B023 - at once
+            wait_for("frames", lambda: all(map(fleet.log, _PROGRAMS)), fleet, 30)
             time.sleep(_WARM_UP_S + seconds)
             fleet.check()
             costs = {what: per_frame_us(fleet.log(what)) for what in _PROGRAMS}
