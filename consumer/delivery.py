@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum, auto
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -13,8 +13,11 @@ from fanlight.common import clock
 from fanlight.common.model.frame import FrameHeader
 from fanlight.common.model.pixels import Pixels
 from fanlight.common.shm.reader import SharedPicture
-from fanlight.consumer.frame import Frame
+from fanlight.consumer.frame import NO_RESULTS, Frame
 from fanlight.consumer.stats import MAX_UNCOUNTED, ConsumerCounters, Outcome, Presented
+
+if TYPE_CHECKING:
+    from fanlight.common.model.result import Result
 
 _LONGEST_PAUSE_NS: Final = 100_000_000
 # Pause after a shared frame is shown, and its limit as a fraction of a frame interval.
@@ -22,6 +25,8 @@ _YIELD_S: Final = 0.006
 _YIELD_FRACTION: Final = 0.2
 # Called by the constructor of a named tuple; see `common.shm.reader`.
 _new: Final = tuple.__new__
+
+ResultsOf = Callable[[FrameHeader], "Mapping[str, Result]"]
 
 
 class FramePixels(Enum):
@@ -51,9 +56,12 @@ class Delivery:
         pixels: FramePixels = FramePixels.AS_DECODED,
     ) -> None:
         self._max_age_ns = max_age_ns
-        self._counters = counters
+        self.counters = counters
+        # How a frame is noted that is presented.
+        self._note: Callable[[Presented], None] = counters.presented.append
         self._now_ns = now_ns
         self._pixels = pixels
+        self._results_of: ResultsOf | None = None
         self._shared: SharedPicture | None = None
         self._lost = 0
         self._yield_s = 0.0
@@ -61,15 +69,19 @@ class Delivery:
         self._pause = threading.Lock()
         self._pause.acquire()
 
+    def add_results(self, results_of: ResultsOf) -> None:
+        """Give frames what this returns: what detectors found in a frame that is presented now."""
+        self._results_of = results_of
+
     def finish_last(self) -> None:
         """The program has finished with the last frame, since it requests the next one."""
         if self._yield_s:
             self.yield_to_viewers()
         shared, self._shared = self._shared, None
         if shared is not None and not shared.valid:
-            self._counters.count("expired")
-        if len(self._counters.presented) >= MAX_UNCOUNTED:
-            self._counters.count_presented()
+            self.counters.count("expired")
+        if len(self.counters.presented) >= MAX_UNCOUNTED:
+            self.counters.count_presented()
 
     def present(
         self,
@@ -100,7 +112,7 @@ class Delivery:
             self._pause.acquire(timeout=min(due_ns - now_ns, _LONGEST_PAUSE_NS) / 1e9)
             now_ns = self._now_ns()
         age_ns = now_ns - captured_ns
-        counters = self._counters
+        counters = self.counters
         if age_ns > self._max_age_ns or (picture is not None and not picture.valid):
             if picture is not None:
                 counters.received(header, 0, received_ns)
@@ -111,13 +123,17 @@ class Delivery:
         shared = picture is not None
         if self._pixels is FramePixels.OWN:
             picture = None  # copied, and valid after that
-        counters.presented.append(
-            _new(Presented, (header, received_ns, presented_ns, age_ns, skew_ns, now_ns, shared))
-        )
+        self._note(_new(Presented, (header, received_ns, presented_ns, age_ns, skew_ns, now_ns, shared)))
         self._shared = picture
         lost_before, self._lost = self._lost, lost
         lost -= lost_before
-        return _new(Frame, (image, header, received_ns, presented_ns, age_ns / 1e9, lost, picture))
+        results = NO_RESULTS if self._results_of is None else self._results_of(header)
+        age_s = age_ns / 1e9
+        return _new(
+            Frame, (
+                image, header, received_ns, presented_ns, age_s, lost, picture, results, None, captured_ns,
+            ),
+        )  # fmt: skip
 
     def _for_program(self, image: Pixels, picture: SharedPicture | None) -> Pixels:
         """The pixels as a program gets them: contiguous, and its own if it has not asked for views."""

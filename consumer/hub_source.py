@@ -55,6 +55,8 @@ class HubSource:
         self._delivery = delivery
         self._now_ns = now_ns
         epoch = attachment.header.epoch
+        # A consumer that comes after the end waits for the next producer, as without a hub.
+        self._came_late = attachment.ended and (after is None or after[0] != epoch)
         after_seq = after[1] if after is not None and after[0] == epoch else None
         self._newest_ns = now_ns()
         self._playout = RingPlayout(attachment, delay_ns, after_seq, self._newest_ns)
@@ -76,6 +78,12 @@ class HubSource:
         if attachment.newest != self._playout.seen:
             return False
         return not attachment.liveness_ns or self.successor_overdue
+
+    @property
+    def ended(self) -> bool:
+        """Whether the hub's stream has ended in good order, and no picture is left to present."""
+        attachment = self._attachment
+        return attachment.ended and not self._came_late and attachment.newest == self._playout.seen
 
     @property
     def lost(self) -> bool:
@@ -136,4 +144,5 @@ class HubSource:
             ring.height,
             slot.keyframe == 1,
             slot.fps,
+            self._attachment.meta(slot) if slot.meta_bytes else "",
         )

@@ -37,7 +37,7 @@ class Mailbox:
         self._waker.acquire()
         # True while there is no frame, so that only `push` can change anything.
         self._idle = True
-        self._waiting = False
+        self._waiting = self._interrupted = False
         self.closed = False
 
     def __len__(self) -> int:
@@ -57,6 +57,11 @@ class Mailbox:
             self._on_dropped(old)
         return not pushed.broken
 
+    def changed(self) -> None:
+        """Something that the playout depends on has changed: `take` is to look again."""
+        if not self._idle:  # `push` wakes it
+            self._wake()
+
     def take(self, timeout_s: float) -> PlayoutStep:
         """Wait until there is something to do. The step is empty on a timeout or when closed."""
         deadline_s = time.monotonic() + timeout_s
@@ -70,6 +75,11 @@ class Mailbox:
                     self._on_dropped(old)
                 if step.frame or step.prepare or step.decode_ahead or step.decode:
                     return step
+                if step.dropped and step.wait_ns is None:
+                    return step  # so that a member of a pool asks for another one
+            if self._interrupted and step is IDLE:
+                self._interrupted = False
+                return step
             wait_s = deadline_s - time.monotonic()
             if wait_s <= 0:
                 return step
@@ -94,6 +104,11 @@ class Mailbox:
             dropped = self._playout.clear()
         for old in dropped:
             self._on_dropped(old)
+
+    def interrupt(self) -> None:
+        """Let `take` return, once, as soon as no frame is left."""
+        self._interrupted = True
+        self._wake()
 
     def close(self) -> None:
         """Stop presenting, and wake the thread in `take`."""

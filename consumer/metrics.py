@@ -30,6 +30,9 @@ def add_consumer_metrics(
     outcomes: dict[str, float] = {outcome: getattr(stats, outcome) for outcome in Outcome}
     outcomes |= {"malformed": stats.malformed, "repeated": stats.duplicate, "lost": stats.lost}
     metrics.counters("frames_total", "What became of the frames of the stream.", "outcome", outcomes)
+    metrics.counters(
+        "results_total", "What became of results of detectors.", "outcome", stats.results._asdict()
+    )
     metrics.counter(
         "received_frames_total", "Frames that arrived and followed the wire contract.", stats.received
     )
@@ -49,6 +52,9 @@ def add_consumer_metrics(
         "Frames that wait: in the queue at the broker, and in this process.",
         "place",
         waiting,
+    )
+    metrics.gauge(
+        "producer_away_seconds", "Time since the last sign of a producer.", stats.producer_away_s or 0.0
     )
     metrics.gauge("max_age_seconds", "Older frames are never presented.", max_age_s)
     metrics.gauge("healthy", "1 while /healthz says so.", healthy)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from fanlight.common.model.frame import EncodedFrame, FrameHeader
 from fanlight.consumer.stats import Outcome
@@ -17,8 +17,8 @@ from fanlight.consumer.stats import Outcome
 # `sync` queues at most this many frames per second of delay.
 _HIGHEST_FPS: Final = 240
 # `latest` queues at most this many frames since a keyframe: 10 s at 60 fps.
-_LONGEST_CHAIN: Final = 600
-_MOST_BYTES: Final = 32 * 1024 * 1024
+LONGEST_CHAIN: Final = 600
+MOST_BYTES: Final = 32 * 1024 * 1024
 
 # In frame intervals before a frame is due: when to start decoding it and later ones, and when to stop.
 # The rest of each interval is for presenting, at the same time on all screens.
@@ -72,7 +72,8 @@ class Pushed(NamedTuple):
     broken: bool = False
 
 
-_KEPT: Final = Pushed()
+KEPT: Final = Pushed()
+"""The frame is queued; nothing else has changed."""
 
 
 class PlayoutStep(NamedTuple):
@@ -101,13 +102,34 @@ IDLE: Final = PlayoutStep()
 """The queue is empty."""
 
 
-class LatestPlayout:
-    """Presents the newest frame at once. A slow presenter skips frames.
-
-    The references of the newest frame are kept until it is taken, or a keyframe arrives. Not thread-safe.
+class Playout(Protocol):
+    """Which frame is presented when. Not thread-safe.
 
     Attributes:
         eager: whether `push` gives `take` something to do before any frame is due.
+    """
+
+    eager: bool
+
+    def __len__(self) -> int: ...
+
+    def push(self, arrived: ReceivedFrame) -> Pushed:
+        """Queue a frame, in stream order."""
+        ...
+
+    def take(self, now_ns: int) -> PlayoutStep:
+        """What to do at `now_ns` (Unix time); `IDLE` if the queue is empty."""
+        ...
+
+    def clear(self) -> tuple[Dropped, ...]:
+        """Drop all frames."""
+        ...
+
+
+class LatestPlayout:
+    """Presents the newest frame at once. A slow presenter skips frames.
+
+    The references of the newest frame are kept until it is taken, or a keyframe arrives.
     """
 
     eager = False
@@ -118,7 +140,7 @@ class LatestPlayout:
         self._bytes = 0
 
     def push(self, arrived: ReceivedFrame) -> Pushed:
-        """Queue a frame, in stream order; the frames that it supersedes are dropped."""
+        """Queue a frame; the frames that it supersedes are dropped."""
         chain = self._chain
         dropped: tuple[Dropped, ...] = ()
         if chain:
@@ -131,20 +153,19 @@ class LatestPlayout:
                 if any(old.reset for old in chain):
                     arrived = arrived._replace(reset=True)  # a superseded frame had to reset the decoder
                 self._clear()
-            elif len(chain) >= _LONGEST_CHAIN or self._bytes > _MOST_BYTES:
+            elif len(chain) >= LONGEST_CHAIN or self._bytes > MOST_BYTES:
                 self._clear()
                 if arrived.showable:
                     dropped = (*dropped, Dropped(arrived, Outcome.AWAITING_KEY))
                 return Pushed(dropped, broken=True)
         chain.append(arrived)
         self._bytes += len(arrived.frame.body)
-        return Pushed(dropped) if dropped else _KEPT
+        return Pushed(dropped) if dropped else KEPT
 
     def __len__(self) -> int:
         return len(self._chain)
 
     def take(self, now_ns: int) -> PlayoutStep:
-        """What to do at `now_ns` (Unix time); `IDLE` if the queue is empty."""
         chain = self._chain
         if not chain:
             return IDLE
@@ -158,7 +179,6 @@ class LatestPlayout:
         return step
 
     def clear(self) -> tuple[Dropped, ...]:
-        """Drop all frames."""
         # The one that the newest supersedes was returned when that came.
         dropped = tuple(Dropped(old, Outcome.AWAITING_KEY) for old in self._chain[-1:] if old.showable)
         self._clear()
@@ -200,8 +220,6 @@ class LatenessRule:
 class SyncPlayout:
     """Presents every frame at `capture_ns + delay`, so that all screens show the same one at the same time.
 
-    Not thread-safe. The interface is that of `LatestPlayout`.
-
     Args:
         decoded_ahead: frames that are decoded before they are due next, up to `MOST_DECODED_AHEAD`. A
             keyframe takes five times as long as another frame: screens of one host that take different
@@ -238,7 +256,7 @@ class SyncPlayout:
             dropped = self._clock_was_set()
         frames.append(arrived)
         if len(frames) <= self._capacity:
-            return Pushed(dropped) if dropped else _KEPT
+            return Pushed(dropped) if dropped else KEPT
         keys = (at for at, frame in enumerate(islice(frames, 1, None), 1) if frame.header.key)
         key_at = next(keys, None)
         dropped += self._give_up(len(frames) if key_at is None else key_at)
@@ -268,7 +286,6 @@ class SyncPlayout:
         return PlayoutStep(newest, due_ns, tuple(dropped), decode=tuple(decode))
 
     def clear(self) -> tuple[Dropped, ...]:
-        """Drop all frames."""
         return self._give_up(len(self._frames), Outcome.AWAITING_KEY)
 
     def _clock_was_set(self) -> tuple[Dropped, ...]:
@@ -343,6 +360,3 @@ def _since_keyframe(frames: list[ReceivedFrame], begun: int) -> list[ReceivedFra
             first = frames[at]._replace(reset=True) if anew else frames[at]
             return [first, *frames[at + 1 :]]
     return list(frames)
-
-
-Playout = LatestPlayout | SyncPlayout

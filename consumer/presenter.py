@@ -11,6 +11,7 @@ from threading import Event
 from typing import Final
 
 from fanlight.common.model.frame import EncodedFrame
+from fanlight.common.model.result import Result
 from fanlight.common.runtime.memory import give_back_memory
 from fanlight.consumer.reception import Reception
 from fanlight.consumer.settings import ConsumerSettings, PlayoutMode
@@ -40,7 +41,7 @@ class Presenter:
     """
 
     def __init__(self, settings: ConsumerSettings, specs: Sequence[SinkSpec], stopping: Event) -> None:
-        self.reception = Reception(settings, on_encoded=self._on_encoded)
+        self.reception = Reception(settings, on_encoded=self._on_encoded, on_found=self._on_found)
         self._settings = settings
         self._specs = specs
         self._stopping = stopping
@@ -49,6 +50,7 @@ class Presenter:
         # Only the sinks that override the method: these lists are traversed for every frame.
         self._presenting: list[Sink] = []
         self._recording: list[Sink] = []
+        self._finding: list[Sink] = []
         self._tracing: list[Sink] = []
 
     def run(self) -> None:
@@ -66,6 +68,7 @@ class Presenter:
                 self._sinks.append(sink)
             self._presenting = self._overriding("present")
             self._recording = self._overriding("receive")
+            self._finding = self._overriding("result")
             self._tracing = self._overriding("trace")
             if self._tracing:
                 self.reception.counters.on_trace = self._rows.append
@@ -128,3 +131,7 @@ class Presenter:
     def _on_encoded(self, frame: EncodedFrame) -> None:
         for sink in self._recording:
             sink.receive(frame)
+
+    def _on_found(self, result: Result) -> None:
+        for sink in self._finding:
+            sink.result(result)

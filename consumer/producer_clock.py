@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from fanlight.common import clock
 from fanlight.common.model import clock_offset
 from fanlight.common.model.control import ClockReply
-from fanlight.common.model.frame import FrameHeader
 
 # In ticks (`report_every_s`). Where the clocks agree, as on one host, few requests are enough.
 _FIRST_TICKS: Final = 5
@@ -81,6 +80,16 @@ class ClockStepDetector:
         self._ever_replied = False
 
 
+class Stamped(Protocol):
+    """A frame's header, or what was found in the frame."""
+
+    @property
+    def epoch(self) -> int: ...
+
+    @property
+    def capture_ns(self) -> int: ...
+
+
 class ProducerClock:
     """Belongs to the receiving thread, except `offset_ns`, `now_ns` and `plausible`, which are thread-safe.
 
@@ -121,7 +130,7 @@ class ProducerClock:
         """False for a frame from the future, while a clock step may be the cause."""
         return self._steps.plausible(age_ns, self.monotonic_ns())
 
-    def on_frame(self, header: FrameHeader) -> None:
+    def on_frame(self, header: Stamped) -> None:
         """A frame arrived; an impossible age may be due to a clock step."""
         if header.epoch != self._epoch:
             # Another producer, perhaps on another host: its clock is unknown.
@@ -153,9 +162,9 @@ class ProducerClock:
             self._offset.observe(sample, wall_ns=self.wall_ns(), monotonic_ns=now_ns)
             self._steps.on_reply(reply.asked_ns)
 
-    def on_tick(self) -> None:
-        """The subscriber's tick: see `SubscriberEvents.on_tick`."""
+    def on_tick(self, *, ask: bool = False) -> None:
+        """The subscriber's tick: see `SubscriberEvents.on_tick`. `ask`: a reply is needed in any case."""
         self._ticks += 1
         agrees = self._offset.base_ns is None
-        if not agrees or self._ticks < _FIRST_TICKS or self._ticks % _LATER_TICKS == 0:
+        if ask or not agrees or self._ticks < _FIRST_TICKS or self._ticks % _LATER_TICKS == 0:
             self._request()

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from fanlight.common.limited_log import LimitedLog
+from fanlight.common.model.bye import Bye
 from fanlight.common.model.control import (
     UNREPORTED_EPOCH_BITS,
     ClockReply,
@@ -59,6 +60,8 @@ class Admission:
         self._lock = threading.Lock()
         self._policy = FreshnessPolicy(max_age_ns)
         self._last: tuple[int, int] | None = None
+        # `_last` when the stream ended, so that any further frame makes that void.
+        self._ended_after: tuple[tuple[int, int] | None] | None = None
         self.paused = False
 
     def offer(self, header: FrameHeader, *, age_ns: int, now_ns: int) -> Decision | None:
@@ -77,13 +80,29 @@ class Admission:
             self.paused = True
             return self._last
 
-    def resume(self, last: tuple[int, int] | None, now_ns: int) -> None:
-        """Admit frames again, after the (epoch, seq) of a hub's last frame."""
+    def resume(self, last: tuple[int, int] | None, now_ns: int, *, ended: bool = False) -> None:
+        """Admit frames again, after the (epoch, seq) of a hub's last frame; `ended`: no more will come."""
         with self._lock:
             self.paused = False
             if last is not None:
                 self._last = last
                 self._policy.adopt(*last, now_ns)
+            if ended:
+                self._ended_after = (self._last,)
+
+    def end(self, bye: Bye, now_ns: int) -> int | None:
+        """The number of frames lost at the end of the stream; None if this is not its end."""
+        with self._lock:
+            lost = None if self.paused else self._policy.ended(bye.epoch, bye.seq, now_ns)
+            if lost is not None:
+                self._ended_after = (self._last,)
+            return lost
+
+    @property
+    def ended(self) -> bool:
+        """Whether the producer of the last frame has ended in good order."""
+        ended_after = self._ended_after
+        return ended_after is not None and ended_after[0] is self._last
 
     def refuses(self, epoch: int, now_ns: int) -> bool:
         """Whether a hub's frames of this epoch are from a producer that another one has replaced."""
@@ -118,6 +137,8 @@ class Receiver(SubscriberEvents):
         send: sends a message to the producer. Thread-safe.
         on_failed: called with the error if the subscription fails permanently.
         on_encoded: called with every decodable frame, in order.
+        on_ended: called when the stream has ended in good order: see `Admission.ended`.
+        waits: whether frames should come: a member of a pool gets none while its program works.
     """
 
     def __init__(
@@ -130,27 +151,34 @@ class Receiver(SubscriberEvents):
         counters: ConsumerCounters,
         on_failed: Callable[[FanlightError], None],
         on_encoded: Callable[[EncodedFrame], None] | None = None,
+        on_ended: Callable[[], None] = lambda: None,
+        waits: Callable[[], bool] = lambda: True,
     ) -> None:
         self._settings = settings
+        # Of a pool: what other members get is not lost, and what one has left comes again.
+        self._shares = settings.pool is not None
+        self._waits = waits
         self._send = send
         self.clock = clock
         self._mailbox = mailbox
         self._counters = counters
         self._on_encoded = on_encoded
         self._on_failed = on_failed
+        self._on_ended = on_ended
         self.admission = Admission(int(settings.max_age_s * 1e9))
         self._joining = False
+        self._received = 0
         self._lag = LagDetector()
         self._stall_log = StallLog(settings, counters)
         self._log = LimitedLog(_LOG)
         self._others = LimitedLog(_LOG, _OTHERS_INTERVAL_NS)
 
-    def on_frame(self, frame: EncodedFrame, received_ns: int) -> None:
+    def on_frame(self, frame: EncodedFrame, received_ns: int) -> bool:
         header = frame.header
         age_ns, now_ns = self.clock.now_ns() - header.capture_ns, self.clock.monotonic_ns()
         decision = self.admission.offer(header, age_ns=age_ns, now_ns=now_ns)
         if decision is None:
-            return
+            return False
         verdict = decision.verdict
         if verdict is Verdict.DROP_DUPLICATE:
             # Without a broker a new connection repeats the frames since the last keyframe.
@@ -159,13 +187,13 @@ class Receiver(SubscriberEvents):
                 stream = self._settings.stream
                 if self.admission.refuses(header.epoch, now_ns):
                     self._others.warn(now_ns, _ANOTHER_PRODUCER, stream)
-                else:
+                elif not self._shares:
                     self._log.warn(now_ns, "a frame of stream %s came again, or out of order", stream)
-            return
+            return False
         self.clock.on_frame(header)
         self._joining = False
         self._counters.received(header, len(frame.body), received_ns)
-        if decision.lost:
+        if decision.lost and not self._shares:
             self._counters.count("lost", decision.lost)
         if decision.request_key:
             self.request_key(Reason.GAP)
@@ -173,13 +201,14 @@ class Receiver(SubscriberEvents):
             self._on_encoded(frame)
         if verdict in _DROPS:
             self._counters.dropped(header, received_ns, _DROPS[verdict])
-            return
+            return False
         showable = verdict is Verdict.SHOW
         if not showable:
             self._counters.dropped(header, received_ns, Outcome.LATE)
         received = ReceivedFrame(frame, received_ns, self._counters.lost, decision.reset, showable)
         if not self._mailbox.push(received):
             self.broken(Reason.GAP)
+        return True
 
     def broken(self, reason: Reason) -> None:
         """Drop frames until a keyframe, and request one, since references are missing."""
@@ -190,6 +219,17 @@ class Receiver(SubscriberEvents):
         self._counters.count("malformed")
         self._counters.last_error = error
         self._log.warn(self.clock.monotonic_ns(), "message refused: %s", error)
+
+    def on_ended(self, bye: Bye) -> None:
+        now_ns = self.clock.monotonic_ns()
+        lost = self.admission.end(bye, now_ns)
+        if lost is None:
+            return
+        if lost and not self._shares:
+            self._counters.count("lost", lost)
+        self._counters.ended(now_ns)
+        _LOG.info("stream %s has ended", self._settings.stream)
+        self._on_ended()
 
     def on_failed(self, error: FanlightError) -> None:
         self._on_failed(error)
@@ -202,6 +242,8 @@ class Receiver(SubscriberEvents):
 
     def on_following(self) -> None:
         # Resumes an unwatched producer; a watched one sends a keyframe.
+        if self._shares:
+            return  # every frame of a pool stands alone
         self._joining = True
         self.admission.requested(self.clock.monotonic_ns())
         self.request_key(Reason.JOIN)
@@ -214,18 +256,24 @@ class Receiver(SubscriberEvents):
         self._counters.blocked(blocked)
 
     def on_clock(self, reply: ClockReply) -> None:
+        self._counters.presence.sign(self.clock.monotonic_ns())
         self.clock.on_reply(reply)
 
     def on_tick(self) -> None:
         now_ns = self.clock.monotonic_ns()
         stats = self._counters.stats(now_ns)
         self._send(_report(self._settings, stats))
-        self._stall_log.observe(stats, now_ns)
+        if self._waits():
+            self._stall_log.observe(stats, now_ns)
+        else:
+            self._stall_log.restart(now_ns)
         skipped, decoding_s = stats.superseded + stats.late, self._counters.decoding.snapshot().total
         lag = self._lag.observe(stats.received, skipped, decoding_s, now_ns / 1e9)
         if lag is not None:
             _LOG.warning(_TOO_SLOW, lag.shown_fps, lag.stream_fps)
-        self.clock.on_tick()
+        # The answer tells that the producer is there, although no frame came.
+        self.clock.on_tick(ask=stats.received == self._received)
+        self._received = stats.received
 
     def request_time(self) -> None:
         """Send a `ClockRequest`; `on_clock` receives the reply."""

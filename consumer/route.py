@@ -172,6 +172,11 @@ class Route:
             self._leave(hub)
         return frame
 
+    @property
+    def ended(self) -> bool:
+        """Whether the stream has ended in good order, and its last frame was taken."""
+        return self._admission.ended and self._stream.empty if self._hub is None else self._hub.ended
+
     def restart(self) -> None:
         """Continue after an exception, as of a signal handler, has interrupted `take`, wherever it was."""
         if self._hub is None and not self._only_hubs and not self._stream.waited():
@@ -206,7 +211,7 @@ class Route:
             self._change_to_hub(successor, hub.last or self._admission.pause())
         elif hub.successor_overdue:
             self._hub = None
-            self._admission.resume(hub.last, self._now_ns())
+            self._admission.resume(hub.last, self._now_ns(), ended=hub.ended)
             if self._only_hubs:
                 self._admission.pause()  # so that the next hub repeats no frame
             else:

@@ -43,6 +43,13 @@ _USERS: Final = Notation(
     lambda users: all(isinstance(user, str) and user for user in users),
     convert=tuple,
 )
+_DETECTORS: Final = Notation(
+    "names of detectors, separated by commas, or * for all",
+    _USERS.parse,
+    lambda names: all(name == "*" or units.NAME.allows(name) for name in names),
+    ",".join,
+    convert=tuple,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,12 +108,29 @@ class ConsumerSettings(StreamSettings, WebSettings):
     frames: int | None = option(
         None, units.COUNT, "end after this number of presented frames", "N", shown="never"
     )
+    until_end: bool = option(
+        False, units.SWITCH, "end when the producer ends in good order, after the last frame"
+    )
     trust: tuple[str, ...] = option(
         (),
         _USERS,
-        "accept only frames published by these users; RabbitMQ verifies them",
+        "accept only frames and results published by these users; RabbitMQ verifies them",
         "USER[,USER]",
         shown="all users",
+    )
+    results: tuple[str, ...] = option(
+        (),
+        _DETECTORS,
+        "have with each frame what these detectors found in it; * for all",
+        "NAME[,NAME]",
+        shown="none",
+    )
+    wait_s: float = option(
+        0.0,
+        units.duration(3600, zero=True),
+        "of --results without --playout sync: a frame waits until all of them have answered, or it is this "
+        "old; less than --max-age",
+        "TIME",
     )
     max_body_bytes: int = option(
         MAX_BODY_BYTES, units.BODY_BYTES, "refuse larger frames as they come, encoded", "BYTES"
@@ -114,12 +138,20 @@ class ConsumerSettings(StreamSettings, WebSettings):
     list_streams: bool = option(
         False, units.SWITCH, "print the streams that are live, and end", name="list"
     )
+    pool: str | None = option(
+        None,
+        units.NAME,
+        "be a worker of this pool: each frame goes to one of its idle members",
+        "NAME",
+        shown="none: every frame",
+    )
     json: bool = option(False, units.SWITCH, "of --list: print JSON, for programs")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.trust and not isinstance(self.address, BrokerAddress):
             raise ConfigError("--trust", ",".join(self.trust), "only a broker knows users: see --url")
+        self._check_results()
         if self.playout is PlayoutMode.SYNC and self.delay_s >= self.max_age_s:
             delay, max_age = duration_text(self.delay_s), duration_text(self.max_age_s)
             raise ConfigError("--delay", delay, f"allowed is less than --max-age, which is {max_age}")
@@ -127,6 +159,26 @@ class ConsumerSettings(StreamSettings, WebSettings):
             raise ConfigError("--json", "on", "it belongs to --list: give both, or leave it out")
         self._check_outputs()
         self._check_ways()
+        if self.pool is not None:
+            self._check_pool(self.pool)
+
+    def _check_results(self) -> None:
+        if not self.results:
+            return  # the environment may have the producer's --wait
+        if not isinstance(self.address, BrokerAddress):
+            raise ConfigError(
+                "--results", ",".join(self.results), "only a broker passes them on: see --url"
+            )
+        wait = duration_text(self.wait_s)
+        if self.wait_s >= self.max_age_s:
+            max_age = duration_text(self.max_age_s)
+            raise ConfigError("--wait", wait, f"allowed is less than --max-age, which is {max_age}")
+        if self.wait_s and self.playout is PlayoutMode.SYNC:
+            raise ConfigError(
+                "--wait", wait, "of --playout latest; under sync every frame waits for --delay"
+            )
+        if self.wait_s and self.via is Via.HOST:
+            raise ConfigError("--wait", wait, "it needs the stream: allowed is --via auto or broker")
 
     def _check_outputs(self) -> None:
         outputs = set[str]()
@@ -161,6 +213,19 @@ class ConsumerSettings(StreamSettings, WebSettings):
                 flag = "--share-size" if self.shares and self.share_size else "--size"
                 raise ConfigError(flag, units.SIZE.write(picture_format.size), "i420 takes even sizes")
 
+    def _check_pool(self, pool: str) -> None:
+        if not isinstance(self.address, BrokerAddress):
+            raise ConfigError("--pool", pool, "only a broker has pools: see --url")
+        whole = sorted({spec.kind for spec in self.sinks} & _NEED_STREAM)
+        if whole:
+            raise ConfigError("--pool", pool, f"{', '.join(whole)} needs every frame, a worker gets some")
+        if self.playout is PlayoutMode.SYNC:
+            raise ConfigError("--pool", pool, "a worker takes frames at once: allowed is --playout latest")
+        if self.via is Via.HOST:
+            raise ConfigError("--pool", pool, "a hub has no pools: allowed is --via auto or broker")
+        if self.results and self.wait_s:
+            raise ConfigError("--pool", pool, "a worker takes frames at once: leave out --wait")
+
     @property
     def limits(self) -> Limits:
         """The largest pictures and bodies that are accepted."""
@@ -173,8 +238,9 @@ class ConsumerSettings(StreamSettings, WebSettings):
 
     @property
     def way(self) -> Via:
-        """The effective `via`: a hub and a recording need the stream itself."""
-        return Via.BROKER if any(spec.kind in _NEED_STREAM for spec in self.sinks) else self.via
+        """The effective `via`: a pool, a hub, a recording and waiting for results need the broker."""
+        needed = self.pool is not None or (self.results and self.wait_s)
+        return Via.BROKER if needed or any(spec.kind in _NEED_STREAM for spec in self.sinks) else self.via
 
     @property
     def picture_format(self) -> PictureFormat:

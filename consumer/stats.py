@@ -14,6 +14,7 @@ from fanlight.common.model.frame import FrameHeader
 from fanlight.common.model.histogram import CODEC_BOUNDS_S, Distribution, Histogram
 from fanlight.common.model.stall import StallLimit
 from fanlight.common.model.stats import Jitter, Window, percentile
+from fanlight.consumer.presence import ProducerPresence
 
 _AGE_BOUNDS_S: Final = (
     0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0,
@@ -51,6 +52,7 @@ class TraceRow(NamedTuple):
     received_ns: int
     presented_ns: int | None
     outcome: Outcome
+    meta: str = ""
 
 
 class Presented(NamedTuple):
@@ -70,6 +72,31 @@ class Presented(NamedTuple):
     skew_ns: int | None
     now_ns: int
     shared: bool
+
+
+class ResultCounts(NamedTuple):
+    """What became of the results of the wanted detectors, since the consumer started.
+
+    Attributes:
+        presented: handed out with their frames.
+        late: came after their frame, or a later one, was presented.
+        unused: their frames were not presented by this consumer.
+        duplicate: a detector had answered the same frame before.
+        overflow: dropped, oldest first, since too much waited for its frames.
+        refused: broke the wire contract, or were not of a trusted user; of any detector.
+        excess: not even read: more came than are read in a second; of any detector.
+    """
+
+    presented: int = 0
+    late: int = 0
+    unused: int = 0
+    duplicate: int = 0
+    overflow: int = 0
+    refused: int = 0
+    excess: int = 0
+
+
+_NO_RESULTS: Final = ResultCounts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +128,8 @@ class ConsumerStats:
         epoch: of the current producer; 0 before the first frame.
         highest_seq: of the latest frame; -1 before the first one.
         no_frame: why none was presented in the last seconds, in words; empty while frames flow.
+        results: what became of the results of the wanted detectors.
+        producer_away_s: seconds since the last sign of a producer; None while it is there.
     """
 
     connected: bool
@@ -126,6 +155,8 @@ class ConsumerStats:
     epoch: int
     highest_seq: int
     no_frame: str = ""
+    results: ResultCounts = _NO_RESULTS
+    producer_away_s: float | None = None
 
     @property
     def skipped(self) -> int:
@@ -177,13 +208,16 @@ class ConsumerCounters:
         presented: frames not counted yet; the presenting thread appends.
         decoding: used by the decoding thread only, without a lock.
         no_frame: see `ConsumerStats`.
+        presence: of the producer.
         last_error: why the latest message was refused, or could not be decoded.
+        result_counts: returns what became of results; None if none are wanted. Set before start.
         on_trace: called with the outcome of every frame, on any thread; must not block. Set before start.
     """
 
     def __init__(self) -> None:
         self.presented: deque[Presented] = deque()
         self.decoding = Histogram(CODEC_BOUNDS_S)
+        self.result_counts: Callable[[], ResultCounts] | None = None
         self.on_trace: Callable[[TraceRow], None] | None = None
         self.no_frame = ""
         self.last_error: Exception | None = None
@@ -200,6 +234,7 @@ class ConsumerCounters:
         self._newest: FrameHeader | None = None
         self._last: Presented | None = None
         self._last_late: tuple[int, int] | None = None
+        self.presence = ProducerPresence()
 
     @property
     def lost(self) -> int:
@@ -236,6 +271,12 @@ class ConsumerCounters:
     def blocked(self, blocked: bool) -> None:
         with self._lock:
             self._blocked = blocked
+
+    def ended(self, now_ns: int) -> None:
+        """The producer has ended in good order."""
+        self.count_presented()
+        with self._lock:
+            self.presence.ended(self._counts["received"], now_ns)
 
     def received(self, header: FrameHeader, size_bytes: int, received_ns: int) -> None:
         """A frame arrived that is not a duplicate."""
@@ -305,6 +346,13 @@ class ConsumerCounters:
                 epoch=0 if self._newest is None else self._newest.epoch,
                 highest_seq=-1 if self._newest is None else self._newest.seq,
                 no_frame=self.no_frame,
+                results=_NO_RESULTS if self.result_counts is None else self.result_counts(),
+                producer_away_s=self.presence.observe(
+                    self._counts["received"],
+                    None if self._last is None else self._last.now_ns,
+                    now_ns,
+                    self._stall.seconds,
+                ),
             )
 
     def metrics(self, now_ns: int) -> ConsumerMetrics:
@@ -325,7 +373,9 @@ class ConsumerCounters:
         self, header: FrameHeader, received_ns: int, presented_ns: int | None, outcome: Outcome
     ) -> None:
         if self.on_trace is not None:
-            self.on_trace(TraceRow(header.seq, header.capture_ns, received_ns, presented_ns, outcome))
+            self.on_trace(
+                TraceRow(header.seq, header.capture_ns, received_ns, presented_ns, outcome, header.meta)
+            )
 
 
 class _Series:

@@ -22,7 +22,7 @@ from fanlight.common.model.pixels import PictureFormat, Pixels
 from fanlight.consumer.delivery import Delivery
 from fanlight.consumer.frame import Frame
 from fanlight.consumer.mailbox import Mailbox
-from fanlight.consumer.playout import ReceivedFrame
+from fanlight.consumer.playout import IDLE, ReceivedFrame
 from fanlight.consumer.receiver import Receiver
 from fanlight.consumer.stats import ConsumerCounters, Outcome
 
@@ -34,7 +34,11 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 class StreamSource:
-    """The stream as a source of frames. Belongs to the presenting thread."""
+    """The stream as a source of frames. Belongs to the presenting thread.
+
+    Args:
+        ask: of a member of a pool: called before it waits for a frame, once it has finished the last one.
+    """
 
     def __init__(
         self,
@@ -43,12 +47,15 @@ class StreamSource:
         receiver: Receiver,
         counters: ConsumerCounters,
         delivery: Delivery,
+        ask: Callable[[], None] | None = None,
     ) -> None:
         self._mailbox = mailbox
         self._clock = receiver.clock
         self._counters = counters
         self._delivery = delivery
         self._taken: ReceivedFrame | None = None
+        self._ask = ask
+        self._finished = True  # with the last frame, but has not asked yet
         self._request_restart = partial(receiver.broken, Reason.DECODE_ERROR)
         self._decoding = Decoding(picture_format, self._request_restart, counters.decoding)
 
@@ -59,7 +66,12 @@ class StreamSource:
 
     def take(self, timeout_s: float) -> Frame | None:
         """The next frame; None on a timeout, or after other work."""
+        if self._ask is not None and self._finished:
+            self._finished = False
+            self._ask()
         step = self._mailbox.take(timeout_s)
+        if step is not IDLE:
+            self._finished = True
         self._taken = step.frame
         for referred_to in step.decode:
             self._decoding.skip(referred_to)
@@ -88,6 +100,7 @@ class StreamSource:
             self._counters.dropped(taken.header, taken.received_ns, Outcome.AWAITING_KEY)
         self._decoding.restart()
         self._mailbox.clear()
+        self._finished = True
         self._request_restart()
 
     def _present(self, frame: ReceivedFrame, due_ns: int | None) -> Frame | None:
@@ -97,6 +110,10 @@ class StreamSource:
             self._counters.last_error = self._decoding.last_error or self._counters.last_error
             self._counters.dropped(header, frame.received_ns, image)
             return None
+        return self._deliver(frame, image, due_ns)
+
+    def _deliver(self, frame: ReceivedFrame, image: Pixels, due_ns: int | None) -> Frame | None:
+        header = frame.header
         offset_ns = self._clock.offset_ns()
         if not self._clock.plausible(self._clock.now_ns() - header.capture_ns):
             self._counters.dropped(header, frame.received_ns, Outcome.LATE)

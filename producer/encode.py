@@ -19,6 +19,7 @@ from fanlight.common.model.reasons import reason
 from fanlight.common.runtime.slot import NewestSlot
 from fanlight.common.transport import Publisher
 from fanlight.producer.frame_encoder import FrameEncoder
+from fanlight.producer.intra_encode import IntraEncode, Numbered
 from fanlight.producer.source.base import Captured
 from fanlight.producer.stall_log import StallLog
 from fanlight.producer.stats import Drop, ProducerCounters
@@ -39,6 +40,7 @@ class Encode(Worker):
 
     Args:
         max_age_s: a picture that waited longer than this is dropped.
+        pools: encodes for pools; None if the frames stand alone, so that pools take them.
         now_ns: the monotonic clock.
     """
 
@@ -52,6 +54,7 @@ class Encode(Worker):
         *,
         max_age_s: float,
         on_ended: Callable[[FanlightError | None], None],
+        pools: IntraEncode | None = None,
         now_ns: Callable[[], int] = monotonic_ns,
     ) -> None:
         super().__init__("encode", on_ended)
@@ -60,6 +63,7 @@ class Encode(Worker):
         self._publisher = publisher
         self._counters = counters
         self._stall_log = stall_log
+        self._pools = pools
         self._max_age_ns = int(max_age_s * 1e9)
         self._now_ns = now_ns
         self._failures = FailureTracker()
@@ -87,6 +91,9 @@ class Encode(Worker):
             self._counters.last_stale_s = (began_ns - captured.captured_ns) / 1e9
             self._counters.dropped(Drop.STALE)
             return
+        if self._pools is not None and self._pools.alone:
+            self._pools.offer(Numbered(captured, self._encoder.number(captured), alone=True))
+            return
         try:
             frame = self._encoder.encode(captured, began_ns)
         except (EncodeError, WireFormatError, MemoryError, av.error.FFmpegError) as error:
@@ -100,6 +107,8 @@ class Encode(Worker):
             len(frame.body), key=frame.header.key, encode_s=(encoded_ns - began_ns) / 1e9, now_ns=encoded_ns
         )
         self._failures.succeeded = True
+        if self._pools is not None and self._pools.wanted:
+            self._pools.offer(Numbered(captured, frame.header, alone=False))
 
 
 class FailureTracker:

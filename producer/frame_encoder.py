@@ -51,7 +51,6 @@ class FrameEncoder:
         """
         settings = self._settings
         picture = self._scaled(captured.picture)
-        width, height = size_of(picture)
         if self._encoder is None:
             self._encoder = encoder(
                 settings.codec, fps=self._fps(), gop_s=settings.gop_s, quality=settings.quality
@@ -61,20 +60,35 @@ class FrameEncoder:
         encoded = self._encoder.encode(picture, key=self._keyframes.due(now_ns) or overdue)
         if encoded.key:
             self._key_ns = now_ns
-        header = FrameHeader(
-            stream=settings.stream,
-            codec=settings.codec,
-            epoch=self._epoch,
-            seq=self._seq,
-            capture_ns=captured.capture_ns,
-            width=width,
-            height=height,
-            key=encoded.key,
-            fps=self._fps(),
-        )
+        header = self._header(captured, size_of(picture), key=encoded.key)
         header.check_sizes(len(encoded.body))
         self._seq += 1
         return EncodedFrame(header, encoded.body)
+
+    @property
+    def last_seq(self) -> int:
+        """Of the last frame that was encoded; -1 before the first."""
+        return self._seq - 1
+
+    def number(self, captured: Captured) -> FrameHeader:
+        """The header that `encode` would give it, for a picture that is encoded by another codec only."""
+        header = self._header(captured, self.published_size(captured.picture), key=True)
+        self._seq += 1
+        return header
+
+    def _header(self, captured: Captured, size: tuple[int, int], *, key: bool) -> FrameHeader:
+        return FrameHeader(
+            stream=self._settings.stream,
+            codec=self._settings.codec,
+            epoch=self._epoch,
+            seq=self._seq,
+            capture_ns=captured.capture_ns,
+            width=size[0],
+            height=size[1],
+            key=key,
+            fps=self._fps(),
+            meta=captured.meta,
+        )
 
     def published_size(self, picture: Picture) -> tuple[int, int]:
         """Width and height at which this picture is published. Thread-safe."""

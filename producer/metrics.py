@@ -27,6 +27,12 @@ def add_producer_metrics(
         "reason",
         drops,
     )
+    metrics.counters(
+        "intra_frames_total",
+        "Pictures that stand alone, for pools of workers.",
+        "outcome",
+        {"published": stats.intra, "dropped": stats.intra_dropped},
+    )
     metrics.counter("refused_connections_total", "Connections that broke the contract.", stats.refused)
     metrics.counter("keyframe_requests_total", "Keyframe requests received (PLI).", stats.keyframe_requests)
     metrics.histogram("encode_seconds", "Time to scale and encode a frame.", current.encoding)

@@ -10,12 +10,14 @@ from typing import Final
 from fanlight.common import transport
 from fanlight.common.clock import monotonic_ns, wall_ns
 from fanlight.common.model.announcement import Announcement
+from fanlight.common.model.bye import Bye
 from fanlight.common.model.control import ControlMessage, KeyframeRequest
 from fanlight.common.model.errors import FanlightError, StreamEnded
 from fanlight.common.runtime.slot import NewestSlot
 from fanlight.producer.capture import Capture
 from fanlight.producer.encode import Encode
 from fanlight.producer.frame_encoder import FrameEncoder
+from fanlight.producer.intra_encode import IntraEncode
 from fanlight.producer.keyframes import KeyframeGovernor
 from fanlight.producer.settings import DEFAULT_FPS, ProducerSettings
 from fanlight.producer.source.base import Captured, Source
@@ -62,6 +64,11 @@ class Pipeline(transport.PublisherEvents):
             events=self,
             max_clients=settings.max_clients,
             payload_frames=settings.payload_frames,
+            intra_only=settings.codec.intra_only,
+        )
+        branch = self._publisher.branch
+        self._pools = (
+            None if branch is None else IntraEncode(branch, self._counters, max_age_s=settings.max_age_s)
         )
         self._capture = source and Capture(
             source, on_picture=self.offer, on_ended=self._source_ended, wait_s=settings.wait_s
@@ -80,6 +87,7 @@ class Pipeline(transport.PublisherEvents):
             StallLog(settings, self._counters),
             max_age_s=settings.max_age_s,
             on_ended=self._encode_ended,
+            pools=self._pools,
         )
 
     @property
@@ -134,9 +142,13 @@ class Pipeline(transport.PublisherEvents):
             self._capture.stop(timeout_s / 3)
         self._slot.close()
         self._encode.stop(timeout_s / 4)
+        if self._pools:
+            self._pools.stop(timeout_s / 4)
         if self._slot.take(0) is not None:
             self._count_skipped()
-        self._publisher.stop(max(0.2, deadline_s - time.monotonic()))
+        # After a failure its consumers wait for another producer, as after a crash.
+        bye = None if self.failure else Bye(self._stream, self.epoch, self._encoder.last_seq)
+        self._publisher.stop(max(0.2, deadline_s - time.monotonic()), bye)
         self.ended.set()
 
     def stats(self) -> ProducerStats:

@@ -6,6 +6,7 @@ import contextlib
 import sys
 import threading
 import warnings
+from collections.abc import Mapping
 from typing import Self, SupportsIndex
 
 import numpy as np
@@ -16,6 +17,7 @@ from fanlight.common.codec.picture import as_bgr
 from fanlight.common.forked import OfOneProcess
 from fanlight.common.model.errors import FanlightError, StreamEnded
 from fanlight.common.model.frame import MAX_PIXELS, MAX_SIDE
+from fanlight.common.model.meta import JSON, to_text
 from fanlight.common.runtime.x_libraries import unify_x_libraries
 from fanlight.producer.capture_time import present_time
 from fanlight.producer.pipeline import Pipeline
@@ -35,6 +37,7 @@ class Producer(OfOneProcess):
     Thread-safe. In a forked child `close` does nothing, and anything else raises `WrongProcess`.
 
     Args:
+        stream: name of the stream: 1 to 64 letters, digits, `-` or `_`.
         codec: `h264`, `jpeg`, `png` or `raw`.
         fps: nominal rate of `send`, for rate control and the frame headers.
         size: (width, height) in pixels to scale to.
@@ -125,17 +128,25 @@ class Producer(OfOneProcess):
         self._pipeline.start()
         return self
 
-    def send(self, image: npt.NDArray[np.generic], *, capture_ns: SupportsIndex | None = None) -> None:
+    def send(
+        self,
+        image: npt.NDArray[np.generic],
+        *,
+        capture_ns: SupportsIndex | None = None,
+        meta: Mapping[str, JSON] | None = None,
+    ) -> None:
         """Publish one picture. Never waits: a picture that is not encoded before the next one is skipped.
 
         Args:
             image: uint8, (height, width, 3) BGR; grey and BGRA are accepted as well. Copied.
             capture_ns: capture time (Unix) in nanoseconds, as of `time.time_ns()`; by default now. A
                 picture older than `max_age_s` is dropped and counted (`stale`).
+            meta: what to say about this picture, up to 2048 bytes as JSON: None, bool, int, float and str,
+                and lists and dicts of them. It arrives with the frame, as `Frame.meta`.
 
         Raises:
             EncodeError: `image` is no such array, or too large.
-            ConfigError: `capture_ns` is no whole number, or no present time.
+            ConfigError: `capture_ns` is no whole number, or no present time; `meta` is something else.
             StreamEnded: the producer was closed.
             FanlightError: the producer failed permanently, for instance because the broker refused it.
         """
@@ -145,6 +156,7 @@ class Producer(OfOneProcess):
             raise pipeline.failure
         if pipeline.ended.is_set():
             raise StreamEnded("this producer was closed: it takes no more pictures; create another one")
+        text = "" if meta is None else to_text(meta)
         with self._sending:
             now_ns = wall_ns()
             at_ns = now_ns if capture_ns is None else present_time(capture_ns, now_ns, self._max_age_s)
@@ -153,7 +165,7 @@ class Producer(OfOneProcess):
                 picture = picture.copy()
             if not pipeline.started:
                 pipeline.start()
-            pipeline.offer(Captured(picture, at_ns))
+            pipeline.offer(Captured(picture, at_ns, meta=text))
 
     def close(self) -> None:
         """Stop publishing, within 2 s. Idempotent and thread-safe, also before `start`."""

@@ -48,7 +48,7 @@ class ProducerStats:
         unreadable: images, or packets of a video, that cannot be decoded.
         limited: pictures of a camera or live stream in excess of `fps`.
         unsent: published frames that exceeded `max_age_s` before they were sent to the broker; without a
-            broker, frames that a client was too slow for, counted per client.
+            broker, frames that a client was too slow for, counted per client. Frames for pools, too.
         refused: connections that broke the wire contract; without a broker only.
         keyframe_requests: requests received from consumers (PLI).
         consumers: names that sent a receiver report in the last 3 s; a thousand at most.
@@ -57,6 +57,10 @@ class ProducerStats:
         blocked: True while the broker blocks publishers, being short of memory or disk.
         blocked_s: total time blocked, in seconds.
         fps: published frames per second, over the last 5 s, or some frames where fewer come.
+        intra: pictures that were encoded for pools, of a stream whose frames do not stand alone. While
+            nobody else watches, they count as published.
+        intra_dropped: pictures that were published, but not for the pools: as skipped, stale and
+            unencodable.
     """
 
     captured: int
@@ -78,6 +82,8 @@ class ProducerStats:
     blocked: bool
     blocked_s: float
     fps: float
+    intra: int = 0
+    intra_dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +164,7 @@ class ConnectionTimes:
         return self._blocked_ns + (0 if since_ns is None else now_ns - since_ns)
 
 
-CounterName: TypeAlias = Literal["unsent", "refused", "keyframe_requests"]
+CounterName: TypeAlias = Literal["unsent", "refused", "keyframe_requests", "intra", "intra_dropped"]
 """Plain counters; see the attributes of `ProducerStats`."""
 
 

@@ -35,7 +35,10 @@ class Announcement:
     """A live stream, as its producer describes it.
 
     Attributes:
-        width, height: of its pictures, in pixels; None before the first one.
+        stream: its name.
+        codec: how its frames are encoded.
+        width: of its pictures, in pixels; None before the first one.
+        height: likewise.
         fps: nominal rate of the source.
         epoch: as in the headers of its frames.
         since_ns: Unix time at which the producer started, by its own clock.

@@ -162,10 +162,10 @@ def parse(message_type: str | None, body: bytes) -> ControlMessage:
     return message_class(**{f.name: _checked(f.name, content.get(f.name)) for f in fields(message_class)})
 
 
-def read_object(body: bytes) -> dict[str, Any]:
+def read_object(body: bytes, most_bytes: int = MAX_CONTROL_BYTES) -> dict[str, Any]:
     """The JSON object of an untrusted message of this version. Raises WireFormatError."""
-    if len(body) > MAX_CONTROL_BYTES:
-        raise WireFormatError("body size", len(body), f"up to {MAX_CONTROL_BYTES} bytes")
+    if len(body) > most_bytes:
+        raise WireFormatError("body size", len(body), f"up to {most_bytes} bytes")
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):

@@ -29,7 +29,13 @@ class ConfigError(FanlightError):
 
 
 class WireFormatError(FanlightError):
-    """A message that does not follow the wire contract. Names the field, the value, what is allowed."""
+    """A message that does not follow the wire contract. Names the field, the value, what is allowed.
+
+    Attributes:
+        field: of the message.
+        value: the rejected value.
+        allowed: what is accepted.
+    """
 
     def __init__(self, field: str, value: object, allowed: str) -> None:
         self.field = field

@@ -103,6 +103,10 @@ class FreshnessPolicy:
         """Whether frames of this epoch are another producer's; see `SequenceTracker`."""
         return self._sequence.refuses(epoch, now_ns)
 
+    def ended(self, epoch: int, seq: int, now_ns: int) -> int | None:
+        """How many frames were lost at the end of the current producer; see `SequenceTracker`."""
+        return self._sequence.ended(epoch, seq, now_ns)
+
     def adopt(self, epoch: int, seq: int, now_ns: int) -> None:
         """Continue after a frame that was received from a hub. The next one has to be a keyframe."""
         self._sequence.adopt(epoch, seq, now_ns)

@@ -119,6 +119,18 @@ class SequenceTracker:
         """Whether frames of this epoch would be `OTHER_PRODUCER`."""
         return epoch in self._retired and now_ns - self._last_ns < self._takeover_ns
 
+    def ended(self, epoch: int, seq: int, now_ns: int) -> int | None:
+        """The producer of `epoch` has ended after the frame `seq`: how many frames were lost before that.
+
+        None if it is not the current producer. Before the first frame any is.
+        """
+        if self._epoch is None:
+            return 0
+        if epoch != self._epoch:
+            return None
+        lost = max(0, seq - self._last_seq)
+        return lost if possible(lost, now_ns - self._last_ns) else 0
+
     def adopt(self, epoch: int, seq: int, now_ns: int) -> None:
         """Continue after this frame, which was received from a hub."""
         if epoch != self._epoch:

@@ -8,8 +8,9 @@ native byte order. A file with the segment's name says which memory it is (`FILE
     0      magic, version, pixel format, width, height, slots, stride, epoch, grace time (`_HEADER`)
     56     number of the newest picture, 64 bits; its low half is the futex that readers wait for
     64     liveness: monotonic time of the hub's last heartbeat; 0 once it has ended
+    72     1 once the stream has ended in good order: the newest picture is its last
     128    64 bytes per slot: number, or 0 while the slot is written; then the fields of `Slot`
-    ...    the slots, in whole pages
+    ...    the slots, in whole pages: the pixels, then up to 2048 bytes of JSON text, the frame's meta
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ import numpy as np
 
 from fanlight.common.model.errors import WireFormatError
 from fanlight.common.model.frame import MAX_PIXELS, MAX_SIDE, Codec
+from fanlight.common.model.meta import MAX_META_BYTES
 from fanlight.common.model.pixels import PixelFormat, Pixels, shape, size_bytes
 
-VERSION: Final = 2
+VERSION: Final = 3
 MAGIC: Final = b"FANLIGHT"
 PAGE: Final = 4096
 MAX_SLOTS: Final = 1024
@@ -35,11 +37,13 @@ FILE: Final = Struct("@8si")
 # Indices of 64-bit words. Both sides load and store whole words, which are never torn.
 NEWEST: Final = 7
 LIVENESS: Final = 8
+ENDED: Final = 9
 SLOTS_AT: Final = 16
 SLOT_WORDS: Final = 8
-# seq, capture_ns, captured_ns, written_ns, fps, codec, key: written after the number, read together with it
-FIELDS: Final = Struct("@QQQQdII")
-SLOT: Final = Struct("@QQQQQdII")
+# seq, capture_ns, captured_ns, written_ns, fps, codec, key, meta_bytes: written after the number, read
+# together with it
+FIELDS: Final = Struct("@QQQQdIIQ")
+SLOT: Final = Struct("@QQQQQdIIQ")
 # In addition to the slots within their grace time: one being written, one for a frame that comes early.
 _SPARE_SLOTS: Final = 2
 
@@ -58,6 +62,7 @@ class Slot(NamedTuple):
         written_ns: Unix time at which the hub wrote it.
         fps: nominal rate of the stream.
         codec_number, keyframe: of the frame from which it was decoded; `codec_number` indexes `CODECS`.
+        meta_bytes: size of the frame's meta, which is behind the pixels.
     """
 
     number: int
@@ -68,6 +73,7 @@ class Slot(NamedTuple):
     fps: float
     codec_number: int
     keyframe: int
+    meta_bytes: int = 0
 
 
 def slots_for(grace_s: float, fps: float) -> int:
@@ -99,12 +105,16 @@ class SegmentHeader:
     @property
     def stride(self) -> int:
         """Distance between slots in bytes: whole pages."""
-        return _pages(self.picture_bytes)
+        return _pages(self.picture_bytes + MAX_META_BYTES)
 
     @property
     def head_bytes(self) -> int:
         """Bytes before the first picture."""
         return _pages(8 * number_at(self.slots))
+
+    def meta_at(self, slot: int) -> int:
+        """Where a slot's meta begins."""
+        return self.head_bytes + slot * self.stride + self.picture_bytes
 
     @property
     def memory_bytes(self) -> int:

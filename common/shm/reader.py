@@ -8,11 +8,13 @@ from stat import filemode
 from typing import Final, NamedTuple
 
 from fanlight.common.model.errors import SharingError, WireFormatError
+from fanlight.common.model.meta import MAX_META_BYTES
 from fanlight.common.model.pixels import PictureFormat, Pixels
 from fanlight.common.model.reasons import reason
 from fanlight.common.shm import memory
 from fanlight.common.shm.futex import Futex
 from fanlight.common.shm.layout import (
+    ENDED,
     FILE,
     LIVENESS,
     MAGIC,
@@ -98,6 +100,14 @@ class Attachment:
         index = (number - 1) % self._count
         return _new(SharedPicture, (self._slots[index].view(), self._words, self._at[index], number))
 
+    def meta(self, slot: Slot) -> str:
+        """What belongs to a picture, as in `FrameHeader`; empty if it has been overwritten."""
+        at = self.header.meta_at((slot.number - 1) % self._count)
+        text = bytes(self._memory[at : at + min(slot.meta_bytes, MAX_META_BYTES)])
+        # Read before the number, as in `slot`: nothing was written in between.
+        written = self._words[self._at[(slot.number - 1) % self._count]] == slot.number
+        return text.decode() if written else ""
+
     @property
     def alive(self) -> bool:
         """Whether its writer is running and has not deleted the file."""
@@ -107,6 +117,11 @@ class Attachment:
     def liveness_ns(self) -> int:
         """Monotonic time of the hub's last heartbeat; 0 once it has ended."""
         return self._words[LIVENESS]
+
+    @property
+    def ended(self) -> bool:
+        """Whether the stream has ended in good order: the newest picture is its last."""
+        return self._words[ENDED] == 1
 
     def __del__(self) -> None:
         if self._file >= 0:

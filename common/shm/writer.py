@@ -17,6 +17,7 @@ from fanlight.common.model.reasons import reason
 from fanlight.common.shm import memory
 from fanlight.common.shm.futex import Futex
 from fanlight.common.shm.layout import (
+    ENDED,
     FIELDS,
     FILE,
     LIVENESS,
@@ -54,12 +55,13 @@ class Segment:
         self._futex = Futex(self._words, NEWEST)
         release_in_child(self, Segment._release)
 
-    def write(self, image: Pixels, slot: Slot, now_ns: int) -> bool:
+    def write(self, image: Pixels, slot: Slot, now_ns: int, meta: bytes = b"") -> bool:
         """Share a picture and wake all viewers. False if all slots are still in their grace time.
 
         Args:
-            slot: the metadata of the picture; its number is ignored.
+            slot: the metadata of the picture; its number and `meta_bytes` are ignored.
             now_ns: monotonic time.
+            meta: of the frame, up to `MAX_META_BYTES`.
         """
         index = self._ring.claim(now_ns)
         if index is None:
@@ -70,7 +72,10 @@ class Segment:
         # (x86 keeps the order of stores; elsewhere the grace time has long passed.)
         word = number_at(index)
         self._words[word] = 0
-        FIELDS.pack_into(self._memory, 8 * word + 8, *slot[1:])
+        FIELDS.pack_into(self._memory, 8 * word + 8, *slot[1:-1], len(meta))
+        if meta:
+            at = self.header.meta_at(index)
+            self._memory[at : at + len(meta)] = meta
         np.copyto(self._slots[index], image)
         number = self._words[NEWEST] + 1
         self._words[word] = number
@@ -88,6 +93,10 @@ class Segment:
     def keep_alive(self, now_ns: int) -> None:
         """Write a heartbeat (monotonic time)."""
         self._words[LIVENESS] = now_ns
+
+    def set_ended(self, ended: bool) -> None:
+        """Whether the stream has ended in good order, so that the newest picture is its last."""
+        self._words[ENDED] = ended
 
     def close(self) -> None:
         """Delete the file. Viewers can use the pictures that they have attached. Safe to call twice."""

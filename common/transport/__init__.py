@@ -3,30 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from fanlight.common.model.address import BrokerAddress, Design
+from fanlight.common.model.address import Address, BrokerAddress, Design
 from fanlight.common.model.announcement import Announcement
 from fanlight.common.model.credentials import Credentials
-from fanlight.common.model.errors import FanlightError
+from fanlight.common.model.errors import ConfigError, FanlightError
 from fanlight.common.model.frame import LARGEST, Limits
 from fanlight.common.transport.base import (
     MAX_CLIENTS,
     DirectorySubscriber,
+    IntraPublisher,
+    PoolSubscriber,
     Publisher,
     PublisherEvents,
+    ResultsPublisher,
+    ResultsSubscriber,
     Subscriber,
     SubscriberEvents,
 )
 
+if TYPE_CHECKING:
+    from fanlight.common.model.result import Result
+
 __all__ = [
     "DirectorySubscriber",
+    "IntraPublisher",
+    "PoolSubscriber",
     "Publisher",
     "PublisherEvents",
+    "ResultsPublisher",
+    "ResultsSubscriber",
     "Subscriber",
     "SubscriberEvents",
     "directory",
+    "pool_subscriber",
     "publisher",
+    "results",
+    "results_publisher",
     "subscriber",
 ]
 
@@ -42,6 +56,7 @@ def publisher(
     events: PublisherEvents,
     max_clients: int = MAX_CLIENTS,
     payload_frames: int = 1,
+    intra_only: bool = True,
 ) -> Publisher:
     """Make the publisher for `url`, not yet started.
 
@@ -49,6 +64,7 @@ def publisher(
         credentials: added to the URL.
         max_clients: without a broker only: further ones are refused.
         payload_frames: with `tcp+threads` only: how many frames are sent together.
+        intra_only: whether every frame stands alone. If not, there is a branch for pools.
 
     Raises:
         ConfigError: the URL or the credentials cannot be used.
@@ -57,7 +73,9 @@ def publisher(
     if isinstance(address, BrokerAddress):
         from fanlight.common.transport.amqp.publisher import BrokerPublisher
 
-        return BrokerPublisher(address, stream=stream, max_age_s=max_age_s, events=events)
+        return BrokerPublisher(
+            address, stream=stream, max_age_s=max_age_s, events=events, intra_only=intra_only
+        )
     if address.design is Design.THREADS:
         from fanlight.common.transport.tcp.threads import ThreadsPublisher
 
@@ -118,6 +136,45 @@ def subscriber(
     )
 
 
+def pool_subscriber(
+    url: str,
+    credentials: Credentials = _NO_CREDENTIALS,
+    *,
+    stream: str,
+    pool: str,
+    name: str,
+    max_age_s: float,
+    events: SubscriberEvents,
+    trust: tuple[str, ...] = (),
+    limits: Limits = LARGEST,
+    until_end: bool = False,
+) -> PoolSubscriber:
+    """Make a member of a pool, not yet started; the other arguments are those of `subscriber`.
+
+    Args:
+        until_end: whether it has to learn that the stream has ended, which takes a connection.
+
+    Raises:
+        ConfigError: the URL or the credentials cannot be used.
+    """
+    address = credentials.address(url)
+    if not isinstance(address, BrokerAddress):
+        raise ConfigError("--pool", pool, "only a broker has pools: see --url")
+    from fanlight.common.transport.amqp.pool_subscriber import BrokerPoolSubscriber
+
+    return BrokerPoolSubscriber(
+        address,
+        stream=stream,
+        pool=pool,
+        name=name,
+        max_age_s=max_age_s,
+        events=events,
+        trust=trust,
+        limits=limits,
+        until_end=until_end,
+    )
+
+
 def directory(
     url: str,
     credentials: Credentials = _NO_CREDENTIALS,
@@ -147,3 +204,58 @@ def directory(
     from fanlight.common.transport.amqp.directory import BrokerDirectory
 
     return BrokerDirectory(address, name=name, trust=trust, on_change=on_change, on_failed=on_failed)
+
+
+def results(
+    url: str,
+    credentials: Credentials = _NO_CREDENTIALS,
+    *,
+    stream: str,
+    name: str = "results",
+    on_result: Callable[[Result], None],
+    on_failed: Callable[[FanlightError], None],
+    trust: tuple[str, ...] = (),
+) -> ResultsSubscriber:
+    """Make the subscriber of what detectors find in a stream, not yet started.
+
+    Args:
+        credentials: added to the URL.
+        name: shown to operators.
+        on_result: called in its thread with each result, of any detector and in any order; must return
+            at once.
+        on_failed: called once, in its thread, if no further attempt is made.
+        trust: users whose results are accepted; empty for all.
+
+    Raises:
+        ConfigError: the URL or the credentials cannot be used, or there is no broker.
+    """
+    address = _broker(credentials.address(url))
+    from fanlight.common.transport.amqp.results import BrokerResultsSubscriber
+
+    return BrokerResultsSubscriber(
+        address, stream=stream, name=name, trust=trust, on_result=on_result, on_failed=on_failed
+    )
+
+
+def results_publisher(
+    url: str, credentials: Credentials = _NO_CREDENTIALS, *, stream: str, name: str
+) -> ResultsPublisher:
+    """Make the publisher of a detector's results, not yet started.
+
+    Args:
+        credentials: added to the URL.
+        name: of the detector.
+
+    Raises:
+        ConfigError: the URL or the credentials cannot be used, or there is no broker.
+    """
+    address = _broker(credentials.address(url))
+    from fanlight.common.transport.amqp.results import BrokerResultsPublisher
+
+    return BrokerResultsPublisher(address, stream=stream, name=name)
+
+
+def _broker(address: Address) -> BrokerAddress:
+    if not isinstance(address, BrokerAddress):
+        raise ConfigError("--url", str(address), "results need a broker: allowed is amqp:// or amqps://")
+    return address

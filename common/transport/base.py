@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from fanlight.common.model.announcement import Announcement
+from fanlight.common.model.bye import Bye
 from fanlight.common.model.control import ClockReply, ControlMessage
 from fanlight.common.model.errors import FanlightError, WireFormatError
 from fanlight.common.model.frame import EncodedFrame
@@ -13,7 +14,7 @@ _REPORT_S: Final = 1.0
 _VIEWER_REPORT_S: Final = 2.0
 
 DIRECTORY_CHECK_S: Final = 0.5
-"""Interval of checks whether listed streams are still announced."""
+"""Interval of checks whether listed streams are still announced. Without a broker only."""
 
 MAX_CLIENTS: Final = 128
 """Default limit of clients of a producer without a broker: more of them cost the others frames."""
@@ -41,7 +42,7 @@ class PublisherEvents:
         """A frame was dropped before it was sent: it became too old, or the connection was lost."""
 
     def on_unsent(self, frames: int) -> None:
-        """This many frames were not sent to a client that is too slow. Without a broker only."""
+        """This many frames were not sent to a client that is too slow, or to pools."""
 
     def on_refused(self) -> None:
         """A connection was refused, or closed because of a protocol violation. Without a broker only."""
@@ -60,8 +61,35 @@ class PublisherEvents:
         return None
 
 
+class IntraPublisher(Protocol):
+    """Sends pictures that stand alone, of a stream whose frames do not, to pools; `Publisher.branch`."""
+
+    @property
+    def watched(self) -> bool:
+        """True if a pool has members, as far as is known."""
+        ...
+
+    @property
+    def alone(self) -> bool:
+        """True if `watched`, and nobody receives the stream itself."""
+        ...
+
+    def wait_ready(self, timeout_s: float) -> bool:
+        """Wait until `publish` accepts a frame."""
+        ...
+
+    def publish(self, frame: EncodedFrame) -> None:
+        """Queue one frame; at most one waits to be sent."""
+        ...
+
+
 class Publisher(Protocol):
     """Sends the frames of one stream to all consumers. `publish` never waits for them."""
+
+    @property
+    def branch(self) -> IntraPublisher | None:
+        """For pools; None if the frames stand alone, so that pools take them, and without a broker."""
+        ...
 
     @property
     def failure(self) -> FanlightError | None:
@@ -70,7 +98,7 @@ class Publisher(Protocol):
 
     @property
     def watched(self) -> bool:
-        """True if at least one consumer receives the stream, as far as is known."""
+        """True if at least one consumer, or pool, receives the stream, as far as is known."""
         ...
 
     def start(self) -> None:
@@ -88,19 +116,30 @@ class Publisher(Protocol):
         """Queue one frame; at most one waits to be sent."""
         ...
 
-    def stop(self, timeout_s: float) -> None:
-        """Send the pending frame if that is possible in time, and end. Safe to call twice."""
+    def stop(self, timeout_s: float, bye: Bye | None = None) -> None:
+        """Send the pending frame if that is possible in time, and end. Safe to call twice.
+
+        Args:
+            bye: to be sent after the last frame; None if this is no end in good order.
+        """
         ...
 
 
 class SubscriberEvents:
     """Callbacks in the subscriber's thread, which must return at once. Override those of interest."""
 
-    def on_frame(self, frame: EncodedFrame, received_ns: int) -> None:
-        """A frame arrived (`received_ns`: Unix time). The next one is read when this returns."""
+    def on_frame(self, frame: EncodedFrame, received_ns: int) -> bool | None:
+        """A frame arrived (`received_ns`: Unix time). The next one is read when this returns.
+
+        Returns False if it is dropped: then a member of a pool gets another one at once.
+        """
+        return None
 
     def on_malformed(self, error: WireFormatError) -> None:
         """A message arrived that breaks the wire contract."""
+
+    def on_ended(self, bye: Bye) -> None:
+        """A producer of the stream has ended in good order. Its last frame came before this."""
 
     def on_connected(self) -> None:
         """The subscription is established."""
@@ -159,6 +198,23 @@ class Subscriber(Protocol):
         ...
 
 
+class PoolSubscriber(Subscriber, Protocol):
+    """A member of a pool: each frame goes to one member that has asked for it."""
+
+    @property
+    def asking(self) -> bool:
+        """Whether it waits for a frame."""
+        ...
+
+    def ask(self) -> None:
+        """The program has finished with the last frame, if any, and waits for the next one. Thread-safe."""
+        ...
+
+    def leave(self) -> None:
+        """The program has finished with the last frame, and takes no other. Thread-safe."""
+        ...
+
+
 class DirectorySubscriber(Protocol):
     """Receives what producers announce, and keeps the list of live streams.
 
@@ -178,6 +234,60 @@ class DirectorySubscriber(Protocol):
 
     def start(self) -> None:
         """Start connecting. Returns at once. Reconnects after a loss."""
+        ...
+
+    def stop(self, timeout_s: float) -> None:
+        """End. Safe to call twice."""
+        ...
+
+
+class ResultsPublisher(Protocol):
+    """Sends a detector's results. `publish` never waits; what cannot be sent at once is dropped.
+
+    Attributes:
+        failure: the error because of which no further attempt is made; None while it works or retries.
+        sent: results passed to the broker that had a listener, as far as is known.
+        unsent: dropped, as there was no connection or it was too slow.
+        unheard: dropped, as nobody listened.
+    """
+
+    failure: FanlightError | None
+    sent: int
+    unheard: int
+
+    @property
+    def unsent(self) -> int: ...
+
+    def start(self) -> None:
+        """Start connecting. Returns at once."""
+        ...
+
+    def publish(self, body: bytes) -> None:
+        """Send one result, as of `Result.to_json`. Thread-safe."""
+        ...
+
+    def stop(self, timeout_s: float) -> None:
+        """Send what is pending if that is possible in time, and end. Safe to call twice."""
+        ...
+
+
+class ResultsSubscriber(Protocol):
+    """Receives what detectors publish about one stream, and reconnects after a loss.
+
+    Attributes:
+        refused: messages that broke the wire contract, or were not of a trusted user.
+        excess: messages that were not read: more of them came than are read in a second.
+    """
+
+    refused: int
+    excess: int
+
+    def start(self) -> None:
+        """Start connecting. Returns at once."""
+        ...
+
+    def close(self) -> None:
+        """Begin to end; `stop` waits for it."""
         ...
 
     def stop(self, timeout_s: float) -> None:

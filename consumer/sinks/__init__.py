@@ -45,7 +45,9 @@ def open_sink(spec: SinkSpec, context: SinkContext) -> Sink:
         case SinkSpec("share", None):
             from fanlight.consumer.sinks.share import ShareSink
 
-            return ShareSink(context.settings, context.stats)
+            access = context.stream_access
+            ended = {} if access is None else {"ended": access.ended_in_order}
+            return ShareSink(context.settings, context.stats, **ended)
         case SinkSpec("snapshot", str(path)):
             from fanlight.consumer.sinks.snapshot import SnapshotSink
 
@@ -53,7 +55,7 @@ def open_sink(spec: SinkSpec, context: SinkContext) -> Sink:
         case SinkSpec("record", str(path)):
             from fanlight.consumer.sinks.record import RecordSink
 
-            return RecordSink(path)
+            return RecordSink(path, results=bool(context.settings.results))
         case SinkSpec("pipe", str(path)):
             from fanlight.consumer.sinks.pipe import PipeSink
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from fanlight.common.model.frame import EncodedFrame
+from fanlight.common.model.result import Result
 from fanlight.consumer.stats import ConsumerStats, TraceRow
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ class StreamAccess(Protocol):
 
     def request_key(self) -> None:
         """Ask the producer for a keyframe."""
+        ...
+
+    def ended_in_order(self) -> bool:
+        """Whether the stream has ended in good order, and its last frame was presented."""
         ...
 
     def age_ns(self, capture_ns: int) -> int | None:
@@ -59,6 +64,9 @@ class Sink:
 
     def receive(self, frame: EncodedFrame) -> None:
         """Process one encoded frame: every decodable one, in order, presented or not."""
+
+    def result(self, result: Result) -> None:
+        """Process what a detector found, on the thread that receives it: it must not block."""
 
     def trace(self, row: TraceRow) -> None:
         """Process the outcome of one frame, about half a second later."""

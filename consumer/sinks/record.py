@@ -1,10 +1,11 @@
-"""`record:FILE`: records the stream to an MP4 or Matroska file."""
+"""`record:FILE`: records the stream to an MP4 or Matroska file, and to FILE.jsonl what that cannot hold."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
 import logging
+from collections import deque
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -16,14 +17,18 @@ from fanlight.common.model.errors import FanlightError, SinkError
 from fanlight.common.model.frame import Codec, EncodedFrame
 from fanlight.common.model.rate_limit import RateLimiter
 from fanlight.common.model.reasons import reason
+from fanlight.common.model.result import Result
 from fanlight.consumer.sinks.base import Sink
 from fanlight.consumer.sinks.files import FileThread, WriteRetry, require_suffix, unusable
 from fanlight.consumer.sinks.frame_queue import FrameQueue
 from fanlight.consumer.sinks.muxer import FORMATS, Muxer, WholeFile, require_codec
+from fanlight.consumer.sinks.sidecar import Sidecar, sidecar_path
 
 _LOG: Final = logging.getLogger(__name__)
 # A few seconds of most streams: with less, the next file would be shorter than that.
 _ROOM_BYTES: Final = 4 * 1024 * 1024
+# Results that wait for the writing thread.
+_MOST_RESULTS: Final = 1024
 
 
 class RecordSink(Sink):
@@ -37,19 +42,31 @@ class RecordSink(Sink):
     A frame that the file cannot hold is left out, counted and logged; if there were no others, the consumer
     ends with that error.
 
+    Args:
+        results: what detectors find is wanted: see `Recording`.
+
     Raises:
         ConfigError: unknown extension, or FILE cannot be created.
     """
 
-    def __init__(self, path: str, queue: FrameQueue | None = None) -> None:
+    def __init__(self, path: str, queue: FrameQueue | None = None, *, results: bool = False) -> None:
         self._path = Path(path)
-        self._recording = Recording(self._path)
+        self._recording = Recording(self._path, results=results)
+        self._results: deque[Result] = deque()
+        self._results_left_out = 0
         self._queue = FrameQueue() if queue is None else queue
         self._retry = WriteRetry("record", self._path, _ROOM_BYTES)
         self._thread = FileThread("record", self._path, self._run, self._queue.close)
 
     def receive(self, frame: EncodedFrame) -> None:
         self._queue.put(frame, monotonic_ns())
+
+    def result(self, result: Result) -> None:
+        # Written with the next frame: there is no hurry.
+        if len(self._results) < _MOST_RESULTS:
+            self._results.append(result)
+        else:
+            self._results_left_out += 1
 
     def tick(self) -> bool:
         self._thread.check()
@@ -71,6 +88,9 @@ class RecordSink(Sink):
                 self._report_left_out()
             if (failure := self._retry.failure) is not None:
                 raise failure  # noqa: TRY301 - handled below like other errors
+            self._write_results()
+            if self._results_left_out:
+                _LOG.warning("record:%s: results left out: %d", self._path, self._results_left_out)
             self._recording.close()
             if self._recording.refused is not None and not self._recording.frames:
                 raise self._recording.refused  # noqa: TRY301 - likewise
@@ -86,6 +106,7 @@ class RecordSink(Sink):
             return
         try:
             self._recording.write(frame, arrival_ns)
+            self._write_results()
         except OSError as error:
             retry.failed(error, monotonic_ns())
             with contextlib.suppress(OSError):
@@ -94,6 +115,10 @@ class RecordSink(Sink):
             self._recording.leave_out(error)
         else:
             retry.succeeded(f", in {self._recording.name}")
+
+    def _write_results(self) -> None:
+        while self._results:
+            self._recording.result(self._results.popleft())
 
     def _report_left_out(self) -> int:
         left_out = self._queue.left_out
@@ -114,8 +139,14 @@ class Recording:
 
     A single frame of another codec or size is left out: it comes from somebody else.
 
+    Beside each there is a sidecar (docs/results.md) if what detectors find is wanted, or frames have
+    metadata.
+
     Existing files are never overwritten: their names are skipped. The first file is created at once, so
     that an unwritable folder is detected before the first frame; it is removed if no frame is recorded.
+
+    Args:
+        results: there will be `result`s.
 
     Attributes:
         frames: number of frames written.
@@ -126,7 +157,7 @@ class Recording:
         ConfigError: unknown extension, or the file cannot be created.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, results: bool = False) -> None:
         require_suffix("record", path, tuple(FORMATS))
         self.frames = 0
         self.left_out = 0
@@ -136,6 +167,10 @@ class Recording:
         self._shape: _Shape | None = None
         self._changing: tuple[EncodedFrame, int] | None = None  # the first frame of another shape
         self._muxer: Muxer | None = None
+        self._with_results = results
+        self._sidecar: Sidecar | None = None
+        self._early: deque[Result] = deque()
+        self._unmatched = 0
         try:
             self._file = self._create()
         except OSError as error:
@@ -167,6 +202,17 @@ class Recording:
             self._leave_out_foreign(changing)
         self._append(frame, arrival_ns)
 
+    def result(self, result: Result) -> None:
+        """Note what a detector found; without its frame it is left out.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        if self._sidecar is None:
+            self._unmatched += 1
+        else:
+            self._sidecar.result(result)
+
     def leave_out(self, error: Exception) -> None:
         """Count and log a frame that `write` refused."""
         self.left_out += 1
@@ -197,6 +243,10 @@ class Recording:
                 self.abandon()  # the next frame may be of another shape
             raise
         self.frames += 1
+        if self._sidecar is None and (self._with_results or header.meta):
+            self._sidecar = Sidecar(Path(self.name), self._early)
+        if self._sidecar is not None:
+            self._sidecar.frame(header, self._muxer.position_s)
 
     def close(self) -> None:
         """Finish the file, or remove it if nothing was recorded.
@@ -210,11 +260,17 @@ class Recording:
             self._file.close()
             Path(self.name).unlink(missing_ok=True)
             _LOG.info("record:%s: nothing was recorded", self._path)
+        if unmatched := self._unmatched + len(self._early):
+            _LOG.info("record:%s: results without their frame: %d", self._path, unmatched)
 
     def abandon(self) -> None:
         """Close the file after a failed write; the next keyframe opens the next file."""
         muxer, self._muxer, self._shape = self._muxer, None, None
+        sidecar, self._sidecar = self._sidecar, None
         try:
+            if sidecar is not None:
+                self._unmatched += sidecar.unmatched
+                sidecar.abandon()
             if muxer is not None:
                 muxer.abandon()
         finally:
@@ -223,9 +279,15 @@ class Recording:
             nothing_in_it = muxer is not None and not muxer.frames
             if path.exists() and (nothing_in_it or not path.stat().st_size):
                 path.unlink()
+                if sidecar is not None:
+                    sidecar.path.unlink(missing_ok=True)
 
     def _finish(self) -> None:
         muxer, self._muxer = self._muxer, None
+        sidecar, self._sidecar = self._sidecar, None
+        if sidecar is not None:
+            self._unmatched += sidecar.unmatched
+            sidecar.close()
         if muxer is not None:
             muxer.close()
             path = Path(self.name).absolute()
@@ -235,8 +297,11 @@ class Recording:
     def _create(self) -> WholeFile:
         for number in itertools.count(1):
             name = self._path.name if number == 1 else f"{self._path.stem}-{number}{self._path.suffix}"
+            path = self._path.with_name(name)
+            if sidecar_path(path).exists():
+                continue
             try:
-                return WholeFile(str(self._path.with_name(name)), "x")
+                return WholeFile(str(path), "x")
             except FileExistsError:
                 continue
         raise AssertionError

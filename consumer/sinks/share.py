@@ -41,6 +41,7 @@ class ShareSink(Sink):
 
     Args:
         now_ns: the monotonic clock.
+        ended: whether the stream has ended in good order, and its last frame was presented.
 
     Raises:
         SinkError: this host has no shared memory.
@@ -51,6 +52,8 @@ class ShareSink(Sink):
         settings: ConsumerSettings,
         stats: Callable[[], ConsumerStats],
         now_ns: Callable[[], int] = clock.monotonic_ns,
+        *,
+        ended: Callable[[], bool] = lambda: False,
     ) -> None:
         if not private_folder.can_share():
             raise SinkError(f"share needs Linux and {private_folder.SHARED_MEMORY}")
@@ -58,6 +61,7 @@ class ShareSink(Sink):
         self._grace_s = settings.max_age_s
         self._stats = stats
         self._now_ns = now_ns
+        self._ended = ended
         self._leadership = locks.Leadership(self._ring)
         self._leads: bool | None = None
         self._segment: Segment | None = None
@@ -88,7 +92,7 @@ class ShareSink(Sink):
             codec_number=CODECS.index(header.codec),
             keyframe=header.key,
         )
-        if segment.write(frame.image, slot, now_ns):
+        if segment.write(frame.image, slot, now_ns, header.meta.encode() if header.meta else b""):
             self._progress.shared(now_ns)
         else:
             self._rate.exceeded(header.fps)
@@ -98,11 +102,15 @@ class ShareSink(Sink):
         now_ns, stats = self._now_ns(), self._stats()
         if self._segment is not None and not self._segment.is_found:
             self._drop_segment()
-        if self._segment is not None and self._progress.serves(stats, now_ns):
-            self._segment.keep_alive(now_ns)
+        if self._segment is not None:
+            self._segment.set_ended(self._ended())
+            if self._progress.serves(stats, now_ns):
+                self._segment.keep_alive(now_ns)
         return True
 
     def close(self) -> None:
+        if self._segment is not None:
+            self._segment.set_ended(self._ended())
         self._drop_segment()
         self._leadership.release()
 

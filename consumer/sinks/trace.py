@@ -12,16 +12,20 @@ from fanlight.consumer.sinks.base import Sink
 from fanlight.consumer.sinks.files import WriteRetry, only_writer, unusable
 from fanlight.consumer.stats import TraceRow
 
-HEADER: Final = "seq,capture_ns,received_ns,presented_ns,event\n"
+HEADER: Final = "seq,capture_ns,received_ns,presented_ns,event,meta\n"
 _FLUSH_INTERVAL_NS: Final = 1_000_000_000
 # One minute of rows, kept while the disk is full.
 _MAX_BYTES: Final = 1 << 18
 
 
 def line(row: TraceRow) -> str:
-    """One row, times in Unix nanoseconds; `presented_ns` is empty if the frame was not presented."""
+    """One row, times in Unix nanoseconds; `presented_ns` is empty if the frame was not presented.
+
+    `meta` is the frame's JSON text, in quotes, those within doubled (RFC 4180); empty without.
+    """
     presented = "" if row.presented_ns is None else row.presented_ns
-    return f"{row.seq},{row.capture_ns},{row.received_ns},{presented},{row.outcome}\n"
+    meta = '"{}"'.format(row.meta.replace('"', '""')) if row.meta else ""
+    return f"{row.seq},{row.capture_ns},{row.received_ns},{presented},{row.outcome},{meta}\n"
 
 
 class TraceSink(Sink):

@@ -15,6 +15,7 @@ from fanlight.common.model.reasons import reason
 from fanlight.common.runtime.settings import LISTEN_ADDRESS
 from fanlight.consumer.sinks.base import Sink, SinkContext
 from fanlight.consumer.wall.access_settings import WebSettings
+from fanlight.consumer.wall.broker_streams import result_source
 from fanlight.consumer.wall.feed import post
 from fanlight.consumer.wall.server import WallServer
 from fanlight.consumer.wall.settings import WallSettings
@@ -107,7 +108,11 @@ class WebSink(Sink):
             self._listening.set()
 
     def _make_streams(self, settings: WallSettings) -> Streams:
-        self._streams = Streams(settings, self.source)
+        self._streams = Streams(
+            settings,
+            self.source,
+            lambda stream, *report: result_source(self._context.settings, stream, *report),
+        )
         return self._streams
 
     def _listens(self, port: int) -> None:

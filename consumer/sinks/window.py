@@ -1,4 +1,7 @@
-"""`window`: an OpenCV window with a small label. `q`, Esc or closing it ends the consumer."""
+"""`window`: an OpenCV window with a small label. `q`, Esc or closing it ends the consumer.
+
+What detectors found is drawn on the frame in which they found it; `r` switches that off and on.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,8 @@ os.environ.setdefault("QT_LOGGING_RULES", "*.debug=false;*.info=false;*.warning=
 _INSTEAD: Final = "use --sink status"
 try:
     import cv2
+
+    from fanlight.consumer.drawing import draw_results, draw_text
 except ImportError as error:
     raise SinkError(f"window cannot be opened: {opencv_problem(error)}, or {_INSTEAD}") from None
 
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
     from fanlight.consumer.frame import Frame
 
 _QUIT_KEYS: Final = (ord("q"), ord("Q"), 27)
+_RESULTS_KEYS: Final = (ord("r"), ord("R"))
 _MAX_SIZE: Final = (1280, 720)
 # A label needs this much; smaller pictures are enlarged.
 _MIN_WIDTH: Final = 480
@@ -43,8 +49,6 @@ MARGIN_PX: Final = 10
 _PADDING_PX: Final = 9
 _CAPITAL_PX: Final = 14
 _STROKE_PX: Final = 1.6
-# In every OpenCV: 4 draws it with strokes, 5 takes a font of its own for it.
-_FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
 _WHITE: Final = (255, 255, 255)
 _AMBER: Final = (60, 190, 255)
 # Brightness of the picture under the label: white text is readable on any picture.
@@ -70,6 +74,7 @@ class WindowSink(Sink):
         self._stalled_s = 0
         self._unsized_frames = 2
         self._open = True
+        self._draws_results = True
         self._shape = (360, 640)
         self._canvas: Pixels = np.full((360, 640, 3), 24, np.uint8)
         self._label.draw(self._canvas, f"{context.name}   waiting for the first frame")
@@ -98,6 +103,8 @@ class WindowSink(Sink):
             # The process was suspended during the copy, for longer than the grace time.
             self._canvas.fill(24)
             return
+        if frame.results and self._draws_results:
+            draw_results(self._canvas, frame.results.values())
         if self._text_ns is None or now_ns - self._text_ns >= _LABEL_INTERVAL_NS:
             self._text_ns = now_ns
             self._text = label_text(self._context.name, self._context.stats())
@@ -139,6 +146,8 @@ class WindowSink(Sink):
             visible = False
         if not visible or (key != -1 and key & 0xFF in _QUIT_KEYS):
             self._open = False
+        elif key != -1 and key & 0xFF in _RESULTS_KEYS:
+            self._draws_results = not self._draws_results
 
 
 def fitted(width: int, height: int) -> tuple[int, int]:
@@ -170,14 +179,11 @@ class Label:
         scale = width / fitted(width, height)[0]
         margin, padding, capital = (round(px * scale) for px in (MARGIN_PX, _PADDING_PX, _CAPITAL_PX))
         stroke = round(_STROKE_PX * scale)
-        font_scale = cv2.getFontScaleFromHeight(_FONT, capital, stroke)
-        (text_width, _), _ = cv2.getTextSize(text, _FONT, font_scale, stroke)
-        box = canvas[margin : margin + capital + 2 * padding, margin : margin + text_width + 2 * padding]
         # A warning covers an older label, which must not be visible.
-        np.multiply(box, 0 if warning else _SHADE, out=box, casting="unsafe")
-        origin = (margin + padding, margin + padding + capital)
-        colour = _AMBER if warning else _WHITE
-        cv2.putText(canvas, text, origin, _FONT, font_scale, colour, stroke, cv2.LINE_AA)
+        shade, colour = (0.0, _AMBER) if warning else (_SHADE, _WHITE)
+        draw_text(
+            canvas, text, (margin, margin), capital, padding, stroke_px=stroke, colour=colour, shade=shade
+        )
 
 
 def require_windows() -> None:

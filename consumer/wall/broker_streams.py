@@ -9,7 +9,10 @@ from fanlight.common import transport
 from fanlight.common.model.announcement import Announcement
 from fanlight.common.model.errors import FanlightError
 from fanlight.common.model.frame import Codec
+from fanlight.common.model.result import Result
+from fanlight.common.runtime.settings import AddressSettings
 from fanlight.consumer.wall.feed import post
+from fanlight.consumer.wall.result_feed import ResultSource
 from fanlight.consumer.wall.settings import WallSettings
 from fanlight.consumer.wall.source import Subscription
 from fanlight.consumer.wall.streams import GRACE_S, Streams
@@ -32,7 +35,10 @@ class BrokerStreams(Streams):
         grace_s: float = GRACE_S,
     ) -> None:
         super().__init__(
-            settings, lambda stream, *report: Subscription(stream, settings, *report), grace_s=grace_s
+            settings,
+            lambda stream, *report: Subscription(stream, settings, *report),
+            lambda stream, *report: result_source(settings, stream, *report),
+            grace_s=grace_s,
         )
 
         def on_change(live: tuple[Announcement, ...]) -> None:
@@ -58,6 +64,18 @@ class BrokerStreams(Streams):
         stopping = self.loop.run_in_executor(None, self._directory.stop, _STOP_S)
         await super().stop()
         await stopping
+
+
+def result_source(
+    address: AddressSettings,
+    stream: str,
+    on_result: Callable[[Result], None],
+    on_failed: Callable[[FanlightError], None],
+) -> ResultSource:
+    """The results of a stream. Raises `ConfigError` without a broker."""
+    return transport.results(
+        address.url, address.credentials, stream=stream, on_result=on_result, on_failed=on_failed
+    )
 
 
 def _unannounced(stream: str) -> Announcement:

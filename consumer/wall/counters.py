@@ -26,6 +26,7 @@ class WallCounters:
         drops: of viewers that have gone, by reason.
         cut_off: players that stopped reading.
         held: times that a page did not acknowledge for too long.
+        dropped_results: that a page did not get since it was slow, or the event loop was.
         key_requests, overrun, not_made: of streams that are not received any more; see `Feed`.
         shown, dropped: frames, as pages report them.
         refused: requests and connections, by reason.
@@ -33,7 +34,7 @@ class WallCounters:
 
     def __init__(self) -> None:
         self.frames = self.bytes = self.held = self.key_requests = self.shown = self.dropped = 0
-        self.cut_off = self.overrun = self.not_made = 0
+        self.cut_off = self.overrun = self.not_made = self.dropped_results = 0
         self.delays = Histogram(DELAY_BOUNDS_S)
         self.drops: Counter[Drop] = Counter()
         self.refused: Counter[Refused] = Counter()

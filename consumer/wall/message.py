@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 
 from fanlight.common.model.errors import WireFormatError
 from fanlight.common.model.frame import MAX_SIDE, STREAM_NAME, STREAM_NAME_RULE, FrameHeader
+from fanlight.common.model.result import Result
 
 VERSION: Final = 1
 MAX_TEXT_BYTES: Final = 4096
@@ -85,6 +86,12 @@ class Keyframe:
 
 
 @dataclass(frozen=True, slots=True)
+class Results:
+    stream: str
+    wanted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Clock:
     sent_ms: float
 
@@ -110,7 +117,7 @@ class Report:
     via: str
 
 
-ClientMessage: TypeAlias = Subscribe | Unsubscribe | Keyframe | Clock | Ack | Report
+ClientMessage: TypeAlias = Subscribe | Unsubscribe | Keyframe | Results | Clock | Ack | Report
 
 
 def parse(text: str) -> ClientMessage | None:
@@ -132,6 +139,8 @@ def parse(text: str) -> ClientMessage | None:
             return Unsubscribe(_stream(values))
         case "keyframe":
             return Keyframe(_stream(values))
+        case "results":
+            return Results(_stream(values), _switch(values, "wanted"))
         case "clock":
             return Clock(_number(values, "sent_ms"))
         case "ack":
@@ -148,6 +157,13 @@ def _stream(values: Mapping[str, Any]) -> str:
     if not isinstance(stream, str) or not STREAM_NAME.fullmatch(stream):
         raise WireFormatError("stream", stream, STREAM_NAME_RULE)
     return stream
+
+
+def _switch(values: Mapping[str, Any], field: str) -> bool:
+    value = values.get(field)
+    if not isinstance(value, bool):
+        raise WireFormatError(field, value, "true or false")
+    return value
 
 
 def _form(values: Mapping[str, Any]) -> Form:
@@ -232,6 +248,17 @@ def refused(stream: str, reason: str) -> str:
 def state(stream: str, *, live: bool, since_ms: int, reason: str) -> str:
     """Whether frames come; `since_ms` is Unix time."""
     return _text("state", {"stream": stream, "live": live, "since_ms": since_ms, "reason": reason})
+
+
+def results(stream: str, found: Iterable[Result], *, reason: str = "") -> str:
+    """What detectors found; `reason` is a sentence for the user where they find nothing any more."""
+    values = {"stream": stream, "results": [_of_page(each) for each in found]}
+    return _text("results", values | ({"reason": reason} if reason else {}))
+
+
+def _of_page(result: Result) -> dict[str, Any]:
+    """A result as JavaScript can read it, whose numbers have 53 bits."""
+    return result.to_table() | {"epoch": str(result.epoch), "capture_ns": str(result.capture_ns)}
 
 
 def clock(sent_ms: float, wall_ns: int) -> str:

@@ -40,6 +40,8 @@ def add_wall_metrics(metrics: MetricSet, streams: Streams) -> None:
         "reason",
         {reason: drops[reason] for reason in Drop},
     )
+    dropped_results = counters.dropped_results + streams.results.overrun
+    metrics.counter("dropped_results_total", "Results that a page did not get.", dropped_results)
     metrics.counter("held_total", "Times that a page acknowledged nothing for too long.", counters.held)
     metrics.counter("cut_off_total", "Players that stopped reading and were cut off.", counters.cut_off)
     overrun = counters.overrun + sum(feed.overrun for feed in feeds)

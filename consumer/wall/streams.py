@@ -13,8 +13,9 @@ from fanlight.common import clock
 from fanlight.common.model.announcement import Announcement
 from fanlight.common.model.errors import StreamEnded
 from fanlight.consumer.wall.counters import PageCounters, WallCounters
-from fanlight.consumer.wall.feed import Feed, MakeSource, State
+from fanlight.consumer.wall.feed import Feed, MakeSource, State, post
 from fanlight.consumer.wall.message import Form
+from fanlight.consumer.wall.result_feed import MakeResults, ResultFeeds
 from fanlight.consumer.wall.settings import WallSettings
 from fanlight.consumer.wall.viewer_queue import ViewerQueue
 
@@ -40,10 +41,16 @@ class Streams:
         watchers: told about changes.
         counters: of what was sent.
         pages: counters of the connected pages.
+        results: what detectors find.
     """
 
     def __init__(
-        self, settings: WallSettings, make_source: MakeSource, *, grace_s: float = GRACE_S
+        self,
+        settings: WallSettings,
+        make_source: MakeSource,
+        make_results: MakeResults | None = None,
+        *,
+        grace_s: float = GRACE_S,
     ) -> None:
         self.settings = settings
         self._make_source = make_source
@@ -58,6 +65,8 @@ class Streams:
         self.counters = WallCounters()
         self.pages: set[PageCounters] = set()
         self.loop = asyncio.get_running_loop()
+        post_here = partial(post, self.loop)
+        self.results = ResultFeeds(make_results, post_here, self._in_background, self.counters)
         self._checking = self.loop.call_later(_CHECK_S, self._check)
 
     @property
@@ -126,6 +135,7 @@ class Streams:
     async def stop(self) -> None:
         """End everything, within about a second. To be called once."""
         self._checking.cancel()
+        self.results.stop()
         for feed in list(self._feeds.values()):
             self._end(feed)
         for queue in list(self._owners):

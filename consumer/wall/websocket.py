@@ -17,6 +17,7 @@ from fanlight.consumer.wall.counters import PageCounters
 from fanlight.consumer.wall.feed import State
 from fanlight.consumer.wall.limits import Allowance
 from fanlight.consumer.wall.message import Description
+from fanlight.consumer.wall.result_feed import ResultQueue
 from fanlight.consumer.wall.socket_buffers import limit_buffers
 from fanlight.consumer.wall.streams import Streams
 from fanlight.consumer.wall.viewer_queue import LiveFrame, ViewerQueue
@@ -82,6 +83,8 @@ class Page:
         self._subscribed: dict[str, _Subscribed] = {}
         self._allowance = Allowance(_MESSAGES_AT_ONCE, _MESSAGES_PER_S, clock.monotonic_ns())
         self._texts: deque[str] = deque()
+        self._found = ResultQueue(streams.counters)
+        self._drawing: set[str] = set()  # the streams whose results it wants
         self._ready = asyncio.Event()
         self._acknowledgements = Acknowledgements()
         self._held = False
@@ -107,9 +110,8 @@ class Page:
             self._streams.watchers.discard(self)
             self._streams.pages.discard(self._counters)
             sending.cancel()
-            for subscribed in self._subscribed.values():
-                self._streams.leave(subscribed.queue)
-            self._subscribed.clear()
+            for stream in list(self._subscribed):
+                self._unsubscribe(stream)
             with contextlib.suppress(asyncio.CancelledError, ConnectionError):
                 await sending
         return self._socket
@@ -162,6 +164,8 @@ class Page:
                 self._unsubscribe(stream)
             case message.Report(stream) if stream in self._subscribed:
                 self._counters.reported(received)
+            case message.Results(stream, wanted) if stream in self._subscribed:
+                self._want_results(stream, wanted)
             case message.Keyframe(stream) if stream in self._subscribed:
                 self._subscribed[stream].queue.clear()
                 self._ready.set()
@@ -188,6 +192,25 @@ class Page:
         if subscribed is not None:
             self._streams.leave(subscribed.queue)
             self._counters.forget(stream)
+            self._want_results(stream, False)
+
+    def _want_results(self, stream: str, wanted: bool) -> None:
+        if wanted is (stream in self._drawing):
+            return
+        if not wanted:
+            self._drawing.discard(stream)
+            self._streams.results.leave(stream, self._take_result)
+            return
+        try:
+            self._streams.results.join(stream, self._take_result)
+        except FanlightError as error:
+            self._say(message.results(stream, (), reason=str(error)))
+        else:
+            self._drawing.add(stream)
+
+    def _take_result(self, text: str) -> None:
+        self._found.push(text)
+        self._ready.set()
 
     # Sending ----------------------------------------------------------------------------------------
 
@@ -210,6 +233,8 @@ class Page:
         while self._texts:
             await self._socket.send_str(self._texts.popleft())
         sent = False
+        while self._found and not self._hold(clock.monotonic_ns()):
+            await self._socket.send_str(self._found.pop())
         for stream, subscribed in list(self._subscribed.items()):
             now_ns = clock.monotonic_ns()
             if self._hold(now_ns):
@@ -246,4 +271,5 @@ class Page:
             self._streams.counters.held += 1
             for subscribed in self._subscribed.values():
                 subscribed.queue.clear()
+            self._found.clear()
         return self._held

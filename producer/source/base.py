@@ -19,11 +19,13 @@ class Captured:
         capture_ns: wall time (Unix) at which it was taken: when the camera or the network delivered it,
             or, for a source that plays at a rate, when it was due.
         captured_ns: the same moment in monotonic time: a wall clock may be set while the picture waits.
+        meta: what the program says about it, as in `FrameHeader`.
     """
 
     picture: Picture
     capture_ns: int
     captured_ns: int = -1  # computed from `capture_ns` by default
+    meta: str = ""
 
     def __post_init__(self) -> None:
         if self.captured_ns < 0:

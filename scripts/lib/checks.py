@@ -147,7 +147,7 @@ class Checks:
             # Arguments for pytest narrow what is run.
             *([] if self._arguments else [("soak of 3 minutes", self._soak)]),
             self._suite("faults of networks, nodes, sources", *_NETWORK, url=url),
-            self._suite("benchmarks", _BENCH, url=url),
+            self._suite("benchmarks, examples", _BENCH, "tests/examples", url=url),
         ]
 
     def _side_by_side(self, jobs: list[_Job]) -> None:

@@ -1,7 +1,7 @@
 """Reads the traces that consumers write, ours and the peers', and works out the figures.
 
-A trace is CSV: `seq,capture_ns,received_ns,presented_ns,event` (docs/architecture.md); a frame that was not
-presented has no `presented_ns`.
+A trace is CSV: `seq,capture_ns,received_ns,presented_ns,event`, and `meta` in ours (docs/reference.md); a
+frame that was not presented has no `presented_ns`.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def read(path: Path, offset_ns: int = 0) -> list[Shown]:
     """The presented frames of a trace; `offset_ns` is taken off its presentation times."""
     shown = []
     for line in path.read_text().splitlines()[1:]:
-        fields = line.split(",")
-        if len(fields) == 5 and fields[4] == "presented":
+        fields = line.split(",", 5)
+        if len(fields) >= 5 and fields[4] == "presented":
             shown.append(Shown(int(fields[0]), int(fields[1]), int(fields[3]) - offset_ns))
     return shown
 
@@ -73,8 +73,8 @@ def fates(clients: Sequence[Path], begin_ns: int, end_ns: int) -> Counter[str]:
     for path in clients:
         own: set[int] = set()
         for line in path.read_text().splitlines()[1:]:
-            fields = line.split(",")
-            if len(fields) == 5 and begin_ns <= int(fields[2]) < end_ns:
+            fields = line.split(",", 5)
+            if len(fields) >= 5 and begin_ns <= int(fields[2]) < end_ns:
                 found[fields[4]] += 1
                 own.add(int(fields[0]))
         seen.append(own)

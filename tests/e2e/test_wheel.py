@@ -46,6 +46,17 @@ import common, consumer, producer
 assert (common.MINE, consumer.MINE, producer.MINE) == (1, 2, 3)
 print("fine")
 """
+IMPORTS: Final = """
+import ast, pathlib
+import fanlight
+
+assert [getattr(fanlight, name) for name in fanlight.__all__]
+for file in sorted(pathlib.Path("examples").glob("*.py")):
+    tree = ast.parse(file.read_text())
+    tree.body = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    exec(compile(tree, file, "exec"))
+    print(file.stem)
+"""
 COMMANDS: Final = (
     ("fanlight-producer", "--help"),
     ("fanlight-consumer", "--help"),
@@ -140,6 +151,13 @@ def test_commands_are_found_beside_files_of_the_same_names(
 
 def test_a_program_and_the_library_do_not_get_in_each_others_way(scripts: Path, beside: Path) -> None:
     assert checked(scripts / "python", "program.py", cwd=beside) == "fine\n"
+
+
+def test_a_program_imports_every_public_name_and_what_examples_import(scripts: Path, beside: Path) -> None:
+    shutil.copytree(ROOT / "examples", beside / "examples")
+    (beside / "imports.py").write_text(IMPORTS)
+    names = sorted(file.stem for file in (ROOT / "examples").glob("*.py"))
+    assert checked(scripts / "python", "imports.py", cwd=beside).split() == names
 
 
 @pytest.mark.docker

@@ -14,6 +14,7 @@ from tests.support.broker import tcp_url
 from tests.support.hubs import hub
 from tests.support.marked_stream import Marking, is_marked
 from tests.support.timing import scaled, wait_until
+from tests.support.usage import usage
 
 BATCH = 30
 
@@ -60,6 +61,7 @@ def test_frames_of_every_codec_keep_their_pixels(stream: str, codec: str) -> Non
 SIZES = [(854, 480), (1366, 768), (101, 77), (1, 1), (64, 48)]
 
 
+@usage("Frame", "threads", "read-only: any of them")
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("codec", ["h264", "jpeg", "png", "raw"])
 @pytest.mark.parametrize("picture_format", list(PixelFormat))

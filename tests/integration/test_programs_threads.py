@@ -22,6 +22,7 @@ from tests.support.broker import tcp_url, with_broker_and
 from tests.support.hubs import files_of, hub
 from tests.support.marked_stream import Marking, is_marked
 from tests.support.timing import scaled, wait_until
+from tests.support.usage import usage
 from tests.unit.common.codec.build import psnr
 
 READERS = 6
@@ -40,6 +41,7 @@ def started(works: list[Callable[[], object]]) -> list[threading.Thread]:
     return threads
 
 
+@usage("Consumer", "threads", "each frame goes to one of them")
 @with_broker_and("multiplex")
 def test_each_frame_goes_to_one_of_the_threads_that_read(stream: str, url: str) -> None:
     frames: dict[int, list[Frame]] = {number: [] for number in range(READERS)}
@@ -68,6 +70,7 @@ def test_each_frame_goes_to_one_of_the_threads_that_read(stream: str, url: str) 
         assert (stats.undecodable, stats.presented) == (0, len(everything))
 
 
+@usage("Producer", "threads", "any of them may `send`")
 @with_broker_and("multiplex")
 def test_several_threads_send(stream: str, url: str) -> None:
     ending = threading.Event()
@@ -141,6 +144,11 @@ def read_until_error(consumer: Consumer, after_first: Callable[[], object] = lam
     after_first()
     while True:
         consumer.read()
+
+
+def send_until_error(out: Producer) -> None:
+    while True:
+        out.send(np.zeros((480, 640, 3), np.uint8))
 
 
 def raise_own() -> None:
@@ -227,6 +235,7 @@ def test_ctrl_c_passes_through_and_closes_in_order(stream: str, url: str) -> Non
             consumer.read()
 
 
+@usage("Consumer", "signal", "`close`, `stats`; not `read`")
 @with_broker_and("multiplex")
 @pytest.mark.parametrize("share", [False, True])
 def test_a_signal_handler_may_close_and_ask_for_statistics(stream: str, url: str, share: bool) -> None:
@@ -242,6 +251,20 @@ def test_a_signal_handler_may_close_and_ask_for_statistics(stream: str, url: str
             with one_signal(handle, seed), pytest.raises(StreamEnded):
                 read_until_error(consumer)
             assert not files_of(stream)
+
+
+@usage("Producer", "signal", "`send`, `stats`, `close`")
+def test_a_signal_handler_may_send_and_close() -> None:
+    for seed in range(10):
+        out = Producer(url=tcp_url("multiplex")).start()
+
+        def handle(out: Producer = out) -> None:
+            out.send(np.zeros((480, 640, 3), np.uint8))
+            assert out.stats().captured
+            out.close()
+
+        with one_signal(handle, seed), pytest.raises(StreamEnded):
+            send_until_error(out)
 
 
 def test_a_signal_handler_may_not_read_what_it_interrupted() -> None:

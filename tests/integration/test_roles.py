@@ -1,9 +1,8 @@
-"""What the users `producer` and `viewer` of broker/definitions.json may do, and may not."""
+"""What the users `producer`, `viewer` and `detector` of broker/definitions.json may do, and may not."""
 
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
 import random
 import secrets
@@ -21,7 +20,6 @@ from pika.exceptions import ConnectionClosedByBroker
 from fanlight.common.model.frame import Codec
 from fanlight.common.transport.amqp.topology import frame_properties
 from fanlight.consumer import Consumer
-from tests.support.commands import at_most_one_a_second
 from tests.support.headers import header
 from tests.support.marked_stream import Marking, Watcher
 from tests.support.raw_headers import Raw, RawProperties
@@ -57,6 +55,10 @@ class Scene(NamedTuple):
         return f"{self.exchange}-b"
 
     @property
+    def results(self) -> str:
+        return f"{self.exchange}.results"
+
+    @property
     def control_queue(self) -> str:
         return f"{CONTROL}.{self.stream}.{SUFFIX}"
 
@@ -66,6 +68,10 @@ class Scene(NamedTuple):
         return {
             "the stream": self.exchange,
             "another stream": self.spare,
+            "results": self.results,
+            "the intra-only branch": f"{self.exchange}.intra",
+            "a pool": f"{self.exchange}.pool.p",
+            "a control queue of the stream pool": f"{CONTROL}.pool.{SUFFIX}",
             "a name of one's choice": f"{self.exchange}.spy.{SUFFIX}",
             "another viewer's": self.queue,
             "the producer's": self.control_queue,
@@ -98,13 +104,16 @@ def scene(broker_url: str) -> Iterator[Scene]:
             stack.enter_context(watcher)
             wait_until(lambda: watcher.last, 15, "the stream is on")
             wait_until(lambda: "w" in marking.producer.stats().consumers, 10, "its reports are heard")
-        other = stack.enter_context(channel_of(viewer))
-        queue = own(other, {"x-max-length": 1})
-        other.queue_bind(queue, f"fanlight.{stream}")
+        another = stack.enter_context(channel_of(viewer))
+        queue = own(another, {"x-max-length": 1})
+        another.queue_bind(queue, f"fanlight.{stream}")
         operator = stack.enter_context(channel_of(broker_url))
-        operator.exchange_declare(f"fanlight.{stream}-b", "fanout", durable=True)
+        others = [f"fanlight.{stream}-b", f"fanlight.{stream}.results", f"fanlight.{stream}.intra"]
+        for other in others:
+            operator.exchange_declare(other, "fanout", durable=True)
         yield Scene(broker_url, stream, marking, watcher, queue)
-        operator.exchange_delete(f"fanlight.{stream}-b")
+        for other in others:
+            operator.exchange_delete(other)
     assert not watcher.faults()
 
 
@@ -144,6 +153,7 @@ QUEUE_VERBS: Final[dict[str, Verb]] = {
 }
 SEEN: Final = {"look for": OK}
 ABSENT: Final = {"look for": MISSING}
+DECLARED: Final = SEEN | {"declare": OK, "declare otherwise": WRONG, "publish": OK}
 USED: Final = dict.fromkeys(("get", "consume", "purge"), MISSING)
 # Exclusive queues are closed to every other connection, whatever its permissions.
 EXCLUSIVE: Final = dict.fromkeys(
@@ -155,6 +165,8 @@ EXCHANGES: Final[dict[tuple[str, str], dict[str, int]]] = {
     ("viewer", "the stream"): SEEN | {"bind a queue": OK},
     ("viewer", CONTROL): SEEN | {"publish": OK, "dead-letter to": OK},
     ("viewer", STREAMS): SEEN | {"bind a queue": OK},
+    ("viewer", "results"): SEEN | {"bind a queue": OK},
+    ("viewer", "the intra-only branch"): SEEN,
     ("viewer", "a name of one's choice"): ABSENT,
     ("viewer", "amq.gen-x"): {
         **dict.fromkeys(("look for", "lead in a circle", "bind a queue", "publish"), MISSING),
@@ -163,11 +175,21 @@ EXCHANGES: Final[dict[tuple[str, str], dict[str, int]]] = {
     ("viewer", "amq.fanout"): SEEN,
     ("viewer", ""): {},
     ("producer", "another stream"): SEEN | {"declare": OK, "declare otherwise": WRONG, "publish": OK},
+    ("producer", "results"): SEEN,
+    ("producer", "the intra-only branch"): DECLARED,
     ("producer", STREAMS): SEEN | {"declare": OK, "declare otherwise": WRONG, "publish": OK},
     ("producer", "a name of one's choice"): ABSENT,
     ("producer", "amq.gen-x"): ABSENT,
     ("producer", "amq.fanout"): SEEN,
     ("producer", ""): {"publish": OK},
+    ("detector", "the stream"): SEEN | {"bind a queue": OK},
+    ("detector", "the intra-only branch"): SEEN | {"bind a queue": OK},
+    ("detector", "results"): DECLARED | {"bind a queue": OK, "lead in a circle": OK, "dead-letter to": OK},
+    ("detector", CONTROL): SEEN | {"publish": OK, "dead-letter to": OK},
+    ("detector", STREAMS): SEEN | {"bind a queue": OK},
+    ("detector", "a name of one's choice"): ABSENT,
+    ("detector", "amq.fanout"): SEEN,
+    ("detector", ""): {},
 }
 QUEUES: Final[dict[tuple[str, str], dict[str, int]]] = {
     ("viewer", "another viewer's"): EXCLUSIVE,
@@ -175,6 +197,13 @@ QUEUES: Final[dict[tuple[str, str], dict[str, int]]] = {
     ("viewer", "a control queue"): ABSENT,
     ("viewer", "a name of one's choice"): ABSENT,
     ("viewer", "amq.gen-x"): ABSENT | USED | {"bind": MISSING, "unbind": OK, "delete": OK},
+    ("detector", "another viewer's"): EXCLUSIVE,
+    ("detector", "the producer's"): {"look for": LOCKED},
+    ("detector", "a control queue"): ABSENT,
+    ("detector", "a control queue of the stream pool"): ABSENT,
+    ("detector", "a name of one's choice"): ABSENT,
+    ("viewer", "a pool"): ABSENT,
+    ("producer", "a pool"): ABSENT | {"publish": OK},
     ("producer", "another viewer's"): {"look for": LOCKED, "publish": OK},
     ("producer", "a name of one's choice"): ABSENT | {"publish": OK},
     ("producer", "amq.gen-x"): ABSENT | {"publish": OK},
@@ -194,7 +223,8 @@ def test_every_verb_on_every_kind_of_name(
     found = {
         verb: refusal(url, partial(_act, action, name, scene))
         for verb, action in verbs.items()
-        if not (what in ("another stream", STREAMS) and verb == "delete")  # it may
+        # It may.
+        if not (verb == "delete" and expected.get("declare") == OK)
     }
     assert found == {verb: expected.get(verb, REFUSED) for verb in found}
     scene.goes_on()
@@ -213,6 +243,36 @@ FURTHER: Final[dict[tuple[str, str], tuple[int, Action]]] = {
     ("viewer", "pose as the producer"): (
         WRONG,
         lambda c, s: c.basic_publish(CONTROL, s.stream, b"{}", BasicProperties(user_id="producer")),
+    ),
+    ("viewer", "publish a result"): (REFUSED, lambda c, s: c.basic_publish(s.results, "", b"{}")),
+    ("detector", "publish a frame"): (
+        REFUSED,
+        lambda c, s: c.basic_publish(s.exchange, "", b"6bytes", s.frame("detector")),
+    ),
+    ("detector", "publish a result"): (OK, lambda c, s: c.basic_publish(s.results, "", b"{}")),
+    ("detector", "publish in another's name"): (
+        WRONG,
+        lambda c, s: c.basic_publish(s.results, "", b"{}", BasicProperties(user_id="viewer")),
+    ),
+    ("detector", "announce a stream"): (REFUSED, lambda c, _: c.basic_publish(STREAMS, "", b"{}")),
+    ("detector", "hear what others ask"): (REFUSED, lambda c, s: c.queue_bind(own(c), CONTROL, s.stream)),
+    ("detector", "watch, and let it be"): (OK, lambda c, s: _use(c, own(c), s.exchange)),
+    ("detector", "read results"): (OK, lambda c, s: _use(c, own(c), s.results)),
+    ("detector", "work in a pool"): (OK, lambda c, s: _work(c, f"{s.exchange}.pool.p", s.exchange)),
+    ("detector", "work in a pool of intra-only frames"): (
+        OK,
+        lambda c, s: _work(c, f"{s.exchange}.pool.p", f"{s.exchange}.intra"),
+    ),
+    ("viewer", "work in a pool"): (
+        REFUSED,
+        lambda c, s: _work(c, f"{s.exchange}.pool.p", s.exchange),
+    ),
+    ("viewer", "read results"): (OK, lambda c, s: _use(c, own(c), s.results)),
+    ("producer", "read results"): (
+        REFUSED,
+        lambda c, s: c.queue_bind(
+            c.queue_declare(f"{CONTROL}.{s.stream}.000000", exclusive=True).method.queue, s.results
+        ),
     ),
     ("viewer", "announce a stream"): (REFUSED, lambda c, _: c.basic_publish(STREAMS, "", b"{}")),
     ("producer", "list the streams"): (
@@ -261,6 +321,12 @@ FURTHER: Final[dict[tuple[str, str], tuple[int, Action]]] = {
 }
 
 
+def _work(channel: BlockingChannel, queue: str, source: str) -> None:
+    """All that a worker does with the queue of its pool."""
+    channel.queue_declare(queue, durable=True, auto_delete=True, arguments={"x-max-length": 1})
+    _use(channel, queue, source)
+
+
 def _use(channel: BlockingChannel, queue: str, source: str) -> None:
     """All that one does with a queue of one's own."""
     channel.queue_bind(queue, source, "key")
@@ -305,70 +371,3 @@ def test_a_message_that_crashes_a_process_of_the_broker_costs_its_sender_only(sc
         with pytest.raises(ConnectionClosedByBroker, match="INTERNAL_ERROR"):
             refusal(url, lambda c: c.basic_publish(CONTROL, scene.stream, body, RawProperties(headers)))
         scene.goes_on()
-
-
-def records_of(caplog: pytest.LogCaptureFixture, module: str) -> list[logging.LogRecord]:
-    return [record for record in caplog.records if record.name == module]
-
-
-def at_most_one_line_a_second(records: list[logging.LogRecord]) -> bool:
-    return at_most_one_a_second([record.created for record in records])
-
-
-def test_a_viewer_waits_for_the_producer_and_for_one_that_comes_back(
-    broker_url: str, stream: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO)
-    producer, viewer = as_user(broker_url, "producer"), as_user(broker_url, "viewer")
-    with Watcher(Consumer(stream, "w", url=viewer)) as watcher:
-        link = "fanlight.common.transport.amqp.link"
-        wait_until(lambda: len(records_of(caplog, link)) >= 2, 10, "it says what it waits for, and again")
-        waiting = records_of(caplog, link)
-        says = f"no exchange 'fanlight.{stream}' yet: waiting for its producer"
-        assert all(says in record.getMessage() for record in waiting)
-        assert at_most_one_line_a_second(waiting)
-        with Marking(producer, stream):
-            wait_until(lambda: watcher.last, 5, "its first frame")
-            with channel_of(broker_url) as operator:
-                operator.exchange_delete(f"fanlight.{stream}")
-            watcher.wait_captured(time.monotonic(), timeout_s=5)
-        with channel_of(broker_url) as operator:  # nobody is there now to declare it again
-            operator.exchange_delete(f"fanlight.{stream}")
-        said = len(records_of(caplog, link))
-        wait_until(lambda: len(records_of(caplog, link)) > said, 10, "it says what it waits for")
-        with Marking(producer, stream):
-            came = len(watcher.seen)
-            wait_until(lambda: len(watcher.seen) > came, 5, "frames of the next producer")
-    assert not watcher.faults()
-    assert not [record for record in caplog.records if record.exc_info or record.levelno >= logging.ERROR]
-
-
-def test_frames_of_a_user_who_is_not_trusted_are_refused(
-    broker_url: str, stream: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    producer, viewer = as_user(broker_url, "producer"), as_user(broker_url, "viewer")
-    with (
-        Marking(producer, stream) as marking,
-        Watcher(Consumer(stream, "w", url=viewer, trust=["producer"])) as watcher,
-        Watcher(Consumer(stream, "v", url=viewer), exact=False) as trusting,
-        channel_of(broker_url) as forging,
-    ):
-        wait_until(lambda: watcher.last and trusting.last, 15, "the stream is on")
-        forging.confirm_delivery()
-        for seq in range(30):
-            forged = header(seq, Codec.RAW, stream=stream, epoch=2**60, capture_ns=time.time_ns())
-            properties = frame_properties(forged, "fanlight")
-            forging.basic_publish(f"fanlight.{stream}", "", bytes(64 * 48 * 3), properties)
-        count = len(watcher.seen)
-        wait_until(lambda: len(watcher.seen) > count + 3, 10, "the stream goes on")
-        wait_until(
-            lambda: any(seen.epoch == 2**60 for seen in trusting.seen), 10, "the other one trusts all"
-        )
-        assert 1 <= watcher.consumer.stats().malformed <= 30
-        assert {seen.epoch for seen in watcher.seen} == {marking.producer.epoch}
-    assert not watcher.faults()
-    records = records_of(caplog, "fanlight.consumer.receiver")
-    told = [record for record in records if "user_id" in record.getMessage()]
-    assert told
-    assert "user_id is 'fanlight': allowed is --trust, which is producer" in told[0].getMessage()
-    assert at_most_one_line_a_second(told)

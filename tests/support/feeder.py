@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Self
+from typing import Any, Self
 
 from fanlight.common.model.pixels import Pixels
 from fanlight.producer import Producer
@@ -23,6 +23,10 @@ class Feeder:
         """The picture of that time (Unix)."""
         raise NotImplementedError
 
+    def meta(self, capture_ns: int) -> dict[str, Any] | None:
+        """What to say of that picture."""
+        return None
+
     def __enter__(self) -> Self:
         self.producer.start()
         self._thread.start()
@@ -36,4 +40,5 @@ class Feeder:
     def _feed(self) -> None:
         while not self._stopping.wait(self._interval_s):
             capture_ns = time.time_ns()
-            self.producer.send(self.picture(capture_ns), capture_ns=capture_ns)
+            picture, meta = self.picture(capture_ns), self.meta(capture_ns)
+            self.producer.send(picture, capture_ns=capture_ns, meta=meta)

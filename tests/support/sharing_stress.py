@@ -69,7 +69,23 @@ def _is_whole(words: Words, number: int, scratch: Words) -> bool:
 
 def _slot(number: int) -> Slot:
     """What belongs to a picture: every field changes with its number."""
-    return Slot(number, number, 3 * number, 5 * number, 7 * number, float(number), number % 3, number % 2)
+    meta_bytes = len(_meta(number))
+    return Slot(
+        number,
+        number,
+        3 * number,
+        5 * number,
+        7 * number,
+        float(number),
+        number % 3,
+        number % 2,
+        meta_bytes,
+    )
+
+
+def _meta(number: int) -> bytes:
+    """Of some pictures only, and of many lengths."""
+    return b'{"n":%d}' % number * (number % 40)
 
 
 # The hub -------------------------------------------------------------------------------------------------
@@ -89,7 +105,7 @@ def _write(name: str, epoch: int) -> None:
     while True:
         _fill(words, number)
         now_ns = time.monotonic_ns()
-        if segment.write(image, _slot(number), now_ns):
+        if segment.write(image, _slot(number), now_ns, _meta(number)):
             segment.keep_alive(now_ns)
             number += 1
 
@@ -141,6 +157,7 @@ class _Reader:
         whole = _is_whole(picture.image.reshape(-1).view(np.uint64), number, self._scratch)
         # Fields were read at once, pixels may have been overwritten since.
         counts[TORN] += slot != _slot(number)
+        counts[TORN] += attachment.meta(slot) not in ("", _meta(number).decode())
         if picture.valid:
             counts[CHECKED] += 1
             counts[TORN] += not whole

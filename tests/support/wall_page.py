@@ -78,6 +78,10 @@ class WallPage:
                 if wanted(message):
                     return message
 
+    def came(self, kind: str) -> bool:
+        """Whether a message of this type came and was not asked for yet."""
+        return bool(self._texts[kind])
+
     async def closed(self) -> int | None:
         """Wait until the gateway has closed it; the code."""
         async with asyncio.timeout(scaled(20)):

@@ -15,10 +15,13 @@ from pika.frame import Body, Header, Method, decode_frame
 from fanlight.common.codec import decoder
 from fanlight.common.model import control
 from fanlight.common.model.announcement import Announcement
+from fanlight.common.model.bye import Bye
 from fanlight.common.model.errors import DecodeError, WireFormatError
-from fanlight.common.model.frame import LARGEST, VERSION, Codec, FrameHeader
+from fanlight.common.model.frame import LARGEST, PROBE_CONTENT_TYPE, VERSION, Codec, FrameHeader
 from fanlight.common.model.pixels import PixelFormat
+from fanlight.common.model.result import Result
 from fanlight.common.shm.layout import SegmentHeader
+from fanlight.common.transport.amqp import topology
 from fanlight.common.transport.amqp.topology import frame_header
 from fanlight.common.transport.tcp import wire
 from fanlight.common.transport.tcp.wire import Message, MessageKind, MessageReader
@@ -26,6 +29,7 @@ from scripts.fuzzing.target import GOLDEN
 from tests.unit.common.codec.build import gradient, psnr
 
 EPOCH = 0x1122334455667788
+META = '{"gps":[48.137,-11.575],"note":"é","id":9007199254740993}'
 CONTROLS = {kind.TYPE: kind for kind in get_args(control.ControlMessage)}
 
 
@@ -48,11 +52,12 @@ def expected(codec: Codec) -> FrameHeader:
 
 def test_every_version_has_its_folder_and_nothing_in_it_is_forgotten() -> None:
     assert sorted(folder.name for folder in GOLDEN.iterdir()) == [f"v{VERSION}"]
-    names = {f"frame-{codec}.{end}" for codec in Codec for end in ("tcp", "amqp")}
+    names = {f"frame-{what}.{end}" for what in (*Codec, "meta") for end in ("tcp", "amqp")}
     names |= {f"{kind}.{end}" for kind in CONTROLS for end in ("tcp", "json")}
     names |= {f"segment-{form}.bin" for form in PixelFormat}
     names |= {"hello.tcp", "welcome.tcp", "refusal.tcp", "follow.tcp"}
-    names |= {"hello-directory.tcp", "announcement.tcp", "announcement.json"}
+    names |= {"hello-directory.tcp", "announcement.tcp", "announcement.json", "results.json"}
+    names |= {"hello-bye.tcp", "bye.tcp", "bye.amqp"}
     assert {file.name for file in (GOLDEN / "v1").iterdir()} == names
 
 
@@ -61,6 +66,17 @@ def test_a_frame_is_read_from_tcp_and_written_as_the_same_bytes(codec: Codec) ->
     frame = wire.read_frame(message(f"frame-{codec}.tcp"))
     assert frame.header == expected(codec)
     assert wire.frame_message(frame) == golden(f"frame-{codec}.tcp")
+
+
+def test_a_frame_with_meta_is_read_from_both_and_written_to_tcp_as_the_same_bytes() -> None:
+    header = expected(Codec.JPEG)._replace(meta=META)
+    frame = wire.read_frame(message("frame-meta.tcp"))
+    assert frame.header == header
+    assert wire.frame_message(frame) == golden("frame-meta.tcp")
+    properties, body = amqp(golden("frame-meta.amqp"))
+    assert properties.headers == header.to_amqp()
+    assert frame_header(properties, len(body), stream="cam", trust=frozenset(), limits=LARGEST) == header
+    assert body == frame.body
 
 
 def amqp(data: bytes) -> tuple[BasicProperties, bytes]:
@@ -139,6 +155,29 @@ def test_an_announcement_is_read_and_written_as_the_same_bytes() -> None:
     hello = wire.read_hello(message("hello-directory.tcp"))
     assert hello == wire.Hello("streams", "desk", follow=False, directory=True)
     assert wire.hello_message(hello) == golden("hello-directory.tcp")
+
+
+def test_a_result_is_read_and_written_as_the_same_bytes() -> None:
+    read = Result.from_json(golden("results.json"))
+    assert read == Result(
+        stream="cam", name="faces", epoch=EPOCH, seq=123456, capture_ns=1_700_000_000_123_456_789,
+        width=1280, height=720, boxes=((100.25, 50.0, 180.5, 140.0),), labels=("Zoë",), scores=(0.87,),
+        points=((640.0, 360.0),), polygons=(((0.0, 0.0), (10.0, 0.0), (0.0, 10.0)),),
+        texts=((5.0, 20.0, "exit"),), data={"speed_kmh": 31.5},
+    )  # fmt: skip
+    assert read.to_json() == golden("results.json")
+
+
+def test_the_end_of_a_stream_is_read_and_written_as_the_same_bytes() -> None:
+    bye = Bye("cam", EPOCH, 41)
+    properties, body = amqp(golden("bye.amqp"))
+    assert topology.read_bye(properties, stream="cam", trust=frozenset({"producer"})) == bye
+    assert (properties, body) == (topology.bye_properties(bye, "producer"), b"")
+    assert properties.content_type == PROBE_CONTENT_TYPE, "no frame, for those that do not know it"
+    assert (wire.read_bye(message("bye.tcp")), wire.bye_message(bye)) == (bye, golden("bye.tcp"))
+    hello = wire.read_hello(message("hello-bye.tcp"))
+    assert hello == wire.Hello("cam", "desk", follow=True, bye=True)
+    assert wire.hello_message(hello) == golden("hello-bye.tcp")
 
 
 @pytest.mark.parametrize("form", PixelFormat)

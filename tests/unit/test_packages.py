@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import fanlight
+from fanlight.common.model import errors
 from tests.support.timing import scaled
 
 ROOT = Path(__file__).parents[2]
 ERRORS = [
-    *("BrokerRefused", "BrokerUnavailable", "ConfigError", "EncodeError", "FanlightError", "FrameExpired"),
-    *("ListenError", "SinkError", "StreamEnded", "TokenRefused", "WrongProcess"),
-]
+    name for name, value in vars(errors).items()
+    if isinstance(value, type) and issubclass(value, errors.FanlightError)
+]  # fmt: skip
+
+
+def for_type_checkers() -> dict[str, str]:
+    """What `fanlight` imports for them, by name: the module."""
+    nodes = ast.walk(ast.parse((ROOT / "fanlight" / "__init__.py").read_text()))
+    ours = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.module != "__future__"]
+    return {alias.name: node.module or "" for node in ours for alias in node.names}
+
+
+TYPED = {name: module for name, module in for_type_checkers().items() if name != "import_module"}
 PACKAGES = {
-    "fanlight": sorted([*ERRORS, "Announcement", "Consumer", "Frame", "Producer", "streams"]),
+    "fanlight": fanlight.__all__,
     "fanlight.consumer": ["Consumer", "Frame"],
     "fanlight.producer": ["Producer"],
 }
@@ -38,6 +52,35 @@ def test_a_package_offers_its_classes_and_nothing_else(package: str) -> None:
     assert [getattr(module, name).__name__ for name in PACKAGES[package]] == PACKAGES[package]
     with pytest.raises(AttributeError, match=f"module '{package}' has no attribute 'Nobody'"):
         getattr(module, "Nobody")  # noqa: B009 - a checker would see it
+
+
+def test_a_type_checker_and_a_program_see_the_same_names() -> None:
+    assert sorted(TYPED) == sorted(fanlight.__all__)
+    for name, module in TYPED.items():
+        assert getattr(fanlight, name) is getattr(importlib.import_module(module), name)
+
+
+def test_every_error_is_public() -> None:
+    assert {name for name in fanlight.__all__ if TYPED[name] == errors.__name__} == set(ERRORS)
+
+
+def calls(folders: tuple[str, ...]) -> Iterator[ast.Call]:
+    """All calls in the sources of these folders."""
+    for file in [file for folder in folders for file in (ROOT / folder).rglob("*.py")]:
+        yield from (node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call))
+
+
+def test_every_error_is_raised_somewhere_and_a_test_expects_it() -> None:
+    made = {ast.unparse(call.func) for call in calls(("common", "producer", "consumer"))}
+    expected = {
+        name.id
+        for call in calls(("tests",))
+        if ast.unparse(call.func) == "pytest.raises" and call.args
+        for name in ast.walk(call.args[0])
+        if isinstance(name, ast.Name)
+    }
+    assert set(ERRORS) - made == {"FanlightError"} - made
+    assert set(ERRORS) <= expected
 
 
 @pytest.mark.parametrize("package", [*PACKAGES, "consumer", "producer"])

@@ -14,11 +14,16 @@ ROOT = Path(__file__).parents[2]
 
 RIGHT = """
 import numpy as np
-from fanlight import ConfigError, Consumer, EncodeError, FanlightError, Frame, Producer, StreamEnded
+from fanlight import Codec, ConfigError, Consumer, ConsumerStats, EncodeError, FanlightError, Frame
+from fanlight import FrameHeader, Producer, ProducerStats, StreamEnded
 
 def relay(out: Producer, frame: Frame, source: Consumer) -> None:
     try: out.send(frame.image, capture_ns=np.int64(frame.capture_ns))
     except (ConfigError, EncodeError, StreamEnded) as error: raise FanlightError(error) from error
+    header: FrameHeader = frame.header
+    codec: Codec = header.codec
+    counts: tuple[ConsumerStats, ProducerStats] = source.stats(), out.stats()
+    print(codec, counts[0].presented, counts[1].published)
 """
 
 

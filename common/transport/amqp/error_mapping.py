@@ -29,8 +29,16 @@ _METHOD_FRAME: Final = b"\x01\0\0"
 
 # The `repr` of `ConnectionClosedByBroker`.
 _CLOSED: Final = re.compile(r"""ConnectionClosedByBroker: \((\d+)\) ["'](.*)["']$""", re.DOTALL)
+# What only a detector does.
+_DETECTORS: Final = re.compile(r"(configure|write) access to exchange '[^']*\.results'")
 # Refusals that may be over the next time: limits of connections, channels or queues, of a user or a vhost.
 _PASSES: Final = re.compile(r"limit.* reached|vhost '[^']*' is down")
+
+# Queues that members of another version, or with other settings, have declared.
+_OTHER_POOL: Final = re.compile(
+    r"inequivalent arg '(.+?)' for queue 'fanlight\.([\w-]+)\.pool\.([\w-]+)' in vhost .*"
+    r"received (.+) but current is (.+?)(?: \(406\))?$"
+)
 
 _HUNG_UP: Final = (
     "what answers there hangs up at once: a proxy or container whose broker is not up yet, or a port that "
@@ -91,14 +99,24 @@ def explain(error: BaseException, address: BrokerAddress, unread: bytes = b"") -
             f"end of --url, which is '/' where nothing is given, or grant it: {grant(address, None)}"
         )
     if isinstance(cause, exceptions.ChannelClosedByBroker) and cause.reply_code in (_FORBIDDEN, 406, 530):
+        other = _OTHER_POOL.search(text)
+        if other is not None:
+            return BrokerRefused(
+                f"{address}: the members of pool {other[3]!r} of stream {other[2]!r} have another "
+                f"{other[1]} ({other[5]}, here {other[4]}): give all the same --max-age and version, or "
+                "use another --pool"
+            )
         if cause.reply_code != _FORBIDDEN:
             return BrokerRefused(f"{address}: the broker refused: {text}")
         role: Role | None = "consumer" if "'amq.gen-" in text else None
+        if _DETECTORS.search(text):
+            role = "detector"
         return BrokerRefused(f"{address}: the broker refused: {text}: {grant(address, role)}")
     missing = re.match(r"NOT_FOUND - no exchange '(.+?)' in vhost", text)
     if missing is not None:
+        owner = "a detector" if missing[1].endswith(".results") else "its producer"
         return BrokerUnavailable(
-            f"{address}: there is no exchange {missing[1]!r} yet: waiting for its producer to declare it"
+            f"{address}: there is no exchange {missing[1]!r} yet: waiting for {owner} to declare it"
         )
     if isinstance(cause, exceptions.IncompatibleProtocolError) and address.tls:
         # The broker's TLS alert is lost if it resets the connection; the next attempt most likely gets it.

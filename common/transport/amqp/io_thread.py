@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable
 
 from pika.adapters.select_connection import IOLoop
@@ -39,18 +40,28 @@ class IOThread:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._finished = False
         self._closing = threading.RLock()  # a signal handler may end what its thread is calling
-        self._closed = False
+        self._closed = self._calling = False
+        self._calls: deque[Callable[[], None]] = deque()
 
     def start(self, first: Callable[[], None]) -> None:
         """Start the thread with this call."""
-        self._loop.add_callback_threadsafe(first)
+        self.call(first)
         self._thread.start()
 
     def call(self, function: Callable[[], None]) -> None:
         """Run `function` in the thread, soon. Thread-safe; ignored once the thread has ended."""
         with self._closing:
-            if not self._closed:
-                self._loop.add_callback_threadsafe(function)
+            self._calls.append(function)
+            if self._calling:  # a signal handler interrupts its own thread: pika's lock is not re-entrant
+                return
+            self._calling = True
+            try:
+                while self._calls and not self._closed:
+                    self._loop.add_callback_threadsafe(self._calls.popleft())
+            finally:
+                self._calling = False
+            if self._calls and not self._closed:  # interrupted just now
+                self.call(self._calls.popleft())
 
     def call_later(self, delay_s: float, function: Callable[[], None]) -> None:
         """Run `function` after a while. To be called in the thread."""
@@ -68,6 +79,8 @@ class IOThread:
             self._thread.join(timeout_s)
 
     def _run(self) -> None:
+        if self._closed:
+            return  # by a signal handler, before it was started
         try:
             # Once, not by `start` again after an error: a poller takes a file descriptor.
             self._loop.activate_poller()

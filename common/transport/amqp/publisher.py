@@ -4,6 +4,7 @@ Frames are published `mandatory`: the broker returns a frame that was routed to 
 there is no consumer. As long as that is so, an empty probe is published several times a second on a
 separate channel with publisher confirms: a probe that is confirmed and not returned has reached a queue.
 (Frames are published without confirms: waiting for them costs latency; RabbitMQ docs/confirms.)
+Where frames refer to each other, pools get pictures that stand alone: see `intra_publisher`.
 """
 
 from __future__ import annotations
@@ -20,12 +21,15 @@ from pika.spec import Basic
 
 from fanlight.common.clock import monotonic_ns, monotonic_of
 from fanlight.common.model.address import BrokerAddress
+from fanlight.common.model.bye import Bye
+from fanlight.common.model.control import KeyframeRequest
 from fanlight.common.model.errors import FanlightError
 from fanlight.common.model.frame import APP_ID, PROBE_CONTENT_TYPE, EncodedFrame
 from fanlight.common.transport.amqp.announcer import Announcer
 from fanlight.common.transport.amqp.control import ControlListener
+from fanlight.common.transport.amqp.intra_publisher import BrokerIntraPublisher
 from fanlight.common.transport.amqp.link import Link
-from fanlight.common.transport.amqp.topology import TRANSIENT, exchange, frame_properties
+from fanlight.common.transport.amqp.topology import TRANSIENT, bye_properties, exchange, frame_properties
 from fanlight.common.transport.base import PublisherEvents
 
 _LOG = logging.getLogger(__name__)
@@ -44,7 +48,13 @@ class BrokerPublisher:
     """
 
     def __init__(
-        self, address: BrokerAddress, *, stream: str, max_age_s: float, events: PublisherEvents
+        self,
+        address: BrokerAddress,
+        *,
+        stream: str,
+        max_age_s: float,
+        events: PublisherEvents,
+        intra_only: bool = True,
     ) -> None:
         self._user = address.user
         self._exchange = exchange(stream)
@@ -60,10 +70,26 @@ class BrokerPublisher:
         self._changed = threading.Condition()
         self._pending: EncodedFrame | None = None
         self._captured_ns = 0  # monotonic
-        self.watched = False
+        self._followed = False
         self._blocked = False
         self._stopped = False
         self.failure: FanlightError | None = None
+        self.branch = None
+        if not intra_only:
+            self.branch = BrokerIntraPublisher(
+                self._link,
+                address,
+                stream=stream,
+                max_age_s=max_age_s,
+                may_send=self._has_sent_all,
+                followed=lambda: self._followed,
+                on_unsent=events.on_unsent,
+                on_change=self._branch_changed,
+            )
+
+    @property
+    def watched(self) -> bool:
+        return self._followed or (self.branch is not None and self.branch.watched)
 
     def start(self) -> None:
         self._link.start()
@@ -80,12 +106,14 @@ class BrokerPublisher:
             self._captured_ns = monotonic_of(frame.header.capture_ns)
         self._link.call(self._send_pending)
 
-    def stop(self, timeout_s: float) -> None:
+    def stop(self, timeout_s: float, bye: Bye | None = None) -> None:
         deadline_s = time.monotonic() + timeout_s
         with self._changed:
             self._changed.wait_for(lambda: self._pending is None or not self.watched, timeout_s / 4)
             self._stopped = True
             self._changed.notify_all()
+        if bye is not None:
+            self._link.call(partial(self._send_bye, bye))
         self._link.call(self._announcer.end)
         links = (*self._control.links, self._link)
         for link in links:  # a broker that does not answer keeps all of them at once
@@ -116,6 +144,8 @@ class BrokerPublisher:
         if self._channel is not None:
             self._events.on_disconnected()
         self._announcer.lost()
+        if self.branch is not None:
+            self.branch.lost()
         probing, self._channel, self._probing = self._probing, None, None
         if probing is not None and probing.is_open:
             probing.close()
@@ -123,7 +153,7 @@ class BrokerPublisher:
             self._events.on_stale()
         with self._changed:
             self._pending = None
-            self.watched = self._blocked = False
+            self._followed = self._blocked = False
             self._changed.notify_all()
 
     def _failed(self, error: FanlightError) -> None:
@@ -137,6 +167,8 @@ class BrokerPublisher:
         self._channel = channel
         self._link.established()
         self._events.on_connected()
+        if self.branch is not None:
+            self.branch.connected(channel)  # first: it should be there when the first frame comes
         self._link.further_channel(partial(self._probing_opened, channel))
         self._announcer.connected(channel)
 
@@ -156,7 +188,7 @@ class BrokerPublisher:
             self._link.renew(f"the exchange cannot be used: {error!r}")
 
     def _probe(self, channel: Channel) -> None:
-        if channel is not self._probing or not channel.is_open or self.watched:
+        if channel is not self._probing or not channel.is_open or self._followed:
             return
         self._probe_returned = False
         properties = BasicProperties(
@@ -175,19 +207,19 @@ class BrokerPublisher:
             self._now_watched()
 
     def _now_watched(self) -> None:
-        if self._channel is None or self.watched:
+        if self._channel is None or self._followed:
             return
         self._events.on_keyframe_needed()
         with self._changed:
-            self.watched = True
+            self._followed = True
             self._changed.notify_all()
         self._announcer.changed()
 
     def _returned(self, channel: Channel, _method: Basic.Return, _properties: Any, _body: bytes) -> None:
-        if channel is not self._channel or not self.watched:
+        if channel is not self._channel or not self._followed:
             return
         with self._changed:
-            self.watched = False
+            self._followed = False
         self._announcer.changed()
         if self._probing is not None:
             self._probe(self._probing)
@@ -195,8 +227,18 @@ class BrokerPublisher:
     def _on_control(self, message: Any) -> None:
         self._events.on_control(message)
         # The message proves that there is a consumer: no need to wait for a probe.
-        if not self.watched:
+        if not self._followed and isinstance(message, KeyframeRequest):
             self._link.call(self._now_watched)
+
+    def _branch_changed(self) -> None:
+        if self.branch is not None and self.branch.alone:
+            self._events.on_keyframe_needed()
+        with self._changed:
+            self._changed.notify_all()
+        self._announcer.changed()
+
+    def _has_sent_all(self) -> bool:
+        return not self._blocked and self._pending is None and not self._link.unsent_bytes
 
     def _set_blocked(self, channel: Channel, blocked: bool, *_frame: object) -> None:
         if channel is not self._channel:
@@ -225,6 +267,14 @@ class BrokerPublisher:
         else:
             self._send(channel, frame)
         self._clear_pending()
+
+    def _send_bye(self, bye: Bye) -> None:
+        if self._pending is not None:  # nothing may follow
+            self._events.on_stale()
+            self._clear_pending()
+        channel = self._channel
+        if channel is not None and channel.is_open and not self._blocked:
+            channel.basic_publish(self._exchange, "", b"", bye_properties(bye, self._user))
 
     def _clear_pending(self) -> None:
         with self._changed:

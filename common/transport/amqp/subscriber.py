@@ -16,8 +16,9 @@ from pika.spec import Basic
 from fanlight.common.clock import wall_ns
 from fanlight.common.model import control
 from fanlight.common.model.address import BrokerAddress
+from fanlight.common.model.bye import Bye
 from fanlight.common.model.errors import WireFormatError
-from fanlight.common.model.frame import LARGEST, PROBE_CONTENT_TYPE, EncodedFrame, Limits
+from fanlight.common.model.frame import LARGEST, PROBE_CONTENT_TYPE, EncodedFrame, FrameHeader, Limits
 from fanlight.common.transport.amqp.binding import StreamBinding
 from fanlight.common.transport.amqp.declare_exchange import ExchangeDeclaration
 from fanlight.common.transport.amqp.link import Link
@@ -32,6 +33,7 @@ from fanlight.common.transport.amqp.topology import (
     exchange,
     frame_header,
     freshness_arguments,
+    read_bye,
 )
 from fanlight.common.transport.base import SubscriberEvents, report_every_s
 
@@ -48,6 +50,8 @@ class BrokerSubscriber:
         follow: the queue is bound to the stream's exchange from the beginning.
         trust: users whose frames are accepted, as the broker verifies them; empty for everybody's.
     """
+
+    prefetch = PREFETCH
 
     def __init__(
         self,
@@ -66,6 +70,7 @@ class BrokerSubscriber:
         self._user = address.user
         self._arguments = freshness_arguments(max_age_s)
         self._parse = partial(frame_header, stream=stream, trust=frozenset(trust), limits=limits)
+        self._parse_bye = partial(read_bye, stream=stream, trust=frozenset(trust))
         self._events = events
         self._declaration = ExchangeDeclaration()
         self._link = Link(
@@ -118,8 +123,11 @@ class BrokerSubscriber:
         channel.add_on_cancel_callback(self._cancelled)
         # pika sends each of these when the one before it is answered.
         self._declaration.declare(channel, CONTROL_EXCHANGE, "direct")
-        channel.basic_qos(prefetch_count=PREFETCH)
+        channel.basic_qos(prefetch_count=self.prefetch)
         channel.basic_consume(DIRECT_REPLY, self._replied, auto_ack=True)
+        self._declare(channel)
+
+    def _declare(self, channel: Channel) -> None:
         channel.queue_declare(
             SERVER_NAMED,
             exclusive=True,
@@ -147,12 +155,15 @@ class BrokerSubscriber:
         if not self._link.usable(channel):
             return
         self._queue = ok.method.queue
+        self._consume(channel, exclusive=True)
+
+    def _consume(self, channel: Channel, *, exclusive: bool) -> None:
         # Before it is bound, which fails as long as the exchange is missing: a queue that had a consumer is
         # deleted with the channel.
         channel.basic_consume(
             self._queue,
             self._delivered,
-            exclusive=True,
+            exclusive=exclusive,
             consumer_tag=self._tag,
             callback=partial(self._consume_ok, channel),
         )
@@ -178,16 +189,31 @@ class BrokerSubscriber:
     def _delivered(
         self, channel: Channel, method: Basic.Deliver, properties: BasicProperties, body: bytes
     ) -> None:
+        self._receive(properties, body)
+        self._acks.delivered(channel, method.delivery_tag)
+
+    def _receive(self, properties: BasicProperties, body: bytes) -> FrameHeader | None:
+        """Hand out a frame. None if the message is no frame, or is dropped."""
         received_ns = wall_ns()
         # The probe of an idle producer is no frame, and its sender wakes by itself.
-        if properties.content_type != PROBE_CONTENT_TYPE:
-            try:
-                header = self._parse(properties, len(body))
-            except WireFormatError as error:
-                self._events.on_malformed(error)
-            else:
-                self._events.on_frame(EncodedFrame(header, body), received_ns)
-        self._acks.delivered(channel, method.delivery_tag)
+        if properties.content_type == PROBE_CONTENT_TYPE:
+            if properties.type == Bye.TYPE:
+                self._ended(properties)
+            return None
+        try:
+            header = self._parse(properties, len(body))
+        except WireFormatError as error:
+            self._events.on_malformed(error)
+            return None
+        return None if self._events.on_frame(EncodedFrame(header, body), received_ns) is False else header
+
+    def _ended(self, properties: BasicProperties) -> None:
+        try:
+            bye = self._parse_bye(properties)
+        except WireFormatError as error:
+            self._events.on_malformed(error)
+        else:
+            self._events.on_ended(bye)
 
     def _tick(self, channel: Channel) -> None:
         if self._link.usable(channel):
@@ -206,11 +232,15 @@ class BrokerSubscriber:
         if not self._link.usable(channel) or not self._binding.follow or series != self._idle_checks:
             return
         if last_tag == self._acks.last_tag:
-            self._acks.send(channel)
-            self._binding.renew(channel)
+            self._quiet(channel)
         self._link.call_later(
             _IDLE_CHECK_S, partial(self._check_idle, channel, self._acks.last_tag, series)
         )
+
+    def _quiet(self, channel: Channel) -> None:
+        """Nothing was delivered between two checks."""
+        self._acks.send(channel)
+        self._binding.renew(channel)
 
     def _publish_control(self, message: control.ControlMessage) -> None:
         channel = self._consuming

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import math
 import secrets
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pika import BasicProperties
 
 from fanlight.common.model import control
 from fanlight.common.model.announcement import Announcement
+from fanlight.common.model.bye import Bye
 from fanlight.common.model.errors import WireFormatError
-from fanlight.common.model.frame import APP_ID, FrameHeader, Limits
+from fanlight.common.model.frame import APP_ID, PROBE_CONTENT_TYPE, FrameHeader, Limits
+
+if TYPE_CHECKING:
+    from fanlight.common.model.result import Result
 
 CONTROL_EXCHANGE: Final = "fanlight.control"
 # Fanout: what is live.
@@ -39,6 +43,21 @@ _HIGHEST_USUAL_FPS: Final = 60
 def exchange(stream: str) -> str:
     """The fanout exchange of a stream."""
     return f"fanlight.{stream}"
+
+
+def intra_exchange(stream: str) -> str:
+    """The fanout exchange of the pictures that stand alone, of a stream whose frames do not: for pools."""
+    return f"fanlight.{stream}.intra"
+
+
+def pool_queue(stream: str, pool: str) -> str:
+    """The queue that the members of a pool share."""
+    return f"fanlight.{stream}.pool.{pool}"
+
+
+def results_exchange(stream: str) -> str:
+    """The fanout exchange of what detectors found in a stream."""
+    return f"fanlight.{stream}.results"
 
 
 def new_suffix() -> str:
@@ -67,6 +86,14 @@ def freshness_arguments(max_age_s: float) -> dict[str, object]:
         "x-message-ttl": max(1, math.ceil(max_age_s * 1000)),
         "x-overflow": "drop-head",
     }
+
+
+def pool_arguments(max_age_s: float) -> dict[str, object]:
+    """Arguments of the queue of a pool: the newest frame waits for the next idle member, and no other.
+
+    It is deleted with its last consumer, or after a minute if it never had one.
+    """
+    return freshness_arguments(max_age_s) | {"x-max-length": 1, "x-expires": 60_000}
 
 
 def frame_properties(header: FrameHeader, user: str) -> BasicProperties:
@@ -105,6 +132,27 @@ def frame_header(
     return header
 
 
+def bye_properties(bye: Bye, user: str) -> BasicProperties:
+    """Properties of the empty message that ends a stream: to readers that do not know it, a probe."""
+    return BasicProperties(
+        content_type=PROBE_CONTENT_TYPE,
+        type=Bye.TYPE,
+        headers=bye.to_amqp(),
+        delivery_mode=TRANSIENT,
+        user_id=user,
+        app_id=APP_ID,
+    )
+
+
+def read_bye(properties: BasicProperties, *, stream: str, trust: frozenset[str]) -> Bye:
+    """The end of a stream; `trust` as above. Raises WireFormatError."""
+    bye = Bye.from_amqp(properties.headers, app_id=properties.app_id)
+    check_user(properties, trust)
+    if bye.stream != stream:
+        raise WireFormatError("stream", bye.stream, repr(stream))
+    return bye
+
+
 def check_user(properties: BasicProperties, trust: frozenset[str]) -> None:
     """Raises WireFormatError: somebody else has sent it."""
     if trust and properties.user_id not in trust:
@@ -120,9 +168,12 @@ def announcement(properties: BasicProperties, body: bytes, *, trust: frozenset[s
 
 
 def control_properties(
-    message: control.ControlMessage | Announcement, user: str, *, reply_to: str | None = None
+    message: control.ControlMessage | Announcement | type[Result],
+    user: str,
+    *,
+    reply_to: str | None = None,
 ) -> BasicProperties:
-    """Properties of a control message, or of an announcement."""
+    """Properties of a control message, an announcement, or any result."""
     return BasicProperties(
         content_type=control.CONTENT_TYPE,
         type=message.TYPE,

@@ -16,6 +16,7 @@ class Feed:
     """One thread takes (`next`); `send` and `follow` are thread-safe.
 
     Args:
+        ends: whether it gives the ring's `end`, too.
         stale_ns: see `Cursor`.
         on_lost: given how many frames more this client did not get; in the thread that takes.
         on_needs_key: it cannot go on without a keyframe, and the ring holds none; likewise.
@@ -31,11 +32,13 @@ class Feed:
         stale_ns: int,
         on_lost: Callable[[int], None],
         on_needs_key: Callable[[], None],
+        ends: bool = False,
     ) -> None:
         self._ring = ring
         self._stale_ns = stale_ns
         self._on_lost = on_lost
         self._on_needs_key = on_needs_key
+        self._ends = ends
         self._cursor: Cursor | None = None
         self.rest = memoryview(b"")
         self._messages: deque[Callable[[], bytes]] = deque()
@@ -55,9 +58,10 @@ class Feed:
         """What is to be sent now; None if there is nothing yet."""
         if self._messages:
             return self._messages.popleft()()
+        end = self._ring.end  # read first: every payload was written before it
         cursor = self._cursor
         if cursor is None:
-            return None
+            return self._end_once(end)
         payload = cursor.next(monotonic_ns())
         if cursor.lost:
             self._on_lost(cursor.lost)
@@ -65,4 +69,10 @@ class Feed:
         if cursor.needs_key:
             cursor.needs_key = False
             self._on_needs_key()
-        return None if payload is None else payload.data
+        return self._end_once(end) if payload is None else payload.data
+
+    def _end_once(self, end: bytes | None) -> bytes | None:
+        if end is None or not self._ends:
+            return None
+        self._ends = False
+        return end

@@ -33,6 +33,7 @@ class Handshake:
         name: of the client; None before its hello.
         follows: whether it wants frames.
         directory: whether it wants announcements instead.
+        bye: whether it wants to be told when the stream ends.
     """
 
     def __init__(self, stream: str, now_ns: int, challenge: Challenge | None = None) -> None:
@@ -45,7 +46,7 @@ class Handshake:
         self._allowance = float(MESSAGES_AT_ONCE)
         self._counted_ns = now_ns
         self.name: str | None = None
-        self.follows = self.directory = False
+        self.follows = self.directory = self.bye = False
 
     def receive(self, data: memoryview, now_ns: int) -> list[Hello | bool | ControlMessage | Challenge]:
         """Its requests, in order: a `Hello`, whether it wants frames (when that changes), control messages.
@@ -117,7 +118,7 @@ class Handshake:
     def _admit(self, hello: Hello) -> Hello:
         if hello.stream != self._stream and not hello.directory:
             raise WireFormatError("stream", hello.stream, f"{self._stream!r}, which is published here")
-        self.name, self.directory = hello.name, hello.directory
+        self.name, self.directory, self.bye = hello.name, hello.directory, hello.bye
         self.follows = hello.follow and not hello.directory
         return hello
 

@@ -13,13 +13,16 @@ from fanlight.common.transport.tcp.publisher import TcpPublisher
 class MultiplexPublisher(TcpPublisher):
     """See `common.transport.base.Publisher`."""
 
+    _ending = False
+
     def publish(self, frame: EncodedFrame) -> None:
         with self._changed:
             self._pending += 1
         self._put([frame])
         self._listener.call(self._fan_out)
 
-    def _send_rest(self, timeout_s: float) -> None:
+    def _send_rest(self, timeout_s: float, end: bytes | None) -> None:
+        self._ring.end, self._ending = end, True
         self._listener.call(self._send_all)
 
     # From here on everything runs in the listener's thread.
@@ -53,7 +56,7 @@ class MultiplexPublisher(TcpPublisher):
             return
         feed.rest = rest
         self._listener.watch_writable(client, bool(rest))
-        if self._stopped and not rest:
+        if self._ending and not rest:
             self._shut_down(client)
 
     def _shut_down(self, client: Client) -> None:

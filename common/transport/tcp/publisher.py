@@ -11,6 +11,7 @@ from typing import Final
 from fanlight.common.clock import monotonic_ns, monotonic_of, wall_ns
 from fanlight.common.model.address import TcpAddress
 from fanlight.common.model.announcement import AnnouncementSchedule
+from fanlight.common.model.bye import Bye
 from fanlight.common.model.control import ClockRequest, ControlMessage, KeyframeRequest, Reason, answer
 from fanlight.common.model.errors import FanlightError
 from fanlight.common.model.frame import EncodedFrame
@@ -53,6 +54,7 @@ class TcpPublisher(ListenerOwner):
         )
         self._changed = threading.Condition()
         self.watched = False
+        self.branch = None
         self._pending = 0  # frames that must leave before another one is welcome
         self._stopped = False
         self.failure: FanlightError | None = None
@@ -65,13 +67,13 @@ class TcpPublisher(ListenerOwner):
             self._changed.wait_for(lambda: self._ended or (self.watched and not self._pending), timeout_s)
             return self.watched and not self._pending and not self._ended
 
-    def stop(self, timeout_s: float) -> None:
+    def stop(self, timeout_s: float, bye: Bye | None = None) -> None:
         deadline_s = time.monotonic() + timeout_s
         with self._changed:
             already, self._stopped = self._stopped, True
             self._changed.notify_all()
         if not already:
-            self._send_rest(timeout_s / 4)
+            self._send_rest(timeout_s / 4, None if bye is None else wire.bye_message(bye))
         self._listener.stop(max(0.1, deadline_s - time.monotonic()))
 
     @property
@@ -88,8 +90,8 @@ class TcpPublisher(ListenerOwner):
             captured_ns=monotonic_of(header.capture_ns),
         )
 
-    def _send_rest(self, timeout_s: float) -> None:
-        """Send what is left to all clients, and shut down their connections."""
+    def _send_rest(self, timeout_s: float, end: bytes | None) -> None:
+        """Send what is left to all clients, and this after it; and shut down their connections."""
         raise NotImplementedError
 
     # From here on everything runs in the listener's thread.
@@ -111,6 +113,7 @@ class TcpPublisher(ListenerOwner):
             stale_ns=self._stale_ns,
             on_lost=self._events.on_unsent,
             on_needs_key=partial(self._request_keyframe, client),
+            ends=client.handshake.bye,
         )
         self._feeds[client] = feed
         feed.send(lambda: client.handshake.welcome)

@@ -54,6 +54,7 @@ class PayloadRing:
     Attributes:
         written: payloads so far.
         newest_key: index of the last one that begins with a keyframe; -1 before the first.
+        end: what follows the last payload, once there is one.
     """
 
     def __init__(self, capacity: int = CAPACITY, max_bytes: int = MAX_BYTES) -> None:
@@ -62,6 +63,7 @@ class PayloadRing:
         self._max_bytes = max_bytes
         self.written = 0
         self.newest_key = -1
+        self.end: bytes | None = None
         # The writer's own.
         self._frames = 0
         self._bytes = 0

@@ -138,7 +138,8 @@ class TcpSubscriber:
         sockets.tune(sock)
         release_in_child(sock, socket.socket.close)
         self._follow_sent = self._follow
-        hello = Hello(self._stream, self._name, self._follow_sent, directory=self._directory)
+        stream = not self._directory
+        hello = Hello(self._stream, self._name, self._follow_sent, directory=not stream, bye=stream)
         connection = Connection(sock, hello, self._address.token, self._limits)
         try:
             self._receive(connection)
@@ -218,12 +219,16 @@ class TcpSubscriber:
         try:
             if message.kind is MessageKind.FRAME:
                 frame = wire.read_frame(message, self._limits)
-                if frame.header.stream != self._stream:
-                    raise WireFormatError("stream", frame.header.stream, repr(self._stream))  # noqa: TRY301
+                self._check_stream(frame.header.stream)
                 self._events.on_frame(frame, received_ns)
                 return
             if message.kind is MessageKind.ANNOUNCEMENT and self._directory:
                 self._events.on_announcement(Announcement.from_json(message.body))
+                return
+            if message.kind is MessageKind.BYE:
+                bye = wire.read_bye(message)
+                self._check_stream(bye.stream)
+                self._events.on_ended(bye)
                 return
             if message.kind is not MessageKind.CONTROL:
                 raise WireFormatError("kind", message.kind.name.lower(), "frame or control")  # noqa: TRY301
@@ -233,6 +238,10 @@ class TcpSubscriber:
             return
         if isinstance(reply, control.ClockReply) and reply.stream == self._stream:
             self._events.on_clock(reply)
+
+    def _check_stream(self, stream: str) -> None:
+        if stream != self._stream:
+            raise WireFormatError("stream", stream, repr(self._stream))
 
     def _warn(self, reason: str, longest_s: float) -> float:
         """Log what is wrong; how long to wait before the next attempt."""

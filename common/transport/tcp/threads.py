@@ -64,8 +64,9 @@ class ThreadsPublisher(TcpPublisher):
             for sender in self._senders:
                 sender.wake()
 
-    def _send_rest(self, timeout_s: float) -> None:
+    def _send_rest(self, timeout_s: float, end: bytes | None) -> None:
         self._put_gathered()
+        self._ring.end = end
         for sender in self._senders:
             sender.finish()
         deadline_s = time.monotonic() + timeout_s

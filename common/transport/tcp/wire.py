@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple
 
 from fanlight.common.model import control
 from fanlight.common.model.announcement import Announcement
+from fanlight.common.model.bye import Bye
 from fanlight.common.model.errors import WireFormatError
 from fanlight.common.model.frame import (
     APP_ID,
@@ -32,6 +33,7 @@ from fanlight.common.model.frame import (
     FrameHeader,
     Limits,
 )
+from fanlight.common.model.meta import checked_member, from_text
 
 MAGIC: Final = b"FL"
 _PREFIX: Final = struct.Struct(">2sBBII")
@@ -60,6 +62,8 @@ class MessageKind(IntEnum):
     """Of a client, to that: `nonce`, its own, and `proof`. The welcome then has a `proof` too."""
     ANNOUNCEMENT = 9
     """To a client whose hello has `directory`: the body is an announcement's JSON."""
+    BYE = 10
+    """To a client whose hello has `bye`, after the last frame: the producer ends in good order."""
 
 
 _HEX: Final = re.compile(r"[0-9a-f]{32,128}")
@@ -83,6 +87,7 @@ class Hello:
         follow: whether it wants frames at once.
         token: whether it knows a token, and can answer a challenge.
         directory: it wants to be told what is published here, whatever `stream` says.
+        bye: it wants to be told when the stream ends; clients of earlier versions do not know of that.
     """
 
     stream: str
@@ -90,11 +95,14 @@ class Hello:
     follow: bool
     token: bool = False
     directory: bool = False
+    bye: bool = False
 
 
 def message(kind: MessageKind, header: dict[str, object], body: bytes = b"") -> bytes:
     """One message as it travels."""
-    text = json.dumps(header, separators=(",", ":")).encode()
+    # The meta of a frame is limited by its size in UTF-8. Only there is all text known to be valid Unicode.
+    escaped = kind is not MessageKind.FRAME
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=escaped).encode()
     return b"".join((_PREFIX.pack(MAGIC, VERSION, kind, len(text), len(body)), text, body))
 
 
@@ -103,6 +111,9 @@ def frame_message(frame: EncodedFrame) -> bytes:
     header = frame.header
     table = {**header.to_amqp(), "fps": header.fps}
     table |= {"content_type": header.codec.content_type, "app_id": APP_ID}
+    if header.meta:
+        # As the object that it is: text within text could be twice as long as readers accept.
+        table["meta"] = from_text(header.meta)
     return message(MessageKind.FRAME, table, frame.body)
 
 
@@ -114,7 +125,7 @@ def control_message(what: control.ControlMessage) -> bytes:
 def hello_message(hello: Hello) -> bytes:
     """A hello as it travels."""
     table: dict[str, object] = {"stream": hello.stream, "name": hello.name, "follow": hello.follow}
-    for field in ("token", "directory"):
+    for field in ("token", "directory", "bye"):
         if getattr(hello, field):
             table[field] = True
     return message(MessageKind.HELLO, table)
@@ -123,6 +134,11 @@ def hello_message(hello: Hello) -> bytes:
 def announcement_message(announcement: Announcement) -> bytes:
     """An announcement as it travels."""
     return message(MessageKind.ANNOUNCEMENT, {}, announcement.to_json())
+
+
+def bye_message(bye: Bye) -> bytes:
+    """The end of a stream as it travels."""
+    return message(MessageKind.BYE, bye.to_amqp() | {"app_id": APP_ID})
 
 
 def refusal_message(reason: str, field: str = "") -> bytes:
@@ -138,6 +154,10 @@ def read_frame(received: Message, limits: Limits = LARGEST) -> EncodedFrame:
         WireFormatError: the first field that is wrong.
     """
     table = read_object(received)
+    meta = ""
+    if "meta" in table:
+        del table["meta"]
+        meta = checked_member(received.header)
     header = FrameHeader.from_amqp(
         table,
         content_type=_text(table, "content_type"),
@@ -145,7 +165,7 @@ def read_frame(received: Message, limits: Limits = LARGEST) -> EncodedFrame:
         body_size=len(received.body),
         limits=limits,
     )
-    return EncodedFrame(header, received.body)
+    return EncodedFrame(header._replace(meta=meta) if meta else header, received.body)
 
 
 def read_control(received: Message) -> control.ControlMessage:
@@ -166,7 +186,14 @@ def read_hello(received: Message) -> Hello:
         _yes_or_no(table, "follow", True),
         _yes_or_no(table, "token", False),
         _yes_or_no(table, "directory", False),
+        _yes_or_no(table, "bye", False),
     )
+
+
+def read_bye(received: Message) -> Bye:
+    """Likewise the end of a stream. Raises WireFormatError."""
+    table = read_object(received)
+    return Bye.from_amqp(table, app_id=_text(table, "app_id"))
 
 
 def read_follow(received: Message) -> bool:

@@ -14,6 +14,7 @@ from fanlight import ConfigError, Consumer, FanlightError
 from tests.support.broker import tcp_url
 from tests.support.life_cycles import check_every_order, entered
 from tests.support.timing import scaled, wait_until
+from tests.support.usage import usage
 
 URL = tcp_url("multiplex")
 NOBODY = "amqp://u:p@127.0.0.1:1/v"
@@ -27,6 +28,7 @@ CALLS: dict[str, Callable[[Consumer], object]] = {
 }
 
 
+@usage("Consumer", "end", "`StreamEnded`, but `close`, `stats`")
 @pytest.mark.parametrize(("url", "most"), [(URL, 4), (NOBODY, 3)])
 def test_every_order_of_calls_works_or_says_that_it_was_closed(url: str, most: int) -> None:
     check_every_order(lambda: Consumer(url=url), CALLS, most)

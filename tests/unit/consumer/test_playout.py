@@ -136,7 +136,7 @@ def test_latest_gives_up_a_frame_as_late_if_the_next_one_already_is() -> None:
 
 
 def test_latest_breaks_the_chain_that_grew_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(playouts, "_LONGEST_CHAIN", 3)
+    monkeypatch.setattr(playouts, "LONGEST_CHAIN", 3)
     frames = run(4)
     playout = latest(*frames[:3])
     pushed = playout.push(frames[3])

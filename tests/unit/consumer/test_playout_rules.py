@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 
 from fanlight.common.model.frame import Codec
 from fanlight.common.model.freshness import FreshnessPolicy, Verdict
+from fanlight.consumer import encoded_playout
 from fanlight.consumer import playout as playouts
-from fanlight.consumer.playout import Dropped, LatestPlayout, ReceivedFrame, SyncPlayout
+from fanlight.consumer.encoded_playout import EncodedPlayout
+from fanlight.consumer.playout import Dropped, LatestPlayout, Playout, ReceivedFrame, SyncPlayout
 from fanlight.consumer.stats import Outcome
 from tests.unit.consumer.test_playout import (
     BEGIN,
@@ -68,12 +71,17 @@ _STREAMS = st.lists(st.builds(lambda event, run: [event, *run], _EVENTS, _RUNS),
 _CODECS = st.sampled_from([(Codec.H264,) * 3, (Codec.JPEG,) * 3, (Codec.H264, Codec.PNG, Codec.H264)])
 _BODY = b"0123456789"
 _CHAIN, _BYTES = 8, 60  # small ones, so that they overflow
+_PLAYOUTS: dict[str, Callable[[], Playout]] = {
+    "latest": lambda: LatestPlayout(MAX_AGE),
+    "sync": lambda: SyncPlayout(DELAY, MAX_AGE),
+    "encoded": lambda: EncodedPlayout(MAX_AGE),
+}
 
 
 class Bench:
     """A policy and a playout, driven as `Receiver` and `Reception` do, and a decoder that minds."""
 
-    def __init__(self, playout: LatestPlayout | SyncPlayout, codecs: tuple[Codec, ...]) -> None:
+    def __init__(self, playout: Playout, codecs: tuple[Codec, ...]) -> None:
         self.playout = playout
         self.policy = FreshnessPolicy(MAX_AGE)
         self.codecs = codecs
@@ -195,30 +203,31 @@ class Bench:
             self.outcomes[old.frame.received_ns] += 1
 
     def _check_memory(self) -> None:
-        if isinstance(self.playout, LatestPlayout):
-            chain = self.playout._chain
+        if isinstance(self.playout, (LatestPlayout, EncodedPlayout)):
+            chain = self.playout._chain if isinstance(self.playout, LatestPlayout) else self.playout._frames
             assert len(chain) <= _CHAIN
             assert (
                 self.playout._bytes == sum(len(frame.frame.body) for frame in chain) <= _BYTES + len(_BODY)
             )
-        else:
+        elif isinstance(self.playout, SyncPlayout):
             assert len(self.playout._frames) <= self.playout._capacity
             # Each of these takes the memory of a picture.
             decoded = [frame for frame in self.playout._frames if frame.received_ns in self.decoded]
             assert len(decoded) <= 1 + DECODED_AHEAD
 
 
-@pytest.mark.parametrize("mode", ["latest", "sync"])
+@pytest.mark.parametrize("mode", _PLAYOUTS)
 @given(steps=_STREAMS, codecs=_CODECS)
 @settings(max_examples=300, derandomize=True)
 def test_shown_frames_are_fresh_and_in_order_and_each_has_one_outcome(
     mode: str, steps: list[Step], codecs: tuple[Codec, ...]
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(playouts, "_LONGEST_CHAIN", _CHAIN)
-        patch.setattr(playouts, "_MOST_BYTES", _BYTES)
+        for module in (playouts, encoded_playout):
+            patch.setattr(module, "LONGEST_CHAIN", _CHAIN)
+            patch.setattr(module, "MOST_BYTES", _BYTES)
         patch.setattr(playouts, "_HIGHEST_FPS", 20)
-        bench = Bench(LatestPlayout(MAX_AGE) if mode == "latest" else SyncPlayout(DELAY, MAX_AGE), codecs)
+        bench = Bench(_PLAYOUTS[mode](), codecs)
         epoch = 0
         for step in steps:
             bench.mono_ns += step.pause_ns
@@ -238,11 +247,11 @@ def test_shown_frames_are_fresh_and_in_order_and_each_has_one_outcome(
         assert bench.outcomes == Counter(range(bench.arrivals))
 
 
-@pytest.mark.parametrize("mode", ["latest", "sync"])
+@pytest.mark.parametrize("mode", _PLAYOUTS)
 @pytest.mark.parametrize("codec", [Codec.H264, Codec.JPEG])
 def test_a_stream_without_faults_is_shown_whole(mode: str, codec: Codec) -> None:
     """Or else the property above could hold of a playout that shows nothing."""
-    bench = Bench(LatestPlayout(MAX_AGE) if mode == "latest" else SyncPlayout(DELAY, MAX_AGE), (codec,))
+    bench = Bench(_PLAYOUTS[mode](), (codec,))
     for n in range(100):
         bench.mono_ns += INTERVAL
         bench.arrive(Step(0, 0, True, 10 * MS, 1, None, n % 25 == 0, 0), 0)

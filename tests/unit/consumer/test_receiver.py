@@ -5,6 +5,7 @@ import pytest
 
 from fanlight.common.codec import encoder
 from fanlight.common.codec.base import Encoder
+from fanlight.common.model.bye import Bye
 from fanlight.common.model.control import ClockReply, ClockRequest, Reason, ReceiverReport
 from fanlight.common.model.errors import WireFormatError
 from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader
@@ -157,7 +158,7 @@ def test_the_policy_is_used_by_one_thread_at_a_time(bench: Bench) -> None:
 def test_a_mailbox_that_had_to_give_up_references_asks_for_a_keyframe(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(playouts, "_LONGEST_CHAIN", 3)
+    monkeypatch.setattr(playouts, "LONGEST_CHAIN", 3)
     frames = film(9, keys=(0, 7))
     for one in frames[:6]:
         bench.receive(one)
@@ -295,3 +296,40 @@ def test_a_machine_that_is_too_slow_is_reported_once(
     assert "5 of 10 frames per second" in line
     assert "--sink share" in line
     assert "--delay" in line
+
+
+# The end of the stream -----------------------------------------------------------------------------------
+
+
+def over(bench: Bench) -> bool:
+    return bench.receiver.admission.ended
+
+
+def test_the_end_interrupts_the_wait_and_counts_what_was_lost_before_it(bench: Bench) -> None:
+    bench.pass_on(raw(0))
+    bench.receiver.on_ended(Bye("cam", 1, 2))
+    assert bench.stats.lost == 2
+    assert over(bench)
+    assert bench.ended == 1
+    assert bench.stats.producer_away_s == 0
+    bench.host.now_ns += SECOND
+    assert bench.stats.producer_away_s == 1
+    bench.pass_on(raw(0, epoch=2))
+    assert not over(bench)
+    assert bench.stats.producer_away_s is None, "another producer is there"
+
+
+def test_the_end_of_a_replaced_or_unknown_producer_changes_nothing(bench: Bench) -> None:
+    bench.pass_on(raw(0, epoch=1))
+    bench.pass_on(raw(0, epoch=2))
+    for epoch in (1, 3):
+        bench.receiver.on_ended(Bye("cam", epoch, 9))
+    assert (bench.ended, bench.stats.lost, bench.stats.producer_away_s) == (0, 0, None)
+    assert not over(bench)
+
+
+def test_while_no_frame_comes_the_time_is_asked_for_at_each_tick(bench: Bench) -> None:
+    bench.pass_on(raw(0))
+    for _ in range(20):
+        bench.receiver.on_tick()
+    assert len([message for message in bench.sent if isinstance(message, ClockRequest)]) >= 19

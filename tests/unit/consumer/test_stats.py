@@ -16,7 +16,7 @@ FRESH = ConsumerStats(
     connected=False, blocked=False, received=0, received_bytes=0, presented=0, superseded=0, late=0,
     undecodable=0, awaiting_key=0, malformed=0, duplicate=0, lost=0, reconnects=0, expired=0,
     shared=False, fps=0.0, age_p50_s=None, age_p99_s=None, jitter_s=0.0, skew_p50_s=None, epoch=0,
-    highest_seq=-1,
+    highest_seq=-1, producer_away_s=0.0,
 )  # fmt: skip
 
 
@@ -80,7 +80,9 @@ def test_the_former_names_work_and_warn() -> None:
 def test_received_frames_count_with_their_bytes_and_position(counters: ConsumerCounters) -> None:
     for seq in (5, 6, 9):
         receive(counters, seq)
-    assert counters.stats(0) == replace(FRESH, received=3, received_bytes=300, epoch=9, highest_seq=9)
+    assert counters.stats(0) == replace(
+        FRESH, received=3, received_bytes=300, epoch=9, highest_seq=9, producer_away_s=None
+    )
     receive(counters, 0, epoch=10)
     stats = counters.stats(0)
     assert (stats.received, stats.epoch, stats.highest_seq) == (4, 10, 0), "a new epoch, the same counts"
@@ -88,7 +90,7 @@ def test_received_frames_count_with_their_bytes_and_position(counters: ConsumerC
 
 def test_overwritten_frames_were_received_and_superseded(counters: ConsumerCounters) -> None:
     counters.overwritten(3)
-    assert counters.stats(0) == replace(FRESH, received=3, superseded=3)
+    assert counters.stats(0) == replace(FRESH, received=3, superseded=3, producer_away_s=None)
 
 
 def test_a_shared_frame_is_received_when_it_is_shown(

@@ -16,6 +16,7 @@ from fanlight.common.model.address import DEFAULT_URL
 from tests.support.broker import tcp_url
 from tests.support.life_cycles import check_every_order, entered
 from tests.support.timing import scaled, wait_until
+from tests.support.usage import usage
 
 Image = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 URL = tcp_url("multiplex")
@@ -73,6 +74,7 @@ def test_a_picture_that_is_scaled_is_refused_only_where_no_converter_takes_it() 
     assert out.stats().captured == 1
 
 
+@usage("Producer", "break", "without `close`: ends by itself")
 def test_a_producer_left_without_close_frees_its_address() -> None:
     url = tcp_url("multiplex")
     address = ("127.0.0.1", urlsplit(url).port)
@@ -162,6 +164,7 @@ def test_a_name_of_an_exchange_with_another_use_is_refused_at_a_broker(
     kind(stream=stream, url=URL).close()
 
 
+@usage("Producer", "end", "`StreamEnded`, but `close`, `stats`")
 @pytest.mark.parametrize("url", [tcp_url("threads"), URL, NOBODY])
 def test_every_pair_of_calls_works_or_says_that_it_was_closed(url: str) -> None:
     check_every_order(lambda: Producer(url=url), CALLS, 2)

@@ -13,7 +13,7 @@ def test_each_option_has_one_row() -> None:
     names = [each.name for options in OPTIONS.values() for each in options]
     assert {"gop", "via", "url", "doctor"} <= set(names)
     repeated = {name: names.count(name) for name in names if names.count(name) > 1}
-    assert repeated == {"duration": 2, "max-age": 3, "size": 2, "name": 2}
+    assert repeated == {"duration": 2, "max-age": 3, "size": 2, "name": 2, "wait": 2}
 
 
 def test_each_sink_is_described() -> None:

@@ -1,7 +1,7 @@
 // The two dialogs: help, and what this view is (its link, QR code and options).
 
 import { byId, copyText, element } from "./dom.js";
-import { format } from "./location.js";
+import { detectors, format } from "./location.js";
 
 export function openHelp() {
   byId("help").showModal();
@@ -18,6 +18,8 @@ export function openView(view, streams, apply) {
   byId("option-delay").value = view.delayMs;
   byId("option-age").value = view.maxAgeMs ?? "";
   byId("option-via").value = view.via ?? "";
+  byId("option-results").value = view.results?.join() ?? "";
+  byId("option-wait").value = view.waitMs;
   byId("options").onsubmit = (event) => {
     event.preventDefault();
     byId("view").close();
@@ -60,5 +62,7 @@ function chosen(view, streams) {
     delayMs: byId("option-delay").valueAsNumber,
     maxAgeMs: byId("option-age").value ? byId("option-age").valueAsNumber : null,
     via: byId("option-via").value || null,
+    results: detectors(byId("option-results").value),
+    waitMs: byId("option-wait").valueAsNumber,
   };
 }

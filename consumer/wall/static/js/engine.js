@@ -44,7 +44,10 @@ class Tile extends EventTarget {
     this.#set({ hidden: false });
   }
 
-  /** Resolves to {blob, seq, captureUs} of exactly the picture that is shown; null before the first one. */
+  /**
+   * Resolves to {blob, seq, captureUs, results} of exactly the picture that is shown, with what is drawn on it:
+   * the results of these detectors; null before the first one.
+   */
   snapshot() {
     return this.#engine.request({ type: "snapshot", tile: this.#number });
   }
@@ -112,19 +115,24 @@ class Tile extends EventTarget {
   }
 }
 
-/** Events: "streams", "connection", "refused", "state" (why nothing comes of a stream, or nothing if it does). */
+/**
+ * Events: "streams", "connection", "refused", "state" (why nothing comes of a stream, or nothing if it does),
+ * "results" (why there are none).
+ */
 export class Engine extends EventTarget {
   /**
    * @param {object} settings
    * @param {string} settings.url of the WebSocket
    * @param {?number} settings.maxAgeMs older pictures are not drawn; null for what the gateway says
    * @param {"latest"|"sync"} settings.playout with `delayMs`, of `sync`
+   * @param {?string[]} settings.results names of detectors whose results are drawn, or "*" for all; null for none
+   * @param {number} settings.waitMs of `latest`: up to which age a picture waits for them
    * @param {?string} settings.via "webcodecs", "mse" or "mjpeg"; the best that works if this one does not, or null
    */
-  constructor({ url, maxAgeMs = null, playout = "latest", delayMs = 150, via = null }) {
+  constructor({ url, maxAgeMs = null, playout = "latest", delayMs = 150, via = null, results = null, waitMs = 0 }) {
     super();
     this.#url = url;
-    this.#options = { maxAgeMs, playout, delayMs, via, mse: MseVideo.supported };
+    this.#options = { maxAgeMs, playout, delayMs, via, results, waitMs, mse: MseVideo.supported };
   }
 
   /** Whether this browser has this way, at this address: WebCodecs exists over HTTPS and on localhost only. */
@@ -150,7 +158,7 @@ export class Engine extends EventTarget {
     document.addEventListener("visibilitychange", onVisibility);
   }
 
-  /** Change `playout`, `delayMs`, `via` or `maxAgeMs`. */
+  /** Change `playout`, `delayMs`, `via`, `maxAgeMs`, `results` or `waitMs`. */
   configure(change) {
     this.#options = { ...this.#options, ...change };
     this.post({ type: "configure", options: this.#options });
@@ -197,7 +205,7 @@ export class Engine extends EventTarget {
       this.#emit("connection", { connected: message.connected, attempts: message.attempts, reason: message.reason });
     } else if (message.type === "streams") {
       this.#emit("streams", message.streams);
-    } else if (message.type === "refused" || message.type === "state") {
+    } else if (["refused", "state", "results"].includes(message.type)) {
       this.#emit(message.type, { stream: message.stream, reason: message.reason });
     }
   }

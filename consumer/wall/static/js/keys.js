@@ -2,7 +2,7 @@
 
 const ARROWS = { ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down" };
 
-/** `actions`: open(index), back(), step(direction), fullscreen(), pause(), snapshot(), details(), view(), help(). */
+/** `actions`: open(index), back(), step(direction), fullscreen(), pause(), snapshot(), details(), results(), view(), help(). */
 export function listen(actions) {
   const plain = {
     Escape: actions.back,
@@ -11,6 +11,7 @@ export function listen(actions) {
     p: actions.pause,
     s: actions.snapshot,
     i: actions.details,
+    r: actions.results,
     v: actions.view,
     "?": actions.help,
   };

@@ -3,6 +3,7 @@
 const VIAS = ["webcodecs", "mse", "mjpeg"];
 const MOST_PATTERNS = 64;
 const PLAYOUTS = ["latest", "sync"];
+const DETECTOR = /^(\*|[A-Za-z0-9_-]{1,64})$/;
 
 export const DEFAULTS = Object.freeze({
   streams: ["*"], // patterns, in the order in which their streams are shown
@@ -11,6 +12,8 @@ export const DEFAULTS = Object.freeze({
   playout: "latest",
   delayMs: 150,
   maxAgeMs: null, // null: what the gateway says
+  results: null, // names of detectors whose results are drawn, "*" for all; null: none
+  waitMs: 80, // up to which age a picture waits for them
 });
 
 /** `{view, problems}` of `location.search`; a value that is not allowed is left out and named. */
@@ -46,7 +49,18 @@ export function parse(search) {
   };
   view.delayMs = number("delay", 0, 10_000, DEFAULTS.delayMs);
   view.maxAgeMs = number("max-age", 20, 60_000, DEFAULTS.maxAgeMs);
+  view.waitMs = number("wait", 0, 10_000, DEFAULTS.waitMs);
+  if (query.has("results")) view.results = detectors(query.get("results"));
+  if (query.get("results") && view.results === null) {
+    problems.push(`results=${query.get("results")}: allowed are names of detectors, or *`);
+  }
   return { view, problems };
+}
+
+/** Names of detectors separated by commas, or null where there is none or one that is not allowed. */
+export function detectors(text) {
+  const names = text.split(",").map((name) => name.trim()).filter(Boolean);
+  return names.length && names.length <= MOST_PATTERNS && names.every((name) => DETECTOR.test(name)) ? names : null;
 }
 
 /** The shortest query that `parse` reads back as this view: "" or "?…". */
@@ -58,6 +72,8 @@ export function format(view) {
   if (view.playout !== DEFAULTS.playout) query.set("playout", view.playout);
   if (view.delayMs !== DEFAULTS.delayMs) query.set("delay", view.delayMs);
   if (view.maxAgeMs !== DEFAULTS.maxAgeMs) query.set("max-age", view.maxAgeMs);
+  if (view.results !== DEFAULTS.results) query.set("results", view.results.join());
+  if (view.waitMs !== DEFAULTS.waitMs) query.set("wait", view.waitMs);
   const text = query.toString().replaceAll("%2C", ",").replaceAll("%3A", ":");
   return text && `?${text}`;
 }

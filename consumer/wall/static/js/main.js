@@ -16,9 +16,10 @@ const engine = new Engine({
   ...options(view),
 });
 const wall = new Wall(engine, view);
+let lastResults = view.results ?? ["*"];
 
-function options({ maxAgeMs, playout, delayMs, via }) {
-  return { maxAgeMs, playout, delayMs, via };
+function options({ maxAgeMs, playout, delayMs, via, results, waitMs }) {
+  return { maxAgeMs, playout, delayMs, via, results, waitMs };
 }
 
 // Address ----------------------------------------------------------------------------------------------
@@ -33,6 +34,7 @@ function go(changes) {
 
 function show(next) {
   view = next;
+  lastResults = view.results ?? lastResults;
   engine.configure(options(view));
   wall.setView(view);
   refresh();
@@ -48,6 +50,7 @@ function refresh() {
   byId("title").textContent = one ?? "Fanlight";
   document.title = one === null ? "Fanlight" : `${one} · Fanlight`;
   byId("back").hidden = one === null;
+  byId("results").setAttribute("aria-pressed", `${view.results !== null}`);
   byId("previous").hidden = byId("next").hidden = one === null || streams.length < 2;
   byId("count").textContent = one !== null || !streams.length ? "" : streams.length === 1 ? "1 stream" : `${streams.length} streams`;
   byId("empty").hidden = streams.length > 0;
@@ -92,6 +95,13 @@ const onCurrent = (action) => () => {
   if (tile) tile[action]();
   else say("Choose a stream first: with the arrow keys, or its digit");
 };
+/** No step back in the history: it is no other view. */
+const toggleResults = () => {
+  const next = { ...view, results: view.results === null ? lastResults : null };
+  history.replaceState(history.state, "", format(next) || location.pathname);
+  show(next);
+  say(next.results === null ? "Results are not drawn" : `Drawn: results of ${next.results.join(", ").replace("*", "all detectors")}`);
+};
 const viewDialog = () => {
   const names = [...new Set([...wall.streams, ...(wall.live ?? [])])];
   openView(view, names.map((stream) => ({ stream, shown: wall.streams.includes(stream) })), go);
@@ -105,6 +115,7 @@ listen({
   pause: onCurrent("togglePause"),
   snapshot: onCurrent("snapshot"),
   details: onCurrent("toggleDetails"),
+  results: toggleResults,
   view: viewDialog,
   help: openHelp,
 });
@@ -113,6 +124,7 @@ byId("previous").addEventListener("click", () => wall.step("left"));
 byId("next").addEventListener("click", () => wall.step("right"));
 byId("fullscreen").addEventListener("click", fullscreen);
 byId("fullscreen").hidden = !document.fullscreenEnabled;
+byId("results").addEventListener("click", toggleResults);
 byId("open-view").addEventListener("click", viewDialog);
 byId("open-help").addEventListener("click", openHelp);
 byId("empty-all").addEventListener("click", () => go({ streams: ["*"] }));
@@ -127,6 +139,7 @@ wall.addEventListener("open", ({ detail }) => (detail === null ? back() : open(d
 wall.addEventListener("notice", ({ detail }) => say(detail));
 wall.addEventListener("change", refresh);
 engine.addEventListener("connection", onConnection);
+engine.addEventListener("results", ({ detail }) => say(`No results of ${detail.stream}: ${detail.reason}`));
 
 // A wall that hangs: bar and pointer leave, the screen stays on ----------------------------------------
 

@@ -1,5 +1,7 @@
 /** Draws pictures to one canvas, and keeps the one that is shown. Runs in the worker. */
 
+import { drawResults } from "./drawing.js";
+
 export class Surface {
   /** @param {OffscreenCanvas} canvas of a tile */
   constructor(canvas) {
@@ -12,6 +14,8 @@ export class Surface {
   #box = null; // what the page has room for, in device pixels
   /** The picture that is shown; it stays open, for a snapshot and for another size. */
   shown = null;
+  /** What is drawn on it: what detectors found in this very picture. */
+  results = [];
 
   resize(width, height) {
     this.#box = { width, height };
@@ -19,23 +23,32 @@ export class Surface {
   }
 
   /** Takes the picture over. True if its size is another one than before. */
-  draw(picture) {
+  draw(picture, results = []) {
     const before = this.shown;
+    this.results = results;
     this.#paint(picture);
     this.shown = picture;
     before?.image.close();
     return before === null || before.width !== picture.width || before.height !== picture.height;
   }
 
-  /** The whole picture that is shown, as PNG; null before the first one. */
+  /** Other results of the picture that is shown. */
+  mark(results) {
+    this.results = results;
+    if (this.shown !== null) this.#paint(this.shown);
+  }
+
+  /** The whole picture that is shown, with what is drawn on it, as PNG; null before the first one. */
   async snapshot() {
-    const picture = this.shown;
+    const { shown: picture, results } = this;
     if (picture === null) return null;
     const { width, height, seq, captureUs } = picture;
     const canvas = new OffscreenCanvas(width, height);
-    canvas.getContext("2d", { alpha: false }).drawImage(picture.image, 0, 0, width, height, 0, 0, width, height);
+    const context = canvas.getContext("2d", { alpha: false });
+    context.drawImage(picture.image, 0, 0, width, height, 0, 0, width, height);
+    drawResults(context, results, width, height);
     const blob = await canvas.convertToBlob({ type: "image/png" });
-    return { blob, seq, captureUs };
+    return { blob, seq, captureUs, results: results.map(({ name }) => name) };
   }
 
   close() {
@@ -54,5 +67,6 @@ export class Surface {
     if (this.#canvas.height !== drawnHeight) this.#canvas.height = drawnHeight;
     // Odd sizes are coded one pixel larger.
     this.#context.drawImage(image, 0, 0, width, height, 0, 0, drawnWidth, drawnHeight);
+    drawResults(this.#context, this.results, drawnWidth, drawnHeight);
   }
 }

@@ -12,6 +12,7 @@ const DETAILS = {
   "Age p50": (stats) => duration(stats.ageP50Ms),
   Shown: (stats) => stats.shown,
   Dropped: (stats) => dropped(stats.dropped),
+  Results: (stats) => stats.found?.join(", ") || null,
   Rate: (stats) => rate(stats.bytesPerS),
   Seq: (stats) => stats.seq,
 };

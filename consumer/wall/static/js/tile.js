@@ -6,6 +6,7 @@ import { KIND } from "./message.js";
 import { PictureDecoder } from "./pictures.js";
 import { Playout } from "./playout.js";
 import { RemoteVideo } from "./remote-video.js";
+import { ResultStore } from "./results.js";
 import { Surface } from "./surface.js";
 import { TileStats } from "./tile-stats.js";
 import { WebCodecsDecoder } from "./webcodecs.js";
@@ -29,6 +30,7 @@ export class WorkerTile {
     this.#link = link;
     this.#drawQueue = drawQueue;
     this.#post = post;
+    this.#results = new ResultStore(options.results);
     this.#playout = this.#newPlayout();
   }
 
@@ -40,6 +42,7 @@ export class WorkerTile {
   #ways;
   #options;
   #playout;
+  #results;
   #freshness = new Freshness();
   #stats = new TileStats();
   #decoder = null;
@@ -69,6 +72,7 @@ export class WorkerTile {
     if (message === null) return;
     this.#stats.subscribe();
     this.#link.send(message);
+    if (this.#options.results !== null) this.#askForResults();
   }
 
   disconnected() {
@@ -105,11 +109,7 @@ export class WorkerTile {
       this.#box = change.box;
       this.#surface.resize(change.box.width, change.box.height);
     }
-    if ("options" in change) {
-      this.#options = change.options;
-      this.#close(this.#playout.reset());
-      this.#playout = this.#newPlayout();
-    }
+    if ("options" in change) this.#configure(change.options);
     if ("ways" in change) {
       this.#ways = [...change.ways];
       this.#failures = 0;
@@ -128,6 +128,17 @@ export class WorkerTile {
     this.#feed();
   }
 
+  /** What detectors found in frames of this stream. */
+  found(results) {
+    const { shown } = this.#surface;
+    for (const result of results) {
+      if (!this.#results.add(result, pageNow())) continue;
+      if (shown !== null && shown.seq === result.seq && shown.epoch === result.epoch) this.#mark();
+    }
+    // A picture may have waited for them.
+    if (this.#playout.waitMs > 0) this.#drawQueue.request(this);
+  }
+
   /** A message of the page's video. */
   video(message) {
     if (this.#decoder?.via === "mse") this.#decoder.received(message);
@@ -140,7 +151,8 @@ export class WorkerTile {
     const gatewayNow = this.#link.gatewayNow(now);
     if (gatewayNow === null) return;
     const { uncertaintyMs } = this.#link.clock.describe(now);
-    const { picture, skipped, late, waitMs } = this.#playout.take(gatewayNow, uncertaintyMs);
+    const complete = (each) => this.#results.complete(each, now);
+    const { picture, skipped, late, waitMs } = this.#playout.take(gatewayNow, uncertaintyMs, complete);
     this.#drop(DROP.skipped, skipped);
     this.#drop(DROP.late, late);
     if (picture !== null) this.#paint(picture, now, gatewayNow);
@@ -234,12 +246,13 @@ export class WorkerTile {
   #decoded(picture) {
     this.#freshness.decoded(picture.seq);
     this.#failures = 0;
+    picture.epoch = this.#info.epoch;
     this.#drop(DROP.skipped, this.#playout.put(picture));
     this.#drawQueue.request(this);
   }
 
   #paint(picture, now, gatewayNow) {
-    const changed = this.#surface.draw(picture);
+    const changed = this.#surface.draw(picture, this.#results.of(picture));
     this.#stats.drew(picture, gatewayNow - picture.gatewayMs, gatewayNow, pageNow() - now, now);
     if (changed) this.#tell("picture");
     if (this.#stats.change(now) === "live") this.#tell("live");
@@ -286,8 +299,29 @@ export class WorkerTile {
   }
 
   #newPlayout() {
-    const { playout, delayMs, maxAgeMs } = this.#options;
-    return new Playout({ delayMs: playout === "sync" ? delayMs : null, maxAgeMs });
+    const { playout, delayMs, maxAgeMs, results, waitMs } = this.#options;
+    const delayed = playout === "sync" ? delayMs : null;
+    return new Playout({ delayMs: delayed, maxAgeMs, waitMs: results === null ? 0 : waitMs });
+  }
+
+  #configure(options) {
+    const other = `${options.results}` !== `${this.#options.results}`;
+    this.#options = options;
+    this.#close(this.#playout.reset());
+    this.#playout = this.#newPlayout();
+    if (!other) return;
+    this.#results = new ResultStore(options.results);
+    this.#mark();
+    if (this.#asked !== null) this.#askForResults();
+  }
+
+  #askForResults() {
+    this.#link.send({ type: "results", stream: this.stream, wanted: this.#options.results !== null });
+  }
+
+  #mark() {
+    const { shown } = this.#surface;
+    if (shown !== null) this.#surface.mark(this.#results.of(shown));
   }
 
   #drop(reason, pictures) {
@@ -307,6 +341,7 @@ export class WorkerTile {
       codec,
       paused: this.#paused,
       hidden: this.#hidden,
+      found: this.#surface.results.map(({ name }) => name),
       clock: clock.describe(pageNow()),
       ...stats,
     };

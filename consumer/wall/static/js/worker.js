@@ -41,7 +41,7 @@ class Receiver {
   #tiles = new Map(); // number -> tile
   #drawQueue = new DrawQueue();
   #link = null;
-  #options = { maxAgeMs: DEFAULT_MAX_AGE_MS };
+  #options = { maxAgeMs: DEFAULT_MAX_AGE_MS, results: null };
   #wanted = {}; // the page's options
   #gatewayMaxAgeMs = DEFAULT_MAX_AGE_MS;
   #listing = new Map();
@@ -95,6 +95,9 @@ class Receiver {
     else if (message.type === "refused") {
       tile?.refused();
       self.postMessage({ type: "refused", stream: message.stream, reason: message.reason });
+    } else if (message.type === "results") {
+      tile?.found(message.results);
+      if (message.reason) self.postMessage({ type: "results", stream: message.stream, reason: message.reason });
     } else if (message.type === "state") {
       self.postMessage({ type: "state", stream: message.stream, reason: message.reason });
     }

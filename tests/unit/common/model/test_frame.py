@@ -24,7 +24,9 @@ from fanlight.common.model.frame import (
     FrameHeader,
     rate_fraction,
 )
+from fanlight.common.model.meta import to_text
 from tests.support.copies import EVERY_COPY
+from tests.unit.common.json_values import METAS
 
 INT63 = 2**63 - 1
 
@@ -306,6 +308,7 @@ headers = st.builds(
     height=sides,
     key=st.booleans(),
     fps=st.floats(MIN_FPS, MAX_FPS),
+    meta=METAS.map(to_text),
 ).filter(lambda h: h.width * h.height <= MAX_PIXELS and (h.key or not h.codec.intra_only))
 
 # Everything that an AMQP field table can hold, as pika hands it over.
@@ -321,7 +324,7 @@ amqp_values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=8,
 )
-field_names = st.sampled_from(FIELDS)
+field_names = st.sampled_from((*FIELDS, "meta"))
 any_table = st.dictionaries(field_names | st.text(max_size=8), amqp_values, max_size=12)
 nearly_right = st.builds(
     lambda changes, gone: {k: v for k, v in table(**changes).items() if k not in gone},
@@ -331,6 +334,28 @@ nearly_right = st.builds(
 content_types = st.none() | st.text(max_size=40) | st.sampled_from([c.content_type for c in Codec])
 app_ids = st.sampled_from([APP_ID, APP_ID, APP_ID, None, "other"])
 body_sizes = st.integers(-1, MAX_BODY_BYTES + 1) | st.integers(-(2**63), 2**64)
+
+
+@pytest.mark.parametrize(
+    ("meta", "message"),
+    [
+        (b"\xff", "meta is b'\\xff': allowed is JSON text"),
+        ({"a": 1}, "meta is {'a': 1}: allowed is JSON text"),
+        (None, "meta is None: allowed is JSON text"),
+        ("", "meta is '': allowed is a JSON object, each key once"),
+        ('{"a":NaN}', "meta is '{\"a\":NaN}': allowed is a JSON object, each key once"),
+    ],
+)
+def test_meta_that_is_no_object_is_refused(meta: object, message: str) -> None:
+    with pytest.raises(WireFormatError) as caught:
+        read(table(meta=meta))
+    assert str(caught.value) == message
+
+
+def test_meta_is_in_the_table_only_where_there_is_some() -> None:
+    assert HEADER._replace(meta='{"a":1}').to_amqp() == table(meta='{"a":1}')
+    assert read(table(meta='{"a": 1}')).meta == '{"a":1}'
+    assert read(table(meta="{}")) == HEADER
 
 
 @given(headers, st.integers(1, MAX_BODY_BYTES))

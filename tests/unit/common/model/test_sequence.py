@@ -217,3 +217,20 @@ def test_lost_frames_and_followed_frames_add_up(arrivals: list[Arrival]) -> None
         seqs = {seq for seq, _ in stay}
         missing = set(range(min(seqs), max(seqs))) - seqs
         assert sum(lost for _, lost in stay) == len(missing)
+
+
+# The end -------------------------------------------------------------------------------------------------
+
+
+def test_the_end_of_the_current_producer_tells_what_was_lost_before_it() -> None:
+    tracker = SequenceTracker(takeover_ns=SECOND)
+    assert tracker.ended(1, 5, 0) == 0, "nothing was received: nothing is missing"
+    tracker.observe(1, 5, 0)
+    assert [tracker.ended(1, seq, FRAME) for seq in (5, 7, 4, TOP)] == [0, 2, 0, 0]
+
+
+def test_the_end_of_another_producer_is_not_the_end() -> None:
+    tracker = SequenceTracker(takeover_ns=SECOND)
+    tracker.observe(1, 5, 0)
+    tracker.observe(2, 0, 0)
+    assert [tracker.ended(epoch, 9, 10 * SECOND) for epoch in (1, 3)] == [None, None]

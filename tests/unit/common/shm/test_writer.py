@@ -154,7 +154,7 @@ def test_too_little_memory_is_an_error_that_says_what_can_be_done(tmp_path: Path
     with pytest.raises(SharingError) as caught:
         Segment(new_name(), replace(described(slots=1024), height=2**20, width=2**20), tmp_path)
     assert str(caught.value) == (
-        "no shared memory for 1024 pictures of 1048576x1048576 bgr, 3221225472 MiB: "
+        "no shared memory for 1024 pictures of 1048576x1048576 bgr, 3221225476 MiB: "
         "Cannot allocate memory; see sysctl kernel.shmmax, shmall, shmmni, or share less (--share-size, "
         "--share-format, a shorter --max-age)"
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -13,6 +15,7 @@ from fanlight.common.model.errors import ConfigError, SinkError
 from fanlight.common.model.frame import Codec, EncodedFrame
 from fanlight.consumer.sinks.frame_queue import FrameQueue
 from fanlight.consumer.sinks.record import Recording, RecordSink
+from tests.support.found import found
 from tests.support.timing import scaled
 from tests.unit.consumer.sinks.build import STEP_NS, encoded
 
@@ -156,6 +159,79 @@ def test_a_stream_that_the_file_cannot_hold_ends_with_what_to_do(tmp_path: Path)
     with pytest.raises(SinkError, match=r"cannot hold png: record to a file that ends in \.mp4"):
         sink.close()
     assert list(tmp_path.iterdir()) == []
+
+
+# The sidecar ---------------------------------------------------------------------------------------------
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def seqs(path: Path, kind: str) -> list[int]:
+    return [each["seq"] for each in read_lines(path) if each["type"] == kind]
+
+
+def with_meta(frame: EncodedFrame) -> EncodedFrame:
+    return replace(frame, header=frame.header._replace(meta=f'{{"n":{frame.header.seq}}}'))
+
+
+def test_a_recording_of_nothing_special_has_no_sidecar(tmp_path: Path) -> None:
+    recording = Recording(tmp_path / "r.mp4")
+    record(recording, encoded(9))
+    recording.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["r.mp4"]
+
+
+@pytest.mark.parametrize("name", ["r.mp4", "r.mkv"])
+@pytest.mark.parametrize("of", [Codec.H264, Codec.JPEG])
+def test_each_line_names_the_picture_at_its_position(tmp_path: Path, name: str, of: Codec) -> None:
+    recording = Recording(tmp_path / name)
+    record(recording, [with_meta(frame) for frame in encoded(20, of=of)])
+    recording.close()
+    lines = read_lines(tmp_path / f"{name}.jsonl")
+    assert [each["meta"]["n"] for each in lines] == list(range(20))
+    with av.open(str(tmp_path / name)) as container:
+        for frame, each in zip(container.decode(video=0), lines, strict=True):
+            assert round(frame.time, 4) == round(each["at_s"], 4), "as docs/results.md reads it"
+            red = frame.to_ndarray(format="bgr24")[:, :, 2].mean()
+            assert red == pytest.approx(each["seq"] * 8, abs=5), "see `picture`"
+
+
+def test_with_results_each_file_has_its_sidecar_with_its_own(tmp_path: Path) -> None:
+    recording = Recording(tmp_path / "r.mp4", results=True)
+    others = [replace(f, header=f.header._replace(epoch=8)) for f in encoded(5, size=(96, 64))]
+    for frame in (*encoded(5), *others):
+        record(recording, [frame])
+        head = frame.header
+        recording.result(found(head.seq, epoch=head.epoch, size=(head.width, head.height)))
+    recording.close()
+    for name, width in (("r.mp4.jsonl", 64), ("r-2.mp4.jsonl", 96)):
+        lines = read_lines(tmp_path / name)
+        assert seqs(tmp_path / name, "frame") == [0, 1, 2, 3, 4]
+        found_in = [each["width"] for each in lines if each["type"] == "result"]
+        assert found_in == [width] * 5
+
+
+def test_a_name_whose_sidecar_is_there_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "r.mp4.jsonl").write_text("precious")
+    recording = Recording(tmp_path / "r.mp4", results=True)
+    record(recording, encoded(3))
+    recording.close()
+    assert (tmp_path / "r.mp4.jsonl").read_text() == "precious"
+    assert seqs(tmp_path / "r-2.mp4.jsonl", "frame") == [0, 1, 2]
+
+
+def test_results_without_a_frame_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    sink = RecordSink(str(tmp_path / "r.mkv"), results=True)
+    for frame in encoded(3):
+        sink.receive(frame)
+    for seq in (0, 2, 77):
+        sink.result(found(seq))
+    sink.close()
+    assert caplog.messages[-1] == f"record:{tmp_path}/r.mkv: results without their frame: 1"
+    assert sorted(seqs(tmp_path / "r.mkv.jsonl", "result")) == [0, 2]
 
 
 # The sink ------------------------------------------------------------------------------------------------

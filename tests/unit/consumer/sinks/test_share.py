@@ -183,3 +183,20 @@ def test_slots_that_a_burst_needed_are_given_back(settings: ConsumerSettings, ri
         assert size() > usual, "nor while the source is faster than it says"
     finally:
         sink.close()
+
+
+def test_the_end_is_passed_on_and_withdrawn_when_frames_come_again(
+    settings: ConsumerSettings, ring: RingName
+) -> None:
+    ended = False
+    sink = ShareSink(settings, lambda: replace(STATS, connected=True), ended=lambda: ended)
+    try:
+        sink.present(frame(0))
+        attachment = Attachment(segments(ring)[0], FULL_BGR)
+        for ended in (False, True, False):
+            sink.tick()
+            assert attachment.ended is ended
+        ended = True
+    finally:
+        sink.close()
+    assert attachment.ended, "of a hub that ends with its stream, too"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import errno
+import json
 import os
 from pathlib import Path
 
@@ -23,11 +25,18 @@ def test_a_file_has_the_header_and_every_row_in_order(tmp_path: Path) -> None:
     sink = TraceSink(str(path))
     sink.trace(PRESENTED)
     sink.trace(TraceRow(4, 133, 150, None, Outcome.AWAITING_KEY))
+    sink.trace(PRESENTED._replace(meta='{"a":"b, \\"c\\""}'))
     assert sink.tick()
     sink.close()
     assert path.read_bytes() == (
-        b"seq,capture_ns,received_ns,presented_ns,event\n3,100,120,125,presented\n4,133,150,,awaiting_key\n"
+        b"seq,capture_ns,received_ns,presented_ns,event,meta\n"
+        b"3,100,120,125,presented,\n"
+        b"4,133,150,,awaiting_key,\n"
+        b'3,100,120,125,presented,"{""a"":""b, \\""c\\""""}"\n'
     )
+    with path.open(newline="") as file:
+        metas = [row["meta"] for row in csv.DictReader(file)]
+    assert [json.loads(meta or "{}") for meta in metas] == [{}, {}, {"a": 'b, "c"'}]
 
 
 def test_lines_reach_the_file_once_a_second_not_at_once(tmp_path: Path) -> None:

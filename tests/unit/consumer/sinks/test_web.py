@@ -38,6 +38,9 @@ class _Access:
     def request_key(self) -> None:
         self.keys += 1
 
+    def ended_in_order(self) -> bool:
+        return False
+
     def age_ns(self, capture_ns: int) -> int | None:
         age_ns = clock.wall_ns() + self.ahead_ns - capture_ns
         return age_ns if age_ns > -AHEAD_NS // 2 else None

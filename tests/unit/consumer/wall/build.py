@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from fanlight.common.model.errors import FanlightError
 from fanlight.common.model.frame import Codec, EncodedFrame
+from fanlight.common.model.result import Result
 from fanlight.consumer.wall.source import OnFrame
 from fanlight.consumer.wall.viewer_queue import LiveFrame
 from tests.support.headers import header
@@ -23,6 +24,24 @@ def frame(
 
 def live(seq: int, of: Codec = Codec.H264, *, key: bool | None = None, size_bytes: int = 100) -> LiveFrame:
     return LiveFrame(frame(seq, of, key=key, size_bytes=size_bytes), 0, False)
+
+
+class ScriptedResults:
+    """Results that the test sends; see `consumer.wall.result_feed.ResultSource`."""
+
+    def __init__(
+        self, stream: str, on_result: Callable[[Result], None], on_failed: Callable[[FanlightError], None]
+    ) -> None:
+        self.stream = stream
+        self.send = on_result
+        self.fail = on_failed
+        self.started = self.stopped = False
+
+    def start(self) -> None:
+        self.started = True
+
+    def stop(self, timeout_s: float) -> None:
+        self.stopped = timeout_s > 0
 
 
 class ScriptedSource:

@@ -14,7 +14,7 @@ from fanlight.consumer.wall.server import WallServer
 from fanlight.consumer.wall.settings import WallSettings
 from fanlight.consumer.wall.streams import Streams
 from tests.support.timing import scaled, wait_until
-from tests.unit.consumer.wall.build import ScriptedSource
+from tests.unit.consumer.wall.build import ScriptedResults, ScriptedSource
 
 
 class Served:
@@ -23,10 +23,12 @@ class Served:
     Attributes:
         url: of the page, without a slash at its end.
         sources: all that were made, in order.
+        result_sources: likewise, of results.
     """
 
     def __init__(self, **settings: Any) -> None:
         self.sources: list[ScriptedSource] = []
+        self.result_sources: list[ScriptedResults] = []
         self.port = 0
         self._listening = threading.Event()
         self._settings = WallSettings(**{"listen": ("127.0.0.1", 0), **settings})
@@ -53,13 +55,17 @@ class Served:
         self.streams.loop.call_soon_threadsafe(call)
 
     def _make_streams(self, _fail: object) -> Streams:
-        self.streams = Streams(self._settings, self._source, grace_s=0.05)
+        self.streams = Streams(self._settings, self._source, self._results, grace_s=0.05)
         self.streams.announced((announced("cam"),))
         return self.streams
 
     def _source(self, *arguments: Any) -> ScriptedSource:
         self.sources.append(ScriptedSource(*arguments))
         return self.sources[-1]
+
+    def _results(self, *arguments: Any) -> ScriptedResults:
+        self.result_sources.append(ScriptedResults(*arguments))
+        return self.result_sources[-1]
 
     def _listens(self, port: int) -> None:
         self.port = port

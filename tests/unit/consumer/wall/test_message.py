@@ -10,6 +10,7 @@ from fanlight.common.model.errors import WireFormatError
 from fanlight.common.model.frame import Codec
 from fanlight.consumer.wall import message
 from fanlight.consumer.wall.message import Description, Form, Kind
+from tests.support.found import found
 from tests.support.headers import header
 
 _CAPTURE_NS = 1_700_000_000_123_456_789
@@ -50,6 +51,7 @@ def test_times_before_1970_do_not_break_the_header() -> None:
         ('{"type":"subscribe","stream":"cam"}', message.Subscribe("cam", Form.FRAMES, None)),
         ('{"type":"unsubscribe","stream":"cam"}', message.Unsubscribe("cam")),
         ('{"type":"keyframe","stream":"cam"}', message.Keyframe("cam")),
+        ('{"type":"results","stream":"cam","wanted":true}', message.Results("cam", True)),
         ('{"type":"clock","sent_ms":12.5}', message.Clock(12.5)),
         ('{"type":"ack","bytes":123456}', message.Ack(123456)),
         (
@@ -85,6 +87,7 @@ def test_messages_of_pages_are_parsed(text: str, parsed: message.ClientMessage |
         '{"type":"subscribe","stream":"cam","max":[0,360]}',
         '{"type":"subscribe","stream":"cam","max":[640,1e99]}',
         '{"type":"subscribe","stream":"cam","max":"640x360"}',
+        '{"type":"results","stream":"cam","wanted":1}',
         '{"type":"clock"}',
         '{"type":"clock","sent_ms":NaN}',
         '{"type":"clock","sent_ms":true}',
@@ -115,6 +118,16 @@ def test_messages_of_the_gateway_are_as_documented() -> None:
     assert json.loads(message.refused("x", "why")) == {"type": "refused", "stream": "x", "reason": "why"}
     assert json.loads(message.state("x", live=False, since_ms=5, reason="why")) == {
         "type": "state", "stream": "x", "live": False, "since_ms": 5, "reason": "why",
+    }  # fmt: skip
+    result = found(5, epoch=2**62, boxes=((1.0, 2.0, 3.0, 4.0),))
+    assert json.loads(message.results("cam", [result])) == {
+        "type": "results", "stream": "cam", "results": [{
+            "v": 1, "stream": "cam", "name": "faces", "epoch": str(2**62), "seq": 5,
+            "capture_ns": str(result.capture_ns), "width": 64, "height": 48, "boxes": [[1, 2, 3, 4]],
+        }],
+    }  # fmt: skip
+    assert json.loads(message.results("cam", (), reason="why")) == {
+        "type": "results", "stream": "cam", "results": [], "reason": "why",
     }  # fmt: skip
     assert json.loads(message.clock(1.5, 1_700_000_000_000_000_999)) == {
         "type": "clock", "sent_ms": 1.5, "wall_us": 1_700_000_000_000_000,

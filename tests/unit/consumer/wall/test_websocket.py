@@ -16,6 +16,7 @@ from fanlight.common.model.errors import BrokerRefused
 from fanlight.common.model.frame import Codec
 from fanlight.consumer.wall.message import Kind
 from fanlight.consumer.wall.websocket import Acknowledgements
+from tests.support.found import found
 from tests.support.timing import scaled, until, wait_until
 from tests.support.wall_page import WallPage, wall_page
 from tests.unit.consumer.sinks.build import encoded
@@ -275,3 +276,56 @@ def test_messages_are_overdue_from_the_first_acknowledgement_on() -> None:
     assert acknowledgements.overdue(501 * MS)
     acknowledgements.acknowledged(10**15)
     assert not acknowledgements.overdue(10_000 * MS)
+
+
+def test_results_come_to_pages_that_want_them_and_to_no_others() -> None:
+    async def test(wall: Served, page: WallPage) -> None:
+        await page.say("results", stream="cam", wanted=True)  # of no stream that it shows
+        await page.say("subscribe", stream="cam")
+        await page.say("results", stream="cam", wanted=True)
+        await until(lambda: wall.result_sources)
+        (source,) = wall.result_sources
+        async with wall_page(wall.url) as other:
+            await other.say("subscribe", stream="cam")
+            await asyncio.to_thread(wall.send, *encoded(1))
+            await other.frame()
+            source.send(found(0, boxes=((1.0, 2.0, 3.0, 4.0),)))
+            assert (await page.text("results"))["results"][0]["boxes"] == [[1, 2, 3, 4]]
+            await other.say("clock", sent_ms=1)
+            await other.text("clock", lambda each: each["sent_ms"] == 1)
+            assert not other.came("results")
+
+    _with_page(test)
+
+
+def test_results_end_with_the_wish_the_subscription_and_the_page() -> None:
+    async def test(wall: Served, page: WallPage) -> None:
+        async def wanted(several: int) -> None:
+            await page.say("subscribe", stream="cam")
+            await page.say("results", stream="cam", wanted=True)
+            await until(lambda: len(wall.result_sources) == several)
+
+        await wanted(1)
+        await page.say("results", stream="cam", wanted=False)
+        await until(lambda: wall.result_sources[0].stopped)
+        await wanted(2)
+        await page.say("unsubscribe", stream="cam")
+        await until(lambda: wall.result_sources[1].stopped)
+        await wanted(3)
+        await page.socket.close()
+        await until(lambda: wall.result_sources[2].stopped)
+
+    _with_page(test)
+
+
+def test_why_there_are_no_results_is_said() -> None:
+    async def test(wall: Served, page: WallPage) -> None:
+        await page.say("subscribe", stream="cam")
+        await page.say("results", stream="cam", wanted=True)
+        await until(lambda: wall.result_sources)
+        wall.result_sources[0].fail(BrokerRefused("no permission"))
+        assert await page.text("results") == {
+            "type": "results", "stream": "cam", "results": [], "reason": "no permission",
+        }  # fmt: skip
+
+    _with_page(test)

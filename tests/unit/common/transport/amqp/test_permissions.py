@@ -10,7 +10,7 @@ from tests.support.commands import ROOT
 def test_the_permissions_are_those_of_the_definitions() -> None:
     loaded = json.loads((ROOT / "broker" / "definitions.json").read_text())["permissions"]
     users = {entry["user"]: (entry["configure"], entry["write"], entry["read"]) for entry in loaded}
-    assert (users["producer"], users["viewer"]) == (PERMISSIONS["producer"], PERMISSIONS["consumer"])
+    assert (users["producer"], users["viewer"], users["detector"]) == tuple(PERMISSIONS.values())
 
 
 def test_the_command_can_be_pasted_into_a_shell() -> None:

@@ -10,11 +10,17 @@ SECOND = 1_000_000_000
 class Client:
     """A ring, and the feed of one client of it."""
 
-    def __init__(self, *, capacity: int = 4) -> None:
+    def __init__(self, *, capacity: int = 4, ends: bool = False) -> None:
         self.ring = PayloadRing(capacity)
         self.lost: list[int] = []
         self.needs = 0
-        self.feed = Feed(self.ring, stale_ns=SECOND, on_lost=self.lost.append, on_needs_key=self._needs_key)
+        self.feed = Feed(
+            self.ring,
+            stale_ns=SECOND,
+            on_lost=self.lost.append,
+            on_needs_key=self._needs_key,
+            ends=ends,
+        )
 
     def _needs_key(self) -> None:
         self.needs += 1
@@ -75,3 +81,21 @@ def test_lost_frames_are_reported_once_and_a_keyframe_requested() -> None:
     client.put(b"K", key=True)
     assert client.read() == b"K"
     assert (client.lost, client.needs) == ([9], 1)
+
+
+def test_the_end_comes_once_and_after_everything_else() -> None:
+    client = Client(ends=True)
+    client.put(b"0", key=True)
+    client.feed.follow(True)
+    client.ring.end = b" the end"
+    client.feed.send(lambda: b"a reply ")
+    assert client.read() == b"a reply 0 the end"
+    assert client.read() == b""
+
+
+def test_the_end_comes_without_frames_to_who_does_not_follow_and_to_nobody_unasked() -> None:
+    for ends in (True, False):
+        client = Client(ends=ends)
+        client.put(b"0", key=True)
+        client.ring.end = b"the end"
+        assert client.read() == (b"the end" if ends else b"")

@@ -98,7 +98,7 @@ class Producer:
         peer = self.accept()
         hello = peer.message()
         assert hello is not None
-        assert wire.read_hello(hello) == Hello(STREAM, NAME, follow=following)
+        assert wire.read_hello(hello) == Hello(STREAM, NAME, follow=following, bye=True)
         peer.send(WELCOME)
         return peer
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fanlight.common.model.bye import Bye
 from fanlight.common.model.errors import WireFormatError
 from fanlight.common.model.frame import MAX_BODY_BYTES, Codec, EncodedFrame
 from fanlight.common.transport.tcp import wire
@@ -72,6 +73,11 @@ GOLDEN: Final = {
         b'"since_ns":1700000000123456789,"watched":false,"ended":false}',
         wire.announcement_message(ANNOUNCEMENT),
     ),
+    MessageKind.BYE: (
+        b"FL\x01\x0a\x00\x00\x00\x3d\x00\x00\x00\x00"
+        b'{"v":1,"stream":"cam","epoch":7,"seq":41,"app_id":"fanlight"}',
+        wire.bye_message(Bye("cam", 7, 41)),
+    ),
 }
 EVERYTHING: Final = b"".join(golden for golden, _ in GOLDEN.values())
 
@@ -127,7 +133,7 @@ def test_what_was_read_does_not_change_with_the_buffer_it_came_in() -> None:
 
 KINDS = (
     "1 (hello), 2 (welcome), 3 (refusal), 4 (frame), 5 (control), 6 (follow), 7 (challenge), 8 (answer), "
-    "9 (announcement)"
+    "9 (announcement), 10 (bye)"
 )
 
 
@@ -136,7 +142,7 @@ KINDS = (
     [
         *[(one, f"magic is {one!r}: allowed is {b'FL'!r}") for one in (b"G", b"\0", b"\xff", b"f", b"L")],
         *[(prefix(version=one), f"version is {one}: allowed is 1") for one in (0, 2, 255)],
-        *[(prefix(kind=one), f"kind is {one}: allowed is {KINDS}") for one in (0, 10, 255)],
+        *[(prefix(kind=one), f"kind is {one}: allowed is {KINDS}") for one in (0, 11, 255)],
         *[
             (prefix(header_size=size), f"header size is {size}: allowed is up to 4096 bytes")
             for size in (MAX_HEADER_BYTES + 1, 2**32 - 1)
@@ -270,7 +276,7 @@ def test_a_refusal_names_the_wrong_field() -> None:
 
 
 def test_a_hello_announces_a_token() -> None:
-    hello = Hello("cam", "desk", follow=True, token=True)
+    hello = Hello("cam", "desk", follow=True, token=True, bye=True)
     assert wire.read_hello(read_one(wire.hello_message(hello))) == hello
     with pytest.raises(WireFormatError, match=r"^token is 1: allowed is true or false$"):
         wire.read_hello(table_of(MessageKind.HELLO, stream="cam", name="desk", token=1))

@@ -84,3 +84,46 @@ test("a delay beyond max-age is shortened: else nothing would be drawn", () => {
   const { waitMs } = playout.take(1000);
   assert.equal(playout.take(1000 + waitMs, 20).picture?.gatewayMs, 1000);
 });
+
+const waiting = () => {
+  const playout = new Playout({ maxAgeMs: 500, waitMs: 80 });
+  playout.put(picture(1000));
+  playout.put(picture(1033));
+  return playout;
+};
+
+test("a picture waits for what is found in it, up to the age that is said", () => {
+  const playout = waiting();
+  assert.deepEqual(playout.take(1050, 0, () => false), { picture: null, skipped: [], late: [], waitMs: 30 });
+  const over = playout.take(1080, 0, () => false);
+  assert.deepEqual([over.picture.gatewayMs, over.waitMs], [1000, 33]);
+});
+
+test("the newest picture in which all is found is drawn at once, and none before it any more", () => {
+  const playout = waiting();
+  const { picture: drawn, skipped } = playout.take(1050, 0, ({ seq }) => seq === 1033);
+  assert.deepEqual([drawn.gatewayMs, times(skipped)], [1033, [1000]]);
+});
+
+test("a wait that is too long for max-age is shortened", () => {
+  assert.equal(new Playout({ maxAgeMs: 500, waitMs: 500 }).waitMs, 400);
+});
+
+test("pictures that wait are few, and the oldest give way", () => {
+  const playout = new Playout({ maxAgeMs: 5000, waitMs: 4000 });
+  const skipped = Array.from({ length: 20 }, (_, seq) => playout.put(picture(1000, seq))).flat();
+  assert.deepEqual(skipped.map(({ seq }) => seq), [0, 1, 2, 3, 4, 5, 6, 7]);
+});
+
+test("without a wait nothing is waited for", () => {
+  const playout = new Playout({ maxAgeMs: 500 });
+  playout.put(picture(1000));
+  assert.equal(playout.take(1001, 0, () => false).picture.gatewayMs, 1000);
+});
+
+test("in step what is found does not count: each is drawn when it is due", () => {
+  const playout = new Playout({ delayMs: 150, maxAgeMs: 500, waitMs: 80 });
+  playout.put(picture(1000));
+  assert.equal(playout.take(1020, 0, () => true).picture, null);
+  assert.equal(playout.take(1150, 0, () => false).picture.gatewayMs, 1000);
+});
