@@ -62,10 +62,10 @@ class Detecting:
 
     def send(self, frame: Frame) -> None:
         height, width = frame.image.shape[:2]
+        self.sent.append((frame.epoch, frame.seq))  # before anybody can have it
         self.out.send(
             frame, boxes=[(0, 0, width, height)], labels=["all"], data={"sum": found_in(frame.image)}
         )
-        self.sent.append((frame.epoch, frame.seq))
 
 
 def misplaced(frame: Frame, *, scaled: bool = False) -> list[str]:
@@ -97,7 +97,7 @@ def read_until(
 ) -> list[Frame]:
     """Read frames until there are enough of them; they are right."""
     frames: list[Frame] = []
-    deadline_s = time.monotonic() + scaled(20)
+    deadline_s = time.monotonic() + scaled(40)
     while not enough(frames):
         assert time.monotonic() < deadline_s, f"not among {len(frames)} frames"
         frame = consumer.read(timeout_s=1)
