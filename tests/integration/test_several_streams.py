@@ -10,12 +10,15 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
 import pytest
 
 from fanlight import BrokerRefused, Consumer, Frame, StreamEnded, pairs
+from fanlight.common.codec import decoder
+from fanlight.common.codec.base import Decoder
+from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader
 from fanlight.common.transport.amqp.permissions import PERMISSIONS
 from fanlight.consumer.stats import Outcome
 from scripts.private_node import VHOST, PrivateNode
@@ -190,6 +193,48 @@ def test_it_may_be_the_hub_of_all_its_streams(broker_url: str, names: list[str])
             read_each(sharing, 3)
         assert not left.faults() + right.faults()
     wait_until(lambda: not [file for name in names for file in files_of(name)], 10, "no file is left")
+
+
+def test_it_ends_when_the_last_of_its_streams_has_ended(broker_url: str, names: list[str]) -> None:
+    with (
+        ExitStack() as left,
+        Consumer(streams=names, url=broker_url, via="broker", until_end=True) as consumer,
+    ):
+        left.enter_context(Marking(broker_url, names[0]))
+        with Marking(broker_url, names[1]):
+            read_each(consumer, 3)
+        while consumer.ended != (names[1],):
+            assert consumer.read(timeout_s=scaled(10)) is not None
+        assert not list(pairs(consumer))
+        left.close()
+        assert {frame.stream for frame in consumer} <= {names[0]}
+        with pytest.raises(StreamEnded, match=f"{names[0]}, {names[1]} has ended"):
+            consumer.read()
+        assert not consumer.failures
+
+
+def test_frames_that_are_not_decoded_come_with_all_that_they_refer_to(
+    broker_url: str, names: list[str]
+) -> None:
+    """A frame that one call has left is kept: the next one refers to it."""
+    decoders: dict[str, Decoder] = {name: decoder(Codec.H264) for name in names}
+    last: dict[str, FrameHeader] = {}
+    shown: Counter[str] = Counter()
+    with (
+        Marking(broker_url, names[0], codec="h264"),
+        Marking(broker_url, names[1], codec="h264"),
+        Consumer(streams=names, url=broker_url, via="broker", decode=False) as consumer,
+    ):
+        while min(shown[name] for name in names) < 40:
+            frame = consumer.read(timeout_s=0.01)
+            if frame is None:
+                continue
+            header, before = frame.header, last.get(frame.stream)
+            if before is None or (header.epoch, header.seq) != (before.epoch, before.seq + 1):
+                assert header.key
+            decoders[frame.stream].decode(EncodedFrame(header, frame.encoded))
+            last[frame.stream] = header
+            shown[frame.stream] += 1
 
 
 def test_one_that_nobody_keeps_ends(broker_url: str, names: list[str]) -> None:
