@@ -65,6 +65,7 @@ TESTED_ELSEWHERE: Final[dict[str, str]] = {
     "producer/doctor.py": "tests/integration/test_doctor.py",
     "producer/pipeline.py": "tests/integration/test_pipeline.py",
     "producer/source/__init__.py": "tests/unit/producer/source/test_make_source.py",
+    "consumer/video_capture.py": "tests/integration/test_video_capture.py",
     "producer/source/pipe.py": "tests/integration/test_pipes.py",
 }
 
