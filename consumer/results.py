@@ -156,7 +156,7 @@ class Results(OfOneProcess):
             labels=() if labels is None else tuple(map(str, labels)),
             scores=_scores(scores),
             points=_rows("points", points, 2),
-            polygons=tuple(_rows("polygons", each, 2) for each in polygons or ()),
+            polygons=tuple(_rows("polygons", each, 2) for each in (() if polygons is None else polygons)),
             texts=_texts(texts),
             data=plain(data or {}, "data", MAX_DATA_DEPTH, ConfigError),
         )

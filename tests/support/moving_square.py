@@ -99,11 +99,14 @@ class SquareDetecting(Detecting):
 
 
 @contextmanager
-def squares(url: str, stream: str, *, fps: float = 10, codec: str = "h264") -> Iterator[SquareDetecting]:
+def squares(
+    url: str, stream: str, *, fps: float = 10, codec: str = "h264", detector_url: str | None = None
+) -> Iterator[SquareDetecting]:
     """The stream and its detector, until the block ends."""
-    consumer = Consumer(stream, NAME, max_age_s=5, url=url)
+    detector_url = detector_url or url
+    consumer = Consumer(stream, NAME, max_age_s=5, url=detector_url)
     with (
-        SquareDetecting(consumer, Results(stream, NAME, url=url)) as detecting,
+        SquareDetecting(consumer, Results(stream, NAME, url=detector_url)) as detecting,
         Squares(url, stream, fps=fps, codec=codec),
     ):
         yield detecting
