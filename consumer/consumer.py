@@ -60,7 +60,8 @@ class Consumer(OfOneProcess):
         delay_s: from capture to presentation under `sync`, in seconds; less than `max_age_s`.
         max_age_s: a frame older than this is never presented.
         via: `auto` (from a hub of this host if there is one, else from the broker), `broker` or `host`.
-        format: pixel format: `bgr`, `grey` (or `gray`) or `i420`; see `common.model.pixels`.
+        format: pixel format: `bgr`: (height, width, 3), blue first; `grey` (or `gray`): (height, width); or
+            `i420`: (height * 3 / 2, width), luma and two chroma planes, BT.601, of even sizes.
         size: (width, height) in pixels to scale to; None for the stream's size.
         streams: names of several streams to read, in place of `stream`, each by a thread of its own: `read`
             returns the newest frame of the one that waits the longest. See also `pairs`.
@@ -152,6 +153,8 @@ class Consumer(OfOneProcess):
         if not decode:
             _check_undecoded(self._settings, zero_copy)
         pixels = FramePixels.CONTIGUOUS if zero_copy else FramePixels.OWN
+        if streams is not None and pool is not None:
+            raise ConfigError("pool", pool, "a worker takes the frames of one stream: leave out streams")
         self._streams = (stream,) if streams is None else checked_streams(streams, stream)
         self._several: SeveralStreams | None = None
         if self._threaded or streams is not None:

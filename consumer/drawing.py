@@ -47,10 +47,13 @@ def caption(result: Result, index: int) -> str:
 
 
 def draw_results(canvas: Pixels, results: Iterable[Result]) -> None:
-    """Draw boxes, points, polygons and texts.
+    """Draw boxes, points, polygons and texts onto a picture, as `window` does. Needs OpenCV.
+
+        frame = frame.copy()
+        fanlight.draw_results(frame.image, frame.results.values())
 
     Args:
-        canvas: (height, width, 3), BGR: the picture in which they were found, in any size.
+        canvas: uint8, (height, width, 3), BGR: the picture in which they were found, in any size.
     """
     for result in results:
         _draw(canvas, result)

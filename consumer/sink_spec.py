@@ -10,15 +10,16 @@ from fanlight.common.model.units import Notation
 from fanlight.common.runtime.settings import LISTEN_ADDRESS
 
 DESCRIPTIONS: Final = {
-    "window": "a window with name, frame rate and age; says so when the picture stands still; `q`, Esc or "
-    "closing it ends the consumer",
+    "window": "a window with name, frame rate and age; says so when the picture stands still; draws "
+    "[results](results.md), which `r` switches off and on; `q`, Esc or closing it ends the consumer",
     "status": "one live line: frame rate, age p50 and p99, what was lost and skipped",
     "null": "decodes and discards; for benchmarks",
     "share": "makes this consumer the hub of its host ([hub.md](hub.md)); needs Linux",
     "snapshot:FILE": "the newest picture, at most once a second, as a `.jpg` or `.png`, always whole",
     "record:FILE": "the stream as it came, in `.mp4` or `.mkv`, not encoded again (`raw` is, as H.264); "
     "overwrites nothing; has the time at which it begins; plays after `kill -9`, but for the last quarter "
-    "of a second",
+    "of a second; with `--results`, or if frames have metadata, FILE.jsonl has "
+    "[what the file cannot hold](results.md#in-recordings)",
     "pipe:FILE": "the encoded stream, for a program that reads FILE (a FIFO, or a file that is replaced): "
     "as it came, H.264 or one JPEG after the other, or as MPEG-TS where FILE ends in `.ts`; `-` and `-.ts` "
     "are standard output ([players.md](players.md)); when the program ends, so does the consumer",

@@ -51,7 +51,9 @@ class Reorderer(Generic[T]):
         self._pending: dict[tuple[int, int], _Pending[T]] = {}
         # The last number that was given out, by epoch; the current epoch is the last one.
         self._given: dict[int, int] = {}
-        self._rank = 0
+        # The order of the epochs; the highest one of what was given out.
+        self._ranks: dict[int, int] = {}
+        self._rank = self._given_rank = 0
         self._came_ns = 0
         self.late = self.duplicate = self.dropped = 0
 
@@ -72,7 +74,7 @@ class Reorderer(Generic[T]):
             return False
         # Not longer than that from now on either: a clock may be wrong.
         deadline_ns = min(capture_ns, now_ns) + self._deadline_ns
-        self._pending[epoch, seq] = _Pending(self._rank, epoch, seq, deadline_ns, item)
+        self._pending[epoch, seq] = _Pending(self._ranks[epoch], epoch, seq, deadline_ns, item)
         if len(self._pending) > MOST_PENDING:
             self._give(min(self._pending.values(), key=lambda waiting: waiting.order))
             self.dropped += 1
@@ -101,6 +103,7 @@ class Reorderer(Generic[T]):
 
     def _give(self, item: _Pending[T]) -> None:
         del self._pending[item.epoch, item.seq]
+        self._given_rank = max(item.rank, self._given_rank)
         if item.epoch in self._given:
             self._given[item.epoch] = max(item.seq, self._given[item.epoch])
 
@@ -109,10 +112,13 @@ class Reorderer(Generic[T]):
         current = next(reversed(self._given), None)
         if epoch != current:
             if epoch in self._given and now_ns - self._came_ns < _TAKEOVER_NS:
-                return False
+                # Of the last frames before a new producer began, or of a second producer.
+                return self._ranks[epoch] >= self._given_rank
             self._given[epoch] = self._given.pop(epoch, -1)
             self._rank += 1
+            self._ranks[epoch] = self._rank
             if len(self._given) > _EPOCHS_KEPT:
-                del self._given[next(iter(self._given))]
+                oldest = next(iter(self._given))
+                del self._given[oldest], self._ranks[oldest]
         self._came_ns = now_ns
         return True

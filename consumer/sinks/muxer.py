@@ -25,6 +25,7 @@ FORMATS: Final = {".mp4": "mp4", ".mkv": "matroska"}
 _TRACKS: Final = {Codec.H264: "h264", Codec.JPEG: "mjpeg", Codec.PNG: "png", Codec.RAW: "h264"}
 TIME_BASE: Final = Fraction(1, 90_000)
 """Of all timestamps: 90 kHz, as in MPEG."""
+_TICKS_PER_MS: Final = TIME_BASE.denominator // 1000
 # A start code, and the NAL unit after it.
 _NAL_UNIT: Final = re.compile(rb"\x00\x00\x01[^\x00]")
 _RAW_CRF: Final = 18
@@ -124,6 +125,7 @@ class Muxer:
         self._file = file
         self._whole_bytes = 0
         suffix = Path(file.name).suffix.lower()
+        self._in_ms = suffix == ".mkv"
         inter_coded = _TRACKS[header.codec] == "h264"
         options = _MATROSKA
         if suffix == ".mp4":
@@ -168,8 +170,11 @@ class Muxer:
 
     @property
     def position_s(self) -> float:
-        """When the newest frame plays, from the start of the file."""
-        return round(ticks(self._timeline.now_ns) / TIME_BASE.denominator, 6)
+        """When the newest frame plays, from the start of the file; exactly what players say."""
+        at_ticks = ticks(self._timeline.now_ns)
+        if self._in_ms:
+            return (at_ticks + _TICKS_PER_MS // 2) // _TICKS_PER_MS / 1000
+        return round(at_ticks / TIME_BASE.denominator, 6)
 
     @property
     def duration_s(self) -> float:

@@ -102,9 +102,10 @@ class ShareSink(Sink):
         now_ns, stats = self._now_ns(), self._stats()
         if self._segment is not None and not self._segment.is_found:
             self._drop_segment()
-        if self._segment is not None and self._progress.serves(stats, now_ns):
+        if self._segment is not None:
             self._segment.set_ended(self._ended())
-            self._segment.keep_alive(now_ns)
+            if self._progress.serves(stats, now_ns):
+                self._segment.keep_alive(now_ns)
         return True
 
     def close(self) -> None:

@@ -14,11 +14,13 @@ from pika import data as pika_data
 from fanlight.common.model import control, units
 from fanlight.common.model.address import parse_url
 from fanlight.common.model.announcement import Announcement
+from fanlight.common.model.bye import Bye
 from fanlight.common.model.errors import ConfigError, WireFormatError
 from fanlight.common.model.frame import APP_ID, MAX_BODY_BYTES, MAX_PIXELS, Codec, FrameHeader
 from fanlight.common.model.meta import checked_member, checked_text, from_text, to_text
 from fanlight.common.model.pixels import PIXEL_FORMAT
 from fanlight.common.model.redact import without_secrets
+from fanlight.common.model.result import Result
 from fanlight.common.runtime.options import Option, options_of, resolve
 from fanlight.common.shm.layout import SegmentHeader
 from fanlight.common.shm.names import is_ours
@@ -55,6 +57,10 @@ def _amqp_table(data: bytes) -> None:
         table, _end = pika_data.decode_table(struct.pack(">I", len(data)) + data, 0)
     except Exception:  # noqa: BLE001 - pika's own, of any kind: it costs the connection
         return
+    try:
+        Bye.from_amqp(table, app_id=APP_ID)
+    except WireFormatError as error:
+        _one_line(error)
     for content_type in _CONTENT_TYPES[:2]:
         try:
             read = FrameHeader.from_amqp(table, content_type=content_type, app_id=APP_ID, body_size=99)
@@ -65,13 +71,17 @@ def _amqp_table(data: bytes) -> None:
 
 
 def _tables() -> list[bytes]:
-    pieces: list[bytes] = []
     about = header(2, Codec.H264, (32, 24), capture_ns=3, fps=29.97, meta=_META[0].decode())
-    pika_data.encode_table(pieces, about.to_amqp())
-    pika_data.encode_table(pieces, {"a": [1, None, {"b": Decimal("1.5")}], "c": b"\xff", "d": "x"})
-    whole = b"".join(pieces)
-    first = struct.unpack_from(">I", whole)[0] + 4
-    return [whole[4:first], whole[first + 4 :], b"\x01xT" + struct.pack(">Q", 2**63)]
+    others = {"a": [1, None, {"b": Decimal("1.5")}], "c": b"\xff", "d": "x"}
+    seeds = [_encoded(table) for table in (about.to_amqp(), Bye("cam", 2, 41).to_amqp(), others)]
+    return [*seeds, b"\x01xT" + struct.pack(">Q", 2**63)]
+
+
+def _encoded(table: dict[str, Any]) -> bytes:
+    """Without its length."""
+    pieces: list[bytes] = []
+    pika_data.encode_table(pieces, table)
+    return b"".join(pieces)[4:]
 
 
 # TCP -------------------------------------------------------------------------------------------------
@@ -86,6 +96,7 @@ _READERS: Final[dict[MessageKind, Callable[[Message], object]]] = {
     MessageKind.CHALLENGE: wire.read_nonce,
     MessageKind.ANSWER: wire.read_answer,
     MessageKind.ANNOUNCEMENT: lambda message: Announcement.from_json(message.body),
+    MessageKind.BYE: wire.read_bye,
 }
 
 
@@ -151,6 +162,17 @@ def _announcement(data: bytes) -> None:
         return
     if Announcement.from_json(announcement.to_json()) != announcement:
         raise Broken(announcement)
+
+
+def _result(data: bytes) -> None:
+    try:
+        result = Result.from_json(data)
+    except WireFormatError as error:
+        _one_line(error)
+        return
+    if Result.from_json(result.to_json()) != result:
+        raise Broken(result)
+    result.scaled(1, 1)
 
 
 def _wall(data: bytes) -> None:
@@ -305,6 +327,7 @@ PURE: Final = (
     Target("tcp_handshake", lambda: _tcp_handshake, _handshake_seeds, (b"FL\x01", *_JSON), 2048),
     Target("control", lambda: _control, _control_seeds, _JSON),
     Target("announcement", lambda: _announcement, lambda: golden("announcement.json"), _JSON),
+    Target("result", lambda: _result, lambda: golden("results.json"), _JSON, 4096),
     Target("meta", lambda: _meta, lambda: list(_META), (*_JSON, b"-0.0", b'{"meta":', b'"a":1,"a":'), 4096),
     Target("wall", lambda: _wall, lambda: list(_WALL), _JSON, 4096),
     Target(

@@ -37,9 +37,12 @@ __all__ = [
     "VideoCapture",
     "WireFormatError",
     "WrongProcess",
+    "draw_results",
+    "from_supervision",
     "ordered",
     "pairs",
     "streams",
+    "to_supervision",
 ]
 __version__ = "0.1.0"
 
@@ -69,11 +72,13 @@ if TYPE_CHECKING:
     from fanlight.common.model.result import Result
     from fanlight.consumer.consumer import Consumer
     from fanlight.consumer.directory import streams
+    from fanlight.consumer.drawing import draw_results
     from fanlight.consumer.frame import Frame
     from fanlight.consumer.ordered import Ordered, OrderedStats, ordered
     from fanlight.consumer.pairs import Pairs, pairs
     from fanlight.consumer.results import Results, ResultsStats
     from fanlight.consumer.stats import ConsumerStats, ResultCounts
+    from fanlight.consumer.supervision import from_supervision, to_supervision
     from fanlight.consumer.video_capture import VideoCapture
     from fanlight.producer.producer import Producer
     from fanlight.producer.stats import ProducerStats
@@ -96,9 +101,12 @@ else:
         "Results": "consumer.results",
         "ResultsStats": "consumer.results",
         "VideoCapture": "consumer.video_capture",
+        "draw_results": "consumer.drawing",
+        "from_supervision": "consumer.supervision",
         "ordered": "consumer.ordered",
         "pairs": "consumer.pairs",
         "streams": "consumer.directory",
+        "to_supervision": "consumer.supervision",
     }
 
     def __getattr__(name: str) -> object:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
 
+from fanlight.consumer.sinks.record import RecordSink
 from scripts.faults.small_disk import SmallDisk
 from tests.support.broker import tcp_url
 from tests.support.commands import Command, running
+from tests.support.found import found
 from tests.support.shown import presented
 from tests.support.timing import wait_until
+from tests.unit.consumer.sinks.build import START_NS, STEP_NS, encoded
 
 SINKS = ("record:r.mkv", "trace:t.csv", "snapshot:s.jpg")
 
@@ -91,6 +98,47 @@ def test_sinks_go_on_by_themselves_when_there_is_room_again(
         assert len(list(picture.decode(video=0))) == 1
     # Rows waited for room: none is torn, none is missing.
     assert (disk / "t.csv").read_text() == other.read_text()
+
+
+def test_a_sidecar_ends_with_a_whole_line_and_goes_on_beside_the_next_file(
+    small: SmallDisk, disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("WARNING", logger="fanlight")
+    frames = encoded(30, size=(320, 240))
+    sink = RecordSink(str(disk / "r.mkv"), results=True)
+
+    def record(until: Callable[[], object], what: str) -> None:
+        def some() -> object:
+            for seq in itertools.islice(numbers, 3):
+                frame = frames[seq % len(frames)]
+                header = frame.header._replace(seq=seq, capture_ns=START_NS + seq * STEP_NS)
+                sink.receive(replace(frame, header=header))
+                sink.result(found(seq, boxes=((1.0, 2.0, 30.0, 40.0),), labels=("face",)))
+            assert sink.tick()
+            return until()
+
+        wait_until(some, 20, what)
+
+    def lines(name: str) -> list[dict[str, Any]]:
+        text = (disk / name).read_text() if (disk / name).exists() else ""
+        # The last one may be on its way.
+        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+    numbers = itertools.count()
+    record(lambda: len(lines("r.mkv.jsonl")) > 60, "thirty frames")
+    small.fill()
+    record(lambda: "No space left on device" in caplog.text, "a write that fails")
+    small.free()
+    record(lambda: len(lines("r-2.mkv.jsonl")) > 60, "thirty frames in the next file")
+    sink.close()
+    for name in ("r.mkv", "r-2.mkv"):
+        assert (disk / f"{name}.jsonl").read_bytes().endswith(b"}\n")
+        recorded = [each["seq"] for each in lines(f"{name}.jsonl") if each["type"] == "frame"]
+        assert recorded == list(range(recorded[0], recorded[0] + len(recorded)))
+        # What the disk was too full for at last may be in the one and not in the other.
+        assert len(recorded) - 3 <= playable(disk / name) <= len(recorded) + 1
+        found_in = {each["seq"] for each in lines(f"{name}.jsonl") if each["type"] == "result"}
+        assert found_in <= set(recorded)
 
 
 def test_a_disk_that_is_full_to_the_end_is_an_error_but_not_before(

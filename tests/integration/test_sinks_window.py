@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 
 from fanlight.common.codec.picture import BGR
+from fanlight.common.model.result import Result
 from tests.support.display import Display, display
+from tests.support.found import found
+from tests.support.moving_square import NAME, SIZE, around, coloured, is_framed, picture, square_in
 from tests.support.timing import scaled, wait_until
 from tests.unit.common.codec.build import psnr
 
@@ -51,10 +54,11 @@ class Child:
         self._process.stdin.flush()
         return self._answer()
 
-    def show(self, image: BGR) -> str:
+    def show(self, image: BGR, result: Result | None = None) -> str:
         path = self._folder / "image.npy"
         np.save(path, image)
-        return self.ask(f"present {path}")
+        found = "" if result is None else result.to_json().decode()
+        return self.ask(f"present {path} {found}")
 
     def goes_on(self) -> bool:
         return {"True": True, "False": False}[self.ask("tick")]
@@ -158,6 +162,28 @@ def test_a_resized_window_keeps_the_aspect_of_the_picture(
         return psnr(display.screenshot()[140:500, :640][60:], small[60:]) > 20
 
     wait_until(fits, 10, "the picture at half its size, in the middle")
+
+
+def test_what_was_found_is_drawn_on_its_frame_and_r_switches_that(display: Display, child: Child) -> None:
+    window = only_window(display, child)
+    number = 0
+
+    def seen(wanted: Callable[[BGR], bool]) -> bool:
+        nonlocal number
+        number += 1
+        image = picture(number)
+        square = square_in(image)
+        assert square is not None
+        assert child.show(image, found(number, NAME, size=SIZE, boxes=(around(square),))) == "untouched"
+        assert child.goes_on()
+        return wanted(display.screenshot()[: SIZE[1], : SIZE[0]])
+
+    for _ in range(3):
+        wait_until(lambda: seen(is_framed), 20, "the square of that very picture in a box")
+    display.press(window, "r")
+    wait_until(lambda: seen(lambda shown: not coloured(shown).any()), 20, "no box")
+    display.press(window, "r")
+    wait_until(lambda: seen(is_framed), 20, "a box again")
 
 
 @pytest.mark.parametrize("key", ["q", "Escape"])

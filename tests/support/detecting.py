@@ -59,14 +59,18 @@ class Detecting:
         self.sent.append((frame.epoch, frame.seq))
 
 
-def misplaced(frame: Frame) -> list[str]:
-    """Results that are not of exactly this frame, or not in its pixels."""
+def misplaced(frame: Frame, *, scaled: bool = False) -> list[str]:
+    """Results that are not of exactly this frame, or not in its pixels.
+
+    Args:
+        scaled: the detector has seen it in another size.
+    """
     height, width = frame.image.shape[:2]
     return [
         f"{name} of frame {frame.seq}: {result}"
         for name, result in frame.results.items()
         if (result.stream, result.name, result.epoch, result.seq, result.capture_ns)
         != (frame.header.stream, name, frame.epoch, frame.seq, frame.capture_ns)
-        or result.data["sum"] != found_in(frame.image)
+        or (result.data["sum"] != found_in(frame.image) and not scaled)
         or result.boxes != ((0, 0, width, height),)
     ]

@@ -77,13 +77,20 @@ def receiver_report(stream: str, name: str) -> dict[str, object]:
     return {"v": 1, "stream": stream, "name": name, **dict.fromkeys((*numbers, *times), 0)}
 
 
-def broker_flood(url: str, stream: str, kind: str, bodies: list[dict[str, object]], per_s: int) -> Flood:
-    """Of control messages, from one more client of the broker."""
+def broker_flood(
+    url: str,
+    stream: str,
+    kind: str,
+    bodies: list[dict[str, object]],
+    per_s: int,
+    exchange: str = CONTROL_EXCHANGE,
+) -> Flood:
+    """Of control messages, or of others, from one more client of the broker."""
     messages = []
     for body in bodies:
         text = json.dumps(body).encode()
         parts = (
-            frame.Method(_CHANNEL, spec.Basic.Publish(exchange=CONTROL_EXCHANGE, routing_key=stream)),
+            frame.Method(_CHANNEL, spec.Basic.Publish(exchange=exchange, routing_key=stream)),
             frame.Header(_CHANNEL, len(text), spec.BasicProperties(type=kind, app_id="fanlight")),
             frame.Body(_CHANNEL, text),
         )

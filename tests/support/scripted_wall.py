@@ -20,6 +20,7 @@ from fanlight.consumer.wall.source import OnFrame, Source
 from fanlight.consumer.wall.streams import Streams
 from tests.support.headers import header
 from tests.support.timing import scaled
+from tests.unit.consumer.wall.build import ScriptedResults
 
 _INTERVAL_S: Final = 0.1
 _PICTURES: Final = 8
@@ -29,15 +30,17 @@ FROZEN: Final = "the test has stopped it"
 
 
 class ScriptedWall(Streams):
-    """Streams of JPEG pictures, each received only while it is watched. Made on the event loop; its own
-    methods are for the test's thread.
+    """Streams of JPEG pictures, each received only while it is watched, and results that the test sends.
+    Made on the event loop; its own methods are for the test's thread.
 
     Attributes:
+        result_sources: all that were made.
         url: of the page, without a slash at its end; it is at `port` of this machine.
     """
 
     def __init__(self, settings: WallSettings) -> None:
-        super().__init__(settings, self._source)
+        super().__init__(settings, self._source, self._results)
+        self.result_sources: list[ScriptedResults] = []
         self._loop = asyncio.get_running_loop()
         self._sizes: dict[str, tuple[int, int]] = {}
         self.url = ""
@@ -65,6 +68,10 @@ class ScriptedWall(Streams):
         source = self.feeds[stream].source
         assert isinstance(source, _Pictures)
         source.frozen.set()
+
+    def _results(self, *arguments: Any) -> ScriptedResults:
+        self.result_sources.append(ScriptedResults(*arguments))
+        return self.result_sources[-1]
 
     def _on_loop(self, action: Callable[..., None], *arguments: object) -> None:
         async def run() -> None:

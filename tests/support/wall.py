@@ -23,11 +23,12 @@ _WIDEST_DB = 100.0
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the page gives as the picture that it shows."""
+    """What the page gives as the picture that it shows, and whose results are drawn on it."""
 
     picture: BGR
     seq: int
     capture_us: int
+    results: list[str]
 
 
 @contextlib.contextmanager
@@ -69,13 +70,13 @@ class Page:
 
     def snapshot(self) -> Snapshot:
         taken = self.run(
-            "return TILE.snapshot().then(async ({blob, seq, captureUs}) => {"
+            "return TILE.snapshot().then(async ({blob, seq, captureUs, results}) => {"
             "  const bytes = new Uint8Array(await blob.arrayBuffer());"
             "  const text = bytes.reduce((text, byte) => text + String.fromCharCode(byte), '');"
-            "  return {png: btoa(text), seq, captureUs};"
+            "  return {png: btoa(text), seq, captureUs, results};"
             "})"
         )
-        return Snapshot(_picture(taken["png"]), taken["seq"], taken["captureUs"])
+        return Snapshot(_picture(taken["png"]), taken["seq"], taken["captureUs"], taken["results"])
 
     def canvas(self) -> BGR:
         """What is on the canvas itself, in its own size."""

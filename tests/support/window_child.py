@@ -1,6 +1,6 @@
 """A process with one window sink, driven line by line: Qt lives and dies with its process.
 
-Reads `present FILE.npy`, `tick` or `close` and answers each with one line, the result.
+Reads `present FILE.npy [RESULT]` (as JSON), `tick` or `close` and answers each with one line, the result.
 
 Ends with its stdin, or by an alarm, which works even where Qt never returns.
 """
@@ -13,6 +13,7 @@ import sys
 import numpy as np
 
 from fanlight.common.model.errors import FanlightError
+from fanlight.common.model.result import Result
 from fanlight.consumer.sink_spec import parse_sink
 from fanlight.consumer.sinks import open_sink
 from tests.support.timing import scaled
@@ -32,9 +33,12 @@ def main() -> int:
     for line in sys.stdin:
         command, _, argument = line.strip().partition(" ")
         if command == "present":
-            image = np.load(argument)
+            path, _, result = argument.partition(" ")
+            image = np.load(path)
             before = image.copy()
-            sink.present(presented(image))
+            found = [Result.from_json(result.encode())] if result else []
+            frame = presented(image)._replace(results={each.name: each for each in found})
+            sink.present(frame)
             answer("untouched" if np.array_equal(image, before) else "drawn on")
         elif command == "tick":
             answer(str(sink.tick()))

@@ -19,6 +19,7 @@ from fanlight.common.model.bye import Bye
 from fanlight.common.model.errors import DecodeError, WireFormatError
 from fanlight.common.model.frame import LARGEST, PROBE_CONTENT_TYPE, VERSION, Codec, FrameHeader
 from fanlight.common.model.pixels import PixelFormat
+from fanlight.common.model.result import Result
 from fanlight.common.shm.layout import SegmentHeader
 from fanlight.common.transport.amqp import topology
 from fanlight.common.transport.amqp.topology import frame_header
@@ -55,7 +56,7 @@ def test_every_version_has_its_folder_and_nothing_in_it_is_forgotten() -> None:
     names |= {f"{kind}.{end}" for kind in CONTROLS for end in ("tcp", "json")}
     names |= {f"segment-{form}.bin" for form in PixelFormat}
     names |= {"hello.tcp", "welcome.tcp", "refusal.tcp", "follow.tcp"}
-    names |= {"hello-directory.tcp", "announcement.tcp", "announcement.json"}
+    names |= {"hello-directory.tcp", "announcement.tcp", "announcement.json", "results.json"}
     names |= {"hello-bye.tcp", "bye.tcp", "bye.amqp"}
     assert {file.name for file in (GOLDEN / "v1").iterdir()} == names
 
@@ -154,6 +155,17 @@ def test_an_announcement_is_read_and_written_as_the_same_bytes() -> None:
     hello = wire.read_hello(message("hello-directory.tcp"))
     assert hello == wire.Hello("streams", "desk", follow=False, directory=True)
     assert wire.hello_message(hello) == golden("hello-directory.tcp")
+
+
+def test_a_result_is_read_and_written_as_the_same_bytes() -> None:
+    read = Result.from_json(golden("results.json"))
+    assert read == Result(
+        stream="cam", name="faces", epoch=EPOCH, seq=123456, capture_ns=1_700_000_000_123_456_789,
+        width=1280, height=720, boxes=((100.25, 50.0, 180.5, 140.0),), labels=("Zoë",), scores=(0.87,),
+        points=((640.0, 360.0),), polygons=(((0.0, 0.0), (10.0, 0.0), (0.0, 10.0)),),
+        texts=((5.0, 20.0, "exit"),), data={"speed_kmh": 31.5},
+    )  # fmt: skip
+    assert read.to_json() == golden("results.json")
 
 
 def test_the_end_of_a_stream_is_read_and_written_as_the_same_bytes() -> None:

@@ -43,7 +43,7 @@ class PoolBinding:
         self._log = LimitedLog(_LOG, _LOG_INTERVAL_NS)
         self._queue = ""
         self._looking = False
-        self._branch_exists = False
+        self._branch_exists = self._missed = False
         self._pending = False
 
     def set_up(self, channel: Channel, queue: str, on_ready: Callable[[Channel], None]) -> None:
@@ -80,8 +80,9 @@ class PoolBinding:
     def _looked(self, channel: Channel) -> None:
         if self._branch_exists:
             self._change_to_branch(channel)
-        else:
+        elif self._missed:  # a producer that has just begun may be about to declare it
             self._log.warn(monotonic_ns(), _NO_BRANCH, self._stream, self._branch)
+        self._missed = not self._branch_exists
 
     def _change_to_branch(self, channel: Channel) -> None:
         if not self._pending:

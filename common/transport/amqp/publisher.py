@@ -167,10 +167,10 @@ class BrokerPublisher:
         self._channel = channel
         self._link.established()
         self._events.on_connected()
+        if self.branch is not None:
+            self.branch.connected(channel)  # first: it should be there when the first frame comes
         self._link.further_channel(partial(self._probing_opened, channel))
         self._announcer.connected(channel)
-        if self.branch is not None:
-            self.branch.connected(channel)
 
     def _probing_opened(self, beside: Channel, channel: Channel) -> None:
         if beside is not self._channel:

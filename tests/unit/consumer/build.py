@@ -130,8 +130,9 @@ class Screen(Delivery):
 class Receiving:
     """The receiving half of a consumer, with all that it sent and counted; no subscriber."""
 
-    def __init__(self, playout: Playout | None = None) -> None:
-        settings = ConsumerSettings(stream="cam", name="c1", max_age_s=0.5)
+    def __init__(self, playout: Playout | None = None, *, pool: str | None = None) -> None:
+        settings = ConsumerSettings(stream="cam", name="c1", max_age_s=0.5, pool=pool)
+        self.asking = True
         self.host = ManualClock()
         self.sent: list[ControlMessage] = []
         self.rows: list[TraceRow] = []
@@ -158,6 +159,7 @@ class Receiving:
             counters=self.counters,
             on_failed=self.failures.append,
             on_encoded=lambda frame: self.encoded.append(frame.header.seq),
+            waits=lambda: self.asking,
             on_ended=self._count_end,
         )
 

@@ -16,6 +16,7 @@ from fanlight.common.model.frame import Codec, EncodedFrame
 from fanlight.common.runtime.slot import NewestSlot
 from fanlight.producer.encode import Encode
 from fanlight.producer.frame_encoder import FrameEncoder
+from fanlight.producer.intra_encode import Numbered
 from fanlight.producer.keyframes import KeyframeGovernor
 from fanlight.producer.settings import ProducerSettings
 from fanlight.producer.source.base import Captured
@@ -74,6 +75,7 @@ class Bench:
         *pictures: Captured,
         publisher: FakePublisher | None = None,
         now_ns: Callable[[], int] = lambda: NOW_NS,
+        pools: Any = None,
         **settings: Any,
     ) -> None:
         self.publisher = publisher or FakePublisher()
@@ -89,6 +91,7 @@ class Bench:
             StallLog(ProducerSettings(**settings), self.counters),
             max_age_s=0.5,
             on_ended=self.ends.append,
+            pools=pools,
             now_ns=now_ns,
         )
 
@@ -101,6 +104,30 @@ class Bench:
 
 def shot(age_ms: int = 10, picture: Any = PICTURE) -> Captured:
     return Captured(picture, UNIX_NS - age_ms * MS, NOW_NS - age_ms * MS)
+
+
+@dataclass
+class Branch:
+    """A publisher's branch, and what is offered to its encoder."""
+
+    alone: bool
+    wanted: bool = True
+    offered: list[Numbered] = field(default_factory=list)
+
+    def offer(self, picture: Numbered) -> None:
+        self.offered.append(picture)
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_pools_get_the_frames_of_the_stream_which_is_encoded_only_for_others(alone: bool) -> None:
+    branch = Branch(alone)
+    bench = Bench(shot(), shot(), pools=branch)
+    frames = bench.run()
+    assert [each.header.seq for each in branch.offered] == [0, 1]
+    assert {each.header.epoch for each in branch.offered} == {77}
+    assert all(each.alone is alone for each in branch.offered)
+    assert [frame.header for frame in frames] == ([] if alone else [each.header for each in branch.offered])
+    assert bench.counters.stats(0).published == (0 if alone else 2), "alone, the pools' encoder counts"
 
 
 def test_what_was_published_is_counted() -> None:

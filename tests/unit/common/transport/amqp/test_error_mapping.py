@@ -57,6 +57,14 @@ CONNECTIONS = "NOT_ALLOWED - connection refused for user 'ann': user connection 
             "user 'ann' may not use vhost 'video'",
         ),
         (
+            exceptions.ChannelClosedByBroker(
+                406,
+                "PRECONDITION_FAILED - inequivalent arg 'x-message-ttl' for queue "
+                "'fanlight.cam.pool.faces' in vhost 'video': received '300' but current is '500'",
+            ),
+            r"members of pool 'faces' of stream 'cam' have another x-message-ttl \('500', here '300'\): ",
+        ),
+        (
             exceptions.ChannelClosedByBroker(403, "ACCESS_REFUSED - queue"),
             r"refused: ACCESS.*\(403\): rabbitmqctl set_permissions -p video ann '\^\(fanlight",
         ),

@@ -13,6 +13,16 @@ def test_names_are_readable_for_operators() -> None:
     assert topology.exchange("cam") == "fanlight.cam"
     assert topology.consumer_tag("cam", "wall") == "fanlight.cam.wall"
     assert topology.control_queue("cam", "ab12") == "fanlight.control.cam.ab12"
+    assert topology.pool_queue("cam", "faces") == "fanlight.cam.pool.faces"
+    assert topology.intra_exchange("cam") == "fanlight.cam.intra"
+
+
+def test_a_pool_keeps_the_newest_frame_only_and_not_for_longer_than_it_may_be_presented() -> None:
+    arguments = topology.pool_arguments(0.25)
+    assert arguments["x-max-length"] == 1
+    assert arguments["x-message-ttl"] == 250
+    assert arguments["x-overflow"] == "drop-head"
+    assert arguments["x-expires"] == 60_000, "a queue that was declared and never used does not stay"
 
 
 @pytest.mark.parametrize("codec", Codec)
