@@ -56,6 +56,11 @@ class Consumer(OfOneProcess):
         """Why streams ended by themselves, by their names. Of several streams the others go on."""
         return self._consumer.failures
 
+    @property
+    def producer_away(self) -> float | None:
+        """Seconds since the last sign of a producer: see `fanlight.Consumer.producer_away`."""
+        return self._consumer.producer_away
+
     def start(self) -> Self:
         """Subscribe; returns at once. Idempotent; `read` and iteration call it.
 
@@ -87,7 +92,7 @@ class Consumer(OfOneProcess):
         try:
             streams.join(waker)
             while True:
-                frame = streams.next()
+                frame = streams.next(waker)
                 if frame is not None:
                     return frame
                 if streams.ended:
@@ -159,21 +164,14 @@ class LoopWaker:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._event = asyncio.Event()
-        self._scheduled = False
 
     def wake(self) -> bool:
         """End `wait`, or else the next one. Thread-safe. False if the event loop was closed."""
-        if not self._scheduled:
-            self._scheduled = True  # a loop that has stopped collects one callback, not one per frame
-            try:
-                self._loop.call_soon_threadsafe(self._set)
-            except RuntimeError:
-                return False
+        try:
+            self._loop.call_soon_threadsafe(self._event.set)
+        except RuntimeError:
+            return False
         return True
-
-    def _set(self) -> None:
-        self._scheduled = False
-        self._event.set()
 
     async def wait(self, timeout_s: float | None) -> None:
         """Wait for `wake`, or the timeout."""

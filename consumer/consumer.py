@@ -153,6 +153,8 @@ class Consumer(OfOneProcess):
         if not decode:
             _check_undecoded(self._settings, zero_copy)
         pixels = FramePixels.CONTIGUOUS if zero_copy else FramePixels.OWN
+        if streams is not None and pool is not None:
+            raise ConfigError("pool", pool, "a worker takes the frames of one stream: leave out streams")
         self._streams = (stream,) if streams is None else checked_streams(streams, stream)
         self._several: SeveralStreams | None = None
         if self._threaded or streams is not None:

@@ -75,6 +75,8 @@ class Mailbox:
                     self._on_dropped(old)
                 if step.frame or step.prepare or step.decode_ahead or step.decode:
                     return step
+                if step.dropped and step.wait_ns is None:
+                    return step  # so that a member of a pool asks for another one
             if self._interrupted and step is IDLE:
                 self._interrupted = False
                 return step

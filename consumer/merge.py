@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
@@ -46,8 +45,8 @@ class Merge(Generic[T]):
 
     A thread takes nothing while no call waits, so that nothing ages here. When a call begins to wait, each
     thread looks once for something newer than what it has already taken; until the threads of all inputs
-    that are to be served first have done so, the call waits. Of several calls one is woken at a time, the
-    first: it leaves the others what it does not take, also when it is cancelled.
+    that are to be served first have done so, the call waits. Each change wakes the first call that is not
+    awake already; one that ends wakes the next, whether it took an item, timed out or was cancelled.
 
     Thread-safe; a signal handler may call everything.
     """
@@ -55,7 +54,8 @@ class Merge(Generic[T]):
     def __init__(self, inputs: Sequence[Input[T]]) -> None:
         self._inputs = inputs
         self._lock = threading.RLock()
-        self._waiting: deque[Waiter] = deque()
+        # In the order of their calls; True for one that was woken and has not run since.
+        self._waiting: dict[Waiter, bool] = {}
         self._calls = 0
 
     # Called by the threads that fill the inputs.
@@ -75,20 +75,20 @@ class Merge(Generic[T]):
                     source.on_dropped(source.newest)
                 source.newest = item
             source.current = True
-            self._wake_first()
+            self._wake_one()
 
     def end(self, source: Input[T]) -> None:
         """Nothing more comes; what is there is still handed on."""
         with self._lock:
             source.current = source.ended = True
-            self._wake_first()
+            self._wake_one()
 
     # Called by those who wait.
 
     def join(self, waiter: Waiter) -> None:
         """Begin to wait; to be followed by `leave`, whatever happens."""
         with self._lock:
-            self._waiting.append(waiter)
+            self._waiting[waiter] = False
             for source in self._inputs:
                 if not source.current:
                     source.wake()
@@ -96,13 +96,14 @@ class Merge(Generic[T]):
     def leave(self, waiter: Waiter) -> None:
         """End waiting, with an item or without. Does nothing without `join`."""
         with self._lock:
-            if waiter in self._waiting:
-                self._waiting.remove(waiter)
-            self._wake_first()
+            self._waiting.pop(waiter, None)
+            self._wake_one()
 
-    def next(self, present: Callable[[Input[T], T], P | None]) -> P | None:
+    def next(self, waiter: Waiter, present: Callable[[Input[T], T], P | None]) -> P | None:
         """What `present` makes of the next item; items of which it makes None are passed over."""
         with self._lock:
+            if waiter in self._waiting:
+                self._waiting[waiter] = False
             for source in sorted(self._inputs, key=lambda each: each.served):
                 if not source.current:
                     return None
@@ -129,6 +130,9 @@ class Merge(Generic[T]):
         with self._lock:
             return all(source.ended and source.newest is None for source in self._inputs)
 
-    def _wake_first(self) -> None:
-        while self._waiting and not self._waiting[0].wake():
-            self._waiting.popleft()
+    def _wake_one(self) -> None:
+        for waiter in [waiter for waiter, woken in self._waiting.items() if not woken]:
+            if waiter.wake():
+                self._waiting[waiter] = True
+                return
+            del self._waiting[waiter]

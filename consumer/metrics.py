@@ -53,6 +53,9 @@ def add_consumer_metrics(
         "place",
         waiting,
     )
+    metrics.gauge(
+        "producer_away_seconds", "Time since the last sign of a producer.", stats.producer_away_s or 0.0
+    )
     metrics.gauge("max_age_seconds", "Older frames are never presented.", max_age_s)
     metrics.gauge("healthy", "1 while /healthz says so.", healthy)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, Self
 
@@ -56,9 +57,14 @@ class _Matching:
 
 
 class Pairs(_Matching):
-    """See `pairs`. Not thread-safe."""
+    """See `pairs`. Thread-safe."""
 
     _of: consumer.Consumer
+
+    def __init__(self, of: consumer.Consumer, tolerance: str | float) -> None:
+        super().__init__(of, tolerance)
+        # Re-entrant: what a signal handler may not do is said by `read`.
+        self._lock = threading.RLock()
 
     def __iter__(self) -> Self:
         return self
@@ -67,14 +73,15 @@ class Pairs(_Matching):
         pair = None
         while pair is None:
             try:
-                pair = self._pair(self._of.read(timeout_s=1.0))
+                with self._lock:
+                    pair = self._pair(self._of.read(timeout_s=1.0))
             except StreamEnded:
                 raise StopIteration from None
         return pair
 
 
 class AsyncPairs(_Matching):
-    """See `fanlight.aio.pairs`. For one task."""
+    """See `fanlight.aio.pairs`. For the tasks of one event loop."""
 
     _of: async_consumer.Consumer
 
@@ -107,7 +114,7 @@ def pairs(consumer: consumer.Consumer, tolerance: str | float = "10ms") -> Pairs
             of seconds. Less than half a frame interval leaves no choice between two frames.
 
     Returns:
-        An iterator, for one thread; `unmatched` has the number of frames without a partner, by stream.
+        An iterator, thread-safe; `unmatched` has the number of frames without a partner, by stream.
 
     Raises:
         ConfigError: the consumer has a single stream, or `tolerance` is no such time.
@@ -116,7 +123,7 @@ def pairs(consumer: consumer.Consumer, tolerance: str | float = "10ms") -> Pairs
 
 
 def async_pairs(consumer: async_consumer.Consumer, tolerance: str | float = "10ms") -> AsyncPairs:
-    """`fanlight.pairs` for asyncio; use it with `async for`, in one task.
+    """`fanlight.pairs` for asyncio; use it with `async for`.
 
     Args:
         consumer: of two or more streams.

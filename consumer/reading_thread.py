@@ -46,6 +46,9 @@ class ReadingThread:
         )
         self.failure: FanlightError | None = None
         self._hub: ShareSink | None = None
+        # Whether a frame that was taken is presented before the next one is taken: later ones refer to one
+        # that is not decoded, and no other member of a pool gets it.
+        self._keeps = not decode or settings.pool is not None
         # Frames that are not decoded refer to one another: the (epoch, seq) of the last one presented.
         self._decode = decode
         self._last: tuple[int, int] | None = None
@@ -123,7 +126,7 @@ class ReadingThread:
             hub.close()
 
     def _take(self, merge: Merge[Held]) -> None:
-        if not self._decode and self.input.newest is not None:  # the next one may refer to it
+        if self._keeps and self.input.newest is not None:
             merge.put(self.input, None)
             self._waker.wait(_FETCH_S)
             return

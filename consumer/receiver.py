@@ -225,9 +225,10 @@ class Receiver(SubscriberEvents):
         lost = self.admission.end(bye, now_ns)
         if lost is None:
             return
-        if lost:
+        if lost and not self._shares:
             self._counters.count("lost", lost)
         self._counters.ended(now_ns)
+        _LOG.info("stream %s has ended", self._settings.stream)
         self._on_ended()
 
     def on_failed(self, error: FanlightError) -> None:
@@ -255,7 +256,7 @@ class Receiver(SubscriberEvents):
         self._counters.blocked(blocked)
 
     def on_clock(self, reply: ClockReply) -> None:
-        self._counters.answered(self.clock.monotonic_ns())
+        self._counters.presence.sign(self.clock.monotonic_ns())
         self.clock.on_reply(reply)
 
     def on_tick(self) -> None:

@@ -121,6 +121,7 @@ class Reception:
                 events=self._receiver,
                 trust=settings.trust,
                 limits=settings.limits,
+                until_end=settings.until_end,
             )
             return self._member
         return transport.subscriber(

@@ -28,8 +28,6 @@ _STOP_S: Final = 1.5
 _PIXEL_DIGITS: Final = 2
 _SCORE_DIGITS: Final = 4
 
-Numbers = npt.ArrayLike
-
 
 @dataclass(frozen=True, slots=True)
 class ResultsStats:
@@ -108,11 +106,11 @@ class Results(OfOneProcess):
         self,
         frame: Frame | FrameHeader,
         *,
-        boxes: Numbers | None = None,
+        boxes: npt.ArrayLike | None = None,
         labels: Iterable[object] | None = None,
-        scores: Numbers | None = None,
-        points: Numbers | None = None,
-        polygons: Iterable[Numbers] | None = None,
+        scores: npt.ArrayLike | None = None,
+        points: npt.ArrayLike | None = None,
+        polygons: Iterable[npt.ArrayLike] | None = None,
         texts: Iterable[tuple[float, float, str]] | None = None,
         data: Mapping[str, JSON] | None = None,
     ) -> None:
@@ -158,7 +156,7 @@ class Results(OfOneProcess):
             labels=() if labels is None else tuple(map(str, labels)),
             scores=_scores(scores),
             points=_rows("points", points, 2),
-            polygons=tuple(_rows("polygons", each, 2) for each in polygons or ()),
+            polygons=tuple(_rows("polygons", each, 2) for each in (() if polygons is None else polygons)),
             texts=_texts(texts),
             data=plain(data or {}, "data", MAX_DATA_DEPTH, ConfigError),
         )
@@ -210,14 +208,14 @@ def _size_px(frame: Frame) -> tuple[int, int]:
     return shape[1], shape[0]
 
 
-def _numbers(name: str, value: Numbers) -> npt.NDArray[np.float64]:
+def _numbers(name: str, value: npt.ArrayLike) -> npt.NDArray[np.float64]:
     try:
         return np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
         raise ConfigError(name, value, "allowed are numbers") from None
 
 
-def _rows(name: str, value: Numbers | None, columns: int) -> tuple[Any, ...]:
+def _rows(name: str, value: npt.ArrayLike | None, columns: int) -> tuple[Any, ...]:
     if value is None:
         return ()
     array = _numbers(name, value)
@@ -228,7 +226,7 @@ def _rows(name: str, value: Numbers | None, columns: int) -> tuple[Any, ...]:
     return tuple(map(tuple, array.round(_PIXEL_DIGITS).tolist()))
 
 
-def _scores(value: Numbers | None) -> tuple[float, ...]:
+def _scores(value: npt.ArrayLike | None) -> tuple[float, ...]:
     return () if value is None else tuple(_numbers("scores", value).round(_SCORE_DIGITS).ravel().tolist())
 
 

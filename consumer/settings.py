@@ -175,7 +175,7 @@ class ConsumerSettings(StreamSettings, WebSettings):
             raise ConfigError("--wait", wait, f"allowed is less than --max-age, which is {max_age}")
         if self.wait_s and self.playout is PlayoutMode.SYNC:
             raise ConfigError(
-                "--wait", wait, "under --playout sync every frame waits for --delay: leave it out"
+                "--wait", wait, "of --playout latest; under sync every frame waits for --delay"
             )
         if self.wait_s and self.via is Via.HOST:
             raise ConfigError("--wait", wait, "it needs the stream: allowed is --via auto or broker")

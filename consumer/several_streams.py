@@ -102,7 +102,7 @@ class SeveralStreams:
         try:
             self.join(waker)
             while True:
-                frame = self.next()
+                frame = self.next(waker)
                 if frame is not None or self.ended:
                     return frame
                 left_s = None if deadline_s is None else deadline_s - time.monotonic()
@@ -126,9 +126,9 @@ class SeveralStreams:
         """It waits no more."""
         self._merge.leave(waiter)
 
-    def next(self) -> Frame | None:
+    def next(self, waiter: Waiter) -> Frame | None:
         """The frame to present now; None to wait."""
-        return None if self._stopped else self._merge.next(self._present)
+        return None if self._stopped else self._merge.next(waiter, self._present)
 
     @property
     def settled(self) -> bool:

@@ -17,6 +17,7 @@ NO_HUB: Final = (
     "connected, but nothing comes from a hub; does one run here (python -m consumer --sink share), "
     "and does a producer?"
 )
+ENDED: Final = "the stream has ended; the next producer is waited for"
 _BLOCKED: Final = "the broker is blocked: it is short of memory or disk"
 # Why nothing is presented, by the counter that grows.
 _REASONS: Final = {
@@ -53,14 +54,14 @@ class StallLog:
         self._update_reason(before, stats, now_ns)
         self._counters.no_frame = self._reason
         # A pause between frames is usual; frames that are dropped are not.
-        paused = self._reason in ("", self._nothing_arrives)
+        paused = self._reason in ("", ENDED, self._nothing_arrives)
         stall = self._detector.observe(stats.presented, now_ns, self._patience_ns() if paused else 0)
         if stall is None:
             return
         stream, for_s = self._settings.stream, rough_duration(stall.seconds)
         if stall.over:
             _LOG.warning("frames of stream %s are presented again, after %s", stream, for_s)
-        elif self._reason != _REASONS["superseded"]:  # then it is the program that pauses
+        elif self._reason not in (ENDED, _REASONS["superseded"]):  # or else it is the program that pauses
             _LOG.warning("no frame of stream %s for %s: %s", stream, for_s, self._reason)
 
     def _update_reason(self, before: ConsumerStats | None, stats: ConsumerStats, now_ns: int) -> None:
@@ -73,7 +74,7 @@ class StallLog:
         elif stats.blocked:
             self._reason = _BLOCKED
         elif now_ns - self._reason_ns >= max(_RECENT_NS, self._patience_ns()) or not self._reason:
-            self._reason = self._nothing_arrives
+            self._reason = ENDED if self._counters.presence.has_ended else self._nothing_arrives
 
     def _filled(self, reason: str) -> str:
         return reason.format(error=self._counters.last_error, age=self._age())

@@ -208,6 +208,7 @@ class ConsumerCounters:
         presented: frames not counted yet; the presenting thread appends.
         decoding: used by the decoding thread only, without a lock.
         no_frame: see `ConsumerStats`.
+        presence: of the producer.
         last_error: why the latest message was refused, or could not be decoded.
         result_counts: returns what became of results; None if none are wanted. Set before start.
         on_trace: called with the outcome of every frame, on any thread; must not block. Set before start.
@@ -233,7 +234,7 @@ class ConsumerCounters:
         self._newest: FrameHeader | None = None
         self._last: Presented | None = None
         self._last_late: tuple[int, int] | None = None
-        self._presence = ProducerPresence()
+        self.presence = ProducerPresence()
 
     @property
     def lost(self) -> int:
@@ -271,16 +272,11 @@ class ConsumerCounters:
         with self._lock:
             self._blocked = blocked
 
-    def answered(self, now_ns: int) -> None:
-        """The producer has answered: it is there, with or without frames."""
-        with self._lock:
-            self._presence.sign(now_ns)
-
     def ended(self, now_ns: int) -> None:
         """The producer has ended in good order."""
         self.count_presented()
         with self._lock:
-            self._presence.ended(self._counts["received"], now_ns)
+            self.presence.ended(self._counts["received"], now_ns)
 
     def received(self, header: FrameHeader, size_bytes: int, received_ns: int) -> None:
         """A frame arrived that is not a duplicate."""
@@ -351,7 +347,7 @@ class ConsumerCounters:
                 highest_seq=-1 if self._newest is None else self._newest.seq,
                 no_frame=self.no_frame,
                 results=_NO_RESULTS if self.result_counts is None else self.result_counts(),
-                producer_away_s=self._presence.observe(
+                producer_away_s=self.presence.observe(
                     self._counts["received"],
                     None if self._last is None else self._last.now_ns,
                     now_ns,

@@ -12,12 +12,12 @@ from typing import Any, Concatenate, Final, ParamSpec, Self, cast
 
 import numpy as np
 
-from fanlight.common.model.errors import ConfigError, FanlightError, StreamEnded, WrongProcess
+from fanlight.common.forked import OfOneProcess
+from fanlight.common.model.errors import FanlightError, StreamEnded
 from fanlight.common.model.frame import Codec
 from fanlight.common.model.pixels import Pixels
 from fanlight.consumer.consumer import Consumer
 from fanlight.consumer.frame import Frame
-from fanlight.consumer.settings import ConsumerSettings
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -31,7 +31,6 @@ class Property(IntEnum):
     FRAME_HEIGHT = 4
     FPS = 5
     FOURCC = 6
-    FORMAT = 8
     CONVERT_RGB = 16
     BUFFERSIZE = 38
     OPEN_TIMEOUT_MSEC = 53
@@ -41,7 +40,6 @@ class Property(IntEnum):
 # OpenCV's own, for streams.
 _TIMEOUT_MSEC: Final = 30_000.0
 _FOURCC: Final = {Codec.H264: b"avc1", Codec.JPEG: b"MJPG", Codec.PNG: b"png ", Codec.RAW: b"BGR3"}
-_CV_8UC1, _CV_8UC3 = 0, 16
 
 # OpenCV's type annotations do not mention it either: programs check what comes before it.
 _NO_IMAGE: Final = cast("Pixels", None)
@@ -56,7 +54,7 @@ def _arguments_of(
     return lambda method: method
 
 
-class VideoCapture:
+class VideoCapture(OfOneProcess):
     """`cv2.VideoCapture` for a stream: change the line that opens it, and the program stays as it is.
 
         capture = fanlight.VideoCapture("cam")
@@ -74,7 +72,8 @@ class VideoCapture:
     the first one, up to `CAP_PROP_OPEN_TIMEOUT_MSEC`, for a later one up to `CAP_PROP_READ_TIMEOUT_MSEC`;
     both are 30 s by default, as in OpenCV. What went wrong is logged; see `setExceptionMode`.
 
-    Thread-safe, but for `grab` and `retrieve`, which belong to one thread.
+    Thread-safe, but for `grab` and `retrieve`, which belong to one thread. In a forked child `release` does
+    nothing, and what needs a frame raises `WrongProcess`. Signal handlers may `release`.
 
     The arguments are those of `Consumer`, but `until_end` is True by default.
 
@@ -84,11 +83,11 @@ class VideoCapture:
 
     @_arguments_of(Consumer.__init__)
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__()
         self._arguments, self._keywords = arguments, {"until_end": True, **keywords}
         self._timeouts_ms = dict.fromkeys(
             (Property.OPEN_TIMEOUT_MSEC, Property.READ_TIMEOUT_MSEC), _TIMEOUT_MSEC
         )
-        self._max_age_s: float = keywords.get("max_age_s", ConsumerSettings.max_age_s)
         self._error: FanlightError | None = None
         self._wanted_px: dict[int, int] = {}
         self._raises = False
@@ -138,9 +137,9 @@ class VideoCapture:
     def get(self, propId: int) -> float:  # noqa: N803
         """A property, by the number of OpenCV's `CAP_PROP_...`; 0 for one without a meaning here.
 
-        FRAME_WIDTH, FRAME_HEIGHT, FPS, FOURCC (the codec's), FORMAT and CONVERT_RGB are those of the frame
-        that was grabbed last, or else of the first one; POS_MSEC is its capture time, and POS_FRAMES the
-        number of frames until then, both since the first one. BUFFERSIZE is 1.
+        FRAME_WIDTH, FRAME_HEIGHT, FPS, FOURCC (the codec's) and CONVERT_RGB are those of the frame that was
+        grabbed last, or else of the first one; POS_MSEC is its capture time, and POS_FRAMES the number of
+        frames until then, both since the first one. BUFFERSIZE is 1.
 
         Args:
             propId: the number.
@@ -153,7 +152,6 @@ class VideoCapture:
         if first is None:
             return 0.0
         frame = self._grabbed or first
-        coloured = frame.image.ndim == 3
         match propId:
             case Property.POS_MSEC:
                 return (frame.capture_ns - first.capture_ns) / 1e6
@@ -167,10 +165,8 @@ class VideoCapture:
                 return frame.header.fps
             case Property.FOURCC:
                 return float(int.from_bytes(_FOURCC[frame.header.codec], "little"))
-            case Property.FORMAT:
-                return float(_CV_8UC3 if coloured else _CV_8UC1)
             case Property.CONVERT_RGB:
-                return float(coloured)
+                return float(frame.image.ndim == 3)
         return 0.0
 
     def set(self, propId: int, value: float) -> bool:  # noqa: N803
@@ -238,6 +234,7 @@ class VideoCapture:
 
     def _opened(self) -> Frame | None:
         """The first frame, once there is one; None if it does not come in time."""
+        self.check_process()
         with self._opening:
             consumer = self._consumer
             if self._first is None and consumer is not None:
@@ -252,9 +249,9 @@ class VideoCapture:
         self._opened()
         with self._opening:
             untaken, self._untaken = self._untaken, None
-        frame = None
-        if untaken is not None:
-            frame = self._read(0) or _still_fresh(*untaken, self._max_age_s)
+        consumer, frame = self._consumer, None
+        if untaken is not None and consumer is not None:
+            frame = self._read(0) or _still_fresh(*untaken, consumer.max_age_s)
         frame = frame or self._read(self._timeouts_ms[Property.READ_TIMEOUT_MSEC] / 1000)
         if frame is None and self._raises:
             raise self._error or self._no_frame(Property.READ_TIMEOUT_MSEC)
@@ -266,9 +263,9 @@ class VideoCapture:
             return None
         try:
             return consumer.read(timeout_s)
-        except (ConfigError, WrongProcess):
-            raise
         except FanlightError as error:
+            if not consumer.ended:  # it is the call that is wrong, as in a signal handler
+                raise
             if consumer is self._consumer:  # else it was released meanwhile
                 self._end(error)
             return None

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from fanlight.common.forked import OfOneProcess
 from fanlight.common.model.errors import FanlightError
+from fanlight.common.model.meta import JSON
 from fanlight.common.runtime.asynchronous import OtherTasks, in_thread, with_parameters_of
 from fanlight.producer import producer
 from fanlight.producer.stats import ProducerStats
@@ -60,7 +61,7 @@ class Producer(OfOneProcess):
         image: npt.NDArray[np.generic],
         *,
         capture_ns: SupportsIndex | None = None,
-        meta: Mapping[str, Any] | None = None,
+        meta: Mapping[str, JSON] | None = None,
     ) -> None:
         """Publish one picture, as `fanlight.Producer.send`. Lets other tasks run first; waits for nothing.
 

@@ -21,6 +21,7 @@ from fanlight.common.model.units import SIZE  # noqa: E402
 from scripts.lib import apt, broker_docker  # noqa: E402
 from scripts.measure import (  # noqa: E402
     broker_count,
+    capture,
     clip,
     comparison,
     drops,
@@ -29,6 +30,7 @@ from scripts.measure import (  # noqa: E402
     machine,
     metadata,
     plots,
+    pools,
     report,
     single,
     viewers,
@@ -98,6 +100,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     told.add_argument("--seconds", type=float, default=20.0, help="of a window (default: 20)")
     told.add_argument("--repeats", type=int, default=3, help="of every case (default: 3)")
+    shared = ways.add_parser("pool", help="frames that a pool of slow workers processes, and their age")
+    shared.add_argument("--repeats", type=int, default=1, help="of every case (default: 1)")
+    shared.add_argument("--seconds", type=float, default=10.0, help="of a window (default: 10)")
+    slow = ways.add_parser(
+        "capture", help="a slow program: the age of its frames by cv2.VideoCapture and by ours, at once"
+    )
+    slow.add_argument("--seconds", type=float, default=30.0, help="of a run (default: 30)")
+    slow.add_argument("--repeats", type=int, default=3, help="of the run (default: 3)")
     periodic = ways.add_parser("drops", help="why CPU against time seems to drop periodically")
     periodic.add_argument("--seconds", type=float, default=10.0, help="of a window (default: 10)")
     many = ways.add_parser("viewers", help="twenty consumers, ours and the peers in turn")
@@ -201,15 +211,37 @@ def _drops(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> i
     return 0
 
 
+def _told(results: Path, rows: list[Any], score: Score) -> int:
+    to_csv(results / "runs.csv", rows)
+    (results / "summary.md").write_text(score.table() + "\n")
+    print(score.table())
+    return 1 if score.missed() else 0
+
+
 def _meta(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> int:
     score = Score()
     rows: list[Any] = []
     for _ in range(arguments.repeats):
         rows += metadata.run(results, node.url, arguments.seconds, score, partial(print, flush=True))
-    to_csv(results / "runs.csv", rows)
-    (results / "summary.md").write_text(score.table() + "\n")
-    print(score.table())
-    return 1 if score.missed() else 0
+    return _told(results, rows, score)
+
+
+def _pool(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> int:
+    score = Score()
+    rows: list[Any] = []
+    footage = clip.repeated(results / "clip.mp4", 2 * pools.lasts_s(arguments.seconds))
+    for _ in range(arguments.repeats):
+        rows += pools.run(results, footage, node.url, arguments.seconds, score, partial(print, flush=True))
+    return _told(results, rows, score)
+
+
+def _capture(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> int:
+    score = Score()
+    rows: list[Any] = []
+    for number in range(arguments.repeats):
+        folder = results / f"run-{number + 1}"
+        rows += capture.run(folder, node.url, arguments.seconds, score, partial(print, flush=True))
+    return _told(results, rows, score)
 
 
 def _fanout(arguments: argparse.Namespace, _node: PrivateNode, results: Path) -> int:
@@ -243,15 +275,14 @@ def _web_browser(arguments: argparse.Namespace, node: PrivateNode, results: Path
         sizes=arguments.sizes,
         tiles=arguments.tiles,
     )
-    to_csv(results / "runs.csv", rows)
-    (results / "summary.md").write_text(score.table() + "\n")
-    print(score.table())
-    return 1 if score.missed() else 0
+    return _told(results, rows, score)
 
 
 _MORE = {
     "web": _web,
+    "capture": _capture,
     "meta": _meta,
+    "pool": _pool,
     "designs": _designs,
     "drops": _drops,
     "fanout": _fanout,

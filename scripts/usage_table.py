@@ -13,7 +13,10 @@ from typing import Final, NamedTuple
 
 ROOT: Final = Path(__file__).parents[1]
 PAGE: Final = ROOT / "docs" / "programs.md"
-THINGS: Final = ("Consumer", "Producer", "Frame")
+THINGS: Final = (
+    *("VideoCapture", "Consumer", "Producer", "Frame", "Results", "ordered", "pairs"),
+    *("aio.Consumer", "aio.Producer"),
+)
 SITUATIONS: Final = {
     "threads": "several threads",
     "fork": "in a forked child",

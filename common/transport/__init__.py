@@ -147,8 +147,12 @@ def pool_subscriber(
     events: SubscriberEvents,
     trust: tuple[str, ...] = (),
     limits: Limits = LARGEST,
+    until_end: bool = False,
 ) -> PoolSubscriber:
-    """Make a member of a pool, not yet started; the arguments are those of `subscriber`.
+    """Make a member of a pool, not yet started; the other arguments are those of `subscriber`.
+
+    Args:
+        until_end: whether it has to learn that the stream has ended, which takes a connection.
 
     Raises:
         ConfigError: the URL or the credentials cannot be used.
@@ -167,6 +171,7 @@ def pool_subscriber(
         events=events,
         trust=trust,
         limits=limits,
+        until_end=until_end,
     )
 
 

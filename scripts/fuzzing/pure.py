@@ -14,6 +14,7 @@ from pika import data as pika_data
 from fanlight.common.model import control, units
 from fanlight.common.model.address import parse_url
 from fanlight.common.model.announcement import Announcement
+from fanlight.common.model.bye import Bye
 from fanlight.common.model.errors import ConfigError, WireFormatError
 from fanlight.common.model.frame import APP_ID, MAX_BODY_BYTES, MAX_PIXELS, Codec, FrameHeader
 from fanlight.common.model.meta import checked_member, checked_text, from_text, to_text
@@ -56,6 +57,10 @@ def _amqp_table(data: bytes) -> None:
         table, _end = pika_data.decode_table(struct.pack(">I", len(data)) + data, 0)
     except Exception:  # noqa: BLE001 - pika's own, of any kind: it costs the connection
         return
+    try:
+        Bye.from_amqp(table, app_id=APP_ID)
+    except WireFormatError as error:
+        _one_line(error)
     for content_type in _CONTENT_TYPES[:2]:
         try:
             read = FrameHeader.from_amqp(table, content_type=content_type, app_id=APP_ID, body_size=99)
@@ -66,13 +71,17 @@ def _amqp_table(data: bytes) -> None:
 
 
 def _tables() -> list[bytes]:
-    pieces: list[bytes] = []
     about = header(2, Codec.H264, (32, 24), capture_ns=3, fps=29.97, meta=_META[0].decode())
-    pika_data.encode_table(pieces, about.to_amqp())
-    pika_data.encode_table(pieces, {"a": [1, None, {"b": Decimal("1.5")}], "c": b"\xff", "d": "x"})
-    whole = b"".join(pieces)
-    first = struct.unpack_from(">I", whole)[0] + 4
-    return [whole[4:first], whole[first + 4 :], b"\x01xT" + struct.pack(">Q", 2**63)]
+    others = {"a": [1, None, {"b": Decimal("1.5")}], "c": b"\xff", "d": "x"}
+    seeds = [_encoded(table) for table in (about.to_amqp(), Bye("cam", 2, 41).to_amqp(), others)]
+    return [*seeds, b"\x01xT" + struct.pack(">Q", 2**63)]
+
+
+def _encoded(table: dict[str, Any]) -> bytes:
+    """Without its length."""
+    pieces: list[bytes] = []
+    pika_data.encode_table(pieces, table)
+    return b"".join(pieces)[4:]
 
 
 # TCP -------------------------------------------------------------------------------------------------
@@ -87,6 +96,7 @@ _READERS: Final[dict[MessageKind, Callable[[Message], object]]] = {
     MessageKind.CHALLENGE: wire.read_nonce,
     MessageKind.ANSWER: wire.read_answer,
     MessageKind.ANNOUNCEMENT: lambda message: Announcement.from_json(message.body),
+    MessageKind.BYE: wire.read_bye,
 }
 
 

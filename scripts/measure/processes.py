@@ -52,6 +52,13 @@ class Fleet:
         self._started.append((name, process))
         return process
 
+    def kill(self, name: str) -> None:
+        """End one at once (SIGKILL), for good."""
+        for started in [each for each in self._started if each[0] == name]:
+            started[1].kill()
+            started[1].wait()
+            self._started.remove(started)
+
     def log(self, name: str) -> str:
         """All that NAME has printed."""
         return (self.logs / f"{name}.log").read_text(errors="replace")

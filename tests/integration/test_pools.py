@@ -173,6 +173,22 @@ def test_a_new_producer_may_have_another_codec(broker_url: str, stream: str) -> 
         assert worker.consumer.stats().reconnects == 0
 
 
+def test_every_member_learns_that_the_stream_has_ended(broker_url: str, stream: str) -> None:
+    with (
+        Worker(broker_url, stream, until_end=True) as one,
+        Worker(broker_url, stream, until_end=True) as busy,
+    ):
+        with Blocks(broker_url, stream, codec="h264"):
+            wait_all_work([one, busy])
+            busy.busy(True)
+            wait_until(lambda: busy.has_frame, 15, "it is busy")
+        wait_until(lambda: one.ended, 15, "the iteration of one ends")
+        assert not busy.ended
+        busy.busy(False)
+        wait_until(lambda: busy.ended, 15, "so does that of the one that was busy")
+        assert faults([one, busy]) == []
+
+
 def test_what_an_operator_deletes_is_declared_again(broker_url: str, stream: str) -> None:
     with Blocks(broker_url, stream, codec="h264"), Worker(broker_url, stream) as worker:
         wait_all_work([worker])

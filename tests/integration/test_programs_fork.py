@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import multiprocessing
 import os
@@ -22,12 +23,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fanlight import Consumer, Producer, WrongProcess
+from fanlight import Consumer, Producer, Results, VideoCapture, WrongProcess, aio, ordered, pairs
 from fanlight.common.model.address import TcpAddress, parse_url
+from fanlight.common.model.frame import Codec
 from fanlight.common.model.pixels import FULL_BGR
 from fanlight.common.shm.locks import Leadership
 from fanlight.common.shm.names import RingName
 from tests.support.broker import tcp_url
+from tests.support.headers import header
 from tests.support.hubs import comes_by, files_of
 from tests.support.marked_stream import Marking, Watcher
 from tests.support.timing import scaled, wait_until
@@ -37,6 +40,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system doe
 
 FORK = multiprocessing.get_context("fork")
 IMAGE = np.zeros((48, 64, 3), np.uint8)
+HEADER = header(0, Codec.RAW, (64, 48), stream="cam")
 
 
 def told_in_child(*calls: Callable[[], object]) -> list[str]:
@@ -60,49 +64,86 @@ def told_in_child(*calls: Callable[[], object]) -> list[str]:
     return lines
 
 
-CALLS: dict[type, dict[str, Callable[[Any], object]]] = {
-    Consumer: {
-        "read": lambda consumer: consumer.read(timeout_s=0.1),
-        "start": Consumer.start,
-        "iterate": iter,
-        "with": Consumer.__enter__,
-        "stats": Consumer.stats,
-    },
-    Producer: {
-        "send": lambda out: out.send(IMAGE),
-        "start": Producer.start,
-        "with": Producer.__enter__,
-        "stats": Producer.stats,
-    },
+Call = Callable[[Any], object]
+NOWHERE = "amqp://u:p@127.0.0.1:1/v"  # where there has to be a broker
+READS: dict[str, Call] = {"read": lambda each: each.read(timeout_s=0.1), "iterate": iter}
+SENDS: dict[str, Call] = {"send": lambda out: out.send(IMAGE)}
+ALIKE: dict[str, Call] = {
+    "start": lambda each: each.start(),
+    "with": lambda each: each.__enter__(),
+    "stats": lambda each: each.stats(),
+}
+ASYNCHRONOUS: dict[str, Call] = {
+    "start": ALIKE["start"],
+    "with": lambda each: asyncio.run(each.__aenter__()),
+    "stats": ALIKE["stats"],
+}
+# How to make one, and what it may not do in a child.
+KINDS: dict[str, tuple[Callable[[], Any], dict[str, Call]]] = {
+    "Consumer": (lambda: Consumer(url=tcp_url("multiplex")), {**READS, **ALIKE}),
+    "Producer": (lambda: Producer(url=tcp_url("multiplex")), {**SENDS, **ALIKE}),
+    "Results": (lambda: Results(url=NOWHERE), {"send": lambda out: out.send(HEADER), **ALIKE}),
+    "Ordered": (lambda: ordered(url=NOWHERE), {**READS, **ALIKE}),
+    "aio.Consumer": (
+        lambda: aio.Consumer(url=tcp_url("multiplex")),
+        {"read": lambda each: asyncio.run(each.read(timeout_s=0.1)), "iterate": aiter, **ASYNCHRONOUS},
+    ),
+    "aio.Producer": (
+        lambda: aio.Producer(url=tcp_url("multiplex")),
+        {"send": lambda each: asyncio.run(each.send(IMAGE)), **ASYNCHRONOUS},
+    ),
 }
 
 
 @usage("Consumer", "fork", "`WrongProcess`; `close` does nothing")
 @usage("Producer", "fork", "`WrongProcess`; `close` does nothing")
-@pytest.mark.parametrize("kind", [Consumer, Producer])
+@usage("Results", "fork", "`WrongProcess`; `close` does nothing")
+@usage("ordered", "fork", "`WrongProcess`; `close` does nothing")
+@usage("aio.Consumer", "fork", "`WrongProcess`; `close` does nothing")
+@usage("aio.Producer", "fork", "`WrongProcess`; `close` does nothing")
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("started", [True, False])
-def test_a_child_that_uses_what_its_parent_made_is_told_what_to_do(
-    kind: type[Consumer | Producer], started: bool
-) -> None:
-    made = kind(url=tcp_url("multiplex"))
+def test_a_child_that_uses_what_its_parent_made_is_told_what_to_do(kind: str, started: bool) -> None:
+    make, calls = KINDS[kind]
+    made = make()
     if started:
         made.start()
-    told = told_in_child(*(partial(call, made) for call in CALLS[kind].values()), made.close)
-    made.close()
-    says = f"WrongProcess: this {kind.__name__} belongs to another process ({os.getpid()})"
-    for name, line in zip(CALLS[kind], told, strict=False):
+    close = partial(closed, made)
+    told = told_in_child(*(partial(call, made) for call in calls.values()), close)
+    close()
+    says = f"WrongProcess: this {kind.removeprefix('aio.')} belongs to another process ({os.getpid()})"
+    for name, line in zip(calls, told, strict=False):
         assert line.startswith(says), name
         assert "create one after the fork" in line
-    assert told[len(CALLS[kind]) :] == ["returned None"]
+    assert told[len(calls) :] == ["returned None"]
 
 
-@pytest.mark.parametrize("kind", [Consumer, Producer])
-def test_one_cannot_be_copied_or_passed_to_another_process(kind: type[Consumer | Producer]) -> None:
-    made = kind(url=tcp_url("multiplex"))
+def closed(made: Any) -> None:
+    waited = made.close()
+    if waited is not None:
+        asyncio.run(waited)
+
+
+@usage("VideoCapture", "fork", "`WrongProcess`; `release` does nothing")
+@usage("pairs", "fork", "`WrongProcess`")
+def test_a_child_cannot_read_by_way_of_its_parents_consumer() -> None:
+    url = tcp_url("multiplex")
+    with VideoCapture(url=url) as capture, Consumer(streams=["a", "b"], url=url) as consumer:
+        matched = pairs(consumer)
+        told = told_in_child(capture.read, capture.isOpened, partial(next, matched), capture.release)
+        assert consumer.read(timeout_s=0) is None  # the parent goes on
+    says = [f"WrongProcess: this Consumer belongs to another process ({os.getpid()})"] * 3
+    assert [line[: len(says[0])] for line in told[:3]] == says
+    assert told[3:] == ["returned None"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_cannot_be_copied_or_passed_to_another_process(kind: str) -> None:
+    made = KINDS[kind][0]()
     for duplicate in (copy, deepcopy, pickle.dumps):
-        with pytest.raises(WrongProcess, match=f"a {kind.__name__} cannot be copied"):
+        with pytest.raises(WrongProcess, match=f"a {kind.removeprefix('aio.')} cannot be copied"):
             duplicate(made)
-    made.close()
+    closed(made)
 
 
 def misuse(consumer: Consumer, out: Producer) -> None:

@@ -56,11 +56,12 @@ class Worker(watching.Watcher):
     Attributes:
         codecs: of the frames that it got.
         has_frame: whether it is busy with one.
+        ended: whether no more come.
     """
 
     def __init__(self, url: str, stream: str, pool: str = "workers", **more: Any) -> None:
         self.codecs: set[Codec] = set()
-        self.has_frame = False
+        self.has_frame = self.ended = False
         self._free = threading.Event()
         self._free.set()
         super().__init__(Consumer(stream, "worker", pool=pool, url=url, **more), is_right)
@@ -82,6 +83,7 @@ class Worker(watching.Watcher):
                 self.has_frame = True
                 self._free.wait()
                 self.has_frame = False
+        self.ended = True
 
     def __exit__(self, *stop: object) -> None:
         self.busy(False)

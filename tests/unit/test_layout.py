@@ -61,9 +61,11 @@ TESTED_ELSEWHERE: Final[dict[str, str]] = {
     "consumer/doctor.py": "tests/integration/test_doctor.py",
     "consumer/results_reception.py": "tests/integration/test_results.py",
     "consumer/presenter.py": "tests/e2e/test_commands.py",
+    "consumer/reading_thread.py": "tests/integration/test_several_streams.py",
     "producer/doctor.py": "tests/integration/test_doctor.py",
     "producer/pipeline.py": "tests/integration/test_pipeline.py",
     "producer/source/__init__.py": "tests/unit/producer/source/test_make_source.py",
+    "consumer/video_capture.py": "tests/integration/test_video_capture.py",
     "producer/source/pipe.py": "tests/integration/test_pipes.py",
 }
 

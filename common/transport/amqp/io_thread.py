@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable
 
 from pika.adapters.select_connection import IOLoop
@@ -39,7 +40,8 @@ class IOThread:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._finished = False
         self._closing = threading.RLock()  # a signal handler may end what its thread is calling
-        self._closed = False
+        self._closed = self._calling = False
+        self._calls: deque[Callable[[], None]] = deque()
 
     def start(self, first: Callable[[], None]) -> None:
         """Start the thread with this call."""
@@ -49,8 +51,19 @@ class IOThread:
     def call(self, function: Callable[[], None]) -> None:
         """Run `function` in the thread, soon. Thread-safe; ignored once the thread has ended."""
         with self._closing:
-            if not self._closed:
-                self._loop.add_callback_threadsafe(function)
+            self._calls.append(function)
+            if (
+                self._calling
+            ):  # a signal handler has interrupted its thread in here: pika would wait for ever
+                return
+            self._calling = True
+            try:
+                while self._calls and not self._closed:
+                    self._loop.add_callback_threadsafe(self._calls.popleft())
+            finally:
+                self._calling = False
+            if self._calls and not self._closed:  # interrupted just now
+                self.call(self._calls.popleft())
 
     def call_later(self, delay_s: float, function: Callable[[], None]) -> None:
         """Run `function` after a while. To be called in the thread."""

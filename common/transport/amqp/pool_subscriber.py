@@ -7,6 +7,8 @@ one before it. The frame of a member that died goes back to the queue, if it is 
 
 from __future__ import annotations
 
+import time
+from functools import partial
 from typing import Any, Final
 
 from pika import BasicProperties
@@ -15,7 +17,9 @@ from pika.spec import Basic
 
 from fanlight.common.clock import monotonic_ns
 from fanlight.common.model.address import BrokerAddress
+from fanlight.common.model.bye import Bye
 from fanlight.common.model.frame import LARGEST, Codec, Limits
+from fanlight.common.transport.amqp.end_watch import EndWatch
 from fanlight.common.transport.amqp.pool_binding import PoolBinding
 from fanlight.common.transport.amqp.subscriber import BrokerSubscriber
 from fanlight.common.transport.amqp.topology import pool_arguments, pool_queue
@@ -50,6 +54,7 @@ class BrokerPoolSubscriber(BrokerSubscriber):
         events: SubscriberEvents,
         trust: tuple[str, ...] = (),
         limits: Limits = LARGEST,
+        until_end: bool = False,
     ) -> None:
         super().__init__(
             address,
@@ -63,13 +68,39 @@ class BrokerPoolSubscriber(BrokerSubscriber):
         self._pool_queue = pool_queue(stream, pool)
         self._arguments = pool_arguments(max_age_s)
         self._pool_binding = PoolBinding(self._link, stream, self._declaration)
+        self._end_watch: EndWatch | None = None
+        if until_end:
+            self._end_watch = EndWatch(
+                address,
+                stream=stream,
+                name=name,
+                trust=frozenset(trust),
+                on_ready=lambda: self._link.call(self._sees_end),
+                on_ended=lambda epoch: self._link.call(partial(self._will_end, epoch)),
+                on_failed=events.on_failed,
+            )
+        self._max_age_s = max_age_s
         self.asking = False
+        self._may_join = not until_end  # not before the end would be noticed
         self._joined = False
         # Of the frame that the program has, or that waits for it; None while there is none.
         self._held_tag: int | None = None
         self._patience_s = _FIRST_S
         self._longest_s = 0.0
         self._since_ns = 0  # when it asked, or a message came
+
+    def start(self) -> None:
+        super().start()
+        if self._end_watch is not None:
+            self._end_watch.start()
+
+    def stop(self, timeout_s: float) -> None:
+        deadline_s = time.monotonic() + timeout_s
+        if self._end_watch is not None:
+            self._end_watch.close()  # a broker that does not answer keeps both at once
+        super().stop(timeout_s)
+        if self._end_watch is not None:
+            self._end_watch.stop(max(0.1, deadline_s - time.monotonic()))
 
     def ask(self) -> None:
         self._link.call(self._ask)
@@ -101,7 +132,7 @@ class BrokerPoolSubscriber(BrokerSubscriber):
         self._queue = ok.method.queue
         self._longest_s = 0.0
         self._patience_s = _OTHERS_S if ok.method.consumer_count else _FIRST_S
-        if self.asking:
+        if self.asking and self._may_join:
             self._joined = True
             self._consume(channel, exclusive=False)
         else:
@@ -121,7 +152,7 @@ class BrokerPoolSubscriber(BrokerSubscriber):
         channel = self._consuming
         if channel is None or not channel.is_open:
             return
-        if not self._joined:
+        if not self._joined and self._may_join:
             self._joined = True
             self._declare(channel)  # again, since a queue that nobody consumes from may be gone
         self._acknowledge(channel)
@@ -155,6 +186,16 @@ class BrokerPoolSubscriber(BrokerSubscriber):
                 self.asking = False
                 return
         channel.basic_ack(method.delivery_tag)
+
+    def _sees_end(self) -> None:
+        self._may_join = True
+        if self.asking:
+            self._ask()
+
+    def _will_end(self, epoch: int) -> None:
+        # Later than the last frame, which another member may have put back.
+        bye = Bye(self._stream, epoch, seq=-1)
+        self._link.call_later(self._max_age_s, partial(self._events.on_ended, bye))
 
     def _waited_s(self) -> float:
         return (monotonic_ns() - self._since_ns) / 1e9

@@ -56,7 +56,7 @@ class BrokerResultsPublisher:
             on_failed=self._failed,
         )
         self._pending: deque[bytes] = deque()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may send while its thread does
         self._channel: Channel | None = None
         self._blocked = False
         self._unheard_until_ns = 0

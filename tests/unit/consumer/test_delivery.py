@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from fanlight.common.clock import monotonic_ns
+from fanlight.common.model.frame import FrameHeader
+from fanlight.common.model.result import Result
 from fanlight.common.shm.reader import SharedPicture
 from fanlight.consumer.delivery import Delivery, FramePixels
 from fanlight.consumer.frame import Frame
@@ -144,3 +146,39 @@ def test_a_frame_that_owns_its_pixels_never_expires(bench: Bench) -> None:
     assert frame is not None
     assert frame.valid
     assert bench.stats.expired == 0
+
+
+def test_results_are_looked_up_when_a_frame_is_due_and_only_then() -> None:
+    due_ns, asked = 5 * MS, list[int]()
+    moments = iter([0, due_ns, due_ns])
+    now = 0
+
+    def now_ns() -> int:
+        nonlocal now
+        now = next(moments)
+        return now
+
+    def results_of(found: FrameHeader) -> dict[str, Result]:
+        asked.append(now)
+        return {"faces": result_of(found)}
+
+    delivery = Delivery(500 * MS, ConsumerCounters(), now_ns)
+    delivery.add_results(results_of)
+    frame = delivery.present(header(3), IMAGE, 7, 0, due_ns, 0)
+    assert frame is not None
+    assert frame.results == {"faces": result_of(header(3))}
+    assert asked == [due_ns]
+    assert delivery.present(header(4), IMAGE, 7, -600 * MS, None, 0) is None, "too old"
+    assert asked == [due_ns], "its results are not spent on it"
+
+
+def result_of(found: FrameHeader) -> Result:
+    return Result(
+        stream=found.stream,
+        name="faces",
+        epoch=found.epoch,
+        seq=found.seq,
+        capture_ns=0,
+        width=64,
+        height=48,
+    )

@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
+from fanlight.consumer.awaiting_playout import AwaitingPlayout
 from fanlight.consumer.mailbox import Mailbox
 from fanlight.consumer.playout import Dropped, LatestPlayout, PlayoutStep, SyncPlayout
 from fanlight.consumer.stats import Outcome
-from tests.support.timing import scaled
+from tests.support.timing import scaled, wait_until
 from tests.unit.consumer.test_playout import (
     BEGIN,
     DELAY,
@@ -202,3 +203,20 @@ def test_an_interruption_ends_one_wait_and_leaves_the_frames(latest: Mailbox) ->
     thread = meanwhile(lambda: latest.push(alone(1, NOW)))
     assert seq_of(latest.take(scaled(5)).frame) == 1
     thread.join()
+
+
+def test_a_change_wakes_the_thread_that_waits(wall: Wall, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fanlight.consumer.mailbox._LONGEST_WAIT_S", 3600)
+    complete = threading.Event()
+    playout = AwaitingPlayout(3600 * 1000 * MS, 3600 * 1000 * MS, lambda _header: complete.is_set())
+    mailbox = Mailbox(playout, lambda _old: None, wall)
+    mailbox.changed()  # there is nothing yet
+    mailbox.push(alone(0, NOW))
+    steps: list[PlayoutStep] = []
+    taking = threading.Thread(target=lambda: steps.append(mailbox.take(scaled(20))))
+    taking.start()
+    wait_until(lambda: mailbox._waiting, 10, "it waits")
+    complete.set()
+    mailbox.changed()
+    taking.join(scaled(10))
+    assert [seq_of(step.frame) for step in steps] == [0]

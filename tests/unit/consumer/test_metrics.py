@@ -6,7 +6,7 @@ import pytest
 
 from fanlight.common.observe.exposition import MetricSet
 from fanlight.consumer.metrics import add_consumer_metrics, consumer_health
-from fanlight.consumer.stats import ConsumerCounters, ConsumerMetrics, Outcome, Presented
+from fanlight.consumer.stats import ConsumerCounters, ConsumerMetrics, Outcome, Presented, ResultCounts
 from tests.support.headers import header
 
 SECOND = 1_000_000_000
@@ -48,6 +48,15 @@ def test_every_outcome_is_counted_by_its_name() -> None:
     }  # fmt: skip
     assert ("queue_frames", "broker") not in found, "it is not known"
     assert (found["queue_frames", "process"], found["healthy",]) == (2, 1)
+
+
+def test_what_became_of_results_is_counted() -> None:
+    counters = ConsumerCounters()
+    counters.result_counts = lambda: ResultCounts(presented=5, late=2)
+    found = added(counters.metrics(SECOND))
+    assert {labels[1]: value for labels, value in found.items() if labels[0] == "results_total"} == {
+        "presented": 5, "late": 2, "unused": 0, "duplicate": 0, "overflow": 0, "refused": 0, "excess": 0,
+    }  # fmt: skip
 
 
 def test_ages_and_skews_are_counted_by_size() -> None:

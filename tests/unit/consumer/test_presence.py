@@ -42,4 +42,6 @@ def test_one_that_has_ended_is_away_at_once_and_until_the_next_sign() -> None:
     for now_s in (1, 2):
         bench.presence.ended(9, now_s * SECOND)
     assert bench.away_s(2, 9) == 1, "since it was said first"
+    assert bench.presence.has_ended
     assert bench.away_s(2, 10) is None
+    assert not Bench().presence.has_ended

@@ -24,6 +24,7 @@ def test_every_setting_can_be_given_by_variable() -> None:
         "FANLIGHT_SHARE_FORMAT": "i420", "FANLIGHT_SHARE_SIZE": "320x240",
         "FANLIGHT_URL": "amqp://ann:pw@host/video", "FANLIGHT_TRUST": "camera, studio",
         "FANLIGHT_MAX_PIXELS": "1920x1080", "FANLIGHT_MAX_BODY": "4MB",
+        "FANLIGHT_RESULTS": "faces, cars", "FANLIGHT_WAIT": "0",
         "FANLIGHT_LIST": "1", "FANLIGHT_JSON": "yes", "FANLIGHT_UNTIL_END": "1",
         "FANLIGHT_WEB_TOKEN_FILE": "token", "FANLIGHT_WEB_CERT": "cert.pem", "FANLIGHT_WEB_KEY": "key.pem",
         "FANLIGHT_WEB_HOST": "wall.lan,wall", "FANLIGHT_WEB_TOKEN": "0123456789abcdef",
@@ -39,6 +40,7 @@ def test_every_setting_can_be_given_by_variable() -> None:
     assert (settings.max_pixels, settings.max_body_bytes) == (1920 * 1080, 4_000_000)
     assert str(settings.address) == "amqp://ann@host:5672/video"
     assert settings.trust == ("camera", "studio")
+    assert (settings.results, settings.wait_s) == (("faces", "cars"), 0)
     assert (settings.list_streams, settings.json, settings.until_end) == (True, True, True)
     assert (settings.web_token_file, settings.web_cert, settings.web_key) == (
         "token",
@@ -99,6 +101,22 @@ def test_the_api_refuses_what_the_command_line_refuses(wrong: dict[str, Any], na
         (
             {"playout": PlayoutMode.SYNC, "delay_s": 0.5},
             "--delay '500ms' cannot be used: allowed is less than --max-age, which is 500ms",
+        ),
+        (
+            {"results": "faces,cars", "url": "tcp+threads://x:1"},
+            "--results 'faces,cars' cannot be used: only a broker passes them on: see --url",
+        ),
+        (
+            {"results": ("faces",), "wait_s": 0.5},
+            "--wait '500ms' cannot be used: allowed is less than --max-age, which is 500ms",
+        ),
+        (
+            {"results": ("faces",), "wait_s": "80ms", "playout": PlayoutMode.SYNC},
+            "--wait '80ms' cannot be used: of --playout latest; under sync every frame waits for --delay",
+        ),
+        (
+            {"results": ("faces",), "wait_s": "80ms", "via": Via.HOST},
+            "--wait '80ms' cannot be used: it needs the stream: allowed is --via auto or broker",
         ),
         (
             {"format": PixelFormat.I420, "sinks": (NULL, SNAPSHOT)},
@@ -179,6 +197,8 @@ def test_without_shared_memory_via_host_is_refused(monkeypatch: pytest.MonkeyPat
         {"format": PixelFormat.GREY, "size": (641, 481)},
         {"delay_s": 2},  # only `sync` limits it
         {"format": PixelFormat.I420, "size": (640, 480), "sinks": (NULL,)},
+        {"results": ("*",), "playout": PlayoutMode.SYNC, "via": Via.HOST},
+        {"wait_s": 60, "url": "tcp+threads://x:1"},  # the variable is the producer's, too
         {"via": Via.AUTO, "sinks": (SHARE, RECORD)},
         {"via": Via.BROKER, "sinks": (SHARE,)},
         {"share_format": PixelFormat.GREY, "share_size": (641, 481), "sinks": (SHARE, WINDOW)},
@@ -198,6 +218,12 @@ def test_a_hub_and_a_recording_follow_the_stream_and_others_the_way_of_via(
     vias = [Via.AUTO, Via.BROKER] if {SHARE, RECORD} & {*sinks} else list(Via)
     ways = [Via.BROKER, Via.BROKER] if {SHARE, RECORD} & {*sinks} else list(Via)
     assert [ConsumerSettings(via=via, sinks=sinks).way for via in vias] == ways
+
+
+def test_who_waits_for_results_follows_the_stream() -> None:
+    assert ConsumerSettings(results=("faces",)).way is Via.AUTO
+    assert ConsumerSettings(results=("faces",), wait_s=0.1).way is Via.BROKER
+    assert ConsumerSettings(wait_s=0.1).way is Via.AUTO
 
 
 def test_the_pictures_of_a_hub_are_those_that_it_shares() -> None:
@@ -233,3 +259,11 @@ def test_a_refusal_names_the_flag_and_what_is_allowed(key: str, flag: str, text:
 def test_trusted_users_are_names(text: str) -> None:
     with pytest.raises(ConfigError, match=r"--trust .*names of users, separated by commas"):
         ConsumerSettings.load({"trust": text}, {})
+
+
+@pytest.mark.parametrize("text", ["", ",", "faces,", "two words", "**"])
+def test_detectors_are_names(text: str) -> None:
+    with pytest.raises(
+        ConfigError, match=r"--results .*names of detectors, separated by commas, or \* for"
+    ):
+        ConsumerSettings.load({"results": text}, {})

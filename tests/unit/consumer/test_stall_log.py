@@ -7,7 +7,7 @@ import pytest
 
 from fanlight.common.model.errors import DecodeError, WireFormatError
 from fanlight.consumer.settings import ConsumerSettings, Via
-from fanlight.consumer.stall_log import NO_HUB, NOTHING_ARRIVES, StallLog
+from fanlight.consumer.stall_log import ENDED, NO_HUB, NOTHING_ARRIVES, StallLog
 from fanlight.consumer.stats import ConsumerCounters, Outcome, Presented
 from tests.support.headers import header
 from tests.unit.consumer.build import SECOND
@@ -126,3 +126,14 @@ def test_the_time_without_a_connection_does_not_count(bench: Bench) -> None:
     bench.stall_log.restart(bench.now_ns)
     assert bench.lines(3) == []
     assert bench.lines(1) == [f"no frame of stream cam for 4 s: {NOTHING_ARRIVES}"]
+
+
+def test_the_end_of_the_stream_is_why_nothing_comes_and_no_warning(bench: Bench) -> None:
+    bench.lines(10, bench.present)
+    bench.counters.presence.sign(bench.now_ns)
+    bench.counters.ended(bench.now_ns)
+    assert bench.lines(30) == []
+    assert bench.no_frame == ENDED
+    bench.counters.presence.sign(bench.now_ns)
+    bench.lines(1)
+    assert bench.no_frame == NOTHING_ARRIVES

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.measure import metadata, traces
+from scripts.measure import capture, metadata, traces
 from scripts.measure.goals import Goal, Score
 from scripts.measure.traces import Shown
 
@@ -78,3 +78,11 @@ def test_the_cost_of_metadata_is_the_median_of_the_blocks_after_the_warm_up() ->
     ]
     log = "\n".join([*lines[:2], "WARNING too slow", *lines[2:], '{"frames":180,"cp'])
     assert metadata.per_frame_us(log) == pytest.approx(1000)
+
+
+def test_ages_at_the_beginning_and_at_the_end_are_those_of_a_fifth_of_the_time() -> None:
+    grows = [{"at_s": 100.0 + second, "age_s": float(second)} for second in range(11)]
+    assert capture.figures(grows) == {
+        "fps": 1.0, "age_begin_s": 1.0, "age_end_s": 9.0, "age_worst_s": 10.0,
+    }  # fmt: skip
+    assert capture.figures(grows[:1])["fps"] == 0

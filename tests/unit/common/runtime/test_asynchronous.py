@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ class Original:
 
 class Wrapper:
     @with_parameters_of(Original)
-    def __init__(self, *arguments: str, **keywords: int) -> None:
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
         self.original = Original(*arguments, **keywords)
 
 
