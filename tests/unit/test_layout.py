@@ -34,6 +34,7 @@ TESTED_ELSEWHERE: Final[dict[str, str]] = {
     "common/transport/amqp/io_thread.py": "tests/integration/test_broker_link.py",
     "common/transport/amqp/link.py": "tests/integration/test_broker_link.py",
     "common/transport/amqp/node_watch.py": "tests/fault/test_cluster.py",
+    "common/transport/amqp/end_watch.py": "tests/integration/test_pools.py",
     "common/transport/amqp/intra_publisher.py": "tests/integration/test_pools.py",
     "common/transport/amqp/pool_binding.py": "tests/integration/test_pools.py",
     "common/transport/amqp/pool_subscriber.py": "tests/integration/test_pools.py",

@@ -30,14 +30,17 @@ _METHOD_FRAME: Final = b"\x01\0\0"
 # The `repr` of `ConnectionClosedByBroker`.
 _CLOSED: Final = re.compile(r"""ConnectionClosedByBroker: \((\d+)\) ["'](.*)["']$""", re.DOTALL)
 # What only a detector does.
-_DETECTORS: Final = re.compile(r"(configure|write) access to exchange '[^']*\.results'")
+_DETECTORS: Final = re.compile(
+    r"(configure|write) access to exchange '[^']*\.results'|read access to exchange '[^']*\.intra'"
+    r"|access to queue 'fanlight\.[^']*\.pool\."
+)
 # Refusals that may be over the next time: limits of connections, channels or queues, of a user or a vhost.
 _PASSES: Final = re.compile(r"limit.* reached|vhost '[^']*' is down")
 
 # Queues that members of another version, or with other settings, have declared.
 _OTHER_POOL: Final = re.compile(
     r"inequivalent arg '(.+?)' for queue 'fanlight\.([\w-]+)\.pool\.([\w-]+)' in vhost .*"
-    r"received (.+) but current is (.+?)(?: \(406\))?$"
+    r"received '?(.+?)'? but current is '?(.+?)'?(?: \(406\))?$"
 )
 
 _HUNG_UP: Final = (

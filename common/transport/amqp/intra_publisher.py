@@ -27,7 +27,7 @@ from fanlight.common.transport.amqp.topology import TRANSIENT, frame_properties,
 
 _LOG = logging.getLogger(__name__)
 
-_PROBE_INTERVAL_S: Final = 0.25
+_PROBE_INTERVAL_S: Final = 0.5
 _DRAIN_INTERVAL_S: Final = 0.002
 _FORBIDDEN: Final = 403
 # Not more often, as the broker logs what it refuses.

@@ -83,8 +83,8 @@ class BrokerPoolSubscriber(BrokerSubscriber):
         self.asking = False
         self._may_join = not until_end  # not before the end would be noticed
         self._joined = False
-        # Of the frame that the program has, or that waits for it; None while there is none.
-        self._held_tag: int | None = None
+        # Of the frame that the program has, or that waits for it: it may come before `_ready`.
+        self._held: tuple[Channel, int] | None = None
         self._patience_s = _FIRST_S
         self._longest_s = 0.0
         self._since_ns = 0  # when it asked, or a message came
@@ -114,7 +114,7 @@ class BrokerPoolSubscriber(BrokerSubscriber):
     # From here on everything runs in the link's thread.
 
     def on_channel(self, channel: Channel) -> None:
-        self._joined, self._held_tag = False, None
+        self._joined, self._held = False, None
         super().on_channel(channel)
 
     def _declare(self, channel: Channel) -> None:
@@ -149,26 +149,23 @@ class BrokerPoolSubscriber(BrokerSubscriber):
 
     def _ask(self) -> None:
         self.asking, self._since_ns = True, monotonic_ns()
+        self._acknowledge()
         channel = self._consuming
-        if channel is None or not channel.is_open:
-            return
-        if not self._joined and self._may_join:
+        if channel is not None and channel.is_open and self._may_join and not self._joined:
             self._joined = True
             self._declare(channel)  # again, since a queue that nobody consumes from may be gone
-        self._acknowledge(channel)
 
     def _leave(self) -> None:
         self.asking = False
         channel = self._consuming
-        if channel is not None and channel.is_open:
-            if self._joined:
-                channel.basic_cancel(self._tag)
-            self._acknowledge(channel)
+        if channel is not None and channel.is_open and self._joined:
+            channel.basic_cancel(self._tag)
+        self._acknowledge()
 
-    def _acknowledge(self, channel: Channel) -> None:
-        if self._held_tag is not None:
-            channel.basic_ack(self._held_tag)
-            self._held_tag = None
+    def _acknowledge(self) -> None:
+        held, self._held = self._held, None
+        if held is not None and held[0].is_open:
+            held[0].basic_ack(held[1])
 
     def _delivered(
         self, channel: Channel, method: Basic.Deliver, properties: BasicProperties, body: bytes
@@ -182,7 +179,7 @@ class BrokerPoolSubscriber(BrokerSubscriber):
             if header is not None:
                 self._longest_s = max(waited_s, _DECAY * self._longest_s)
                 self._patience_s = _INTERVALS * max(_LEAST_INTERVAL_S, 1 / header.fps, self._longest_s)
-                self._held_tag = method.delivery_tag
+                self._held = channel, method.delivery_tag
                 self.asking = False
                 return
         channel.basic_ack(method.delivery_tag)

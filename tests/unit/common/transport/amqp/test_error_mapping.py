@@ -62,7 +62,13 @@ CONNECTIONS = "NOT_ALLOWED - connection refused for user 'ann': user connection 
                 "PRECONDITION_FAILED - inequivalent arg 'x-message-ttl' for queue "
                 "'fanlight.cam.pool.faces' in vhost 'video': received '300' but current is '500'",
             ),
-            r"members of pool 'faces' of stream 'cam' have another x-message-ttl \('500', here '300'\): ",
+            r"members of pool 'faces' of stream 'cam' have another x-message-ttl \(500, here 300\): ",
+        ),
+        (
+            exceptions.ChannelClosedByBroker(
+                403, "ACCESS_REFUSED - access to queue 'fanlight.cam.pool.x' in vhost 'video' refused"
+            ),
+            r"the broker refused: .*: rabbitmqctl set_permissions -p video ann '.*pool",
         ),
         (
             exceptions.ChannelClosedByBroker(403, "ACCESS_REFUSED - queue"),
