@@ -134,6 +134,7 @@ class Reception:
             follow=self._route.follows_stream,
             trust=settings.trust,
             limits=settings.limits,
+            until_end=settings.until_end or settings.shares,
         )
 
     @property

@@ -40,7 +40,7 @@ class ResultStore:
         self._detectors = {} if self._all else {name: _Detector() for name in names}
         self._max_age_ns = max_age_ns
         self._most_bytes = most_bytes
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may ask for statistics at any time
         self._counts: Counter[str] = Counter()
         self._presented: Key | None = None
 

@@ -112,7 +112,11 @@ class SeveralStreams:
                     left_s = None  # the threads look at what is there: it takes milliseconds
                 waker.wait(left_s)
         finally:
-            self.leave(waker)
+            try:
+                self.leave(waker)
+            except BaseException:  # of a signal handler, just now
+                self.leave(waker)
+                raise
 
     # For those who wait in another way, as coroutines do: see `take`.
 

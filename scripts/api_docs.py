@@ -22,7 +22,16 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "Send": ("Producer", "ProducerStats"),
     "Receive": ("Consumer", "VideoCapture", "Frame", "FrameHeader", "Codec", "ConsumerStats"),
     "Several streams": ("pairs", "Pairs"),
-    "Results": ("Results", "Result", "ordered", "Ordered", "ResultCounts", "ResultsStats", "OrderedStats"),
+    "Results": (
+        "Results",
+        "Result",
+        "draw_results",
+        "ordered",
+        "Ordered",
+        "ResultCounts",
+        "ResultsStats",
+        "OrderedStats",
+    ),
     "asyncio": ("aio.Consumer", "aio.Producer", "aio.pairs", "aio.Pairs"),
     "Which streams are live": ("streams", "Announcement"),
     "Errors": (

@@ -105,6 +105,7 @@ def subscriber(
     follow: bool = True,
     trust: tuple[str, ...] = (),
     limits: Limits = LARGEST,
+    until_end: bool = False,
 ) -> Subscriber:
     """Make the subscriber for `url`, not yet started.
 
@@ -113,6 +114,7 @@ def subscriber(
         follow: whether to receive the stream from the start.
         trust: users whose frames are accepted; empty for all. With a broker only.
         limits: largest accepted picture and body.
+        until_end: whether the end of the stream must not be missed, as by a process that stands still.
 
     Raises:
         ConfigError: the URL or the credentials cannot be used.
@@ -133,6 +135,7 @@ def subscriber(
         follow=follow,
         trust=trust,
         limits=limits,
+        until_end=until_end,
     )
 
 

@@ -253,8 +253,10 @@ class ResultsPublisher(Protocol):
 
     failure: FanlightError | None
     sent: int
-    unsent: int
     unheard: int
+
+    @property
+    def unsent(self) -> int: ...
 
     def start(self) -> None:
         """Start connecting. Returns at once."""

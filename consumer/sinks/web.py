@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from typing import Final
 
 from fanlight.common import clock
@@ -108,10 +109,11 @@ class WebSink(Sink):
             self._listening.set()
 
     def _make_streams(self, settings: WallSettings) -> Streams:
+        consumer = self._context.settings
         self._streams = Streams(
             settings,
             self.source,
-            lambda stream, *report: result_source(self._context.settings, stream, *report),
+            partial(result_source, consumer, consumer.name, consumer.trust),
         )
         return self._streams
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from fanlight.common import transport
@@ -37,7 +38,7 @@ class BrokerStreams(Streams):
         super().__init__(
             settings,
             lambda stream, *report: Subscription(stream, settings, *report),
-            lambda stream, *report: result_source(settings, stream, *report),
+            partial(result_source, settings, settings.name, ()),
             grace_s=grace_s,
         )
 
@@ -68,13 +69,21 @@ class BrokerStreams(Streams):
 
 def result_source(
     address: AddressSettings,
+    name: str,
+    trust: tuple[str, ...],
     stream: str,
     on_result: Callable[[Result], None],
     on_failed: Callable[[FanlightError], None],
 ) -> ResultSource:
     """The results of a stream. Raises `ConfigError` without a broker."""
     return transport.results(
-        address.url, address.credentials, stream=stream, on_result=on_result, on_failed=on_failed
+        address.url,
+        address.credentials,
+        stream=stream,
+        name=name,
+        on_result=on_result,
+        on_failed=on_failed,
+        trust=trust,
     )
 
 

@@ -26,7 +26,7 @@ class WallCounters:
         drops: of viewers that have gone, by reason.
         cut_off: players that stopped reading.
         held: times that a page did not acknowledge for too long.
-        dropped_results: that a page did not get since it was slow, or the event loop was.
+        dropped_results: malformed, too many, or more than a page or the event loop took in time.
         key_requests, overrun, not_made: of streams that are not received any more; see `Feed`.
         shown, dropped: frames, as pages report them.
         refused: requests and connections, by reason.

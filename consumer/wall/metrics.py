@@ -40,7 +40,7 @@ def add_wall_metrics(metrics: MetricSet, streams: Streams) -> None:
         "reason",
         {reason: drops[reason] for reason in Drop},
     )
-    dropped_results = counters.dropped_results + streams.results.overrun
+    dropped_results = counters.dropped_results + streams.results.dropped
     metrics.counter("dropped_results_total", "Results that a page did not get.", dropped_results)
     metrics.counter("held_total", "Times that a page acknowledged nothing for too long.", counters.held)
     metrics.counter("cut_off_total", "Players that stopped reading and were cut off.", counters.cut_off)

@@ -23,7 +23,14 @@ Take = Callable[[str], None]
 
 
 class ResultSource(Protocol):
-    """See `common.transport.results`."""
+    """See `common.transport.results`.
+
+    Attributes:
+        refused, excess: number of results that were malformed, or too many.
+    """
+
+    refused: int
+    excess: int
 
     def start(self) -> None: ...
 
@@ -100,9 +107,9 @@ class ResultFeeds:
         feed.takers.add(take)
 
     @property
-    def overrun(self) -> int:
-        """Of the subscriptions that there are: results that the event loop did not take in time."""
-        return sum(feed.overrun for feed in list(self._feeds.values()))
+    def dropped(self) -> int:
+        """Of the subscriptions that there are: results that were not passed on."""
+        return sum(feed.dropped for feed in list(self._feeds.values()))
 
     def leave(self, stream: str, take: Take) -> None:
         """Safe to call twice."""
@@ -121,7 +128,7 @@ class ResultFeeds:
         if self._feeds.get(feed.stream) is feed:
             del self._feeds[feed.stream]
             feed.takers.clear()
-            self._counters.dropped_results += feed.overrun
+            self._counters.dropped_results += feed.dropped
             self._in_background(lambda: feed.source.stop(_STOP_S))
 
     def _failed(self, feed: _ResultFeed, error: FanlightError) -> None:
@@ -131,11 +138,7 @@ class ResultFeeds:
 
 
 class _ResultFeed:
-    """The results of one stream.
-
-    Attributes:
-        overrun: results that the event loop did not take in time; written by the thread of the source.
-    """
+    """The results of one stream."""
 
     def __init__(
         self,
@@ -147,14 +150,18 @@ class _ResultFeed:
         self.stream = stream
         self.takers: set[Take] = set()
         self._post = post
-        # The first is written by the thread of the source.
-        self._posted = self._taken = self.overrun = 0
+        # Written by the thread of the source, but for `_taken`.
+        self._posted = self._overrun = self._taken = 0
         self.source = make(stream, self._on_result, lambda error: post(lambda: on_failed(self, error)))
+
+    @property
+    def dropped(self) -> int:
+        return self._overrun + self.source.refused + self.source.excess
 
     def _on_result(self, result: Result) -> None:
         """On the thread of the source."""
         if self._posted - self._taken >= _MOST_POSTED:
-            self.overrun += 1
+            self._overrun += 1
             return
         self._posted += 1
         text = message.results(self.stream, (result,))

@@ -271,7 +271,8 @@ def test_the_details_of_a_tile(browser: Browser, wall: ScriptedWall) -> None:
     assert re.fullmatch(r"\d+ ms", told["Age p50"])
     assert int(told["Seq"]) >= 0
     assert set(told) == {
-        "Via", "Codec", "Size", "Frames/s", "Age", "Age p50", "Shown", "Dropped", "Rate", "Seq",
+        "Via", "Codec", "Size", "Frames/s", "Age", "Age p50", "Shown", "Dropped", "Results",
+        "Rate", "Seq",
     }  # fmt: skip
     assert browser.violations() == []
 
@@ -335,7 +336,7 @@ def test_everything_is_reached_by_tab_and_shows_that_it_is(browser: Browser, wal
     browser.resize(1280, 720)
     show(browser, wall)
     reached = []
-    for _ in range(11):
+    for _ in range(12):
         browser.press(Keys.TAB)
         label, outline = browser.run(
             "const at = document.activeElement;"
@@ -345,7 +346,7 @@ def test_everything_is_reached_by_tab_and_shows_that_it_is(browser: Browser, wal
         assert outline == "solid", label
     tile = ["Pause", "Save this picture", "Details"]
     assert reached == [
-        "This view: link, QR code, options", "Full screen", "Help",
+        "Draw what detectors find", "This view: link, QR code, options", "Full screen", "Help",
         "Show cam alone", *tile, "Show door alone", *tile,
     ]  # fmt: skip
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from contextlib import ExitStack
-
 import numpy as np
 
 from fanlight import Consumer, Frame
@@ -36,17 +34,11 @@ def test_what_moves_is_found_and_known_to_other_processes(broker_url: str, strea
             found.add(frame.capture_ns // PLACE_NS)
         return len(found) >= 5
 
-    with ExitStack() as camera:
-        camera.enter_context(Showing(broker_url, stream, moving, fps=20))
-        with example("detector", broker_url, stream) as command:
-            printed(command, f"^looking for motion in {stream}$")
-            with Consumer(stream, max_age_s=5, results=["motion"], wait="4s", url=broker_url) as consumer:
-                wait_until(read, 40, "the square is found in five places")
-            camera.close()
-            check_ends(command)
-
-
-def test_it_ends_by_ctrl_c(broker_url: str, stream: str) -> None:
-    with example("detector", broker_url, stream) as command:
-        printed(command, "looking for motion")
+    with (
+        Showing(broker_url, stream, moving, fps=20),
+        example("detector", broker_url, stream) as command,
+    ):
+        printed(command, f"^looking for motion in {stream}$")
+        with Consumer(stream, max_age_s=5, results=["motion"], wait="4s", url=broker_url) as consumer:
+            wait_until(read, 40, "the square is found in five places")
         check_ends(command, by_ctrl_c=True)

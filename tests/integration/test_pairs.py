@@ -10,13 +10,10 @@ import pytest
 from fanlight import Consumer, Frame, pairs
 from fanlight.common.model.pixels import Pixels
 from scripts.lib.fault_control import FaultControl
-from tests.integration.test_programs_fork import told_in_child
-from tests.integration.test_programs_threads import one_signal
 from tests.support.commands import running
 from tests.support.marked_stream import is_marked, marked
 from tests.support.stereo import triggered
 from tests.support.timing import scaled
-from tests.support.usage import usage
 
 FPS = 10
 # Less than half of a frame interval, and much, as the clocks of a loaded machine are not read at once.
@@ -43,8 +40,6 @@ def check(pair: tuple[Frame, ...], names: list[str], after_ns: int = 0) -> int:
     return left.capture_ns
 
 
-@usage("pairs", "break", "goes on: iterate it again")
-@usage("pairs", "end", "the loop ends")
 def test_pairs_are_of_the_same_capture_time_until_the_end(broker_url: str, names: list[str]) -> None:
     with (
         triggered(broker_url, [(name, picture) for name in names], FPS),
@@ -65,7 +60,6 @@ def test_pairs_are_of_the_same_capture_time_until_the_end(broker_url: str, names
             assert 0 <= consumer.stats(name).presented - count - found.unmatched[name] <= 16
 
 
-@usage("pairs", "threads", "each pair goes to one of them")
 def test_each_pair_goes_to_one_of_the_threads(broker_url: str, names: list[str]) -> None:
     got: list[tuple[Frame, ...]] = []
     with (
@@ -83,23 +77,6 @@ def test_each_pair_goes_to_one_of_the_threads(broker_url: str, names: list[str])
         for thread in threads:
             thread.join(scaled(30))
     assert len({check(pair, names) for pair in got}) == 9
-
-
-@usage("pairs", "signal", "`close` of the consumer ends the loop")
-def test_a_signal_handler_may_close_the_consumer(broker_url: str, names: list[str]) -> None:
-    with triggered(broker_url, [(name, picture) for name in names], FPS):
-        consumer = Consumer(streams=names, url=broker_url, via="broker").start()
-        with one_signal(consumer.close, 1):
-            for pair in pairs(consumer, TOLERANCE):
-                check(pair, names)
-
-
-@usage("pairs", "fork", "`WrongProcess`")
-def test_a_child_is_told_what_to_do(broker_url: str, names: list[str]) -> None:
-    with Consumer(streams=names, url=broker_url) as consumer:
-        found = pairs(consumer)
-        (told,) = told_in_child(lambda: next(found))
-    assert told.startswith("WrongProcess: this Consumer belongs to another process")
 
 
 def test_pairs_of_producers_whose_clocks_differ_by_an_hour(

@@ -1,4 +1,4 @@
-"""What the table in docs/programs.md says of `Results` and `ordered`."""
+"""What the table in docs/programs.md says of `Results`."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def send_until(ending: threading.Event, out: Results, stream: str) -> None:
 
 
 @contextmanager
-def sending(url: str, stream: str, threads: int = 1) -> Iterator[Results]:
+def sending(url: str, stream: str) -> Iterator[Results]:
     """Results of frames that are captured just now, sent by several threads."""
     ending = threading.Event()
     with Results(stream, "faces", url=url) as out:
-        senders = started([partial(send_until, ending, out, stream)] * threads)
+        senders = started([partial(send_until, ending, out, stream)] * SENDERS)
         try:
             yield out
         finally:
@@ -62,34 +62,12 @@ def take(results: Ordered) -> Result:
 @usage("Results", "threads", "any of them may `send`")
 def test_several_threads_send_results(broker_url: str, stream: str) -> None:
     heard: set[int] = set()
-    with sending(broker_url, stream, SENDERS), found(broker_url, stream) as results:
+    with sending(broker_url, stream), found(broker_url, stream) as results:
         while len(heard) < SENDERS:
             heard.add(take(results).data["thread"])
 
 
-@usage("ordered", "threads", "each result goes to one of them")
-def test_each_result_goes_to_one_of_the_threads_that_read(broker_url: str, stream: str) -> None:
-    read: list[list[int]] = [[] for _ in range(SENDERS)]
-    with sending(broker_url, stream), found(broker_url, stream) as results:
-
-        def read_all(seqs: list[int]) -> None:
-            try:
-                while True:
-                    seqs.append(take(results).seq)
-            except StreamEnded:
-                return
-
-        readers = started([partial(read_all, seqs) for seqs in read])
-        wait_until(lambda: sum(map(len, read)) > 20, 20, "results")
-        results.close()
-        join(readers)
-    assert all(seqs == sorted(seqs) for seqs in read)
-    everything = [seq for seqs in read for seq in seqs]
-    assert len(set(everything)) == len(everything)
-
-
 @usage("Results", "asyncio", "`send` never waits")
-@usage("ordered", "asyncio", "`read` by `to_thread`")
 def test_a_coroutine_sends_results_and_reads_them_by_a_thread(broker_url: str, stream: str) -> None:
     async def work() -> Result:
         with Results(stream, "faces", url=broker_url) as out, found(broker_url, stream) as results:
@@ -102,25 +80,9 @@ def test_a_coroutine_sends_results_and_reads_them_by_a_thread(broker_url: str, s
     assert asyncio.run(work()).name == "faces"
 
 
-@usage("ordered", "break", "goes on: iterate it again, or `close`")
-def test_results_that_are_no_longer_iterated_go_on(broker_url: str, stream: str) -> None:
-    seqs: list[int] = []
-    with sending(broker_url, stream), found(broker_url, stream) as results:
-        for _ in range(3):
-            for result in results:
-                seqs.append(result.seq)
-                break
-    assert seqs == sorted(set(seqs))
-
-
 def send_until_error(out: Results) -> None:
     while True:
         out.send(now("cam"))
-
-
-def read_until_error(results: Ordered) -> None:
-    while True:
-        results.read()
 
 
 @pytest.mark.brokerless
@@ -136,20 +98,6 @@ def test_a_signal_handler_may_send_results_and_close() -> None:
 
         with one_signal(handle, seed), pytest.raises(StreamEnded):
             send_until_error(out)
-
-
-@pytest.mark.brokerless
-@usage("ordered", "signal", "`close`, `stats`")
-def test_a_signal_handler_may_close_the_results_that_are_read() -> None:
-    for seed in range(5):
-        results = ordered(url=NOWHERE).start()
-
-        def handle(results: Ordered = results) -> None:
-            results.stats()
-            results.close()
-
-        with one_signal(handle, seed), pytest.raises(StreamEnded):
-            read_until_error(results)
 
 
 @pytest.mark.brokerless
@@ -171,23 +119,9 @@ SENDS: dict[str, Callable[[Results], object]] = {
     "stats": Results.stats,
     "close": Results.close,
 }
-READS: dict[str, Callable[[Ordered], object]] = {
-    "read": lambda results: results.read(timeout_s=0),
-    "iterate": iter,
-    "start": Ordered.start,
-    "with": entered,
-    "stats": Ordered.stats,
-    "close": Ordered.close,
-}
 
 
 @pytest.mark.brokerless
 @usage("Results", "end", "`StreamEnded`, but `close`, `stats`")
 def test_results_work_in_every_order_or_say_that_they_were_closed() -> None:
     check_every_order(lambda: Results(url=NOWHERE), SENDS, 2)
-
-
-@pytest.mark.brokerless
-@usage("ordered", "end", "`StreamEnded`, but `close`, `stats`")
-def test_ordered_results_can_be_read_in_every_order_of_calls() -> None:
-    check_every_order(lambda: ordered(url=NOWHERE), READS, 2)

@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from functools import partial
 
 import numpy as np
 import pytest
 
-from fanlight import Consumer, Frame, Producer, VideoCapture
-from fanlight.common.model.pixels import Pixels
+from fanlight import Consumer, Frame, Producer
 from tests.integration.test_pipeline import read
-from tests.integration.test_programs_threads import READERS, join, one_signal, started
+from tests.integration.test_programs_threads import one_signal
 from tests.support.broker import tcp_url
 from tests.support.marked_stream import Marking, is_marked
-from tests.support.timing import scaled, wait_until
+from tests.support.timing import scaled
 from tests.support.usage import usage
 
 pytestmark = pytest.mark.brokerless
@@ -104,63 +102,3 @@ def test_a_signal_handler_looks_at_the_frame_that_the_program_is_copying(stream:
     with one_signal(handle, 1):
         while not seen.is_set():
             assert is_marked(frame.copy())
-
-
-def captured(capture: VideoCapture) -> Pixels:
-    found, image = capture.read()
-    assert found
-    return image
-
-
-@usage("VideoCapture", "threads", "each picture goes to one of them")
-def test_each_picture_of_a_capture_goes_to_one_of_the_threads_that_read(stream: str) -> None:
-    url = tcp_url("multiplex")
-    read_by: list[list[bytes]] = [[] for _ in range(READERS)]
-
-    def read_all(pictures: list[bytes]) -> None:
-        while (taken := capture.read())[0]:
-            pictures.append(taken[1].tobytes())
-
-    with Marking(url, stream), VideoCapture(stream, url=url, via="broker") as capture:
-        readers = started([partial(read_all, pictures) for pictures in read_by])
-        wait_until(lambda: sum(map(len, read_by)) > 20, 20, "pictures")
-        capture.release()
-        join(readers)
-    pictures = [picture for each in read_by for picture in each]
-    assert len(set(pictures)) == len(pictures)  # no two are alike
-
-
-@usage("VideoCapture", "asyncio", "`read` by `to_thread`")
-@usage("VideoCapture", "break", "goes on, or `release`")
-@usage("VideoCapture", "end", "`read` returns `(False, None)`")
-def test_a_capture_goes_on_until_the_stream_has_ended(stream: str) -> None:
-    url = tcp_url("multiplex")
-
-    async def in_loop(capture: VideoCapture) -> Pixels:
-        return await asyncio.to_thread(captured, capture)
-
-    with VideoCapture(stream, url=url, via="broker") as capture:
-        with Marking(url, stream):
-            pictures = [asyncio.run(in_loop(capture)), captured(capture)]
-            while capture.isOpened():
-                pictures.append(captured(capture))
-                break
-            pictures.append(captured(capture))
-        assert {picture.shape for picture in pictures} == {(48, 64, 3)}
-        while capture.read()[0]:  # what was sent before the end
-            pass
-        assert not capture.read()[0]
-        assert not capture.isOpened()
-
-
-@usage("VideoCapture", "signal", "`release`")
-def test_a_signal_handler_may_release_a_capture(stream: str) -> None:
-    url = tcp_url("multiplex")
-    with Marking(url, stream):
-        for seed in range(5):
-            capture = VideoCapture(stream, url=url, via="broker")
-            captured(capture)
-            with one_signal(capture.release, seed):
-                while capture.read()[0]:
-                    pass
-            assert not capture.isOpened()

@@ -10,12 +10,15 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
 import pytest
 
 from fanlight import BrokerRefused, Consumer, Frame, StreamEnded, pairs
+from fanlight.common.codec import decoder
+from fanlight.common.codec.base import Decoder
+from fanlight.common.model.frame import Codec, EncodedFrame, FrameHeader
 from fanlight.common.transport.amqp.permissions import PERMISSIONS
 from fanlight.consumer.stats import Outcome
 from scripts.private_node import VHOST, PrivateNode
@@ -44,7 +47,7 @@ def read_each(consumer: Consumer, count: int) -> dict[str, list[Frame]]:
         assert time.monotonic() < deadline_s, {name: len(each) for name, each in frames.items()}
         frame = consumer.read(timeout_s=0.5)
         if frame is not None:
-            assert is_marked(frame)
+            assert is_marked(frame) or not frame.valid
             assert frame.age_s <= 0.5
             frames[frame.stream].append(frame)
     for each in frames.values():
@@ -56,8 +59,13 @@ def more_than(consumer: Consumer, name: str, received: int) -> bool:
     return consumer.stats(name).received > received
 
 
-def reading_threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("read ")]
+def reading_threads() -> int:
+    return len([thread for thread in threading.enumerate() if thread.name.startswith("read ")])
+
+
+def all_have_ended() -> None:
+    """Closing has a time limit, which a busy machine may exceed."""
+    wait_until(lambda: not reading_threads(), 10, "the reading threads have ended")
 
 
 @pytest.mark.parametrize("playout", ["latest", "sync"])
@@ -71,12 +79,11 @@ def test_frames_of_all_come_and_each_stream_has_its_own_honest_counts(
             for name in names:
                 got = len(frames[name]) + (time_out is not None and time_out.stream == name)
                 assert consumer.stats(name).presented == got
-        assert not reading_threads()
+        all_have_ended()
     for name in names:
         stats = consumer.stats(name)
-        # At the end one frame may wait decoded, others still encoded.
-        left = stats.received - stats.presented - sum(getattr(stats, drop) for drop in list(Outcome)[1:])
-        assert 0 <= left <= 10
+        # The others waited when it was closed.
+        assert stats.received >= stats.presented + sum(getattr(stats, drop) for drop in list(Outcome)[1:])
 
 
 def test_a_slow_program_gets_the_newest_of_each_in_turn(broker_url: str, names: list[str]) -> None:
@@ -85,16 +92,17 @@ def test_a_slow_program_gets_the_newest_of_each_in_turn(broker_url: str, names: 
         Consumer(streams=names, url=broker_url, via="broker") as consumer,
     ):
         read_each(consumer, 1)
-        order = []
-        for _ in range(20):
+        served: Counter[str] = Counter()
+        while min(served[name] for name in names) < 5:
             for name in names:  # meanwhile newer ones come of each
                 received = consumer.stats(name).received
                 wait_until(partial(more_than, consumer, name, received + 2), 20, "newer frames")
             frame = consumer.read(timeout_s=scaled(10))
             assert frame is not None
-            order.append(frame.stream)
-        assert Counter(order) == dict.fromkeys(names, 10)
-        assert all(consumer.stats(name).superseded for name in names)
+            served[frame.stream] += 1
+        for name in names:
+            stats = consumer.stats(name)
+            assert stats.superseded + stats.late >= 5
 
 
 def test_a_stream_that_is_dead_does_not_stop_the_others(broker_url: str, names: list[str]) -> None:
@@ -139,14 +147,14 @@ def test_a_stream_that_is_refused_does_not_stop_the_others(
         while not consumer.failures:
             assert consumer.read(timeout_s=scaled(10)) is not None
         assert [type(error) for error in consumer.failures.values()] == [BrokerRefused]
-        assert consumer.ended == (names[1],)
+        wait_until(lambda: consumer.ended == (names[1],), 10, "its thread has ended")
         for _ in range(10):
             frame = consumer.read(timeout_s=scaled(10))
             assert frame is not None
             assert frame.stream == names[0]
         with pytest.raises(BrokerRefused, match=names[1]):
             next(pairs(consumer))
-    assert not reading_threads()
+    all_have_ended()
 
 
 def test_the_error_is_raised_when_all_are_refused(broker_url: str, names: list[str]) -> None:
@@ -184,16 +192,58 @@ def test_it_may_be_the_hub_of_all_its_streams(broker_url: str, names: list[str])
             right.wait_flow()
             read_each(sharing, 3)
         assert not left.faults() + right.faults()
-    assert not [file for name in names for file in files_of(name)]
+    wait_until(lambda: not [file for name in names for file in files_of(name)], 10, "no file is left")
+
+
+def test_it_ends_when_the_last_of_its_streams_has_ended(broker_url: str, names: list[str]) -> None:
+    with (
+        ExitStack() as left,
+        Consumer(streams=names, url=broker_url, via="broker", until_end=True) as consumer,
+    ):
+        left.enter_context(Marking(broker_url, names[0]))
+        with Marking(broker_url, names[1]):
+            read_each(consumer, 3)
+        while consumer.ended != (names[1],):
+            assert consumer.read(timeout_s=scaled(10)) is not None
+        assert not list(pairs(consumer))
+        left.close()
+        assert {frame.stream for frame in consumer} <= {names[0]}
+        with pytest.raises(StreamEnded, match=f"{names[0]}, {names[1]} has ended"):
+            consumer.read()
+        assert not consumer.failures
+
+
+def test_frames_that_are_not_decoded_come_with_all_that_they_refer_to(
+    broker_url: str, names: list[str]
+) -> None:
+    """A frame that one call has left is kept: the next one refers to it."""
+    decoders: dict[str, Decoder] = {name: decoder(Codec.H264) for name in names}
+    last: dict[str, FrameHeader] = {}
+    shown: Counter[str] = Counter()
+    with (
+        Marking(broker_url, names[0], codec="h264"),
+        Marking(broker_url, names[1], codec="h264"),
+        Consumer(streams=names, url=broker_url, via="broker", decode=False) as consumer,
+    ):
+        while min(shown[name] for name in names) < 40:
+            frame = consumer.read(timeout_s=0.01)
+            if frame is None:
+                continue
+            header, before = frame.header, last.get(frame.stream)
+            if before is None or (header.epoch, header.seq) != (before.epoch, before.seq + 1):
+                assert header.key
+            decoders[frame.stream].decode(EncodedFrame(header, frame.encoded))
+            last[frame.stream] = header
+            shown[frame.stream] += 1
 
 
 def test_one_that_nobody_keeps_ends(broker_url: str, names: list[str]) -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     consumer = Consumer(streams=names, url=broker_url).start()
-    assert len(reading_threads()) == 2
+    assert reading_threads() == 2
     del consumer
     gc.collect()
-    wait_until(lambda: threading.active_count() == before, 5, "its threads have ended")
+    wait_until(lambda: not set(threading.enumerate()) - before, 10, "its threads have ended")
 
 
 def test_all_threads_that_read_are_told_that_it_was_closed(broker_url: str, names: list[str]) -> None:
@@ -240,7 +290,7 @@ def test_a_signal_handler_may_close_it(broker_url: str, names: list[str]) -> Non
             read_each(consumer, 1)
             with one_signal(consumer.close, seed), pytest.raises(StreamEnded):
                 read_for_ever(consumer)
-            assert not reading_threads()
+            all_have_ended()
 
 
 def interrupt_at_first(consumer: Consumer) -> None:
@@ -253,4 +303,4 @@ def test_ctrl_c_passes_through_and_closes_in_order(broker_url: str, names: list[
         consumer = Consumer(streams=names, url=broker_url, via="broker")
         with pytest.raises(KeyboardInterrupt), consumer:
             interrupt_at_first(consumer)
-    assert not reading_threads()
+    all_have_ended()

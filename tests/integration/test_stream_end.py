@@ -17,7 +17,7 @@ import pytest
 from fanlight import Consumer, Producer, StreamEnded
 from fanlight.common.clock import wall_ns
 from fanlight.common.model.bye import Bye
-from fanlight.common.transport.amqp.topology import bye_properties, exchange
+from fanlight.common.transport.amqp.topology import PREFETCH, bye_properties, exchange
 from fanlight.producer.stats import ProducerStats
 from tests.support.broker import with_broker_and
 from tests.support.commands import Command, running
@@ -152,6 +152,24 @@ def test_the_commands_of_a_file_and_of_its_consumer_end_together(
     assert "Traceback" not in consumer.err.text
     *_, last = trace.read_text().splitlines()
     assert "presented" in last
+
+
+def test_a_consumer_that_stood_still_at_the_end_learns_of_it(broker_url: str, stream: str) -> None:
+    # By then the broker has dropped every other message that it could not deliver.
+    options = ("--until-end", "--sink", "null", "--max-age", "1ms")
+    with running("consumer", "--url", broker_url, "--stream", stream, *options) as command:
+        with Producer(stream=stream, url=broker_url, codec="raw") as out:
+            wait_until(lambda: out.watched, 20, "its queue is bound")
+            command.signal(signal.SIGSTOP)
+            for number in range(1, 3 * PREFETCH):
+                out.send(np.zeros((48, 64, 3), np.uint8))
+                wait_until(partial(_published, out, number), 10, "it is published")
+        command.signal(signal.SIGCONT)
+        assert command.wait() == 0, command.err.text
+
+
+def _published(producer: Producer, frames: int) -> bool:
+    return producer.stats().published == frames
 
 
 @with_broker_and("multiplex")

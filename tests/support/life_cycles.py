@@ -8,9 +8,9 @@ from typing import Final, TypeVar
 
 import pytest
 
-from fanlight import Consumer, Ordered, Producer, Results, StreamEnded
+from fanlight import Consumer, Producer, Results, StreamEnded
 
-Both = TypeVar("Both", Producer, Consumer, Results, Ordered)
+Both = TypeVar("Both", Producer, Consumer, Results)
 Calls = Mapping[str, Callable[[Both], object]]
 
 CLOSES: Final = frozenset({"close", "with"})
@@ -42,6 +42,6 @@ def check_every_order(make: Callable[[], Both], calls: Calls[Both], length: int)
             tried.close()
 
 
-def entered(tried: Producer | Consumer | Results | Ordered) -> None:
+def entered(tried: Producer | Consumer | Results) -> None:
     with tried as same:
         assert same is tried

@@ -45,16 +45,14 @@ class IOThread:
 
     def start(self, first: Callable[[], None]) -> None:
         """Start the thread with this call."""
-        self._loop.add_callback_threadsafe(first)
+        self.call(first)
         self._thread.start()
 
     def call(self, function: Callable[[], None]) -> None:
         """Run `function` in the thread, soon. Thread-safe; ignored once the thread has ended."""
         with self._closing:
             self._calls.append(function)
-            if (
-                self._calling
-            ):  # a signal handler has interrupted its thread in here: pika would wait for ever
+            if self._calling:  # a signal handler interrupts its own thread: pika's lock is not re-entrant
                 return
             self._calling = True
             try:
@@ -81,6 +79,8 @@ class IOThread:
             self._thread.join(timeout_s)
 
     def _run(self) -> None:
+        if self._closed:
+            return  # by a signal handler, before it was started
         try:
             # Once, not by `start` again after an error: a poller takes a file descriptor.
             self._loop.activate_poller()

@@ -60,8 +60,13 @@ class BrokerResultsPublisher:
         self._channel: Channel | None = None
         self._blocked = False
         self._unheard_until_ns = 0
-        self.sent = self.unsent = self.unheard = 0
+        self.sent = self.unheard = self._dropped = 0
+        self._stopped = False
         self.failure: FanlightError | None = None
+
+    @property
+    def unsent(self) -> int:
+        return self._dropped + (len(self._pending) if self._stopped else 0)
 
     def start(self) -> None:
         self._link.start()
@@ -69,13 +74,14 @@ class BrokerResultsPublisher:
     def publish(self, body: bytes) -> None:
         with self._lock:
             if len(self._pending) >= _MOST_PENDING:
-                self.unsent += 1
+                self._dropped += 1
                 return
             self._pending.append(body)
         self._link.call(self._send)
 
     def stop(self, timeout_s: float) -> None:
         self._link.stop(timeout_s)
+        self._stopped = True
 
     # From here on everything runs in the link's thread.
 
@@ -121,7 +127,7 @@ class BrokerResultsPublisher:
                 or self._blocked
                 or self._link.unsent_bytes > _MOST_UNSENT_BYTES
             ):
-                self.unsent += 1
+                self._dropped += 1
                 return
             if monotonic_ns() < self._unheard_until_ns:
                 self.unheard += 1

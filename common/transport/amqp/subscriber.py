@@ -49,6 +49,7 @@ class BrokerSubscriber:
     Args:
         follow: the queue is bound to the stream's exchange from the beginning.
         trust: users whose frames are accepted, as the broker verifies them; empty for everybody's.
+        until_end: whether the end of the stream must not be missed; see `freshness_arguments`.
     """
 
     prefetch = PREFETCH
@@ -64,11 +65,12 @@ class BrokerSubscriber:
         follow: bool = True,
         trust: tuple[str, ...] = (),
         limits: Limits = LARGEST,
+        until_end: bool = False,
     ) -> None:
         self._stream = stream
         self._tag = consumer_tag(stream, name)
         self._user = address.user
-        self._arguments = freshness_arguments(max_age_s)
+        self._arguments = freshness_arguments(max_age_s, until_end=until_end)
         self._parse = partial(frame_header, stream=stream, trust=frozenset(trust), limits=limits)
         self._parse_bye = partial(read_bye, stream=stream, trust=frozenset(trust))
         self._events = events

@@ -38,6 +38,7 @@ ACK_EVERY: Final = 4
 
 # The rate that the length limit is sized for; the age limit does the rest.
 _HIGHEST_USUAL_FPS: Final = 60
+_END_TTL_S: Final = 60.0
 
 
 def exchange(stream: str) -> str:
@@ -79,11 +80,17 @@ def control_queue(stream: str, suffix: str) -> str:
     return f"{CONTROL_EXCHANGE}.{stream}.{suffix}"
 
 
-def freshness_arguments(max_age_s: float) -> dict[str, object]:
-    """Queue arguments with which the broker drops frames that are too old to be presented, oldest first."""
+def freshness_arguments(max_age_s: float, *, until_end: bool = False) -> dict[str, object]:
+    """Queue arguments with which the broker drops frames that are too old to be presented, oldest first.
+
+    Args:
+        until_end: the end of the stream, which nothing follows, is kept for a consumer that stands still
+            for a while. As many frames are kept with it as otherwise; they are dropped when they arrive.
+    """
+    ttl_s = max(max_age_s, _END_TTL_S) if until_end else max_age_s
     return {
         "x-max-length": max(1, math.ceil(max_age_s * _HIGHEST_USUAL_FPS)),
-        "x-message-ttl": max(1, math.ceil(max_age_s * 1000)),
+        "x-message-ttl": max(1, math.ceil(ttl_s * 1000)),
         "x-overflow": "drop-head",
     }
 

@@ -4,18 +4,14 @@ import asyncio
 import inspect
 import itertools
 import math
-import pickle
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any
 
 import pytest
 
-from fanlight import ConfigError, Consumer, StreamEnded, WrongProcess, aio
-from tests.integration.test_programs_fork import told_in_child
+from fanlight import ConfigError, Consumer, StreamEnded, aio
 from tests.support.broker import tcp_url
 from tests.support.life_cycles import ALWAYS_WORKS, CLOSES
-from tests.support.usage import usage
 
 URL = tcp_url("multiplex")
 
@@ -47,7 +43,6 @@ CALLS: dict[str, Callable[[aio.Consumer], Awaitable[object]]] = {
 }
 
 
-@usage("aio.Consumer", "end", "`StreamEnded`, but `close`, `stats`")
 def test_every_order_of_calls_works_or_says_that_it_was_closed() -> None:
     async def check(order: tuple[str, ...]) -> None:
         consumer = aio.Consumer(url=URL)
@@ -93,25 +88,3 @@ def test_a_timeout_that_cannot_be_used_is_refused(timeout_s: Any) -> None:
                 await consumer.read(timeout_s=timeout_s)
 
     asyncio.run(main())
-
-
-def run_in_child(call: Callable[[aio.Consumer], Awaitable[object]], consumer: aio.Consumer) -> object:
-    async def main() -> object:
-        return await call(consumer)
-
-    return asyncio.run(main())
-
-
-@usage("aio.Consumer", "fork", "`WrongProcess`; `close` does nothing")
-def test_a_child_that_uses_what_its_parent_made_is_told_what_to_do() -> None:
-    consumer = aio.Consumer(url=URL).start()
-    calls = [*(call for name, call in CALLS.items() if name != "close"), CALLS["close"]]
-    told = told_in_child(*(partial(run_in_child, call, consumer) for call in calls))
-    asyncio.run(consumer.close())
-    assert all(line.startswith("WrongProcess: this Consumer belongs to") for line in told[:-1]), told
-    assert told[-1] == "returned None"
-
-
-def test_it_cannot_be_passed_to_another_process() -> None:
-    with pytest.raises(WrongProcess, match="a Consumer cannot be copied"):
-        pickle.dumps(aio.Consumer(url=URL))

@@ -36,6 +36,7 @@ class ScriptedResults:
         self.send = on_result
         self.fail = on_failed
         self.started = self.stopped = False
+        self.refused = self.excess = 0
 
     def start(self) -> None:
         self.started = True

@@ -84,3 +84,9 @@ def test_a_queue_holds_what_may_still_be_shown(max_age_s: float, length: int, tt
         "x-message-ttl": ttl_ms,
         "x-overflow": "drop-head",
     }
+    for_the_end = topology.freshness_arguments(max_age_s, until_end=True)
+    assert for_the_end == {
+        "x-max-length": length,
+        "x-message-ttl": max(ttl_ms, 60_000),
+        "x-overflow": "drop-head",
+    }
