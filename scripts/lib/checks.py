@@ -41,13 +41,22 @@ _NETWORK = tuple(
 )
 # About what a program or a hub does with its frames, whatever the version of the broker.
 _ONCE_NAMES = (
+    "asyncio",
     "doctor",
+    "encoded_frames",
     "hub",
     "metrics",
+    "ordered",
     "other_users",
+    "pairs",
+    "programs_async",
     "programs_fork",
     "programs_frames",
+    "programs_results",
     "programs_threads",
+    "results_shown",
+    "several_streams",
+    "video_capture",
 )
 _ONCE = tuple(f"--ignore=tests/integration/test_{name}.py" for name in _ONCE_NAMES)
 # A suite of its own, with those in a browser.

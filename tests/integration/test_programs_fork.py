@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import multiprocessing
 import os
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fanlight import Consumer, Producer, Results, WrongProcess
+from fanlight import Consumer, Producer, Results, WrongProcess, aio, pairs
 from fanlight.common.model.address import TcpAddress, parse_url
 from fanlight.common.model.frame import Codec
 from fanlight.common.model.pixels import FULL_BGR
@@ -72,17 +73,32 @@ ALIKE: dict[str, Call] = {
     "with": lambda each: each.__enter__(),
     "stats": lambda each: each.stats(),
 }
+ASYNCHRONOUS: dict[str, Call] = {
+    "start": ALIKE["start"],
+    "with": lambda each: asyncio.run(each.__aenter__()),
+    "stats": ALIKE["stats"],
+}
 # How to make one, and what it may not do in a child.
 KINDS: dict[str, tuple[Callable[[], Any], dict[str, Call]]] = {
     "Consumer": (lambda: Consumer(url=tcp_url("multiplex")), {**READS, **ALIKE}),
     "Producer": (lambda: Producer(url=tcp_url("multiplex")), {**SENDS, **ALIKE}),
     "Results": (lambda: Results(url=NOWHERE), {"send": lambda out: out.send(HEADER), **ALIKE}),
+    "aio.Consumer": (
+        lambda: aio.Consumer(url=tcp_url("multiplex")),
+        {"read": lambda each: asyncio.run(each.read(timeout_s=0.1)), "iterate": aiter, **ASYNCHRONOUS},
+    ),
+    "aio.Producer": (
+        lambda: aio.Producer(url=tcp_url("multiplex")),
+        {"send": lambda each: asyncio.run(each.send(IMAGE)), **ASYNCHRONOUS},
+    ),
 }
 
 
 @usage("Consumer", "fork", "`WrongProcess`; `close` does nothing")
 @usage("Producer", "fork", "`WrongProcess`; `close` does nothing")
 @usage("Results", "fork", "`WrongProcess`; `close` does nothing")
+@usage("aio.Consumer", "fork", "`WrongProcess`; `close` does nothing")
+@usage("aio.Producer", "fork", "`WrongProcess`; `close` does nothing")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("started", [True, False])
 def test_a_child_that_uses_what_its_parent_made_is_told_what_to_do(kind: str, started: bool) -> None:
@@ -90,22 +106,38 @@ def test_a_child_that_uses_what_its_parent_made_is_told_what_to_do(kind: str, st
     made = make()
     if started:
         made.start()
-    told = told_in_child(*(partial(call, made) for call in calls.values()), made.close)
-    made.close()
-    says = f"WrongProcess: this {kind} belongs to another process ({os.getpid()})"
+    close = partial(closed, made)
+    told = told_in_child(*(partial(call, made) for call in calls.values()), close)
+    close()
+    says = f"WrongProcess: this {kind.removeprefix('aio.')} belongs to another process ({os.getpid()})"
     for name, line in zip(calls, told, strict=False):
         assert line.startswith(says), name
         assert "create one after the fork" in line
     assert told[len(calls) :] == ["returned None"]
 
 
+def closed(made: Any) -> None:
+    waited = made.close()
+    if waited is not None:
+        asyncio.run(waited)
+
+
+@usage("pairs", "fork", "`WrongProcess`")
+def test_a_child_gets_no_pairs_of_its_parents_consumer() -> None:
+    with Consumer(streams=["a", "b"], url=NOWHERE) as consumer:
+        matched = pairs(consumer)
+        (told,) = told_in_child(partial(next, matched))
+        assert consumer.read(timeout_s=0) is None  # the parent goes on
+    assert told.startswith(f"WrongProcess: this Consumer belongs to another process ({os.getpid()})")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_cannot_be_copied_or_passed_to_another_process(kind: str) -> None:
     made = KINDS[kind][0]()
     for duplicate in (copy, deepcopy, pickle.dumps):
-        with pytest.raises(WrongProcess, match=f"a {kind} cannot be copied"):
+        with pytest.raises(WrongProcess, match=f"a {kind.removeprefix('aio.')} cannot be copied"):
             duplicate(made)
-    made.close()
+    closed(made)
 
 
 def misuse(consumer: Consumer, out: Producer) -> None:
