@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import json
 import signal
+import statistics
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +22,7 @@ import numpy as np
 
 from fanlight import Consumer, Results
 from scripts.measure.goals import Goal, Score
-from scripts.measure.metadata import CASES, per_frame_us, say
+from scripts.measure.metadata import CASES
 from scripts.measure.processes import Fleet, wait_for
 
 _BOXES: Final = 10
@@ -31,6 +33,7 @@ CONTENT: Final[dict[str, Any]] = {
 }
 _PROGRAMS: Final = ("read", "detect", "show")
 _WARM_UP_S: Final = 2.0
+_BLOCK: Final = 30  # frames between two lines
 # With results against without, of what is usual.
 _MOST_RATIO: Final = {"720p H.264, 30 fps": 1.25}
 
@@ -42,7 +45,7 @@ def run(results: Path, url: str, seconds: float, score: Score, show: Callable[[s
         stream = f"bench-{codec}-{time.monotonic_ns()}"
         with Fleet(results / stream) as fleet:
             sending = [sys.executable, "-m", "scripts.measure.metadata", "send", url, stream]
-            fleet.start("send", [*sending, size, codec, str(fps), "{}"])
+            fleet.start("send", [*sending, size, codec, str(fps)])
             for what in _PROGRAMS:
                 fleet.start(what, [sys.executable, "-m", "scripts.measure.detected", what, url, stream])
             wait_for("frames", lambda: all(map(fleet.log, _PROGRAMS)), fleet, 30)
@@ -59,7 +62,27 @@ def run(results: Path, url: str, seconds: float, score: Score, show: Callable[[s
     return rows
 
 
+def per_frame_us(log: str) -> float:
+    """Processor time per frame: the median of the blocks after the warm-up."""
+    # Beside what the program logs; the last line may not be complete.
+    lines = [json.loads(line) for line in log.splitlines()[:-1] if line.startswith("{")]
+    begin_s = lines[0]["at_s"] + _WARM_UP_S
+    kept = [line for line in lines if line["at_s"] >= begin_s]
+    costs: list[float] = [
+        (later["cpu_s"] - earlier["cpu_s"]) / (later["frames"] - earlier["frames"]) * 1e6
+        for earlier, later in pairwise(kept)
+    ]
+    return statistics.median(costs)
+
+
 # The programs -------------------------------------------------------------------------------------------
+
+
+def say(frames: int) -> None:
+    """Write a line once per block."""
+    if frames % _BLOCK == 0:
+        line = {"frames": frames, "cpu_s": time.process_time(), "at_s": time.monotonic()}
+        print(json.dumps(line), flush=True)
 
 
 def _read(url: str, stream: str) -> None:

@@ -103,7 +103,7 @@ def scene(broker_url: str) -> Iterator[Scene]:
             stack.enter_context(marking)
             stack.enter_context(watcher)
             wait_until(lambda: watcher.last, 15, "the stream is on")
-            wait_until(lambda: "w" in marking.producer.stats().consumers, 10, "its reports are heard")
+            wait_until(lambda: "w" in marking.producer.stats().consumers, 20, "its reports are heard")
         another = stack.enter_context(channel_of(viewer))
         queue = own(another, {"x-max-length": 1})
         another.queue_bind(queue, f"fanlight.{stream}")
