@@ -136,6 +136,7 @@ def one_allowed(settled_node: PrivateNode, names: list[str]) -> str:
     return settled_node.url.replace("fanlight:fanlight@", f"{names[0]}:secret@")
 
 
+@pytest.mark.brokerless
 def test_a_stream_that_is_refused_does_not_stop_the_others(
     settled_node: PrivateNode, one_allowed: str, names: list[str]
 ) -> None:
