@@ -158,7 +158,7 @@ def test_a_consumer_that_stood_still_at_the_end_learns_of_it(broker_url: str, st
     # By then the broker has dropped every other message that it could not deliver.
     options = ("--until-end", "--sink", "null", "--max-age", "1ms")
     with running("consumer", "--url", broker_url, "--stream", stream, *options) as command:
-        with Producer(stream=stream, url=broker_url, codec="raw") as out:
+        with Producer(stream=stream, url=broker_url, codec="raw", max_age_s=PATIENT_S) as out:
             wait_until(lambda: out.watched, 20, "its queue is bound")
             command.signal(signal.SIGSTOP)
             for number in range(1, 3 * PREFETCH):
