@@ -100,10 +100,12 @@ class VideoCapture(OfOneProcess):
         self._start()
 
     def open(self, *arguments: Any, **keywords: Any) -> bool:
-        """Open this stream, or the same one again; the arguments are those of the constructor."""
+        """Open this stream, or the same one again; the arguments are those of the constructor.
+
+        Those that are not given stay as they were.
+        """
         self.release()
-        if arguments or keywords:
-            self._arguments, self._keywords = arguments, self._keywords | keywords
+        self._arguments, self._keywords = arguments or self._arguments, self._keywords | keywords
         self._start()
         return self.isOpened()
 
