@@ -233,6 +233,19 @@ def test_what_an_operator_deletes_is_declared_again(broker_url: str, stream: str
         assert faults([worker]) == []
 
 
+def test_a_member_that_finds_a_frame_before_it_is_set_up_goes_on(broker_url: str, stream: str) -> None:
+    queue = topology.pool_queue(stream, "workers")
+    with channel_of(broker_url) as channel, Blocks(broker_url, stream, codec="jpeg") as feeder:
+        wait_until(lambda: feeder.producer.stats().connected, 10, "its exchange is there")
+        channel.queue_declare(
+            queue, durable=True, auto_delete=True, arguments=topology.pool_arguments(MAX_AGE_S)
+        )
+        channel.queue_bind(queue, topology.exchange(stream))
+        wait_until(lambda: feeder.producer.stats().published >= 3, 10, "frames are in the queue")
+        with ExitStack() as stack:
+            wait_all_work([stack.enter_context(Worker(broker_url, stream)) for _ in range(6)])
+
+
 def test_members_with_another_age_limit_are_refused(broker_url: str, stream: str) -> None:
     with Worker(broker_url, stream) as worker, Blocks(broker_url, stream, codec="jpeg"):
         wait_all_work([worker])
