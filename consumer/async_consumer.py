@@ -76,8 +76,7 @@ class Consumer(OfOneProcess):
         """Wait for the next frame and return it; None on a timeout.
 
         Args:
-            timeout_s: longest wait in seconds, from 0; None for no limit. Better than `asyncio.wait_for`,
-                which in Python 3.11 may lose the frame.
+            timeout_s: longest wait in seconds, from 0; None for no limit.
 
         Raises:
             StreamEnded: the consumer was closed.

@@ -15,7 +15,7 @@ from fanlight.common.observe.machine_check import in_child, machine_checks
 from fanlight.common.observe.producer_check import ask_producer
 from fanlight.consumer.settings import ConsumerSettings
 
-_LIMIT_S: Final = 8.0
+_LIMIT_S: Final = 15.0
 
 
 def examine(settings: ConsumerSettings) -> int:

@@ -18,11 +18,12 @@ class Waiter(Protocol):
         ...
 
 
-class Input(Generic[T]):
+class Input(Generic[T, P]):
     """One input of a `Merge`, filled by one thread. Guarded by the lock of the merge.
 
     Args:
         wake: wakes that thread. Thread-safe.
+        present: makes of an item what the call gets; None to pass over it.
         on_dropped: called with an item when a newer one takes its place.
 
     Attributes:
@@ -32,15 +33,21 @@ class Input(Generic[T]):
         served: the number of the latest call that got an item of this input.
     """
 
-    def __init__(self, wake: Callable[[], object], on_dropped: Callable[[T], object]) -> None:
+    def __init__(
+        self,
+        wake: Callable[[], object],
+        present: Callable[[T], P | None],
+        on_dropped: Callable[[T], object],
+    ) -> None:
         self.wake = wake
+        self.present = present
         self.on_dropped = on_dropped
         self.newest: T | None = None
         self.current = self.ended = False
         self.served = 0
 
 
-class Merge(Generic[T]):
+class Merge(Generic[T, P]):
     """At most one item of each input waits; of the inputs with one, the least recently served is next.
 
     A thread takes nothing while no call waits, so that nothing ages here. When a call begins to wait, each
@@ -51,7 +58,7 @@ class Merge(Generic[T]):
     Thread-safe; a signal handler may call everything.
     """
 
-    def __init__(self, inputs: Sequence[Input[T]]) -> None:
+    def __init__(self, inputs: Sequence[Input[T, P]]) -> None:
         self._inputs = inputs
         self._lock = threading.RLock()
         # In the order of their calls; True for one that was woken and has not run since.
@@ -60,14 +67,14 @@ class Merge(Generic[T]):
 
     # Called by the threads that fill the inputs.
 
-    def wanted(self, source: Input[T]) -> bool:
+    def wanted(self, source: Input[T, P]) -> bool:
         """Whether a call waits. If not, `source.wake` is called as soon as one does."""
         with self._lock:
             if not self._waiting:
                 source.current = False
             return bool(self._waiting)
 
-    def put(self, source: Input[T], item: T | None) -> None:
+    def put(self, source: Input[T, P], item: T | None) -> None:
         """The thread has looked: this is the newest item, or None if there is no newer one."""
         with self._lock:
             if item is not None:
@@ -77,7 +84,7 @@ class Merge(Generic[T]):
             source.current = True
             self._wake_one()
 
-    def end(self, source: Input[T]) -> None:
+    def end(self, source: Input[T, P]) -> None:
         """Nothing more comes; what is there is still handed on."""
         with self._lock:
             source.current = source.ended = True
@@ -99,8 +106,8 @@ class Merge(Generic[T]):
             self._waiting.pop(waiter, None)
             self._wake_one()
 
-    def next(self, waiter: Waiter, present: Callable[[Input[T], T], P | None]) -> P | None:
-        """What `present` makes of the next item; items of which it makes None are passed over."""
+    def next(self, waiter: Waiter) -> P | None:
+        """The next item, as `Input.present` makes it; None to wait."""
         with self._lock:
             if waiter in self._waiting:
                 self._waiting[waiter] = False
@@ -111,7 +118,7 @@ class Merge(Generic[T]):
                 if item is None:
                     continue
                 source.wake()
-                presented = present(source, item)
+                presented = source.present(item)
                 if presented is not None:
                     self._calls += 1
                     source.served = self._calls

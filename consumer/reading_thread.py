@@ -41,8 +41,8 @@ class ReadingThread:
         self._delivery = HeldDelivery(int(settings.max_age_s * 1e9), ConsumerCounters(), pixels=pixels)
         self.reception = Reception(settings, delivery=self._delivery, decode=decode)
         self._waker = Waker()
-        self.input: Input[Held] = Input(
-            self._waker.wake, partial(self._delivery.drop, outcome=Outcome.SUPERSEDED)
+        self.input: Input[Held, Frame] = Input(
+            self._waker.wake, self._present, partial(self._delivery.drop, outcome=Outcome.SUPERSEDED)
         )
         self.failure: FanlightError | None = None
         self._hub: ShareSink | None = None
@@ -55,7 +55,7 @@ class ReadingThread:
         self._stopping = False
         self._thread: threading.Thread | None = None
 
-    def start(self, merge: Merge[Held]) -> None:
+    def start(self, merge: Merge[Held, Frame]) -> None:
         """Subscribe, and start the thread.
 
         Raises:
@@ -89,7 +89,7 @@ class ReadingThread:
         """The program has finished with its last frame."""
         self._delivery.finish_presented()
 
-    def present(self, held: Held) -> Frame | None:
+    def _present(self, held: Held) -> Frame | None:
         """Count the frame as presented and return it; None if it is too old by now.
 
         One that is not decoded is dropped, too, if the program did not get the one that it refers to.
@@ -103,7 +103,7 @@ class ReadingThread:
             self._last = header.epoch, header.seq
         return frame
 
-    def _run(self, merge: Merge[Held]) -> None:
+    def _run(self, merge: Merge[Held, Frame]) -> None:
         try:
             while not self._stopping and not self.reception.ended:
                 if self._hub is not None:
@@ -125,7 +125,7 @@ class ReadingThread:
         if hub is not None:
             hub.close()
 
-    def _take(self, merge: Merge[Held]) -> None:
+    def _take(self, merge: Merge[Held, Frame]) -> None:
         if self._keeps and self.input.newest is not None:
             merge.put(self.input, None)
             self._waker.wait(_FETCH_S)
@@ -135,7 +135,7 @@ class ReadingThread:
         if frame is not None:
             self._waker.wait(_FETCH_S)
 
-    def _take_and_share(self, merge: Merge[Held], hub: ShareSink) -> None:
+    def _take_and_share(self, merge: Merge[Held, Frame], hub: ShareSink) -> None:
         frame = self.reception.take(_TICK_S)
         if not self.reception.ended:
             if frame is not None:

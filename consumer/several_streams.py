@@ -14,7 +14,7 @@ from fanlight.common.runtime.waker import Waker
 from fanlight.consumer.delivery import FramePixels
 from fanlight.consumer.frame import Frame
 from fanlight.consumer.held_delivery import Held
-from fanlight.consumer.merge import Input, Merge, Waiter
+from fanlight.consumer.merge import Merge, Waiter
 from fanlight.consumer.reading_thread import ReadingThread
 from fanlight.consumer.settings import ConsumerSettings
 from fanlight.consumer.stats import ConsumerStats
@@ -43,8 +43,7 @@ class SeveralStreams:
         self._threads = {
             name: ReadingThread(replace(settings, stream=name), pixels, decode) for name in streams
         }
-        self._by_input = {id(each.input): each for each in self._threads.values()}
-        self._merge: Merge[Held] = Merge([each.input for each in self._threads.values()])
+        self._merge: Merge[Held, Frame] = Merge([each.input for each in self._threads.values()])
         self._stopped = False
 
     @property
@@ -132,15 +131,12 @@ class SeveralStreams:
 
     def next(self, waiter: Waiter) -> Frame | None:
         """The frame to present now; None to wait."""
-        return None if self._stopped else self._merge.next(waiter, self._present)
+        return None if self._stopped else self._merge.next(waiter)
 
     @property
     def settled(self) -> bool:
         """Whether waiting longer is for frames that have yet to come."""
         return self._merge.settled
-
-    def _present(self, source: Input[Held], held: Held) -> Frame | None:
-        return self._by_input[id(source)].present(held)
 
 
 def checked_streams(streams: Sequence[str], stream: str) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from fanlight.common.observe.producer_check import ask_producer
 from fanlight.producer.settings import ProducerSettings
 from fanlight.producer.source import is_pipe, make_source
 
-_LIMIT_S: Final = 8.0
+_LIMIT_S: Final = 15.0
 
 
 def examine(settings: ProducerSettings) -> int:

@@ -24,6 +24,7 @@ from scripts.measure import (  # noqa: E402
     capture,
     clip,
     comparison,
+    detected,
     drops,
     fanout,
     joins,
@@ -100,6 +101,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     told.add_argument("--seconds", type=float, default=20.0, help="of a window (default: 20)")
     told.add_argument("--repeats", type=int, default=3, help="of every case (default: 3)")
+    found = ways.add_parser(
+        "results", help="what results of a detector cost per frame: with and without at once"
+    )
+    found.add_argument("--seconds", type=float, default=20.0, help="of a window (default: 20)")
+    found.add_argument("--repeats", type=int, default=3, help="of every case (default: 3)")
     shared = ways.add_parser("pool", help="frames that a pool of slow workers processes, and their age")
     shared.add_argument("--repeats", type=int, default=1, help="of every case (default: 1)")
     shared.add_argument("--seconds", type=float, default=10.0, help="of a window (default: 10)")
@@ -226,6 +232,14 @@ def _meta(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> in
     return _told(results, rows, score)
 
 
+def _results(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> int:
+    score = Score()
+    rows: list[Any] = []
+    for _ in range(arguments.repeats):
+        rows += detected.run(results, node.url, arguments.seconds, score, partial(print, flush=True))
+    return _told(results, rows, score)
+
+
 def _pool(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> int:
     score = Score()
     rows: list[Any] = []
@@ -282,6 +296,7 @@ _MORE = {
     "web": _web,
     "capture": _capture,
     "meta": _meta,
+    "results": _results,
     "pool": _pool,
     "designs": _designs,
     "drops": _drops,

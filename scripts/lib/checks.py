@@ -107,8 +107,8 @@ class Checks:
             for name, value in os.environ.items()
             if not name.startswith("FANLIGHT_") or name.startswith(_KEPT_VARIABLES)
         }
-        # Several suites run at a time: what takes a second alone may take two.
-        environment.setdefault("FANLIGHT_TEST_TIMEOUT_SCALE", "2")
+        # Several suites run at a time: what takes a second alone may take three.
+        environment.setdefault("FANLIGHT_TEST_TIMEOUT_SCALE", "3")
         self.steps = Steps(CHECKOUT, environment)
         self._arguments = pytest_arguments
         # `tests/unit/x.py::test_y` in place of the suites; anything else narrows each of them.

@@ -95,7 +95,7 @@ def is_the_frame_of_its_number(page: Page, watcher: Watcher) -> tuple[int, bool]
         captured.update({seen.seq: seen.capture_ns for seen in watcher.seen})
         return page.snapshot().seq in captured
 
-    wait_until(shown_to_both, 30, "a frame that the page and a consumer have shown")
+    wait_until(shown_to_both, 60, "a frame that the page and a consumer have shown")
     snapshot = page.snapshot()
     canvas = page.canvas()
     assert snapshot.capture_us == captured[snapshot.seq] // 1000
@@ -113,7 +113,7 @@ def test_the_age_is_that_by_the_producers_clock(browser: Browser, port: int) -> 
     page = Page(browser, NAMES["h264"])
     page.open(port, "via=webcodecs")
     # On one host all clocks are the same: what the page has found out of the gateway's must agree.
-    page.wait(f"TILE.stats.clock.uncertaintyMs < {CLOCK_MS - 1}", 20)
+    page.wait(f"TILE.stats.clock.uncertaintyMs < {CLOCK_MS - 1}", 60)
     before_ms = time.time() * 1000
     page_ms = page.run("return Date.now()")
     after_ms = time.time() * 1000

@@ -17,7 +17,7 @@ from tests.support.timing import wait_until
 from tests.support.wall import Page, wall
 
 MAX_AGE_MS = 500
-BACK_S = 30
+BACK_S = 60
 SLOW_BITS_PER_S = 200_000
 SLOW_S = 5.0
 STREAM = "media-back"

@@ -14,7 +14,7 @@ from tests.support.commands import run_script
 
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return run_script("scripts/bench.py", *arguments, timeout_s=110)
+    return run_script("scripts/bench.py", *arguments, timeout_s=115)
 
 
 def test_viewers_are_measured_and_every_frame_is_accounted_for(tmp_path: Path) -> None:

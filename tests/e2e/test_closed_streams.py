@@ -15,7 +15,7 @@ NOBODY = "--url amqp://127.0.0.1:1 --duration 0.2s"
 def shell(command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["sh", "-c", f"exec {sys.executable} {command}"],
-        capture_output=True, text=True, timeout=scaled(30), check=False,
+        capture_output=True, text=True, timeout=scaled(60), check=False,
     )  # fmt: skip
 
 

@@ -68,7 +68,7 @@ def test_both_classes_take_the_files_and_the_password(broker: TlsNode, stream: s
         Marking(url, stream, **files),
         Watcher(Consumer(stream=stream, name="w", url=url, **files)) as watcher,
     ):
-        wait_until(lambda: watcher.last, 10, "the stream is on")
+        wait_until(lambda: watcher.last, 20, "the stream is on")
     for what in (Producer, Consumer):
         with pytest.raises(ConfigError, match="--ca '/none' cannot be used: it cannot be read"):
             what(stream=stream, url=url, ca="/none")

@@ -90,5 +90,5 @@ def test_a_consumer_that_stood_waits_for_its_producer_to_come_back_with_the_toke
                     wait_until(lambda m=marking: m.producer.stats().refused, 10)  # type: ignore[misc]
                     continue
                 seen = len(watcher.seen)
-                wait_until(lambda n=seen: len(watcher.seen) > n, 10, "frames")  # type: ignore[misc]
+                wait_until(lambda n=seen: len(watcher.seen) > n, 20, "frames")  # type: ignore[misc]
         assert watcher.faults() == []

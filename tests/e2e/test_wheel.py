@@ -15,6 +15,7 @@ from typing import Final
 import pytest
 
 from scripts.lib import broker_docker
+from scripts.lib.ports import free_ports
 from tests.support.timing import scaled
 
 ROOT: Final = Path(__file__).parents[2]
@@ -23,7 +24,7 @@ PARTS: Final = ("pyproject.toml", "README.md", "LICENSE", "src", "common", "prod
 IMAGE: Final = "python:3.13-slim"  # the newest Python that has an image everywhere, and all wheels
 
 PROGRAM: Final = """
-import importlib.metadata, pathlib, socket, sys
+import importlib.metadata, pathlib, sys
 import numpy as np
 import fanlight
 from fanlight import Consumer, Producer
@@ -31,8 +32,7 @@ from fanlight import Consumer, Producer
 assert "site-packages" in fanlight.__file__ or "dist-packages" in fanlight.__file__, fanlight.__file__
 assert pathlib.Path(fanlight.__file__).parents[1] == pathlib.Path(importlib.metadata.distribution(
     "fanlight").locate_file(".")), "another one is in the way"
-with socket.create_server(("127.0.0.1", 0)) as probe:
-    url = f"tcp+multiplex://127.0.0.1:{probe.getsockname()[1]}"
+url = "tcp+multiplex://127.0.0.1:PORT"
 image = np.full((240, 320, 3), 128, np.uint8)
 with Producer(url=url, codec="raw") as out, Consumer(url=url, via="broker") as watching:
     frame = None
@@ -121,7 +121,7 @@ def beside(tmp_path: Path) -> Path:
     (tmp_path / "common").mkdir()
     for at, file in enumerate(("common/__init__.py", "consumer.py", "producer.py"), start=1):
         (tmp_path / file).write_text(f"MINE = {at}\n")
-    (tmp_path / "program.py").write_text(PROGRAM)
+    (tmp_path / "program.py").write_text(PROGRAM.replace("PORT", str(free_ports(1)[0])))
     return tmp_path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import time
 from contextlib import ExitStack
@@ -23,7 +24,7 @@ from tests.support.fault_stream import (
     RECOVERY_S,
     Fading,
     Watcher,
-    queues,
+    only_queue,
     streaming,
 )
 from tests.support.timing import scaled, wait_until
@@ -69,8 +70,8 @@ def test_no_broker_at_start(
             ]
 
         for command in commands:
-            wait_until(lambda: len(warnings_of(command)) >= 3, 10, "the command warns")  # noqa: B023
-        wait_until(lambda: len(warnings("consumer")) >= 3, 10, "the API warns")
+            wait_until(lambda: len(warnings_of(command)) >= 3, 20, "the command warns")  # noqa: B023
+        wait_until(lambda: len(warnings("consumer")) >= 3, 20, "the API warns")
         node.start(scaled(60))
         watcher.wait_flow(RECOVERY_S)
         wait_until(picture.exists, RECOVERY_S, "the consumer command shows a frame")
@@ -78,7 +79,7 @@ def test_no_broker_at_start(
             command.wait_line("connected to")
             assert at_most_one_a_second(warnings_of(command)), command.err.text
             command.signal(signal.SIGTERM)
-            assert command.wait(timeout_s=2) == 0, command.err.text
+            assert command.wait(timeout_s=5) == 0, command.err.text
             assert "Traceback" not in command.err.text, command.err.text
         for program in ("producer", "consumer"):
             assert at_most_one_a_second(warnings(program)), caplog.text
@@ -102,10 +103,9 @@ def test_broker_killed_and_restarted_under_a_stream(node: PrivateNode, stream: s
         returned_s, returned_ns = time.monotonic(), wall_ns()
         wait_until(lambda: len(watcher.after(returned_s)) >= 10, RECOVERY_S, "frames again in the API")
         assert watcher.after(returned_s)[0].at_s > killed_s
-        left_s = RECOVERY_S + 1.5 - (time.monotonic() - returned_s)  # a trace is written once a second
         wait_until(
             lambda: [frame for frame in frames(trace) if frame.capture_ns > returned_ns],
-            left_s,
+            RECOVERY_S + 1.5,  # a trace is written once a second
             "frames again in the commands",
         )
         assert watcher.consumer.stats().reconnects == 1
@@ -114,12 +114,14 @@ def test_broker_killed_and_restarted_under_a_stream(node: PrivateNode, stream: s
         assert feeder.producer.watched
         for command in (consumer, producer):
             command.signal(signal.SIGINT)
-            assert command.wait(timeout_s=2) == 0, command.err.text
+            assert command.wait(timeout_s=5) == 0, command.err.text
             assert "Traceback" not in command.err.text, command.err.text
             # One outage, however many links a process has: its begin, ever fewer lines, its end.
             lines = [line.text for line in command.err.lines]
             assert len([line for line in lines if " and " in line and " attempts" in line]) == 1, lines
-            assert len([line for line in lines if "; attempt " in line]) <= 6, lines
+            # After 2, 4, 8, 16 s and so on, and up to four reasons that are new.
+            most = 4 + math.log2(1 + (returned_s - killed_s + RECOVERY_S) / 2)
+            assert len([line for line in lines if "; attempt " in line]) <= most, lines
     assert max(frame.age_ms for frame in frames(trace)) <= (MAX_AGE_S + HANDOVER_S) * 1000
 
 
@@ -147,17 +149,17 @@ def test_consumer_replaced_under_a_producer(node: PrivateNode, stream: str) -> N
 def test_all_connections_closed_by_an_operator(node: PrivateNode, stream: str) -> None:
     with streaming(node, stream) as (_, watcher):
         node.ctl("close_all_connections", "-p", VHOST, "maintenance")
-        wait_until(lambda: watcher.consumer.stats().reconnects, 5, "the connection is lost")
+        wait_until(lambda: watcher.consumer.stats().reconnects, 20, "the connection is lost")
         watcher.wait_flow(RECOVERY_S)
 
 
 def test_queue_deleted_by_an_operator(node: PrivateNode, stream: str) -> None:
     with streaming(node, stream) as (_, watcher):
-        (queue,) = queues(node)
+        queue = only_queue(node)
         node.ctl("delete_queue", "-p", VHOST, queue)
-        wait_until(lambda: watcher.consumer.stats().reconnects, 5, "the subscription is lost")
+        wait_until(lambda: watcher.consumer.stats().reconnects, 20, "the subscription is lost")
         watcher.wait_flow(RECOVERY_S)
-        assert len(queues(node)) == 1
+        only_queue(node)
 
 
 def test_exchange_deleted_by_an_operator(node: PrivateNode, stream: str) -> None:
@@ -165,7 +167,7 @@ def test_exchange_deleted_by_an_operator(node: PrivateNode, stream: str) -> None
         with pika.BlockingConnection(pika.URLParameters(node.url)) as connection:
             connection.channel().exchange_delete(topology.exchange(stream))
         # The consumer's queue lives on, bound to nothing; it has to find out by itself.
-        watcher.wait_flow(RECOVERY_S, frames=30)
+        watcher.wait_flow(2 * RECOVERY_S, frames=30)
 
 
 def test_consumer_suspended(node: PrivateNode, stream: str, tmp_path: Path) -> None:
@@ -177,14 +179,14 @@ def test_consumer_suspended(node: PrivateNode, stream: str, tmp_path: Path) -> N
         wait_until(lambda: len(frames(trace)) > 10, 15, "frames are presented")
         command.signal(signal.SIGSTOP)
         mark = feeder.producer.stats().published
-        wait_until(lambda: feeder.producer.stats().published > mark + 3 * FPS, 10, "3 s of frames pass")
+        wait_until(lambda: feeder.producer.stats().published > mark + 3 * FPS, 20, "3 s of frames pass")
         command.signal(signal.SIGCONT)
         resumed_ns = wall_ns()
         wait_until(
             lambda: len([frame for frame in frames(trace) if frame.capture_ns > resumed_ns]) > FPS,
-            5,
+            10,
             "fresh frames are presented again",
         )
         command.signal(signal.SIGTERM)
-        assert command.wait(timeout_s=2) == 0, command.err.text
+        assert command.wait(timeout_s=5) == 0, command.err.text
     assert max(frame.age_ms for frame in frames(trace)) <= (MAX_AGE_S + HANDOVER_S) * 1000

@@ -76,7 +76,7 @@ def streaming(scenes: list[Scene], stream: str, clocks: tuple[Path, Path]) -> It
         for scene in scenes:
             for command in reversed(scene.commands):
                 command.process.terminate()
-                assert command.wait(5) == 0, command.err.text
+                assert command.wait(10) == 0, command.err.text
 
 
 def check(scene: Scene, steps: list[tuple[str, float]], began_s: float, flowed_s: float) -> None:
@@ -124,7 +124,7 @@ def test_frames_stay_fresh_when_a_wall_clock_is_set_by_an_hour(
             steps.append((what, now_s))
             for file in clocks:
                 FaultControl(file).clock_offset_ns = round(offset_s * 1e9)
-            wait_until(partial(_all_flow, scenes, now_s), 8, f"frames after {what}")
+            wait_until(partial(_all_flow, scenes, now_s), 20, f"frames after {what}")
         flowed_s = time.time() - flow_s
     for scene in scenes:
         check(scene, steps, began_s, flowed_s)

@@ -24,7 +24,7 @@ from tests.support.doctor import examine, problems
 from tests.support.marked_stream import Marking, Watcher
 from tests.support.raw_headers import Raw, RawProperties
 from tests.support.roles import as_user, channel_of
-from tests.support.timing import wait_until
+from tests.support.timing import scaled, wait_until
 
 EXCHANGE: Final = "fanlight.streams"
 PROPERTIES: Final = BasicProperties(type="announcement", user_id="producer")
@@ -45,7 +45,7 @@ def test_a_broker_that_was_killed_is_listed_again(node: PrivateNode, stream: str
         listing.wait_for(stream)
         node.kill()
         listing.wait_gone(stream)
-        node.restart(empty=True)
+        node.restart(timeout_s=scaled(60), empty=True)
         assert listing.wait_for(stream, 20).epoch == marking.producer.epoch
 
 
@@ -77,7 +77,7 @@ def test_who_may_not_announce_publishes_all_the_same_and_is_told(
         count = len(watcher.seen)
         allow(node, r"^fanlight\.(control|plain-|streams$)")
         listing.wait_for(stream, 20)
-        wait_until(lambda: len(watcher.seen) > count + 10, 10, "the stream goes on")
+        wait_until(lambda: len(watcher.seen) > count + 10, 20, "the stream goes on")
         assert len(said(caplog)) == 1, "once, although it was refused again and again"
         assert marking.producer.failure is None
         assert watcher.consumer.stats().reconnects == 0
@@ -114,9 +114,9 @@ def test_what_is_no_announcement_is_refused_and_the_list_goes_on(
         liar.basic_publish(EXCHANGE, "", real.to_json(), BasicProperties(type="other"))
         crash = RawProperties({"x": Raw(b"T" + b"\xff" * 8)})  # a table that pika cannot parse
         liar.basic_publish(EXCHANGE, "", b"{}", crash)
-        wait_until(lambda: listing.directory.refused >= len(bodies) + 2, 10, "all are counted")
+        wait_until(lambda: listing.directory.refused >= len(bodies) + 2, 20, "all are counted")
         with Watcher(Consumer(stream, "w", url=viewer, via="broker"), exact=False):
-            wait_until(lambda: listing.watched(stream), 10, "the list goes on")
+            wait_until(lambda: listing.watched(stream), 20, "the list goes on")
         assert not {"<img>", ""} & set(listing.streams)
 
 
@@ -141,4 +141,4 @@ def test_a_flood_of_streams_is_bounded_and_those_before_it_stay(
         assert listing.changes - changes < sent / 10, "not told of each"
         assert psutil.Process().memory_info().rss - before < 16 * 2**20
         wait_until(lambda: not any(name.startswith("lie-") for name in listing.streams), 20, "all expire")
-        assert stream in listing.streams
+        listing.wait_for(stream)  # of a flood its own announcements may be lost, too

@@ -105,7 +105,7 @@ def lines(
 
 
 def wait_line(caplog: pytest.LogCaptureFixture, stream: str, far: str, part: str) -> None:
-    wait_until(lambda: lines(caplog, stream, far, part), 6, f"{part!r} is logged")
+    wait_until(lambda: lines(caplog, stream, far, part), 20, f"{part!r} is logged")
 
 
 def test_packets_vanish_for_longer_than_tcp_is_given(

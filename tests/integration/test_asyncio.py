@@ -289,6 +289,29 @@ def test_newest_frames_of_several_streams_and_pairs_of_them(stream: str, broker_
         run(main)
 
 
+def test_workers_of_a_pool_are_tasks_each_with_frames_of_its_own(stream: str, broker_url: str) -> None:
+    """A frame that a worker has taken is not superseded: nobody else gets it."""
+    seqs: dict[int, list[int]] = {number: [] for number in range(3)}
+
+    async def work(number: int) -> None:
+        async with aio.Consumer(stream, f"w{number}", pool="p", url=broker_url) as worker:
+            while min(map(len, seqs.values())) < 5:
+                # Some reads end without a frame, and leave it for the next one.
+                frame = await worker.read(timeout_s=random.choice([0, 0.005, 1]))
+                if frame is not None:
+                    seqs[number].append(frame.seq)
+            stats = worker.stats()
+            assert (stats.presented, stats.superseded) == (len(seqs[number]), 0)
+
+    async def main() -> None:
+        await asyncio.gather(*map(work, seqs))
+
+    with Marking(broker_url, stream):
+        run(main)
+    everything = [seq for each in seqs.values() for seq in each]
+    assert max(Counter(everything).values()) == 1
+
+
 def test_it_reads_from_a_hub(stream: str, broker_url: str) -> None:
     async def main() -> None:
         async with aio.Consumer(stream, url=broker_url) as consumer:

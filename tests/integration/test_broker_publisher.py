@@ -12,7 +12,7 @@ from fanlight.common.model.errors import BrokerRefused
 from fanlight.common.transport.base import Publisher
 from tests.support.fanout_events import Events, frame
 from tests.support.roles import channel_of
-from tests.support.timing import wait_until
+from tests.support.timing import scaled, wait_until
 
 
 @contextmanager
@@ -32,11 +32,11 @@ def test_it_knows_whether_a_queue_is_bound(broker_url: str, stream: str) -> None
         assert not publisher.wait_ready(0.3)
         queue = channel.queue_declare("", exclusive=True).method.queue
         channel.queue_bind(queue, f"fanlight.{stream}")
-        assert publisher.wait_ready(5)
+        assert publisher.wait_ready(scaled(15))
         events.wait("keyframe needed")
         publisher.publish(frame(stream, 7))
-        assert publisher.wait_ready(5), "it is sent"
-        for _, properties, body in channel.consume(queue, inactivity_timeout=5):
+        assert publisher.wait_ready(scaled(15)), "it is sent"
+        for _, properties, body in channel.consume(queue, inactivity_timeout=scaled(15)):
             assert properties is not None
             if properties.content_type == "application/x-raw-bgr":
                 assert (properties.headers["seq"], body) == (7, bytes(6))
@@ -44,7 +44,7 @@ def test_it_knows_whether_a_queue_is_bound(broker_url: str, stream: str) -> None
         channel.cancel()
         channel.queue_delete(queue)
         publisher.publish(frame(stream, 8))
-        wait_until(lambda: not publisher.watched, 5, "the frame came back")
+        wait_until(lambda: not publisher.watched, 20, "the frame came back")
 
 
 def test_what_grew_too_old_is_not_sent(broker_url: str, stream: str) -> None:
@@ -52,10 +52,10 @@ def test_what_grew_too_old_is_not_sent(broker_url: str, stream: str) -> None:
         events.wait("connected")
         queue = channel.queue_declare("", exclusive=True).method.queue
         channel.queue_bind(queue, f"fanlight.{stream}")
-        assert publisher.wait_ready(5)
+        assert publisher.wait_ready(scaled(15))
         publisher.publish(frame(stream, 1, age_s=10.1))
         events.wait("stale")
-        assert publisher.wait_ready(5)
+        assert publisher.wait_ready(scaled(15))
 
 
 def test_an_exchange_that_is_deleted_is_declared_again(broker_url: str, stream: str) -> None:

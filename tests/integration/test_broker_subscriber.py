@@ -43,7 +43,7 @@ class Pair:
         return True
 
     def sends(self, seq: int) -> None:
-        assert self.publisher.wait_ready(10)
+        assert self.publisher.wait_ready(scaled(15))
         self.publisher.publish(frame(self.stream, seq))
 
     def comes(self, seq: int) -> None:
@@ -78,9 +78,9 @@ def test_without_following_it_stands_and_only_frames_are_missing(broker_url: str
         made.subscriber.count_waiting()
         made.subscriber.start()
         made.got.wait("connected")
-        wait_until(lambda: made.answered(7), 10, "the producer answers")
+        wait_until(lambda: made.answered(7), 20, "the producer answers")
         assert not made.publisher.wait_ready(0.3), "nobody watches"
-        wait_until(lambda: made.subscriber.waiting == 0, 5, "its queue is there")
+        wait_until(lambda: made.subscriber.waiting == 0, 20, "its queue is there")
         assert made.got.frames.empty()
         made.subscriber.follow_stream(True)
         made.got.wait("following")
@@ -89,7 +89,7 @@ def test_without_following_it_stands_and_only_frames_are_missing(broker_url: str
         made.subscriber.send(ClockRequest(stream=stream, name="w", asked_ns=8))
         made.got.wait("clock 8")  # the queue is unbound by then
         made.sends(2)
-        wait_until(lambda: not made.publisher.watched, 5, "the frame came back")
+        wait_until(lambda: not made.publisher.watched, 20, "the frame came back")
         assert made.got.frames.empty()
 
 
@@ -105,7 +105,7 @@ def test_it_may_be_told_while_it_is_being_set_up(broker_url: str, stream: str, f
         else:
             with pytest.raises(queue.Empty):
                 made.got.frames.get(timeout=0.5)
-            wait_until(lambda: not made.publisher.wait_ready(0.0), 5, "nobody watches")
+            wait_until(lambda: not made.publisher.wait_ready(0.0), 20, "nobody watches")
 
 
 @pytest.mark.parametrize("jitter_s", [None, 0.3], ids=["a broker that stands still", "a slow line"])

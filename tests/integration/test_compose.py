@@ -24,7 +24,7 @@ pytestmark = pytest.mark.docker
 def run(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command, check=False, cwd=ROOT, env=clean_environment(), capture_output=True, text=True,
-        timeout=scaled(100),
+        timeout=scaled(200),
     )  # fmt: skip
 
 
@@ -73,7 +73,7 @@ def test_the_health_check_leaves_no_trace_in_the_log() -> None:
 def tags_in_the_console() -> set[str]:
     """The names that RabbitMQ's console shows for the consumers of the vhost."""
     login = base64.b64encode(b"fanlight:fanlight").decode()
-    with contextlib.closing(HTTPConnection("127.0.0.1", 15672, timeout=scaled(5))) as connection:
+    with contextlib.closing(HTTPConnection("127.0.0.1", 15672, timeout=scaled(20))) as connection:
         connection.request("GET", "/api/consumers/fanlight", headers={"Authorization": f"Basic {login}"})
         return {consumer["consumer_tag"] for consumer in json.load(connection.getresponse())}
 
@@ -82,10 +82,10 @@ def tags_in_the_console() -> set[str]:
 def test_the_two_commands_without_an_argument_show_the_stream() -> None:
     with running("producer") as producer, running("consumer", "--name", "c1") as consumer:
         line = consumer.out.wait_for(
-            lambda text: re.search(r"[1-9]\d*\.\d fps", text) is not None, scaled(20)
+            lambda text: re.search(r"[1-9]\d*\.\d fps", text) is not None, scaled(40)
         )
         assert line is not None, consumer.out.text
-        wait_until(lambda: "fanlight.cam.c1" in tags_in_the_console(), 10, "its name is in the console")
+        wait_until(lambda: "fanlight.cam.c1" in tags_in_the_console(), 20, "its name is in the console")
         for command in (consumer, producer):
             command.signal(signal.SIGINT)
-            assert command.wait(5) == 0
+            assert command.wait(10) == 0

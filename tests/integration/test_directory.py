@@ -27,22 +27,30 @@ def test_a_stream_is_listed_from_its_start_to_its_end(url: str, stream: str) -> 
     before_ns = time.time_ns()
     with Listing(url) as listing:
         with Marking(url, stream, codec="jpeg", size=(64, 48), fps=25) as marking:
-            wait_until(lambda: listing.wait_for(stream).width, 10, "it has a picture")
-            found = listing.streams[stream]
+            wait_until(lambda: listing.wait_for(stream).width, 20, "it has a picture")
+            found = listing.wait_for(stream)
             assert (found.codec, found.width, found.height, found.fps) == (Codec.JPEG, 64, 48, 25)
             assert found.epoch == marking.producer.epoch
             assert before_ns <= found.since_ns <= time.time_ns()
             assert not found.watched
             with Watcher(Consumer(stream, "w", url=url, via="broker"), exact=False):
-                wait_until(lambda: listing.watched(stream), 10, "it is watched")
-            wait_until(lambda: not listing.watched(stream), 10, "it is watched no longer")
+                wait_until(lambda: listing.watched(stream), 20, "it is watched")
+            wait_until(lambda: not listing.watched(stream), 20, "it is watched no longer")
         listing.wait_gone(stream)
 
 
 def test_a_program_asks_once(url: str, stream: str) -> None:
     with Listing(url) as listing, Marking(url, stream):
         listing.wait_for(stream)
-        (found,) = [each for each in fanlight.streams(url=url) if each.stream == stream]
+        told: list[object] = []
+
+        def is_told() -> bool:
+            # On a busy machine an announcement may come too late for who asks.
+            told[:] = [each for each in fanlight.streams(url=url) if each.stream == stream]
+            return bool(told)
+
+        wait_until(is_told, 30, "it is listed")
+    (found,) = told
     assert isinstance(found, fanlight.Announcement)
     assert found.codec is Codec.RAW
 
@@ -95,7 +103,7 @@ def test_the_roles_announce_and_list_and_trust_tells_them_apart(broker_url: str,
         Marking(producer, stream),
     ):
         assert listing.wait_for(stream).epoch == trusting.wait_for(stream).epoch
-        wait_until(lambda: other.directory.refused and other.directory.complete, 10)
+        wait_until(lambda: other.directory.refused and other.directory.complete, 20)
         assert stream not in other.streams
     with pytest.raises(BrokerRefused):
         fanlight.streams(url=viewer.replace("viewer:viewer", "viewer:wrong"))
@@ -110,7 +118,7 @@ def test_a_publisher_that_announces_nothing_is_watched_all_the_same(broker_url: 
     try:
         with Listing(url) as listing, Consumer(stream, "w", url=url, via="broker"):
             wait_until(lambda: publisher.watched, 15, "it has a consumer")
-            wait_until(lambda: listing.directory.complete, 10, "the list is complete")
+            wait_until(lambda: listing.directory.complete, 20, "the list is complete")
             assert stream not in listing.streams
         assert publisher.failure is None
     finally:
@@ -119,18 +127,24 @@ def test_a_publisher_that_announces_nothing_is_watched_all_the_same(broker_url: 
 
 def test_the_command_writes_a_table(broker_url: str, stream: str) -> None:
     with Listing(broker_url) as listing, Marking(broker_url, stream, size=(64, 48)):
-        wait_until(lambda: listing.wait_for(stream).width, 10, "it has a picture")
-        code, command = run("consumer", "--list", "--url", broker_url)
-    head, *lines = (line.text.split() for line in command.out.lines)
-    assert (code, command.err.text, head[:3]) == (0, "", ["STREAM", "CODEC", "SIZE"])
-    assert [stream, "raw", "64x48", "30"] in [line[:4] for line in lines]
+        wait_until(lambda: listing.wait_for(stream).width, 20, "it has a picture")
+        listed: list[list[str]] = []
+
+        def is_listed() -> bool:
+            code, command = run("consumer", "--list", "--url", broker_url)
+            head, *listed[:] = (line.text.split()[:4] for line in command.out.lines)
+            assert (code, command.err.text, head[:3]) == (0, "", ["STREAM", "CODEC", "SIZE"])
+            return any(line[0] == stream for line in listed)
+
+        wait_until(is_listed, 60, "it is listed")
+    assert [stream, "raw", "64x48", "30"] in listed
 
 
 @pytest.mark.brokerless
 def test_the_command_writes_json(stream: str) -> None:
     url = tcp_url("threads")
     with Listing(url) as listing, Marking(url, stream, size=(64, 48)):
-        wait_until(lambda: listing.wait_for(stream).width, 10, "it has a picture")
+        wait_until(lambda: listing.wait_for(stream).width, 20, "it has a picture")
         code, command = run("consumer", "--list", "--json", "--url", url)
     (found,) = json.loads(command.out.text)
     assert (code, command.err.text, found["stream"], found["width"]) == (0, "", stream, 64)

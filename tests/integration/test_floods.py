@@ -42,7 +42,7 @@ def test_a_flood_of_keyframe_requests_costs_two_keyframes_a_second(
                 )
                 for _ in range(clients)
             ]
-            wait_until(lambda: time.monotonic() - began_s > FLOOD_S, 10)
+            wait_until(lambda: time.monotonic() - began_s > FLOOD_S, 20)
             stats, took_s = marking.producer.stats(), time.monotonic() - began_s
             watcher.wait_flow()
             assert sum(flood.sent for flood in floods) > 2 * HEARD_PER_S * FLOOD_S, "it was a flood"
@@ -50,8 +50,8 @@ def test_a_flood_of_keyframe_requests_costs_two_keyframes_a_second(
         assert FLOOD_S <= heard <= HEARD_PER_S * took_s + 2 * MOST_AT_ONCE
         assert 2 <= stats.keyframes - before.keyframes <= 2 * took_s + 1
         count = len(watcher.seen)
-        wait_until(lambda: len(watcher.seen) > count + 10, 10, "the stream goes on")
-        wait_until(lambda: "w" in marking.producer.stats().consumers, 10, "who reports is heard again")
+        wait_until(lambda: len(watcher.seen) > count + 10, 20, "the stream goes on")
+        wait_until(lambda: "w" in marking.producer.stats().consumers, 20, "who reports is heard again")
         assert watcher.consumer.stats().reconnects == 0
     assert not watcher.faults()
 
@@ -67,13 +67,13 @@ def test_a_flood_of_reports_under_ever_new_names_does_not_grow_the_producer(
     ):
         wait_until(lambda: watcher.last, 15, "the stream is on")
         with broker_flood(viewer, stream, "receiver_report", bodies, FLOOD_PER_S) as flood:
-            wait_until(lambda: len(marking.producer.stats().consumers) > MOST_NAMES / 2, 10, "it is heard")
+            wait_until(lambda: len(marking.producer.stats().consumers) > MOST_NAMES / 2, 20, "it is heard")
             before = psutil.Process().memory_info().rss
             sent = flood.sent
             wait_until(lambda: flood.sent > sent + FLOOD_S * FLOOD_PER_S, 20, "it goes on")
             assert len(marking.producer.stats().consumers) <= MOST_NAMES
             assert psutil.Process().memory_info().rss - before < 16 * 2**20
-        wait_until(lambda: set(marking.producer.stats().consumers) == {"w"}, 10, "they are forgotten")
+        wait_until(lambda: set(marking.producer.stats().consumers) == {"w"}, 20, "they are forgotten")
         assert watcher.consumer.stats().reconnects == 0
     assert not watcher.faults()
 
@@ -90,15 +90,15 @@ def test_a_flooding_client_is_disconnected_and_costs_no_keyframe(design: str, st
         before, began_s = marking.producer.stats(), time.monotonic()
         with contextlib.ExitStack() as stack:
             floods = [stack.enter_context(tcp_flood(url, stream, 1000)) for _ in range(10)]
-            wait_until(lambda: all(flood.ended for flood in floods), 10, "all are disconnected")
+            wait_until(lambda: all(flood.ended for flood in floods), 20, "all are disconnected")
         count = len(watcher.seen)
-        wait_until(lambda: len(watcher.seen) > count + 30, 10, "the stream goes on")
+        wait_until(lambda: len(watcher.seen) > count + 30, 20, "the stream goes on")
         stats, took_s = marking.producer.stats(), time.monotonic() - began_s
         assert stats.refused - before.refused == 10
         assert (
             10
             <= stats.keyframe_requests - before.keyframe_requests
-            <= 10 * (MESSAGES_AT_ONCE + 10 * MESSAGES_PER_S)
+            <= 10 * (MESSAGES_AT_ONCE + took_s * MESSAGES_PER_S)
         )
         assert 1 <= stats.keyframes - before.keyframes <= 2 * took_s + 1
         assert watcher.consumer.stats().reconnects == 0

@@ -84,7 +84,7 @@ def test_pictures_of_an_unwatched_program_are_all_counted(url: str) -> None:
 
 def test_pictures_of_a_watched_program_are_all_counted(url: str) -> None:
     with Producer(url=url, max_age_s=10) as out, viewer(url):
-        wait_until(lambda: out.watched, 10, "a viewer")
+        wait_until(lambda: out.watched, 20, "a viewer")
         for number in range(300):
             out.send(PICTURE, capture_ns=time.time_ns() - 11 * 10**9 if number % 50 == 26 else None)
             if number % 10 == 0:

@@ -50,10 +50,10 @@ def test_a_thousand_hostile_clients_harm_no_viewer(design: str, stream: str) -> 
         process = psutil.Process(command.process.pid)
         files = process.num_fds()
         with HostileClients(url, stream, COUNT) as clients:
-            assert clients.full.wait(scaled(20)), "all of them have come"
+            assert clients.full.wait(scaled(40)), "all of them have come"
             full_s, opened = time.monotonic(), clients.opened
             with Watcher(Consumer(stream=stream, name="late", url=url, via="broker"), exact=False) as late:
-                wait_until(lambda: late.last, 5, "who comes now is let in")
+                wait_until(lambda: late.last, 20, "who comes now is let in")
                 wait_until(lambda: clients.opened > opened + 300, 20, "and they come again")
                 for viewer in (late, watcher):
                     viewer.wait_flow(frames=30)
@@ -90,8 +90,8 @@ def test_clients_do_not_take_the_descriptors_that_the_producer_needs(stream: str
             assert told.startswith("128 clients are served already, as many as allowed (--max-clients ")
             assert psutil.Process(command.process.pid).num_fds() < 256 - 64
             count = len(watcher.seen)
-            wait_until(lambda: len(watcher.seen) > count + 10, 10, "the stream goes on")
+            wait_until(lambda: len(watcher.seen) > count + 10, 20, "the stream goes on")
         with Consumer(stream=stream, name="late", url=url, via="broker") as late:
-            assert late.read(scaled(5)) is not None, "there is room again"
+            assert late.read(scaled(20)) is not None, "there is room again"
         assert consumer.stats().reconnects == 0
     assert not watcher.faults()

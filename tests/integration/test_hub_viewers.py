@@ -56,10 +56,10 @@ def test_a_viewer_keeps_its_queue_unbound_while_a_hub_serves_it(
         with hub(url, stream) as command:
             comes_by(watcher, shared=True)
             # Its own, for operators to see.
-            wait_until(lambda: queues(settled_node, stream)["w"] == (queue, False), 10, "it is unbound")
+            wait_until(lambda: queues(settled_node, stream)["w"] == (queue, False), 20, "it is unbound")
             command.signal(signal.SIGKILL)
             comes_by(watcher, shared=False)
-        wait_until(lambda: queues(settled_node, stream) == before, 10, "it is bound again, and alone")
+        wait_until(lambda: queues(settled_node, stream) == before, 20, "it is bound again, and alone")
     assert watcher.consumer.stats().reconnects == 0
     assert not watcher.faults()
 
@@ -80,8 +80,8 @@ def test_viewers_of_a_hub_report_to_the_producer(url: str, stream: str) -> None:
             return seen[-1].at_s - max(others, default=seen[0].at_s)
 
         # What was reported before is forgotten by then.
-        wait_until(lambda: served_s() > 3.5, 20, "it is served by the hub for a while")
-        wait_until(lambda: set(marking.producer.stats().consumers) == {"hub", "w"}, 5, "both report")
+        wait_until(lambda: served_s() > 3.5, 60, "it is served by the hub for a while")
+        wait_until(lambda: set(marking.producer.stats().consumers) == {"hub", "w"}, 20, "both report")
         assert watcher.consumer.stats().connected
 
 
@@ -113,7 +113,7 @@ def test_every_picture_of_a_hub_reaches_its_ten_viewers(url: str, stream: str, t
         )
         after = [watcher.consumer.stats() for watcher in watchers]
         command.signal(signal.SIGINT)
-        assert command.wait(5) == 0
+        assert command.wait(10) == 0
         with trace.open() as rows:
             shared = {int(row["seq"]) for row in csv.DictReader(rows) if row["event"] == "presented"}
         for now, earlier in zip(after, before, strict=True):
@@ -143,7 +143,7 @@ def test_a_viewer_that_waits_for_a_hubs_frame_can_be_closed(url: str, stream: st
         assert consumer.read(scaled(20)) is not None
         thread = threading.Thread(target=read, daemon=True)
         thread.start()
-        wait_until(lambda: in_futex(thread), 10, "it waits at the ring")
+        wait_until(lambda: in_futex(thread), 20, "it waits at the ring")
         consumer.close()
         assert ended.wait(scaled(5))
         thread.join()

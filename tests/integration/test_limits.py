@@ -44,11 +44,11 @@ def test_what_is_too_large_is_refused_and_counted_and_the_rest_comes(
         sending = threading.Thread(target=send)
         sending.start()
         try:
-            wait_until(lambda: consumer.read(0.1) is None and consumer.stats().malformed, 10)
+            wait_until(lambda: consumer.read(0.1) is None and consumer.stats().malformed, 20)
             assert consumer.stats().presented == 0
             assert said in caplog.text
             picture[0] = SMALL
-            frame = consumer.read(scaled(10))
+            frame = consumer.read(scaled(20))
             assert frame is not None
             assert frame.image.shape == SMALL.shape
         finally:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from scripts.lib.ports import free_ports
 from tests.support.commands import ROOT, running
-from tests.support.scrape import health, scrape
+from tests.support.scrape import Scrape, health, scrape
 from tests.support.timing import wait_until
 
 DASHBOARD: Final = ROOT / "docs" / "grafana" / "fanlight.json"
@@ -43,31 +43,48 @@ def test_metrics_agree_with_the_trace_and_fill_the_dashboard(
         running("consumer", *where, *flags, "--name", "wall", "--metrics", f":{of_consumer}") as consumer,
     ):
         wait_until(lambda: health(of_consumer)[0] == 200, 15, "the consumer is healthy")
-        assert health(of_producer) == (200, "frames flow")
+        wait_until(lambda: health(of_producer) == (200, "frames flow"), 20, "the producer is healthy")
         wait_until(
             lambda: scrape(of_consumer)("consumer_frames_total", outcome="presented") >= 60,
-            15,
+            30,
             "frames come",
         )
         wait_until(lambda: scrape(of_consumer).values.get(
             ("fanlight_consumer_queue_frames", frozenset({("place", "broker")}))
-        ) is not None, 5, "the broker reports how many wait")  # fmt: skip
+        ) is not None, 20, "the broker reports how many wait")  # fmt: skip
+        wait_until(lambda: scrape(of_producer)("producer_consumers") == 1, 20, "its reports are heard")
         before, flowing = scrape(of_producer), scrape(of_consumer)
+
+        def all_came() -> bool:
+            """But for what was published before it could come."""
+            now = scrape(of_consumer)
+            came = now("consumer_received_frames_total") + now("consumer_frames_total", outcome="lost")
+            return before("producer_published_frames_total") <= came + 8
+
+        wait_until(all_came, 20, "what was published has come, or is missed")
         producer.signal(signal.SIGSTOP)
         arrived: list[float] = []
 
         def stands_still() -> bool:
-            """Nothing has come since ten scrapes, and all is shown."""
+            """Nothing has come for longer than anything is kept anywhere, and all is shown."""
             now = scrape(of_consumer)
             arrived.append(now("consumer_received_frames_total"))
-            return arrived[-10:] == arrived[-1:] * 10 and now("consumer_queue_frames", place="process") == 0
+            return arrived[-30:] == arrived[-1:] * 30 and now("consumer_queue_frames", place="process") == 0
 
-        wait_until(stands_still, 10, "the stream stands still")
+        wait_until(stands_still, 30, "the stream stands still")
         figures = scrape(of_consumer)
         consumer.signal(signal.SIGTERM)
         assert consumer.wait() == 0, consumer.err.text
         producer.signal(signal.SIGCONT)
-        after = scrape(of_producer)
+        settled: list[Scrape] = []
+
+        def all_published() -> bool:
+            """But for a frame that has just been encoded."""
+            settled.append(now := scrape(of_producer))
+            return now("producer_encode_seconds_count") == now("producer_published_frames_total")
+
+        wait_until(all_published, 20, "what was encoded is counted")
+        after = settled[-1]
         producer.signal(signal.SIGTERM)
         assert producer.wait() == 0, producer.err.text
 
@@ -80,10 +97,7 @@ def test_metrics_agree_with_the_trace_and_fill_the_dashboard(
     assert figures("consumer_keyframe_requests_total") >= 1
     assert (flowing("consumer_connected"), flowing("consumer_healthy")) == (1, 1)
     assert figures("consumer_received_frames_total") >= sum(outcome_counts.values())
-    came = figures("consumer_received_frames_total") + figures("consumer_frames_total", outcome="lost")
-    assert before("producer_published_frames_total") <= came + 8
     assert after("producer_published_bytes_total") >= figures("consumer_received_bytes_total") > 0
-    assert after("producer_encode_seconds_count") == after("producer_published_frames_total")
     assert before("producer_watched") == before("producer_consumers") == before("producer_connected") == 1
 
     dashboard = json.loads(DASHBOARD.read_text())
@@ -121,7 +135,7 @@ def test_without_a_broker(stream: str) -> None:
         wait_until(lambda: health(of_producer) == (200, "nobody watches"), 15, "it listens")
         with running("consumer", *where, "--sink", "null", "--metrics", f":{of_consumer}") as consumer:
             wait_until(lambda: health(of_consumer)[0] == 200, 15, "frames flow")
-            assert health(of_producer) == (200, "frames flow")
+            wait_until(lambda: health(of_producer) == (200, "frames flow"), 20, "for the producer too")
             figures = scrape(of_consumer)
             assert (
                 "fanlight_consumer_queue_frames",

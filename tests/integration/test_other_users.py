@@ -34,7 +34,7 @@ def test_who_listens_first_at_a_free_port_shows_nothing_to_others(
     with Consumer(stream, "c", url=url) as consumer:
         arguments = ("--url", url, "--stream", stream, "--source", "test", "--size", "64x48")
         with running("producer", *arguments, nobody=True) as producer:
-            wait_until(lambda: "is of user nobody" in caplog.text, 15, "the consumer says who is there")
+            wait_until(lambda: "is of user nobody" in caplog.text, 30, "the consumer says who is there")
             code, _ = run("consumer", *arguments[:4], "--sink", "null", "--frames", "5", nobody=True)
             assert code == 0, "he may watch himself"
             assert consumer.stats().received == 0

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import signal
+from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from fanlight import aio
 from fanlight.common.clock import wall_ns
 from fanlight.common.model.errors import BrokerRefused
 from fanlight.common.model.frame import Codec
@@ -75,6 +78,34 @@ def test_pools_and_other_consumers_get_the_same_frames(broker_url: str, stream: 
         stats = other.consumer.stats()
         assert (stats.malformed, stats.duplicate, stats.undecodable) == (0, 0, 0)
         assert feeder.producer.stats().intra > 0
+
+
+def test_a_worker_may_be_a_coroutine_or_take_frames_as_they_are(broker_url: str, stream: str) -> None:
+    async def read(count: int) -> list[tuple[int, int]]:
+        async with aio.Consumer(stream, "coroutine", pool="workers", url=broker_url) as frames:
+            seen: list[tuple[int, int]] = []
+            async for frame in frames:
+                assert is_right(frame)
+                seen.append((frame.epoch, frame.seq))
+                if len(seen) == count:
+                    return seen
+            raise AssertionError("the stream has ended")
+
+    with (
+        Blocks(broker_url, stream, codec="h264", size=ODD),
+        Consumer(stream, "encoded", pool="workers", decode=False, url=broker_url) as encoded,
+        Worker(broker_url, stream) as worker,
+    ):
+        wait_all_work([worker])
+        taken_here = []
+        for _ in range(5):
+            frame = encoded.read(scaled(10))
+            assert frame is not None
+            assert frame.encoded.startswith(b"\xff\xd8"), "a JPEG file"
+            taken_here.append((frame.epoch, frame.seq))
+        taken_here += asyncio.run(asyncio.wait_for(read(5), scaled(15)))
+        everybody = Counter(taken_here) + taken([worker])
+        assert [frame for frame, times in everybody.items() if times > 1] == []
 
 
 def test_busy_workers_find_the_newest_frame_when_they_are_done(broker_url: str, stream: str) -> None:

@@ -166,7 +166,7 @@ def test_an_asynchronous_producer_that_nobody_keeps_ends() -> None:
     del out
     gc.collect()
     assert gone() is None
-    wait_until(lambda: threading.active_count() == before, 10, "its threads have ended")
+    wait_until(lambda: threading.active_count() <= before, 20, "its threads have ended")
 
 
 # Pairs -------------------------------------------------------------------------------------------------

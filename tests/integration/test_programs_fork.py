@@ -249,7 +249,7 @@ def test_a_child_keeps_neither_the_port_nor_a_connection(stream: str, design: st
         with Marking(url, stream):
             watcher.wait_flow()
             children.enter_context(SleepingChild())
-        wait_until(lambda: not watcher.consumer.stats().connected, 5, "the connection is closed")
+        wait_until(lambda: not watcher.consumer.stats().connected, 20, "the connection is closed")
         address = parse_url(url)
         assert isinstance(address, TcpAddress)
         with pytest.raises(ConnectionRefusedError):
@@ -284,5 +284,5 @@ def test_the_child_of_a_hub_that_was_killed_does_not_hold_its_lock(tmp_path: Pat
         os.close(held._file)  # as the kernel does for a process that is killed
         held._file = None
         next_one = Leadership(ring, tmp_path)
-        wait_until(next_one.acquire, 5, "the lock is free")
+        wait_until(next_one.acquire, 20, "the lock is free")
         next_one.release()

@@ -30,7 +30,7 @@ READERS = 6
 
 def join(threads: list[threading.Thread]) -> None:
     for thread in threads:
-        thread.join(scaled(10))
+        thread.join(scaled(20))
     assert not any(thread.is_alive() for thread in threads)
 
 
@@ -158,7 +158,7 @@ def raise_own() -> None:
 def read_under_fire(consumer: Consumer, seed: int, raised: int, check: Callable[[Frame], object]) -> int:
     """Read until the handler has raised so often; how many frames came."""
     count = frames = 0
-    deadline_s = time.monotonic() + scaled(30)
+    deadline_s = time.monotonic() + scaled(90)
     while count < raised:
         try:
             with one_signal(raise_own, seed + count):
@@ -205,8 +205,8 @@ def test_it_passes_through_while_frames_come_from_a_hub(stream: str, broker_url:
     ):
         wait_until(lambda: read(consumer, 1) and consumer.stats().shared, 15, "frames from the hub")
         read_under_fire(consumer, 1, 100, lambda frame: is_marked(frame) or pytest.fail("torn"))
-        read(consumer, 20)
-        assert consumer.stats().shared
+        # On a busy machine the stream itself may be used in between.
+        wait_until(lambda: read(consumer, 20) and consumer.stats().shared, 20, "frames from the hub again")
 
 
 def test_it_passes_through_send() -> None:
@@ -278,6 +278,6 @@ def test_a_signal_handler_may_not_read_what_it_interrupted() -> None:
                 told.append(str(error))
 
         with one_signal(handle, 1):
-            wait_until(lambda: consumer.read(timeout_s=0.05) or told, 5, "the handler is told")
+            wait_until(lambda: consumer.read(timeout_s=0.05) or told, 20, "the handler is told")
         assert "signal handler" in told[0]
         assert consumer.read(timeout_s=0) is None

@@ -2,78 +2,29 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import psutil
 import pytest
 
 from fanlight.common.model.errors import BrokerRefused
 from fanlight.common.model.result import Result
-from fanlight.consumer import Consumer, Frame
-from fanlight.consumer.results import Results
+from fanlight.consumer import Consumer
 from scripts.lib.ports import free_ports
 from tests.support.commands import running
-from tests.support.detecting import Detecting, misplaced
+from tests.support.detecting import DELAY_S, MAX_AGE_S, SYNC, detector, read, read_until
 from tests.support.flood import broker_flood
 from tests.support.hubs import hub
 from tests.support.marked_stream import Marking
 from tests.support.roles import as_user, channel_of
 from tests.support.scrape import health, scrape
-from tests.support.timing import scaled, wait_until
-
-# Long enough that a loaded machine answers within it nearly always; what it does not is accounted for.
-DELAY_S = 1.0
-MAX_AGE_S = 2.0
-SYNC: dict[str, Any] = {"playout": "sync", "delay_s": DELAY_S, "max_age_s": MAX_AGE_S}
+from tests.support.timing import wait_until
 
 
-@contextmanager
-def detector(url: str, stream: str, name: str = "faces", **options: Any) -> Iterator[Detecting]:
-    consumer = Consumer(stream, f"{name}-in", url=url, **{"via": "broker", **options})
-    with Detecting(consumer, Results(stream, name, url=url)) as detecting:
-        yield detecting
-
-
-def read_until(
-    consumer: Consumer, enough: Callable[[list[Frame]], object], *, other_size: bool = False
-) -> list[Frame]:
-    """Read frames until there are enough of them; they are right."""
-    frames: list[Frame] = []
-    deadline_s = time.monotonic() + scaled(20)
-    while not enough(frames):
-        assert time.monotonic() < deadline_s, f"not among {len(frames)} frames"
-        frame = consumer.read(timeout_s=1)
-        if frame is not None:
-            frames.append(frame)
-    check(frames, scaled=other_size)
-    return frames
-
-
-def read(consumer: Consumer, frames: int, detectors: int = 1) -> list[Frame]:
-    """Read until so many frames have come with results of so many; all frames, in order."""
-    return read_until(
-        consumer, lambda read: sum(len(frame.results) >= detectors for frame in read) >= frames
-    )
-
-
-def check(frames: list[Frame], *, scaled: bool = False) -> None:
-    assert [fault for frame in frames for fault in misplaced(frame, scaled=scaled)] == []
-    keys = [(frame.epoch, frame.seq) for frame in frames]
-    assert keys == sorted(set(keys))
-    assert all(frame.age_s <= MAX_AGE_S for frame in frames)
-
-
-@pytest.mark.parametrize("codec", ["raw", "h264"])
-def test_under_sync_what_was_found_in_time_is_on_its_frame(
-    broker_url: str, stream: str, codec: str
-) -> None:
+def test_under_sync_what_was_found_in_time_is_on_its_frame(broker_url: str, stream: str) -> None:
     with (
-        Marking(broker_url, stream, codec=codec),
+        Marking(broker_url, stream, codec="h264"),
         Consumer(stream, "w", url=broker_url, via="broker", results=["faces"], **SYNC) as consumer,
         detector(broker_url, stream) as detecting,
     ):
@@ -239,3 +190,17 @@ def refused(consumer: Consumer) -> bool:
     """Whether all that can be wrong with results has been counted."""
     counts = consumer.stats().results
     return bool(counts.refused and counts.excess + counts.overflow and counts.duplicate + counts.unused)
+
+
+def test_results_that_come_too_late_are_counted_and_said(
+    broker_url: str, stream: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        Marking(broker_url, stream),
+        Consumer(stream, "w", url=broker_url, via="broker", results=["faces"]) as consumer,
+        detector(broker_url, stream),
+    ):
+        read_until(consumer, lambda _frames: consumer.stats().results.late > 3)
+    said = [each.getMessage() for each in caplog.records if "come after their frames" in each.getMessage()]
+    assert len(said) == 1
+    assert said[0].startswith("results of faces come after their frames were presented; a longer --wait")

@@ -81,7 +81,7 @@ class Scene(NamedTuple):
     def goes_on(self) -> None:
         """Three more frames, over the same connection, and nothing else."""
         count = len(self.watcher.seen)
-        wait_until(lambda: len(self.watcher.seen) >= count + 3, 10, "the stream goes on")
+        wait_until(lambda: len(self.watcher.seen) >= count + 3, 20, "the stream goes on")
         stats = self.watcher.consumer.stats()
         assert (stats.reconnects, stats.malformed) == (0, 0)
         assert self.marking.producer.failure is None
@@ -103,7 +103,7 @@ def scene(broker_url: str) -> Iterator[Scene]:
             stack.enter_context(marking)
             stack.enter_context(watcher)
             wait_until(lambda: watcher.last, 15, "the stream is on")
-            wait_until(lambda: "w" in marking.producer.stats().consumers, 10, "its reports are heard")
+            wait_until(lambda: "w" in marking.producer.stats().consumers, 20, "its reports are heard")
         another = stack.enter_context(channel_of(viewer))
         queue = own(another, {"x-max-length": 1})
         another.queue_bind(queue, f"fanlight.{stream}")

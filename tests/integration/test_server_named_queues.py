@@ -19,10 +19,10 @@ CHOSEN = r"fanlight\.(?!control\.)[\w-]+\.[\w-]+\.[0-9a-f]{6}"
 def test_the_name_of_a_consumer_is_in_the_console(settled_node: PrivateNode, stream: str) -> None:
     url = settled_node.url
     with Marking(url, stream), Watcher(Consumer(stream, "w", url=url, via="broker")) as watcher:
-        wait_until(lambda: watcher.last, 10, "the stream is on")
+        wait_until(lambda: watcher.last, 20, "the stream is on")
         listed = settled_node.ctl("list_consumers", "-p", VHOST, "queue_name", "consumer_tag").splitlines()
         tags = [line.split("\t")[1] for line in listed if line.startswith("amq.gen-")]
-        assert tags == [f"fanlight.{stream}.w"]
+        assert f"fanlight.{stream}.w" in tags
         assert f"fanlight consumer {stream} w" in settled_node.ctl("list_connections", "client_properties")
 
 
@@ -36,14 +36,15 @@ def test_a_consumer_leaves_no_queue_behind(
             name for name in settled_node.ctl("list_queues", "name", "-p", VHOST).split() if "gen" in name
         ]
 
+    wait_until(lambda: queues() == [], 20, "those of other tests are gone")
     viewer = as_user(settled_node.url, "viewer")
     with Watcher(Consumer(stream, "w", url=viewer, via="broker")) as watcher:
-        wait_until(lambda: caplog.text.count("waiting for its producer") >= 3, 15, "three attempts")
+        wait_until(lambda: caplog.text.count("waiting for its producer") >= 3, 30, "three attempts")
         assert len(queues()) <= 1
         with Marking(settled_node.url, stream):
-            wait_until(lambda: watcher.last, 10, "the stream is on")
-            assert len(queues()) == 1
-    wait_until(lambda: queues() == [], 5, "nothing is left")
+            wait_until(lambda: watcher.last, 20, "the stream is on")
+            wait_until(lambda: len(queues()) == 1, 20, "there is no other")
+    wait_until(lambda: queues() == [], 20, "nothing is left")
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def footage() -> BGR:
 
 def only_window(display: Display, child: Child) -> int:
     """The window, once it is on the screen."""
-    wait_until(lambda: child.goes_on() and display.windows(TITLE), 10, "a window")
+    wait_until(lambda: child.goes_on() and display.windows(TITLE), 20, "a window")
     (window,) = display.windows(TITLE)
     display.expose(window)
     return window
@@ -144,7 +144,7 @@ def test_the_window_shows_the_picture_exactly_but_for_the_label(
 
 def test_before_the_first_frame_the_window_shows_a_notice(display: Display, child: Child) -> None:
     only_window(display, child)
-    wait_until(lambda: child.goes_on() and display.screenshot()[:360, :640].max() > 200, 10, "a notice")
+    wait_until(lambda: child.goes_on() and display.screenshot()[:360, :640].max() > 200, 20, "a notice")
 
 
 def test_a_resized_window_keeps_the_aspect_of_the_picture(
@@ -161,7 +161,7 @@ def test_a_resized_window_keeps_the_aspect_of_the_picture(
         # 640x360 in the middle of 640x640.
         return psnr(display.screenshot()[140:500, :640][60:], small[60:]) > 20
 
-    wait_until(fits, 10, "the picture at half its size, in the middle")
+    wait_until(fits, 20, "the picture at half its size, in the middle")
 
 
 def test_what_was_found_is_drawn_on_its_frame_and_r_switches_that(display: Display, child: Child) -> None:
@@ -191,7 +191,7 @@ def test_a_key_ends_the_consumer(display: Display, child: Child, footage: BGR, k
     child.show(footage)
     assert child.goes_on()
     display.press(only_window(display, child), key)
-    wait_until(lambda: not child.goes_on(), 10, f"the end, after {key}")
+    wait_until(lambda: not child.goes_on(), 20, f"the end, after {key}")
     assert child.ask("close") == "closed"
     assert child.end() == (0, "")
 
@@ -209,7 +209,7 @@ def test_closing_the_window_ends_the_consumer_for_good(
     child.show(footage)
     assert child.goes_on()
     display.close_window(only_window(display, child))
-    wait_until(lambda: not child.goes_on(), 10, "the end, after the window was closed")
+    wait_until(lambda: not child.goes_on(), 20, "the end, after the window was closed")
     child.show(footage)
     assert not child.goes_on()
     assert display.windows(TITLE) == []

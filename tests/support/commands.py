@@ -99,14 +99,14 @@ class Command:
         self.out = Output(self.process.stdout)
         self.err = Output(self.process.stderr)
 
-    def wait_line(self, part: str, timeout_s: float = 15.0) -> Line:
+    def wait_line(self, part: str, timeout_s: float = 30.0) -> Line:
         """Wait for a line on stderr that contains `part`. `timeout_s` is scaled."""
         line = self.err.wait_for(lambda text: part in text, scaled(timeout_s))
         if line is None:
             raise AssertionError(f"{self.program} never logged {part!r}; it logged:\n{self.err.text}")
         return line
 
-    def wait(self, timeout_s: float = 15.0) -> int:
+    def wait(self, timeout_s: float = 30.0) -> int:
         """Wait for the end and return the exit code. `timeout_s` is scaled."""
         try:
             code = self.process.wait(scaled(timeout_s))

@@ -39,7 +39,7 @@ class Listing:
     def __exit__(self, *_: object) -> None:
         self.directory.stop(scaled(5))
 
-    def wait_for(self, stream: str, timeout_s: float = 10) -> Announcement:
+    def wait_for(self, stream: str, timeout_s: float = 20) -> Announcement:
         """Until it is listed."""
         wait_until(lambda: stream in self.streams, timeout_s, f"{stream} is listed")
         return self.streams[stream]
@@ -49,7 +49,7 @@ class Listing:
         found = self.streams.get(stream)  # on a loaded machine it may be missing for a moment
         return found is not None and found.watched
 
-    def wait_gone(self, stream: str, timeout_s: float = 10) -> None:
+    def wait_gone(self, stream: str, timeout_s: float = 20) -> None:
         wait_until(lambda: stream not in self.streams, timeout_s, f"{stream} is no longer listed")
 
     def _changed(self, listed: tuple[Announcement, ...]) -> None:

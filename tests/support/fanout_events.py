@@ -30,9 +30,9 @@ class Events(PublisherEvents, SubscriberEvents):
 
     def frame(self) -> EncodedFrame:
         """The next one."""
-        return self.frames.get(timeout=scaled(5))
+        return self.frames.get(timeout=scaled(15))
 
-    def wait(self, what: str, timeout_s: float = 5.0) -> None:
+    def wait(self, what: str, timeout_s: float = 15.0) -> None:
         """Wait for this event; those before it are forgotten. Raises `queue.Empty`: not in time."""
         deadline_s = time.monotonic() + scaled(timeout_s)
         while self.said.get(timeout=max(0.0, deadline_s - time.monotonic())) != what:

@@ -13,6 +13,7 @@ from fanlight.producer import Producer
 from scripts.private_node import VHOST, PrivateNode
 from tests.support import watching
 from tests.support.feeder import Feeder
+from tests.support.timing import wait_until
 
 FPS = 30
 MAX_AGE_S = 0.5
@@ -46,6 +47,18 @@ def streaming(node: PrivateNode, stream: str) -> Iterator[tuple[Feeder, Watcher]
         yield feeder, watcher
         assert watcher.faults(MAX_AGE_S) == []
         assert feeder.producer.failure is None
+
+
+def only_queue(node: PrivateNode) -> str:
+    """The name of the one queue, once there are none of consumers that have ended, or connect anew."""
+    found: list[str] = []
+
+    def one() -> bool:
+        found[:] = queues(node)
+        return len(found) == 1
+
+    wait_until(one, 20, "there is one consumer's queue")
+    return found[0]
 
 
 def queues(node: PrivateNode) -> list[str]:

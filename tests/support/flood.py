@@ -19,6 +19,8 @@ from tests.support.timing import scaled
 CONTROL_EXCHANGE: Final = "fanlight.control"
 _CHANNEL: Final = 1
 _STEP_S: Final = 0.01
+# What a busy machine, or the other side, has kept from being sent: no more of it at once than this.
+_MOST_AT_ONCE: Final = 1000
 
 
 class Flood:
@@ -59,7 +61,7 @@ class Flood:
         messages = self._messages
         try:
             while not self._stopping.wait(_STEP_S):
-                due = int((time.monotonic() - began_s) * self._per_s) - self.sent
+                due = min(int((time.monotonic() - began_s) * self._per_s) - self.sent, _MOST_AT_ONCE)
                 at = self.sent % len(messages)
                 self._sock.sendall(b"".join(messages[(at + i) % len(messages)] for i in range(due)))
                 self.sent += due

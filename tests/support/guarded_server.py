@@ -124,7 +124,7 @@ def guarded_server(
     thread = threading.Thread(target=run, name="guarded server")
     thread.start()
     try:
-        assert ready.wait(scaled(10))
+        assert ready.wait(scaled(30))
         if errors:
             raise errors[0]
         yield made[0]

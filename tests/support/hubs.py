@@ -31,6 +31,6 @@ def comes_by(watcher: Watcher, *, shared: bool) -> None:
     count = len(watcher.seen)
     wait_until(
         lambda: len(watcher.seen) > count and watcher.seen[-1].shared is shared,
-        15 if shared else 5,
+        30 if shared else 15,
         f"frames {'from the hub' if shared else 'as the stream'}",
     )

@@ -77,7 +77,7 @@ class ScriptedWall(Streams):
         async def run() -> None:
             action(*arguments)
 
-        asyncio.run_coroutine_threadsafe(run(), self._loop).result(scaled(5))
+        asyncio.run_coroutine_threadsafe(run(), self._loop).result(scaled(15))
 
     def _source(self, stream: str, on_frame: OnFrame, _on_failed: object) -> Source:
         return _Pictures(stream, self._sizes[stream], on_frame)
@@ -148,7 +148,7 @@ def scripted_wall(**settings: Any) -> Iterator[ScriptedWall]:
     thread = threading.Thread(target=server.run, name="wall")
     thread.start()
     try:
-        assert listening.wait(scaled(10)), "the wall does not listen"
+        assert listening.wait(scaled(30)), "the wall does not listen"
         walls[0].port = ports[0]
         walls[0].url = f"http://127.0.0.1:{ports[0]}"
         yield walls[0]

@@ -51,12 +51,12 @@ class Page:
     def open(self, port: int, query: str = "", host: str = "127.0.0.1") -> None:
         """Load the page with this stream only, and wait for its first picture."""
         self.browser.open(f"http://{host}:{port}/?streams={self.stream}&{query}")
-        self.browser.wait(f"{self.tile}.stats.shown > 0 && {self.tile}.stats.history.length > 0", 20)
+        self.browser.wait(f"{self.tile}.stats.shown > 0 && {self.tile}.stats.history.length > 0", 40)
 
     def run(self, script: str) -> Any:
         return self.browser.run(script.replace("TILE", self.tile))
 
-    def wait(self, script: str, timeout_s: float = 10) -> None:
+    def wait(self, script: str, timeout_s: float = 20) -> None:
         self.browser.wait(script.replace("TILE", self.tile), timeout_s)
 
     @property
@@ -64,7 +64,7 @@ class Page:
         """What the tile tells; `history` has what was drawn."""
         return dict(self.run("return TILE.stats"))
 
-    def wait_captured(self, moment_ms: float, timeout_s: float = 10) -> None:
+    def wait_captured(self, moment_ms: float, timeout_s: float = 20) -> None:
         """Until a picture is drawn that was captured after that moment (Unix)."""
         self.wait(f"TILE.stats.history.some((each) => each.captureUs > {moment_ms * 1000})", timeout_s)
 

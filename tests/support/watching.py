@@ -82,14 +82,14 @@ class Watcher:
         moment_ns = wall_ns() - int((time.monotonic() - moment_s) * 1e9)
         return [seen for seen in list(self.seen) if seen.capture_ns > moment_ns]
 
-    def wait_captured(self, moment_s: float, frames: int = 10, timeout_s: float = 10.0) -> float:
+    def wait_captured(self, moment_s: float, frames: int = 10, timeout_s: float = 20.0) -> float:
         """Wait for so many frames captured after that moment; how long after it the first one was read."""
         wait_until(
             lambda: len(self.captured_after(moment_s)) >= frames, timeout_s, f"{frames} fresh frames arrive"
         )
         return self.captured_after(moment_s)[0].at_s - moment_s
 
-    def wait_flow(self, timeout_s: float = 10.0, *, frames: int = 10) -> None:
+    def wait_flow(self, timeout_s: float = 20.0, *, frames: int = 10) -> None:
         """Wait for so many frames from now on."""
         mark = len(self.seen) + frames
         wait_until(lambda: len(self.seen) >= mark, timeout_s, f"{frames} frames arrive")

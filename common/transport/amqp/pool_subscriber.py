@@ -18,6 +18,7 @@ from pika.spec import Basic
 from fanlight.common.clock import monotonic_ns
 from fanlight.common.model.address import BrokerAddress
 from fanlight.common.model.bye import Bye
+from fanlight.common.model.errors import WireFormatError
 from fanlight.common.model.frame import LARGEST, Codec, Limits
 from fanlight.common.transport.amqp.end_watch import EndWatch
 from fanlight.common.transport.amqp.pool_binding import PoolBinding
@@ -173,7 +174,7 @@ class BrokerPoolSubscriber(BrokerSubscriber):
         waited_s = self._waited_s()
         self._since_ns = monotonic_ns()
         if properties.content_type == Codec.H264.content_type:
-            self._pool_binding.inter_coded(channel)
+            self._receive_inter_coded(channel, properties, body)
         else:
             header = self._receive(properties, body)
             if header is not None:
@@ -183,6 +184,15 @@ class BrokerPoolSubscriber(BrokerSubscriber):
                 self.asking = False
                 return
         channel.basic_ack(method.delivery_tag)
+
+    def _receive_inter_coded(self, channel: Channel, properties: BasicProperties, body: bytes) -> None:
+        """A frame that cannot be dealt out: of the stream itself, and not of anybody."""
+        try:
+            self._parse(properties, len(body))
+        except WireFormatError as error:
+            self._events.on_malformed(error)
+        else:
+            self._pool_binding.inter_coded(channel)
 
     def _sees_end(self) -> None:
         self._may_join = True

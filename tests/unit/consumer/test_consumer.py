@@ -82,7 +82,7 @@ def test_a_read_that_waits_ends_as_soon_as_another_thread_closes() -> None:
         reader.start()
     consumer.close()
     for reader in readers:
-        reader.join(scaled(10))
+        reader.join(scaled(20))
     assert told == ["StreamEnded"] * 4
 
 
@@ -93,4 +93,4 @@ def test_a_consumer_that_nobody_keeps_ends() -> None:
     del consumer
     gc.collect()
     assert gone() is None
-    wait_until(lambda: threading.active_count() == before, 5, "its thread has ended")
+    wait_until(lambda: threading.active_count() <= before, 20, "its thread has ended")

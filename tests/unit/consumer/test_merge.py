@@ -29,7 +29,10 @@ class Bench:
         self.dropped: list[int] = []
         self.presented: list[int] = []
         self.too_old: set[int] = set()
-        self.inputs = [Input[int](partial(self.wake, at), self.dropped.append) for at in range(inputs)]
+        self.inputs = [
+            Input[int, int](partial(self.wake, at), self.present, self.dropped.append)
+            for at in range(inputs)
+        ]
         self.merge = Merge(self.inputs)
         self.calls: list[Call] = []
         self.made = 0
@@ -43,7 +46,7 @@ class Bench:
         self.merge.put(self.inputs[at], self.made if finds else None)
         return self.made if finds else None
 
-    def present(self, _: Input[int], item: int) -> int | None:
+    def present(self, item: int) -> int | None:
         if item in self.too_old:
             self.dropped.append(item)
             return None
@@ -54,13 +57,13 @@ class Bench:
         """A call runs again."""
         waiter = self.calls[call] if self.calls else Call()
         waiter.woken = False
-        return self.merge.next(waiter, self.present)
+        return self.merge.next(waiter)
 
     def read(self) -> int | None:
         """A call that begins to wait; it stays if there is nothing for it."""
         call = Call()
         self.merge.join(call)
-        found = self.merge.next(call, self.present)
+        found = self.merge.next(call)
         if found is None:
             self.calls.append(call)
         else:

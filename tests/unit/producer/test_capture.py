@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import re
 import threading
 from collections.abc import Iterator
 
@@ -123,10 +124,15 @@ def test_a_camera_that_fails_is_opened_again_until_it_is_back(caplog: pytest.Log
     assert (bench.ends, bench.times) == ([None], [1, 2, 3])
     assert bench.source.opened == 4
     assert bench.source.closed >= 4
-    assert caplog.messages == [
+    assert said(caplog) == [
         "source: camera 0 is gone; attempt 2 in 0.0 s",
-        "source: connected to camera 0, after 0.0 s and 4 attempts",
+        "source: connected to camera 0, after a while and 4 attempts",
     ]
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What was logged, but for how long a busy machine took."""
+    return [re.sub(r"after \d+\.\d s", "after a while", message) for message in caplog.messages]
 
 
 @pytest.mark.parametrize(("own_s", "wait_s"), [(None, None), (0.0, 3600.0)])
@@ -138,9 +144,9 @@ def test_a_source_that_is_not_there_yet_is_waited_for(
     source.wait_s = own_s
     bench = Bench(source, wait_s).run()
     assert (bench.ends, bench.times) == ([None], [1, 2])
-    assert caplog.messages == [
+    assert said(caplog) == [
         "source: camera 0 is not there; attempt 2 (--wait) in 0.0 s",
-        "source: connected to camera 0, after 0.0 s and 3 attempts",
+        "source: connected to camera 0, after a while and 3 attempts",
     ]
 
 

@@ -85,9 +85,9 @@ def test_a_producer_left_without_close_frees_its_address() -> None:
 
     out = Producer(url=url)
     out.send(image(1))
-    wait_until(listens, 10, "it listens")
+    wait_until(listens, 20, "it listens")
     del out
-    wait_until(lambda: not listens(), 10, "its address is free")
+    wait_until(lambda: not listens(), 20, "its address is free")
 
 
 @pytest.mark.parametrize(

@@ -94,8 +94,9 @@ export class WorkerTile {
     this.#stop();
   }
 
-  /** The gateway's answer, or news of codec, size and epoch. */
+  /** The gateway's answer, or news of codec, size and epoch; one that comes after the end is none. */
   subscribed(info) {
+    if (this.#asked === null) return;
     this.#stop();
     this.id = info.id;
     this.#info = info;

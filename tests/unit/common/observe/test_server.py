@@ -38,7 +38,7 @@ def server() -> Iterator[MonitorServer]:
 
 
 def ask(server: MonitorServer, path: str, method: str = "GET") -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=scaled(10))
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=scaled(20))
     connection.request(method, path, headers={"Accept": "all"})
     answer = connection.getresponse()
     body = answer.read()
@@ -47,7 +47,7 @@ def ask(server: MonitorServer, path: str, method: str = "GET") -> tuple[int, byt
 
 
 def connect(server: MonitorServer) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", server.port), timeout=scaled(10))
+    return socket.create_connection(("127.0.0.1", server.port), timeout=scaled(20))
 
 
 def threads() -> int:
@@ -85,11 +85,11 @@ def test_an_unusable_address_is_one_line(server: MonitorServer) -> None:
 def test_one_connection_too_many_is_closed_at_once() -> None:
     with serving(connection_s=3600) as server, ExitStack() as held:
         first, *_ = [held.enter_context(connect(server)) for _ in range(MOST_CONNECTIONS)]
-        wait_until(lambda: threads() == MOST_CONNECTIONS, 5, "all are taken")
+        wait_until(lambda: threads() == MOST_CONNECTIONS, 20, "all are taken")
         with connect(server) as refused:
             assert refused.recv(1) == b""
         first.close()
-        wait_until(lambda: threads() == MOST_CONNECTIONS - 1, 5, "one has gone")
+        wait_until(lambda: threads() == MOST_CONNECTIONS - 1, 20, "one has gone")
         assert ask(server, "/metrics")[0] == 200
 
 
@@ -107,9 +107,9 @@ def test_slow_scrapers_are_cut_off(capsys: pytest.CaptureFixture[str]) -> None:
             except OSError:
                 return True
 
-        wait_until(cut_off, 10, "it is cut off")
+        wait_until(cut_off, 20, "it is cut off")
         assert silent.recv(1) == b""
-        wait_until(lambda: threads() == 0, 5, "their threads end")
+        wait_until(lambda: threads() == 0, 20, "their threads end")
     assert capsys.readouterr().err == ""
 
 
@@ -143,8 +143,8 @@ def test_stopping_does_not_wait_for_clients_and_frees_the_port() -> None:
         with serving(connection_s=3600) as server:
             for _ in range(3):
                 held.enter_context(connect(server))
-            wait_until(lambda: threads() == 3, 5, "they are taken")
-        assert threading.active_count() == before
+            wait_until(lambda: threads() == 3, 20, "they are taken")
+        assert threading.active_count() <= before
     again = MonitorServer(("127.0.0.1", server.port), metrics=metrics, health=lambda: HEALTHS[0])
     again.start()
     again.stop()

@@ -37,7 +37,7 @@ class Bench:
 
     def read_all(self) -> str:
         found = b""
-        while select.select([self.reading], [], [], 0.2)[0]:
+        while select.select([self.reading], [], [], scaled(0.5))[0]:
             found += os.read(self.reading, 65536)
         return found.decode().replace("\r\n", "\n")
 
@@ -45,7 +45,7 @@ class Bench:
         """By another thread, which must not be kept."""
         thread = threading.Thread(target=lambda: [self.text.write(LINE) for _ in range(lines)], daemon=True)
         thread.start()
-        thread.join(scaled(10))
+        thread.join(scaled(20))
         assert not thread.is_alive()
 
 

@@ -23,7 +23,7 @@ def test_the_first_signal_stops_and_the_same_one_again_does_nothing(number: sign
         with StopSignals(stopped.set):
             os.kill(os.getpid(), number)
             os.kill(os.getpid(), number)
-            assert stopped.wait(scaled(5))
+            assert stopped.wait(scaled(15))
         assert signal.getsignal(number) is before
 
 

@@ -69,7 +69,7 @@ class Thread:
         self._thread.start()
 
     def join(self) -> int | None:
-        self._thread.join(scaled(10))
+        self._thread.join(scaled(20))
         return self.found
 
     @property
@@ -103,7 +103,7 @@ def test_a_counter_may_be_larger_than_the_word_that_the_kernel_compares(
 ) -> None:
     words[AT] = value
     thread = Thread(lambda: Futex(words, AT).wait(value, LONG_S))
-    wait_until(lambda: thread.waits, 10, "it waits")
+    wait_until(lambda: thread.waits, 20, "it waits")
     words[AT] = value + 1
     assert thread.waits, "a change alone is not noticed: nobody polls"
     Futex(words, AT).wake_all()
@@ -112,7 +112,7 @@ def test_a_counter_may_be_larger_than_the_word_that_the_kernel_compares(
 
 def test_waking_ends_the_waits_at_its_own_word_even_without_a_change(words: memoryview[int]) -> None:
     thread = Thread(lambda: Futex(words, AT + 1).wait(0, LONG_S))
-    wait_until(lambda: thread.waits, 10, "it waits")
+    wait_until(lambda: thread.waits, 20, "it waits")
     words[AT] = 1
     Futex(words, AT).wake_all()
     assert thread.waits
@@ -142,7 +142,7 @@ def test_a_signal_ends_the_wait(words: memoryview[int]) -> None:
     main = threading.main_thread()
 
     def interrupt() -> None:
-        wait_until(lambda: in_futex(main), 10, "it waits")
+        wait_until(lambda: in_futex(main), 20, "it waits")
         assert main.ident is not None
         signal.pthread_kill(main.ident, signal.SIGUSR1)
 

@@ -52,7 +52,7 @@ def test_it_exists_as_long_as_it_is_used_and_no_longer() -> None:
         del part
         assert memories() == before + 1, "the other process has it"
         end(other)
-        wait_until(lambda: memories() == before, 5, "a killed process keeps nothing")
+        wait_until(lambda: memories() == before, 20, "a killed process keeps nothing")
     with pytest.raises(OSError, match=r"Invalid argument|Identifier removed"):
         memory.attach(number)
 

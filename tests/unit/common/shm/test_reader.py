@@ -205,9 +205,9 @@ def test_a_wait_ends_with_the_next_picture_and_with_the_segment(
         segment.keep_alive(7)
         thread = threading.Thread(target=waiting)
         thread.start()
-        wait_until(partial(in_futex, thread), 10, "it waits")
+        wait_until(partial(in_futex, thread), 20, "it waits")
         happens()
-        thread.join(scaled(10))
+        thread.join(scaled(20))
         assert woken == [(1, 7 * (1 - number))]
 
 

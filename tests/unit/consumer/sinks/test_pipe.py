@@ -37,7 +37,7 @@ class Reader:
         self._thread.start()
 
     def join(self) -> bytes:
-        self._thread.join(scaled(10))
+        self._thread.join(scaled(20))
         assert not self._thread.is_alive()
         return self.data
 

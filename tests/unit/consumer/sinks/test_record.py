@@ -251,7 +251,7 @@ def test_a_slow_disk_costs_frames_of_the_recording_and_is_reported(
     frames = encoded(10, of=Codec.JPEG)
     sink = RecordSink(str(tmp_path / "r.mp4"), FrameQueue(max_frames=3))
     sink.receive(frames[0])
-    assert busy.wait(scaled(5))
+    assert busy.wait(scaled(15))
     for frame in frames[1:]:
         sink.receive(frame)
     assert sink.tick()

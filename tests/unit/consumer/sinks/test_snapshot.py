@@ -34,7 +34,7 @@ def test_the_first_picture_is_written_at_once_and_the_last_at_close(tmp_path: Pa
     path = tmp_path / "s.png"
     sink = SnapshotSink(str(path), FOR_EVER_S)
     sink.present(presented(picture(0, SIZE)))
-    wait_until(lambda: shows(path, 0), 5)
+    wait_until(lambda: shows(path, 0), 20)
     for seq in range(1, 5):
         sink.present(presented(picture(seq, SIZE)))
         assert sink.tick()
@@ -94,13 +94,13 @@ def test_a_slow_encoder_does_not_hold_up_presenting(
     def slow(self: PngEncoder, image: BGR, *, key: bool) -> object:
         encoded.append(int(image[0, 0, 2]))
         started.set()
-        assert go_on.wait(scaled(10))
+        assert go_on.wait(scaled(20))
         return encode(self, image, key=key)
 
     monkeypatch.setattr(PngEncoder, "encode", slow)
     sink = SnapshotSink(str(tmp_path / "s.png"), 0)
     sink.present(presented(picture(0, SIZE)))
-    assert started.wait(scaled(5))
+    assert started.wait(scaled(15))
     for seq in range(1, 20):
         sink.present(presented(picture(seq, SIZE)))
         assert sink.tick()
@@ -127,11 +127,11 @@ def test_a_write_that_fails_is_logged_and_tried_again(
     sink = SnapshotSink(str(folder / "s.png"), 0.01)
     folder.rmdir()
     sink.present(presented(picture()))
-    wait_until(lambda: len(caplog.messages) == 1, 5)
+    wait_until(lambda: len(caplog.messages) == 1, 20)
     assert "s.png cannot be written: No such file or directory; mend that" in caplog.messages[0]
     folder.mkdir()
     sink.present(presented(picture()))
-    wait_until(lambda: len(caplog.messages) == 2, 5)
+    wait_until(lambda: len(caplog.messages) == 2, 20)
     assert "s.png can be written again" in caplog.messages[1]
     sink.close()
 

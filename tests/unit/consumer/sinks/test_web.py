@@ -22,8 +22,10 @@ from tests.support.timing import scaled, wait_until
 from tests.support.wall_page import WallPage, wall_page
 from tests.unit.consumer.sinks.build import STATS, encoded
 
+pytestmark = pytest.mark.usefixtures("unhurried")
+
 # The producer's clock is ahead by this.
-AHEAD_NS = 5_000_000_000
+AHEAD_NS = 3600 * 1_000_000_000
 
 
 class _Access:
@@ -74,13 +76,13 @@ def test_it_serves_the_frames_of_its_consumer() -> None:
         sink.receive(key)
         await page.text("streams", lambda message: bool(message["streams"]))
         await page.say("subscribe", stream="cam")
-        await asyncio.to_thread(wait_until, lambda: access.keys, 10)
+        await asyncio.to_thread(wait_until, lambda: access.keys, 20)
         sink.receive(key)
         sink.receive(delta)
         first, second = await page.frame(), await page.frame()
         assert (first.body, second.body) == (key.body, delta.body)
         behind_us = first.capture_us - first.gateway_us
-        assert abs(behind_us * 1000 - AHEAD_NS) < 1_000_000_000  # by the clock of this machine
+        assert abs(behind_us * 1000 - AHEAD_NS) < 60_000_000_000  # by the clock of this machine
 
     _with_page(test)
 
@@ -91,7 +93,7 @@ def test_frames_of_unknown_age_are_left_out_up_to_a_keyframe() -> None:
         sink.receive(key)
         await page.text("streams", lambda message: bool(message["streams"]))
         await page.say("subscribe", stream="cam")
-        await asyncio.to_thread(wait_until, lambda: access.keys, 10)
+        await asyncio.to_thread(wait_until, lambda: access.keys, 20)
         asked = access.keys
         access.ahead_ns = 0  # its clock was set forward, and it has not said so yet
         sink.receive(key)

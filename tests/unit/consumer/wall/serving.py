@@ -40,11 +40,11 @@ class Served:
         return f"http://127.0.0.1:{self.port}"
 
     def wait(self) -> None:
-        assert self._listening.wait(scaled(10)), "it does not listen"
+        assert self._listening.wait(scaled(20)), "it does not listen"
 
     def source(self) -> ScriptedSource:
         """The newest source, once it is started."""
-        wait_until(lambda: self.sources and self.sources[-1].started, 10, "somebody watches")
+        wait_until(lambda: self.sources and self.sources[-1].started, 20, "somebody watches")
         return self.sources[-1]
 
     def send(self, *frames: EncodedFrame) -> None:
@@ -89,5 +89,5 @@ def served(**settings: Any) -> Iterator[Served]:
         yield wall
     finally:
         wall.server.stop()
-        thread.join(scaled(5))
+        thread.join(scaled(15))
         assert not thread.is_alive()

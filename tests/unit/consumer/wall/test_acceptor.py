@@ -57,7 +57,7 @@ def test_a_byte_now_and_then_gains_no_time() -> None:
             except ConnectionError:
                 return True
 
-        wait_until(closed, 10, "the end of a request that never ends")
+        wait_until(closed, 20, "the end of a request that never ends")
         assert server.counts[Refused.OVERDUE] == 1
 
 
@@ -65,7 +65,7 @@ def test_idle_connections_make_room_and_served_ones_stay() -> None:
     with guarded_server(most=8) as server, contextlib.ExitStack() as stack:
         held = [stack.enter_context(hold(server)) for _ in range(3)]
         idle = [stack.enter_context(server.connect()) for _ in range(40)]
-        wait_until(lambda: server.counts[Refused.EVICTED] >= 35, 10, "room that was made")
+        wait_until(lambda: server.counts[Refused.EVICTED] >= 35, 20, "room that was made")
         assert server.request().body == "in"
         assert len(server.connections) <= 8
         assert ended(idle[0])
@@ -81,7 +81,7 @@ def test_when_all_are_served_one_more_is_refused() -> None:
         assert server.counts[Refused.CONNECTIONS] == 1
         assert server.counts[Refused.EVICTED] == 0
         held.pop().close()
-        wait_until(lambda: len(server.connections) == 2, 10, "the end of the one that was closed")
+        wait_until(lambda: len(server.connections) == 2, 20, "the end of the one that was closed")
         with hold(server):
             assert len(server.connections) == 3
 
@@ -115,7 +115,7 @@ def test_connections_of_another_address_are_limited() -> None:
     with guarded_server(access, host=outside, most=200) as server, contextlib.ExitStack() as stack:
         for _ in range(MOST_PER_PEER + 1):
             stack.enter_context(server.connect(outside))
-        wait_until(lambda: server.counts[Refused.CONNECTIONS] == 1, 10, "the one too many")
+        wait_until(lambda: server.counts[Refused.CONNECTIONS] == 1, 20, "the one too many")
         assert len(server.connections) == MOST_PER_PEER
 
 

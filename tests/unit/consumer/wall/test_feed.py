@@ -18,6 +18,8 @@ from tests.support.timing import scaled
 from tests.unit.consumer.sinks.build import encoded
 from tests.unit.consumer.wall.build import ScriptedSource, frame
 
+pytestmark = pytest.mark.usefixtures("unhurried")
+
 MAX_AGE_NS = 3600 * 1_000_000_000
 SECOND = 1_000_000_000
 

@@ -49,7 +49,7 @@ def test_a_picture_that_cannot_be_made_is_counted() -> None:
         async with wall_page(wall.url) as page:
             await page.say("subscribe", stream="cam", **{"as": "jpeg"})
             await asyncio.to_thread(wall.send, frame(0))
-            await asyncio.to_thread(wait_until, lambda: LINE in _exposed(wall).splitlines(), 10)
+            await asyncio.to_thread(wait_until, lambda: LINE in _exposed(wall).splitlines(), 20)
 
     with served() as wall:
         asyncio.run(run())

@@ -18,7 +18,6 @@ from aiohttp import web
 from fanlight.common import clock
 from fanlight.common.model.errors import StreamEnded
 from fanlight.common.model.frame import Codec, EncodedFrame
-from fanlight.consumer.wall import viewer_queue
 from fanlight.consumer.wall.players import Players, serve_players
 from fanlight.consumer.wall.settings import WallSettings
 from fanlight.consumer.wall.streams import Streams
@@ -27,14 +26,9 @@ from tests.unit.consumer.sinks.build import encoded
 from tests.unit.consumer.wall.build import ScriptedSource
 from tests.unit.consumer.wall.serving import announced
 
+pytestmark = pytest.mark.usefixtures("unhurried")
+
 VIDEO = ["mp4", "ts", "h264"]
-
-
-@pytest.fixture(autouse=True)
-def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a viewer is dropped for is tested elsewhere, and depends on the speed of the machine."""
-    monkeypatch.setattr(viewer_queue, "_LONGEST_WAIT_NS", 1 << 60)
-    monkeypatch.setattr(viewer_queue, "_BEHIND_NS", 1 << 60)
 
 
 class Gateway:

@@ -24,7 +24,7 @@ from tests.unit.consumer.wall.serving import Served, served
 
 def _get(wall: Served, path: str) -> tuple[str, str]:
     """Content type and body."""
-    with urllib.request.urlopen(f"{wall.url}{path}", timeout=scaled(10)) as answer:  # noqa: S310
+    with urllib.request.urlopen(f"{wall.url}{path}", timeout=scaled(20)) as answer:  # noqa: S310
         return answer.headers["Content-Type"], answer.read().decode()
 
 
@@ -98,7 +98,7 @@ def test_stopped_before_it_runs_it_does_not_run() -> None:
     server.stop()
     thread = threading.Thread(target=server.run)
     thread.start()
-    thread.join(scaled(10))
+    thread.join(scaled(20))
     assert not thread.is_alive()
 
 

@@ -58,7 +58,7 @@ class _Viewed:
     def next(self) -> LiveFrame:
         """The next frame of the viewer, which may take a thread's work."""
         while (taken := self.queue.take(clock.monotonic_ns())) is None:
-            assert self._came.acquire(timeout=scaled(5)), "nothing was made of the frames"
+            assert self._came.acquire(timeout=scaled(15)), "nothing was made of the frames"
             self._posted.pop(0)()
         return taken
 

@@ -28,7 +28,7 @@ class _Made:
         self.dropped = threading.Semaphore(0)
 
     def take(self) -> LiveFrame:
-        return self.pictures.get(timeout=scaled(5))
+        return self.pictures.get(timeout=scaled(15))
 
 
 def _live(frame: EncodedFrame) -> LiveFrame:
@@ -70,8 +70,8 @@ def test_what_cannot_be_decoded_asks_for_a_keyframe() -> None:
     key, _ = encoded(2)
     with _transcoder(made) as transcoder:
         transcoder.push(_live(EncodedFrame(key.header, b"\0\0\0\1\x65no picture")))
-        assert made.broken.wait(scaled(5))
-        assert made.dropped.acquire(timeout=scaled(5)), "it is counted"
+        assert made.broken.wait(scaled(15))
+        assert made.dropped.acquire(timeout=scaled(15)), "it is counted"
 
 
 def test_it_asks_for_a_keyframe_to_begin_with() -> None:

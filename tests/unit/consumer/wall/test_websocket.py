@@ -23,6 +23,8 @@ from tests.unit.consumer.sinks.build import encoded
 from tests.unit.consumer.wall.build import MS, frame
 from tests.unit.consumer.wall.serving import Served, announced, served
 
+pytestmark = pytest.mark.usefixtures("unhurried")
+
 BIG: Final = 50_000
 
 
@@ -211,7 +213,7 @@ def test_a_page_that_acknowledges_nothing_any_more_gets_nothing_until_it_does() 
                 seq += 1
                 return wall.streams.counters.held > 0
 
-            wait_until(held, 10, "it is held")
+            wait_until(held, 20, "it is held")
 
         await asyncio.to_thread(send_until_held)
         sent = wall.streams.counters.frames

@@ -66,7 +66,7 @@ def feed() -> Iterator[LiveFeed]:
 def test_the_newest_picture_is_returned_and_the_others_are_counted(feed: LiveFeed) -> None:
     grabber = ScriptedGrabber(1, 2, 3, None)
     feed.open(grabber)
-    assert grabber.closed.wait(scaled(10))
+    assert grabber.closed.wait(scaled(20))
     taken = feed.read()
     assert taken is not None
     assert taken.capture_ns == 3
@@ -79,11 +79,11 @@ def test_the_newest_picture_is_returned_and_the_others_are_counted(feed: LiveFee
 def test_a_picture_that_was_not_returned_before_the_end_is_counted(end: object, feed: LiveFeed) -> None:
     grabber = ScriptedGrabber(1, 2, permits=2)
     feed.open(grabber)
-    wait_until(lambda: feed._drops[Drop.SKIPPED] == 1, 10)
+    wait_until(lambda: feed._drops[Drop.SKIPPED] == 1, 20)
     assert callable(end)
     end(feed)
     grabber.release()
-    assert grabber.closed.wait(scaled(10))
+    assert grabber.closed.wait(scaled(20))
     assert (feed.read(), feed._drops) == (None, {Drop.SKIPPED: 2})
 
 
@@ -104,9 +104,9 @@ def test_pictures_above_the_limit_are_counted(feed: LiveFeed) -> None:
         reading = pool.submit(feed.read)
         for number in (1, 2):
             grabber.permits.release()
-            wait_until(lambda n=number: feed._drops.total() == n, 10)  # type: ignore[misc]
+            wait_until(lambda n=number: feed._drops.total() == n, 20)  # type: ignore[misc]
         grabber.release()
-        assert reading.result(timeout=scaled(10)) is None
+        assert reading.result(timeout=scaled(20)) is None
     assert feed._drops == {Drop.LIMITED: 2}
 
 
@@ -114,7 +114,7 @@ def test_pictures_above_the_limit_are_counted(feed: LiveFeed) -> None:
 def test_the_last_picture_is_returned_before_the_failure(error: Exception, feed: LiveFeed) -> None:
     grabber = ScriptedGrabber(1, error)
     feed.open(grabber)
-    assert grabber.closed.wait(scaled(10))
+    assert grabber.closed.wait(scaled(20))
     assert feed.read() is not None
     with pytest.raises(type(error), match=str(error)):
         feed.read()
@@ -126,7 +126,7 @@ def test_a_failure_to_open_is_raised_by_open(error: Exception, feed: LiveFeed) -
     grabber.open_error = error
     with pytest.raises(type(error), match=str(error)[:5]):
         feed.open(grabber)
-    assert grabber.closed.wait(scaled(10))
+    assert grabber.closed.wait(scaled(20))
 
 
 def test_no_picture_in_time_is_a_failure() -> None:
@@ -147,7 +147,7 @@ def test_a_picture_that_is_not_due_yet_is_not_missed() -> None:
         with pytest.raises(TimeoutError):
             reading.result(timeout=scaled(0.5))  # ten times the limit
         grabber.release()
-        assert reading.result(timeout=scaled(10)) is not None
+        assert reading.result(timeout=scaled(20)) is not None
     feed.close()
 
 
@@ -159,7 +159,7 @@ def test_no_answer_in_time_is_a_failure_and_the_grabber_is_closed_later() -> Non
     feed.close()
     assert not grabber.closed.is_set()
     grabber.release()
-    assert grabber.closed.wait(scaled(10))
+    assert grabber.closed.wait(scaled(20))
 
 
 def test_an_interrupt_ends_a_read_and_close_leaves_a_hanging_grab(feed: LiveFeed) -> None:
@@ -168,7 +168,7 @@ def test_an_interrupt_ends_a_read_and_close_leaves_a_hanging_grab(feed: LiveFeed
     with ThreadPoolExecutor() as pool:
         reading = pool.submit(feed.read)
         feed.interrupt()
-        assert reading.result(timeout=scaled(10)) is None
+        assert reading.result(timeout=scaled(20)) is None
     feed.close()
     assert not grabber.closed.is_set()
     grabber.release()
@@ -180,7 +180,7 @@ def test_an_interrupt_ends_an_open_and_is_permanent(feed: LiveFeed) -> None:
     with ThreadPoolExecutor() as pool:
         opening = pool.submit(feed.open, grabber)
         feed.interrupt()
-        assert opening.result(timeout=scaled(10)) is False
+        assert opening.result(timeout=scaled(20)) is False
     grabber.release()
     assert feed.open(ScriptedGrabber(1)) is False
     assert feed.read() is None

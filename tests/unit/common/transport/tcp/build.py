@@ -72,7 +72,7 @@ class Recorder:
     def expect(self, what: str) -> object:
         """The next thing that happens has to be this; returns what it is about."""
         try:
-            happened, about = self.events.get(timeout=scaled(5))
+            happened, about = self.events.get(timeout=scaled(15))
         except queue.Empty:
             raise AssertionError(f"waited for {what}: nothing happened") from None
         assert happened == what, about
@@ -95,7 +95,7 @@ class Peer:
         self.sock = sock
         self._reader = MessageReader()
         self._read: list[Message] = []
-        sock.settimeout(scaled(5))
+        sock.settimeout(scaled(15))
 
     def send(self, data: bytes) -> None:
         self.sock.sendall(data)

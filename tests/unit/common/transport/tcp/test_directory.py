@@ -53,7 +53,7 @@ class Told:
         self.directory.start()
 
     def next(self) -> Listed | FanlightError:
-        return self.said.get(timeout=scaled(10))
+        return self.said.get(timeout=scaled(20))
 
 
 @pytest.fixture(params=Design)
@@ -115,7 +115,7 @@ def test_a_producer_of_an_earlier_version_is_said_to_be_one(
     """It refuses the name of the stream, as any client's that asks for another one."""
     told, other = peer
     other.send(wire.refusal_message("stream is 'streams': allowed is 'cam'", "stream"))
-    wait_until(lambda: "of an earlier version, which lists no streams" in caplog.text, 10)
+    wait_until(lambda: "of an earlier version, which lists no streams" in caplog.text, 20)
     assert not told.directory.complete
     assert told.said.empty()
 

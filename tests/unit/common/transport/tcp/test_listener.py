@@ -73,7 +73,7 @@ def test_everything_happens_in_the_listeners_own_thread(service: Service) -> Non
     called = threading.Event()
     service.listener.call(lambda: names.append(threading.current_thread().name))
     service.listener.call(called.set)
-    assert called.wait(scaled(5))
+    assert called.wait(scaled(15))
     gone(peer)
     service.owner.expect("disconnected")
     assert {*names, *service.owner.threads} == {TITLE}
@@ -88,7 +88,7 @@ def test_a_disconnected_client_is_reported_once(service: Service, go: Any) -> No
     go(peer)
     assert service.owner.expect("disconnected") is client
     assert service.admitted_clients == []
-    wait_until(lambda: client.sock.fileno() == -1, 5, "its socket is closed")
+    wait_until(lambda: client.sock.fileno() == -1, 20, "its socket is closed")
     service.join()
     assert service.owner.quiet
 
@@ -138,7 +138,7 @@ def test_it_reports_when_a_client_takes_bytes_again(service: Service) -> None:
     service.listener.call(lambda: service.listener.watch_writable(client, False))
     called = threading.Event()
     service.listener.call(called.set)
-    assert called.wait(scaled(5))
+    assert called.wait(scaled(15))
     while not service.owner.quiet:
         service.owner.expect("writable")
     peer.send(REQUEST)
@@ -181,7 +181,7 @@ def test_an_internal_error_is_reported_and_closes_the_listener(caplog: pytest.Lo
         assert isinstance(error, FanlightError)
         assert str(error) == f"{TITLE}: internal error: ValueError('a bug')"
         assert peer.ended
-        wait_until(lambda: not service.open, 5)
+        wait_until(lambda: not service.open, 20)
         assert is_free(service.port)
     assert "a bug" in caplog.text
 

@@ -91,7 +91,7 @@ class Rig:
         self.owner = Owner()
         self.publisher: Publisher = DESIGNS[design](address, stream=STREAM, max_age_s=60, events=self.owner)
         self.publisher.start()
-        assert self.owner.listening.wait(scaled(5))
+        assert self.owner.listening.wait(scaled(15))
         self._port = port
         self._seq = count()
         self._open = ExitStack()
@@ -151,7 +151,7 @@ def test_frames_are_wanted_while_a_client_follows(rig: Rig, monkeypatch: pytest.
     assert [rig.publish(), rig.publish(key=False)] == [seq_of(peer), seq_of(peer)]
     assert rig.owner.keyframes_needed == 1
     peer.send(follow(False))
-    wait_until(lambda: not rig.publisher.watched, 5)
+    wait_until(lambda: not rig.publisher.watched, 20)
     peer.send(follow(True))
     assert seq_of(peer) == 0, "what came since the last keyframe is sent at once"
     assert rig.publisher.watched
@@ -163,7 +163,7 @@ def test_who_asks_for_the_directory_is_told_of_the_stream_and_its_changes(rig: R
     assert announced_to(asking) == ANNOUNCEMENT
     rig.owner.announced = replace(ANNOUNCEMENT, watched=True)
     watching.send(follow(False))
-    wait_until(lambda: not rig.publisher.watched, 5, "the directory watches no stream")
+    wait_until(lambda: not rig.publisher.watched, 20, "the directory watches no stream")
     told = [announced_to(asking) for _ in range(3)]
     assert told[-2:] == [rig.owner.announced] * 2, "of the change, and again"
     watching.send(follow(True))
@@ -196,7 +196,7 @@ def test_a_keyframe_is_requested_for_a_client_that_cannot_go_on(rig: Rig) -> Non
         while seq_of(quick) == 0:
             pass
     assert seq_of(slow) == 0
-    asked = rig.owner.controls.get(timeout=scaled(5))
+    asked = rig.owner.controls.get(timeout=scaled(15))
     assert asked == KeyframeRequest(stream=STREAM, name=NAME, reason=Reason.GAP)
     assert rig.publish() == seq_of(slow)
 
@@ -220,7 +220,7 @@ def test_stopping_sends_what_is_there_and_shuts_down(rig: Rig) -> None:
     assert seq_of(peer) == 0
     assert peer.ended
     peer.sock.close()
-    stopping.join(scaled(5))
+    stopping.join(scaled(15))
     assert not rig.publisher.wait_ready(scaled(5)), "at once"
 
 
@@ -229,7 +229,7 @@ def test_a_client_for_which_there_is_no_thread_is_refused(monkeypatch: pytest.Mo
     with suppress(AssertionError, OSError), monkeypatch.context() as context:
         context.setattr(threading.Thread, "start", _no_more_threads)
         rig.client()
-    wait_until(lambda: rig.owner.refused == 1, 5)
+    wait_until(lambda: rig.owner.refused == 1, 20)
     rig.client()
     rig.close()
 

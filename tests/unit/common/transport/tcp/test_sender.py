@@ -72,7 +72,7 @@ class Rig:
         self.sender.finish()
         self.peer.close()
         with self.ours:
-            self.sender.join(scaled(5))
+            self.sender.join(scaled(15))
         assert not self.running
 
 
@@ -99,7 +99,7 @@ def test_a_message_is_made_in_the_senders_thread_when_it_is_due(rig: Rig) -> Non
     assert made.empty(), "the large one is still on its way"
     rig.read(LARGE - 1)
     assert rig.read(5) == b"reply"
-    assert made.get(timeout=scaled(5)) == TITLE
+    assert made.get(timeout=scaled(15)) == TITLE
 
 
 def test_what_is_written_just_before_it_is_to_finish_is_sent() -> None:
@@ -133,7 +133,7 @@ def test_a_client_that_is_gone_ends_it(rig: Rig, sending: bool) -> None:
         rig.read(1)
     rig.peer.close()
     rig.put(b"nobody reads this", key=True)
-    wait_until(lambda: not rig.running, 5)
+    wait_until(lambda: not rig.running, 20)
     rig.put(b"nor this", key=True)  # whoever writes is not troubled
 
 
@@ -144,7 +144,7 @@ def test_a_shutdown_of_the_socket_ends_one_that_is_stuck(rig: Rig) -> None:
     assert rig.read(1) == b"\0"
     rig.ours.shutdown(socket.SHUT_RDWR)
     rig.sender.finish()
-    rig.sender.join(scaled(5))
+    rig.sender.join(scaled(15))
     assert not rig.running
 
 
@@ -168,4 +168,4 @@ def test_waking_neither_waits_nor_fails(rig: Rig) -> None:
                 assert rig.read(1) == bytes([number])
         finally:
             done.set()
-            waker.join(scaled(5))
+            waker.join(scaled(15))

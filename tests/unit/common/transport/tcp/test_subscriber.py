@@ -265,7 +265,7 @@ def test_reports_are_due_while_the_subscription_stands(
     for _ in range(3):
         ticking.expect("tick")
     lost(peer)
-    while ticking.events.get(timeout=scaled(5))[0] != "disconnected":
+    while ticking.events.get(timeout=scaled(15))[0] != "disconnected":
         pass
     producer.accept()
     assert ticking.quiet
@@ -301,7 +301,7 @@ def said(caplog: pytest.LogCaptureFixture, what: str) -> str:
         lines[:] = [one.getMessage() for one in caplog.records if what in one.getMessage()]
         return bool(lines)
 
-    wait_until(found, 5, f"{what!r} is said")
+    wait_until(found, 20, f"{what!r} is said")
     return lines[0]
 
 
