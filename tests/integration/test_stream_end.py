@@ -180,7 +180,8 @@ def test_a_killed_producer_is_away_and_its_successors_end_by_ctrl_c_is_the_end(
         with pattern(url, stream) as command:
             epoch = loop.wait_epoch()
             command.signal(signal.SIGKILL)
-        wait_until(lambda: loop.away, 20, "it is away")
+        if url.startswith("amqp"):  # which takes seconds; without a broker it is the same
+            wait_until(lambda: loop.away, 20, "it is away")
         assert not loop.over
         with pattern(url, stream) as command:
             loop.wait_epoch(other_than=epoch)
