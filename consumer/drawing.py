@@ -54,6 +54,7 @@ def draw_results(canvas: Pixels, results: Iterable[Result]) -> None:
 
     Args:
         canvas: uint8, (height, width, 3), BGR: the picture in which they were found, in any size.
+        results: as in `Frame.results`; each is scaled from the size of its own picture.
     """
     for result in results:
         _draw(canvas, result)

@@ -34,7 +34,7 @@ class ProducerStats:
 
     Every picture counts as captured, and once by its outcome: captured = published + skipped +
     unwatched + stale + unencodable + unreadable + limited. While it runs, up to two more are captured: one
-    waits to be encoded, and one is being encoded.
+    waits to be encoded, and one is being encoded; one more while only pools watch.
 
     Attributes:
         captured: pictures that the source delivered or the program sent.

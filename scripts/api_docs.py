@@ -23,14 +23,8 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "Receive": ("Consumer", "VideoCapture", "Frame", "FrameHeader", "Codec", "ConsumerStats"),
     "Several streams": ("pairs", "Pairs"),
     "Results": (
-        "Results",
-        "Result",
-        "draw_results",
-        "ordered",
-        "Ordered",
-        "ResultCounts",
-        "ResultsStats",
-        "OrderedStats",
+        *("Results", "Result", "draw_results", "from_supervision", "to_supervision"),
+        *("ordered", "Ordered", "ResultCounts", "ResultsStats", "OrderedStats"),
     ),
     "asyncio": ("aio.Consumer", "aio.Producer", "aio.pairs", "aio.Pairs"),
     "Which streams are live": ("streams", "Announcement"),
@@ -143,6 +137,10 @@ def _section(shown: griffe.Object, name: str, read: griffe.Module) -> str:
         r"^- \*\*([\w, ]+)\*\*": r"- `\1`",
         r"^- .*(?:\n(?!- )\S.*)+": lambda item: item[0].replace("\n", "\n  "),
         r"^### .*": f"### `{name}`",
+        rf"(?<=^```python\n){shown.name}(?=\()": attribute,
+        r"\b\w*consumer\.(?=Consumer\b)": "",  # a module's name
+        r"\bAsync(?=Pairs\b)": "",
+        rf"(?<=^```python\n)(?=(?:{_coroutines(shown)})\()": "async ",
         r"^#### `(\w+)`": rf"#### `{name}.\1`",
         r"\n{3,}": "\n\n",
         r"\w+_ALIAS": lambda found: aliases[found[0]],
@@ -151,6 +149,11 @@ def _section(shown: griffe.Object, name: str, read: griffe.Module) -> str:
     for pattern, change in changes.items():
         text = re.sub(pattern, change, text, flags=re.MULTILINE)
     return f"\n{text.strip()}\n"
+
+
+def _coroutines(shown: griffe.Object) -> str:
+    """The names of its coroutines, for a pattern."""
+    return "|".join(name for name, each in shown.members.items() if "async" in each.labels) or "(?!)"
 
 
 def _mark_aliases(shown: griffe.Object, read: griffe.Module) -> dict[str, str]:

@@ -190,7 +190,7 @@ def _meta(data: bytes) -> None:
             _one_line(error)
             continue
         # What one consumer was given, it may send on.
-        if to_text(from_text(text)) != text or checked_text(text or "{}") != text:
+        if from_text(to_text(from_text(text))) != from_text(text) or checked_text(text or "{}") != text:
             raise Broken(text)
 
 

@@ -33,11 +33,12 @@ META: Final[dict[str, Any]] = {
     "ok": True,
     "site": "north",
 }
-CASES: Final = {"64x48 raw, 100 fps": ("64x48", "raw", 100), "720p H.264, 30 fps": ("1280x720", "h264", 30)}
+# Of codecs whose frames take alike, whichever block they are in: those of H.264 do not.
+CASES: Final = {"64x48 raw, 100 fps": ("64x48", "raw", 100), "720p JPEG, 30 fps": ("1280x720", "jpeg", 30)}
 _BLOCK: Final = 30
 _WARM_UP_S: Final = 2.0
 # With metadata against without, of what is usual.
-_MOST_RATIO: Final = {"720p H.264, 30 fps": 1.05}
+_MOST_RATIO: Final = {"720p JPEG, 30 fps": 1.05}
 
 
 def run(results: Path, url: str, seconds: float, score: Score, show: Callable[[str], None]) -> list[Any]:
@@ -116,8 +117,7 @@ def _send(url: str, stream: str, size: str, codec: str, fps: float) -> None:
         decoded = (frame.reformat(width, height, format="bgr24") for frame in container.decode(video=0))
         pictures = [np.ascontiguousarray(frame.to_ndarray()) for frame in islice(decoded, _BLOCK)]
     blocks = _Blocks()
-    # One keyframe in each block.
-    with Producer(stream=stream, url=url, codec=codec, fps=fps, gop_s=_BLOCK / fps) as out:
+    with Producer(stream=stream, url=url, codec=codec, fps=fps) as out:
         began_s = time.monotonic()
         for number in count():
             time.sleep(max(0.0, began_s + number / fps - time.monotonic()))

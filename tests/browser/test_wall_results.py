@@ -84,7 +84,7 @@ def test_a_late_result_is_drawn_while_its_picture_is_shown_and_on_no_other(brows
         scripted.freeze("cam")
         page.wait("document.querySelector('.tile').dataset.state === 'still'")
         shown = page.snapshot()
-        (source,) = scripted.result_sources
+        source = scripted.result_sources[-1]
         boxes = ((100.0, 100.0, 300.0, 200.0),)
         others = (shown.seq - 1, EPOCH, "before"), (shown.seq, EPOCH + 1, "other")
         for seq, epoch, name in (*others, (shown.seq, EPOCH, NAME)):
@@ -99,7 +99,7 @@ def test_a_late_result_is_drawn_while_its_picture_is_shown_and_on_no_other(brows
 def test_nothing_is_drawn_or_received_unless_the_address_asks(
     browser: Browser, port: int, broker_url: str
 ) -> None:
-    page = Page(browser, STREAMS["jpeg"])
+    page = Page(browser, "found-unwanted")
     with squares(broker_url, page.stream, codec="jpeg") as detecting:
         page.open(port)
         before = detecting.out.stats().unheard

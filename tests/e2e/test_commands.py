@@ -27,7 +27,7 @@ from tests.support.timing import scaled, wait_until
 BOTH = ("producer", "consumer")
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SMALL = ("--size", "320x180")
-TRACE_HEADER = ["seq", "capture_ns", "received_ns", "presented_ns", "event"]
+TRACE_HEADER = ["seq", "capture_ns", "received_ns", "presented_ns", "event", "meta"]
 EVENTS = {"presented", "superseded", "late", "undecodable", "awaiting_key"}
 
 BAD_ARGUMENTS = [

@@ -14,6 +14,7 @@ from typing import Any
 import av
 import pytest
 
+from fanlight.consumer.sinks.frame_queue import FrameQueue
 from fanlight.consumer.sinks.record import RecordSink
 from scripts.faults.small_disk import SmallDisk
 from tests.support.broker import tcp_url
@@ -105,7 +106,8 @@ def test_a_sidecar_ends_with_a_whole_line_and_goes_on_beside_the_next_file(
 ) -> None:
     caplog.set_level("WARNING", logger="fanlight")
     frames = encoded(30, size=(320, 240))
-    sink = RecordSink(str(disk / "r.mkv"), results=True)
+    everything = FrameQueue(max_frames=100_000, max_bytes=1 << 30)
+    sink = RecordSink(str(disk / "r.mkv"), everything, results=True)
 
     def record(until: Callable[[], object], what: str) -> None:
         def some() -> object:

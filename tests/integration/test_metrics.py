@@ -22,7 +22,7 @@ OUTCOMES: Final = ("presented", "superseded", "late", "undecodable", "awaiting_k
 
 def outcomes(trace: Path) -> Counter[str]:
     with trace.open() as file:
-        return Counter(row[4] for row in csv.reader(file) if len(row) == 5 and row[4] in OUTCOMES)
+        return Counter(row[4] for row in csv.reader(file) if len(row) == 6 and row[4] in OUTCOMES)
 
 
 def expressions(dashboard: dict[str, Any]) -> list[str]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 import psutil
+import pytest
 
 from fanlight.common.model.errors import BrokerRefused
 from fanlight.common.model.result import Result
@@ -189,3 +190,17 @@ def refused(consumer: Consumer) -> bool:
     """Whether all that can be wrong with results has been counted."""
     counts = consumer.stats().results
     return bool(counts.refused and counts.excess + counts.overflow and counts.duplicate + counts.unused)
+
+
+def test_results_that_come_too_late_are_counted_and_said(
+    broker_url: str, stream: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        Marking(broker_url, stream),
+        Consumer(stream, "w", url=broker_url, via="broker", results=["faces"]) as consumer,
+        detector(broker_url, stream),
+    ):
+        read_until(consumer, lambda _frames: consumer.stats().results.late > 3)
+    said = [each.getMessage() for each in caplog.records if "come after their frames" in each.getMessage()]
+    assert len(said) == 1
+    assert said[0].startswith("results of faces come after their frames were presented; a longer --wait")

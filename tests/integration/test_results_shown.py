@@ -61,17 +61,9 @@ def test_a_sidecar_has_what_was_found_in_the_picture_at_its_position(
     broker_url: str, stream: str, tmp_path: Path
 ) -> None:
     sidecar = tmp_path / "r.mkv.jsonl"
-    consumer = (
-        "--url",
-        broker_url,
-        "--stream",
-        stream,
-        "--results",
-        "*",
-        "--sink",
-        f"record:{tmp_path}/r.mkv",
-    )
-    with squares(broker_url, stream), running("consumer", *consumer) as command:
+    consumer = ("--url", broker_url, "--stream", stream, "--results", "*", "--max-age", "5s")
+    recording = ("--sink", f"record:{tmp_path}/r.mkv")
+    with squares(broker_url, stream), running("consumer", *consumer, *recording) as command:
         wait_until(
             lambda: sum(each["type"] == "result" for each in read_lines(sidecar)) >= 10, 30, "ten results"
         )

@@ -19,7 +19,8 @@ from fanlight.producer import Producer
 from tests.support.detecting import Detecting
 from tests.support.feeder import Feeder
 
-SIZE: Final = (480, 360)
+# That of a window before its first frame: whether Qt resizes it does not matter.
+SIZE: Final = (640, 360)
 NAME: Final = "squares"
 COLOUR: Final = colour_of(NAME)
 _SIDE_PX: Final = 48

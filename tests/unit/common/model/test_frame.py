@@ -354,7 +354,7 @@ def test_meta_that_is_no_object_is_refused(meta: object, message: str) -> None:
 
 def test_meta_is_in_the_table_only_where_there_is_some() -> None:
     assert HEADER._replace(meta='{"a":1}').to_amqp() == table(meta='{"a":1}')
-    assert read(table(meta='{"a": 1}')).meta == '{"a":1}'
+    assert read(table(meta='{"a": 1}')).meta == '{"a": 1}'
     assert read(table(meta="{}")) == HEADER
 
 

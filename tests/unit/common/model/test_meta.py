@@ -136,6 +136,14 @@ def test_a_hostile_text_is_refused_in_one_line(text: Any) -> None:
     assert len(str(caught.value)) < 300
 
 
+@pytest.mark.parametrize(
+    "text", ['{"a": [1, -2.5, true, null, "b\\n"]}', '{"1e9":"[{","n":999999999999999999}']
+)
+def test_a_usual_text_is_kept_as_it_came(text: str) -> None:
+    assert checked_text(text) == text
+    assert to_text(from_text(text)) == text.replace(": ", ":").replace(", ", ",")
+
+
 def test_a_text_with_spaces_and_escapes_is_read_as_it_would_be_written() -> None:
     text = ' { "a" : "\\u00e9\\n\\ud83d\\ude00" ,\n "b" : 1e2 , "c" : -0.0 } '
     assert checked_text(text) == '{"a":"é\\n😀","b":100.0,"c":-0.0}'
@@ -164,4 +172,5 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     except WireFormatError:
         return
     assert checked_text(read or "{}") == read
-    assert to_text(from_text(read)) == read
+    assert from_text(to_text(from_text(read))) == from_text(read)
+    assert read.isprintable() or read == to_text(from_text(read)), "one line of a trace"

@@ -13,7 +13,7 @@ test("an answer that comes after the pause begins nothing", () => {
   const link = { connected: true, send: ({ type }) => sent.push(type), clock: { describe: () => ({}) } };
   const canvas = { getContext: () => ({}) };
   const tile = new WorkerTile(
-    { stream: "cam", canvas, ways: ["mjpeg"], options: { playout: "latest", maxAgeMs: 500 } },
+    { stream: "cam", canvas, ways: ["mjpeg"], options: { playout: "latest", maxAgeMs: 500, results: null, waitMs: 0 } },
     { link, drawQueue: null, post: () => {} },
   );
   tile.update(false);
