@@ -27,8 +27,9 @@ from fanlight.consumer.sinks.sidecar import Sidecar, sidecar_path
 _LOG: Final = logging.getLogger(__name__)
 # A few seconds of most streams: with less, the next file would be shorter than that.
 _ROOM_BYTES: Final = 4 * 1024 * 1024
-# Results that wait for the writing thread.
+# Results that wait for the writing thread. Parsed they take up to twenty times their bytes.
 _MOST_RESULTS: Final = 1024
+_MOST_RESULT_BYTES: Final = 4 * 1024 * 1024
 
 
 class RecordSink(Sink):
@@ -53,6 +54,8 @@ class RecordSink(Sink):
         self._path = Path(path)
         self._recording = Recording(self._path, results=results)
         self._results: deque[Result] = deque()
+        # Bytes that the receiving thread has put there, and that the writing one has taken.
+        self._put_bytes = self._taken_bytes = 0
         self._results_left_out = 0
         self._queue = FrameQueue() if queue is None else queue
         self._retry = WriteRetry("record", self._path, _ROOM_BYTES)
@@ -63,10 +66,12 @@ class RecordSink(Sink):
 
     def result(self, result: Result) -> None:
         # Written with the next frame: there is no hurry.
-        if len(self._results) < _MOST_RESULTS:
-            self._results.append(result)
-        else:
+        waiting_bytes = self._put_bytes - self._taken_bytes + result.size_bytes
+        if len(self._results) >= _MOST_RESULTS or waiting_bytes > _MOST_RESULT_BYTES:
             self._results_left_out += 1
+            return
+        self._put_bytes += result.size_bytes
+        self._results.append(result)
 
     def tick(self) -> bool:
         self._thread.check()
@@ -118,7 +123,9 @@ class RecordSink(Sink):
 
     def _write_results(self) -> None:
         while self._results:
-            self._recording.result(self._results.popleft())
+            result = self._results.popleft()
+            self._taken_bytes += result.size_bytes
+            self._recording.result(result)
 
     def _report_left_out(self) -> int:
         left_out = self._queue.left_out

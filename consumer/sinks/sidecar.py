@@ -19,7 +19,7 @@ SUFFIX: Final = ".jsonl"
 # Frames whose results may still come: half a minute at 30 fps.
 _MOST_FRAMES: Final = 1024
 # Results whose frame is not written yet.
-_MOST_EARLY: Final = 64
+_MOST_EARLY: Final = 32
 
 
 class Sidecar:

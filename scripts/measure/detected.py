@@ -35,7 +35,7 @@ _PROGRAMS: Final = ("read", "detect", "show")
 _WARM_UP_S: Final = 2.0
 _BLOCK: Final = 30  # frames between two lines
 # With results against without, of what is usual.
-_MOST_RATIO: Final = {"720p H.264, 30 fps": 1.25}
+_MOST_RATIO: Final = {"720p JPEG, 30 fps": 1.3}
 
 
 def run(results: Path, url: str, seconds: float, score: Score, show: Callable[[str], None]) -> list[Any]:

@@ -175,6 +175,11 @@ GOOD = Message(jpeg())
 
 NO_NUMBERS: Final[tuple[object, ...]] = ("7", True, -1, None, [1], {"a": 1}, b"\x01")
 NO_NAMES: Final[tuple[object, ...]] = (7, "", "a b", "x" * 65, None, [])
+# As text, which is what it has to be over the broker; over TCP no text is.
+NO_METAS: Final[tuple[object, ...]] = (
+    7, None, b"\xff", "", "null", "[1]", '{"a":NaN}', '{"a":1,"a":2}', '{"a":"\\ud800"}', '{"a":' * 300,
+    "x" * 2049,
+)  # fmt: skip
 
 MALFORMED: Final[dict[str, Message]] = {
     "no app_id": replace(GOOD, app_id=None),
@@ -201,6 +206,7 @@ MALFORMED: Final[dict[str, Message]] = {
         for value in NO_NUMBERS
     },
     **{f"stream is {value!r}": replace(GOOD, headers={"stream": value}) for value in NO_NAMES},
+    **{f"meta is {str(value)[:20]}": replace(GOOD, headers={"meta": value}) for value in NO_METAS},
     **{f"key is {value!r}": replace(GOOD, headers={"key": value}) for value in (1, "true", None)},
     **{
         f"{name} is the largest integer": replace(GOOD, headers={name: 2**63 - 1})

@@ -28,6 +28,13 @@ def _hostile_json(stream: str) -> dict[str, bytes]:
         "no UTF-8": packed(FRAME, b'{"stream": "\xff\xfe"}', GOOD.body),
         "no object": packed(FRAME, [], GOOD.body),
         "nothing": packed(FRAME, b"", b""),
+        "meta without a number": packed(FRAME, table | {"meta": {"a": float("nan")}}, GOOD.body),
+        "meta with a key twice": packed(
+            FRAME, json.dumps(table).encode()[:-1] + b',"meta":{"a":1,"a":2}}', GOOD.body
+        ),
+        "meta of 65 bits": packed(FRAME, table | {"meta": {"a": -(2**63) - 1}}, GOOD.body),
+        "meta of half a character": packed(FRAME, table | {"meta": {"a": "\ud800"}}, GOOD.body),
+        "meta, deeply nested": packed(FRAME, table | {"meta": {"a": [[[[[[[[]]]]]]]]}}, GOOD.body),
         "a content type that is no text": packed(FRAME, table | {"content_type": ["image/jpeg"]}, b"x"),
         "a second welcome": packed(WELCOME, {}),
         "a hello": packed(HELLO, {}),

@@ -233,6 +233,19 @@ def test_what_an_operator_deletes_is_declared_again(broker_url: str, stream: str
         assert faults([worker]) == []
 
 
+def test_a_member_that_finds_a_frame_before_it_is_set_up_goes_on(broker_url: str, stream: str) -> None:
+    queue, arguments = topology.pool_queue(stream, "workers"), topology.pool_arguments(MAX_AGE_S)
+    with channel_of(broker_url) as channel, Blocks(broker_url, stream, codec="jpeg") as feeder:
+        with Worker(broker_url, stream, "another") as warm_up:  # loads the decoder
+            wait_all_work([warm_up])
+        channel.queue_declare(queue, durable=True, auto_delete=True, arguments=arguments)
+        channel.queue_bind(queue, topology.exchange(stream))
+        published = feeder.producer.stats().published + 3
+        wait_until(lambda: feeder.producer.stats().published >= published, 10, "a frame waits")
+        with Worker(broker_url, stream) as worker:
+            wait_all_work([worker])
+
+
 def test_members_with_another_age_limit_are_refused(broker_url: str, stream: str) -> None:
     with Worker(broker_url, stream) as worker, Blocks(broker_url, stream, codec="jpeg"):
         wait_all_work([worker])

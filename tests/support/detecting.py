@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Self
 
-from fanlight.common.model.errors import StreamEnded
+from fanlight.common.model.errors import FanlightError
 from fanlight.common.model.pixels import Pixels
 from fanlight.consumer import Consumer, Frame
 from fanlight.consumer.results import Results
@@ -57,7 +57,7 @@ class Detecting:
                 frame = self.consumer.read(timeout_s=1.0)
                 if frame is not None:
                     self.send(frame)
-        except StreamEnded:
+        except FanlightError:  # closed, or refused by the broker: see `out.failure`
             return
 
     def send(self, frame: Frame) -> None:

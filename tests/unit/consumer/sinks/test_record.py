@@ -234,6 +234,19 @@ def test_results_without_a_frame_are_counted(tmp_path: Path, caplog: pytest.LogC
     assert sorted(seqs(tmp_path / "r.mkv.jsonl", "result")) == [0, 2]
 
 
+@pytest.mark.parametrize(("size_bytes", "kept"), [(100, 1024), (60_000, 69)])
+def test_results_that_wait_for_a_frame_are_bounded_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, size_bytes: int, kept: int
+) -> None:
+    sink = RecordSink(str(tmp_path / "r.mkv"), results=True)
+    for _ in range(1500):
+        sink.result(replace(found(0), size_bytes=size_bytes))
+    sink.receive(encoded(1)[0])
+    sink.close()
+    assert seqs(tmp_path / "r.mkv.jsonl", "result") == [0] * kept
+    assert caplog.messages == [f"record:{tmp_path}/r.mkv: results left out: {1500 - kept}"]
+
+
 # The sink ------------------------------------------------------------------------------------------------
 
 

@@ -79,7 +79,7 @@ def test_a_result_without_its_frame_is_left_out_and_counted(sidecar: Sidecar, ea
         sidecar.result(found(seq))
     sidecar.close()
     assert sidecar.unmatched + len(early) == 101
-    assert len(early) == 64, "the first ones gave way"
+    assert len(early) == 32, "the first ones gave way"
     assert numbers(sidecar) == [("frame", 0)]
 
 
