@@ -7,6 +7,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from fanlight.common import clock
+from fanlight.common.model.frame import FrameHeader
+from fanlight.common.model.pixels import Pixels
+from fanlight.common.shm.reader import SharedPicture
 from fanlight.consumer.delivery import Delivery, FramePixels, ResultsOf
 from fanlight.consumer.frame import NO_RESULTS, Frame, PictureMemory
 from fanlight.consumer.stats import MAX_UNCOUNTED, ConsumerCounters, Outcome, Presented
@@ -23,6 +26,9 @@ class HeldDelivery(Delivery):
     """Creates frames on the reading thread; `present_held` and `drop` belong to whoever presents them.
 
     `present` does not count: its frame is passed to `hold`, and then to one of the other two.
+
+    Args:
+        on_wait: called before `present` waits until a frame is due.
     """
 
     def __init__(
@@ -31,10 +37,12 @@ class HeldDelivery(Delivery):
         counters: ConsumerCounters,
         now_ns: Callable[[], int] = clock.monotonic_ns,
         pixels: FramePixels = FramePixels.OWN,
+        on_wait: Callable[[], object] = lambda: None,
     ) -> None:
         super().__init__(max_age_ns, counters, now_ns, pixels)
         self._taken: deque[Presented] = deque(maxlen=1)
         self._note = self._taken.append
+        self._on_wait = on_wait
         # Of the program: frames lost before those that were dropped here; the memory of its last frame.
         self._lost_before = 0
         self._last: PictureMemory | None = None
@@ -46,6 +54,20 @@ class HeldDelivery(Delivery):
     def finish_last(self) -> None:
         self._shared = None  # whether the program was in time is seen where it gets its frames
         super().finish_last()
+
+    def present(
+        self,
+        header: FrameHeader,
+        image: Pixels,
+        received_ns: int,
+        captured_ns: int,
+        due_ns: int | None,
+        lost: int,
+        picture: SharedPicture | None = None,
+    ) -> Frame | None:
+        if due_ns is not None and due_ns > self._now_ns():
+            self._on_wait()
+        return super().present(header, image, received_ns, captured_ns, due_ns, lost, picture)
 
     def hold(self, frame: Frame) -> Held:
         """The frame that `present` has just returned."""

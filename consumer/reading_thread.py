@@ -38,7 +38,10 @@ class ReadingThread:
 
     def __init__(self, settings: ConsumerSettings, pixels: FramePixels, decode: bool = True) -> None:
         self._settings = settings
-        self._delivery = HeldDelivery(int(settings.max_age_s * 1e9), ConsumerCounters(), pixels=pixels)
+        self._merge: Merge[Held, Frame] = Merge(())
+        self._delivery = HeldDelivery(
+            int(settings.max_age_s * 1e9), ConsumerCounters(), pixels=pixels, on_wait=self._nothing_newer
+        )
         self.reception = Reception(settings, delivery=self._delivery, decode=decode)
         self._waker = Waker()
         self.input: Input[Held, Frame] = Input(
@@ -61,13 +64,12 @@ class ReadingThread:
         Raises:
             SinkError: with `share`, this host has no shared memory.
         """
+        self._merge = merge
         if self._settings.shares:
             self._hub = ShareSink(self._settings, self.reception.stats, ended=self.reception.ended_in_order)
         self.reception.start()
         # A daemon, so that a program that ends with an exception does not wait for it.
-        thread = threading.Thread(
-            target=self._run, args=(merge,), name=f"read {self._settings.stream}", daemon=True
-        )
+        thread = threading.Thread(target=self._run, name=f"read {self._settings.stream}", daemon=True)
         thread.start()
         self._thread = thread
 
@@ -103,13 +105,14 @@ class ReadingThread:
             self._last = header.epoch, header.seq
         return frame
 
-    def _run(self, merge: Merge[Held, Frame]) -> None:
+    def _run(self) -> None:
+        merge = self._merge
         try:
             while not self._stopping and not self.reception.ended:
                 if self._hub is not None:
-                    self._take_and_share(merge, self._hub)
+                    self._take_and_share(self._hub)
                 elif merge.wanted(self.input):
-                    self._take(merge)
+                    self._take()
                 else:
                     self._waker.wait()
             self.failure = self.reception.failure
@@ -117,6 +120,8 @@ class ReadingThread:
             self.failure = failure(_LOG, threading.current_thread().name, error)
         finally:
             merge.end(self.input)
+            if self.failure is not None and not merge.ended:
+                _LOG.warning("stream %s ends, the others go on: %s", self._settings.stream, self.failure)
             self.reception.stop(_STOP_S)
             self._close_hub()
 
@@ -125,20 +130,23 @@ class ReadingThread:
         if hub is not None:
             hub.close()
 
-    def _take(self, merge: Merge[Held, Frame]) -> None:
+    def _nothing_newer(self) -> None:
+        self._merge.put(self.input, None)
+
+    def _take(self) -> None:
         if self._keeps and self.input.newest is not None:
-            merge.put(self.input, None)
+            self._nothing_newer()
             self._waker.wait(_FETCH_S)
             return
         frame = self.reception.take(None if self.input.current else 0.0)
-        merge.put(self.input, None if frame is None else self._delivery.hold(frame))
+        self._merge.put(self.input, None if frame is None else self._delivery.hold(frame))
         if frame is not None:
             self._waker.wait(_FETCH_S)
 
-    def _take_and_share(self, merge: Merge[Held, Frame], hub: ShareSink) -> None:
+    def _take_and_share(self, hub: ShareSink) -> None:
         frame = self.reception.take(_TICK_S)
         if not self.reception.ended:
             if frame is not None:
                 hub.present(frame)
             hub.tick()
-        merge.put(self.input, None if frame is None else self._delivery.hold(frame))
+        self._merge.put(self.input, None if frame is None else self._delivery.hold(frame))

@@ -172,6 +172,7 @@ class Receiver(SubscriberEvents):
         self._stall_log = StallLog(settings, counters)
         self._log = LimitedLog(_LOG)
         self._others = LimitedLog(_LOG, _OTHERS_INTERVAL_NS)
+        self._ends = LimitedLog(_LOG, level=logging.INFO)
 
     def on_frame(self, frame: EncodedFrame, received_ns: int) -> bool:
         header = frame.header
@@ -222,13 +223,13 @@ class Receiver(SubscriberEvents):
 
     def on_ended(self, bye: Bye) -> None:
         now_ns = self.clock.monotonic_ns()
-        lost = self.admission.end(bye, now_ns)
+        lost = None if self.admission.ended else self.admission.end(bye, now_ns)
         if lost is None:
             return
         if lost and not self._shares:
             self._counters.count("lost", lost)
         self._counters.ended(now_ns)
-        _LOG.info("stream %s has ended", self._settings.stream)
+        self._ends.warn(now_ns, "stream %s has ended", self._settings.stream)
         self._on_ended()
 
     def on_failed(self, error: FanlightError) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,8 +17,6 @@ from fanlight.consumer.merge import Merge, Waiter
 from fanlight.consumer.reading_thread import ReadingThread
 from fanlight.consumer.settings import ConsumerSettings
 from fanlight.consumer.stats import ConsumerStats
-
-_LOG: Final = logging.getLogger(__name__)
 
 _STOP_S: Final = 1.8
 # Each has a connection and two threads.

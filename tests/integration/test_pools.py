@@ -234,16 +234,16 @@ def test_what_an_operator_deletes_is_declared_again(broker_url: str, stream: str
 
 
 def test_a_member_that_finds_a_frame_before_it_is_set_up_goes_on(broker_url: str, stream: str) -> None:
-    queue = topology.pool_queue(stream, "workers")
+    queue, arguments = topology.pool_queue(stream, "workers"), topology.pool_arguments(MAX_AGE_S)
     with channel_of(broker_url) as channel, Blocks(broker_url, stream, codec="jpeg") as feeder:
-        wait_until(lambda: feeder.producer.stats().connected, 10, "its exchange is there")
-        channel.queue_declare(
-            queue, durable=True, auto_delete=True, arguments=topology.pool_arguments(MAX_AGE_S)
-        )
+        with Worker(broker_url, stream, "another") as warm_up:  # loads the decoder
+            wait_all_work([warm_up])
+        channel.queue_declare(queue, durable=True, auto_delete=True, arguments=arguments)
         channel.queue_bind(queue, topology.exchange(stream))
-        wait_until(lambda: feeder.producer.stats().published >= 3, 10, "frames are in the queue")
-        with ExitStack() as stack:
-            wait_all_work([stack.enter_context(Worker(broker_url, stream)) for _ in range(6)])
+        published = feeder.producer.stats().published + 3
+        wait_until(lambda: feeder.producer.stats().published >= published, 10, "a frame waits")
+        with Worker(broker_url, stream) as worker:
+            wait_all_work([worker])
 
 
 def test_members_with_another_age_limit_are_refused(broker_url: str, stream: str) -> None:

@@ -110,6 +110,18 @@ def test_a_shared_picture_that_the_program_held_for_too_long_is_counted() -> Non
     assert bench.stats.expired == 1
 
 
+@pytest.mark.parametrize("due_in_ns", [None, -MS, 0, MS])
+def test_others_are_told_before_it_waits_until_a_frame_is_due(due_in_ns: int | None) -> None:
+    clock = ManualClock()
+    waits: list[int] = []
+    delivery = HeldDelivery(
+        500 * MS, ConsumerCounters(), clock.monotonic_ns, on_wait=lambda: waits.append(clock.now_ns)
+    )
+    due_ns = None if due_in_ns is None else clock.now_ns + due_in_ns
+    assert delivery.present(header(1), IMAGE, 7, clock.now_ns, due_ns, 0) is not None
+    assert len(waits) == (due_in_ns == MS)
+
+
 def test_uncounted_frames_stay_few(bench: Bench) -> None:
     for seq in range(500):
         assert bench.present(bench.take(seq)) is not None

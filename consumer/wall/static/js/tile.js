@@ -72,7 +72,7 @@ export class WorkerTile {
     if (message === null) return;
     this.#stats.subscribe();
     this.#link.send(message);
-    if (this.#options.results !== null) this.#askForResults();
+    if (this.#wantsResults) this.#askForResults();
   }
 
   disconnected() {
@@ -299,9 +299,9 @@ export class WorkerTile {
   }
 
   #newPlayout() {
-    const { playout, delayMs, maxAgeMs, results, waitMs } = this.#options;
+    const { playout, delayMs, maxAgeMs, waitMs } = this.#options;
     const delayed = playout === "sync" ? delayMs : null;
-    return new Playout({ delayMs: delayed, maxAgeMs, waitMs: results === null ? 0 : waitMs });
+    return new Playout({ delayMs: delayed, maxAgeMs, waitMs: this.#wantsResults ? waitMs : 0 });
   }
 
   #configure(options) {
@@ -315,8 +315,12 @@ export class WorkerTile {
     if (this.#asked !== null) this.#askForResults();
   }
 
+  get #wantsResults() {
+    return Boolean(this.#options.results);
+  }
+
   #askForResults() {
-    this.#link.send({ type: "results", stream: this.stream, wanted: this.#options.results !== null });
+    this.#link.send({ type: "results", stream: this.stream, wanted: this.#wantsResults });
   }
 
   #mark() {
