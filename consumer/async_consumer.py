@@ -96,11 +96,9 @@ class Consumer(OfOneProcess):
                     return frame
                 if streams.ended:
                     raise self._consumer.why_ended()
-                left_s = None if deadline_s is None else deadline_s - time.monotonic()
-                if left_s is not None and left_s <= 0:
-                    if streams.settled:
-                        return None
-                    left_s = None  # the threads look at what is there: it takes milliseconds
+                left_s = streams.left_s(deadline_s)
+                if left_s == 0:
+                    return None
                 await waker.wait(left_s)
         finally:
             streams.leave(waker)

@@ -382,7 +382,6 @@ def _check_undecoded(settings: ConsumerSettings, zero_copy: bool) -> None:
         ("format", settings.format, settings.format is PixelFormat.BGR),
         ("size", settings.size, settings.size is None),
         ("wait", settings.wait_s, not settings.wait_s),
-        ("wait", settings.wait_s, not (settings.results and settings.wait_s)),
     ):
         if not usable:
             raise ConfigError(name, value, "decode=False gives the stream's frames as they came: omit one")

@@ -91,7 +91,7 @@ class Stamped(Protocol):
 
 
 class ProducerClock:
-    """Belongs to the receiving thread, except `offset_ns`, `now_ns` and `plausible`, which are thread-safe.
+    """Belongs to the receiving thread, except `offset_ns`, `now_ns`, `plausible` and `age_ns`: thread-safe.
 
     Args:
         request: sends a `ClockRequest`.
@@ -129,6 +129,11 @@ class ProducerClock:
     def plausible(self, age_ns: int) -> bool:
         """False for a frame from the future, while a clock step may be the cause."""
         return self._steps.plausible(age_ns, self.monotonic_ns())
+
+    def age_ns(self, capture_ns: int) -> int | None:
+        """The age of what was captured then; None while it is not known, as after a clock step."""
+        age_ns = self.now_ns() - capture_ns
+        return age_ns if self.plausible(age_ns) else None
 
     def on_frame(self, header: Stamped) -> None:
         """A frame arrived; an impossible age may be due to a clock step."""

@@ -212,9 +212,7 @@ class Reception:
 
     def age_ns(self, capture_ns: int) -> int | None:
         """The age of what was captured then, or None while it is not known. Thread-safe."""
-        producer = self._receiver.clock
-        age_ns = producer.now_ns() - capture_ns
-        return age_ns if producer.plausible(age_ns) else None
+        return self._receiver.clock.age_ns(capture_ns)
 
     def yield_to_viewers(self) -> None:
         """Call it as soon as a frame is shown: see `Delivery`."""

@@ -101,11 +101,9 @@ class SeveralStreams:
                 frame = self.next(waker)
                 if frame is not None or self.ended:
                     return frame
-                left_s = None if deadline_s is None else deadline_s - time.monotonic()
-                if left_s is not None and left_s <= 0:
-                    if self.settled:
-                        return None
-                    left_s = None  # the threads look at what is there: it takes milliseconds
+                left_s = self.left_s(deadline_s)
+                if left_s == 0:
+                    return None
                 waker.wait(left_s)
         finally:
             try:
@@ -130,10 +128,13 @@ class SeveralStreams:
         """The frame to present now; None to wait."""
         return None if self._stopped else self._merge.next(waiter)
 
-    @property
-    def settled(self) -> bool:
-        """Whether waiting longer is for frames that have yet to come."""
-        return self._merge.settled
+    def left_s(self, deadline_s: float | None) -> float | None:
+        """How long to wait until then (monotonic); None for no limit, 0 if the wait is over."""
+        if deadline_s is None:
+            return None
+        left_s = max(0.0, deadline_s - time.monotonic())
+        # Until the threads have looked at what is there: it takes milliseconds.
+        return left_s if left_s or self._merge.settled else None
 
 
 def checked_streams(streams: Sequence[str], stream: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -224,38 +225,20 @@ def _told(results: Path, rows: list[Any], score: Score) -> int:
     return 1 if score.missed() else 0
 
 
-def _meta(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> int:
+def _repeated(
+    run: Callable[..., list[Any]], arguments: argparse.Namespace, node: PrivateNode, results: Path
+) -> int:
     score = Score()
     rows: list[Any] = []
-    for _ in range(arguments.repeats):
-        rows += metadata.run(results, node.url, arguments.seconds, score, partial(print, flush=True))
-    return _told(results, rows, score)
-
-
-def _results(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> int:
-    score = Score()
-    rows: list[Any] = []
-    for _ in range(arguments.repeats):
-        rows += detected.run(results, node.url, arguments.seconds, score, partial(print, flush=True))
+    for number in range(1, arguments.repeats + 1):
+        folder = results / f"run-{number}"
+        rows += run(folder, node.url, arguments.seconds, score, partial(print, flush=True))
     return _told(results, rows, score)
 
 
 def _pool(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> int:
-    score = Score()
-    rows: list[Any] = []
     footage = clip.repeated(results / "clip.mp4", 2 * pools.lasts_s(arguments.seconds))
-    for _ in range(arguments.repeats):
-        rows += pools.run(results, footage, node.url, arguments.seconds, score, partial(print, flush=True))
-    return _told(results, rows, score)
-
-
-def _capture(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> int:
-    score = Score()
-    rows: list[Any] = []
-    for number in range(arguments.repeats):
-        folder = results / f"run-{number + 1}"
-        rows += capture.run(folder, node.url, arguments.seconds, score, partial(print, flush=True))
-    return _told(results, rows, score)
+    return _repeated(partial(pools.run, footage), arguments, node, results)
 
 
 def _fanout(arguments: argparse.Namespace, _node: PrivateNode, results: Path) -> int:
@@ -292,11 +275,11 @@ def _web_browser(arguments: argparse.Namespace, node: PrivateNode, results: Path
     return _told(results, rows, score)
 
 
-_MORE = {
+_MORE: dict[str, Callable[[argparse.Namespace, PrivateNode, Path], int]] = {
     "web": _web,
-    "capture": _capture,
-    "meta": _meta,
-    "results": _results,
+    "capture": partial(_repeated, capture.run),
+    "meta": partial(_repeated, metadata.run),
+    "results": partial(_repeated, detected.run),
     "pool": _pool,
     "designs": _designs,
     "drops": _drops,

@@ -50,12 +50,12 @@ class Announcement:
 
     stream: str
     codec: Codec
-    width: int | None
-    height: int | None
+    width: int | None = None
+    height: int | None = None
     fps: float
-    epoch: int
-    since_ns: int
-    watched: bool
+    epoch: int = 0
+    since_ns: int = 0
+    watched: bool = False
     ended: bool = False
 
     def to_json(self) -> bytes:

@@ -73,16 +73,13 @@ class WebSink(Sink):
         access = self._context.stream_access
         if not self._callbacks or (self._awaiting_key and not header.key):
             return
-        age_ns: int | None = clock.wall_ns() - header.capture_ns
-        if access is not None:
-            age_ns = access.age_ns(header.capture_ns)
-            if age_ns is None:
-                access.request_key()
+        age_ns = clock.wall_ns() - header.capture_ns if access is None else access.age_ns(header.capture_ns)
         self._awaiting_key = age_ns is None
-        if age_ns is None:
-            return
-        for on_frame in tuple(self._callbacks):
-            on_frame(frame, clock.wall_ns() - age_ns)
+        if age_ns is not None:
+            for on_frame in tuple(self._callbacks):
+                on_frame(frame, clock.wall_ns() - age_ns)
+        elif access is not None:
+            access.request_key()
 
     def source(self, _stream: str, on_frame: OnFrame, _on_failed: object) -> Source:
         """The source of its one stream. Thread-safe."""

@@ -58,7 +58,11 @@ class BrokerStreams(Streams):
     def announced(self, live: tuple[Announcement, ...]) -> None:
         """Those that `--streams` names are listed in any case: not every producer announces itself."""
         there = {each.stream for each in live}
-        named = [_unannounced(each) for each in self.settings.named if each not in there]
+        named = [
+            Announcement(stream=each, codec=Codec.H264, fps=30.0)
+            for each in self.settings.named
+            if each not in there
+        ]
         super().announced(tuple(sorted((*live, *named), key=lambda each: each.stream)))
 
     async def stop(self) -> None:
@@ -84,17 +88,4 @@ def result_source(
         on_result=on_result,
         on_failed=on_failed,
         trust=trust,
-    )
-
-
-def _unannounced(stream: str) -> Announcement:
-    return Announcement(
-        stream=stream,
-        codec=Codec.H264,
-        width=None,
-        height=None,
-        fps=30.0,
-        epoch=0,
-        since_ns=0,
-        watched=False,
     )

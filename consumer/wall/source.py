@@ -102,17 +102,17 @@ class Subscription:
 
     def push(self, frame: ReceivedFrame) -> bool:
         """See `consumer.receiver.Received`: passes every frame on whose age is known."""
-        header, received_ns, now_ns = frame.header, frame.received_ns, clock.monotonic_ns()
-        captured_ns = header.capture_ns - self._clock.offset_ns()
-        if not self._clock.plausible(now_ns - captured_ns):
+        header, received_ns = frame.header, frame.received_ns
+        age_ns = self._clock.age_ns(header.capture_ns)
+        if age_ns is None:
             self._counters.dropped(header, received_ns, Outcome.LATE)
             return False
-        wall_ns = clock.wall_ns()
+        wall_ns, now_ns = clock.wall_ns(), clock.monotonic_ns()
         self._counters.presented.append(
-            Presented(header, received_ns, wall_ns, now_ns - captured_ns, None, now_ns, shared=False)
+            Presented(header, received_ns, wall_ns, age_ns, None, now_ns, shared=False)
         )
         if not self.closed:
-            self._on_frame(frame.frame, captured_ns + wall_ns - now_ns)
+            self._on_frame(frame.frame, wall_ns - age_ns)
         return True
 
     def _send(self, message: ControlMessage) -> None:

@@ -36,7 +36,7 @@ from fanlight.producer.source.frame_code import MODULUS, draw_frame_number, read
 from scripts.lib.ports import free_ports
 from scripts.measure.clip import SOURCE
 from scripts.measure.goals import Goal, Score, to_csv
-from scripts.measure.processes import Fleet, wait_for
+from scripts.measure.processes import Fleet, json_lines, wait_for
 
 WORK_S: Final = 0.1  # per frame: ten frames of thirty a second
 NAMES: Final = {"fanlight": "fanlight.VideoCapture", "opencv": "cv2.VideoCapture"}
@@ -61,12 +61,12 @@ def run(
         wait_for("the camera", lambda: "ready" in fleet.log("source"), fleet, 30)
         for what, address in addresses.items():
             fleet.start(what, [*program, "read", what, address, str(WORK_S)])
-        wait_for("frames", lambda: all(_frames(fleet.log(what)) for what in NAMES), fleet, 60)
+        wait_for("frames", lambda: all(json_lines(fleet.log(what)) for what in NAMES), fleet, 60)
         time.sleep(seconds)
         fleet.check()
         logs = {what: fleet.log(what) for what in NAMES}
     for what, name in NAMES.items():
-        frames = _frames(logs[what])
+        frames = json_lines(logs[what])
         to_csv(results / f"{what}.csv", frames)
         found = figures(frames)
         score.add(Goal(name, "frames read", "fps"), found["fps"])
@@ -92,11 +92,6 @@ def figures(frames: list[dict[str, float]]) -> dict[str, float]:
         "age_end_s": statistics.median(last),
         "age_worst_s": max(frame["age_s"] for frame in frames),
     }
-
-
-def _frames(log: str) -> list[dict[str, float]]:
-    # Beside what the program logs; the last line may not be complete.
-    return [json.loads(line) for line in log.split("\n")[:-1] if line.startswith("{")]
 
 
 # The programs -------------------------------------------------------------------------------------------

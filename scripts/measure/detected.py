@@ -23,7 +23,7 @@ import numpy as np
 from fanlight import Consumer, Results
 from scripts.measure.goals import Goal, Score
 from scripts.measure.metadata import CASES
-from scripts.measure.processes import Fleet, wait_for
+from scripts.measure.processes import Fleet, json_lines, wait_for
 
 _BOXES: Final = 10
 CONTENT: Final[dict[str, Any]] = {
@@ -64,8 +64,7 @@ def run(results: Path, url: str, seconds: float, score: Score, show: Callable[[s
 
 def per_frame_us(log: str) -> float:
     """Processor time per frame: the median of the blocks after the warm-up."""
-    # Beside what the program logs; the last line may not be complete.
-    lines = [json.loads(line) for line in log.splitlines()[:-1] if line.startswith("{")]
+    lines = json_lines(log)
     begin_s = lines[0]["at_s"] + _WARM_UP_S
     kept = [line for line in lines if line["at_s"] >= begin_s]
     costs: list[float] = [

@@ -24,7 +24,7 @@ import numpy as np
 from fanlight import Consumer, Producer
 from scripts.measure.clip import SOURCE
 from scripts.measure.goals import Goal, Score
-from scripts.measure.processes import Fleet, wait_for
+from scripts.measure.processes import Fleet, json_lines, wait_for
 
 META: Final[dict[str, Any]] = {
     "gps": [48.137154, 11.576124, 519.2],
@@ -73,8 +73,7 @@ class Cost(NamedTuple):
 
 def cost_of(log: str) -> Cost:
     """What the blocks in a program's output say, those of the warm-up left out."""
-    # Beside what the program logs; the last line may not be complete.
-    blocks = [json.loads(line) for line in log.splitlines()[:-1] if line.startswith("{")]
+    blocks = json_lines(log)
     begin_s = blocks[0]["at_s"] + _WARM_UP_S
     costs = [(block["meta"], block["cpu_us"]) for block in blocks if block["at_s"] >= begin_s]
     pairs = [

@@ -29,7 +29,7 @@ def lasts_s(seconds: float) -> float:
 
 
 def run(
-    results: Path, clip: Path, url: str, seconds: float, score: Score, show: Callable[[str], None]
+    clip: Path, results: Path, url: str, seconds: float, score: Score, show: Callable[[str], None]
 ) -> list[dict[str, Any]]:
     """Three workers, two of them once one was killed, and eight; one row for each, and each codec."""
     rows = []

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from scripts.lib.instance import CHECKOUT
 
@@ -94,6 +95,11 @@ class Fleet:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def json_lines(log: str) -> list[dict[str, Any]]:
+    """The objects that a process has printed, beside what it logs. The last line may not be complete."""
+    return [json.loads(line) for line in log.split("\n")[:-1] if line.startswith("{")]
 
 
 def wait_for(what: str, ready: Callable[[], bool], fleet: Fleet, timeout_s: float) -> None:

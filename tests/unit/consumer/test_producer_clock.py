@@ -189,3 +189,13 @@ def test_frames_that_are_too_old_are_not_its_business() -> None:
     clock = ClockStepDetector(MAX_AGE)
     clock.should_request(HOUR, 0)
     assert clock.plausible(HOUR, 0)
+
+
+def test_an_age_is_not_known_from_a_step_of_a_clock_until_the_answer(bench: Bench) -> None:
+    bench.answer(0)
+    bench.frame()
+    assert bench.clock.age_ns(bench.wall_ns - 10 * MS) == 10 * MS
+    bench.frame(1, age_ns=-HOUR)
+    assert bench.clock.age_ns(bench.wall_ns + HOUR) is None
+    bench.answer(HOUR)
+    assert bench.clock.age_ns(bench.wall_ns + HOUR) == 0
