@@ -218,7 +218,7 @@ def _drops(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> i
     return 0
 
 
-def _told(results: Path, rows: list[Any], score: Score) -> int:
+def _write_summary(results: Path, rows: list[Any], score: Score) -> int:
     to_csv(results / "runs.csv", rows)
     (results / "summary.md").write_text(score.table() + "\n")
     print(score.table())
@@ -233,7 +233,7 @@ def _repeated(
     for number in range(1, arguments.repeats + 1):
         folder = results / f"run-{number}"
         rows += run(folder, node.url, arguments.seconds, score, partial(print, flush=True))
-    return _told(results, rows, score)
+    return _write_summary(results, rows, score)
 
 
 def _pool(arguments: argparse.Namespace, node: PrivateNode, results: Path) -> int:
@@ -272,7 +272,7 @@ def _web_browser(arguments: argparse.Namespace, node: PrivateNode, results: Path
         sizes=arguments.sizes,
         tiles=arguments.tiles,
     )
-    return _told(results, rows, score)
+    return _write_summary(results, rows, score)
 
 
 _MORE: dict[str, Callable[[argparse.Namespace, PrivateNode, Path], int]] = {

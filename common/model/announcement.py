@@ -9,16 +9,9 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Final, Self
 
-from fanlight.common.model import control
+from fanlight.common.model import control, wire_fields
 from fanlight.common.model.errors import WireFormatError
-from fanlight.common.model.frame import (
-    MAX_FPS,
-    MAX_SIDE,
-    MIN_FPS,
-    STREAM_NAME,
-    STREAM_NAME_RULE,
-    Codec,
-)
+from fanlight.common.model.frame import MAX_FPS, MAX_SIDE, MIN_FPS, Codec
 
 INTERVAL_NS: Final = 2_000_000_000
 """A producer announces itself this often."""
@@ -27,7 +20,6 @@ EXPIRY_NS: Final = 5_000_000_000
 MOST_STREAMS: Final = 1000
 # After a change; several changes at once are announced together.
 _SHORTEST_INTERVAL_NS: Final = 200_000_000
-_MAX_INT63: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,9 +62,7 @@ class Announcement:
             WireFormatError: the first field that is missing or out of range, or an unknown version.
         """
         table = control.read_object(body)
-        stream, codec = table.get("stream"), table.get("codec")
-        if not isinstance(stream, str) or not STREAM_NAME.fullmatch(stream):
-            raise WireFormatError("stream", stream, STREAM_NAME_RULE)
+        stream, codec = wire_fields.name(table), table.get("codec")
         if not isinstance(codec, str) or codec not in set(Codec):
             raise WireFormatError("codec", codec, ", ".join(Codec))
         if (table.get("width") is None) is not (table.get("height") is None):
@@ -83,10 +73,10 @@ class Announcement:
             width=_side(table, "width"),
             height=_side(table, "height"),
             fps=_rate(table, "fps"),
-            epoch=_whole(table, "epoch", 0, _MAX_INT63),
-            since_ns=_whole(table, "since_ns", 0, _MAX_INT63),
-            watched=_truth(table, "watched"),
-            ended=_truth(table, "ended", False),
+            epoch=wire_fields.whole(table, "epoch"),
+            since_ns=wire_fields.whole(table, "since_ns"),
+            watched=wire_fields.truth(table, "watched"),
+            ended=wire_fields.truth(table, "ended", False),
         )
 
     def to_table(self) -> dict[str, object]:
@@ -160,14 +150,7 @@ class AnnouncementSchedule:
 
 
 def _side(table: dict[str, Any], field: str) -> int | None:
-    return None if table.get(field) is None else _whole(table, field, 1, MAX_SIDE)
-
-
-def _whole(table: dict[str, Any], field: str, low: int, high: int) -> int:
-    value = table.get(field)
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise WireFormatError(field, value, f"a whole number from {low} to {high}")
-    return value
+    return None if table.get(field) is None else wire_fields.whole(table, field, 1, MAX_SIDE)
 
 
 def _rate(table: dict[str, Any], field: str) -> float:
@@ -176,10 +159,3 @@ def _rate(table: dict[str, Any], field: str) -> float:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= MAX_FPS:
         return max(float(value), MIN_FPS)
     raise WireFormatError(field, value, f"a number above 0 and up to {MAX_FPS:g}")
-
-
-def _truth(table: dict[str, Any], field: str, default: bool | None = None) -> bool:
-    value = table.get(field, default)
-    if not isinstance(value, bool):
-        raise WireFormatError(field, value, "true or false")
-    return value

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import ClassVar, Final
+from typing import ClassVar
 
+from fanlight.common.model import wire_fields
 from fanlight.common.model.errors import WireFormatError
-from fanlight.common.model.frame import APP_ID, STREAM_NAME, STREAM_NAME_RULE, VERSION
-
-_MAX_INT63: Final = 2**63 - 1
+from fanlight.common.model.frame import APP_ID, VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +36,8 @@ class Bye:
         if app_id != APP_ID:
             raise WireFormatError("app_id", app_id, repr(APP_ID))
         headers = headers or {}
-        version = _integer(headers, "v", 0)
+        version = wire_fields.whole(headers, "v")
         if version != VERSION:
             raise WireFormatError("v", version, str(VERSION))
-        stream = headers.get("stream")
-        if not isinstance(stream, str) or not STREAM_NAME.fullmatch(stream):
-            raise WireFormatError("stream", stream, STREAM_NAME_RULE)
-        return cls(stream, _integer(headers, "epoch", 0), _integer(headers, "seq", -1))
-
-
-def _integer(headers: Mapping[str, object], field: str, low: int) -> int:
-    value = headers.get(field)
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= _MAX_INT63:
-        raise WireFormatError(field, value, f"a whole number from {low} to {_MAX_INT63}")
-    return int(value)
+        stream, epoch = wire_fields.name(headers), wire_fields.whole(headers, "epoch")
+        return cls(stream, epoch, wire_fields.whole(headers, "seq", -1))

@@ -10,15 +10,14 @@ from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any, ClassVar, Final
 
+from fanlight.common.model import wire_fields
 from fanlight.common.model.errors import WireFormatError
-from fanlight.common.model.frame import STREAM_NAME, STREAM_NAME_RULE
 
 VERSION: Final = 1
 CONTENT_TYPE: Final = "application/json"
 MAX_CONTROL_BYTES: Final = 4096
 UNREPORTED_EPOCH_BITS: Final = 32
 """Enough is reported to tell producers apart, and not enough to publish frames in the name of one."""
-_MAX_INT63: Final = 2**63 - 1
 _MAX_MILLISECONDS: Final = 1e12
 
 
@@ -159,7 +158,7 @@ def parse(message_type: str | None, body: bytes) -> ControlMessage:
     if message_class is None:
         raise WireFormatError("type", message_type, ", ".join(sorted(_TYPES)))
     content = read_object(body)
-    return message_class(**{f.name: _checked(f.name, content.get(f.name)) for f in fields(message_class)})
+    return message_class(**{f.name: _checked(f.name, content) for f in fields(message_class)})
 
 
 def read_object(body: bytes, most_bytes: int = MAX_CONTROL_BYTES) -> dict[str, Any]:
@@ -177,20 +176,17 @@ def read_object(body: bytes, most_bytes: int = MAX_CONTROL_BYTES) -> dict[str, A
     return content
 
 
-def _checked(field: str, value: Any) -> Any:
+def _checked(field: str, content: dict[str, Any]) -> Any:
     if field in ("stream", "name"):
-        if isinstance(value, str) and STREAM_NAME.fullmatch(value):
-            return value
-        raise WireFormatError(field, value, STREAM_NAME_RULE)
+        return wire_fields.name(content, field)
+    value: Any = content.get(field)
     if field == "reason":
         if isinstance(value, str) and value in set(Reason):
             return Reason(value)
         raise WireFormatError(field, value, ", ".join(Reason))
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if field.endswith("_ms"):
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if number and -_MAX_MILLISECONDS <= value <= _MAX_MILLISECONDS:
             return float(value)
         raise WireFormatError(field, value, "a number of milliseconds")
-    if number and isinstance(value, int) and -1 <= value <= _MAX_INT63:
-        return value
-    raise WireFormatError(field, value, f"a whole number from -1 to {_MAX_INT63}")
+    return wire_fields.whole(content, field, -1)

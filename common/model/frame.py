@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,6 +13,7 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Final, NamedTuple
 
+from fanlight.common.model import wire_fields
 from fanlight.common.model.errors import WireFormatError
 from fanlight.common.model.meta import checked_text
 
@@ -28,10 +28,7 @@ MAX_PIXELS: Final = 7680 * 4320
 MAX_FPS: Final = 1000.0
 # One frame in eleven days: the lowest rate that an AMQP decimal of nine digits holds.
 MIN_FPS: Final = 1e-6
-_MAX_INT63: Final = 2**63 - 1
 
-STREAM_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-STREAM_NAME_RULE: Final = "1 to 64 letters, digits, '-' or '_'"
 RESERVED_NAMES: Final = frozenset({"control", "streams"})
 """No names of streams at a broker: the exchanges `fanlight.NAME` have another use."""
 
@@ -152,28 +149,23 @@ class FrameHeader(NamedTuple):
             raise WireFormatError("app_id", app_id, repr(APP_ID))
         if not headers:
             raise WireFormatError("headers", headers, "the header table of wire version 1")
-        version = _integer(headers, "v", 0, _MAX_INT63)
+        version = wire_fields.whole(headers, "v")
         if version != VERSION:
             raise WireFormatError("v", version, str(VERSION))
         codec = _CODECS.get(content_type or "")
         if codec is None:
             raise WireFormatError("content_type", content_type, ", ".join(sorted(_CODECS)))
-        stream = headers.get("stream")
-        if not isinstance(stream, str) or not STREAM_NAME.fullmatch(stream):
-            raise WireFormatError("stream", stream, STREAM_NAME_RULE)
-        key = headers.get("key")
-        if not isinstance(key, bool):
-            raise WireFormatError("key", key, "true or false")
+        stream, key = wire_fields.name(headers), wire_fields.truth(headers, "key")
         if codec.intra_only and not key:
             raise WireFormatError("key", key, f"true for {codec}, where every frame stands alone")
         header = cls(
             stream=stream,
             codec=codec,
-            epoch=_integer(headers, "epoch", 0, _MAX_INT63),
-            seq=_integer(headers, "seq", 0, _MAX_INT63),
-            capture_ns=_integer(headers, "capture_ns", 0, _MAX_INT63),
-            width=_integer(headers, "width", 1, MAX_SIDE),
-            height=_integer(headers, "height", 1, MAX_SIDE),
+            epoch=wire_fields.whole(headers, "epoch"),
+            seq=wire_fields.whole(headers, "seq"),
+            capture_ns=wire_fields.whole(headers, "capture_ns"),
+            width=wire_fields.whole(headers, "width", 1, MAX_SIDE),
+            height=wire_fields.whole(headers, "height", 1, MAX_SIDE),
             key=key,
             fps=_rate(headers, "fps"),
             meta=checked_text(headers["meta"]) if "meta" in headers else "",
@@ -210,14 +202,6 @@ def rate_fraction(fps: float) -> Fraction:
 def _exact(fps: float) -> int | Decimal:
     """A rate as an AMQP integer or decimal, since pika does not encode floats."""
     return int(fps) if float(fps).is_integer() else Decimal(f"{max(fps, MIN_FPS):.9g}")
-
-
-def _integer(headers: Mapping[str, object], field: str, low: int, high: int) -> int:
-    value = headers.get(field)
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise WireFormatError(field, value, f"a whole number from {low} to {high}")
-    # The `repr` of pika's integer type ends in L.
-    return int(value)
 
 
 def _rate(headers: Mapping[str, object], field: str) -> float:

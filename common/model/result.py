@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Final, Self, TypeVar
 
-from fanlight.common.model import control, meta
+from fanlight.common.model import control, meta, wire_fields
 from fanlight.common.model.errors import WireFormatError
-from fanlight.common.model.frame import MAX_SIDE, STREAM_NAME, STREAM_NAME_RULE
+from fanlight.common.model.frame import MAX_SIDE
 
 MAX_RESULT_BYTES: Final = 64 * 1024
 MAX_ITEMS: Final = 1000
@@ -20,7 +20,6 @@ MAX_ITEMS: Final = 1000
 MAX_COORDINATE: Final = 1_000_000.0
 """In either direction: what is found may reach beyond the picture, but has to fit a drawing library."""
 MAX_DATA_DEPTH: Final = meta.MAX_META_DEPTH
-_MAX_INT63: Final = 2**63 - 1
 
 T = TypeVar("T")
 Box = tuple[float, float, float, float]
@@ -121,13 +120,13 @@ class Result:
         """
         table = control.read_object(body, MAX_RESULT_BYTES)
         result = cls(
-            stream=_name(table, "stream"),
-            name=_name(table, "name"),
-            epoch=_whole(table, "epoch", 0, _MAX_INT63),
-            seq=_whole(table, "seq", 0, _MAX_INT63),
-            capture_ns=_whole(table, "capture_ns", 0, _MAX_INT63),
-            width=_whole(table, "width", 1, MAX_SIDE),
-            height=_whole(table, "height", 1, MAX_SIDE),
+            stream=wire_fields.name(table),
+            name=wire_fields.name(table, "name"),
+            epoch=wire_fields.whole(table, "epoch"),
+            seq=wire_fields.whole(table, "seq"),
+            capture_ns=wire_fields.whole(table, "capture_ns"),
+            width=wire_fields.whole(table, "width", 1, MAX_SIDE),
+            height=wire_fields.whole(table, "height", 1, MAX_SIDE),
             boxes=_list(table, "boxes", _box),
             labels=_list(table, "labels", _text),
             scores=_list(table, "scores", _number),
@@ -148,20 +147,6 @@ class Result:
 
 
 _FIELDS: Final = tuple(each.name for each in fields(Result) if each.compare)
-
-
-def _name(table: dict[str, Any], field: str) -> str:
-    value = table.get(field)
-    if not isinstance(value, str) or not STREAM_NAME.fullmatch(value):
-        raise WireFormatError(field, value, STREAM_NAME_RULE)
-    return value
-
-
-def _whole(table: dict[str, Any], field: str, low: int, high: int) -> int:
-    value = table.get(field)
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise WireFormatError(field, value, f"a whole number from {low} to {high}")
-    return value
 
 
 def _list(table: dict[str, Any], field: str, item: Callable[[Any], T]) -> tuple[T, ...]:

@@ -20,9 +20,8 @@ from fanlight.common.model.frame import (
     MAX_PIXELS,
     MAX_SIDE,
     MIN_FPS,
-    STREAM_NAME,
-    STREAM_NAME_RULE,
 )
+from fanlight.common.model.wire_fields import STREAM_NAME, STREAM_NAME_RULE
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)

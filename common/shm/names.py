@@ -7,8 +7,8 @@ import re
 from typing import Final, NamedTuple
 
 from fanlight.common.model.address import Address, BrokerAddress
-from fanlight.common.model.frame import STREAM_NAME
 from fanlight.common.model.pixels import PictureFormat
+from fanlight.common.model.wire_fields import STREAM_NAME
 
 # A producer without a broker may listen at the wildcard addresses, which include the loopback.
 _THIS_HOST: Final = frozenset({"127.0.0.1", "::1", "0.0.0.0", "::"})  # noqa: S104 - names to compare with

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Any, Final, TypeAlias
 
+from fanlight.common.model import wire_fields
 from fanlight.common.model.errors import WireFormatError
-from fanlight.common.model.frame import MAX_SIDE, STREAM_NAME, STREAM_NAME_RULE, FrameHeader
+from fanlight.common.model.frame import MAX_SIDE, FrameHeader
 from fanlight.common.model.result import Result
 
 VERSION: Final = 1
@@ -134,13 +135,13 @@ def parse(text: str) -> ClientMessage | None:
         raise WireFormatError("message", text, "a JSON object")
     match values.get("type"):
         case "subscribe":
-            return Subscribe(_stream(values), _form(values), _max_size(values))
+            return Subscribe(wire_fields.name(values), _form(values), _max_size(values))
         case "unsubscribe":
-            return Unsubscribe(_stream(values))
+            return Unsubscribe(wire_fields.name(values))
         case "keyframe":
-            return Keyframe(_stream(values))
+            return Keyframe(wire_fields.name(values))
         case "results":
-            return Results(_stream(values), _switch(values, "wanted"))
+            return Results(wire_fields.name(values), wire_fields.truth(values, "wanted"))
         case "clock":
             return Clock(_number(values, "sent_ms"))
         case "ack":
@@ -148,22 +149,8 @@ def parse(text: str) -> ClientMessage | None:
         case "report":
             age_ms = None if values.get("age_ms") is None else _number(values, "age_ms", least=-_MAX_BYTES)
             counts = int(_number(values, "shown")), int(_number(values, "dropped"))
-            return Report(_stream(values), *counts, age_ms, str(values.get("via"))[:16])
+            return Report(wire_fields.name(values), *counts, age_ms, str(values.get("via"))[:16])
     return None
-
-
-def _stream(values: Mapping[str, Any]) -> str:
-    stream = values.get("stream")
-    if not isinstance(stream, str) or not STREAM_NAME.fullmatch(stream):
-        raise WireFormatError("stream", stream, STREAM_NAME_RULE)
-    return stream
-
-
-def _switch(values: Mapping[str, Any], field: str) -> bool:
-    value = values.get(field)
-    if not isinstance(value, bool):
-        raise WireFormatError(field, value, "true or false")
-    return value
 
 
 def _form(values: Mapping[str, Any]) -> Form:

@@ -17,7 +17,8 @@ from fanlight.common import clock
 from fanlight.common.limited_log import LimitedLog
 from fanlight.common.model import units
 from fanlight.common.model.errors import DecodeError, FanlightError, StreamEnded
-from fanlight.common.model.frame import STREAM_NAME, Codec, EncodedFrame
+from fanlight.common.model.frame import Codec, EncodedFrame
+from fanlight.common.model.wire_fields import STREAM_NAME
 from fanlight.consumer.sinks.transport_stream import TransportStream
 from fanlight.consumer.wall.message import Form
 from fanlight.consumer.wall.remux import Fragmenter

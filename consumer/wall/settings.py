@@ -8,8 +8,8 @@ from fnmatch import fnmatchcase
 from typing import ClassVar, Final
 
 from fanlight.common.model import units
-from fanlight.common.model.frame import STREAM_NAME
 from fanlight.common.model.units import Notation
+from fanlight.common.model.wire_fields import STREAM_NAME
 from fanlight.common.runtime.options import option
 from fanlight.common.runtime.settings import LISTEN_ADDRESS, MAX_WAIT, AddressSettings
 from fanlight.consumer.wall.access_settings import WebSettings

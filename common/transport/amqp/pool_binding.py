@@ -23,7 +23,7 @@ from fanlight.common.transport.amqp.topology import exchange, intra_exchange
 
 _LOG = logging.getLogger(__name__)
 
-_LOOK_INTERVAL_S: Final = 0.5
+_SEARCH_INTERVAL_S: Final = 0.5
 _LOG_INTERVAL_NS: Final = 60_000_000_000
 _NO_BRANCH: Final = (
     "the frames of stream %s refer to each other, and its producer publishes no pictures that stand alone, "
@@ -42,14 +42,14 @@ class PoolBinding:
         self._declaration = declaration
         self._log = LimitedLog(_LOG, _LOG_INTERVAL_NS)
         self._queue = ""
-        self._looking = False
+        self._searching = False
         self._branch_exists = self._missed = False
         self._pending = False
 
     def set_up(self, channel: Channel, queue: str, on_ready: Callable[[Channel], None]) -> None:
         """The queue is declared; `on_ready` is called when it is bound."""
         self._queue = queue
-        self._looking = self._pending = False
+        self._searching = self._pending = False
 
         def found() -> None:
             if self._branch_exists:
@@ -57,14 +57,14 @@ class PoolBinding:
             else:
                 self._bind(channel, self._exchange, on_ready)
 
-        self._look(channel, found)
+        self._search(channel, found)
 
     def inter_coded(self, channel: Channel) -> None:
         """A frame of the stream itself came that refers to others."""
         if self._branch_exists:
             self._change_to_branch(channel)
         else:
-            self._look(channel, partial(self._looked, channel))
+            self._search(channel, partial(self._searched, channel))
 
     def renew(self, channel: Channel) -> None:
         """Nothing comes: there may be another producer, with another codec, or a binding was deleted.
@@ -77,7 +77,7 @@ class PoolBinding:
             channel.queue_bind(self._queue, self._branch)
         self._bind(channel, self._exchange, lambda _channel: None)
 
-    def _looked(self, channel: Channel) -> None:
+    def _searched(self, channel: Channel) -> None:
         if self._branch_exists:
             self._change_to_branch(channel)
         elif self._missed:  # a producer that has just begun may be about to declare it
@@ -102,10 +102,10 @@ class PoolBinding:
             self._pending = False
             then(channel)
 
-    def _look(self, channel: Channel, then: Callable[[], None]) -> None:
+    def _search(self, channel: Channel, then: Callable[[], None]) -> None:
         """Find out whether the branch exists: on another channel, which the broker closes if not."""
-        if not self._looking:
-            self._looking = True
+        if not self._searching:
+            self._searching = True
             self._link.further_channel(partial(self._opened, channel, then))
 
     def _opened(self, beside: Channel, then: Callable[[], None], channel: Channel) -> None:
@@ -119,9 +119,9 @@ class PoolBinding:
             return
         self._branch_exists = not isinstance(error, ChannelClosedByBroker)
         # Not for every frame, as the broker logs what it refuses.
-        self._link.call_later(_LOOK_INTERVAL_S, partial(self._may_look, beside))
+        self._link.call_later(_SEARCH_INTERVAL_S, partial(self._may_search, beside))
         then()
 
-    def _may_look(self, beside: Channel) -> None:
+    def _may_search(self, beside: Channel) -> None:
         if self._link.usable(beside):
-            self._looking = False
+            self._searching = False

@@ -85,7 +85,7 @@ class BrokerPoolSubscriber(BrokerSubscriber):
         self._may_join = not until_end  # not before the end would be noticed
         self._joined = False
         # Of the frame that the program has, or that waits for it: it may come before `_ready`.
-        self._held: tuple[Channel, int] | None = None
+        self._unacknowledged: tuple[Channel, int] | None = None
         self._patience_s = _FIRST_S
         self._longest_s = 0.0
         self._since_ns = 0  # when it asked, or a message came
@@ -115,7 +115,7 @@ class BrokerPoolSubscriber(BrokerSubscriber):
     # From here on everything runs in the link's thread.
 
     def on_channel(self, channel: Channel) -> None:
-        self._joined, self._held = False, None
+        self._joined, self._unacknowledged = False, None
         super().on_channel(channel)
 
     def _declare(self, channel: Channel) -> None:
@@ -164,9 +164,9 @@ class BrokerPoolSubscriber(BrokerSubscriber):
         self._acknowledge()
 
     def _acknowledge(self) -> None:
-        held, self._held = self._held, None
-        if held is not None and held[0].is_open:
-            held[0].basic_ack(held[1])
+        last, self._unacknowledged = self._unacknowledged, None
+        if last is not None and last[0].is_open:
+            last[0].basic_ack(last[1])
 
     def _delivered(
         self, channel: Channel, method: Basic.Deliver, properties: BasicProperties, body: bytes
@@ -180,7 +180,7 @@ class BrokerPoolSubscriber(BrokerSubscriber):
             if header is not None:
                 self._longest_s = max(waited_s, _DECAY * self._longest_s)
                 self._patience_s = _INTERVALS * max(_LEAST_INTERVAL_S, 1 / header.fps, self._longest_s)
-                self._held = channel, method.delivery_tag
+                self._unacknowledged = channel, method.delivery_tag
                 self.asking = False
                 return
         channel.basic_ack(method.delivery_tag)

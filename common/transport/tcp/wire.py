@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final, NamedTuple
 
-from fanlight.common.model import control
+from fanlight.common.model import control, wire_fields
 from fanlight.common.model.announcement import Announcement
 from fanlight.common.model.bye import Bye
 from fanlight.common.model.errors import WireFormatError
@@ -26,8 +26,6 @@ from fanlight.common.model.frame import (
     APP_ID,
     LARGEST,
     MAX_BODY_BYTES,
-    STREAM_NAME,
-    STREAM_NAME_RULE,
     VERSION,
     EncodedFrame,
     FrameHeader,
@@ -176,17 +174,13 @@ def read_control(received: Message) -> control.ControlMessage:
 def read_hello(received: Message) -> Hello:
     """Likewise a hello. Raises WireFormatError."""
     table = read_object(received)
-    names = {field: table.get(field) for field in ("stream", "name")}
-    for field, value in names.items():
-        if not isinstance(value, str) or not STREAM_NAME.fullmatch(value):
-            raise WireFormatError(field, value, STREAM_NAME_RULE)
     return Hello(
-        str(names["stream"]),
-        str(names["name"]),
-        _yes_or_no(table, "follow", True),
-        _yes_or_no(table, "token", False),
-        _yes_or_no(table, "directory", False),
-        _yes_or_no(table, "bye", False),
+        wire_fields.name(table),
+        wire_fields.name(table, "name"),
+        wire_fields.truth(table, "follow", True),
+        wire_fields.truth(table, "token", False),
+        wire_fields.truth(table, "directory", False),
+        wire_fields.truth(table, "bye", False),
     )
 
 
@@ -198,7 +192,7 @@ def read_bye(received: Message) -> Bye:
 
 def read_follow(received: Message) -> bool:
     """Whether frames are wanted. Raises WireFormatError."""
-    return _yes_or_no(read_object(received), "follow", True)
+    return wire_fields.truth(read_object(received), "follow", True)
 
 
 def read_reason(received: Message) -> str:
@@ -253,13 +247,6 @@ def _hex(table: dict[str, Any], field: str) -> str:
     value = table.get(field)
     if not isinstance(value, str) or not _HEX.fullmatch(value):
         raise WireFormatError(field, value, "32 to 128 hex digits, lower case")
-    return value
-
-
-def _yes_or_no(table: dict[str, Any], field: str, default: bool) -> bool:
-    value = table.get(field, default)
-    if not isinstance(value, bool):
-        raise WireFormatError(field, value, "true or false")
     return value
 
 
