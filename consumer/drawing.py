@@ -30,6 +30,9 @@ _LEAST_LINE_PX: Final = 2
 _LEAST_CAPITAL_PX: Final = 8
 # In every OpenCV: 4 draws it with strokes, 5 takes a font of its own for it.
 _FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
+# Outlines longer than so many times both sides of the picture are drawn thin: thirty times as fast. Those
+# of one result may be ten thousand times as long as the picture, and would take a second.
+_MOST_THICK: Final = 100
 # What OpenCV takes as a coordinate has 32 bits.
 _FARTHEST_PX: Final = 1 << 20
 
@@ -72,7 +75,12 @@ def _draw(canvas: Pixels, result: Result) -> None:
         return near.astype(np.int32)
 
     polygons = [placed(each) for each in result.polygons if each]
-    cv2.polylines(canvas, polygons, True, colour, line_px, cv2.LINE_AA)
+    visible = (np.clip(each, 0, (width, height)) for each in polygons)
+    length_px = sum(int(np.abs(np.diff(each, axis=0)).sum()) for each in visible)
+    if length_px <= _MOST_THICK * (width + height):
+        cv2.polylines(canvas, polygons, True, colour, line_px, cv2.LINE_AA)
+    else:
+        cv2.polylines(canvas, polygons, True, colour)
     corners = placed(result.boxes).reshape(-1, 2, 2).tolist()
     for start, end in corners:
         cv2.rectangle(canvas, start, end, colour, line_px)

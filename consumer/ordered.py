@@ -202,7 +202,9 @@ class _Reception(transport.SubscriberEvents):
             with self._changed:
                 self._clock.on_frame(result)
                 now_ns = self._clock.now_ns()
-                self._reorderer.offer(result.epoch, result.seq, result.capture_ns, result, now_ns)
+                self._reorderer.offer(
+                    result.epoch, result.seq, result.capture_ns, result, now_ns, result.size_bytes
+                )
                 self._changed.notify_all()
 
     def on_clock(self, reply: ClockReply) -> None:

@@ -92,11 +92,11 @@ def plain(value: Any, where: str, depth: int, error: _Error) -> Any:
         if not math.isfinite(value):
             raise _refused(value, where, "a finite number", error)
         return float(value)
-    if not isinstance(value, (Mapping, list, tuple)):
+    if not isinstance(value, (list, tuple, Mapping)):  # an abstract class takes long to ask
         raise _refused(value, where, _TYPES, error)
     if not depth:
         raise _refused(value, where, f"up to {MAX_META_DEPTH} levels", error)
-    if not isinstance(value, Mapping):
+    if isinstance(value, (list, tuple)):
         return [plain(each, f"{where}[{at}]", depth - 1, error) for at, each in enumerate(value)]
     table = {}
     for key, each in value.items():

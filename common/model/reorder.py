@@ -8,6 +8,7 @@ from typing import Final, Generic, TypeVar
 T = TypeVar("T")
 
 MOST_PENDING: Final = 512
+MOST_PENDING_BYTES: Final = 4 * 1024 * 1024
 # Handed out so long before the deadline, since a thread does not wake in no time; a quarter of a short one.
 _LEAD_NS: Final = 20_000_000
 _EPOCHS_KEPT: Final = 8
@@ -22,6 +23,7 @@ class _Pending(Generic[T]):
     seq: int
     deadline_ns: int
     item: T
+    size_bytes: int
 
     @property
     def order(self) -> tuple[int, int]:
@@ -33,8 +35,8 @@ class Reorderer(Generic[T]):
 
     An item is given out at once if it follows the one before it without a gap. Otherwise it waits for what
     is missing until shortly before its deadline, since nobody knows which frames a pool has skipped. Frames
-    of a new epoch follow those of the one before. At most `MOST_PENDING` items wait: further ones cost the
-    first. Not thread-safe.
+    of a new epoch follow those of the one before. At most `MOST_PENDING` items wait, and
+    `MOST_PENDING_BYTES`: further ones cost the first. Not thread-safe.
 
     Args:
         deadline_ns: after the capture of the frame.
@@ -55,12 +57,15 @@ class Reorderer(Generic[T]):
         self._ranks: dict[int, int] = {}
         self._rank = self._given_rank = 0
         self._came_ns = 0
+        self._size_bytes = 0
         self.late = self.duplicate = self.dropped = 0
 
     def __len__(self) -> int:
         return len(self._pending)
 
-    def offer(self, epoch: int, seq: int, capture_ns: int, item: T, now_ns: int) -> bool:
+    def offer(
+        self, epoch: int, seq: int, capture_ns: int, item: T, now_ns: int, size_bytes: int = 0
+    ) -> bool:
         """Take what was made of a frame; False if it is dropped. `now_ns`: by the clock of `capture_ns`."""
         if (epoch, seq) in self._pending:
             self.duplicate += 1
@@ -74,8 +79,9 @@ class Reorderer(Generic[T]):
             return False
         # Not longer than that from now on either: a clock may be wrong.
         deadline_ns = min(capture_ns, now_ns) + self._deadline_ns
-        self._pending[epoch, seq] = _Pending(self._ranks[epoch], epoch, seq, deadline_ns, item)
-        if len(self._pending) > MOST_PENDING:
+        self._pending[epoch, seq] = _Pending(self._ranks[epoch], epoch, seq, deadline_ns, item, size_bytes)
+        self._size_bytes += size_bytes
+        while len(self._pending) > MOST_PENDING or self._size_bytes > MOST_PENDING_BYTES:
             self._give(min(self._pending.values(), key=lambda waiting: waiting.order))
             self.dropped += 1
         return True
@@ -103,6 +109,7 @@ class Reorderer(Generic[T]):
 
     def _give(self, item: _Pending[T]) -> None:
         del self._pending[item.epoch, item.seq]
+        self._size_bytes -= item.size_bytes
         self._given_rank = max(item.rank, self._given_rank)
         if item.epoch in self._given:
             self._given[item.epoch] = max(item.seq, self._given[item.epoch])

@@ -10,9 +10,13 @@ import pytest
 from pika.channel import Channel
 
 from fanlight.common.model.errors import BrokerRefused, FanlightError
+from fanlight.common.transport.amqp import topology
+from fanlight.common.transport.amqp.declare_exchange import ExchangeDeclaration
 from fanlight.common.transport.amqp.link import Link
+from fanlight.common.transport.amqp.pool_binding import PoolBinding
 from tests.support.addresses import broker_address
 from tests.support.cut_login import login_cut
+from tests.support.roles import channel_of
 from tests.support.timing import scaled, wait_until
 
 
@@ -150,3 +154,23 @@ def test_an_error_of_its_owner_ends_it_and_is_told(broker_url: str) -> None:
     assert isinstance(told, FanlightError)
     assert "internal error: ZeroDivisionError" in str(told)
     broken.link.stop(2)
+
+
+def test_a_member_of_a_pool_may_end_while_it_looks_for_the_branch(
+    owner: Owner, broker_url: str, stream: str
+) -> None:
+    channel = owner.channel()
+    binding = PoolBinding(owner.link, stream, ExchangeDeclaration())
+
+    def look_and_end() -> None:
+        binding.inter_coded(channel)
+        # Opened after the channel that the member looks with, and before that one is answered.
+        owner.link.further_channel(lambda _channel: owner.link.close())
+
+    with channel_of(broker_url) as other:
+        other.exchange_declare(topology.intra_exchange(stream), "fanout", durable=True)
+        owner.link.call(look_and_end)
+        assert owner.next() is None, "down, and no failure"
+        owner.link.stop(2)
+        other.exchange_delete(topology.intra_exchange(stream))
+    assert owner.told.empty()

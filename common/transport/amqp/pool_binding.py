@@ -110,7 +110,11 @@ class PoolBinding:
 
     def _opened(self, beside: Channel, then: Callable[[], None], channel: Channel) -> None:
         channel.add_on_close_callback(partial(self._closed, beside, then))
-        channel.exchange_declare(self._branch, passive=True, callback=lambda _frame: channel.close())
+        channel.exchange_declare(self._branch, passive=True, callback=partial(self._found, channel))
+
+    def _found(self, channel: Channel, _frame: object) -> None:
+        if channel.is_open:  # the member may be closing its connection
+            channel.close()
 
     def _closed(
         self, beside: Channel, then: Callable[[], None], _channel: Channel, error: Exception

@@ -34,7 +34,8 @@ _MOST_PENDING: Final = 64
 _MOST_UNSENT_BYTES: Final = 128 * 1024
 # While nobody listens, one result in this time finds out whether somebody does.
 _UNHEARD_NS: Final = 200_000_000
-# Parsed per interval of 0.1 s: a flood of the largest results then takes a tenth of a core.
+# Parsed per interval of 0.1 s: a flood of the largest results then takes a tenth of a core for JSON alone,
+# and up to a whole one if they consist of tiny lists or points.
 _MOST_INTERVAL_BYTES: Final = 512 * 1024
 _IDLE_TICKS: Final = 2
 

@@ -51,6 +51,14 @@ def test_a_canvas_of_another_size_has_it_at_the_same_place(times: float) -> None
     assert extent(picture) == pytest.approx([times * each for each in (100, 50, 300, 250)], abs=3)
 
 
+def test_outlines_as_long_as_a_hostile_detector_makes_them_are_drawn_thin() -> None:
+    line = ((20.0, 180.0), (620.0, 180.0))
+    once, often = drawn(polygons=(line,)), drawn(polygons=(line * 1000,))
+    rows = [np.nonzero((picture[:, 320] != GREY).any(axis=1))[0] for picture in (once, often)]
+    assert len(rows[0]) >= 2
+    assert rows[1].tolist() == [180]
+
+
 def test_points_polygons_and_texts_are_drawn_too() -> None:
     assert extent(drawn(points=((320.0, 180.0),))) == pytest.approx((320, 180, 320, 180), abs=5)
     triangle = drawn(polygons=(((100.0, 100.0), (200.0, 100.0), (150.0, 200.0)),))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanlight.common.model.reorder import MOST_PENDING, Reorderer
+from fanlight.common.model.reorder import MOST_PENDING, MOST_PENDING_BYTES, Reorderer
 
 MS = 1_000_000
 DEADLINE_NS = 400 * MS
@@ -117,6 +117,16 @@ def test_a_consumer_that_takes_nothing_keeps_a_bounded_number() -> None:
     assert len(reorderer) == MOST_PENDING
     assert reorderer.dropped == 2 * MOST_PENDING
     assert reorderer.take(0) == 2 * MOST_PENDING
+
+
+def test_a_consumer_that_takes_nothing_keeps_a_bounded_size() -> None:
+    reorderer: Reorderer[int] = Reorderer(DEADLINE_NS)
+    for round_ in range(2):  # what is taken makes room
+        for seq in range(10):
+            reorderer.offer(1, 100 * round_ + seq, 0, seq, 0, MOST_PENDING_BYTES // 4)
+        assert len(reorderer) == 4
+        assert [reorderer.take(DEADLINE_NS) for _ in range(5)] == [6, 7, 8, 9, None]
+    assert reorderer.dropped == 12
 
 
 def test_the_same_frame_twice_is_given_once() -> None:
