@@ -125,8 +125,8 @@ class Results(OfOneProcess):
             boxes: (n, 4), as (x1, y1, x2, y2).
             labels: n texts or numbers.
             scores: n numbers.
-            points: (n, 2).
-            polygons: (n, 2) each.
+            points: (n, 2), or (n, 1, 2) as of OpenCV.
+            polygons: likewise each: contours of OpenCV will do.
             texts: (x, y, text) each.
             data: anything else: a mapping of JSON types.
 
@@ -141,6 +141,8 @@ class Results(OfOneProcess):
         if not self._started or self._closed:
             self.start()
         header = frame.header if isinstance(frame, Frame) else frame
+        if not isinstance(header, FrameHeader):
+            raise ConfigError("frame", header, "allowed is the Frame that was examined, or its header")
         if header.stream != self._stream:
             raise ConfigError("frame", header.stream, f"allowed are frames of stream {self._stream}")
         width, height = _size_px(frame) if isinstance(frame, Frame) else (header.width, header.height)
@@ -153,7 +155,7 @@ class Results(OfOneProcess):
             width=width,
             height=height,
             boxes=_rows("boxes", boxes, 4),
-            labels=() if labels is None else tuple(map(str, labels)),
+            labels=_labels(labels),
             scores=_scores(scores),
             points=_rows("points", points, 2),
             polygons=tuple(_rows("polygons", each, 2) for each in (() if polygons is None else polygons)),
@@ -221,9 +223,17 @@ def _rows(name: str, value: npt.ArrayLike | None, columns: int) -> tuple[Any, ..
     array = _numbers(name, value)
     if array.size == 0:
         return ()
+    if array.ndim == 3 and array.shape[1] == 1:
+        array = array[:, 0]  # as of OpenCV's findContours
     if array.ndim != 2 or array.shape[1] != columns:
         raise ConfigError(name, value, f"allowed is an array of shape (n, {columns})")
     return tuple(map(tuple, array.round(_PIXEL_DIGITS).tolist()))
+
+
+def _labels(value: Iterable[object] | None) -> tuple[str, ...]:
+    if isinstance(value, str):  # its letters would be the labels
+        raise ConfigError("labels", value, "allowed is a list, with one for each box")
+    return () if value is None else tuple(map(str, value))
 
 
 def _scores(value: npt.ArrayLike | None) -> tuple[float, ...]:

@@ -13,7 +13,7 @@ from typing import Any, Concatenate, Final, ParamSpec, Self, cast
 import numpy as np
 
 from fanlight.common.forked import OfOneProcess
-from fanlight.common.model.errors import FanlightError, StreamEnded
+from fanlight.common.model.errors import ConfigError, FanlightError, StreamEnded
 from fanlight.common.model.frame import Codec
 from fanlight.common.model.pixels import Pixels
 from fanlight.consumer.consumer import Consumer
@@ -187,10 +187,10 @@ class VideoCapture(OfOneProcess):
             self._timeouts_ms[Property(propId)] = float(value)
             return True
         if propId in (Property.FRAME_WIDTH, Property.FRAME_HEIGHT) and value >= 1:
-            self._wanted_px[propId] = int(value)
-            if len(self._wanted_px) == 2:
-                width, height = (self._wanted_px[side] for side in sorted(self._wanted_px))
-                return self._resize(width, height)
+            wanted_px = self._wanted_px | {propId: int(value)}
+            if len(wanted_px) == 2 and not self._resize(*(wanted_px[side] for side in sorted(wanted_px))):
+                return False
+            self._wanted_px = wanted_px
             return True
         return propId == Property.BUFFERSIZE and value == 1
 
@@ -228,7 +228,12 @@ class VideoCapture(OfOneProcess):
 
     def _resize(self, width: int, height: int) -> bool:
         if self._keywords.get("size") != (width, height):
-            self._keywords["size"] = width, height
+            keywords = self._keywords | {"size": (width, height)}
+            try:
+                Consumer(*self._arguments, **keywords)
+            except ConfigError:
+                return False
+            self._keywords = keywords
             if self._consumer is not None:
                 self.release()
                 self._start()

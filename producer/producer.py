@@ -61,8 +61,8 @@ class Producer(OfOneProcess):
 
     def __init__(
         self,
-        *,
         stream: str = ProducerSettings.stream,
+        *,
         codec: str = ProducerSettings.codec,
         fps: float = DEFAULT_FPS,
         size: tuple[int, int] | None = ProducerSettings.size,

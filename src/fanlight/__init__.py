@@ -50,6 +50,7 @@ __version__ = "0.1.0"
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from fanlight import aio as aio
     from fanlight.common.model.announcement import Announcement
     from fanlight.common.model.errors import (
         BrokerRefused,
@@ -110,10 +111,12 @@ else:
     }
 
     def __getattr__(name: str) -> object:
-        if name not in __all__:
+        if name not in __all__ and name != "aio":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
+        if name == "aio":
+            return import_module(f"{__name__}.aio")
         part = import_module(f"{__name__}.{_MODULES.get(name, 'common.model.errors')}")
         found = globals()[name] = getattr(part, name)
         return found

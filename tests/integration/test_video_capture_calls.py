@@ -148,6 +148,9 @@ def test_what_can_be_set_is_and_the_rest_is_refused(bench: Bench) -> None:
         assert not change(refused, 10)
     assert not change(cv2.CAP_PROP_FRAME_WIDTH, 0)
     assert not change(cv2.CAP_PROP_FRAME_WIDTH, float("nan"))
+    assert change(cv2.CAP_PROP_FRAME_WIDTH, 9_000)
+    assert not change(cv2.CAP_PROP_FRAME_HEIGHT, 9_000), "more pixels than a picture may have"
+    assert change(cv2.CAP_PROP_FRAME_HEIGHT, 48)
 
 
 def test_a_width_and_a_height_scale_the_pictures(stream: str) -> None:

@@ -18,7 +18,7 @@ def modules() -> dict[str, str]:
     """The source of every module, by its full name."""
     found = {}
     for file in [
-        ROOT / "fanlight" / "__init__.py",
+        *(ROOT / "fanlight").glob("*.py"),
         *(f for name in FOLDERS for f in (ROOT / name).rglob("*.py")),
     ]:
         parts = file.relative_to(ROOT).with_suffix("").parts

@@ -29,7 +29,9 @@ def for_type_checkers() -> dict[str, str]:
     return {alias.name: node.module or "" for node in ours for alias in node.names}
 
 
-TYPED = {name: module for name, module in for_type_checkers().items() if name != "import_module"}
+TYPED = {
+    name: module for name, module in for_type_checkers().items() if name not in ("import_module", "aio")
+}
 PACKAGES = {
     "fanlight": fanlight.__all__,
     "fanlight.consumer": ["Consumer", "Frame"],
@@ -87,6 +89,11 @@ def test_every_error_is_raised_somewhere_and_a_test_expects_it() -> None:
 def test_importing_a_package_loads_no_codec_and_no_client(package: str) -> None:
     code = f"import sys, {package}; sys.exit(bool({{'av', 'cv2', 'numpy', 'pika'}} & set(sys.modules)))"
     assert run("-c", code).returncode == 0
+
+
+def test_the_module_for_asyncio_comes_with_the_package() -> None:
+    done = run("-c", "import fanlight; print(fanlight.aio.Consumer.__name__)")
+    assert (done.stdout, done.stderr) == ("Consumer\n", "")
 
 
 def test_an_old_name_in_a_checkout_is_the_class_and_warns() -> None:

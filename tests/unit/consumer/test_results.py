@@ -105,6 +105,7 @@ def test_a_frame_that_was_not_decoded_has_the_streams_size(out: Kept) -> None:
         ({"boxes": [["a", 2, 3, 4]]}, "boxes .* allowed are numbers"),
         ({"boxes": [[1, 2, 3, float("nan")]]}, "boxes .* numbers from"),
         ({"boxes": np.zeros((1001, 4))}, "boxes .* a list of up to 1000"),
+        ({"boxes": [[1, 2, 3, 4]] * 4, "labels": "face"}, "labels 'face' .* allowed is a list"),
         ({"labels": ["a"]}, "labels 1 .* as many as boxes, 0"),
         ({"points": [[1, 2, 3]]}, "points .* shape \\(n, 2\\)"),
         ({"polygons": [[1, 2]]}, "polygons .* shape \\(n, 2\\)"),
@@ -120,6 +121,19 @@ def test_what_cannot_be_sent_is_one_clear_line(out: Kept, content: dict[str, Any
         out.send(HEADER, **content)
     assert "\n" not in str(caught.value)
     assert not out.bodies
+
+
+def test_contours_of_opencv_are_taken(out: Kept) -> None:
+    contour = np.array([[[1, 2]], [[3, 4]], [[5, 6]]], np.int32)
+    out.send(HEADER, polygons=(contour, contour), points=contour)
+    corners = ((1, 2), (3, 4), (5, 6))
+    assert [*out.last.polygons, out.last.points] == [corners] * 3
+
+
+def test_a_picture_in_place_of_its_frame_is_refused(out: Kept) -> None:
+    picture: Any = np.zeros((2, 2, 3), np.uint8)
+    with pytest.raises(ConfigError, match=r"frame .* allowed is the Frame that was examined"):
+        out.send(picture)
 
 
 def test_results_are_of_their_own_stream(out: Kept) -> None:

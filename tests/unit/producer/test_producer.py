@@ -154,6 +154,11 @@ def test_numbers_of_any_kind_and_texts_of_the_command_line_are_taken(arguments: 
         assert out.stats().captured == 1
 
 
+def test_the_stream_may_come_first_as_for_the_other_classes() -> None:
+    with pytest.raises(ConfigError, match="--stream 'a b' cannot be used"):
+        Producer("a b")
+
+
 @pytest.mark.parametrize("stream", ["control", "streams"])
 @pytest.mark.parametrize("kind", [Producer, Consumer])
 def test_a_name_of_an_exchange_with_another_use_is_refused_at_a_broker(
