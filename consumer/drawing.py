@@ -5,7 +5,7 @@ By OpenCV, as the window that shows it: its built-in font has no letters beyond 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import cv2
@@ -49,17 +49,17 @@ def caption(result: Result, index: int) -> str:
     return " ".join(part for part in (*label, *score) if part)
 
 
-def draw_results(canvas: Pixels, results: Iterable[Result]) -> None:
+def draw_results(canvas: Pixels, results: Iterable[Result] | Mapping[str, Result]) -> None:
     """Draw boxes, points, polygons and texts onto a picture, as `window` does. Needs OpenCV.
 
         frame = frame.copy()
-        fanlight.draw_results(frame.image, frame.results.values())
+        fanlight.draw_results(frame.image, frame.results)
 
     Args:
         canvas: uint8, (height, width, 3), BGR: the picture in which they were found, in any size.
-        results: as in `Frame.results`; each is scaled from the size of its own picture.
+        results: those of `Frame.results`; each is scaled from the size of its own picture.
     """
-    for result in results:
+    for result in results.values() if isinstance(results, Mapping) else results:
         _draw(canvas, result)
 
 

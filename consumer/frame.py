@@ -71,6 +71,14 @@ class Frame(NamedTuple):
     def __hash__(self) -> int:
         return hash((self.header.stream, self.epoch, self.seq))
 
+    def __repr__(self) -> str:
+        header = self.header  # not the pixels: a frame in a log line is one line
+        return (
+            f"{type(self).__name__}(stream={header.stream!r}, seq={header.seq}, "
+            f"codec={header.codec.value!r}, width={header.width}, height={header.height}, "
+            f"key={header.key}, age_s={self.age_s:.4f})"
+        )
+
     def __reduce__(self) -> tuple[type[Frame], tuple[object, ...]]:
         owned = self if self.memory is None else self.copy()
         return type(self), tuple(owned._replace(results=dict(self.results)))

@@ -75,7 +75,8 @@ class VideoCapture(OfOneProcess):
     Thread-safe, but for `grab` and `retrieve`, which belong to one thread. In a forked child `release` does
     nothing, and what needs a frame raises `WrongProcess`. Signal handlers may `release`.
 
-    The arguments are those of `Consumer`, but `until_end` is True by default.
+    The arguments are those of `Consumer`, but `until_end` is True by default. Without any it is closed, for
+    `open`. OpenCV's own, `apiPreference` and `params`, mean nothing here.
 
     Raises:
         ConfigError: a setting cannot be used.
@@ -84,7 +85,7 @@ class VideoCapture(OfOneProcess):
     @_arguments_of(Consumer.__init__)
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__()
-        self._arguments, self._keywords = arguments, {"until_end": True, **keywords}
+        self._arguments, self._keywords = _of_consumer(arguments, {"until_end": True, **keywords})
         self._timeouts_ms = dict.fromkeys(
             (Property.OPEN_TIMEOUT_MSEC, Property.READ_TIMEOUT_MSEC), _TIMEOUT_MSEC
         )
@@ -97,7 +98,8 @@ class VideoCapture(OfOneProcess):
         # The first frame and its time of arrival, until it is taken.
         self._untaken: tuple[Frame, float] | None = None
         self._grabbed: Frame | None = None
-        self._start()
+        if self._arguments or len(self._keywords) > 1:
+            self._start()
 
     def open(self, *arguments: Any, **keywords: Any) -> bool:
         """Open this stream, or the same one again; the arguments are those of the constructor.
@@ -105,7 +107,8 @@ class VideoCapture(OfOneProcess):
         Those that are not given stay as they were.
         """
         self.release()
-        self._arguments, self._keywords = arguments or self._arguments, self._keywords | keywords
+        given, self._keywords = _of_consumer(arguments, self._keywords | keywords)
+        self._arguments = given or self._arguments
         self._start()
         return self.isOpened()
 
@@ -223,6 +226,8 @@ class VideoCapture(OfOneProcess):
         self.release()
 
     def _start(self) -> None:
+        if not self._keywords.get("decode", True):
+            raise ConfigError("decode", False, "a VideoCapture has pictures: allowed is True; see Consumer")
         self._error = None
         self._consumer = Consumer(*self._arguments, **self._keywords).start()
 
@@ -291,6 +296,15 @@ class VideoCapture(OfOneProcess):
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             consumer.close()
+
+
+def _of_consumer(
+    arguments: tuple[Any, ...], keywords: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments without those that only OpenCV has, by position or by name."""
+    if len(arguments) in (2, 3) and isinstance(arguments[1], int):
+        arguments = arguments[:1]
+    return arguments, {name: keywords[name] for name in keywords.keys() - {"apiPreference", "params"}}
 
 
 def _still_fresh(frame: Frame, came_s: float, max_age_s: float) -> Frame | None:

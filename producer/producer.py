@@ -142,7 +142,7 @@ class Producer(OfOneProcess):
             capture_ns: capture time (Unix) in nanoseconds, as of `time.time_ns()`; by default now. A
                 picture older than `max_age_s` is dropped and counted (`stale`).
             meta: what to say about this picture, up to 2048 bytes as JSON: None, bool, int, float and str,
-                and lists and dicts of them. It arrives with the frame, as `Frame.meta`.
+                and lists and dicts of them, no NumPy types. It arrives with the frame, as `Frame.meta`.
 
         Raises:
             EncodeError: `image` is no such array, or too large.

@@ -104,7 +104,7 @@ class WindowSink(Sink):
             self._canvas.fill(24)
             return
         if frame.results and self._draws_results:
-            draw_results(self._canvas, frame.results.values())
+            draw_results(self._canvas, frame.results)
         if self._text_ns is None or now_ns - self._text_ns >= _LABEL_INTERVAL_NS:
             self._text_ns = now_ns
             self._text = label_text(self._context.name, self._context.stats())

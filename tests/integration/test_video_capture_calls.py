@@ -191,6 +191,21 @@ def test_wrong_settings_are_refused_at_once() -> None:
         VideoCapture(0)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         VideoCapture("cam", nmae="c1")  # type: ignore[call-arg]
+    with pytest.raises(ConfigError, match="a VideoCapture has pictures"):
+        VideoCapture("cam", decode=False)
+
+
+def test_without_arguments_it_is_closed_until_it_is_opened(stream: str) -> None:
+    capture = VideoCapture()
+    assert not capture.isOpened()
+    assert nothing(capture.read())
+    url = tcp_url("threads")
+    with Showing(url, stream, moving):
+        # OpenCV's further arguments mean nothing here.
+        assert capture.open(stream, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1], url=url, via="broker")
+        assert capture.read()[0]
+    capture.release()
+    assert not VideoCapture(apiPreference=cv2.CAP_ANY).isOpened()  # type: ignore[call-arg]
 
 
 # Threads, processes, signals and ends -------------------------------------------------------------------

@@ -27,7 +27,8 @@ def canvas(width: int = 640, height: int = 360) -> Pixels:
 def drawn(width: int = 640, height: int = 360, **content: Any) -> Pixels:
     """A canvas on which this was drawn, found in a picture of 640 x 360."""
     picture = canvas(width, height)
-    draw_results(picture, [found(size=(640, 360), **content)])
+    result = found(size=(640, 360), **content)
+    draw_results(picture, {result.name: result})  # as `Frame.results`
     return picture
 
 

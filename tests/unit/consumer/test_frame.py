@@ -43,6 +43,14 @@ def test_frames_are_equal_if_headers_and_pixels_are() -> None:
     assert one != "frame"
 
 
+def test_in_a_log_line_a_frame_is_short() -> None:
+    shown = repr(frame())
+    assert shown == (
+        "Frame(stream='cam', seq=42, codec='h264', width=16, height=8, key=True, age_s=0.0020)"
+    ), shown
+    assert repr(undecoded()) == f"Undecoded{shown}"
+
+
 @EVERY_COPY
 def test_a_shared_frame_travels_with_pixels_of_its_own(copied: Callable[[Frame], Frame]) -> None:
     slot = Slot()
