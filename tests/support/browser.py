@@ -51,7 +51,10 @@ class Browser:
         def holds() -> object:
             return self.run(f"try {{ return Boolean({script}) }} catch (error) {{ return false }}")
 
-        wait_until(holds, timeout_s, script)
+        try:
+            wait_until(holds, timeout_s, script)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; the page has logged {self.errors()}") from None
 
     def press(self, *keys: str) -> None:
         """At what has the focus."""

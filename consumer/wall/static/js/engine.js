@@ -141,6 +141,8 @@ export class Engine extends EventTarget {
   }
 
   connected = false;
+  /** Whether the worker was loaded: see guard.js. */
+  started = false;
   #url;
   #options;
   #worker = null;
@@ -195,6 +197,7 @@ export class Engine extends EventTarget {
   }
 
   #handle(message) {
+    this.started = true;
     if (message.type === "tile" || message.type === "video") {
       this.#tiles.get(message.tile)?.handle(message);
     } else if (message.type === "snapshot") {

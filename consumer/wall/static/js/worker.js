@@ -190,3 +190,4 @@ class Receiver {
 
 const receiver = new Receiver();
 self.onmessage = (event) => receiver.handle(event.data);
+self.postMessage({ type: "started" });
